@@ -1,0 +1,78 @@
+"""Create the durable ledger, autosync.tick and autosync.invocation
+
+pg_net forgets: its tables are unlogged, expire after hours, and after a crash its ids start again at 1. These two
+tables keep what really happened to every tick and every request.
+
+Revision ID: 0005
+Revises: 0004
+"""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        create table autosync.tick (
+            id bigint generated always as identity primary key,
+            job_name text not null,
+            ticked_at timestamptz not null default clock_timestamp(),
+            backend_pid integer not null default pg_backend_pid(),
+            caller text not null,
+            due integer not null,
+            decision text not null constraint tick_decision_check check (decision in ('posted', 'idle', 'paused')),
+            server_epoch timestamptz not null
+        )
+        """
+    )
+    op.execute("create index tick_job_name_id_idx on autosync.tick (job_name, id)")
+    op.execute(
+        """
+        create table autosync.invocation (
+            id bigint generated always as identity primary key,
+            tick_id bigint not null references autosync.tick (id) on delete cascade,
+            job_name text not null,
+            request_id bigint not null,
+            queued_at timestamptz not null default clock_timestamp(),
+            timeout_milliseconds integer not null,
+            server_epoch timestamptz not null,
+            settled_at timestamptz,
+            outcome text not null default 'pending'
+                constraint invocation_outcome_check
+                check (outcome in ('pending', 'ok', 'http_error', 'timed_out', 'network_error', 'lost')),
+            status_code integer,
+            error_code text,
+            error_message text,
+            body_excerpt text,
+            constraint invocation_settled_check check ((outcome = 'pending') = (settled_at is null))
+        )
+        """
+    )
+    op.execute("create index invocation_job_name_id_idx on autosync.invocation (job_name, id)")
+    op.execute("create index invocation_tick_id_idx on autosync.invocation (tick_id)")
+    op.execute("create index invocation_pending_idx on autosync.invocation (id) where outcome = 'pending'")
+    op.execute(
+        "comment on table autosync.tick is "
+        "'one row per call of autosync.dispatch(); backend_pid joins cron.job_run_details.job_pid'"
+    )
+    op.execute(
+        "comment on table autosync.invocation is "
+        "'one row per HTTP request of autosync.dispatch(), with its real outcome'"
+    )
+
+
+def downgrade() -> None:
+    op.execute("drop function if exists autosync.dispatch(text, boolean)")
+    op.execute("drop function if exists autosync.call_findings(text, text, text[])")
+    op.execute("drop function if exists autosync.classify(text, integer, text, text)")
+    op.execute("drop function if exists autosync.settle()")
+    op.execute("drop function if exists autosync.prune(text)")
+    op.execute("drop function if exists autosync.recent_outcomes(text, integer)")
+    op.execute("drop function if exists autosync.pending_outcomes(integer)")
+    op.execute("drop function if exists autosync.excerpt(text)")
+    op.execute("drop function if exists autosync.server_epoch()")
+    op.execute("drop table autosync.invocation")
+    op.execute("drop table autosync.tick")

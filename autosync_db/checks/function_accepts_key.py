@@ -1,0 +1,11 @@
+"""The function and the gateway before it accept the stored key."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="function",
+    claim="the function and the gateway before it accept the stored key",
+    remedy="autosync-db setup --service-role-key-file PATH",
+    needs=("head_applied", "function_deployed"),
+    causes=("service_key_valid",),
+)

@@ -1,0 +1,10 @@
+"""The function is deployed under its name."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="function",
+    claim="the function is deployed under its name",
+    remedy="supabase functions deploy auto-sync-cron",
+    needs=("head_applied", "function_answers_in_time"),
+)

@@ -1,0 +1,10 @@
+"""The schema is at the newest revision of this version."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="migrations",
+    claim="the schema is at the newest revision of this version",
+    remedy="autosync-db migrate",
+    repairable=True,
+)

@@ -1,0 +1,11 @@
+"""The job is switched on, or was paused on purpose."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="job",
+    claim="the job is switched on, or was paused on purpose",
+    remedy="autosync-db job resume",
+    needs=("job_scheduled", "head_applied"),
+    repairable=True,
+)

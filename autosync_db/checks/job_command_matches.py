@@ -1,0 +1,11 @@
+"""The job runs autosync.dispatch() and nothing else."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="job",
+    claim="the job runs autosync.dispatch() and nothing else",
+    remedy="autosync-db migrate",
+    needs=("job_scheduled", "head_applied"),
+    repairable=True,
+)

@@ -1,0 +1,11 @@
+"""The newest run of the job did not fail."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="job",
+    claim="the newest run of the job did not fail",
+    remedy="autosync-db job trigger",
+    needs=("job_scheduled", "head_applied"),
+    causes=("pg_net_installed", "secrets_present", "head_applied", "job_command_matches"),
+)

@@ -1,0 +1,12 @@
+"""Pg_cron knows the job."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="job",
+    claim="pg_cron knows the job",
+    remedy="autosync-db migrate",
+    needs=("pg_cron_installed",),
+    causes=("pg_cron_installed",),
+    repairable=True,
+)

@@ -1,0 +1,105 @@
+"""What a check is, and what it can say."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+Layer = Literal[
+    "server", "cron", "job", "net", "function", "secrets", "schedules", "security", "retention", "migrations"
+]
+
+
+class Status(StrEnum):
+    """A check's verdict, and a report's; BLOCKED: it fails, and another failing check explains it."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+    BLOCKED = "blocked"
+
+    @property
+    def severity(self) -> int:
+        """Order verdicts by how much they matter."""
+        return [Status.OK, Status.BLOCKED, Status.WARNING, Status.UNKNOWN, Status.CRITICAL].index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a check's query: a finding about an object."""
+
+    status: str
+    object: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was seen, and of which object."""
+
+    object: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judgement with its reason in one plain sentence, and the findings behind it."""
+
+    status: Status
+    summary: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def judge_rows(rows: list[Row], claim: str) -> Verdict:
+    """Return the verdict that a query's rows speak: none is healthy; an `ok` row only says how things are.
+
+    The summary is the worst finding, in the query's own words.
+    """
+    findings = [row for row in rows if row.status != Status.OK]
+    if not findings:
+        detail = f"{rows[0].object}: {rows[0].detail}" if rows else claim
+        return Verdict(Status.OK, detail, tuple(Evidence(row.object, row.detail) for row in rows))
+    worst = max(findings, key=lambda row: Status(row.status).severity)
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return Verdict(
+        Status(worst.status),
+        f"{worst.object}: {worst.detail}{more}",
+        tuple(Evidence(row.object, row.detail) for row in findings),
+    )
+
+
+Judge = Callable[[list[Row], str], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One claim about the healthy world.
+
+    `causes` are the checks whose failure explains a failure of this one; `needs` are those without which it
+    cannot look or has nothing to look at, which explains only an `unknown`. `remedy` is a command or statement
+    that can be run as it is. `judge` turns the query's rows into a verdict.
+    """
+
+    layer: Layer
+    claim: str
+    remedy: str | None
+    needs: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    repairable: bool = False
+    judge: Judge = field(default=judge_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A check's verdict after the causal graph was applied."""
+
+    id: str
+    check: Check
+    verdict: Verdict
+    blocked_by: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """Return the status to report: blocked when another failing check explains this one."""
+        return Status.BLOCKED if self.blocked_by else self.verdict.status

@@ -1,0 +1,9 @@
+"""The extension pg_net is installed in this database."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="net",
+    claim="the extension pg_net is installed in this database",
+    remedy="autosync-db migrate",
+)

@@ -1,0 +1,12 @@
+"""The background worker that sends the requests of pg_net runs."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="net",
+    claim="the background worker that sends the requests of pg_net runs",
+    remedy="select net.worker_restart();",
+    needs=("pg_net_installed",),
+    causes=("pg_net_installed",),
+    repairable=True,
+)

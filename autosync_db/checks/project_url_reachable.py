@@ -1,0 +1,11 @@
+"""The project URL answers pg_net over the network."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="net",
+    claim="the project URL answers pg_net over the network",
+    remedy="autosync-db setup --project-url URL",
+    needs=("pg_net_worker_running", "secrets_present", "job_scheduled", "job_active", "pg_cron_scheduler_running", "job_runs_succeed", "head_applied"),
+    causes=("secrets_present",),
+)

@@ -1,0 +1,157 @@
+"""Run the catalogue against a database, read-only, and find the root causes.
+
+All queries run as one statement in one read-only transaction. Only if that fails does each run in a savepoint of its
+own, so that one that cannot look says `unknown` and the others still speak.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import LiteralString, cast
+
+import psycopg
+from psycopg import sql
+
+from autosync_db import checks, migrate
+from autosync_db.checks.model import Check, CheckResult, Row, Status, Verdict
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection
+from autosync_db.errors import UsageError
+
+STATEMENT_TIMEOUT = "5s"
+LOCK_TIMEOUT = "1s"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The verdicts on one target at one moment, and what explains the failing ones."""
+
+    target: str
+    job: str
+    checked_at: datetime
+    results: tuple[CheckResult, ...]
+
+    @property
+    def root_causes(self) -> tuple[CheckResult, ...]:
+        """Return the failing checks that no other failing check explains, most severe first."""
+        failing = [
+            result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}
+        ]
+        return tuple(sorted(failing, key=lambda result: -result.status.severity))
+
+    @property
+    def status(self) -> Status:
+        """Return the worst of all verdicts."""
+        roots = self.root_causes
+        return roots[0].status if roots else Status.OK
+
+
+def run(
+    connection: Connection,
+    configuration: Configuration,
+    only: Collection[str] = (),
+    skip: Collection[str] = (),
+) -> Report:
+    """Return the verdicts of the chosen checks on this database, causes first. Changes nothing there.
+
+    With `only`, the checks that could explain the chosen ones are run too, but not reported.
+    """
+    for id in (*only, *skip):
+        checks.find(id)
+    catalogue = checks.catalogue()
+    wanted = {found for id in only or catalogue for found in (id, *_explaining(id, catalogue, Status.UNKNOWN))}
+    wanted -= set(skip)
+    reported = [id for id in catalogue if id in wanted and (not only or id in only)]
+    if not reported:
+        raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
+    name = configuration.settings.job.name
+    rows = _collect(connection, {id: checks.query(id) for id in catalogue if id in wanted}, name)
+    verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
+    results = (
+        CheckResult(id, catalogue[id], verdicts[id], _blocked_by(id, verdicts, catalogue)) for id in reported
+    )
+    return Report(configuration.target.name, name, datetime.now(UTC), tuple(results))
+
+
+def _collect(
+    connection: Connection, queries: Mapping[str, str], job_name: str
+) -> dict[str, list[Row] | psycopg.Error]:
+    """Return each query's rows, or the error that kept it from looking."""
+    connection.execute("begin transaction read only")
+    try:
+        connection.execute(
+            "select set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
+            " set_config('search_path', '', true), set_config('autosync.job', %s, true),"
+            " set_config('autosync.head', %s, true)",
+            [STATEMENT_TIMEOUT, LOCK_TIMEOUT, job_name, migrate.head()],
+        )
+        try:
+            with connection.transaction():
+                return _collect_at_once(connection, queries)
+        except psycopg.Error:
+            if connection.broken:
+                raise
+        return {id: _collect_one(connection, text) for id, text in queries.items()}
+    finally:
+        if not connection.broken:
+            connection.execute("rollback")
+
+
+def _collect_at_once(
+    connection: Connection, queries: Mapping[str, str]
+) -> dict[str, list[Row] | psycopg.Error]:
+    union = sql.SQL("\nunion all\n").join(
+        sql.SQL("select {} as id, f.status, f.object, f.detail from (\n{}\n) as f").format(
+            sql.Literal(id), sql.SQL(cast("LiteralString", text))
+        )
+        for id, text in queries.items()
+    )
+    found: dict[str, list[Row] | psycopg.Error] = {id: [] for id in queries}
+    for id, *row in connection.execute(union).fetchall():
+        cast("list[Row]", found[id]).append(Row(*row))
+    return found
+
+
+def _collect_one(connection: Connection, text: str) -> list[Row] | psycopg.Error:
+    try:
+        with connection.transaction():
+            return [Row(*row) for row in connection.execute(text.encode()).fetchall()]
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return error
+
+
+def _judge(check: Check, found: list[Row] | psycopg.Error) -> Verdict:
+    if isinstance(found, psycopg.Error):
+        reason = found.diag.message_primary or type(found).__name__
+        return Verdict(Status.UNKNOWN, f"could not look: {reason}")
+    return check.judge(found, check.claim)
+
+
+def _blocked_by(
+    id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str, Check]
+) -> tuple[str, ...]:
+    """Return the failing checks that explain this one and are not explained themselves; empty for a root cause."""
+    status = verdicts[id].status
+    if status is Status.OK:
+        return ()
+    failing = [
+        cause
+        for cause in _explaining(id, catalogue, status)
+        if cause in verdicts and verdicts[cause].status in {Status.CRITICAL, Status.UNKNOWN}
+    ]
+    return tuple(cause for cause in failing if not _blocked_by(cause, verdicts, catalogue))
+
+
+def _explaining(id: str, catalogue: Mapping[str, Check], status: Status) -> list[str]:
+    """Return every check whose failure explains `status` of this one, nearest first."""
+    found: list[str] = []
+    pending = [id]
+    while pending:
+        check = catalogue[pending.pop(0)]
+        for cause in (*check.causes, *(check.needs if status is Status.UNKNOWN else ())):
+            if cause not in found:
+                found.append(cause)
+                pending.append(cause)
+    return found

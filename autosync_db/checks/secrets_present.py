@@ -1,0 +1,11 @@
+"""The project URL and the service key are stored."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="secrets",
+    claim="the project URL and the service key are stored",
+    remedy="autosync-db setup",
+    needs=("head_applied",),
+    causes=("head_applied",),
+)

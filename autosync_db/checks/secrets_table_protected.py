@@ -1,0 +1,11 @@
+"""Only the owner and service_role can read the secrets."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="security",
+    claim="only the owner and service_role can read the secrets",
+    remedy="autosync-db migrate",
+    needs=("head_applied",),
+    repairable=True,
+)

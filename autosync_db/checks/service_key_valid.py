@@ -1,0 +1,11 @@
+"""The stored service key is one in form: right kind, right role, not expired."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="secrets",
+    claim="the stored service key is one in form: right kind, right role, not expired",
+    remedy="autosync-db setup --service-role-key-file PATH",
+    needs=("head_applied", "secrets_present"),
+    causes=("secrets_present",),
+)

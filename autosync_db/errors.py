@@ -1,0 +1,60 @@
+"""Errors that a user can act on, and the exit codes they end in.
+
+Every failure a user can cause or mend is an `AutosyncError`: one message, one hint with the next step,
+one exit code. Anything else that reaches the command line is a bug in this package (exit code 1).
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a process ends with; public API, see docs/exit-codes.md."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    CHECK_FAILED = 3
+    UNREACHABLE = 4
+    MIGRATION = 5
+    SECRET = 6
+
+
+class AutosyncError(Exception):
+    """A failure with a next step: `message` says what is wrong, `hint` what to do about it."""
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(AutosyncError):
+    """The command line or the configuration cannot be understood; nothing was contacted or changed."""
+
+    exit_code = ExitCode.USAGE
+
+
+class CheckFailedError(AutosyncError):
+    """The system was looked at and found unhealthy, or a call that had to succeed did not."""
+
+    exit_code = ExitCode.CHECK_FAILED
+
+
+class UnreachableError(AutosyncError):
+    """The server cannot be reached, or it refuses access."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class MigrationError(AutosyncError):
+    """A migration is pending, was refused, or failed; the database is as it was before."""
+
+    exit_code = ExitCode.MIGRATION
+
+
+class SecretError(AutosyncError):
+    """A secret was refused; the one that was stored before is still in force."""
+
+    exit_code = ExitCode.SECRET

@@ -1,0 +1,158 @@
+"""The scheduled job: what autosync.job says it must be, what cron.job is, and firing it by hand."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from autosync_db.config import RetentionSettings, Settings
+from autosync_db.connection import Connection
+from autosync_db.errors import AutosyncError, CheckFailedError, MigrationError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scheduled job, as registered and as pg_cron has it (None where it has no such job)."""
+
+    name: str
+    function: str
+    schedule: str
+    timeout: timedelta
+    invoke: str
+    paused_at: datetime | None
+    paused_by: str | None
+    cron_id: int | None
+    cron_schedule: str | None
+    active: bool | None
+
+
+def find(connection: Connection, name: str) -> Job:
+    """Return the job called `name`. Raises MigrationError when the database has no registry or no such job."""
+    if connection.execute("select to_regclass('autosync.job')").fetchone() == (None,):
+        raise MigrationError("this database has no autosync schema yet", hint="run: autosync-db setup")
+    row = connection.execute(
+        """
+        select j.name, j.function, j.schedule, make_interval(secs => j.timeout_milliseconds / 1000.0), j.invoke,
+            j.paused_at, j.paused_by, c.jobid, c.schedule, c.active
+        from autosync.job as j
+        left join cron.job as c on c.jobname = j.name
+        where j.name = %s
+        order by c.jobid
+        limit 1
+        """,
+        [name],
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"there is no job {name!r}", hint="see [job] name in autosync.toml, or run: autosync-db setup")
+    return Job(*row)
+
+
+def configure(connection: Connection, settings: Settings) -> str:
+    """Bring autosync.job and cron.job to the settings; return `created`, `changed` or `unchanged`.
+
+    Raises UsageError when pg_cron does not understand the schedule, MigrationError when another role owns the job;
+    nothing is changed then.
+    """
+    wanted, retention = settings.job, settings.retention
+    with connection.transaction():
+        registered = connection.execute(
+            """
+            insert into autosync.job as j
+                (name, function, schedule, timeout_milliseconds, invoke, batch_size, max_requests,
+                keep_invocations, keep_run_details)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            on conflict (name) do update
+            set function = excluded.function, schedule = excluded.schedule, invoke = excluded.invoke,
+                timeout_milliseconds = excluded.timeout_milliseconds, batch_size = excluded.batch_size,
+                max_requests = excluded.max_requests, keep_invocations = excluded.keep_invocations,
+                keep_run_details = excluded.keep_run_details, updated_at = clock_timestamp()
+            where (j.function, j.schedule, j.invoke, j.timeout_milliseconds, j.batch_size, j.max_requests,
+                    j.keep_invocations, j.keep_run_details)
+                is distinct from (excluded.function, excluded.schedule, excluded.invoke,
+                    excluded.timeout_milliseconds, excluded.batch_size, excluded.max_requests,
+                    excluded.keep_invocations, excluded.keep_run_details)
+            returning j.name
+            """,
+            [
+                wanted.name,
+                wanted.function,
+                wanted.schedule,
+                int(wanted.timeout.total_seconds() * 1000),
+                wanted.invoke,
+                wanted.batch_size,
+                wanted.max_requests,
+                *_retention(retention),
+            ],
+        ).fetchone()
+        scheduled = _sync(connection, wanted.name)
+    return "changed" if registered and scheduled == "unchanged" else scheduled
+
+
+def pause(connection: Connection, name: str) -> None:
+    """Stop the job's ticks and record who did it; calls under way are not interrupted."""
+    with connection.transaction():
+        find(connection, name)
+        connection.execute(
+            "update autosync.job set paused_at = clock_timestamp(), paused_by = session_user"
+            " where name = %s and paused_at is null",
+            [name],
+        )
+        _sync(connection, name)
+
+
+def resume(connection: Connection, name: str) -> None:
+    """Let the job tick again."""
+    with connection.transaction():
+        find(connection, name)
+        connection.execute("update autosync.job set paused_at = null, paused_by = null where name = %s", [name])
+        _sync(connection, name)
+
+
+def trigger(connection: Connection, name: str) -> int:
+    """Run one tick now and return its id; it makes a call even when nothing is due or the job is paused.
+
+    Raises CheckFailedError with the message that pg_cron would record of a failed run.
+    """
+    find(connection, name)
+    try:
+        row = connection.execute("select autosync.dispatch(%s, force => true)", [name]).fetchone()
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise CheckFailedError(
+            f"the tick failed: {error.diag.message_primary}",
+            hint=error.diag.message_hint or "find the cause with: autosync-db verify",
+        ) from error
+    assert row is not None
+    return int(row[0])
+
+
+def _retention(retention: RetentionSettings) -> tuple[timedelta, timedelta]:
+    return retention.invocations, retention.job_run_details
+
+
+def _sync(connection: Connection, name: str) -> str:
+    try:
+        row = connection.execute("select autosync.sync_job(%s)", [name]).fetchone()
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MigrationError(
+            error.diag.message_primary or str(error), hint=error.diag.message_hint or "connect as the job's owner"
+        ) from error
+    except psycopg.errors.RaiseException as error:
+        raise _refused(error) from error
+    except psycopg.InternalError as error:
+        raise _refused(error) from error
+    except psycopg.errors.InvalidParameterValue as error:
+        raise _refused(error) from error
+    assert row is not None
+    return str(row[0])
+
+
+def _refused(error: psycopg.Error) -> AutosyncError:
+    message = error.diag.message_primary or str(error)
+    if message.startswith("invalid schedule"):
+        return UsageError(
+            f"pg_cron refuses the schedule: {message}",
+            hint="use five fields like */5 * * * *; schedules in seconds need pg_cron 1.5 or newer",
+        )
+    return MigrationError(f"the job could not be scheduled: {message}", hint="run: autosync-db verify")

@@ -1,0 +1,303 @@
+"""Bring a database to a revision: Alembic's revisions, then the replaceable objects, in one transaction.
+
+One transaction and one advisory lock: a migration that is killed leaves the database as it was, and of any number
+that run at once one works and the others find nothing to do. Alembic's env.py runs the same code.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any
+
+import psycopg
+import sqlalchemy
+import tenacity
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+
+from autosync_db import config, objects, preflight, resources
+from autosync_db.connection import Connection, connect
+from autosync_db.errors import AutosyncError, MigrationError
+from autosync_db.secret import Secret
+
+SCHEMA = "autosync"
+LOCK_TIMEOUT = "3s"
+LOCK_ATTEMPTS = 6
+# any constant will do, as long as every migration of this product uses the same; the ASCII codes of "autosync"
+ADVISORY_LOCK = 0x6175746F73796E63
+
+_PREPARE = f"""
+set local statement_timeout = 0;
+set local idle_in_transaction_session_timeout = 0;
+select pg_advisory_xact_lock({ADVISORY_LOCK});
+set local lock_timeout = '{LOCK_TIMEOUT}';
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision: its id and what it does."""
+
+    id: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a migration would do; nothing has been changed to find out."""
+
+    current: str | None
+    target: str | None
+    upgrades: list[Revision]
+    objects: dict[str, objects.State]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.upgrades and not self.objects
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a migration did."""
+
+    before: str | None = None
+    after: str | None = None
+    revisions: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+
+
+def plan(database_url: Secret | None, revision: str = "head") -> Plan:
+    """Return what `upgrade` would do to this database. Reads only."""
+    with connect(database_url) as connection:
+        preflight.check(connection)
+        current = current_revision(connection)
+        with _script_directory() as script:
+            target = _resolve(script, revision)
+            upgrades = [
+                Revision(step.revision, step.doc or "")
+                for step in reversed(list(script.iterate_revisions(target, current)))
+                if step.revision != current
+            ]
+        states = objects.states(connection, max(target or "", current or "") or None)
+    changed = {path: state for path, state in states.items() if state is not objects.State.CURRENT}
+    return Plan(current, target, upgrades, changed)
+
+
+def upgrade(
+    database_url: Secret | None, revision: str = "head", on_retry: Callable[[str], None] | None = None
+) -> Outcome:
+    """Bring the database to `revision`, in one transaction; an up-to-date database is left untouched.
+
+    `on_retry` is told when another session's lock makes it wait. Raises MigrationError when it is refused or
+    fails, and then nothing has changed.
+    """
+    return _migrate(database_url, revision, command.upgrade, on_retry)
+
+
+def downgrade(
+    database_url: Secret | None, revision: str, on_retry: Callable[[str], None] | None = None
+) -> Outcome:
+    """Take the database back to `revision` (`base` for none), in one transaction. Data in dropped tables is lost."""
+    return _migrate(database_url, revision, command.downgrade, on_retry)
+
+
+def script_sql(revision: str = "head") -> str:
+    """Return the SQL script that `upgrade` of an empty database would run. Connects to nothing."""
+    buffer = StringIO()
+    with _alembic_config() as configuration, redirect_stdout(buffer):
+        configuration.output_buffer = buffer
+        _run_alembic(command.upgrade, configuration, revision, sql=True)
+    return buffer.getvalue()
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision that the database is at, None for an empty one.
+
+    Raises MigrationError when it is one that this version of the package does not know.
+    """
+    if connection.execute(f"select to_regclass('{SCHEMA}.alembic_version')").fetchone() == (None,):
+        return None
+    row = connection.execute(f"select version_num from {SCHEMA}.alembic_version").fetchone()  # noqa: S608 - constant
+    if row is None:
+        return None
+    current = str(row[0])
+    with _script_directory() as script:
+        if current not in {step.revision for step in script.walk_revisions()}:
+            raise MigrationError(
+                f"the database is at revision {current}, which this version of autosync-db does not know",
+                hint="upgrade autosync-db: the database was migrated by a newer one",
+            )
+    return current
+
+
+def head() -> str:
+    """Return the newest revision that this package knows."""
+    with _script_directory() as script:
+        return script.get_current_head() or ""
+
+
+def run_revisions(context: Any) -> None:
+    """Run Alembic's command over the connection that was handed over, or over the configured database."""
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        _run_on(context, given)
+        return
+    try:
+        with connect(config.load().target.database_url) as opened:
+            _run_on(context, opened)
+    except AutosyncError as error:
+        raise CommandError(f"{error.message} (hint: {error.hint})") from None
+
+
+def write_script(context: Any) -> None:
+    """Write the offline script: the revisions, then every replaceable object that they allow."""
+    context.configure(
+        dialect_name="postgresql",
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},  # with psycopg's own style every % would be doubled
+        version_table_schema=SCHEMA,
+    )
+    migration: MigrationContext = context.get_context()
+    with context.begin_transaction():
+        migration.impl.static_output(_PREPARE.strip())
+        migration.impl.static_output(f"create schema if not exists {SCHEMA};")
+        context.run_migrations()
+        migration.impl.static_output(objects.script(_last(context)))
+
+
+def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
+    outcome = context.config.attributes.setdefault("outcome", Outcome())
+    psycopg_connection.autocommit = False  # SQLAlchemy's begin() has no effect on an autocommit connection
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg_connection, poolclass=sqlalchemy.StaticPool
+    )
+    steps: list[str] = []
+
+    def applied(*, step: Any, **_: Any) -> None:
+        steps.append(step.up_revision_id)
+
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection, version_table_schema=SCHEMA, on_version_apply=applied, transaction_per_migration=False
+        )
+        migration = context.get_context()
+        with context.begin_transaction():
+            if migration.opts.get("dont_mutate"):
+                context.run_migrations()
+                return
+            psycopg_connection.execute(_PREPARE.encode())
+            outcome.before = migration.get_current_revision()
+            if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
+                psycopg_connection.execute(f"create schema {SCHEMA}")
+            context.run_migrations()
+            outcome.after = migration.get_current_revision()
+            outcome.revisions = steps
+            if steps or context.config.attributes.get("apply_objects"):
+                outcome.objects = objects.apply(psycopg_connection, outcome.after)
+
+
+def _migrate(
+    database_url: Secret | None,
+    revision: str,
+    run: Callable[..., None],
+    on_retry: Callable[[str], None] | None,
+) -> Outcome:
+    def told(state: tenacity.RetryCallState) -> None:
+        if on_retry:
+            on_retry(f"a lock is held by another session; attempt {state.attempt_number} of {LOCK_ATTEMPTS}")
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(psycopg.errors.LockNotAvailable),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=8),
+        stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS),
+        before_sleep=told,
+        reraise=True,
+    )
+    try:
+        return retrying(_attempt, database_url, revision, run)
+    except psycopg.errors.LockNotAvailable:
+        raise MigrationError(
+            f"another session held a lock for longer than {LOCK_ATTEMPTS} attempts; nothing was changed",
+            hint="end the long transaction (select * from pg_stat_activity where state <> 'idle'), then run it again",
+        ) from None
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MigrationError(
+            f"the database role may not do this: {error.diag.message_primary}; nothing was changed",
+            hint="migrate as the role that owns the objects; on Supabase that is postgres",
+        ) from error
+    except psycopg.OperationalError:
+        raise  # the connection broke: connection.connect names it
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"the migration failed: {error.diag.message_primary or error}; nothing was changed",
+            hint=error.diag.message_hint or "run it with -vv to see the statement, and report it",
+        ) from error
+
+
+def _attempt(database_url: Secret | None, revision: str, run: Callable[..., None]) -> Outcome:
+    with connect(database_url) as connection:
+        preflight.check(connection)
+        current_revision(connection)  # an unknown revision is refused before Alembic stumbles over it
+        with _alembic_config() as configuration:
+            outcome = Outcome()
+            configuration.attributes["connection"] = connection
+            configuration.attributes["outcome"] = outcome
+            configuration.attributes["apply_objects"] = run is command.upgrade
+            _run_alembic(run, configuration, revision)
+            return outcome
+
+
+def _run_alembic(run: Callable[..., None], configuration: Config, revision: str, **options: Any) -> None:
+    try:
+        run(configuration, revision, **options)
+    except CommandError as error:
+        raise _unknown_revision(revision) from error
+    except sqlalchemy.exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise error.orig from None
+        raise
+
+
+def _unknown_revision(revision: str) -> AutosyncError:
+    return MigrationError(
+        f"there is no way to revision {revision!r} from here",
+        hint="see the revisions with: autosync-db migrate --dry-run",
+    )
+
+
+def _resolve(script: ScriptDirectory, revision: str) -> str | None:
+    if revision == "base":
+        return None
+    try:
+        found = script.get_revision(revision)
+    except CommandError:
+        found = None
+    if found is None or not re.fullmatch(r"head|\d{4}", revision):
+        raise _unknown_revision(revision)
+    return found.revision
+
+
+def _last(context: Any) -> str | None:
+    destination = context.get_revision_argument()
+    return destination if isinstance(destination, str) else None
+
+
+@contextmanager
+def _alembic_config() -> Iterator[Config]:
+    with resources.folder("alembic") as location:
+        configuration = Config()
+        configuration.set_main_option("script_location", str(location).replace("%", "%%"))
+        yield configuration
+
+
+@contextmanager
+def _script_directory() -> Iterator[ScriptDirectory]:
+    with _alembic_config() as configuration:
+        yield ScriptDirectory.from_config(configuration)

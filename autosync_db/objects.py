@@ -1,0 +1,199 @@
+"""The replaceable objects: every file under sql/ that may be applied again at any time.
+
+Each file names the revision it needs in its head (`-- requires: 0003`). After revisions have run, the files that
+changed, and those whose object was changed or dropped in the database, are applied in the same transaction.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autosync_db import resources
+from autosync_db.connection import Connection
+
+KINDS = ("functions", "triggers", "access", "jobs")  # in the order they are applied
+
+# How the server itself renders what a file made: compared with what it rendered right after applying.
+# A job counts as current while cron.job agrees with autosync.job, whose content belongs to the user.
+_RENDERED = """
+with wanted as (
+    select path, split_part(path, '/', 2) as kind,
+        regexp_replace(split_part(path, '/', 3), '\\.sql$', '') as name
+    from unnest(%(paths)s::text[]) as path
+)
+select w.path, case w.kind
+    when 'functions' then (
+        select string_agg(
+            pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') || p.proowner::regrole::text,
+            ';' order by p.oid::regprocedure::text
+        )
+        from pg_proc as p
+        where p.pronamespace = to_regnamespace(split_part(w.name, '.', 1))
+            and p.proname = split_part(w.name, '.', 2)
+    )
+    when 'triggers' then (
+        select pg_get_triggerdef(t.oid) || t.tgenabled::text
+        from pg_trigger as t
+        where t.tgrelid = to_regclass(split_part(w.name, '.', 1) || '.' || split_part(w.name, '.', 2))
+            and t.tgname = split_part(w.name, '.', 3)
+    )
+    when 'access' then coalesce(
+        (
+            select c.relrowsecurity::text || c.relforcerowsecurity || coalesce(c.relacl::text, '') || coalesce((
+                select string_agg(a.attname || a.attacl::text, ',' order by a.attnum)
+                from pg_attribute as a
+                where a.attrelid = c.oid and a.attacl is not null
+            ), '') || coalesce((
+                select string_agg(
+                    concat_ws('|', p.policyname, p.permissive, p.roles, p.cmd, p.qual, p.with_check),
+                    ';' order by p.policyname
+                )
+                from pg_policies as p
+                where p.schemaname = c.relnamespace::regnamespace::text and p.tablename = c.relname
+            ), '')
+            from pg_class as c
+            where position('.' in w.name) > 0 and c.oid = to_regclass(w.name)
+        ),
+        (
+            select coalesce(n.nspacl::text, 'default')
+            from pg_namespace as n
+            where position('.' in w.name) = 0 and n.nspname = w.name
+        )
+    )
+end
+from wanted as w
+"""
+
+_JOBS_CURRENT = """
+select count(*) = count(c.jobid)::bigint
+from autosync.job as j
+left join cron.job as c
+    on c.jobname = j.name
+    and c.schedule = j.schedule
+    and c.command = autosync.job_command(j.name)
+    and c.username = pg_get_userbyid((select p.proowner from pg_proc as p where p.oid = to_regprocedure('autosync.sync_job(text)')))
+"""
+
+
+class State(StrEnum):
+    """How an object in the database compares with its file."""
+
+    CURRENT = "current"
+    MISSING = "missing"  # never applied, or dropped since
+    OUTDATED = "outdated"  # applied from an older text of the file
+    EDITED = "edited"  # changed in the database since it was applied
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFile:
+    """One file under sql/ that describes one object."""
+
+    path: str
+    requires: str
+    source: str
+
+    @property
+    def source_hash(self) -> str:
+        """Identify the text of the file."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+
+def files() -> list[ObjectFile]:
+    """Return every replaceable file in the order in which they are applied."""
+    found = []
+    for kind in KINDS:
+        for name in resources.names(f"sql/{kind}", ".sql"):
+            path = f"sql/{kind}/{name}.sql"
+            source = resources.read(path)
+            head = re.search(r"^-- requires: (\d{4})$", source, re.MULTILINE)
+            if head is None:
+                raise ValueError(f"{path} does not say which revision it requires")
+            found.append(ObjectFile(path, head[1], source))
+    return found
+
+
+def available_at(revision: str | None) -> list[ObjectFile]:
+    """Return the files whose required revision is applied when `revision` is."""
+    return [file for file in files() if revision is not None and file.requires <= revision]
+
+
+def states(connection: Connection, revision: str | None) -> dict[str, State]:
+    """Return the state of every object that belongs to a database at `revision`. Reads only."""
+    wanted = available_at(revision)
+    recorded = _recorded(connection)
+    rendered = _rendered(connection, wanted)
+    found = {}
+    for file in wanted:
+        source_hash, live_hash = recorded.get(file.path, (None, None))
+        if rendered[file.path] is None or source_hash is None:
+            found[file.path] = State.MISSING
+        elif source_hash != file.source_hash:
+            found[file.path] = State.OUTDATED
+        else:
+            found[file.path] = State.CURRENT if rendered[file.path] == live_hash else State.EDITED
+    return found
+
+
+def apply(connection: Connection, revision: str | None) -> list[str]:
+    """Apply every file that is not current and return their paths. The caller's transaction makes it atomic."""
+    if revision is None:
+        return []
+    connection.execute("set local check_function_bodies = off")
+    wanted = available_at(revision)
+    connection.execute(
+        "delete from autosync.object where not path = any(%s::text[])", [[file.path for file in wanted]]
+    )
+    changed = states(connection, revision)
+    applied = [file for file in wanted if changed[file.path] is not State.CURRENT]
+    for file in applied:
+        # no parameters: the text runs as written, with its % and :
+        connection.execute(file.source.encode())
+    rendered = _rendered(connection, wanted)
+    for file in applied:
+        connection.execute(
+            """
+            insert into autosync.object (path, source_hash, live_hash) values (%s, %s, %s)
+            on conflict (path) do update
+            set source_hash = excluded.source_hash, live_hash = excluded.live_hash, applied_at = clock_timestamp()
+            """,
+            [file.path, file.source_hash, rendered[file.path]],
+        )
+    return [file.path for file in applied]
+
+
+def script(revision: str | None) -> str:
+    """Return the text that applies every object for `revision`, for a script that is run elsewhere.
+
+    The registry is left without their hashes, so that the next `migrate` compares and records them.
+    """
+    parts = ["set local check_function_bodies = off;"]
+    parts += [f"-- {file.path}\n{file.source.strip()}" for file in available_at(revision)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _recorded(connection: Connection) -> dict[str, tuple[str, str]]:
+    if connection.execute("select to_regclass('autosync.object')").fetchone() == (None,):
+        return {}
+    rows = connection.execute("select path, source_hash, live_hash from autosync.object").fetchall()
+    return {path: (source_hash, live_hash) for path, source_hash, live_hash in rows}
+
+
+def _rendered(connection: Connection, wanted: list[ObjectFile]) -> dict[str, str | None]:
+    rows = connection.execute(_RENDERED, {"paths": [file.path for file in wanted]}).fetchall()
+    rendered = {path: text and hashlib.sha256(text.encode()).hexdigest() for path, text in rows}
+    for path in rendered:
+        if path.startswith("sql/jobs/"):
+            rendered[path] = "current" if _jobs_current(connection) else None
+    return rendered
+
+
+def _jobs_current(connection: Connection) -> bool:
+    present = connection.execute(
+        "select to_regclass('cron.job') is not null and to_regclass('autosync.job') is not null"
+        " and to_regprocedure('autosync.sync_job(text)') is not null"
+        " and to_regprocedure('autosync.job_command(text)') is not null"
+    ).fetchone()
+    if present != (True,):
+        return False
+    return connection.execute(_JOBS_CURRENT).fetchone() == (True,)

@@ -1,0 +1,87 @@
+"""What became of the requests that a tick made, and which layer answered.
+
+Rows come from autosync.recent_outcomes(), which also classifies them (autosync.classify); see docs/architecture.md.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from autosync_db.connection import Connection
+
+_COLUMNS = """
+    select id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome, status_code,
+        error_code, error_message, body_excerpt, cause
+    from autosync.recent_outcomes(%s, %s)
+"""
+_POLL_SECONDS = 0.2
+
+
+class Cause(StrEnum):
+    """Which part of the chain a request's outcome speaks of."""
+
+    OK = "ok"
+    PENDING = "pending"
+    KEY = "key"  # the gateway or the function refused the credential
+    MISSING = "missing"  # the function is not deployed
+    FUNCTION = "function"  # the function ran and failed
+    SLOW = "slow"  # no answer within the timeout
+    NETWORK = "network"  # no HTTP answer at all
+    LOST = "lost"  # pg_net forgot the request
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One request of the ledger with its outcome as known now."""
+
+    id: int
+    tick_id: int
+    request_id: int
+    queued_at: datetime
+    settled_at: datetime | None
+    timeout_milliseconds: int
+    outcome: str
+    status_code: int | None
+    error_code: str | None
+    error_message: str | None
+    body_excerpt: str | None
+    cause: Cause
+
+    @property
+    def summary(self) -> str:
+        """Return the outcome in a few words: `200`, `401 UNAUTHORIZED_LEGACY_JWT`, or pg_net's own error text."""
+        if self.status_code is not None:
+            code = f" {self.error_code}" if self.error_code else ""
+            return f"{self.status_code}{code}"
+        return self.error_message or self.outcome
+
+
+def recent(connection: Connection, job_name: str, limit: int = 20) -> list[Invocation]:
+    """Return the newest requests of a job, newest first. Reads only."""
+    rows = connection.execute(_COLUMNS, [job_name, limit]).fetchall()
+    return [Invocation(*row[:-1], cause=Cause(row[-1])) for row in rows]
+
+
+def wait(
+    connection: Connection,
+    job_name: str,
+    tick_id: int,
+    patience: timedelta,
+    on_wait: Callable[[timedelta], None] | None = None,
+) -> list[Invocation]:
+    """Return the requests of a tick once none is pending, or as they are when `patience` ends.
+
+    Settles what pg_net has, so that the outcome is durable. `on_wait` is told the time waited, before each look.
+    """
+    started = time.monotonic()
+    while True:
+        waited = timedelta(seconds=time.monotonic() - started)
+        if on_wait:
+            on_wait(waited)
+        connection.execute("select autosync.settle()")
+        found = [row for row in recent(connection, job_name, 200) if row.tick_id == tick_id]
+        if all(row.cause is not Cause.PENDING for row in found) or waited >= patience:
+            return found
+        time.sleep(_POLL_SECONDS)

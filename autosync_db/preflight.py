@@ -1,0 +1,72 @@
+"""What must be true of a server before anything is changed on it. Reads only."""
+
+from autosync_db.connection import Connection
+from autosync_db.errors import MigrationError, UnreachableError
+
+MINIMUM_SERVER_VERSION = 150000
+
+# settings of an extension's library are only listed to members of pg_read_all_settings
+_FACTS = """
+select
+    pg_is_in_recovery(),
+    current_setting('server_version_num')::integer,
+    current_database(),
+    pg_has_role('pg_read_all_settings', 'usage'),
+    (select setting from pg_settings where name = 'shared_preload_libraries'),
+    (select setting from pg_settings where name = 'cron.database_name'),
+    (select comment from pg_available_extensions where name = 'pg_cron'),
+    (select comment from pg_available_extensions where name = 'pg_net'),
+    has_database_privilege(current_database(), 'create') or to_regnamespace('autosync') is not null,
+    current_setting('default_transaction_read_only')
+"""
+
+
+def check(connection: Connection) -> None:
+    """Raise the one error that explains why the toolkit cannot be installed here; return if it can be."""
+    row = connection.execute(_FACTS).fetchone()
+    assert row is not None
+    (replica, version, database, sees_settings, preloaded, cron_database, cron, net, creates, read_only) = row
+    if replica:
+        raise UnreachableError(
+            "this server is a read replica: neither pg_cron nor pg_net runs here", hint="connect to the primary"
+        )
+    if version < MINIMUM_SERVER_VERSION:
+        raise MigrationError(
+            f"the server is PostgreSQL {version // 10000}; 15 or newer is needed", hint="upgrade the server first"
+        )
+    if read_only == "on":
+        raise MigrationError(
+            "the database is read-only (default_transaction_read_only is on)",
+            hint="free disk space and end the read-only mode; on Supabase see Settings > Database",
+        )
+    major = version // 10000
+    if cron is None:
+        raise MigrationError(
+            "pg_cron is not available on this server",
+            hint=f"install the package postgresql-{major}-cron, or on Supabase enable it under Integrations > Cron",
+        )
+    if net is None:
+        raise MigrationError(
+            "pg_net is not available on this server",
+            hint="on Supabase enable it under Database > Extensions; elsewhere build it from supabase/pg_net",
+        )
+    libraries = {name.strip() for name in (preloaded or "").split(",")}
+    needed = ["pg_cron"] if net.startswith("stand-in") else ["pg_cron", "pg_net"]
+    if sees_settings:
+        for name in needed:
+            if name not in libraries:
+                raise MigrationError(
+                    f"{name} is not in shared_preload_libraries, so its worker does not run",
+                    hint="set shared_preload_libraries = "
+                    f"'{','.join(sorted((libraries | set(needed)) - {''}))}' and restart the server",
+                )
+        if cron_database is not None and cron_database != database:
+            raise MigrationError(
+                f"pg_cron runs in the database {cron_database!r}, not in {database!r}",
+                hint=f"connect to {cron_database!r}, or set cron.database_name = '{database}' and restart the server",
+            )
+    if not creates:
+        raise MigrationError(
+            f"this role may not create anything in the database {database!r}",
+            hint="connect as the database's owner; on Supabase that is postgres",
+        )

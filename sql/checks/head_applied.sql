@@ -1,0 +1,13 @@
+-- head_applied: autosync.alembic_version against the newest revision. The table may be missing, so its query is a text that runs only if it is there.
+select 'critical' as status, 'schema autosync' as object,
+    case when v.version_num is null
+        then 'was never migrated'
+        else format('is at revision %s, the newest is %s', v.version_num, current_setting('autosync.head'))
+    end as detail
+from (
+    select case when to_regclass('autosync.alembic_version') is not null then (
+        xpath('/row/version_num/text()',
+            query_to_xml('select version_num from autosync.alembic_version', false, true, ''))
+    )[1]::text end as version_num
+) as v
+where v.version_num is distinct from current_setting('autosync.head')

@@ -1,0 +1,8 @@
+-- job_command_matches: any other text makes calls that the ledger does not see, or none. The text itself is not shown: it may hold a key.
+select 'critical' as status, format('cron job %s', c.jobname) as object,
+    format('runs something else than "%s"', autosync.job_command(c.jobname)) as detail
+from cron.job as c
+where c.jobname = current_setting('autosync.job') and c.command <> autosync.job_command(c.jobname)
+union all
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

@@ -1,0 +1,28 @@
+-- job_runs_succeed: by runid, because failed connections have no start time before pg_cron 1.6.3; the newest 1000 runs of all jobs.
+-- A restart or unscheduling during a run is recorded as failed although the statement may have committed: not counted.
+with runs as (
+    select d.runid, d.status, d.return_message, coalesce(d.end_time, d.start_time) as ended_at,
+        row_number() over (order by d.runid desc) as age
+    from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+    join cron.job as c on c.jobid = d.jobid
+    where c.jobname = current_setting('autosync.job')
+        and d.status in ('succeeded', 'failed')
+        and coalesce(d.return_message, '') not in ('server restarted', 'job canceled')
+),
+failed as (
+    select count(*) as runs, min(r.ended_at) as since, max(r.ended_at) as last_at,
+        (array_agg(r.return_message order by r.age))[1] as message
+    from runs as r
+    where r.age < coalesce((select min(s.age) from runs as s where s.status = 'succeeded'), 1001)
+)
+select 'critical' as status, format('cron job %s', current_setting('autosync.job')) as object,
+    format('the last %s of %s runs failed%s: %s', f.runs, (select count(*) from runs),
+        coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''),
+        regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')) as detail
+from failed as f
+where f.runs > 0
+    -- a tick by hand that came through since then proves the cause mended
+    and not exists (select from autosync.tick as t where t.job_name = current_setting('autosync.job') and t.ticked_at > f.last_at)
+union all
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

@@ -1,0 +1,41 @@
+-- is_time_zone(name): whether a name is an IANA time zone that follows a place's clock, spelled as IANA spells it.
+-- requires: 0003
+create or replace function autosync.is_time_zone(name text)
+returns boolean
+language plpgsql
+stable
+parallel safe
+set search_path = ''
+as $$
+begin
+    if name = 'UTC' then
+        return true;
+    end if;
+    -- AT TIME ZONE also takes abbreviations (EST never has summer time) and POSIX rules (UTC+2 is two hours west):
+    -- the first have no slash, the second have digits
+    if name is null
+        or not (
+            name ~ '^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]*){1,2}$'
+            or name ~ '^Etc/(GMT0|GMT[+-][0-9]|GMT[+-]1[0-2]|GMT-1[34])$'
+            or name in (
+                'Cuba', 'Egypt', 'Eire', 'GB', 'GB-Eire', 'GMT', 'Greenwich', 'Hongkong', 'Iceland', 'Iran', 'Israel',
+                'Jamaica', 'Japan', 'Kwajalein', 'Libya', 'Navajo', 'NZ', 'NZ-CHAT', 'Poland', 'Portugal', 'PRC',
+                'ROC', 'ROK', 'Singapore', 'Turkey', 'UCT', 'Universal', 'W-SU', 'Zulu',
+                'CST6CDT', 'EST5EDT', 'MST7MDT', 'PST8PDT'
+            )
+        ) then
+        return false;
+    end if;
+    begin
+        perform pg_catalog.now() at time zone name;
+    exception when invalid_parameter_value then
+        return false;
+    end;
+    return true;
+end
+$$;
+
+comment on function autosync.is_time_zone(text) is
+    'Whether a name is an IANA time zone (Region/City or UTC), not an abbreviation or a POSIX rule';
+
+revoke all on function autosync.is_time_zone(text) from public;

@@ -1,0 +1,66 @@
+-- prune(job_name): delete a bounded number of a job's rows that are older than its retention; return how many.
+-- requires: 0005
+-- Called by dispatch() on every tick. Small deletes by primary key, so that pg_cron's launcher never waits for a lock.
+create or replace function autosync.prune(job_name text)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    job autosync.job;
+    deleted integer := 0;
+    step integer;
+    last_seen bigint;
+begin
+    select j.* into job from autosync.job as j where j.name = prune.job_name;
+
+    delete from autosync.tick as t
+    where t.id in (
+        select o.id
+        from (
+            select k.id, k.ticked_at
+            from autosync.tick as k
+            where k.job_name = prune.job_name
+            order by k.id
+            limit 1000
+        ) as o
+        where o.ticked_at < now() - job.keep_invocations
+    );
+    get diagnostics deleted = row_count;
+
+    -- cron.job_run_details has no index but runid: walk it once, in order, and remember how far;
+    -- numbering starts again when pg_cron was created anew
+    if job.pruned_runid > coalesce((select max(d.runid) from cron.job_run_details as d), 0) then
+        job.pruned_runid := 0;
+    end if;
+    select max(o.runid) into last_seen
+    from (
+        select d.runid, coalesce(d.end_time, d.start_time) as ended_at
+        from cron.job_run_details as d
+        where d.runid > job.pruned_runid
+        order by d.runid
+        limit 1000
+    ) as o
+    where o.ended_at < now() - job.keep_run_details;
+
+    if last_seen is not null then
+        delete from cron.job_run_details as d
+        using cron.job as c
+        where d.runid > job.pruned_runid
+            and d.runid <= last_seen
+            and d.jobid = c.jobid
+            and c.jobname = prune.job_name
+            and coalesce(d.end_time, d.start_time, now() - job.keep_run_details) <= now() - job.keep_run_details;
+        get diagnostics step = row_count;
+        deleted := deleted + step;
+        update autosync.job as j set pruned_runid = last_seen where j.name = prune.job_name;
+    end if;
+    return deleted;
+end
+$$;
+
+revoke all on function autosync.prune(text) from public;
+
+comment on function autosync.prune(text) is 'keep the ledger and the job''s history within their retention';

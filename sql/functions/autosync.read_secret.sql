@@ -1,0 +1,35 @@
+-- read_secret(secret_name): the value of a secret, trimmed; raises when it is missing or blank.
+-- requires: 0004
+-- A NULL would make pg_net drop the header and send the request without it, so there is never one.
+create or replace function autosync.read_secret(secret_name text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    found_value text;
+begin
+    select btrim(s.secret, E' \t\r\n') into found_value
+    from public.pg_cron_secrets as s
+    where s.name = read_secret.secret_name;
+    if found_value is null then
+        raise exception 'the secret "%" is missing from public.pg_cron_secrets', secret_name
+            using errcode = 'no_data_found', hint = 'run: autosync-db setup';
+    end if;
+    if found_value = '' then
+        raise exception 'the secret "%" in public.pg_cron_secrets is blank', secret_name
+            using errcode = 'no_data_found', hint = 'run: autosync-db setup';
+    end if;
+    if found_value ~ '[^[:graph:]]' then
+        raise exception 'the secret "%" in public.pg_cron_secrets contains blanks or control characters', secret_name
+            using errcode = 'invalid_text_representation', hint = 'run: autosync-db setup';
+    end if;
+    return found_value;
+end
+$$;
+
+revoke all on function autosync.read_secret(text) from public;
+
+comment on function autosync.read_secret(text) is 'a secret of the scheduled calls, or an error that names it';

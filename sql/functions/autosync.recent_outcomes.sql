@@ -1,0 +1,50 @@
+-- recent_outcomes(job_name, max_rows): the newest requests of a job with their outcomes as known now, newest first.
+-- requires: 0005
+-- Reads only: an outcome that is not settled yet is looked up in pg_net. Called by the checks and by runs and status.
+create or replace function autosync.recent_outcomes(job_name text default 'auto-sync-cron-job', max_rows integer default 20)
+returns table (
+    id bigint,
+    tick_id bigint,
+    request_id bigint,
+    queued_at timestamptz,
+    settled_at timestamptz,
+    timeout_milliseconds integer,
+    outcome text,
+    status_code integer,
+    error_code text,
+    error_message text,
+    body_excerpt text,
+    cause text
+)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select
+        i.id, i.tick_id, i.request_id, i.queued_at, i.settled_at, i.timeout_milliseconds,
+        coalesce(o.outcome, i.outcome),
+        coalesce(o.status_code, i.status_code),
+        coalesce(o.error_code, i.error_code),
+        coalesce(o.error_message, i.error_message),
+        coalesce(o.body_excerpt, i.body_excerpt),
+        autosync.classify(
+            coalesce(o.outcome, i.outcome),
+            coalesce(o.status_code, i.status_code),
+            coalesce(o.error_code, i.error_code),
+            coalesce(o.body_excerpt, i.body_excerpt)
+        )
+    from (
+        select v.*
+        from autosync.invocation as v
+        where v.job_name = recent_outcomes.job_name
+        order by v.id desc
+        limit recent_outcomes.max_rows
+    ) as i
+    left join autosync.pending_outcomes() as o on o.invocation_id = i.id and i.outcome = 'pending'
+    order by i.id desc
+$$;
+
+revoke all on function autosync.recent_outcomes(text, integer) from public;
+
+comment on function autosync.recent_outcomes(text, integer) is 'the newest requests of a job and what became of them';

@@ -1,0 +1,19 @@
+-- server_epoch(): the moment since which pg_net's unlogged tables and ids are continuous.
+-- requires: 0005
+-- The checkpointer is started anew by a restart and by crash recovery; pg_postmaster_start_time() does not move on the latter.
+create or replace function autosync.server_epoch()
+returns timestamptz
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(
+        (select a.backend_start from pg_catalog.pg_stat_activity as a where a.backend_type = 'checkpointer'),
+        pg_catalog.pg_postmaster_start_time()
+    )
+$$;
+
+revoke all on function autosync.server_epoch() from public;
+
+comment on function autosync.server_epoch() is 'when this server last started or recovered from a crash';

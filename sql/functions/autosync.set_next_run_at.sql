@@ -1,0 +1,153 @@
+-- set_next_run_at(): refuse a bad schedule in words a form can show, and own next_run_at (docs/next-run-at.md).
+-- requires: 0003
+--
+-- Security definer, because whoever may write a schedule may not use the schema autosync. It is a trigger function:
+-- nobody can call it otherwise.
+create or replace function autosync.set_next_run_at()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    moment constant timestamptz := now();
+    inserted constant boolean := tg_op = 'INSERT';
+    window_changed boolean := true;
+    wrong_column text;
+    wrong_constraint text;
+    complaint text;
+    advice text := 'Nothing was saved; correct this value and save again.';
+begin
+    if not inserted then
+        window_changed := new.time_window_enabled is distinct from old.time_window_enabled
+            or new.time_window_start is distinct from old.time_window_start
+            or new.time_window_end is distinct from old.time_window_end;
+    end if;
+
+    -- one expression for the healthy row, which is nearly every row
+    if new.frequency_minutes not between 1 and 44640
+        or new.direction not in ('import', 'export', 'bidirectional')
+        or new.conflict_resolution not in ('newest_wins', 'local_wins', 'remote_wins', 'manual')
+        or new.device_filter not in ('all', 'tagged')
+        or new.last_run_status not in ('success', 'partial', 'failed') then
+        case
+            when new.frequency_minutes not between 1 and 44640 then
+                wrong_column := 'frequency_minutes';
+                complaint := pg_catalog.format(
+                    'frequency_minutes must be between 1 and 44640 (31 days), not %s', new.frequency_minutes);
+            when new.direction not in ('import', 'export', 'bidirectional') then
+                wrong_column := 'direction';
+                complaint := pg_catalog.format(
+                    'direction must be import, export or bidirectional, not %L', new.direction);
+            when new.conflict_resolution not in ('newest_wins', 'local_wins', 'remote_wins', 'manual') then
+                wrong_column := 'conflict_resolution';
+                complaint := pg_catalog.format(
+                    'conflict_resolution must be newest_wins, local_wins, remote_wins or manual, not %L',
+                    new.conflict_resolution);
+            when new.device_filter not in ('all', 'tagged') then
+                wrong_column := 'device_filter';
+                complaint := pg_catalog.format('device_filter must be all or tagged, not %L', new.device_filter);
+            else
+                wrong_column := 'last_run_status';
+                complaint := pg_catalog.format(
+                    'last_run_status must be success, partial or failed, not %L', new.last_run_status);
+        end case;
+        wrong_constraint := pg_catalog.format('auto_sync_schedules_%s_check', wrong_column);
+    end if;
+
+    if window_changed
+        and (new.time_window_enabled or new.time_window_start is not null or new.time_window_end is not null) then
+        -- 24:00 is a time to Postgres and to nobody else
+        if new.time_window_start = time '24:00' then
+            new.time_window_start := time '00:00';
+        end if;
+        if new.time_window_end = time '24:00' then
+            new.time_window_end := time '00:00';
+        end if;
+        if complaint is null then
+            wrong_constraint := 'valid_time_window';
+            if new.time_window_start is null then
+                wrong_column := 'time_window_start';
+                complaint := 'time_window_start is missing: a time window needs time_window_start and time_window_end';
+                advice := 'Give both as times from 00:00 to 23:59, or turn the window off and leave both empty.';
+            elsif new.time_window_end is null then
+                wrong_column := 'time_window_end';
+                complaint := 'time_window_end is missing: a time window needs time_window_start and time_window_end';
+                advice := 'Give both as times from 00:00 to 23:59, or turn the window off and leave both empty.';
+            elsif new.time_window_start = new.time_window_end then
+                wrong_column := 'time_window_end';
+                complaint := pg_catalog.format(
+                    'time_window_end must differ from time_window_start, both are %s', new.time_window_start);
+                advice := 'For the whole day turn the window off; an end before the start crosses midnight.';
+            end if;
+        end if;
+    end if;
+
+    if complaint is null and (inserted or new.timezone is distinct from old.timezone)
+        and new.timezone <> 'UTC' and not autosync.is_time_zone(new.timezone) then
+        wrong_column := 'timezone';
+        wrong_constraint := 'auto_sync_schedules_timezone_check';
+        complaint := pg_catalog.format(
+            'timezone must be UTC or an IANA name such as Europe/Paris, not %L', new.timezone);
+        advice := 'Abbreviations (EST) and offsets (UTC+2) do not follow daylight saving time and are not accepted.';
+    end if;
+
+    if complaint is not null then
+        raise exception using
+            errcode = 'check_violation', message = complaint, hint = advice,
+            schema = tg_table_schema, table = tg_table_name, column = wrong_column, constraint = wrong_constraint;
+    end if;
+
+    if inserted then
+        -- the two commonest rows are spared the call
+        if not new.enabled then
+            new.next_run_at := null;
+        elsif new.last_run_at is null and not new.time_window_enabled then
+            new.next_run_at := moment;
+        else
+            new.next_run_at := autosync.next_run_at(
+                new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
+                new.time_window_end, new.timezone, moment, new.consecutive_failures);
+        end if;
+        return new;
+    end if;
+
+    new.updated_at := moment;
+    if new.last_run_at is distinct from old.last_run_at then
+        -- a run was recorded, by auto_sync_complete or by a plain update
+        if new.consecutive_failures is not distinct from old.consecutive_failures then
+            new.consecutive_failures :=
+                case when new.last_run_status = 'failed' then old.consecutive_failures + 1 else 0 end;
+        end if;
+        if new.claim_id is not distinct from old.claim_id then
+            new.claim_id := null;
+            new.claimed_at := null;
+            new.claim_expires_at := null;
+        end if;
+        new.next_run_at := autosync.next_run_at(
+            new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
+            new.time_window_end, new.timezone, moment, new.consecutive_failures);
+    elsif window_changed
+        or new.enabled is distinct from old.enabled
+        or new.frequency_minutes is distinct from old.frequency_minutes
+        or new.timezone is distinct from old.timezone
+        -- a row that came in past the trigger is mended by any update
+        or (new.enabled and old.next_run_at is null) then
+        new.next_run_at := autosync.next_run_at(
+            new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
+            new.time_window_end, new.timezone,
+            -- one that is due and never ran stays due; a disabled one has waited for nothing
+            case when old.enabled then least(old.next_run_at, moment) else moment end,
+            new.consecutive_failures,
+            moment + make_interval(mins => new.frequency_minutes));
+    else
+        new.next_run_at := old.next_run_at;
+    end if;
+    return new;
+end
+$$;
+
+comment on function autosync.set_next_run_at() is
+    'Trigger: refuses a bad schedule in words a form can show, and owns next_run_at';
+
+revoke all on function autosync.set_next_run_at() from public;

@@ -1,0 +1,79 @@
+-- sync_job(job_name): make cron.job say what autosync.job says: one job, right schedule and command, active unless paused.
+-- requires: 0004
+-- Returns what it did: created, changed or unchanged. Called by migrate, setup, job and repair.
+create or replace function autosync.sync_job(job_name text default 'auto-sync-cron-job')
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    wanted autosync.job;
+    wanted_command text := autosync.job_command(sync_job.job_name);
+    present record;
+    stranger text;
+    extra bigint;
+    result text := 'unchanged';
+begin
+    select j.* into strict wanted from autosync.job as j where j.name = sync_job.job_name;
+
+    select c.username into stranger
+    from cron.job as c
+    where c.jobname = wanted.name and c.username <> current_user
+    order by c.jobid
+    limit 1;
+    if found then
+        raise exception 'the cron job "%" belongs to the role "%", not to "%"', wanted.name, stranger, current_user
+            using errcode = 'insufficient_privilege',
+            hint = 'a second job of that name would double every call; unschedule it as that role first';
+    end if;
+
+    -- the two-argument form of cron.schedule() leaves unnamed twins behind
+    for extra in
+        select c.jobid
+        from cron.job as c
+        where c.username = current_user
+            and c.command = wanted_command
+            and c.jobname is distinct from wanted.name
+            and (c.jobname is null or not exists (select from autosync.job as j where j.name = c.jobname))
+    loop
+        perform cron.unschedule(extra);
+        result := 'changed';
+    end loop;
+
+    select c.jobid, c.schedule, c.command, c.active, c.database into present
+    from cron.job as c
+    where c.jobname = wanted.name and c.username = current_user;
+    if not found then
+        perform cron.schedule(wanted.name, wanted.schedule, wanted_command);
+        result := 'created';
+    elsif present.schedule <> wanted.schedule
+        or present.command <> wanted_command
+        or present.database <> current_database()
+    then
+        if present.database <> current_database() then
+            -- an upsert keeps the old database, host and port before pg_cron 1.6.3
+            perform cron.unschedule(present.jobid);
+        end if;
+        perform cron.schedule(wanted.name, wanted.schedule, wanted_command);
+        result := 'changed';
+    end if;
+
+    -- scheduling again does not reactivate
+    select c.jobid, c.active into present
+    from cron.job as c
+    where c.jobname = wanted.name and c.username = current_user;
+    if present.active is distinct from (wanted.paused_at is null) then
+        perform cron.alter_job(job_id := present.jobid, active := wanted.paused_at is null);
+        if result = 'unchanged' then
+            result := 'changed';
+        end if;
+    end if;
+    return result;
+end
+$$;
+
+revoke all on function autosync.sync_job(text) from public;
+
+comment on function autosync.sync_job(text) is 'bring one cron job to what autosync.job says';

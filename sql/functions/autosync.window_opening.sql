@@ -1,0 +1,73 @@
+-- window_opening(moment, start, stop, zone): the first instant, not before a moment, inside a daily time window.
+-- requires: 0003
+--
+-- The window of a local date is the stretch of time from the first instant of `start` to the first instant of `stop`
+-- (of the next date when stop <= start). One stretch a date: a start that clocks show twice opens it once, a start that
+-- they skip opens it when the skip ends. A window that a change of clocks skips whole opens when the skip ends, for its
+-- usual length; a date that was skipped whole has none.
+create or replace function autosync.window_opening(moment timestamptz, start time, stop time, zone text)
+returns timestamptz
+language plpgsql
+stable
+strict
+parallel safe
+set search_path = ''
+as $$
+declare
+    wall timestamp;
+    clock time;
+    today date;
+    day date;
+    span interval := stop - start;
+    opens timestamptz;
+    closes timestamptz;
+begin
+    if not isfinite(moment) then
+        return moment;
+    end if;
+    if span <= interval '0' then
+        span := span + interval '24 hours';
+    end if;
+    wall := moment at time zone zone;
+
+    -- far from any change of clocks the answer is plain subtraction, and that is nearly always
+    if (moment - interval '50 hours') at time zone zone = wall - interval '50 hours'
+        and (moment + interval '26 hours') at time zone zone = wall + interval '26 hours' then
+        clock := cast(wall as time);
+        if clock >= start then
+            if clock - start < span then
+                return moment;
+            end if;
+            return moment + (start - clock + interval '24 hours');
+        end if;
+        if clock - start + interval '24 hours' < span then
+            return moment;
+        end if;
+        return moment + (start - clock);
+    end if;
+
+    today := cast(wall as date);
+    -- -2: a skip of clocks may carry yesterday's window past midnight; 4: a date can be missing
+    for step in -2 .. 4 loop
+        day := today + step;
+        opens := autosync.first_instant(day + start, zone);
+        closes := autosync.first_instant(day + start + span, zone);
+        if closes = opens then
+            if autosync.first_instant(cast(day as timestamp), zone)
+                = autosync.first_instant(cast(day + 1 as timestamp), zone) then
+                continue;
+            end if;
+            closes := opens + span;
+        end if;
+        if closes > moment then
+            return greatest(opens, moment);
+        end if;
+    end loop;
+    raise exception 'no opening of the window % to % (%) within four days of %', start, stop, zone, moment;
+end
+$$;
+
+comment on function autosync.window_opening(timestamptz, time, time, text) is
+    'The first instant, not before a moment, inside a daily time window of a zone';
+
+revoke all on function autosync.window_opening(timestamptz, time, time, text) from public;
