@@ -29,6 +29,8 @@ from autosync_db.secret import Secret
 SCHEMA = "autosync"
 LOCK_TIMEOUT = "3s"
 LOCK_ATTEMPTS = 6
+# what a downgrade must not drop unasked once it holds rows
+DATA_TABLES = ("public.pg_cron_secrets", "public.auto_sync_schedules", "autosync.tick", "autosync.invocation")
 # any constant will do, as long as every migration of this product uses the same; the ASCII codes of "autosync"
 ADVISORY_LOCK = 0x6175746F73796E63
 
@@ -102,10 +104,17 @@ def upgrade(
 
 
 def downgrade(
-    database_url: Secret | None, revision: str, on_retry: Callable[[str], None] | None = None
+    database_url: Secret | None,
+    revision: str,
+    *,
+    drop_rows: bool = False,
+    on_retry: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Take the database back to `revision` (`base` for none), in one transaction. Data in dropped tables is lost."""
-    return _migrate(database_url, revision, command.downgrade, on_retry)
+    """Take the database back to `revision` (`base` for none), in one transaction.
+
+    Raises MigrationError when that would drop a table that holds rows, unless `drop_rows`; nothing is changed then.
+    """
+    return _migrate(database_url, revision, command.downgrade, on_retry, drop_rows=drop_rows)
 
 
 def script_sql(revision: str = "head") -> str:
@@ -122,7 +131,7 @@ def current_revision(connection: Connection) -> str | None:
 
     Raises MigrationError when it is one that this version of the package does not know.
     """
-    if connection.execute(f"select to_regclass('{SCHEMA}.alembic_version')").fetchone() == (None,):
+    if not _exists(connection, f"{SCHEMA}.alembic_version"):
         return None
     row = connection.execute(f"select version_num from {SCHEMA}.alembic_version").fetchone()  # noqa: S608 - constant
     if row is None:
@@ -196,11 +205,30 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             outcome.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
+            filled = [] if context.config.attributes.get("drop_rows") else _filled_tables(psycopg_connection)
             context.run_migrations()
             outcome.after = migration.get_current_revision()
             outcome.revisions = steps
+            if lost := [table for table in filled if not _exists(psycopg_connection, table)]:
+                raise MigrationError(
+                    f"this would delete the rows of {' and '.join(lost)}; nothing was changed",
+                    hint="save what you need, then pass --yes",
+                )
             if steps or context.config.attributes.get("apply_objects"):
                 outcome.objects = objects.apply(psycopg_connection, outcome.after)
+
+
+def _filled_tables(connection: Connection) -> list[str]:
+    return [
+        table
+        for table in DATA_TABLES
+        if _exists(connection, table)
+        and connection.execute(f"select exists (select from {table})").fetchone() == (True,)  # noqa: S608 - constants
+    ]
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    return connection.execute("select to_regclass(%s) is not null", [table]).fetchone() == (True,)
 
 
 def _migrate(
@@ -208,6 +236,8 @@ def _migrate(
     revision: str,
     run: Callable[..., None],
     on_retry: Callable[[str], None] | None,
+    *,
+    drop_rows: bool = True,
 ) -> Outcome:
     def told(state: tenacity.RetryCallState) -> None:
         if on_retry:
@@ -221,7 +251,7 @@ def _migrate(
         reraise=True,
     )
     try:
-        return retrying(_attempt, database_url, revision, run)
+        return retrying(_attempt, database_url, revision, run, drop_rows)
     except psycopg.errors.LockNotAvailable:
         raise MigrationError(
             f"another session held a lock for longer than {LOCK_ATTEMPTS} attempts; nothing was changed",
@@ -241,7 +271,7 @@ def _migrate(
         ) from error
 
 
-def _attempt(database_url: Secret | None, revision: str, run: Callable[..., None]) -> Outcome:
+def _attempt(database_url: Secret | None, revision: str, run: Callable[..., None], drop_rows: bool) -> Outcome:
     with connect(database_url) as connection:
         preflight.check(connection)
         current_revision(connection)  # an unknown revision is refused before Alembic stumbles over it
@@ -249,6 +279,7 @@ def _attempt(database_url: Secret | None, revision: str, run: Callable[..., None
             outcome = Outcome()
             configuration.attributes["connection"] = connection
             configuration.attributes["outcome"] = outcome
+            configuration.attributes["drop_rows"] = drop_rows
             configuration.attributes["apply_objects"] = run is command.upgrade
             _run_alembic(run, configuration, revision)
             return outcome

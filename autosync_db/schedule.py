@@ -1,8 +1,8 @@
 """When a schedule runs: the rules of docs/next-run-at.md in plain Python, without a database.
 
-The trigger computes next_run_at in SQL by asking Postgres for local times. This module starts from the other end: it
-lists the stretches of time in which a zone keeps one offset, and looks the answer up in them. Neither is derived from
-the other, so each is a check on the other.
+The trigger computes next_run_at in SQL by asking Postgres for local times. This module starts from the other
+end: it lists the stretches of time in which a zone keeps one offset, and looks the answer up in them. Neither
+is derived from the other, so each is a check on the other.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 DAY = timedelta(days=1)
@@ -40,7 +41,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One planned run: the instant in UTC, the same instant on the zone's clocks, and what the clocks did to it."""
+    """One planned run: the instant in UTC, the same on the zone's clocks, and what the clocks did to it."""
 
     at: datetime
     local: datetime
@@ -89,8 +90,8 @@ def next_run(
 ) -> datetime | None:
     """Return when the schedule is next due, in UTC; None for a disabled one.
 
-    `at` is the instant from which a schedule that never ran may run. `not_after` ends the wait for the frequency, as a
-    change of settings does.
+    `at` is the instant from which a schedule that never ran may run. `not_after` ends the wait for the
+    frequency, as a change of settings does.
     """
     if not enabled:
         return None
@@ -116,7 +117,7 @@ def wait_after(frequency_minutes: int, consecutive_failures: int) -> timedelta:
 def preview(
     *, frequency_minutes: int, window: Window | None, zone: ZoneInfo, at: datetime, count: int
 ) -> Iterator[Run]:
-    """Yield the next `count` runs of a schedule that is enabled at `at`, each run starting the moment it is due."""
+    """Yield the next `count` runs of a schedule enabled at `at`, each run starting the moment it is due."""
     previous: datetime | None = None
     for _ in range(count):
         due = next_run(
@@ -136,11 +137,13 @@ def _note(previous: datetime, due: datetime, window: Window | None, zone: ZoneIn
     notes = []
     since, instant = _naive(previous), _naive(due)
     stretches = _stretches_between(zone, since - _BEFORE, instant + _SAMPLE)
-    for before, after in zip(stretches, stretches[1:], strict=False):
+    for before, after in pairwise(stretches):
         if since < after.begin <= instant:
             change = after.offset - before.offset
             way = "forward" if change > timedelta(0) else "back"
-            notes.append(f"clocks went {way} {_span(abs(change))} at {after.begin + before.offset:%Y-%m-%d %H:%M}")
+            notes.append(
+                f"clocks went {way} {_span(abs(change))} at {after.begin + before.offset:%Y-%m-%d %H:%M}"
+            )
         if window is not None and instant == after.begin and after.offset > before.offset:
             shown = (instant + before.offset, instant + after.offset)
             for day in (shown[0].date() - DAY, shown[0].date(), shown[1].date()):

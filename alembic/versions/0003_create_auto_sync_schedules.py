@@ -1,8 +1,9 @@
 """Create or complete public.auto_sync_schedules, the table of scheduled syncs.
 
-A table that was made by hand is completed in place: every row and id stays, the missing columns, checks and indexes
-are added, and the trigger that recomputed next_run_at on every update goes away together with its functions. Values
-that the checks cannot accept, and that the earlier table let in, are mended to the nearest that behaves alike.
+A table that was made by hand is completed in place: every row and id stays, the missing columns, checks and
+indexes are added, and the trigger that recomputed next_run_at on every update goes away together with its
+functions. Values that the checks cannot accept, and that the earlier table let in, are mended to the nearest
+that behaves alike.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ RETIRED = (
     "drop index if exists public.idx_auto_sync_schedules_enabled",
 )
 
-# A frequency below 1 was due at every tick, as 1 is; start = end was at most the one minute that the clock showed it.
+# A frequency below 1 was due at every tick, as 1 is; start = end was at most that one minute.
 MENDED = """
 do $$
 declare
@@ -70,7 +71,7 @@ begin
     where frequency_minutes not between 1 and 44640;
     get diagnostics mended = row_count;
     if mended > 0 then
-        raise warning 'auto_sync_schedules: % frequencies outside 1 to 44640 minutes were set to the nearest limit', mended;
+        raise warning 'auto_sync_schedules: % frequencies were brought to 1 to 44640 minutes', mended;
     end if;
 
     update public.auto_sync_schedules
@@ -100,7 +101,7 @@ CHECKS = {
     ),
     "auto_sync_schedules_device_filter_check": "device_filter in ('all', 'tagged')",
     "auto_sync_schedules_last_run_status_check": "last_run_status in ('success', 'partial', 'failed')",
-    # A lone bound of a window that is off harms nobody, and earlier tables may hold one: only the trigger refuses it.
+    # A lone bound of a window that is off harms nobody, and earlier tables may hold one.
     "valid_time_window": (
         "not time_window_enabled or (time_window_start is not null and time_window_end is not null "
         "and time_window_start <> time_window_end)"
@@ -132,7 +133,7 @@ COMMENTS = {
     "claim_id": "set by auto_sync_claim, given back to auto_sync_complete; null while nobody works on it",
     "claimed_at": "when the claim was taken",
     "claim_expires_at": "when the lease ends and anybody may claim the schedule again",
-    "consecutive_failures": "failed runs since the last success; the wait before the next run doubles with each",
+    "consecutive_failures": "failed runs since the last success; the wait for the next run doubles with each",
 }
 
 
@@ -160,7 +161,8 @@ def downgrade() -> None:
         "public.auto_sync_complete(uuid, text, jsonb, uuid)",
         "public.auto_sync_claim(integer, interval)",
         "autosync.set_next_run_at()",
-        "autosync.next_run_at(boolean, timestamptz, integer, boolean, time, time, text, timestamptz, integer, timestamptz)",
+        "autosync.next_run_at(boolean, timestamptz, integer, boolean, time, time, text, "
+        "timestamptz, integer, timestamptz)",
         "autosync.window_is_open(timestamptz, time, time, text)",
         "autosync.window_opening(timestamptz, time, time, text)",
         "autosync.first_instant(timestamp, text)",

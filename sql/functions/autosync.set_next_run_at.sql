@@ -99,11 +99,14 @@ begin
     end if;
 
     if inserted then
-        -- the two commonest rows are spared the call
+        -- new rows come in bulk, so those that never ran are spared the detour through next_run_at
         if not new.enabled then
             new.next_run_at := null;
         elsif new.last_run_at is null and not new.time_window_enabled then
             new.next_run_at := moment;
+        elsif new.last_run_at is null then
+            new.next_run_at := autosync.window_opening(
+                moment, new.time_window_start, new.time_window_end, new.timezone);
         else
             new.next_run_at := autosync.next_run_at(
                 new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,

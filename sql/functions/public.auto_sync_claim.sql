@@ -17,7 +17,8 @@ set search_path = ''
 -- sorts all that is due costs more the more there is
 set enable_seqscan = off
 set enable_bitmapscan = off
-set enable_sort = off
+-- compiling takes longer than claiming
+set jit = off
 as $$
 declare
     -- a constant for the planner, and the right time in a long transaction

@@ -1,0 +1,149 @@
+"""`local ...`: the whole chain on this machine."""
+
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from autosync_db.cli import app
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command
+from autosync_db.errors import CheckFailedError, UsageError
+
+if TYPE_CHECKING:
+    from autosync_db.local.stack import Stack
+
+group = typer.Typer(no_args_is_help=True, help="The whole chain on this machine, without an account.")
+app.add_typer(group, name="local")
+
+_FOLLOW_SECONDS = 0.3
+
+
+@command(group, "up")
+def _up(
+    session: Session,
+    engine: Annotated[str, typer.Option(help="What runs PostgreSQL: system (Debian packages).")] = "system",
+    key_kind: Annotated[Literal["legacy", "secret"], typer.Option(help="Kind of the service key that is made.")] = "legacy",
+    functions: Annotated[
+        Path | None, typer.Option(help="Folder of Edge Functions to serve instead of the shipped ones.", exists=True, file_okay=False)
+    ] = None,
+) -> None:
+    """Start a private PostgreSQL with pg_cron and pg_net, and the Edge Functions on Deno.
+
+    Data is kept under .autosync; ports are free ones. Use it with --target local.
+    """
+    if engine != "system":
+        raise UsageError(f"there is no engine {engine!r}", hint="use --engine system")
+    stack = _stack()
+    with session.progress("starting the local stack") as say:
+        stack.up(key_kind=key_kind, functions=functions, say=say)
+    _print(session, stack)
+    session.say("next: autosync-db setup --target local")
+
+
+@command(group, "down")
+def _down(
+    session: Session,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete the data too.")] = False,
+) -> None:
+    """Stop everything that `local up` started."""
+    with session.progress("stopping the local stack"):
+        _stack().down(purge=purge)
+    session.say("stopped" + (" and deleted" if purge else "; the data is kept under .autosync"))
+
+
+@command(group, "status")
+def _status(session: Session) -> None:
+    """Show what runs and where; exit 3 if something does not."""
+    stack = _stack()
+    if not stack.exists():
+        raise UsageError("there is no local stack here", hint="start one with: autosync-db local up")
+    _print(session, stack)
+    if not stack.is_running():
+        raise CheckFailedError("the local stack is not running", hint="start it with: autosync-db local up")
+
+
+@command(group, "logs")
+def _logs(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="postgres, pg_net or edge.")] = "edge",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to print.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they come.")] = False,
+) -> None:
+    """Print the log of one part."""
+    path = _stack().log(name)
+    if not path.exists():
+        raise UsageError(f"{name} has written no log yet", hint="see: autosync-db local status")
+    with path.open(encoding="utf-8", errors="replace") as log:
+        for line in deque(log, maxlen=lines):
+            session.print_text(line)
+        while follow:
+            line = log.readline()
+            if line:
+                session.print_text(line)
+            else:
+                time.sleep(_FOLLOW_SECONDS)
+
+
+@command(group, "tick")
+def _tick(
+    session: Session,
+    every: Annotated[str | None, typer.Option(help="Tick again and again, e.g. 60s, until interrupted.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many ticks.")] = None,
+) -> None:
+    """Do now what pg_cron does at its next tick, and show what became of it."""
+    from autosync_db import config, duration
+    from autosync_db.connection import connect
+    from autosync_db.local import tick
+
+    try:
+        pause = duration.parse(every) if every else None
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example: --every 60s") from None
+    configuration = config.load(config.Flags(target=config.LOCAL_TARGET))
+    remaining = count or (None if pause else 1)
+    with connect(configuration.target.database_url) as connection:
+        while remaining is None or remaining > 0:
+            session.print_text(tick.run(connection, configuration.settings.job))
+            remaining = None if remaining is None else remaining - 1
+            if pause and remaining != 0:
+                time.sleep(pause.total_seconds())
+
+
+@command(group, "demo")
+def _demo(
+    session: Session,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
+) -> None:
+    """Show the whole chain at work: up, setup, two schedules, a real pg_cron tick, verify. Exit 0 only if healthy."""
+    from autosync_db.cli import verification
+    from autosync_db.local import demo
+
+    report = demo.run(_stack(), keep=keep, say=session.say, progress=session.progress)
+    verification.show(session, report, as_json=session.is_json)
+    raise typer.Exit(verification.exit_code(report))
+
+
+def _stack() -> "Stack":
+    from autosync_db import config
+
+    try:
+        from autosync_db.local.stack import Stack
+    except ImportError as error:
+        raise UsageError(
+            f"the local stack needs the package {error.name}", hint="run: pip install 'autosync-db[local]'"
+        ) from None
+    return Stack(config.local_folder())
+
+
+def _print(session: Session, stack: "Stack") -> None:
+    from autosync_db.report import as_text
+
+    parts = stack.status()
+    if session.is_json:
+        session.print_json(parts)
+    else:
+        rows = [(part.name, "running" if part.running else "stopped", part.detail) for part in parts]
+        as_text.table(("part", "state", "where"), rows, session.out)

@@ -1,0 +1,80 @@
+"""The options that every command takes, declared once."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autosync_db.cli.console import Format, Session
+
+_GROUP = "Common options"
+
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "target": (
+        Annotated[
+            str | None, typer.Option(help="Target of autosync.toml, or `local`.", rich_help_panel=_GROUP)
+        ],
+        None,
+    ),
+    "database_url": (
+        Annotated[
+            str | None,
+            typer.Option(
+                help="libpq URL or keyword string [env: AUTOSYNC_DATABASE_URL, SUPABASE_DB_URL, DATABASE_URL].",
+                show_default=False,
+                rich_help_panel=_GROUP,
+            ),
+        ],
+        None,
+    ),
+    "config": (
+        Annotated[
+            Path | None,
+            typer.Option(help="Settings file, instead of the nearest autosync.toml.", rich_help_panel=_GROUP),
+        ],
+        None,
+    ),
+    "format": (Annotated[Format, typer.Option(help="How data is printed.", rich_help_panel=_GROUP)], Format.TABLE),
+    "verbose": (
+        Annotated[
+            int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv adds tracebacks.", rich_help_panel=_GROUP)
+        ],
+        0,
+    ),
+    "quiet": (
+        Annotated[bool, typer.Option("-q", "--quiet", help="Print data and errors only.", rich_help_panel=_GROUP)],
+        False,
+    ),
+}
+
+
+def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[Callable[..., None]], None]:
+    """Register a function whose first parameter is a `Session` as a command with the common options."""
+
+    def register(function: Callable[..., None]) -> None:
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        ]
+        names = {parameter.name for parameter in own}
+        common = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for key, (annotation, default) in _COMMON.items()
+            if key not in names
+        ]
+
+        @wraps(function)
+        def run(**values: Any) -> None:
+            shared = {key: values.pop(key, default) for key, (_, default) in _COMMON.items() if key not in names}
+            shared.setdefault("format", Format.TABLE)
+            function(Session(**shared), **values)
+
+        run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *common)}
+        del run.__wrapped__
+        app.command(name, **settings)(run)
+
+    return register

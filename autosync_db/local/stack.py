@@ -1,0 +1,355 @@
+"""The whole chain on this machine: PostgreSQL with pg_cron and pg_net, and the Edge Functions on Deno.
+
+Everything lies under one folder (`.autosync`), on loopback ports that were free. Where the unprivileged user that
+PostgreSQL needs cannot enter that folder (root's home, say), the cluster lies in a fresh folder under /var/tmp, to
+which `.autosync/cluster` points.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import jwt
+import psycopg
+
+from autosync_db import resources
+from autosync_db.errors import UnreachableError, UsageError
+from autosync_db.local import cluster as clusters
+from autosync_db.local import process
+from autosync_db.local.cluster import HOST, SUPERUSER, Cluster
+from autosync_db.local.process import Process
+from autosync_db.secret import Secret
+
+KeyKind = Literal["legacy", "secret"]
+LOGS = ("postgres", "pg_net", "edge")
+_READY_SECONDS = 60
+_YEAR_SECONDS = 365 * 24 * 3600
+
+
+@dataclass(slots=True)
+class _State:
+    """What the next command must know; no secret is in it."""
+
+    cluster: str
+    port: int
+    major: int
+    stand_in: bool
+    edge_port: int
+    functions: str
+    key_kind: KeyKind
+    processes: dict[str, Process] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part of the stack as it is now."""
+
+    name: str
+    running: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The local stack under `folder`."""
+
+    folder: Path
+
+    @property
+    def project_url(self) -> str:
+        """Return the address under which the functions are served."""
+        return f"http://{HOST}:{self._state().edge_port}"
+
+    @property
+    def service_key(self) -> Secret:
+        """Return the key that the functions accept."""
+        return Secret(self._key_file.read_text(encoding="utf-8").strip())
+
+    @property
+    def anon_key(self) -> Secret:
+        """Return the public key, which the functions must refuse."""
+        return Secret(self._keys()["anon"])
+
+    def exists(self) -> bool:
+        """Return whether the stack was ever started here."""
+        return self._state_file.exists()
+
+    def is_running(self) -> bool:
+        """Return whether every part runs."""
+        return self.exists() and all(part.running for part in self.status())
+
+    def cluster(self) -> Cluster:
+        """Return the stack's database cluster."""
+        state = self._state()
+        folder = Path(state.cluster)
+        lines = (folder / "pgpass").read_text(encoding="utf-8").splitlines()
+        passwords = {role: password for role, password in (line.split(":")[3:5] for line in lines)}
+        return Cluster(folder, state.port, state.major, state.stand_in, passwords)
+
+    def up(self, *, key_kind: KeyKind = "legacy", functions: Path | None = None, say: Callable[[str], None]) -> None:
+        """Start whatever does not run, creating what is not there. Raises UsageError when something is missing here."""
+        deno = find_deno()
+        if self.exists():
+            state = self._state()
+            database = self._restart_cluster(state, say)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.chmod(0o755)
+            say("creating a private PostgreSQL cluster")
+            database = clusters.create(self._cluster_folder())
+            state = _State(
+                cluster=str(database.folder),
+                port=database.port,
+                major=database.major,
+                stand_in=database.stand_in,
+                edge_port=clusters.free_port(),
+                functions="",
+                key_kind=key_kind,
+            )
+            self._write_keys(key_kind)
+        state.functions = str(functions.resolve() if functions else self._ship_functions())
+        self._write(state)
+        if database.stand_in:
+            self._start(state, "pg_net", [sys.executable, "-m", "autosync_db.local.pg_net_worker"], {
+                **database.environment("postgres"), "PYTHONUNBUFFERED": "1",
+            })  # fmt: skip
+        if not self._runs(state, "edge"):
+            say("starting the Edge Functions on Deno")
+            if not _is_free(state.edge_port):
+                state.edge_port = clusters.free_port()
+        self._start_edge(state, database, deno)
+        self._write(state)
+        self._write_target(state, database)
+        self._await_edge(state)
+
+    def down(self, *, purge: bool = False) -> None:
+        """Stop everything that `up` started; `purge` deletes the data too."""
+        if not self.exists():
+            return
+        state = self._state()
+        for part in state.processes.values():
+            part.stop()
+        state.processes = {}
+        self._write(state)
+        (self.folder / "target.json").unlink(missing_ok=True)
+        self.cluster().stop()
+        if purge:
+            folder = Path(state.cluster)
+            shutil.rmtree(folder)
+            link = self.folder / "cluster"
+            if link.is_symlink():
+                folder.parent.rmdir()
+                link.unlink()
+            for name in ("state.json", "keys.json", "service_role_key", "functions.env", "edge.log", "pg_net.log"):
+                (self.folder / name).unlink(missing_ok=True)
+            for name in ("functions", "edge", "deno"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def status(self) -> list[Component]:
+        """Return every part with whether it runs and where."""
+        if not self.exists():
+            return []
+        state, database = self._state(), self.cluster()
+        parts = [Component("postgres", database.is_running(), f"PostgreSQL {state.major} on {HOST}:{state.port}")]
+        if state.stand_in:
+            parts.append(
+                Component("pg_net", self._runs(state, "pg_net"), "stand-in worker: pg_net itself is not installed here")
+            )
+        else:
+            parts.append(Component("pg_net", database.is_running(), "the real pg_net, inside PostgreSQL"))
+        parts.append(
+            Component("edge", self._runs(state, "edge"), f"functions of {state.functions} on http://{HOST}:{state.edge_port}")
+        )
+        return parts
+
+    def log(self, name: str) -> Path:
+        """Return the log file of a part. Raises UsageError when there is no such part."""
+        if name not in LOGS:
+            raise UsageError(f"there is no log {name!r}", hint=f"choose one of: {', '.join(LOGS)}")
+        if not self.exists():
+            raise UsageError("there is no local stack here", hint="start one with: autosync-db local up")
+        return self.cluster().log if name == "postgres" else self.folder / f"{name}.log"
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "state.json"
+
+    @property
+    def _key_file(self) -> Path:
+        return self.folder / "service_role_key"
+
+    def _state(self) -> _State:
+        try:
+            values: dict[str, Any] = json.loads(self._state_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError("there is no local stack here", hint="start one with: autosync-db local up") from None
+        values["processes"] = {name: Process(**found) for name, found in values["processes"].items()}
+        return _State(**values)
+
+    def _write(self, state: _State) -> None:
+        _write_private(self._state_file, json.dumps(asdict(state), indent=2))
+
+    def _cluster_folder(self) -> Path:
+        inside = self.folder.resolve() / "cluster"
+        if clusters.server_can_enter(self.folder.resolve()):
+            return inside
+        outside = Path(tempfile.mkdtemp(prefix="autosync-", dir="/var/tmp"))  # noqa: S108 - mkdtemp makes it private
+        outside.chmod(0o711)
+        inside.symlink_to(outside / "cluster")
+        return outside / "cluster"
+
+    def _restart_cluster(self, state: _State, say: Callable[[str], None]) -> Cluster:
+        database = self.cluster()
+        if database.is_running():
+            return database
+        say("starting PostgreSQL")
+        moved = not _is_free(state.port)
+        if moved:
+            state.port = clusters.free_port()
+            self._write(state)
+            database = self.cluster()
+        database.start()
+        if moved:
+            # pg_cron copies the port into a job when it is scheduled
+            with psycopg.connect(database.url(SUPERUSER).reveal(), autocommit=True) as connection:
+                if connection.execute("select to_regclass('cron.job') is not null").fetchone() == (True,):
+                    connection.execute("update cron.job set nodeport = %s", [state.port])
+        return database
+
+    def _ship_functions(self) -> Path:
+        target = self.folder / "functions"
+        if not target.exists():
+            with resources.folder("templates/functions") as source:
+                shutil.copytree(source, target)
+        return target
+
+    def _write_keys(self, key_kind: KeyKind) -> None:
+        signing = secrets.token_urlsafe(48)
+        now = int(datetime.now(UTC).timestamp())
+        claims = {"iss": "supabase", "ref": "local", "iat": now, "exp": now + _YEAR_SECONDS}
+        anon = jwt.encode({**claims, "role": "anon"}, signing, algorithm="HS256")
+        service = (
+            jwt.encode({**claims, "role": "service_role"}, signing, algorithm="HS256")
+            if key_kind == "legacy"
+            else f"sb_secret_{secrets.token_urlsafe(32)}"
+        )
+        _write_private(self.folder / "keys.json", json.dumps({"jwt_secret": signing, "anon": anon}))
+        _write_private(self._key_file, service + "\n")
+
+    def _keys(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.folder / "keys.json").read_text(encoding="utf-8"))
+        return found
+
+    def _start(self, state: _State, name: str, command: list[str], environment: dict[str, str]) -> None:
+        if not self._runs(state, name):
+            state.processes[name] = process.start(
+                command, environment=environment, log=self.folder / f"{name}.log", folder=self.folder
+            )
+
+    def _start_edge(self, state: _State, database: Cluster, deno: str) -> None:
+        if self._runs(state, "edge"):
+            return
+        runtime = self.folder / "edge"
+        shutil.rmtree(runtime, ignore_errors=True)
+        with resources.folder("templates/local/edge") as source:
+            shutil.copytree(source, runtime)
+        settings = self.folder / "functions.env"
+        settings.touch(mode=0o600)
+        keys = self._keys()
+        self._start(
+            state,
+            "edge",
+            [
+                deno, "run", "--no-prompt", "--allow-net", "--allow-env", "--allow-read", "--allow-run",
+                "--config", str(runtime / "deno.json"), str(runtime / "main.ts"),
+            ],
+            {
+                "AUTOSYNC_EDGE_PORT": str(state.edge_port),
+                "AUTOSYNC_FUNCTIONS_DIR": state.functions,
+                "AUTOSYNC_FUNCTIONS_ENV_FILE": str(settings),
+                # a secret key is not a JWT: the function alone judges it
+                "AUTOSYNC_VERIFY_JWT": "true" if state.key_kind == "legacy" else "false",
+                "AUTOSYNC_JWT_SECRET": keys["jwt_secret"],
+                "AUTOSYNC_DB_URL": database.url("authenticator").reveal(),
+                "SUPABASE_ANON_KEY": keys["anon"],
+                "SUPABASE_SERVICE_ROLE_KEY": self.service_key.reveal(),
+                "SUPABASE_DB_URL": database.url("postgres").reveal(),
+                "DENO_DIR": str(self.folder / "deno"),
+                "DENO_NO_UPDATE_CHECK": "1",
+                "NO_COLOR": "1",
+            },
+        )  # fmt: skip
+
+    def _runs(self, state: _State, name: str) -> bool:
+        found = state.processes.get(name)
+        return found is not None and found.is_running()
+
+    def _await_edge(self, state: _State) -> None:
+        url = f"http://{HOST}:{state.edge_port}/health"
+        deadline = time.monotonic() + _READY_SECONDS
+        with httpx.Client(trust_env=False, timeout=5) as client:
+            while time.monotonic() < deadline and self._runs(state, "edge"):
+                try:
+                    if client.get(url).is_success:
+                        return
+                except httpx.TransportError:
+                    time.sleep(0.1)
+        log = self.folder / "edge.log"
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
+        raise UnreachableError("the Edge Functions did not start: " + " | ".join(tail), hint=f"read {log}")
+
+    def _write_target(self, state: _State, database: Cluster) -> None:
+        target = {
+            "database_url": database.url().reveal(),
+            "project_url": f"http://{HOST}:{state.edge_port}",
+            "service_role_key_file": str(self._key_file),
+        }
+        _write_private(self.folder / "target.json", json.dumps(target, indent=2))
+
+
+def find_deno() -> str:
+    """Return the path of the Deno program. Raises UsageError when it is not installed."""
+    try:
+        import deno
+
+        return str(deno.find_deno_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("deno")
+        if found is None:
+            raise UsageError(
+                "the local stack needs Deno, which is not installed", hint="run: pip install 'autosync-db[local]'"
+            ) from None
+        return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file in one step, readable by its owner alone."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

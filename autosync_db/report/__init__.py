@@ -1,0 +1,1 @@
+"""How results look: as a table for people, as JSON for programs."""

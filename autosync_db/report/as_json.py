@@ -1,0 +1,52 @@
+"""Results as JSON; the shapes are public API (docs/json.md)."""
+
+import json
+from dataclasses import asdict, is_dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from autosync_db.checks.model import CheckResult
+from autosync_db.checks.runner import Report
+
+SCHEMA_VERSION = 1
+
+
+def report(found: Report) -> dict[str, Any]:
+    """Return a health report in the shape that `verify --format json` promises."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": found.status.value,
+        "target": found.target,
+        "checked_at": found.checked_at.isoformat(),
+        "root_causes": [result.id for result in found.root_causes],
+        "checks": [_check(result) for result in found.results],
+    }
+
+
+def dumps(value: Any) -> str:
+    """Return `value` as JSON text: dataclasses as objects, times in RFC 3339, durations in seconds."""
+    return json.dumps(value, default=_plain, indent=2, ensure_ascii=False)
+
+
+def _check(result: CheckResult) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "layer": result.check.layer,
+        "status": result.status.value,
+        "claim": result.check.claim,
+        "summary": result.verdict.summary,
+        "evidence": [asdict(item) for item in result.verdict.evidence],
+        "remedy": None if result.status == "ok" else result.check.remedy,
+        "repairable": result.check.repairable,
+        "blocked_by": list(result.blocked_by),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)

@@ -1,0 +1,42 @@
+"""Files for the user's own repository, from the shipped templates."""
+
+from pathlib import Path
+
+from autosync_db import resources
+from autosync_db.errors import UsageError
+
+
+def write_functions(directory: Path, *, force: bool = False) -> list[Path]:
+    """Write the Edge Functions into `directory` and return the files written; equal files are left alone.
+
+    Raises UsageError, before anything is written, when a file is there with another content and not `force`.
+    """
+    wanted: dict[Path, str] = {}
+    with resources.folder("templates/functions") as source:
+        for file in sorted(source.rglob("*")):
+            if file.is_file():
+                wanted[directory / file.relative_to(source)] = file.read_text(encoding="utf-8")
+    pending = {
+        path: text for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+    if not force and (taken := [path for path in pending if path.exists()]):
+        raise UsageError(
+            f"{taken[0]} exists and differs" + (f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""),
+            hint="compare it, then pass --force to overwrite, or --dir to write elsewhere",
+        )
+    for path, text in pending.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(pending)
+
+
+def write_settings(path: Path, project_ref: str | None, *, force: bool = False) -> None:
+    """Write a settings file with every setting at its default. Raises UsageError when it is there and not `force`."""
+    import jinja2
+
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", hint="pass --force to overwrite it")
+    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - renders TOML
+    template = environment.from_string(resources.read("templates/autosync.toml.j2"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(template.render(project_ref=project_ref), encoding="utf-8")

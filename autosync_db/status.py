@@ -1,0 +1,86 @@
+"""One screen about a project, read in a few queries; a judgement is what verify is for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from autosync_db import duration, job, migrate, outcome
+from autosync_db.connection import Connection
+from autosync_db.job import Job
+from autosync_db.outcome import Invocation
+
+_SCHEDULES = """
+    select count(*) filter (where enabled), count(*) filter (where enabled and next_run_at <= now()),
+        count(*) filter (where enabled and next_run_at < now() - interval '15 minutes'),
+        min(next_run_at) filter (where enabled and next_run_at > now())
+    from public.auto_sync_schedules
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a project looks like at one moment; times are UTC."""
+
+    revision: str | None
+    head: str
+    pg_cron: str | None
+    pg_net: str | None
+    pg_net_is_stand_in: bool
+    job: Job
+    last_tick_at: datetime | None
+    last_decision: str | None
+    last_call: Invocation | None
+    schedules_enabled: int
+    schedules_due: int
+    schedules_overdue: int
+    next_schedule_at: datetime | None
+
+
+def collect(connection: Connection, job_name: str) -> Status:
+    """Return the status of a project. Raises MigrationError when the database was never set up."""
+    found = job.find(connection, job_name)
+    extensions = {
+        name: (version, stand_in)
+        for name, version, stand_in in connection.execute(
+            "select extname, extversion, coalesce(obj_description(oid, 'pg_extension') like 'stand-in%%', false)"
+            " from pg_extension where extname = any(%s)",
+            [["pg_cron", "pg_net"]],
+        ).fetchall()
+    }
+    tick = connection.execute(
+        "select ticked_at, decision from autosync.tick where job_name = %s order by id desc limit 1", [job_name]
+    ).fetchone() or (None, None)
+    schedules = connection.execute(_SCHEDULES).fetchone()
+    assert schedules is not None
+    return Status(
+        migrate.current_revision(connection),
+        migrate.head(),
+        extensions.get("pg_cron", (None, False))[0],
+        *extensions.get("pg_net", (None, False)),
+        found,
+        *tick,
+        next(iter(outcome.recent(connection, job_name, 1)), None),
+        *schedules,
+    )
+
+
+def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
+    """Return the status as label and text, with times relative to `now`."""
+
+    def ago(moment: datetime | None) -> str:
+        return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({duration.describe(now - moment)} ago)" if moment else "never"
+
+    scheduled = found.job
+    state = "not scheduled" if scheduled.cron_id is None else "active" if scheduled.active else "inactive"
+    if scheduled.paused_at:
+        state = f"paused by {scheduled.paused_by}"
+    answer = found.last_call
+    return [
+        ("revision", f"{found.revision} (head)" if found.revision == found.head else f"{found.revision}, head is {found.head}"),
+        ("pg_cron", found.pg_cron or "not installed"),
+        ("pg_net", (found.pg_net or "not installed") + (" (stand-in of the local stack)" if found.pg_net_is_stand_in else "")),
+        ("job", f"{scheduled.name}, {scheduled.schedule}, {state}"),
+        ("last tick", ago(found.last_tick_at) + (f", {found.last_decision}" if found.last_decision else "")),
+        ("last call", f"{answer.summary} ({answer.cause.value}), {ago(answer.queued_at)}" if answer else "never"),
+        ("schedules", f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue"),
+        ("next due", f"{found.next_schedule_at:%Y-%m-%d %H:%M:%S} UTC" if found.next_schedule_at else "none"),
+    ]

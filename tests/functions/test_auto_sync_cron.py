@@ -1,0 +1,354 @@
+"""The shipped auto-sync-cron, on real Deno, against real schedules."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.functions.conftest import FUNCTIONS, Database, Edge, Keys, StartEdge, wait_until
+
+LIMITS = {"AUTOSYNC_CALL_TIMEOUT_MS": "900", "AUTOSYNC_CONCURRENCY": "3"}
+
+
+def legacy_environment(keys: Keys, database: Database) -> dict[str, str]:
+    return {
+        "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
+        "AUTOSYNC_DB_URL": database.api_url,
+        "SUPABASE_ANON_KEY": keys.token("anon"),
+        "SUPABASE_SERVICE_ROLE_KEY": keys.token("service_role"),
+    }
+
+
+@pytest.fixture(scope="module")
+def edge(start_edge: StartEdge, steered_functions: Path, module_database: Database, keys: Keys) -> Edge:
+    """A project with legacy keys; the gateway leaves auto-sync-cron's callers to the function."""
+    environment = {
+        **legacy_environment(keys, module_database),
+        "AUTOSYNC_VERIFY_JWT": "true,auto-sync-cron=false",
+    }
+    secrets = ",".join(keys.cron_secrets)
+    return start_edge(steered_functions, environment, {**LIMITS, "AUTOSYNC_CRON_SECRET": secrets})
+
+
+@pytest.fixture(scope="module")
+def edge_with_secret_keys(
+    start_edge: StartEdge, steered_functions: Path, module_database: Database, keys: Keys
+) -> Edge:
+    """A project whose legacy keys are switched off: one is still in the environment, nobody accepts it."""
+    environment = {
+        "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
+        "AUTOSYNC_DB_URL": module_database.api_url,
+        "AUTOSYNC_VERIFY_JWT": "false",
+        "SUPABASE_ANON_KEY": keys.publishable_key,
+        "SUPABASE_SERVICE_ROLE_KEY": keys.token("service_role", secret="s" * 32),
+        "SUPABASE_SECRET_KEYS": f'{{"cron": "sb_secret_other", "default": "{keys.secret_key}"}}',
+        "SUPABASE_PUBLISHABLE_KEYS": f'{{"default": "{keys.publishable_key}"}}',
+    }
+    return start_edge(
+        steered_functions, environment, {**LIMITS, "AUTOSYNC_CRON_SECRET": keys.cron_secrets[0]}
+    )
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def device_sync(edge: Edge, keys: Keys, method: str = "GET") -> dict[str, Any]:
+    """Return what the steered device-sync was asked; DELETE makes it forget."""
+    answer = edge.call("device-sync", method, headers=bearer(keys.token("service_role")))
+    assert answer.is_success, answer.text
+    return dict(answer.json()) if method == "GET" else {}
+
+
+def run(edge: Edge, keys: Keys, **options: Any) -> httpx.Response:
+    return edge.call("auto-sync-cron", headers=bearer(keys.token("service_role")), **options)
+
+
+def test_a_run_syncs_what_is_due_and_answers_with_counts(edge: Edge, keys: Keys, database: Database) -> None:
+    device_sync(edge, keys, "DELETE")
+    schedule, _ = database.add("fine", "fine")
+    answer = run(edge, keys)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body.pop("duration_ms") >= 0
+    assert body == {
+        "ok": True,
+        "claimed": 2,
+        "succeeded": 2,
+        "partial": 0,
+        "failed": 0,
+        "refused": 0,
+        "unstarted": 0,
+    }
+    assert database.outcome(schedule) == (
+        "success",
+        {"synced": 3, "created": 1, "updated": 1, "skipped": 1, "errors": 0},
+        None,
+    )
+    assert run(edge, keys).json()["claimed"] == 0
+    assert len(device_sync(edge, keys)["calls"]) == 2
+
+
+def test_device_sync_is_called_as_its_contract_says(edge: Edge, keys: Keys, database: Database) -> None:
+    device_sync(edge, keys, "DELETE")
+    schedule = database.add("fine")[0]
+    run(edge, keys)
+    [row] = database.rows(
+        "select integration_id::text, organization_id::text from public.auto_sync_schedules where id = %s",
+        schedule,
+    )
+    [call] = device_sync(edge, keys)["calls"]
+    assert call == {
+        "authorization": True,
+        "apikey": True,
+        "body": {
+            "integration_id": row[0],
+            "organization_id": row[1],
+            "direction": "bidirectional",
+            "dryRun": False,
+            "options": {
+                "conflictResolution": "newest_wins",
+                "onlyOnline": True,
+                "deviceFilter": "tagged",
+                "deviceTags": ["fine"],
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "error"),
+    [
+        ("errors", "partial", None),
+        ("only-errors", "failed", "nothing was synced"),
+        ("says-failed", "failed", "remote refused"),
+        ("status-500", "failed", "http 500: boom for *** with ***"),
+        ("throws", "failed", "http 500: EDGE_FUNCTION_ERROR: Internal Server Error"),
+        ("never", "failed", "no answer within 900 ms"),
+        ("garbage", "failed", "http 200: the answer is not a json object"),
+        ("no-summary", "failed", "http 200: the answer has no summary with counts"),
+        ("bad-counts", "failed", "http 200: the answer has no summary with counts"),
+        ("redirect", "failed", "http 302"),
+    ],
+)
+def test_each_answer_has_its_outcome_and_harms_no_other(
+    edge: Edge, keys: Keys, database: Database, behaviour: str, status: str, error: str | None
+) -> None:
+    bad, good = database.add(behaviour, "fine")
+    answer = run(edge, keys)
+    assert answer.status_code == 200
+    assert answer.json()["succeeded"] == 1
+    assert answer.json()[status] == 1
+    recorded, summary, claim = database.outcome(bad)
+    assert (recorded, summary.get("error"), claim) == (status, error, None)
+    assert summary["errors"] >= 1
+    assert database.outcome(good)[0] == "success"
+
+
+def strangers(keys: Keys) -> dict[str, dict[str, str]]:
+    return {
+        "no key": {},
+        "anon key": bearer(keys.token("anon")),
+        "anon key on apikey": {"apikey": keys.token("anon")},
+        "user": bearer(keys.token("authenticated")),
+        "another project": bearer(keys.token("service_role", secret="x" * 32)),
+        "publishable key": {"apikey": keys.publishable_key},
+        "unknown secret key": {"apikey": "sb_secret_unknown"},
+        "unknown cron secret": {"x-autosync-cron-secret": "unknown"},
+        "empty values": {"apikey": "", "authorization": "Bearer", "x-autosync-cron-secret": ""},
+        "both cron secrets at once": {"x-autosync-cron-secret": ",".join(keys.cron_secrets)},
+    }
+
+
+@pytest.mark.parametrize("who", strangers(Keys()))
+def test_strangers_are_refused_and_nothing_happens(
+    edge: Edge, edge_with_secret_keys: Edge, keys: Keys, database: Database, who: str
+) -> None:
+    schedule = database.add("fine")[0]
+    for runtime in (edge, edge_with_secret_keys):
+        answer = runtime.call("auto-sync-cron", headers=strangers(keys)[who])
+        assert (answer.status_code, answer.json()) == (401, {"ok": False, "error": "unauthorized"})
+        assert "sb-error-code" not in answer.headers
+    assert database.outcome(schedule) == (None, None, None)
+
+
+def test_service_key_is_taken_from_either_header(edge: Edge, keys: Keys, database: Database) -> None:
+    key = keys.token("service_role")
+    for headers in (bearer(key), {"apikey": key}, {"apikey": keys.token("anon"), **bearer(key)}):
+        assert edge.call("auto-sync-cron", headers=headers).status_code == 200
+
+
+def test_both_cron_secrets_of_a_rotation_are_accepted(edge: Edge, keys: Keys, database: Database) -> None:
+    for secret in keys.cron_secrets:
+        database.add("fine")
+        assert (
+            edge.call("auto-sync-cron", headers={"x-autosync-cron-secret": secret}).json()["succeeded"] == 1
+        )
+
+
+def test_secret_key_is_accepted_and_travels_on_apikey_alone(
+    edge_with_secret_keys: Edge, keys: Keys, database: Database
+) -> None:
+    schedule = database.add("fine")[0]
+    answer = edge_with_secret_keys.call("auto-sync-cron", headers={"apikey": keys.secret_key})
+    assert answer.json()["succeeded"] == 1
+    assert database.outcome(schedule)[0] == "success"
+    asked = edge_with_secret_keys.call("device-sync", "GET", headers={"apikey": keys.secret_key}).json()
+    assert [(call["apikey"], call["authorization"]) for call in asked["calls"]] == [(True, False)]
+
+
+def test_cron_secret_works_where_legacy_keys_are_switched_off(
+    edge_with_secret_keys: Edge, keys: Keys, database: Database
+) -> None:
+    database.add("fine")
+    headers = {"x-autosync-cron-secret": keys.cron_secrets[0]}
+    assert edge_with_secret_keys.call("auto-sync-cron", headers=headers).json()["succeeded"] == 1
+
+
+@pytest.mark.parametrize("misplaced", [None, "anon", "publishable"])
+def test_without_a_service_key_the_function_fails_closed(
+    start_edge: StartEdge, steered_functions: Path, keys: Keys, misplaced: str | None
+) -> None:
+    environment = {"AUTOSYNC_VERIFY_JWT": "false"}
+    key = {"anon": keys.token("anon"), "publishable": keys.publishable_key}.get(misplaced or "")
+    if key:
+        environment["SUPABASE_SERVICE_ROLE_KEY"] = key
+    edge = start_edge(steered_functions, environment, {"AUTOSYNC_CRON_SECRET": keys.cron_secrets[0]})
+    for name in ("auto-sync-cron", "device-sync"):
+        headers = {"apikey": key or "any", "x-autosync-cron-secret": keys.cron_secrets[0]}
+        answer = edge.call(name, headers=headers)
+        assert answer.status_code == 500
+        assert answer.json() == {
+            "ok": False,
+            "error": "no service key is configured in the function's environment",
+        }
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_only_post_runs_anything(edge: Edge, keys: Keys, database: Database, method: str) -> None:
+    schedule = database.add("fine")[0]
+    answer = edge.call("auto-sync-cron", method, headers=bearer(keys.token("service_role")))
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert database.outcome(schedule)[2] is None
+
+
+def test_no_more_calls_at_once_than_the_bound(edge: Edge, keys: Keys, database: Database) -> None:
+    device_sync(edge, keys, "DELETE")
+    database.add(*["slow"] * 8)
+    assert run(edge, keys).json()["succeeded"] == 8
+    assert device_sync(edge, keys)["peak"] == int(LIMITS["AUTOSYNC_CONCURRENCY"])
+
+
+@pytest.mark.parametrize("body", ['{"batch_size": 2}', '{"batch_size": "2"}'])
+def test_full_batches_are_followed_by_another(edge: Edge, keys: Keys, database: Database, body: str) -> None:
+    database.add(*["fine"] * 5)
+    assert run(edge, keys, content=body).json()["succeeded"] == 5
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", "no json", '{"batch_size": -4}', '{"batch_size": 1e9}', '{"batch_size": []}']
+)
+def test_any_body_is_survived(edge: Edge, keys: Keys, database: Database, body: str) -> None:
+    database.add("fine", "fine")
+    assert run(edge, keys, content=body).json()["succeeded"] == 2
+
+
+def test_time_budget_ends_the_run_and_leaves_the_rest_claimed(
+    start_edge: StartEdge, steered_functions: Path, database: Database, keys: Keys
+) -> None:
+    environment = {**legacy_environment(keys, database), "AUTOSYNC_VERIFY_JWT": "false"}
+    edge = start_edge(
+        steered_functions, environment, {"AUTOSYNC_CONCURRENCY": "1", "AUTOSYNC_TIME_BUDGET_MS": "600"}
+    )
+    run(edge, keys)  # boots both functions
+    device_sync(edge, keys)
+    database.add(*["slow"] * 9)
+    body = run(edge, keys, content='{"batch_size": 5}').json()
+    assert body["claimed"] == 5
+    assert 1 <= body["succeeded"] <= 3
+    assert body["succeeded"] + body["unstarted"] == 5
+    assert body["duration_ms"] < 1500
+    held = database.rows("select count(*) from public.auto_sync_schedules where claim_id is not null")[0][0]
+    assert held == body["unstarted"]
+
+
+def test_lapsed_claim_is_counted_as_refused(edge: Edge, keys: Keys, database: Database) -> None:
+    schedule = database.add("slow")[0]
+    answers: list[httpx.Response] = []
+    running = threading.Thread(target=lambda: answers.append(run(edge, keys)))
+    running.start()
+    taken_over = (
+        "update public.auto_sync_schedules set claim_id = gen_random_uuid() "
+        "where claim_id is not null returning id"
+    )
+    wait_until(lambda: database.rows(taken_over), "the schedule is claimed")
+    running.join()
+    body = answers[0].json()
+    assert (answers[0].status_code, body["refused"], body["succeeded"]) == (200, 1, 0)
+    assert database.outcome(schedule)[0] is None
+
+
+def test_failing_claim_is_a_500_that_says_why(edge: Edge, keys: Keys, database: Database) -> None:
+    database.rows("revoke execute on function public.auto_sync_claim from service_role")
+    try:
+        answer = run(edge, keys)
+    finally:
+        database.rows("grant execute on function public.auto_sync_claim to service_role")
+    assert answer.status_code == 500
+    assert answer.json()["ok"] is False
+    assert "42501 permission denied for function auto_sync_claim" in answer.json()["error"]
+
+
+def test_parallel_runs_call_each_schedule_once(edge: Edge, keys: Keys, database: Database) -> None:
+    device_sync(edge, keys, "DELETE")
+    database.add(*["fine"] * 12)
+    answers: list[httpx.Response] = []
+    threads = [threading.Thread(target=lambda: answers.append(run(edge, keys))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(answer.json()["succeeded"] for answer in answers) == 12
+    asked = Counter(call["body"]["integration_id"] for call in device_sync(edge, keys)["calls"])
+    assert len(asked) == 12
+    assert set(asked.values()) == {1}
+
+
+def test_neither_answer_nor_log_holds_a_key_or_an_id(edge: Edge, keys: Keys, database: Database) -> None:
+    schedule = database.add("status-500")[0]
+    before = len(edge.log)
+    answer = run(edge, keys)
+    [lines] = [
+        wait_until(
+            lambda: [line for line in edge.log[before:] if "auto-sync-cron: claimed=" in line], "it logs"
+        )
+    ]
+    assert len(lines) == 1
+    for text in (answer.text, "".join(edge.log[before:]), str(database.outcome(schedule))):
+        assert keys.token("service_role") not in text
+        assert "ops@example.com" not in text
+        assert schedule not in text
+
+
+def test_shipped_device_sync_sample_answers_the_contract(
+    start_edge: StartEdge, database: Database, keys: Keys
+) -> None:
+    edge = start_edge(FUNCTIONS, legacy_environment(keys, database))
+    schedule = database.add("fine")[0]
+    assert run(edge, keys).json()["succeeded"] == 1
+    assert database.outcome(schedule)[1] == {
+        "synced": 0,
+        "created": 0,
+        "updated": 0,
+        "skipped": 0,
+        "errors": 0,
+    }
+    incomplete = edge.call("device-sync", headers=bearer(keys.token("service_role")), json={})
+    assert incomplete.status_code == 400
+    anon = edge.call("device-sync", headers=bearer(keys.token("anon")), json={})
+    assert (anon.status_code, anon.json()) == (401, {"ok": False, "error": "unauthorized"})

@@ -1,0 +1,81 @@
+"""A steerable HTTP server on loopback that stands where a project's gateway and functions stand."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Request:
+    """What a caller sent."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Stub:
+    """The server's address, what it answers, and what it was sent."""
+
+    url: str = ""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = '{"ok":true}'
+    delay_seconds: float = 0
+    requests: list[Request] = field(default_factory=list)
+
+    def answer(self, status: int = 200, body: object = None, error_code: str | None = None, delay_seconds: float = 0) -> None:
+        """Answer every further call so; `error_code` is the platform's sb-error-code header."""
+        self.status = status
+        self.body = body if isinstance(body, str) else json.dumps({"ok": status < 400} if body is None else body)
+        self.headers = {"sb-error-code": error_code} if error_code else {}
+        self.delay_seconds = delay_seconds
+
+
+@contextmanager
+def serve() -> Iterator[Stub]:
+    """Run a stub for the time of the block."""
+    stub = Stub()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _handle(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            stub.requests.append(
+                Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length))
+            )
+            time.sleep(stub.delay_seconds)  # the slowness is the thing simulated
+            payload = stub.body.encode()
+            try:
+                self.send_response(stub.status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(payload)))
+                for name, value in stub.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(payload)
+            except OSError:
+                pass  # the caller gave up waiting
+
+        do_GET = do_POST = do_DELETE = _handle
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    stub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield stub
+    finally:
+        server.shutdown()
+        server.server_close()
