@@ -1,0 +1,32 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+help:    ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+setup:   ## install what is missing: system packages and .venv
+	@.ci/bootstrap
+
+demo: setup  ## show the whole chain at work on this machine (KEEP=1 leaves it running)
+	@.venv/bin/autosync-db local demo $(if $(filter 1,$(KEEP)),--keep)
+
+test: setup  ## run the tests on private PostgreSQL clusters
+	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+lint: setup  ## check style and types
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+format: setup  ## format Python and TypeScript
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+	@.venv/bin/deno fmt --quiet --config templates/functions/deno.json templates/functions
+	@.venv/bin/deno fmt --quiet --config templates/local/edge/deno.json templates/local/edge
+
+lock: setup  ## resolve .ci/requirements.txt anew
+	@.venv/bin/python -m pip install --quiet uv
+	@.venv/bin/uv pip compile pyproject.toml --quiet --extra local --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file .ci/requirements.txt
+
+clean:   ## stop the local stack and delete what was made here
+	@if [ -x .venv/bin/autosync-db ]; then .venv/bin/autosync-db local down --purge; fi
+	@rm -rf .venv .autosync .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
