@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from autosync_db import duration, project
 from autosync_db.credential import LOOKS_SECRET
@@ -38,11 +38,17 @@ ENVIRONMENT = {
 }
 _DATABASE_VARIABLES = ("AUTOSYNC_DATABASE_URL", "SUPABASE_DB_URL", "DATABASE_URL")
 
-Duration = Annotated[
-    timedelta, BeforeValidator(lambda value: duration.parse(value) if isinstance(value, str) else value)
-]
+
+def _duration(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("this is no duration; write it like 30s, 10m, 1h 30m or 7 days")
+    return duration.parse(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta())]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-Identifier = Annotated[str, Field(min_length=1, max_length=63)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
+Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
 
 
 class _Section(BaseModel):
@@ -74,9 +80,19 @@ class SecretsSettings(_Section):
 
 
 class IsolationSettings(_Section):
-    """Which rows of auto_sync_schedules API users see."""
+    """Which rows of auto_sync_schedules API users see and write.
+
+    `none`: none. `owner`: those whose integration's owner column is auth.uid(). `organization`: those of the
+    organizations that the membership table gives to auth.uid(). Tables are named with their schema.
+    """
 
     mode: Literal["none", "owner", "organization"] = "none"
+    integration_table: Table = "public.device_integrations"
+    integration_id_column: Identifier = "id"
+    owner_column: Identifier = "user_id"
+    membership_table: Table = "public.users"
+    membership_user_column: Identifier = "id"
+    membership_organization_column: Identifier = "organization_id"
 
 
 class RetentionSettings(_Section):
@@ -155,6 +171,11 @@ class Configuration:
     target: Target
     source: Path | None
 
+    @property
+    def isolation(self) -> IsolationSettings | None:
+        """Return the isolation mode if somebody chose one; None leaves the database as it is."""
+        return self.settings.isolation if "isolation" in self.settings.model_fields_set else None
+
 
 def load(flags: Flags | None = None) -> Configuration:
     """Return the settings in force. Raises UsageError for whatever cannot be understood; contacts nothing."""
@@ -165,6 +186,11 @@ def load(flags: Flags | None = None) -> Configuration:
         settings = Settings(**values)
     except ValidationError as error:
         raise _explain(error, source) from None
+    except SettingsError as error:
+        # it names the setting and quotes no value
+        raise UsageError(
+            f"the environment cannot be read: {error}", hint="set single values, like AUTOSYNC_JOB__SCHEDULE"
+        ) from None
     return Configuration(settings, _target(flags, settings), source)
 
 
@@ -231,8 +257,9 @@ def _explain(error: ValidationError, source: Path | None) -> UsageError:
     message = message[:1].lower() + message[1:]
     if first["type"] == "extra_forbidden":
         message = "is not a setting"
+    variable = "AUTOSYNC_" + "__".join(str(part) for part in first["loc"]).upper()
     return UsageError(
-        f"{source or 'the environment'}: {where}: {message}",
+        f"{f'the variable {variable}' if variable in os.environ else source or 'the environment'}: {where}: {message}",
         hint="the settings are listed in docs/configuration.md; autosync-db init writes a file with all of them",
     )
 
@@ -287,7 +314,6 @@ def _database_of_environment() -> Secret | None:
 def _local_target() -> TargetSettings | None:
     path = local_folder() / "target.json"
     try:
-        values = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return TargetSettings(**cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError):
         return None
-    return TargetSettings(**values)

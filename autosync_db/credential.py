@@ -16,7 +16,10 @@ from autosync_db.secret import Secret
 
 WHERE_TO_FIND = "copy the service_role or secret key from the project's Settings > API Keys page"
 _PLACEHOLDER = re.compile(r"your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.", re.IGNORECASE)
-LOOKS_SECRET = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}")
+LOOKS_SECRET = re.compile(
+    r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?|sb_secret_[A-Za-z0-9_-]{8,}"
+)
+_URL_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]+(?=@)")
 
 
 class KeyKind(StrEnum):
@@ -39,6 +42,11 @@ class ServiceKey:
 def fingerprint(secret: Secret) -> str:
     """Return 12 hex digits that tell two secrets apart and help nobody to guess either."""
     return hashlib.sha256(secret.reveal().encode()).hexdigest()[:12]
+
+
+def redact(text: str) -> str:
+    """Return `text` with everything that looks like a key, or like the password in a URL, replaced by `***`."""
+    return _URL_PASSWORD.sub(r"\1***", LOOKS_SECRET.sub("***", text))
 
 
 def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None = None) -> ServiceKey:
@@ -91,7 +99,10 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
         )
     expires_at = None
     if isinstance(claims.get("exp"), int | float):
-        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        try:
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        except (OverflowError, ValueError, OSError):
+            raise SecretError("the expiry of the service key is not a time", hint=WHERE_TO_FIND) from None
         if expires_at <= now:
             raise SecretError(f"the service key expired on {expires_at:%Y-%m-%d}", hint=WHERE_TO_FIND)
     return ServiceKey(KeyKind.LEGACY, fingerprint(key), ref if isinstance(ref, str) else None, expires_at)

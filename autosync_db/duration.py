@@ -28,10 +28,14 @@ def parse(text: str) -> timedelta:
     lowered = text.strip().lower()
     while position < len(lowered):
         part = _PART.match(lowered, position)
-        unit = part and (_UNITS.get(part[2]) or _UNITS.get(part[2].removesuffix("s")))
-        if part is None or unit is None:
+        # only whole words have a plural
+        unit = part and (_UNITS.get(part[2]) or (len(part[2]) > 3 and _UNITS.get(part[2].removesuffix("s"))))
+        if part is None or not unit:
             raise ValueError(f"{text!r} is not a duration; write it like 30s, 10m, 1h 30m or 7 days")
-        total += float(part[1]) * unit
+        try:
+            total += float(part[1]) * unit
+        except OverflowError:
+            raise ValueError(f"{part[0].strip()[:20]!r} is longer than any duration") from None
         position = part.end()
     if total <= timedelta():
         raise ValueError(f"{text!r} is not a duration longer than zero; write it like 30s, 10m or 7 days")
@@ -40,9 +44,9 @@ def parse(text: str) -> timedelta:
 
 def describe(duration: timedelta) -> str:
     """Return `duration` in its one or two largest units: `45 s`, `12 min`, `3 h 20 min`, `40 days`."""
-    seconds = int(duration.total_seconds())
-    if seconds < 0:
+    if duration < timedelta():
         return "in the future"
+    seconds = int(duration.total_seconds())
     if seconds < 60:
         return f"{duration.total_seconds():.1f} s" if seconds < 10 else f"{seconds} s"
     minutes = seconds // 60

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a process ends with; public API, see docs/exit-codes.md."""
+    """What a process ends with; public API, see README.md."""
 
     OK = 0
     BUG = 1

@@ -22,6 +22,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
 from autosync_db import config, objects, preflight, resources
+from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.secret import Secret
@@ -75,7 +76,9 @@ class Outcome:
     objects: list[str] = field(default_factory=list)
 
 
-def plan(database_url: Secret | None, revision: str = "head") -> Plan:
+def plan(
+    database_url: Secret | None, revision: str = "head", isolation: IsolationSettings | None = None
+) -> Plan:
     """Return what `upgrade` would do to this database. Reads only."""
     with connect(database_url) as connection:
         preflight.check(connection)
@@ -87,20 +90,26 @@ def plan(database_url: Secret | None, revision: str = "head") -> Plan:
                 for step in reversed(list(script.iterate_revisions(target, current)))
                 if step.revision != current
             ]
-        states = objects.states(connection, max(target or "", current or "") or None)
+        states = objects.states(connection, max(target or "", current or "") or None, isolation)
     changed = {path: state for path, state in states.items() if state is not objects.State.CURRENT}
     return Plan(current, target, upgrades, changed)
 
 
 def upgrade(
-    database_url: Secret | None, revision: str = "head", on_retry: Callable[[str], None] | None = None
+    database_url: Secret | None,
+    revision: str = "head",
+    *,
+    isolation: IsolationSettings | None = None,
+    on_retry: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Bring the database to `revision`, in one transaction; an up-to-date database is left untouched.
 
+    `isolation` None keeps the mode that the database was last given.
     `on_retry` is told when another session's lock makes it wait. Raises MigrationError when it is refused or
     fails, and then nothing has changed.
     """
-    return _migrate(database_url, revision, command.upgrade, on_retry)
+    attributes = {"isolation": isolation, "apply_objects": True, "drop_rows": True}
+    return _migrate(database_url, revision, command.upgrade, on_retry, attributes)
 
 
 def downgrade(
@@ -114,14 +123,15 @@ def downgrade(
 
     Raises MigrationError when that would drop a table that holds rows, unless `drop_rows`; nothing is changed then.
     """
-    return _migrate(database_url, revision, command.downgrade, on_retry, drop_rows=drop_rows)
+    return _migrate(database_url, revision, command.downgrade, on_retry, {"drop_rows": drop_rows})
 
 
-def script_sql(revision: str = "head") -> str:
+def script_sql(revision: str = "head", isolation: IsolationSettings | None = None) -> str:
     """Return the SQL script that `upgrade` of an empty database would run. Connects to nothing."""
     buffer = StringIO()
     with _alembic_config() as configuration, redirect_stdout(buffer):
         configuration.output_buffer = buffer
+        configuration.attributes["isolation"] = isolation
         _run_alembic(command.upgrade, configuration, revision, sql=True)
     return buffer.getvalue()
 
@@ -159,7 +169,9 @@ def run_revisions(context: Any) -> None:
         _run_on(context, given)
         return
     try:
-        with connect(config.load().target.database_url) as opened:
+        configuration = config.load()
+        context.config.attributes["isolation"] = configuration.isolation
+        with connect(configuration.target.database_url) as opened:
             _run_on(context, opened)
     except AutosyncError as error:
         raise CommandError(f"{error.message} (hint: {error.hint})") from None
@@ -178,7 +190,7 @@ def write_script(context: Any) -> None:
         migration.impl.static_output(_PREPARE.strip())
         migration.impl.static_output(f"create schema if not exists {SCHEMA};")
         context.run_migrations()
-        migration.impl.static_output(objects.script(_last(context)))
+        migration.impl.static_output(objects.script(_last(context), context.config.attributes.get("isolation")))
 
 
 def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
@@ -215,7 +227,9 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                     hint="save what you need, then pass --yes",
                 )
             if steps or context.config.attributes.get("apply_objects"):
-                outcome.objects = objects.apply(psycopg_connection, outcome.after)
+                outcome.objects = objects.apply(
+                    psycopg_connection, outcome.after, context.config.attributes.get("isolation")
+                )
 
 
 def _filled_tables(connection: Connection) -> list[str]:
@@ -236,8 +250,7 @@ def _migrate(
     revision: str,
     run: Callable[..., None],
     on_retry: Callable[[str], None] | None,
-    *,
-    drop_rows: bool = True,
+    attributes: dict[str, Any],
 ) -> Outcome:
     def told(state: tenacity.RetryCallState) -> None:
         if on_retry:
@@ -251,7 +264,7 @@ def _migrate(
         reraise=True,
     )
     try:
-        return retrying(_attempt, database_url, revision, run, drop_rows)
+        return retrying(_attempt, database_url, revision, run, attributes)
     except psycopg.errors.LockNotAvailable:
         raise MigrationError(
             f"another session held a lock for longer than {LOCK_ATTEMPTS} attempts; nothing was changed",
@@ -271,16 +284,15 @@ def _migrate(
         ) from error
 
 
-def _attempt(database_url: Secret | None, revision: str, run: Callable[..., None], drop_rows: bool) -> Outcome:
+def _attempt(
+    database_url: Secret | None, revision: str, run: Callable[..., None], attributes: dict[str, Any]
+) -> Outcome:
     with connect(database_url) as connection:
         preflight.check(connection)
         current_revision(connection)  # an unknown revision is refused before Alembic stumbles over it
         with _alembic_config() as configuration:
             outcome = Outcome()
-            configuration.attributes["connection"] = connection
-            configuration.attributes["outcome"] = outcome
-            configuration.attributes["drop_rows"] = drop_rows
-            configuration.attributes["apply_objects"] = run is command.upgrade
+            configuration.attributes.update(attributes, connection=connection, outcome=outcome)
             _run_alembic(run, configuration, revision)
             return outcome
 

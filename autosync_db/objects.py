@@ -2,6 +2,9 @@
 
 Each file names the revision it needs in its head (`-- requires: 0003`). After revisions have run, the files that
 changed, and those whose object was changed or dropped in the database, are applied in the same transaction.
+
+Files under templates/access/ are rendered first: who may see which schedules is a choice of the project. The choice is
+kept in the database (autosync.setting), so that a migration that does not know the settings file keeps it.
 """
 
 import hashlib
@@ -9,17 +12,47 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+import jinja2
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
 from autosync_db import resources
+from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection
 
-KINDS = ("functions", "triggers", "access", "jobs")  # in the order they are applied
+# the folders in the order in which they are applied
+_FOLDERS = (
+    ("sql/functions", ".sql"),
+    ("sql/triggers", ".sql"),
+    ("sql/access", ".sql"),
+    ("templates/access", ".sql.j2"),
+    ("sql/jobs", ".sql"),
+)
+# columns of auto_sync_schedules that API users may write; the rest belongs to the trigger and the function
+API_COLUMNS = (
+    "integration_id",
+    "organization_id",
+    "enabled",
+    "frequency_minutes",
+    "direction",
+    "conflict_resolution",
+    "only_online",
+    "time_window_enabled",
+    "time_window_start",
+    "time_window_end",
+    "timezone",
+    "device_filter",
+    "device_tags",
+    "created_by",
+    "updated_by",
+)
 
 # How the server itself renders what a file made: compared with what it rendered right after applying.
 # A job counts as current while cron.job agrees with autosync.job, whose content belongs to the user.
 _RENDERED = """
 with wanted as (
     select path, split_part(path, '/', 2) as kind,
-        regexp_replace(split_part(path, '/', 3), '\\.sql$', '') as name
+        regexp_replace(split_part(path, '/', 3), '\\.sql(\\.j2)?$', '') as name
     from unnest(%(paths)s::text[]) as path
 )
 select w.path, case w.kind
@@ -99,13 +132,15 @@ class ObjectFile:
         return hashlib.sha256(self.source.encode()).hexdigest()
 
 
-def files() -> list[ObjectFile]:
-    """Return every replaceable file in the order in which they are applied."""
+def files(isolation: IsolationSettings) -> list[ObjectFile]:
+    """Return every replaceable file in the order in which they are applied, rendered for `isolation`."""
     found = []
-    for kind in KINDS:
-        for name in resources.names(f"sql/{kind}", ".sql"):
-            path = f"sql/{kind}/{name}.sql"
+    for folder, suffix in _FOLDERS:
+        for name in resources.names(folder, suffix):
+            path = f"{folder}/{name}{suffix}"
             source = resources.read(path)
+            if suffix.endswith(".j2"):
+                source = _render(source, isolation)
             head = re.search(r"^-- requires: (\d{4})$", source, re.MULTILINE)
             if head is None:
                 raise ValueError(f"{path} does not say which revision it requires")
@@ -113,14 +148,19 @@ def files() -> list[ObjectFile]:
     return found
 
 
-def available_at(revision: str | None) -> list[ObjectFile]:
+def available_at(revision: str | None, isolation: IsolationSettings) -> list[ObjectFile]:
     """Return the files whose required revision is applied when `revision` is."""
-    return [file for file in files() if revision is not None and file.requires <= revision]
+    return [file for file in files(isolation) if revision is not None and file.requires <= revision]
 
 
-def states(connection: Connection, revision: str | None) -> dict[str, State]:
-    """Return the state of every object that belongs to a database at `revision`. Reads only."""
-    wanted = available_at(revision)
+def states(
+    connection: Connection, revision: str | None, isolation: IsolationSettings | None = None
+) -> dict[str, State]:
+    """Return the state of every object that belongs to a database at `revision`. Reads only.
+
+    `isolation` None stands for the mode that the database was last given.
+    """
+    wanted = available_at(revision, isolation or stored_isolation(connection))
     recorded = _recorded(connection)
     rendered = _rendered(connection, wanted)
     found = {}
@@ -135,12 +175,21 @@ def states(connection: Connection, revision: str | None) -> dict[str, State]:
     return found
 
 
-def apply(connection: Connection, revision: str | None) -> list[str]:
-    """Apply every file that is not current and return their paths. The caller's transaction makes it atomic."""
+def apply(connection: Connection, revision: str | None, isolation: IsolationSettings | None = None) -> list[str]:
+    """Apply every file that is not current and return their paths. The caller's transaction makes it atomic.
+
+    `isolation`, when given, is kept as the database's own from now on.
+    """
     if revision is None:
         return []
     connection.execute("set local check_function_bodies = off")
-    wanted = available_at(revision)
+    if isolation is not None and _has_settings(connection):
+        connection.execute(
+            "insert into autosync.setting as s (name, value) values ('isolation', %s) on conflict (name) do update"
+            " set value = excluded.value, updated_at = clock_timestamp() where s.value <> excluded.value",
+            [Jsonb(isolation.model_dump())],
+        )
+    wanted = available_at(revision, stored_isolation(connection))
     connection.execute(
         "delete from autosync.object where not path = any(%s::text[])", [[file.path for file in wanted]]
     )
@@ -162,14 +211,42 @@ def apply(connection: Connection, revision: str | None) -> list[str]:
     return [file.path for file in applied]
 
 
-def script(revision: str | None) -> str:
+def script(revision: str | None, isolation: IsolationSettings | None) -> str:
     """Return the text that applies every object for `revision`, for a script that is run elsewhere.
 
     The registry is left without their hashes, so that the next `migrate` compares and records them.
     """
     parts = ["set local check_function_bodies = off;"]
-    parts += [f"-- {file.path}\n{file.source.strip()}" for file in available_at(revision)]
+    wanted = available_at(revision, isolation or IsolationSettings())
+    if isolation is not None:
+        parts.append(
+            sql.SQL("insert into autosync.setting (name, value) values ('isolation', {});")
+            .format(sql.Literal(Jsonb(isolation.model_dump())))
+            .as_string()
+        )
+    parts += [f"-- {file.path}\n{file.source.strip()}" for file in wanted]
     return "\n\n".join(parts) + "\n"
+
+
+def stored_isolation(connection: Connection) -> IsolationSettings:
+    """Return the isolation mode that the database was last given, or the default."""
+    if _has_settings(connection):
+        row = connection.execute("select value from autosync.setting where name = 'isolation'").fetchone()
+        if row is not None:
+            return IsolationSettings.model_validate(row[0])
+    return IsolationSettings()
+
+
+def _render(source: str, isolation: IsolationSettings) -> str:
+    environment = jinja2.Environment(  # noqa: S701 - renders SQL
+        autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["identifier"] = lambda name: sql.Identifier(*name.split(".")).as_string()
+    return environment.from_string(source).render(isolation=isolation, settable=API_COLUMNS)
+
+
+def _has_settings(connection: Connection) -> bool:
+    return connection.execute("select to_regclass('autosync.setting') is not null").fetchone() == (True,)
 
 
 def _recorded(connection: Connection) -> dict[str, tuple[str, str]]:

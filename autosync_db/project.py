@@ -36,19 +36,22 @@ def check_url(project_url: str) -> str:
         raise UsageError(
             "the project URL contains blanks or control characters", hint="pass the address alone, on one line"
         )
-    parts = urlsplit(project_url if "//" in project_url else f"//{project_url}")
     try:
+        parts = urlsplit(project_url if "//" in project_url else f"//{project_url}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise UsageError(f"the project URL {project_url!r} has an invalid port", hint="use https://HOST[:PORT]") from None
+        raise UsageError(
+            f"the project URL {project_url!r} has an invalid port or host", hint="use https://HOST[:PORT]"
+        ) from None
     if not host or "@" in parts.netloc:
         raise UsageError(f"the project URL {project_url!r} names no plain host", hint="use https://HOST[:PORT]")
     private = _is_private(host)
-    origin = f"{parts.scheme or ('http' if private else 'https')}://{host}" + (f":{port}" if port else "")
+    scheme = "http" if private and parts.scheme != "https" else "https"
+    origin = f"{scheme}://" + (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     if not parts.scheme:
         raise UsageError(f"the project URL {project_url!r} has no scheme", hint=f"use {origin}")
     if parts.scheme not in {"http", "https"}:
-        raise UsageError(f"the project URL has the scheme {parts.scheme!r}", hint=f"use https://{host}")
+        raise UsageError(f"the project URL has the scheme {parts.scheme!r}", hint=f"use {origin}")
     if parts.path or parts.query or parts.fragment:
         what = "a trailing slash" if parts.path == "/" and not parts.query else "a path"
         raise UsageError(f"the project URL {project_url!r} has {what}", hint=f"use {origin}")

@@ -1,5 +1,7 @@
 """Files for the user's own repository, from the shipped templates."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from autosync_db import resources
@@ -11,22 +13,22 @@ def write_functions(directory: Path, *, force: bool = False) -> list[Path]:
 
     Raises UsageError, before anything is written, when a file is there with another content and not `force`.
     """
-    wanted: dict[Path, str] = {}
+    wanted: dict[Path, bytes] = {}
     with resources.folder("templates/functions") as source:
         for file in sorted(source.rglob("*")):
             if file.is_file():
-                wanted[directory / file.relative_to(source)] = file.read_text(encoding="utf-8")
-    pending = {
-        path: text for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text
-    }
+                wanted[directory / file.relative_to(source)] = file.read_bytes()
+    with _files_of_the_user():
+        pending = {path: text for path, text in wanted.items() if not path.exists() or path.read_bytes() != text}
     if not force and (taken := [path for path in pending if path.exists()]):
         raise UsageError(
             f"{taken[0]} exists and differs" + (f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""),
             hint="compare it, then pass --force to overwrite, or --dir to write elsewhere",
         )
-    for path, text in pending.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    with _files_of_the_user():
+        for path, text in pending.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text)
     return list(pending)
 
 
@@ -38,5 +40,16 @@ def write_settings(path: Path, project_ref: str | None, *, force: bool = False) 
         raise UsageError(f"{path} exists", hint="pass --force to overwrite it")
     environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - renders TOML
     template = environment.from_string(resources.read("templates/autosync.toml.j2"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(template.render(project_ref=project_ref), encoding="utf-8")
+    with _files_of_the_user():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(template.render(project_ref=project_ref), encoding="utf-8")
+
+
+@contextmanager
+def _files_of_the_user() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {error.filename}: {error.strerror}", hint="check the path and its permissions"
+        ) from error

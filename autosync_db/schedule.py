@@ -15,6 +15,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 DAY = timedelta(days=1)
+ABBREVIATIONS = {"CET", "EET", "EST", "HST", "MET", "MST", "WET"}
 LONGEST_BACKOFF = DAY
 # clocks never change twice within a sample, and a window opens within four days of any instant
 _SAMPLE = timedelta(hours=6)
@@ -58,7 +59,12 @@ class _Stretch:
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """Return the IANA zone of that name, in whatever case; ValueError when there is none."""
+    """Return the IANA zone of that name, in whatever case.
+
+    Raises ValueError when there is none, and for abbreviations: they are zones without daylight saving time.
+    """
+    if name.upper() in ABBREVIATIONS:
+        raise ValueError(f"timezone must be UTC or an IANA name such as Europe/Paris, not {name!r}")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -61,7 +61,7 @@ def run(
     """
     url, settings = configuration.target.database_url, configuration.settings
     reporter.doing("migrating")
-    migrated = migrate.upgrade(url, on_retry=reporter.doing)
+    migrated = migrate.upgrade(url, isolation=configuration.isolation, on_retry=reporter.doing)
     reporter.done(Step("migrate", _describe(migrated), bool(migrated.revisions or migrated.objects)))
 
     with connect(url) as connection:

@@ -1,4 +1,4 @@
-"""Create the registry of scheduled functions, autosync.job
+"""Create the registry of scheduled functions, autosync.job, and the project's settings
 
 One row per scheduled function says what its cron job must look like and how the call is made; dispatch() reads it
 and verify compares cron.job with it.
@@ -52,7 +52,20 @@ def upgrade() -> None:
     )
 
 
+    # choices of the project that rendered objects depend on; a migration without the settings file keeps them
+    op.execute(
+        """
+        create table autosync.setting (
+            name text primary key,
+            value jsonb not null,
+            updated_at timestamptz not null default clock_timestamp()
+        )
+        """
+    )
+
+
 def downgrade() -> None:
+    op.execute("drop table autosync.setting")
     # cron.unschedule raises for a job that is not there, and hides jobs of other roles
     op.execute(
         """

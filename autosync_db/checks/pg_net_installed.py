@@ -5,5 +5,5 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="net",
     claim="the extension pg_net is installed in this database",
-    remedy="autosync-db migrate",
+    remedy="create extension if not exists pg_net; -- then run: autosync-db migrate",
 )

@@ -6,6 +6,13 @@ CHECK = Check(
     layer="net",
     claim="the project URL answers pg_net over the network",
     remedy="autosync-db setup --project-url URL",
-    needs=("pg_net_worker_running", "secrets_present", "job_scheduled", "job_active", "pg_cron_scheduler_running", "job_runs_succeed", "head_applied"),
-    causes=("secrets_present",),
+    needs=(
+        "pg_net_worker_running",
+        "secrets_present",
+        "job_scheduled",
+        "job_active",
+        "pg_cron_scheduler_running",
+        "job_runs_succeed",
+        "head_applied",
+    ),
 )

@@ -7,5 +7,16 @@ CHECK = Check(
     claim="no enabled schedule waits longer than three ticks, or 15 minutes",
     remedy="autosync-db verify, and mend the root cause it names",
     needs=("head_applied",),
-    causes=("pg_cron_scheduler_running", "job_scheduled", "job_active", "job_runs_succeed", "pg_net_worker_running", "project_url_reachable", "function_deployed", "function_accepts_key", "function_succeeds", "function_answers_in_time"),
+    causes=(
+        "pg_cron_scheduler_running",
+        "job_scheduled",
+        "job_active",
+        "job_runs_succeed",
+        "pg_net_worker_running",
+        "project_url_reachable",
+        "function_deployed",
+        "function_accepts_key",
+        "function_succeeds",
+        "function_answers_in_time",
+    ),
 )

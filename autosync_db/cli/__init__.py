@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that help and completion stay quick.
 """
 
+import os
 import sys
 import traceback
 from typing import Annotated, Any
@@ -24,23 +25,33 @@ class Reporting(TyperGroup):
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra)
+            if code == INTERRUPTED:  # Typer turns SIGINT into this and says nothing
+                raise KeyboardInterrupt
         except AutosyncError as error:
             code = _fail(error.message, error.hint, error.exit_code)
         except typer.TyperException as error:
             code = _usage(error)
         except (KeyboardInterrupt, typer.Abort):
             code = _fail("interrupted", "run it again: every command can be repeated", INTERRUPTED)
-        except BrokenPipeError:
-            # the reader, e.g. head, has what it wanted
-            sys.stderr.close()
-            code = ExitCode.OK
+        except SystemExit as leaving:
+            # Typer and Rich leave with 1 when the reader, e.g. head, has gone: it has what it wanted
+            code = ExitCode.OK if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
         except Exception as error:
             code = _fail(
                 f"internal error ({type(error).__name__})",
                 "run it again with -vv for the traceback and report it: this is a bug in autosync-db",
                 ExitCode.BUG,
             )
+        _flush()
         sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered would be written, and complained about, when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: typer.TyperException) -> int:
@@ -57,15 +68,21 @@ def _fail(message: str, hint: str, code: int) -> int:
     from rich.console import Console
 
     from autosync_db.cli.console import Verbosity
+    from autosync_db.credential import redact
 
+    # what the user typed is quoted, and a key may be among it; a server's DETAIL may hold a whole row
     if Verbosity.level >= 2:
-        traceback.print_exc()
+        sys.stderr.write(redact(traceback.format_exc()))
     console = Console(stderr=True, highlight=False)
     console.print("[bold red]error:[/]", end=" ")
-    console.print(message, markup=False, soft_wrap=True)
+    console.print(_one_line(redact(message)), markup=False, soft_wrap=True)
     console.print("[bold cyan]hint:[/]", end=" ")
-    console.print(hint, markup=False, soft_wrap=True)
+    console.print(_one_line(redact(hint)), markup=False, soft_wrap=True)
     return code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _version(wanted: bool) -> None:
@@ -96,7 +113,7 @@ def _root(
 
 
 # each module registers its commands on the app above
-from autosync_db.cli import function, job, local, migration, project, verification  # noqa: E402, F401
+from autosync_db.cli import function, job, local, migration, project, schedules, verification  # noqa: E402, F401
 
 
 def main() -> None:

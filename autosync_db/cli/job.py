@@ -1,5 +1,6 @@
 """`job ...` and `runs`: the scheduled job, and what became of its calls."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -104,7 +105,7 @@ def _runs(
     _print_invocations(session, found)
 
 
-def require_success(answers: "list[object]") -> None:
+def require_success(answers: "Sequence[object]") -> None:
     """Raise CheckFailedError unless every answer is a success."""
     from autosync_db.outcome import Cause, Invocation
 
@@ -120,7 +121,7 @@ def require_success(answers: "list[object]") -> None:
             )
 
 
-def _print_invocations(session: Session, found: "list[object]") -> None:
+def _print_invocations(session: Session, found: "Sequence[object]") -> None:
     from autosync_db.outcome import Invocation
     from autosync_db.report import as_text
 

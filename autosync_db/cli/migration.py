@@ -26,15 +26,16 @@ def _migrate(
 
     if check + sql + dry_run > 1:
         raise UsageError("--check, --sql and --dry-run exclude each other", hint="choose one of them")
+    configuration = session.configuration
     if sql:
-        session.print_text(migrate.script_sql(revision))
+        session.print_text(migrate.script_sql(revision, configuration.isolation))
         return
-    url = session.configuration.target.database_url
+    url, isolation = configuration.target.database_url, configuration.isolation
     if check or dry_run:
-        _show_plan(session, migrate.plan(url, revision), check=check)
+        _show_plan(session, migrate.plan(url, revision, isolation), check=check)
         return
     with session.progress("migrating") as say:
-        outcome = migrate.upgrade(url, revision, on_retry=say)
+        outcome = migrate.upgrade(url, revision, isolation=isolation, on_retry=say)
     if session.is_json:
         session.print_json(outcome)
     elif not outcome.revisions and not outcome.objects:

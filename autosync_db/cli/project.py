@@ -13,6 +13,8 @@ from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, SecretError, UsageError
 from autosync_db.secret import Secret
 
+KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
+
 
 @command(app, "init")
 def _init(
@@ -41,8 +43,9 @@ def _setup(
         str | None, typer.Option(help="File that holds the service key; - reads standard input.", metavar="PATH")
     ] = None,
     service_role_key_env: Annotated[
-        str, typer.Option(help="Environment variable that holds the service key.", metavar="VAR")
-    ] = "SUPABASE_SERVICE_ROLE_KEY",
+        str | None,
+        typer.Option(help=f"Environment variable that holds the service key [default: {KEY_VARIABLE}].", metavar="VAR"),
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Make no call; health is then not proven.")] = False,
 ) -> None:
     """Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.
@@ -54,10 +57,13 @@ def _setup(
     from autosync_db.cli import verification
     from autosync_db.connection import connect
 
-    if project_url and project_ref:
+    if project_url is not None and project_ref is not None:
         raise UsageError("--project-url and --project-ref exclude each other", hint="pass one of them")
     configuration = session.configuration
-    address = project_url or (project.url_of(project_ref) if project_ref else configuration.target.project_url)
+    if project_ref is not None:
+        project_url = project.url_of(project_ref)
+    # an empty flag, as an unset variable of a CI job leaves it, is a mistake and not an absent one
+    address = configuration.target.project_url if project_url is None else project_url
     key = _service_key(session, service_role_key_file, service_role_key_env)
     setup.validate(address, key, configuration)
 
@@ -99,14 +105,16 @@ def _status(session: Session) -> None:
     as_text.table(("", ""), status.describe(found, now), session.out)
 
 
-def _service_key(session: Session, path: str | None, variable: str) -> Secret | None:
+def _service_key(session: Session, path: str | None, variable: str | None) -> Secret | None:
     """Return the service key from the file, standard input, the environment, the target, or a hidden prompt."""
     from autosync_db import config
 
     if path is not None:
         return _read_key(path)
-    if (found := config.environment_secret(variable)) is not None:
+    if (found := config.environment_secret(variable or KEY_VARIABLE)) is not None:
         return found
+    if variable is not None:
+        raise SecretError(f"the variable {variable} is not set or empty", hint=f"export {variable}=... with the service key")
     if (file := session.configuration.target.service_role_key_file) is not None:
         return _read_key(str(file))
     if sys.stdin.isatty():

@@ -1,7 +1,9 @@
 -- head_applied: autosync.alembic_version against the newest revision. The table may be missing, so its query is a text that runs only if it is there.
 select 'critical' as status, 'schema autosync' as object,
-    case when v.version_num is null
-        then 'was never migrated'
+    case
+        when v.version_num is null then 'was never migrated'
+        when v.version_num > current_setting('autosync.head')
+            then format('is at revision %s, but this version of autosync-db knows only up to %s', v.version_num, current_setting('autosync.head'))
         else format('is at revision %s, the newest is %s', v.version_num, current_setting('autosync.head'))
     end as detail
 from (

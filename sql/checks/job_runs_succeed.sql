@@ -21,8 +21,11 @@ select 'critical' as status, format('cron job %s', current_setting('autosync.job
         regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')) as detail
 from failed as f
 where f.runs > 0
-    -- a tick by hand that came through since then proves the cause mended
-    and not exists (select from autosync.tick as t where t.job_name = current_setting('autosync.job') and t.ticked_at > f.last_at)
+    -- a tick by hand that came through since then proves the cause of an error in it mended, but not that pg_cron can connect
+    and not (
+        coalesce(f.message, '') like 'ERROR:%'
+        and exists (select from autosync.tick as t where t.job_name = current_setting('autosync.job') and t.ticked_at > f.last_at)
+    )
 union all
 select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
 where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

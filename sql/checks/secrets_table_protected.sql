@@ -1,26 +1,60 @@
--- secrets_table_protected: row level security is on, no policy lets anybody in, and no other role has a privilege.
-with secrets as (
+-- secrets_table_protected: row level security is on, no policy lets anybody in, no other role has a privilege on the
+-- table or on a view that reads it as its owner, and no publication sends it out.
+with recursive secrets as (
     select c.oid, c.relrowsecurity, c.relowner, c.relacl
     from pg_catalog.pg_class as c
     where c.oid = 'public.pg_cron_secrets'::regclass
+),
+readers as (
+    select s.oid from secrets as s
+    union
+    select w.ev_class
+    from readers as r
+    join pg_catalog.pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid and d.classid = 'pg_rewrite'::regclass
+    join pg_catalog.pg_rewrite as w on w.oid = d.objid
+),
+granted as (
+    select s.oid, s.relowner, a.grantee, a.privilege_type
+    from secrets as s
+    cross join lateral aclexplode(coalesce(s.relacl, acldefault('r', s.relowner))) as a
+    union
+    select s.oid, s.relowner, a.grantee, format('%s (%s)', a.privilege_type, t.attname)
+    from secrets as s
+    join pg_catalog.pg_attribute as t on t.attrelid = s.oid and not t.attisdropped
+    cross join lateral aclexplode(t.attacl) as a
+    union
+    select v.oid, v.relowner, a.grantee, a.privilege_type
+    from readers as r
+    join pg_catalog.pg_class as v on v.oid = r.oid and v.relkind in ('v', 'm')
+    left join pg_catalog.pg_attribute as t on t.attrelid = v.oid and t.attacl is not null
+    cross join lateral aclexplode(coalesce(v.relacl, acldefault('r', v.relowner)) || coalesce(t.attacl, '{}')) as a
+    where not exists (
+        select from pg_catalog.pg_options_to_table(v.reloptions) as o
+        where o.option_name = 'security_invoker' and o.option_value::boolean
+    )
 )
 select 'critical' as status, 'table public.pg_cron_secrets' as object, 'row level security is off' as detail
 from secrets as s
 where not s.relrowsecurity
 union all
-select 'critical', 'table public.pg_cron_secrets',
-    format('%s may %s it', case when a.grantee = 0 then 'everybody' else a.grantee::regrole::text end,
-        string_agg(lower(a.privilege_type), ', ' order by a.privilege_type))
-from secrets as s
-cross join lateral aclexplode(coalesce(s.relacl, acldefault('r', s.relowner))) as a
-left join pg_catalog.pg_roles as r on r.oid = a.grantee
-where a.grantee <> s.relowner
+select 'critical', format('%s %s', case c.relkind when 'r' then 'table' else 'view' end, g.oid::regclass),
+    format('%s may %s it', case when g.grantee = 0 then 'everybody' else g.grantee::regrole::text end,
+        string_agg(lower(g.privilege_type), ', ' order by g.privilege_type))
+from granted as g
+join pg_catalog.pg_class as c on c.oid = g.oid
+left join pg_catalog.pg_roles as r on r.oid = g.grantee
+where g.grantee <> g.relowner
+    and g.grantee <> (select s.relowner from secrets as s)
     and coalesce(r.rolname, '') not in ('service_role', 'supabase_admin')
     and not coalesce(r.rolsuper, false)
-group by a.grantee
+group by g.oid, c.relkind, g.grantee
 union all
-select 'critical', format('policy %s', p.policyname), format('lets %s pass: %s', p.roles, coalesce(p.qual, p.with_check))
+select 'critical', format('policy %s', p.policyname), format('lets %s pass: %s', p.roles, coalesce(nullif(p.qual, 'false'), p.with_check))
 from pg_catalog.pg_policies as p
 where p.schemaname = 'public' and p.tablename = 'pg_cron_secrets' and p.permissive = 'PERMISSIVE'
-    and coalesce(p.qual, p.with_check) <> 'false'
+    and (coalesce(p.qual, 'false') <> 'false' or coalesce(p.with_check, 'false') <> 'false')
     and not p.roles <@ array['service_role']::name[]
+union all
+select 'critical', format('publication %s', p.pubname), 'sends public.pg_cron_secrets to its subscribers'
+from pg_catalog.pg_publication_tables as p
+where p.schemaname = 'public' and p.tablename = 'pg_cron_secrets'

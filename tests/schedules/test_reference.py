@@ -228,7 +228,9 @@ def test_the_trigger_agrees_with_the_reference_on_insert_run_and_new_settings(sc
         # a run is recorded, the count of failures given with it
         for row in rows:
             if row["last_run_at"] is not None:
-                row["last_run_at"] = random_case(source)[0]
+                before_it = row["last_run_at"]
+                while row["last_run_at"] == before_it:
+                    row["last_run_at"] = random_case(source)[0]
                 row["consecutive_failures"] = row["consecutive_failures"] + 1
         connection.execute(
             "update public.auto_sync_schedules as s set last_run_at = given.last_run_at, "

@@ -1,0 +1,216 @@
+"""`schedules ...`: what is synced how often, and when next."""
+
+import uuid
+from datetime import UTC, datetime, time
+from typing import Annotated, Any
+
+import typer
+
+from autosync_db.cli import app
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command
+from autosync_db.errors import UsageError
+
+group = typer.Typer(no_args_is_help=True, help="The schedules: list, add, set, enable, disable, remove, preview.")
+app.add_typer(group, name="schedules")
+
+Id = Annotated[uuid.UUID, typer.Argument(help="Id of the schedule.")]
+Every = Annotated[int | None, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")]
+WindowText = Annotated[
+    str | None, typer.Option("--window", help="Only run from START to END, e.g. 22:00-02:00; `none` for the whole day.")
+]
+Zone = Annotated[str | None, typer.Option("--timezone", help="IANA zone of the window, e.g. Europe/Paris.")]
+Direction = Annotated[str | None, typer.Option(help="import, export or bidirectional.")]
+Conflicts = Annotated[
+    str | None, typer.Option("--conflict-resolution", help="newest_wins, local_wins, remote_wins or manual.")
+]
+
+
+@command(group, "list")
+def _list(
+    session: Session,
+    state: Annotated[str | None, typer.Option(help="Only those in this state, e.g. overdue, failing, `never run`.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to list at most.")] = 100,
+) -> None:
+    """List schedules with their state and next run, in UTC and in their own zone."""
+    from autosync_db import schedules
+    from autosync_db.connection import connect
+    from autosync_db.report import as_text
+
+    if state is not None and state not in schedules.STATES:
+        raise UsageError(f"there is no state {state!r}", hint=f"choose one of: {', '.join(schedules.STATES)}")
+    with connect(session.configuration.target.database_url) as connection:
+        found = schedules.find(connection, state=state, limit=limit)
+    if session.is_json:
+        from dataclasses import asdict
+
+        session.print_json([asdict(row) | {"next_run_local": row.next_run_local} for row in found])
+        return
+    rows = [
+        (
+            row.id,
+            row.state + (f" x{row.consecutive_failures}" if row.consecutive_failures else ""),
+            f"{row.frequency_minutes} min" + (f", {row.window}" if row.window else ""),
+            f"{row.next_run_at.astimezone(UTC):%Y-%m-%d %H:%M}" if row.next_run_at else "",
+            f"{row.next_run_local:%H:%M} {row.timezone}" if row.next_run_local else row.timezone,
+            f"{row.last_run_at.astimezone(UTC):%Y-%m-%d %H:%M} {row.last_run_status}" if row.last_run_at else "never",
+        )
+        for row in found
+    ]
+    as_text.table(("id", "state", "every", "next (UTC)", "its clock", "last run (UTC)"), rows, session.out)
+    if len(found) == limit:
+        session.say(f"only the first {limit} are listed; raise --limit for more")
+
+
+@command(group, "add")
+def _add(
+    session: Session,
+    integration: Annotated[uuid.UUID, typer.Option(help="Integration that is synced; one schedule each.")],
+    organization: Annotated[uuid.UUID, typer.Option(help="Organization that it belongs to.")],
+    every: Every = None,
+    window: WindowText = None,
+    timezone: Zone = None,
+    direction: Direction = None,
+    conflict_resolution: Conflicts = None,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Add it switched off.")] = False,
+) -> None:
+    """Add a schedule; it is due at once, or when its window opens."""
+    from autosync_db import schedules
+    from autosync_db.connection import connect
+
+    values = _values(every, window, timezone, direction, conflict_resolution)
+    values |= {"integration_id": integration, "organization_id": organization, "enabled": not disabled}
+    with connect(session.configuration.target.database_url) as connection:
+        id = schedules.add(connection, values)  # noqa: A001
+    if session.is_json:
+        session.print_json({"id": id})
+    else:
+        session.print_text(str(id))
+
+
+@command(group, "set")
+def _set(
+    session: Session,
+    id: Id,  # noqa: A002
+    every: Every = None,
+    window: WindowText = None,
+    timezone: Zone = None,
+    direction: Direction = None,
+    conflict_resolution: Conflicts = None,
+) -> None:
+    """Change settings of a schedule; its next run is recomputed from the last one."""
+    _change(session, id, _values(every, window, timezone, direction, conflict_resolution))
+
+
+@command(group, "enable")
+def _enable(session: Session, id: Id) -> None:  # noqa: A002
+    """Switch a schedule on."""
+    _change(session, id, {"enabled": True})
+
+
+@command(group, "disable")
+def _disable(session: Session, id: Id) -> None:  # noqa: A002
+    """Switch a schedule off; a run under way is not interrupted."""
+    _change(session, id, {"enabled": False})
+
+
+@command(group, "remove")
+def _remove(
+    session: Session,
+    id: Id,  # noqa: A002
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a schedule."""
+    from autosync_db import schedules
+    from autosync_db.connection import connect
+
+    session.confirm(f"Delete the schedule {id}?", flag="--yes", given=yes)
+    with connect(session.configuration.target.database_url) as connection:
+        schedules.remove(connection, id)
+    session.say(f"deleted {id}")
+
+
+@command(group, "preview")
+def _preview(
+    session: Session,
+    every: Annotated[int, typer.Option("--every", min=1, max=44640, help="Minutes between runs.", metavar="MINUTES")] = 15,
+    window: WindowText = None,
+    timezone: Annotated[str, typer.Option("--timezone", help="IANA zone of the window.")] = "UTC",
+    start: Annotated[
+        datetime | None,
+        typer.Option("--from", help="Moment from which it is enabled, in UTC; now if not given.", formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"]),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=10000, help="How many runs to show.")] = 10,
+) -> None:
+    """Show the next runs of a schedule with what clock changes do to them; contacts no database."""
+    from autosync_db import schedule
+    from autosync_db.report import as_text
+
+    bounds = _window(window)
+    try:
+        zone = schedule.find_zone(timezone)
+    except ValueError:
+        raise UsageError(
+            f"timezone must be UTC or an IANA name such as Europe/Paris, not {timezone!r}",
+            hint="abbreviations and offsets do not follow daylight saving time",
+        ) from None
+    runs = schedule.preview(
+        frequency_minutes=every,
+        window=schedule.Window(*bounds) if bounds else None,
+        zone=zone,
+        at=start.replace(tzinfo=UTC) if start else datetime.now(UTC).replace(microsecond=0),
+        count=count,
+    )
+    if session.is_json:
+        session.print_json(list(runs))
+        return
+    rows = [(f"{run.at:%Y-%m-%d %H:%M:%S}", f"{run.local:%a %Y-%m-%d %H:%M:%S %Z}", run.note or "") for run in runs]
+    as_text.table(("UTC", timezone, "note"), rows, session.out)
+
+
+def _change(session: Session, id: uuid.UUID, values: dict[str, Any]) -> None:
+    from autosync_db import schedules
+    from autosync_db.connection import connect
+
+    with connect(session.configuration.target.database_url) as connection:
+        schedules.change(connection, id, values)
+    session.say(f"changed {id}")
+
+
+def _values(
+    every: int | None,
+    window: str | None,
+    timezone: str | None,
+    direction: str | None,
+    conflict_resolution: str | None,
+) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "frequency_minutes": every,
+        "timezone": timezone,
+        "direction": direction,
+        "conflict_resolution": conflict_resolution,
+    }
+    values = {name: value for name, value in given.items() if value is not None}
+    if window is not None:
+        bounds = _window(window)
+        values |= {
+            "time_window_enabled": bounds is not None,
+            "time_window_start": bounds[0] if bounds else None,
+            "time_window_end": bounds[1] if bounds else None,
+        }
+    return values
+
+
+def _window(text: str | None) -> tuple[time, time] | None:
+    if text is None or text == "none":
+        return None
+    start, _, end = text.partition("-")
+    try:
+        bounds = time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
+    except ValueError:
+        bounds = None
+    if bounds is None or bounds[0] == bounds[1] or any(bound.tzinfo for bound in bounds):
+        raise UsageError(
+            f"{text!r} is not a time window", hint="write START-END with different times, e.g. 08:00-18:00 or 22:00-02:00"
+        )
+    return bounds

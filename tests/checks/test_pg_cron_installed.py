@@ -1,0 +1,22 @@
+"""pg_cron_installed: without the extension there is no job, and that is said once."""
+
+from tests.support.health import Project
+
+
+def test_missing_extension_is_the_root_cause_until_it_is_created(project: Project) -> None:
+    project.admin.execute("drop extension pg_cron")
+    project.must_fail(
+        "pg_cron_installed", names="extension pg_cron: is not installed in the database postgres"
+    )
+    for name in ("job_scheduled", "job_unique", "job_active", "job_command_matches", "job_runs_succeed"):
+        project.must_be_blocked(name, "pg_cron_installed")
+
+    project.run_remedy("pg_cron_installed")
+    project.must_fail("job_scheduled")
+    project.run_command("migrate")
+    project.must_be_healthy()
+
+
+def test_schema_named_cron_is_not_the_extension(project: Project) -> None:
+    project.admin.execute("drop extension pg_cron; create schema cron; create table cron.job (jobid bigint)")
+    project.must_fail("pg_cron_installed")

@@ -1,0 +1,48 @@
+"""secrets_present: a secret that is missing or blank is named; its value never is."""
+
+import pytest
+
+from autosync_db.checks.model import Status
+from tests.support import keys
+from tests.support.health import Project, result_of
+
+
+@pytest.mark.parametrize("name", ["project_url", "service_role_key"])
+def test_deleted_secret_is_the_root_cause_until_setup(project: Project, name: str) -> None:
+    project.owner.execute("delete from public.pg_cron_secrets where name = %s", [name])
+    project.must_fail("secrets_present", names=f"secret {name}: is missing from public.pg_cron_secrets")
+
+    project.run_command(
+        "setup",
+        "--project-url",
+        project.stub.url,
+        "--service-role-key-file",
+        "-",
+        stdin=keys.legacy().reveal(),
+    )
+    project.must_be_healthy()
+
+
+def test_blank_secret_is_named(project: Project) -> None:
+    project.owner.execute("update public.pg_cron_secrets set secret = E' \\n' where name = 'project_url'")
+    project.must_fail("secrets_present", names="secret project_url: is blank")
+
+
+def test_name_that_dispatch_does_not_read_is_missing(project: Project) -> None:
+    project.owner.execute(
+        "update public.pg_cron_secrets set name = 'SERVICE_ROLE_KEY' where name = 'service_role_key'"
+    )
+    project.must_fail("secrets_present", names="secret service_role_key: is missing")
+
+
+def test_secrets_hidden_by_row_level_security_are_unknown_not_missing(project: Project) -> None:
+    project.create_role("plain", grants="grant pg_read_all_data to plain")
+    found = result_of(project.report(["secrets_present"], role="plain"), "secrets_present")
+    assert found.verdict.status is Status.UNKNOWN
+    assert "hidden from this role" in found.verdict.summary
+
+
+def test_line_break_after_a_key_and_other_secrets_do_not_matter(project: Project) -> None:
+    project.owner.execute("update public.pg_cron_secrets set secret = secret || E'\\n'")
+    project.owner.execute("insert into public.pg_cron_secrets (name, secret) values ('mine', '')")
+    project.must_be_healthy()

@@ -1,0 +1,124 @@
+"""What these tests share: what a database holds, a server that must not be called, a project."""
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from autosync_db.local.cluster import HOST, Cluster
+from autosync_db.secret import Secret
+from tests.support import clusters, command, keys
+from tests.support.command import Result
+from tests.support.http_stub import Stub
+
+# once a year: no tick of pg_cron's own joins the calls that a test counts
+RARELY = {"AUTOSYNC_JOB__SCHEDULE": "59 23 31 12 *"}
+Dump = Callable[[Cluster], str]
+
+
+def _dump(cluster: Cluster, *options: str) -> str:
+    done = subprocess.run(
+        [str(cluster.installation.bin / "pg_dump"), *options],
+        env={**os.environ, **cluster.environment("supabase_admin")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # newer pg_dump guards its scripts with a random word
+    return re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def contents() -> Dump:
+    """A function that returns everything a database holds, schema and rows."""
+    return lambda cluster: _dump(cluster)
+
+
+@pytest.fixture
+def schema() -> Dump:
+    """A function that returns the schema of a database."""
+    return lambda cluster: _dump(cluster, "--schema-only")
+
+
+@dataclass
+class Listener:
+    """A loopback port that notices whether anybody connects to it."""
+
+    port: int
+    _socket: socket.socket = field(repr=False)
+
+    @property
+    def database(self) -> Secret:
+        """Return a database URL that leads here."""
+        return Secret(f"postgresql://postgres:irrelevant@{HOST}:{self.port}/postgres")
+
+    @property
+    def was_called(self) -> bool:
+        """Whether a connection is waiting."""
+        try:
+            self._socket.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A server that must not be called."""
+    with socket.socket() as opened:
+        opened.bind((HOST, 0))
+        opened.listen()
+        opened.setblocking(False)
+        yield Listener(opened.getsockname()[1], opened)
+
+
+@dataclass
+class Project:
+    """A database with a pg_net worker and the stub that its calls reach."""
+
+    cluster: Cluster
+    stub: Stub
+    key: Secret
+
+    def run(self, *arguments: str, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
+        """Run a command on this project's database."""
+        return command.run(
+            *arguments, database=self.cluster.url(), variables={**RARELY, **(variables or {})}, stdin=stdin
+        )
+
+    def setup(self, *arguments: str, key: Secret | None = None) -> Result:
+        """Run `setup` with the stub's address, and the key on standard input."""
+        return self.run(
+            "setup",
+            "--project-url",
+            self.stub.url,
+            "--service-role-key-file",
+            "-",
+            *arguments,
+            stdin=(key or self.key).reveal() + "\n",
+        )
+
+
+@pytest.fixture
+def project(blank: Cluster, stub: Stub) -> Iterator[Project]:
+    """A project that was never set up."""
+    with clusters.pg_net_worker(blank):
+        yield Project(blank, stub, keys.secret())
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Callable[[Secret], Path]:
+    """A function that writes a key into a file."""
+
+    def write(key: Secret) -> Path:
+        path = tmp_path / "service-key"
+        path.write_text(key.reveal() + "\n")
+        path.chmod(0o600)
+        return path
+
+    return write

@@ -1,0 +1,169 @@
+"""An address or a key that cannot be right: `setup` refuses it before anything is contacted."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autosync_db.secret import Secret
+from tests.cli.conftest import Listener
+from tests.support import command, keys
+from tests.support.command import Result
+
+OTHER_REF = keys.PROJECT_REF[::-1]
+URL = f"https://{keys.PROJECT_REF}.supabase.co"
+
+
+def _setup(listener: Listener, *arguments: str, key: Secret | None = None) -> Result:
+    return command.run(
+        "setup",
+        *arguments,
+        "--service-role-key-file",
+        "-",
+        database=listener.database,
+        stdin=(key or keys.secret()).reveal(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "cure"),
+    [
+        (f"{URL}/functions/v1/auto-sync-cron", "has a path", URL),
+        (f"{URL}/rest/v1", "has a path", URL),
+        (f"{URL}?x=1", "has a path", URL),
+        (f"{URL}/", "trailing slash", URL),
+        (f"{keys.PROJECT_REF}.supabase.co", "no scheme", URL),
+        ("localhost:54321", "no scheme", "http://localhost:54321"),
+        (f"http://{keys.PROJECT_REF}.supabase.co", "not encrypted", URL),
+        (f"ftp://{keys.PROJECT_REF}.supabase.co", "scheme 'ftp'", URL),
+        (f" {URL}", "blanks", "one line"),
+        (f"{URL}\n", "blanks", "one line"),
+        ("https://", "no plain host", "https://HOST"),
+        ("https://host:port", "invalid port", "https://HOST"),
+    ],
+)
+def test_a_project_url_that_is_not_an_origin_is_refused(
+    url: str, named: str, cure: str, listener: Listener
+) -> None:
+    result = _setup(listener, "--project-url", url)
+    assert named in command.refused(result, 2)
+    assert cure in result.hints[0]
+    assert not listener.was_called
+
+
+def test_a_project_url_in_the_settings_file_is_judged_alike(listener: Listener) -> None:
+    Path("autosync.toml").write_text(f"[targets.production]\nproject_url = '{URL}/'\n")
+    assert "trailing slash" in command.refused(_setup(listener, "--target", "production"), 2)
+    assert not listener.was_called
+
+
+def test_a_password_in_a_project_url_is_not_repeated(listener: Listener) -> None:
+    canary = keys.secret().reveal().removeprefix("sb_secret_")
+    result = _setup(listener, "-vv", "--project-url", f"https://user:{canary}@host.example")
+    assert result.code == 2
+    assert canary not in result.out + result.err
+    assert not listener.was_called
+
+
+@pytest.mark.parametrize("ref", ["short", keys.PROJECT_REF.upper(), keys.PROJECT_REF + "x", URL, ""])
+def test_a_project_ref_that_is_not_one_is_refused(ref: str, listener: Listener) -> None:
+    command.refused(_setup(listener, f"--project-ref={ref}"), 2)
+    assert not listener.was_called
+
+
+def test_address_and_ref_together_are_refused(listener: Listener) -> None:
+    command.refused(_setup(listener, "--project-ref", keys.PROJECT_REF, "--project-url", URL), 2)
+    assert not listener.was_called
+
+
+def test_another_project_than_the_targets_is_refused(listener: Listener) -> None:
+    Path("autosync.toml").write_text(f"[targets.production]\nproject_ref = '{OTHER_REF}'\n")
+    message = command.refused(_setup(listener, "--target", "production", "--project-url", URL), 2)
+    assert OTHER_REF in message
+    assert not listener.was_called
+
+
+BAD_KEYS: dict[str, tuple[Callable[[], Secret], str]] = {
+    "anon": (lambda: keys.legacy("anon"), "role 'anon'"),
+    "authenticated": (lambda: keys.legacy("authenticated"), "role 'authenticated'"),
+    "expired": (lambda: keys.legacy(expires_in=-60), "expired on"),
+    "other project": (lambda: keys.legacy(ref=OTHER_REF), OTHER_REF),
+    "publishable": (
+        lambda: Secret(keys.secret().reveal().replace("secret", "publishable", 1)),
+        "publishable",
+    ),
+    "cut off": (lambda: Secret(keys.secret().reveal()[:20]), "too short"),
+    "placeholder": (lambda: Secret("your-service-role-key"), "placeholder"),
+    "angle brackets": (lambda: Secret("<SERVICE_ROLE_KEY>"), "placeholder"),
+    "blank": (lambda: Secret(" \n\t "), "empty"),
+    "two lines": (lambda: Secret(f"{keys.secret().reveal()}\n{keys.secret().reveal()}"), "line breaks"),
+    "neither": (lambda: Secret("some-words-that-are-no-key-at-all"), "neither a JWT"),
+    "cut JWT": (lambda: Secret(keys.legacy().reveal()[:-60]), "neither a JWT"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_KEYS)
+def test_a_key_that_is_no_service_key_of_this_project_is_refused(name: str, listener: Listener) -> None:
+    make, named = BAD_KEYS[name]
+    key = make()
+    result = _setup(listener, "--project-url", URL, key=key)
+    assert named in command.refused(result, 6)
+    loud = _setup(listener, "-vv", "--project-url", URL, key=key)
+    assert loud.code == 6
+    for word in key.reveal().split():
+        if len(word) >= 20:  # a key, not a role's name
+            assert word not in result.err + loud.out + loud.err
+    assert not listener.was_called
+
+
+def test_a_blank_key_in_the_environment_is_refused(listener: Listener) -> None:
+    result = command.run(
+        "setup",
+        "--project-url",
+        URL,
+        database=listener.database,
+        variables={"SUPABASE_SERVICE_ROLE_KEY": "  "},
+    )
+    assert "empty" in command.refused(result, 6)
+    assert not listener.was_called
+
+
+def test_a_key_file_that_is_not_there_is_refused(listener: Listener) -> None:
+    result = command.run(
+        "setup", "--project-url", URL, "--service-role-key-file", "absent", database=listener.database
+    )
+    assert "absent" in command.refused(result, 6)
+    assert not listener.was_called
+
+
+@pytest.mark.parametrize("kind", ["legacy", "secret"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        (),
+        ("--service-role-key",),
+        ("--service-role-key-file",),
+        ("--project-url",),
+        ("--project-ref",),
+        ("--target",),
+    ],
+)
+def test_a_key_typed_where_none_belongs_is_not_repeated(
+    kind: str, place: tuple[str, ...], listener: Listener
+) -> None:
+    canary = (keys.legacy() if kind == "legacy" else keys.secret()).reveal()
+    result = command.run("setup", "-vv", *place, canary, database=listener.database)
+    assert result.code in {2, 6}, result.err
+    assert len(result.errors) == len(result.hints) == 1
+    assert all(part not in result.out + result.err for part in (canary, canary.rpartition(".")[2]))
+    assert not listener.was_called
+
+
+def test_an_absent_variable_named_by_flag_is_refused_instead_of_using_the_stored_key(
+    listener: Listener,
+) -> None:
+    result = command.run(
+        "setup", "--project-url", URL, "--service-role-key-env", "NOT_SET", database=listener.database
+    )
+    assert "NOT_SET" in command.refused(result, 6)
+    assert not listener.was_called

@@ -1,0 +1,219 @@
+"""Servers that cannot be used: one error, one hint, the exit code of the contract, and nothing changed."""
+
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from psycopg import sql
+
+from autosync_db.local.cluster import HOST, Cluster
+from autosync_db.secret import Secret
+from tests.cli.conftest import Dump
+from tests.support import clusters, command, keys
+
+KEY = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
+SETUP = ("setup", "--project-url", "http://127.0.0.1:9", "--no-wait")
+# whatever would change something, and --check, which would tell whether it would
+CHANGING = (SETUP, ("migrate",), ("migrate", "--check"), ("migrate", "--dry-run"))
+READING = (("verify",), ("status",), ("runs",), ("job", "show"), ("job", "trigger"), ("rollback", "base"))
+
+
+def _refused(database: Secret, arguments: tuple[str, ...], code: int) -> tuple[str, str]:
+    """Return message and hint; prove that neither the password nor the key is among what -vv shows."""
+    result = command.run(*arguments, "-q", database=database, variables=KEY)
+    message = command.refused(result, code)
+    loud = command.run(*arguments, "-vv", database=database, variables=KEY)
+    assert loud.code == code
+    password = database.reveal().partition("://")[2].partition("@")[0].partition(":")[2]
+    for said in (result.err, loud.out, loud.err):
+        assert password not in said
+        assert KEY["SUPABASE_SERVICE_ROLE_KEY"] not in said
+    return message, result.hints[0]
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+@pytest.mark.parametrize("arguments", [*CHANGING, *READING])
+def test_a_closed_port(arguments: tuple[str, ...]) -> None:
+    with socket.socket() as reserved:
+        reserved.bind((HOST, 0))  # bound but not listening: refused for certain
+        port = reserved.getsockname()[1]
+        message, hint = _refused(
+            Secret(f"postgresql://postgres:{_password()}@{HOST}:{port}/postgres"), arguments, 4
+        )
+    assert f"{HOST}:{port}" in message
+    assert "refused" in message
+    assert "port" in hint
+
+
+def test_a_host_that_does_not_exist() -> None:
+    message, hint = _refused(
+        Secret(f"postgresql://postgres:{_password()}@no.such.host.invalid/postgres"), ("migrate",), 4
+    )
+    assert "no.such.host.invalid" in message
+    assert "host name" in hint
+
+
+def test_a_server_that_never_answers() -> None:
+    with socket.socket() as silent:
+        silent.bind((HOST, 0))
+        silent.listen()
+        url = (
+            f"postgresql://postgres:{_password()}@{HOST}:{silent.getsockname()[1]}/postgres?connect_timeout=2"
+        )
+        message, _ = _refused(Secret(url), ("status",), 4)
+    assert "timeout" in message
+
+
+@pytest.mark.parametrize("arguments", [*CHANGING, *READING])
+def test_a_wrong_password(shared: Cluster, arguments: tuple[str, ...]) -> None:
+    url = Secret(f"postgresql://postgres:{_password()}@{HOST}:{shared.port}/postgres")
+    message, hint = _refused(url, arguments, 4)
+    assert "password authentication failed" in message
+    assert "check the password" in hint
+
+
+def test_no_password(shared: Cluster) -> None:
+    result = command.run(
+        "migrate", "-q", database=Secret(f"postgresql://postgres@{HOST}:{shared.port}/postgres")
+    )
+    assert "password" in command.refused(result, 4)
+
+
+def test_a_database_that_does_not_exist(shared: Cluster) -> None:
+    message, hint = _refused(shared.url(database="nowhere"), ("migrate",), 4)
+    assert "nowhere" in message
+    assert "database name" in hint
+
+
+@contextmanager
+def _setting(cluster: Cluster, text: str) -> Iterator[None]:
+    """Run the block with the server restarted under further settings."""
+    further = cluster.data / "conf.d" / "test.conf"  # sorts after the cluster's own
+    cluster.stop()
+    further.write_text(text)
+    further.chmod(0o644)
+    cluster.start()
+    try:
+        yield
+    finally:
+        cluster.stop()
+        further.unlink()
+        cluster.start()
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Cluster]:
+    """A cluster whose installation is its own, so that files may be taken from it."""
+    with clusters.created() as made:
+        yield made
+
+
+def _unchanged_by(
+    cluster: Cluster, contents: Dump, code: int, database: Secret | None = None
+) -> tuple[str, str]:
+    before = contents(cluster)
+    said = {_refused(database or cluster.url(), arguments, code) for arguments in CHANGING}
+    assert contents(cluster) == before
+    assert len(said) == 1, "setup and migrate explain it alike"
+    return said.pop()
+
+
+def test_pg_cron_is_not_available(bare: Cluster, contents: Dump) -> None:
+    taken = list((bare.installation.share / "extension").glob("pg_cron*"))
+    assert taken
+    targets = {path: path.readlink() for path in taken}
+    for path in taken:
+        path.unlink()
+    try:
+        message, hint = _unchanged_by(bare, contents, 5)
+    finally:
+        for path, target in targets.items():
+            path.symlink_to(target)
+    assert message == "pg_cron is not available on this server"
+    assert f"postgresql-{bare.major}-cron" in hint
+    assert "Integrations > Cron" in hint
+
+
+def test_pg_net_is_not_available(bare: Cluster, contents: Dump) -> None:
+    control = bare.installation.share / "extension" / "pg_net.control"
+    away = control.rename(bare.folder / "pg_net.control")
+    try:
+        message, hint = _unchanged_by(bare, contents, 5)
+    finally:
+        away.rename(control)
+    assert message == "pg_net is not available on this server"
+    assert "Supabase" in hint
+
+
+def test_pg_cron_is_not_preloaded(bare: Cluster, contents: Dump) -> None:
+    with _setting(bare, "shared_preload_libraries = ''\n"):
+        message, hint = _unchanged_by(bare, contents, 5)
+    assert "pg_cron is not in shared_preload_libraries" in message
+    assert "shared_preload_libraries = '" in hint
+    assert "pg_cron" in hint
+    assert "restart" in hint
+
+
+def test_other_preloaded_libraries_are_kept_in_the_hint(bare: Cluster, contents: Dump) -> None:
+    with _setting(bare, "shared_preload_libraries = 'auto_explain'\n"):
+        _, hint = _unchanged_by(bare, contents, 5)
+    assert "auto_explain,pg_cron" in hint
+
+
+def test_pg_cron_runs_in_another_database(bare: Cluster, contents: Dump) -> None:
+    with clusters.connect(bare, "supabase_admin") as connection:
+        connection.execute("create database other owner postgres")
+    message, hint = _unchanged_by(bare, contents, 5, bare.url(database="other"))
+    assert message == "pg_cron runs in the database 'postgres', not in 'other'"
+    assert "connect to 'postgres'" in hint
+
+
+@contextmanager
+def _stranger(cluster: Cluster) -> Iterator[Secret]:
+    """Yield the URL of a role that may log in and nothing else."""
+    password = _password()
+    with clusters.connect(cluster, "supabase_admin") as connection:
+        connection.execute(sql.SQL("create role stranger login password {}").format(sql.Literal(password)))
+        try:
+            yield Secret(f"postgresql://stranger:{password}@{HOST}:{cluster.port}/postgres")
+        finally:
+            connection.execute("drop role stranger")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="preflight says 5 (refused) where a migrated database says 4 (access refused)"
+)
+def test_a_role_without_privileges_on_an_empty_database(bare: Cluster, contents: Dump) -> None:
+    with _stranger(bare) as url:
+        message, hint = _unchanged_by(bare, contents, 4, url)
+    assert "may not create" in message
+    assert "postgres" in hint
+
+
+def test_a_role_without_privileges_on_a_migrated_database(migrated: Cluster, contents: Dump) -> None:
+    with _stranger(migrated) as url:
+        before = contents(migrated)
+        for arguments in (
+            *CHANGING,
+            ("status",),
+            ("runs",),
+            ("job", "pause"),
+            ("job", "trigger"),
+            ("rollback", "base"),
+        ):
+            message, hint = _refused(url, arguments, 4)
+            assert "permission denied" in message
+            assert "postgres" in hint
+        assert contents(migrated) == before
+
+
+def test_a_role_without_privileges_cannot_call_the_chain_healthy(migrated: Cluster) -> None:
+    with _stranger(migrated) as url:
+        result = command.run("verify", "--format", "json", database=url)
+    assert result.code == 3
+    assert result.json()["status"] in {"critical", "unknown"}

@@ -1,0 +1,103 @@
+"""`init` and `scaffold function`: files for the user's own repository."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from autosync_db import resources
+from tests.support import command, keys
+
+
+def _tree(folder: Path) -> dict[str, tuple[str, int]]:
+    return {
+        str(path.relative_to(folder)): (path.read_text(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+class TestInit:
+    def test_writes_every_setting_at_its_default(self) -> None:
+        command.succeeds(command.run("init", "--project-ref", keys.PROJECT_REF))
+        written = tomllib.loads(Path("autosync.toml").read_text())
+        assert written["targets"]["production"]["project_ref"] == keys.PROJECT_REF
+        from autosync_db import config
+
+        defaults = config.Settings().model_dump(exclude={"targets"})
+        settings = config.load().settings.model_dump(exclude={"targets"})
+        assert settings == defaults
+        assert set(written) - {"targets"} == set(defaults), "every table is there to be filled in"
+        for table in ("job", "function", "secrets", "retention"):
+            assert set(written[table]) == set(defaults[table])
+
+    def test_the_file_is_accepted_by_the_other_commands(self) -> None:
+        command.succeeds(command.run("init"))
+        result = command.run("migrate", "--target", "production")
+        assert "SUPABASE_DB_URL" in command.refused(result, 2)
+
+    def test_never_overwrites_without_force(self) -> None:
+        Path("autosync.toml").write_text("# mine\n")
+        result = command.run("init")
+        assert "autosync.toml" in command.refused(result, 2)
+        assert "--force" in result.hints[0]
+        assert Path("autosync.toml").read_text() == "# mine\n"
+        command.succeeds(command.run("init", "--force"))
+        assert "[job]" in Path("autosync.toml").read_text()
+
+    def test_writes_where_it_is_told(self) -> None:
+        command.succeeds(command.run("init", "--path", "deep/folder/settings.toml"))
+        assert Path("deep/folder/settings.toml").is_file()
+
+    @pytest.mark.parametrize("ref", ["short", "ABCDEFGHIJKLMNOPQRST", '"\n[evil]'])
+    def test_refuses_a_ref_that_is_none_and_writes_nothing(self, ref: str) -> None:
+        command.refused(command.run("init", "--project-ref", ref), 2)
+        assert not Path("autosync.toml").exists()
+
+    def test_a_folder_that_cannot_be_written_is_an_error_with_a_hint(self) -> None:
+        Path("taken").write_text("a file")
+        message = command.refused(command.run("init", "--path", "taken/autosync.toml"), 2)
+        assert "taken" in message
+
+
+class TestScaffoldFunction:
+    def test_writes_the_shipped_files(self) -> None:
+        command.succeeds(command.run("scaffold", "function"))
+        written = _tree(Path("supabase/functions"))
+        assert {"auto-sync-cron/index.ts", "device-sync/index.ts"} <= set(written)
+        for name, (text, _) in written.items():
+            assert text == resources.read(f"templates/functions/{name}")
+
+    def test_a_second_run_touches_nothing(self) -> None:
+        command.succeeds(command.run("scaffold", "function"))
+        before = _tree(Path())
+        second = command.succeeds(command.run("scaffold", "function", "--format", "json"))
+        assert second.json() == {"written": []}
+        assert "nothing to do" in second.err
+        assert _tree(Path()) == before
+
+    def test_an_edited_file_is_kept_and_a_missing_one_is_not_written_beside_it(self) -> None:
+        command.succeeds(command.run("scaffold", "function"))
+        edited = Path("supabase/functions/device-sync/index.ts")
+        edited.write_text("// mine\n")
+        Path("supabase/functions/auto-sync-cron/index.ts").unlink()
+        before = _tree(Path())
+        result = command.run("scaffold", "function")
+        assert "device-sync/index.ts exists and differs" in command.refused(result, 2)
+        assert "--force" in result.hints[0]
+        assert _tree(Path()) == before
+        forced = command.succeeds(command.run("scaffold", "function", "--force", "--format", "json"))
+        assert len(forced.json()["written"]) == 2
+        assert edited.read_text() == resources.read("templates/functions/device-sync/index.ts")
+
+    def test_a_binary_file_in_the_way_is_kept(self) -> None:
+        taken = Path("elsewhere/device-sync/index.ts")
+        taken.parent.mkdir(parents=True)
+        taken.write_bytes(b"\xff\xfe\x00")
+        command.refused(command.run("scaffold", "function", "--dir", "elsewhere"), 2)
+        assert taken.read_bytes() == b"\xff\xfe\x00"
+
+    def test_a_file_in_the_place_of_a_folder_is_an_error_with_a_hint(self) -> None:
+        Path("taken").write_text("a file")
+        message = command.refused(command.run("scaffold", "function", "--dir", "taken"), 2)
+        assert "taken" in message

@@ -1,0 +1,137 @@
+"""`status`, `runs` and `job ...` on a project that works."""
+
+from typing import Any
+
+import pytest
+
+from autosync_db.local.cluster import Cluster
+from tests.cli.conftest import Project
+from tests.support import clusters, command
+
+
+def _active(project: Project) -> bool:
+    with clusters.connect(project.cluster) as connection:
+        row = connection.execute(
+            "select active from cron.job where jobname = 'auto-sync-cron-job'"
+        ).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def _show(project: Project) -> Any:
+    return command.succeeds(project.run("job", "show", "--format", "json")).json()
+
+
+def test_status_and_runs_tell_what_really_happened(project: Project) -> None:
+    command.succeeds(project.setup())
+    project.stub.answer(500, {"message": "no"})
+    assert project.run("job", "trigger").code == 3
+
+    status = command.succeeds(project.run("status", "--format", "json")).json()
+    assert (status["revision"], status["job"]["active"]) == (status["head"], True)
+    assert (status["last_call"]["cause"], status["last_call"]["status_code"]) == ("function", 500)
+    runs = command.succeeds(project.run("runs", "--format", "json")).json()
+    assert [row["cause"] for row in runs] == ["function", "ok"], "newest first"
+    assert len(command.succeeds(project.run("runs", "-n", "1", "--format", "json")).json()) == 1
+
+    shown = command.succeeds(project.run("status")).out
+    assert "0005 (head)" in shown
+    assert "500" in shown
+    table = command.succeeds(project.run("runs")).out.splitlines()
+    assert "cause" in table[0]
+    assert "function" in table[1]
+
+
+def test_show_compares_registry_and_pg_cron(project: Project) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    shown = _show(project)
+    assert (shown["name"], shown["active"], shown["paused_at"]) == ("auto-sync-cron-job", True, None)
+    assert shown["schedule"] == shown["cron_schedule"]
+    with clusters.connect(project.cluster) as connection:
+        connection.execute("select cron.unschedule('auto-sync-cron-job')")
+    assert _show(project)["cron_id"] is None
+    assert "in pg_cron  no" in " ".join(
+        command.succeeds(project.run("job", "show")).out.replace("\n", "  ").split(" ")
+    )
+
+
+def test_pause_and_resume_can_be_repeated(project: Project) -> None:
+    command.succeeds(project.setup())
+    command.succeeds(project.run("job", "pause"))
+    assert not _active(project)
+    first = _show(project)
+    command.succeeds(project.run("job", "pause"))
+    assert _show(project)["paused_at"] == first["paused_at"] is not None
+    assert first["paused_by"] == "postgres"
+    assert "paused by postgres" in command.succeeds(project.run("status")).out
+    command.succeeds(project.run("verify"))  # a recorded pause is not a fault
+    command.succeeds(project.run("migrate", "--check"))
+
+    command.succeeds(project.run("job", "resume"))
+    command.succeeds(project.run("job", "resume"))
+    assert _active(project)
+    assert _show(project)["paused_at"] is None
+
+
+def test_setup_and_migrate_leave_a_paused_job_paused(project: Project) -> None:
+    command.succeeds(project.setup())
+    command.succeeds(project.run("job", "pause"))
+    command.succeeds(project.run("migrate"))
+    command.succeeds(project.run("setup"))
+    assert not _active(project)
+
+
+def test_trigger_waits_for_the_answer_even_when_paused(project: Project) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    command.succeeds(project.run("job", "pause"))
+    project.stub.delay_seconds = 1
+    result = command.succeeds(project.run("job", "trigger", "--format", "json"))
+    assert [row["cause"] for row in result.json()] == ["ok"]
+    assert len(project.stub.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_trigger_exits_3_for_any_other_answer(project: Project, status: int) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    project.stub.answer(status)
+    result = project.run("job", "trigger")
+    assert result.code == 3
+    assert str(status) in result.errors[0]
+    assert "autosync-db verify" in result.hints[0]
+
+
+def test_trigger_exits_3_when_the_function_is_too_slow(project: Project) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    quick = {"AUTOSYNC_JOB__TIMEOUT": "1s"}
+    command.succeeds(project.run("setup", "--no-wait", variables=quick))
+    project.stub.delay_seconds = 3
+    result = project.run("job", "trigger", variables=quick)
+    assert result.code == 3
+    assert "Timeout" in result.errors[0]
+
+
+def test_trigger_without_waiting(project: Project) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    command.succeeds(project.run("job", "trigger", "--no-wait"))
+    clusters.wait_for(lambda: project.stub.requests, "the call")
+
+
+def test_trigger_without_secrets_names_the_secret(migrated: Cluster) -> None:
+    result = command.run("job", "trigger", "-q", database=migrated.url())
+    assert "project_url" in command.refused(result, 3)
+    assert "setup" in result.hints[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("status",), ("runs",), ("job", "show"), ("job", "pause"), ("job", "resume"), ("job", "trigger")],
+)
+def test_a_database_that_was_never_set_up_is_refused(blank: Cluster, arguments: tuple[str, ...]) -> None:
+    result = command.run(*arguments, "-q", database=blank.url())
+    command.refused(result, 5)
+    assert "autosync-db setup" in result.hints[0]
+
+
+def test_a_job_that_does_not_exist_is_refused(migrated: Cluster) -> None:
+    result = command.run("job", "show", database=migrated.url(), variables={"AUTOSYNC_JOB__NAME": "other"})
+    assert "'other'" in command.refused(result, 2)

@@ -1,0 +1,290 @@
+"""`migrate` and `rollback` on real databases."""
+
+import os
+import subprocess
+
+import pytest
+
+from autosync_db.local.cluster import Cluster
+from tests.cli.conftest import Dump, Listener
+from tests.support import clusters, command, keys
+from tests.support.command import Result
+
+PENDING = 5
+
+
+def _run(cluster: Cluster, *arguments: str) -> Result:
+    return command.run(*arguments, database=cluster.url())
+
+
+def _apply(cluster: Cluster, script: str) -> None:
+    done = subprocess.run(
+        [str(cluster.installation.bin / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"],
+        env={**os.environ, **cluster.environment("postgres")},
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _edit(cluster: Cluster) -> None:
+    with clusters.connect(cluster) as connection:
+        connection.execute(
+            "create or replace function autosync.excerpt(body text) returns text language sql immutable"
+            " set search_path = '' as 'select body'"
+        )
+
+
+def test_check_exits_5_while_pending_then_0_and_changes_nothing(blank: Cluster, contents: Dump) -> None:
+    before = contents(blank)
+    pending = _run(blank, "migrate", "--check")
+    assert pending.code == PENDING
+    assert "5 revisions" in pending.errors[0]
+    assert pending.hints == ["run: autosync-db migrate"]
+    assert "0001" in pending.out
+    assert contents(blank) == before
+
+    command.succeeds(_run(blank, "migrate"))
+    current = contents(blank)
+    command.succeeds(_run(blank, "migrate", "--check"))
+    assert contents(blank) == current
+
+
+def test_dry_run_shows_the_plan_and_changes_nothing(blank: Cluster, contents: Dump) -> None:
+    before = contents(blank)
+    shown = command.succeeds(_run(blank, "migrate", "--dry-run"))
+    assert "autosync.dispatch" in shown.out
+    assert contents(blank) == before
+    plan = command.succeeds(_run(blank, "migrate", "--dry-run", "--format", "json")).json()
+    assert [step["id"] for step in plan["upgrades"]] == ["0001", "0002", "0003", "0004", "0005"]
+    assert set(plan["objects"].values()) == {"missing"}
+
+
+def test_a_second_migration_changes_nothing(blank: Cluster, contents: Dump) -> None:
+    command.succeeds(_run(blank, "migrate"))
+    before = contents(blank)
+    second = command.succeeds(_run(blank, "migrate"))
+    assert "nothing to do" in second.err
+    assert contents(blank) == before
+
+
+def test_an_edited_function_is_drift_until_migrate_mends_it(migrated: Cluster, schema: Dump) -> None:
+    before = schema(migrated)
+    _edit(migrated)
+    edited = schema(migrated)
+    assert edited != before
+    drifted = _run(migrated, "migrate", "--check")
+    assert drifted.code == PENDING
+    assert "edited" in drifted.out
+    assert "autosync.excerpt" in drifted.out
+    assert "autosync.dispatch" not in drifted.out
+    assert schema(migrated) == edited
+    command.succeeds(_run(migrated, "migrate"))
+    command.succeeds(_run(migrated, "migrate", "--check"))
+    assert schema(migrated) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("drop function autosync.excerpt(text) cascade", "autosync.excerpt"),
+        ("drop trigger auto_sync_schedules_next_run_at on public.auto_sync_schedules", "next_run_at"),
+        (
+            "alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at",
+            "next_run_at",
+        ),
+        ("alter table public.pg_cron_secrets disable row level security", "public.pg_cron_secrets"),
+        ("grant select on public.pg_cron_secrets to anon", "public.pg_cron_secrets"),
+        ("grant usage on schema autosync to anon", "sql/access/autosync.sql"),
+        ("select cron.unschedule('auto-sync-cron-job')", "auto-sync-cron-job"),
+        ("select cron.schedule('auto-sync-cron-job', '* * * * *', 'select 1')", "auto-sync-cron-job"),
+    ],
+)
+def test_whatever_is_changed_by_hand_is_drift(
+    migrated: Cluster, statement: str, named: str, schema: Dump
+) -> None:
+    before = schema(migrated)
+    with clusters.connect(migrated) as connection:
+        connection.execute(statement)
+    drifted = _run(migrated, "migrate", "--check", "--format", "json")
+    assert drifted.code == PENDING, drifted
+    assert [
+        path
+        for path, state in drifted.json()["objects"].items()
+        if named in path and state in {"edited", "missing"}
+    ]
+    command.succeeds(_run(migrated, "migrate"))
+    command.succeeds(_run(migrated, "migrate", "--check"))
+    assert schema(migrated) == before
+
+
+def test_sql_needs_no_database_and_calls_none(listener: Listener) -> None:
+    unnamed = command.succeeds(command.run("migrate", "--sql"))
+    assert "create table" in unnamed.out
+    named = command.succeeds(command.run("migrate", "--sql", database=listener.database))
+    assert named.out == unnamed.out
+    assert not listener.was_called
+
+
+def test_the_script_applied_by_psql_makes_the_schema_that_migrate_makes(
+    blank: Cluster, migrated: Cluster, schema: Dump
+) -> None:
+    _apply(blank, command.succeeds(command.run("migrate", "--sql")).out)
+    assert schema(blank) == schema(migrated)
+    # the objects have no recorded hashes yet
+    assert _run(blank, "migrate", "--check").code == PENDING
+    command.succeeds(_run(blank, "migrate"))
+    command.succeeds(_run(blank, "migrate", "--check"))
+    assert schema(blank) == schema(migrated)
+    jobs = "select jobname, schedule, command, active from cron.job"
+    with clusters.connect(blank) as scripted, clusters.connect(migrated) as direct:
+        assert scripted.execute(jobs).fetchall() == direct.execute(jobs).fetchall() != []
+
+
+def test_the_script_runs_in_one_transaction(blank: Cluster, contents: Dump) -> None:
+    before = contents(blank)
+    script = command.succeeds(command.run("migrate", "--sql")).out
+    done = subprocess.run(
+        [str(blank.installation.bin / "psql"), "-X", "-q"],
+        env={**os.environ, **blank.environment("postgres")},
+        input=script.replace("create table autosync.invocation", "create table nonsense.invocation"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "nonsense" in done.stderr
+    assert contents(blank) == before
+
+
+def test_an_unknown_revision_is_refused(blank: Cluster, contents: Dump) -> None:
+    before = contents(blank)
+    for arguments in (("migrate", "9999"), ("migrate", "9999", "--dry-run"), ("rollback", "nonsense")):
+        message = command.refused(_run(blank, *arguments, "-q"), PENDING)
+        assert "revision" in message
+    assert contents(blank) == before
+
+
+def test_a_database_of_a_newer_version_is_left_alone(migrated: Cluster, contents: Dump) -> None:
+    with clusters.connect(migrated) as connection:
+        connection.execute("update autosync.alembic_version set version_num = '7000'")
+    before = contents(migrated)
+    for arguments in (("migrate",), ("migrate", "--check"), ("rollback", "base", "--yes")):
+        assert "7000" in command.refused(_run(migrated, *arguments, "-q"), PENDING)
+    assert contents(migrated) == before
+
+
+def test_modes_exclude_each_other(listener: Listener) -> None:
+    command.refused(command.run("migrate", "--check", "--sql", database=listener.database), 2)
+    assert not listener.was_called
+
+
+def test_migrate_to_a_revision_and_back_leaves_the_schema_of_that_revision(
+    blank: Cluster, schema: Dump
+) -> None:
+    seen = {}
+    for revision in ("0002", "0003", "0004"):
+        command.succeeds(_run(blank, "migrate", revision))
+        seen[revision] = schema(blank)
+    command.succeeds(_run(blank, "migrate"))
+    for revision in ("0004", "0003", "0002"):
+        command.succeeds(_run(blank, "rollback", revision, "--yes"))
+        assert schema(blank) == seen[revision], revision
+
+
+OURS = """
+select c.oid::regclass::text from pg_class as c
+where c.relnamespace = to_regnamespace('autosync') and c.relkind in ('r', 'S', 'v')
+    or c.oid in (to_regclass('public.pg_cron_secrets'), to_regclass('public.auto_sync_schedules'))
+union all
+select p.oid::regprocedure::text from pg_proc as p
+where p.pronamespace = to_regnamespace('autosync') or p.proname like 'auto\\_sync%'
+union all
+select t.oid::regtype::text from pg_type as t
+where t.typnamespace = to_regnamespace('autosync') and t.typrelid = 0 and t.typelem = 0
+union all
+select 'job ' || jobname from cron.job
+"""
+
+
+def test_rollback_to_base_leaves_only_the_version_table_behind(migrated: Cluster) -> None:
+    command.succeeds(_run(migrated, "rollback", "base"))
+    with clusters.connect(migrated) as connection:
+        assert connection.execute(OURS).fetchall() == [("autosync.alembic_version",)]
+        assert connection.execute("select count(*) from autosync.alembic_version").fetchone() == (0,)
+
+
+def test_after_a_rollback_migrate_makes_the_same_again(migrated: Cluster, schema: Dump) -> None:
+    before = schema(migrated)
+    command.succeeds(_run(migrated, "rollback", "base"))
+    assert _run(migrated, "migrate", "--check").code == PENDING
+    command.succeeds(_run(migrated, "migrate"))
+    assert schema(migrated) == before
+
+
+@pytest.mark.parametrize(
+    ("table", "statement"),
+    [
+        (
+            "public.pg_cron_secrets",
+            "insert into public.pg_cron_secrets (name, secret) values ('project_url', 'x')",
+        ),
+        (
+            "public.auto_sync_schedules",
+            "insert into public.auto_sync_schedules (integration_id, organization_id)"
+            " values (gen_random_uuid(), gen_random_uuid())",
+        ),
+    ],
+)
+def test_rollback_refuses_to_drop_rows_until_it_is_told_to(
+    migrated: Cluster, table: str, statement: str, contents: Dump
+) -> None:
+    with clusters.connect(migrated) as connection:
+        connection.execute(statement)
+    before = contents(migrated)
+    result = _run(migrated, "rollback", "base", "-q")
+    assert table in command.refused(result, PENDING)
+    assert "--yes" in result.hints[0]
+    assert contents(migrated) == before
+    command.succeeds(_run(migrated, "rollback", "base", "--yes"))
+    with clusters.connect(migrated) as connection:
+        assert connection.execute("select to_regclass(%s)", [table]).fetchone() == (None,)
+
+
+def test_rollback_may_keep_tables_with_rows_that_it_does_not_drop(migrated: Cluster) -> None:
+    with clusters.connect(migrated) as connection:
+        connection.execute("insert into public.pg_cron_secrets (name, secret) values ('project_url', 'x')")
+    command.succeeds(_run(migrated, "rollback", "0004"))
+    with clusters.connect(migrated) as connection:
+        assert connection.execute("select count(*) from public.pg_cron_secrets").fetchone() == (1,)
+
+
+def test_json_says_what_was_done(blank: Cluster) -> None:
+    done = command.succeeds(_run(blank, "migrate", "--format", "json")).json()
+    assert (done["before"], done["after"]) == (None, "0005")
+    assert "sql/functions/autosync.dispatch.sql" in done["objects"]
+    again = command.succeeds(_run(blank, "migrate", "--format", "json")).json()
+    assert (again["before"], again["revisions"], again["objects"]) == ("0005", [], [])
+    back = command.succeeds(_run(blank, "rollback", "base", "--format", "json")).json()
+    assert (back["before"], back["after"]) == ("0005", None)
+
+
+def test_a_failure_does_not_show_the_row_that_caused_it(migrated: Cluster) -> None:
+    canary = keys.secret()
+    with clusters.connect(migrated) as connection:
+        connection.execute(
+            "alter table public.pg_cron_secrets add constraint short check (length(secret) < 9)"
+        )
+    result = command.run(
+        "setup",
+        "--project-url",
+        "http://127.0.0.1:9",
+        "--no-wait",
+        "-vv",
+        database=migrated.url(),
+        variables={"SUPABASE_SERVICE_ROLE_KEY": canary.reveal()},
+    )
+    assert result.code != 0
+    assert "Traceback" in result.err, "the server's own words are only shown by -vv"
+    assert canary.reveal() not in result.out + result.err

@@ -1,0 +1,134 @@
+"""`verify` and `explain` as commands; what each check finds is tested where the checks are."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from autosync_db import checks, resources
+from autosync_db.local.cluster import Cluster
+from tests.cli.conftest import Dump, Project
+from tests.support import clusters, command
+from tests.support.command import Result
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "verify.schema.json").read_text())
+
+
+def _report(result: Result) -> dict[str, Any]:
+    report: dict[str, Any] = result.json()
+    jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(report)
+    return report
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_knows_every_layer_and_verdict() -> None:
+    from autosync_db.checks.model import Status
+
+    check = SCHEMA["$defs"]["check"]["properties"]
+    assert {found.layer for found in checks.catalogue().values()} <= set(check["layer"]["enum"])
+    assert {status.value for status in Status} == set(check["status"]["enum"])
+
+
+def test_the_schema_refuses_what_contradicts_itself(migrated: Cluster) -> None:
+    report = _report(command.run("verify", "--format", "json", database=migrated.url()))
+
+    def refuses(change: Callable[[dict[str, Any]], object]) -> bool:
+        other = json.loads(json.dumps(report))
+        change(other)
+        return not jsonschema.Draft202012Validator(SCHEMA).is_valid(other)
+
+    assert refuses(lambda r: r.update(status="ok"))
+    assert refuses(lambda r: r.update(root_causes=[]))
+    assert refuses(lambda r: r.pop("checked_at"))
+    assert refuses(lambda r: r.update(checked_at="yesterday"))
+    assert refuses(lambda r: r["checks"][0].update(status="fine"))
+    assert refuses(lambda r: r["checks"][0].update(status="blocked", blocked_by=[]))
+    assert refuses(lambda r: r["checks"][0].update(remedy=5))
+
+
+def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:
+    command.succeeds(project.setup())
+    before = contents(project.cluster)
+    result = command.succeeds(project.run("verify", "--format", "json"))
+    report = _report(result)
+    assert report["status"] == "ok"
+    assert {check["id"] for check in report["checks"]} == set(checks.catalogue())
+    assert all(check["remedy"] is None for check in report["checks"])
+    shown = command.succeeds(project.run("verify"))
+    assert shown.out.startswith("OK")
+    assert contents(project.cluster) == before
+
+
+@pytest.mark.parametrize("state", ["blank", "migrated"])
+def test_a_project_that_is_not_set_up_is_never_healthy(state: str, request: pytest.FixtureRequest) -> None:
+    cluster: Cluster = request.getfixturevalue(state)
+    result = command.run("verify", "--format", "json", database=cluster.url())
+    assert result.code == 3
+    report = _report(result)
+    by_id = {check["id"]: check for check in report["checks"]}
+    assert report["status"] in {"critical", "unknown"}
+    assert "pg_net_worker_running" in by_id
+    for check in report["checks"]:
+        for cause in check["blocked_by"]:
+            assert by_id[cause]["status"] not in {"ok", "blocked"}, (
+                "a cause is a failing check that nothing explains"
+            )
+    severity = ["warning", "unknown", "critical"]
+    found = [severity.index(by_id[cause]["status"]) for cause in report["root_causes"]]
+    assert found == sorted(found, reverse=True)
+
+
+def test_only_and_skip(migrated: Cluster) -> None:
+    only = command.run("verify", "--only", "secrets_present", "--format", "json", database=migrated.url())
+    assert [check["id"] for check in _report(only)["checks"]] == ["secrets_present"]
+    assert only.code == 3
+    protected = command.run("verify", "--only", "secrets_table_protected", database=migrated.url())
+    assert protected.code == 0
+    skipped = command.run("verify", "--skip", "secrets_present", "--format", "json", database=migrated.url())
+    assert "secrets_present" not in {check["id"] for check in _report(skipped)["checks"]}
+
+
+@pytest.mark.parametrize("flag", ["--only", "--skip"])
+def test_an_unknown_check_is_refused(migrated: Cluster, flag: str) -> None:
+    message = command.refused(command.run("verify", "-q", flag, "nonsense", database=migrated.url()), 2)
+    assert "nonsense" in message
+
+
+def test_a_report_of_another_role_shows_no_secret(project: Project) -> None:
+    command.succeeds(project.setup())
+    with clusters.connect(project.cluster, "supabase_admin") as connection:
+        connection.execute("update cron.job set command = %s", [f"select '{project.key.reveal()}'"])
+    for form in ("table", "json"):
+        result = project.run("verify", "-vv", "--format", form)
+        assert result.code == 3
+        assert "job_command_matches" in result.out
+        assert project.key.reveal() not in result.out + result.err
+
+
+def test_explain_lists_the_catalogue() -> None:
+    listed = command.succeeds(command.run("explain", "--format", "json")).json()
+    assert {row["id"] for row in listed} == set(checks.catalogue())
+    shown = command.succeeds(command.run("explain", variables={"COLUMNS": "200"}))
+    assert all(name in shown.out for name in checks.catalogue())
+
+
+@pytest.mark.parametrize("name", sorted(checks.catalogue()))
+def test_explain_prints_the_page_of_every_check(name: str) -> None:
+    page = resources.read(f"docs/checks/{name}.md")
+    assert name in page
+    assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
+    told = command.succeeds(command.run("explain", name, "--format", "json")).json()
+    assert (told["id"], told["page"]) == (name, page)
+    assert told["query"].strip()
+
+
+def test_explain_of_an_unknown_check_is_refused() -> None:
+    result = command.run("explain", "nonsense")
+    assert "nonsense" in command.refused(result, 2)
+    assert "autosync-db explain" in result.hints[0]

@@ -1,0 +1,223 @@
+"""A project whose whole chain works, for tests that break one link of it and look what the catalogue says."""
+
+import dataclasses
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from autosync_db import checks, config, job, outcome, secret_store
+from autosync_db.checks import runner
+from autosync_db.checks.model import CheckResult, Status
+from autosync_db.checks.runner import Report
+from autosync_db.local.cluster import Cluster
+from autosync_db.outcome import Cause
+from autosync_db.secret import Secret
+from tests.support import clusters, command, keys
+from tests.support.http_stub import Stub
+
+# pg_cron must not tick on its own in the middle of a test
+NEVER = "0 0 1 1 *"
+PATIENCE = timedelta(seconds=20)
+
+
+@dataclass(slots=True)
+class Project:
+    """A cluster at head, its worker, the stub for its functions, and connections to break things with."""
+
+    cluster: Cluster
+    stub: Stub
+    owner: psycopg.Connection[clusters.Row]
+    admin: psycopg.Connection[clusters.Row]
+    configuration: config.Configuration
+    worker: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def job_name(self) -> str:
+        """Return the name of the scheduled job."""
+        return self.configuration.settings.job.name
+
+    def report(self, only: Collection[str] = (), role: str | None = None) -> Report:
+        """Run the catalogue, as the owner or as `role`."""
+        if role is None:
+            return runner.run(self.owner, self.configuration, only)
+        with clusters.connect(self.cluster, role) as connection:
+            return runner.run(connection, self.configuration, only)
+
+    def must_be_healthy(self) -> Report:
+        """Fail unless every check says ok."""
+        report = self.report()
+        assert not report.root_causes, described(report)
+        assert {result.status for result in report.results} == {Status.OK}, described(report)
+        return report
+
+    def must_fail(self, *ids: str, status: Status = Status.CRITICAL, names: str = "") -> CheckResult:
+        """Fail unless the root causes are exactly `ids`, the first with `status` and evidence of `names`."""
+        report = self.report()
+        assert {result.id for result in report.root_causes} == set(ids), described(report)
+        found = result_of(report, ids[0])
+        assert found.status is status, described(report)
+        told = " | ".join(f"{evidence.object}: {evidence.detail}" for evidence in found.verdict.evidence)
+        assert names in told, told
+        return found
+
+    def must_be_blocked(self, name: str, *causes: str) -> None:
+        """Fail unless a check says that it is explained by exactly `causes`."""
+        report = self.report()
+        assert set(result_of(report, name).blocked_by) == set(causes), described(report)
+
+    def call(self) -> Cause:
+        """Make one scheduled tick and return what became of its call."""
+        return self.answered(int(self.value("select autosync.dispatch(%s)", [self.job_name])))
+
+    def answered(self, tick_id: int) -> Cause:
+        """Return what became of a tick's call, once it is known."""
+        calls = outcome.wait(self.owner, self.job_name, tick_id, PATIENCE)
+        assert [call.cause for call in calls if call.cause is not Cause.PENDING], (
+            f"tick {tick_id} got no answer"
+        )
+        return calls[0].cause
+
+    def store(self, **secrets: str | Secret) -> None:
+        """Store secrets by name."""
+        values = {
+            name: value if isinstance(value, Secret) else Secret(value) for name, value in secrets.items()
+        }
+        secret_store.store(self.owner, values)
+
+    def run_command(self, *arguments: str, stdin: str = "") -> command.Result:
+        """Run `autosync-db ARGUMENTS` on this project; it must succeed."""
+        return command.succeeds(command.run(*arguments, database=self.cluster.url(), stdin=stdin))
+
+    def run_verify(self) -> command.Result:
+        """Run `autosync-db verify` on this project, whatever it finds."""
+        return command.run("verify", database=self.cluster.url())
+
+    def run_remedy(self, name: str) -> None:
+        """Run a check's remedy as it is written: statements as the owner, commands as a process."""
+        remedy = checks.find(name).remedy
+        assert remedy is not None
+        if remedy.startswith("autosync-db "):
+            self.run_command(*remedy.removeprefix("autosync-db ").split())
+        else:
+            self.owner.execute(remedy.encode())
+
+    def value(self, statement: str, parameters: list[Any] | None = None) -> Any:
+        """Return the one value of a query, as the owner."""
+        row = self.owner.execute(statement.encode(), parameters).fetchone()
+        assert row is not None
+        return row[0]
+
+    def record_run(self, status: str, message: str, *, ended: str | None = "now()") -> None:
+        """Write a run of the job into pg_cron's history; `ended` None is a run that never began."""
+        moment = ended or "null"
+        self.admin.execute(
+            f"""
+            insert into cron.job_run_details
+                (jobid, runid, job_pid, database, username, command, status, return_message,
+                start_time, end_time)
+            select c.jobid, nextval('cron.runid_seq'), 0, c.database, c.username, c.command, %s, %s,
+                {moment}, {moment}
+            from cron.job as c where c.jobname = %s
+            """.encode(),
+            [status, message, self.job_name],
+        )
+
+    def add_schedule(self, **columns: object) -> None:
+        """Insert an enabled schedule as it is, past the trigger; a text that starts with `now()` is SQL."""
+        values = {"enabled": True, **columns}
+        given = values.values()
+        shown = [v if isinstance(v, str) and v.startswith(("now()", "(now()")) else "%s" for v in given]
+        with self.admin.transaction():
+            self.admin.execute("set local session_replication_role = replica")
+            self.admin.execute(
+                "insert into public.auto_sync_schedules (integration_id, organization_id,"
+                f" {', '.join(values)}) values (gen_random_uuid(), gen_random_uuid(),"
+                f" {', '.join(shown)})".encode(),
+                [v for v, mark in zip(given, shown, strict=True) if mark == "%s"],
+            )
+
+    def create_role(self, name: str, *, grants: str = "") -> None:
+        """Create a login role that a test can connect as."""
+        password = f"{name}-{self.cluster.port}"
+        self.admin.execute(f"create role {name} login password '{password}'".encode())
+        if grants:
+            self.admin.execute(grants.encode())
+        self.cluster.passwords[name] = password
+
+    def start_worker(self) -> None:
+        """Start the pg_net worker."""
+        self.worker.enter_context(clusters.pg_net_worker(self.cluster))
+
+    def stop_worker(self) -> None:
+        """Stop the pg_net worker."""
+        self.worker.close()
+
+    def restart_server(self) -> None:
+        """Restart PostgreSQL and its worker."""
+        self.stop_worker()
+        self.owner.close()
+        self.admin.close()
+        self.cluster.stop()
+        self.cluster.start()
+        self.owner = clusters.connect(self.cluster)
+        self.admin = clusters.connect(self.cluster, "supabase_admin")
+        self.start_worker()
+        clusters.wait_for(
+            lambda: self.owner.execute(
+                "select 1 from pg_stat_activity where application_name = 'pg_cron scheduler'"
+            ).fetchone(),
+            "pg_cron's scheduler",
+        )
+
+
+@contextmanager
+def healthy(cluster: Cluster, stub: Stub) -> Iterator[Project]:
+    """Yield a project on a cluster at head: secrets stored, worker running, one call answered with 200.
+
+    Its settings are in autosync.toml in the current folder.
+    """
+    Path("autosync.toml").write_text(f'[job]\nschedule = "{NEVER}"\n')
+    configuration = config.load(config.Flags(database_url=cluster.url()))
+    # a copy, because a test may add roles and the template's passwords serve the whole session
+    cluster = dataclasses.replace(cluster, passwords=dict(cluster.passwords))
+    with clusters.connect(cluster) as owner, clusters.connect(cluster, "supabase_admin") as admin:
+        project = Project(cluster, stub, owner, admin, configuration)
+        try:
+            job.configure(owner, configuration.settings)
+            project.store(project_url=stub.url, service_role_key=keys.legacy())
+            project.start_worker()
+            assert project.call() is Cause.OK
+            yield project
+        finally:
+            project.stop_worker()
+            project.owner.close()
+            project.admin.close()
+
+
+def result_of(report: Report, name: str) -> CheckResult:
+    """Return one check's result."""
+    return next(result for result in report.results if result.id == name)
+
+
+def statuses(report: Report) -> dict[str, Status]:
+    """Return every check's status by id."""
+    return {result.id: result.status for result in report.results}
+
+
+def roots(report: Report) -> dict[str, Status]:
+    """Return the status of every root cause by id."""
+    return {result.id: result.status for result in report.root_causes}
+
+
+def described(report: Report) -> str:
+    """Return everything that is not ok, for the message of a failed assertion."""
+    return "\n".join(
+        f"{result.status.value} {result.id} {result.blocked_by} {result.verdict.summary}"
+        for result in report.results
+        if result.status is not Status.OK
+    )

@@ -1,0 +1,222 @@
+"""Where settings come from, and which wins."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from autosync_db import config
+from autosync_db.config import Flags
+from autosync_db.errors import UsageError
+from autosync_db.secret import Secret
+from tests.support import keys
+
+
+def _file(text: str, path: str = "autosync.toml") -> Path:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+    return target
+
+
+def test_without_anything_the_defaults_are_those_of_the_contract() -> None:
+    settings = config.load().settings
+    assert (settings.job.name, settings.job.function) == ("auto-sync-cron-job", "auto-sync-cron")
+    assert (settings.job.schedule, settings.job.invoke) == ("*/5 * * * *", "always")
+    assert settings.job.timeout == timedelta(seconds=30)
+    assert (settings.function.auth, settings.secrets.store, settings.isolation.mode) == (
+        "service_key",
+        "table",
+        "none",
+    )
+    assert settings.retention.invocations == timedelta(days=30)
+    assert settings.retention.job_run_details == timedelta(days=7)
+
+
+def test_the_environment_wins_over_the_file_key_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    _file("[job]\nschedule = '1 * * * *'\nname = 'from-file'\n")
+    monkeypatch.setenv("AUTOSYNC_JOB__SCHEDULE", "2 * * * *")
+    job = config.load().settings.job
+    assert (job.schedule, job.name) == ("2 * * * *", "from-file")
+
+
+def test_every_setting_can_be_given_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSYNC_JOB__TIMEOUT", "1m")
+    monkeypatch.setenv("AUTOSYNC_JOB__BATCH_SIZE", "7")
+    monkeypatch.setenv("AUTOSYNC_RETENTION__INVOCATIONS", "2 weeks")
+    settings = config.load().settings
+    assert (settings.job.timeout, settings.job.batch_size) == (timedelta(minutes=1), 7)
+    assert settings.retention.invocations == timedelta(weeks=2)
+
+
+def test_the_nearest_file_up_the_tree_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    outer = _file("[job]\nname = 'outer'\n")
+    inner = _file("[job]\nname = 'inner'\n", "a/autosync.toml")
+    Path("a/b/c").mkdir(parents=True)
+    Path("d").mkdir()
+    start = Path.cwd()
+    for folder, name, source in (("a/b/c", "inner", inner), ("d", "outer", outer)):
+        monkeypatch.chdir(start / folder)
+        found = config.load()
+        assert (found.settings.job.name, found.source) == (name, start / source)
+
+
+def test_the_flag_wins_over_the_variable_and_both_over_the_nearest_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _file("[job]\nname = 'nearest'\n")
+    by_variable, by_flag = (
+        _file("[job]\nname = 'variable'\n", "v.toml"),
+        _file("[job]\nname = 'flag'\n", "f.toml"),
+    )
+    monkeypatch.setenv("AUTOSYNC_CONFIG", str(by_variable))
+    assert config.load().settings.job.name == "variable"
+    assert config.load(Flags(config=by_flag)).settings.job.name == "flag"
+
+
+class TestDatabase:
+    def test_the_first_variable_that_is_set_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert config.load().target.database_url is None
+        for name in ("DATABASE_URL", "SUPABASE_DB_URL", "AUTOSYNC_DATABASE_URL"):
+            monkeypatch.setenv(name, f"postgresql://{name.lower()}/db")
+            assert config.load().target.database_url == Secret(f"postgresql://{name.lower()}/db")
+
+    def test_an_empty_variable_counts_as_unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AUTOSYNC_DATABASE_URL", "")
+        monkeypatch.setenv("DATABASE_URL", "host=here")
+        assert config.load().target.database_url == Secret("host=here")
+
+    def test_the_flag_wins_then_the_target_then_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _file("[targets.a]\ndatabase_url = 'host=target'\n[targets.b]\ndatabase_url_env = 'B'\n[targets.c]\n")
+        monkeypatch.setenv("DATABASE_URL", "host=environment")
+        monkeypatch.setenv("B", "host=b")
+        assert config.load(Flags(target="a", database_url=Secret("host=flag"))).target.database_url == Secret(
+            "host=flag"
+        )
+        assert config.load(Flags(target="a")).target.database_url == Secret("host=target")
+        assert config.load(Flags(target="b")).target.database_url == Secret("host=b")
+        assert config.load(Flags(target="c")).target.database_url == Secret("host=environment")
+
+    def test_the_flag_needs_no_variable_of_the_target(self) -> None:
+        _file("[targets.b]\ndatabase_url_env = 'B'\n")
+        assert config.load(Flags(target="b", database_url=Secret("host=flag"))).target.database_url == Secret(
+            "host=flag"
+        )
+
+
+class TestTarget:
+    def test_flag_and_variable_choose_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _file(
+            f"[targets.production]\nproject_ref = '{keys.PROJECT_REF}'\n[targets.staging]\nproject_url = 'http://localhost:1'\n"
+        )
+        assert config.load().target.name == "default"
+        monkeypatch.setenv("AUTOSYNC_TARGET", "staging")
+        staging = config.load().target
+        assert (staging.name, staging.project_url, staging.project_ref) == (
+            "staging",
+            "http://localhost:1",
+            None,
+        )
+        production = config.load(Flags(target="production")).target
+        assert production.project_url == f"https://{keys.PROJECT_REF}.supabase.co"
+        assert production.project_ref == keys.PROJECT_REF
+
+    def test_an_unknown_one_is_refused(self) -> None:
+        _file("[targets.production]\n")
+        with pytest.raises(UsageError, match="no target 'prod'") as caught:
+            config.load(Flags(target="prod"))
+        assert "production" in caught.value.hint
+
+    def test_the_local_one_is_known_where_the_stack_was_started(self) -> None:
+        Path(".autosync").mkdir()
+        Path(".autosync/target.json").write_text(
+            '{"project_url": "http://127.0.0.1:5", "database_url": "host=127.0.0.1"}'
+        )
+        assert config.load(Flags(target="local")).target.project_url == "http://127.0.0.1:5"
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"surprise": 1}'])
+    def test_a_broken_local_one_is_a_usage_error(self, text: str) -> None:
+        Path(".autosync").mkdir()
+        Path(".autosync/target.json").write_text(text)
+        with pytest.raises(UsageError):
+            config.load(Flags(target="local"))
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("text", "where"),
+        [
+            ("[job]\nnonsense = 1\n", "job.nonsense: is not a setting"),
+            ("[job]\nmax_requests = 101\n", "job.max_requests"),
+            ("[job]\ntimeout = '500ms'\n", "job.timeout"),
+            ("[job]\ntimeout = 30\n", None),
+            ("[job]\ntimeout = true\n", "job.timeout"),
+            ("[job]\nschedule = 5\n", "job.schedule"),
+            ("[isolation]\nmode = 'everybody'\n", "isolation.mode"),
+            ("[retention]\ninvocations = '0 days'\n", "retention.invocations"),
+            ("[retention]\ninvocations = -5\n", "retention.invocations"),
+        ],
+    )
+    def test_the_message_names_the_setting_and_the_file(self, text: str, where: str | None) -> None:
+        path = _file(text)
+        if where is None:  # a bare number is seconds
+            assert config.load().settings.job.timeout == timedelta(seconds=30)
+            return
+        with pytest.raises(UsageError) as caught:
+            config.load()
+        assert where in caught.value.message
+        assert str(path) in caught.value.message
+        assert "\n" not in caught.value.message
+
+    def test_a_wrong_variable_is_not_blamed_on_the_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _file("[job]\nname = 'fine'\n")
+        monkeypatch.setenv("AUTOSYNC_JOB__BATCH_SIZE", "many")
+        with pytest.raises(UsageError) as caught:
+            config.load()
+        assert "batch_size" in caught.value.message
+        assert "autosync.toml" not in caught.value.message
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "x = 'see https://host.example/path'",
+            "x = 'postgresql://user@host/db'",
+            "x = 'host=h user=u'",
+            "x = 'sb_secret_'",
+        ],
+    )
+    def test_a_harmless_text_is_not_taken_for_a_secret(self, line: str) -> None:
+        _file(f"[job]\n{line}\n")
+        with pytest.raises(UsageError, match="is not a setting"):
+            config.load()
+
+    @pytest.mark.parametrize(
+        "form", ["'{}'", "['{}']", "[[['{}']]]", "{{ a = {{ b = '{}' }} }}", "'''\n\n{}\n'''"]
+    )
+    def test_a_secret_is_found_however_deep_it_lies(self, form: str) -> None:
+        for key in (keys.legacy(), keys.secret()):
+            _file(f"deep = {form.format(key.reveal())}\n")
+            with pytest.raises(UsageError, match=r"deep.* holds a secret") as caught:
+                config.load()
+            assert key.reveal() not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("variable", ["AUTOSYNC_JOB", "AUTOSYNC_TARGETS"])
+def test_a_variable_that_is_no_json_is_a_usage_error_that_does_not_quote_it(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = keys.secret().reveal()
+    monkeypatch.setenv(variable, canary)
+    with pytest.raises(UsageError) as caught:
+        config.load()
+    assert variable.removeprefix("AUTOSYNC_").lower() in caught.value.message
+    assert canary not in caught.value.message + caught.value.hint
+
+
+def test_an_empty_variable_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "")
+    assert config.environment_secret("SUPABASE_SERVICE_ROLE_KEY") is None
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "x")
+    assert config.environment_secret("SUPABASE_SERVICE_ROLE_KEY") == Secret("x")

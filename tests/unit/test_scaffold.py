@@ -1,0 +1,64 @@
+"""Files for the user's repository: equal ones are left alone, different ones refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autosync_db import scaffold
+from autosync_db.errors import UsageError
+
+FOLDER = Path("functions")
+
+
+def test_all_files_are_written_once() -> None:
+    written = scaffold.write_functions(FOLDER)
+    assert FOLDER / "auto-sync-cron" / "index.ts" in written
+    assert all(path.is_file() for path in written)
+    assert scaffold.write_functions(FOLDER) == []
+
+
+def test_a_missing_file_is_added_beside_equal_ones() -> None:
+    first = scaffold.write_functions(FOLDER)
+    first[0].unlink()
+    assert scaffold.write_functions(FOLDER) == [first[0]]
+
+
+def test_nothing_is_written_when_one_file_differs() -> None:
+    taken = FOLDER / "device-sync" / "index.ts"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("// mine")
+    with pytest.raises(UsageError, match="exists and differs") as caught:
+        scaffold.write_functions(FOLDER)
+    assert "--force" in caught.value.hint
+    assert [path for path in FOLDER.rglob("*") if path.is_file()] == [taken]
+
+
+def test_several_different_files_are_counted() -> None:
+    for path in scaffold.write_functions(FOLDER)[:3]:
+        path.write_text("// mine")
+    with pytest.raises(UsageError, match="and 2 more"):
+        scaffold.write_functions(FOLDER)
+
+
+def test_force_overwrites_only_what_differs() -> None:
+    first = scaffold.write_functions(FOLDER)
+    first[0].write_text("// mine")
+    before = first[1].stat().st_mtime_ns
+    assert scaffold.write_functions(FOLDER, force=True) == [first[0]]
+    assert first[1].stat().st_mtime_ns == before
+
+
+def test_a_settings_file_is_not_overwritten_unasked() -> None:
+    path = Path("autosync.toml")
+    path.write_text("# mine")
+    with pytest.raises(UsageError, match="exists"):
+        scaffold.write_settings(path, None)
+    assert path.read_text() == "# mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_a_usage_error() -> None:
+    FOLDER.mkdir(mode=0o500)
+    with pytest.raises(UsageError, match="cannot write"):
+        scaffold.write_functions(FOLDER)
