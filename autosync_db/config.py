@@ -70,13 +70,13 @@ class JobSettings(_Section):
 class FunctionSettings(_Section):
     """How the function knows its caller."""
 
-    auth: Literal["service_key", "cron_secret"] = "service_key"
+    auth: Literal["service_key"] = "service_key"
 
 
 class SecretsSettings(_Section):
     """Where the secrets are kept."""
 
-    store: Literal["table", "vault"] = "table"
+    store: Literal["table"] = "table"
 
 
 class IsolationSettings(_Section):
@@ -115,9 +115,7 @@ class TargetSettings(_Section):
 class Settings(BaseSettings):
     """Everything that can be configured, with the database still unresolved; see `target()`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="AUTOSYNC_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="AUTOSYNC_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     job: JobSettings = JobSettings()
     function: FunctionSettings = FunctionSettings()
@@ -284,7 +282,8 @@ def _target(flags: Flags, settings: Settings) -> Target:
         chosen = known[name]
     if chosen.project_ref and chosen.project_url:
         raise UsageError(
-            f"target {name!r} has both project_ref and project_url", hint="keep one of them in the settings file"
+            f"target {name!r} has both project_ref and project_url",
+            hint="keep one of them in the settings file",
         )
     url = chosen.project_url and project.check_url(chosen.project_url)
     return Target(

@@ -33,16 +33,22 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"role \".*\" does not exist", "check the user name; on Supabase it is postgres"),
     (
         r"could not translate host name|resolve host|Name or service not known",
-        "check the host name; Supabase's direct host has IPv6 only, from IPv4 networks use the session pooler's address",
+        "check the host name; Supabase's direct host has IPv6 only: from IPv4 networks use the session pooler",
     ),
     (
         r"Network is unreachable|timeout expired|timed out",
         "check network and firewall; from IPv4 networks use the address of Supabase's session pooler",
     ),
     (r"Connection refused", "check host and port, and that the server is running"),
-    (r"SSL|TLS|certificate", "check sslmode in the database URL; use sslmode=disable only on a private network"),
+    (
+        r"SSL|TLS|certificate",
+        "check sslmode in the database URL; use sslmode=disable only on a private network",
+    ),
     (r"no pg_hba.conf entry", "the server does not accept this user from this address: see its pg_hba.conf"),
-    (r"too many connections|remaining connection slots", "close other connections, or use the pooler's address"),
+    (
+        r"too many connections|remaining connection slots",
+        "close other connections, or use the pooler's address",
+    ),
 )
 
 
@@ -66,7 +72,7 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
     chosen: dict[str, Any] = dict(given)
     chosen.setdefault("application_name", APPLICATION_NAME)
     chosen.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-    if "sslmode" not in chosen and not _is_local(str(chosen.get("host") or chosen.get("hostaddr") or "")):
+    if "sslmode" not in chosen and not _is_local(str(chosen.get("hostaddr") or chosen.get("host") or "")):
         chosen["sslmode"] = "require"
     return chosen
 
@@ -117,11 +123,14 @@ def _unreachable(error: psycopg.Error, chosen: Mapping[str, Any]) -> Unreachable
     return UnreachableError(f"cannot use the database at {where}: {detail}", hint=hint)
 
 
-def _is_local(host: str) -> bool:
-    if not host or host.startswith("/") or host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback
+def _is_local(hosts: str) -> bool:
+    """Return whether every host of libpq's list is this machine."""
+    for host in hosts.split(","):
+        if host in {"", "localhost"} or host.startswith("/"):
+            continue
+        try:
+            if not ipaddress.ip_address(host).is_loopback:
+                return False
+        except ValueError:
+            return False
+    return True

@@ -16,9 +16,7 @@ from autosync_db.secret import Secret
 
 WHERE_TO_FIND = "copy the service_role or secret key from the project's Settings > API Keys page"
 _PLACEHOLDER = re.compile(r"your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.", re.IGNORECASE)
-LOOKS_SECRET = re.compile(
-    r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?|sb_secret_[A-Za-z0-9_-]{8,}"
-)
+LOOKS_SECRET = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?|sb_secret_[A-Za-z0-9_-]{8,}")
 _URL_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]+(?=@)")
 
 
@@ -80,9 +78,7 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
         # the signing secret is the platform's: only a live call can prove the signature
         claims = jwt.decode(key.reveal(), options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        raise SecretError(
-            "the service key is neither a JWT nor an sb_secret_ key", hint=WHERE_TO_FIND
-        ) from None
+        raise SecretError("the service key is neither a JWT nor an sb_secret_ key", hint=WHERE_TO_FIND) from None
     role = claims.get("role")
     if role != "service_role":
         raise SecretError(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-from autosync_db.config import RetentionSettings, Settings
+from autosync_db.config import JobSettings, RetentionSettings, Settings
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, CheckFailedError, MigrationError, UsageError
 
@@ -55,6 +55,7 @@ def configure(connection: Connection, settings: Settings) -> str:
     """
     wanted, retention = settings.job, settings.retention
     with connection.transaction():
+        _take_over_default(connection, wanted.name)
         registered = connection.execute(
             """
             insert into autosync.job as j
@@ -127,6 +128,25 @@ def trigger(connection: Connection, name: str) -> int:
     return int(row[0])
 
 
+def _take_over_default(connection: Connection, name: str) -> None:
+    """Rename the job that the migration made, if it never ticked: it would go on ticking beside this one."""
+    taken = connection.execute(
+        """
+        update autosync.job as j set name = %(name)s
+        where j.name = %(default)s and %(name)s <> %(default)s
+            and not exists (select from autosync.job as o where o.name = %(name)s)
+            and not exists (select from autosync.tick as t where t.job_name = %(default)s)
+        returning j.name
+        """,
+        {"name": name, "default": JobSettings().name},
+    ).fetchone()
+    if taken:
+        connection.execute(
+            "select cron.unschedule(c.jobid) from cron.job as c where c.jobname = %s and c.username = current_user",
+            [JobSettings().name],
+        )
+
+
 def _retention(retention: RetentionSettings) -> tuple[timedelta, timedelta]:
     return retention.invocations, retention.job_run_details
 
@@ -136,7 +156,8 @@ def _sync(connection: Connection, name: str) -> str:
         row = connection.execute("select autosync.sync_job(%s)", [name]).fetchone()
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
-            error.diag.message_primary or str(error), hint=error.diag.message_hint or "connect as the job's owner"
+            error.diag.message_primary or str(error),
+            hint=error.diag.message_hint or "connect as the job's owner",
         ) from error
     except psycopg.errors.RaiseException as error:
         raise _refused(error) from error

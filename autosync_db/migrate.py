@@ -17,7 +17,7 @@ import tenacity
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
@@ -76,9 +76,7 @@ class Outcome:
     objects: list[str] = field(default_factory=list)
 
 
-def plan(
-    database_url: Secret | None, revision: str = "head", isolation: IsolationSettings | None = None
-) -> Plan:
+def plan(database_url: Secret | None, revision: str = "head", isolation: IsolationSettings | None = None) -> Plan:
     """Return what `upgrade` would do to this database. Reads only."""
     with connect(database_url) as connection:
         preflight.check(connection)
@@ -91,7 +89,9 @@ def plan(
                 if step.revision != current
             ]
         states = objects.states(connection, max(target or "", current or "") or None, isolation)
-    changed = {path: state for path, state in states.items() if state is not objects.State.CURRENT}
+    changed: dict[str, objects.State] = {
+        path: state for path, state in states.items() if state is not objects.State.CURRENT
+    }
     return Plan(current, target, upgrades, changed)
 
 
@@ -201,12 +201,15 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
     )
     steps: list[str] = []
 
-    def applied(*, step: Any, **_: Any) -> None:
-        steps.append(step.up_revision_id)
+    def applied(_context: Any, step: MigrationInfo, _heads: Any, _run_args: Any) -> None:
+        steps.append(str(step.up_revision_id))
 
     with engine.connect() as connection:
         context.configure(
-            connection=connection, version_table_schema=SCHEMA, on_version_apply=applied, transaction_per_migration=False
+            connection=connection,
+            version_table_schema=SCHEMA,
+            on_version_apply=applied,
+            transaction_per_migration=False,
         )
         migration = context.get_context()
         with context.begin_transaction():
@@ -270,11 +273,6 @@ def _migrate(
             f"another session held a lock for longer than {LOCK_ATTEMPTS} attempts; nothing was changed",
             hint="end the long transaction (select * from pg_stat_activity where state <> 'idle'), then run it again",
         ) from None
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise MigrationError(
-            f"the database role may not do this: {error.diag.message_primary}; nothing was changed",
-            hint="migrate as the role that owns the objects; on Supabase that is postgres",
-        ) from error
     except psycopg.OperationalError:
         raise  # the connection broke: connection.connect names it
     except psycopg.Error as error:

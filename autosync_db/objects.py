@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-import jinja2
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -22,6 +21,7 @@ from autosync_db.connection import Connection
 
 # the folders in the order in which they are applied
 _FOLDERS = (
+    ("sql/extensions", ".sql"),
     ("sql/functions", ".sql"),
     ("sql/triggers", ".sql"),
     ("sql/access", ".sql"),
@@ -56,6 +56,7 @@ with wanted as (
     from unnest(%(paths)s::text[]) as path
 )
 select w.path, case w.kind
+    when 'extensions' then (select 'present' from pg_extension as e where e.extname = w.name)
     when 'functions' then (
         select string_agg(
             pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') || p.proowner::regrole::text,
@@ -105,7 +106,9 @@ left join cron.job as c
     on c.jobname = j.name
     and c.schedule = j.schedule
     and c.command = autosync.job_command(j.name)
-    and c.username = pg_get_userbyid((select p.proowner from pg_proc as p where p.oid = to_regprocedure('autosync.sync_job(text)')))
+    and c.username = (
+        select pg_get_userbyid(p.proowner) from pg_proc as p where p.oid = to_regprocedure('autosync.sync_job(text)')
+    )
 """
 
 
@@ -138,9 +141,7 @@ def files(isolation: IsolationSettings) -> list[ObjectFile]:
     for folder, suffix in _FOLDERS:
         for name in resources.names(folder, suffix):
             path = f"{folder}/{name}{suffix}"
-            source = resources.read(path)
-            if suffix.endswith(".j2"):
-                source = _render(source, isolation)
+            source = _source(path, isolation)
             head = re.search(r"^-- requires: (\d{4})$", source, re.MULTILINE)
             if head is None:
                 raise ValueError(f"{path} does not say which revision it requires")
@@ -190,12 +191,12 @@ def apply(connection: Connection, revision: str | None, isolation: IsolationSett
             [Jsonb(isolation.model_dump())],
         )
     wanted = available_at(revision, stored_isolation(connection))
-    connection.execute(
-        "delete from autosync.object where not path = any(%s::text[])", [[file.path for file in wanted]]
-    )
+    connection.execute("delete from autosync.object where not path = any(%s::text[])", [[file.path for file in wanted]])
     changed = states(connection, revision)
     applied = [file for file in wanted if changed[file.path] is not State.CURRENT]
     for file in applied:
+        if file.path.startswith("sql/functions/"):
+            _close(connection, file)  # `create or replace` keeps the grants that somebody added
         # no parameters: the text runs as written, with its % and :
         connection.execute(file.source.encode())
     rendered = _rendered(connection, wanted)
@@ -237,16 +238,34 @@ def stored_isolation(connection: Connection) -> IsolationSettings:
     return IsolationSettings()
 
 
-def _render(source: str, isolation: IsolationSettings) -> str:
-    environment = jinja2.Environment(  # noqa: S701 - renders SQL
-        autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters["identifier"] = lambda name: sql.Identifier(*name.split(".")).as_string()
-    return environment.from_string(source).render(isolation=isolation, settable=API_COLUMNS)
+def _source(path: str, isolation: IsolationSettings) -> str:
+    if not path.endswith(".j2"):
+        return resources.read(path)
+    return resources.render(path, isolation=isolation, identifier=_identifier, settable=API_COLUMNS)
+
+
+def _identifier(name: str) -> str:
+    return sql.Identifier(*name.split(".")).as_string()
 
 
 def _has_settings(connection: Connection) -> bool:
     return connection.execute("select to_regclass('autosync.setting') is not null").fetchone() == (True,)
+
+
+def _close(connection: Connection, file: ObjectFile) -> None:
+    schema, name = file.path.rpartition("/")[2].removesuffix(".sql").split(".")
+    rows = connection.execute(
+        """
+        select format('revoke all on function %%s from %%s', p.oid::regprocedure,
+            case when a.grantee = 0 then 'public' else a.grantee::regrole::text end)
+        from pg_proc as p
+        cross join lateral aclexplode(p.proacl) as a
+        where p.pronamespace = to_regnamespace(%s) and p.proname = %s and a.grantee <> p.proowner
+        """,
+        [schema, name],
+    ).fetchall()
+    for (statement,) in rows:
+        connection.execute(statement.encode())
 
 
 def _recorded(connection: Connection) -> dict[str, tuple[str, str]]:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
+
+from psycopg.rows import kwargs_row
 
 from autosync_db.connection import Connection
 
@@ -60,8 +63,8 @@ class Invocation:
 
 def recent(connection: Connection, job_name: str, limit: int = 20) -> list[Invocation]:
     """Return the newest requests of a job, newest first. Reads only."""
-    rows = connection.execute(_COLUMNS, [job_name, limit]).fetchall()
-    return [Invocation(*row[:-1], cause=Cause(row[-1])) for row in rows]
+    with connection.cursor(row_factory=kwargs_row(_invocation)) as cursor:
+        return cursor.execute(_COLUMNS, [job_name, limit]).fetchall()
 
 
 def wait(
@@ -85,3 +88,7 @@ def wait(
         if all(row.cause is not Cause.PENDING for row in found) or waited >= patience:
             return found
         time.sleep(_POLL_SECONDS)
+
+
+def _invocation(*, cause: str, **values: Any) -> Invocation:
+    return Invocation(cause=Cause(cause), **values)

@@ -28,11 +28,13 @@ def check(connection: Connection) -> None:
     (replica, version, database, sees_settings, preloaded, cron_database, cron, net, creates, read_only) = row
     if replica:
         raise UnreachableError(
-            "this server is a read replica: neither pg_cron nor pg_net runs here", hint="connect to the primary"
+            "this server is a read replica: neither pg_cron nor pg_net runs here",
+            hint="connect to the primary",
         )
     if version < MINIMUM_SERVER_VERSION:
         raise MigrationError(
-            f"the server is PostgreSQL {version // 10000}; 15 or newer is needed", hint="upgrade the server first"
+            f"the server is PostgreSQL {version // 10000}; 15 or newer is needed",
+            hint="upgrade the server first",
         )
     if read_only == "on":
         raise MigrationError(
@@ -66,7 +68,15 @@ def check(connection: Connection) -> None:
                 hint=f"connect to {cron_database!r}, or set cron.database_name = '{database}' and restart the server",
             )
     if not creates:
-        raise MigrationError(
+        raise UnreachableError(
             f"this role may not create anything in the database {database!r}",
             hint="connect as the database's owner; on Supabase that is postgres",
         )
+
+
+def pg_cron_version(connection: Connection) -> str | None:
+    """Return the version of pg_cron that is installed here, or would be; None when there is none."""
+    row = connection.execute(
+        "select coalesce(installed_version, default_version) from pg_available_extensions where name = 'pg_cron'"
+    ).fetchone()
+    return str(row[0]) if row else None

@@ -34,7 +34,8 @@ def check_url(project_url: str) -> str:
     """
     if project_url != project_url.strip() or re.search(r"[^\x21-\x7e]", project_url):
         raise UsageError(
-            "the project URL contains blanks or control characters", hint="pass the address alone, on one line"
+            "the project URL contains blanks or control characters",
+            hint="pass the address alone, on one line",
         )
     try:
         parts = urlsplit(project_url if "//" in project_url else f"//{project_url}")

@@ -21,12 +21,20 @@ def read(path: str) -> str:
     return root().joinpath(*path.split("/")).read_text(encoding="utf-8")
 
 
+def render(path: str, **values: object) -> str:
+    """Return the shipped Jinja template at `path`, rendered; an unknown name in it is an error."""
+    import jinja2
+
+    environment = jinja2.Environment(  # noqa: S701 - renders SQL and TOML, not HTML
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(read(path)).render(values)
+
+
 def names(folder: str, suffix: str) -> list[str]:
     """Return the sorted names (without suffix) of the files in `folder` that end in `suffix`."""
     found = root().joinpath(*folder.split("/"))
-    return sorted(
-        entry.name.removesuffix(suffix) for entry in found.iterdir() if entry.name.endswith(suffix)
-    )
+    return sorted(entry.name.removesuffix(suffix) for entry in found.iterdir() if entry.name.endswith(suffix))
 
 
 @contextmanager

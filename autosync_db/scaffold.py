@@ -34,15 +34,12 @@ def write_functions(directory: Path, *, force: bool = False) -> list[Path]:
 
 def write_settings(path: Path, project_ref: str | None, *, force: bool = False) -> None:
     """Write a settings file with every setting at its default. Raises UsageError when it is there and not `force`."""
-    import jinja2
-
     if path.exists() and not force:
         raise UsageError(f"{path} exists", hint="pass --force to overwrite it")
-    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)  # noqa: S701 - renders TOML
-    template = environment.from_string(resources.read("templates/autosync.toml.j2"))
+    text = resources.render("templates/autosync.toml.j2", project_ref=project_ref)
     with _files_of_the_user():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(template.render(project_ref=project_ref), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -147,9 +147,7 @@ def _note(previous: datetime, due: datetime, window: Window | None, zone: ZoneIn
         if since < after.begin <= instant:
             change = after.offset - before.offset
             way = "forward" if change > timedelta(0) else "back"
-            notes.append(
-                f"clocks went {way} {_span(abs(change))} at {after.begin + before.offset:%Y-%m-%d %H:%M}"
-            )
+            notes.append(f"clocks went {way} {_span(abs(change))} at {after.begin + before.offset:%Y-%m-%d %H:%M}")
         if window is not None and instant == after.begin and after.offset > before.offset:
             shown = (instant + before.offset, instant + after.offset)
             for day in (shown[0].date() - DAY, shown[0].date(), shown[1].date()):

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
+
 from autosync_db.connection import Connection
+from autosync_db.errors import SecretError
 from autosync_db.secret import Secret
 
 PROJECT_URL = "project_url"
@@ -25,7 +28,9 @@ class StoredSecret:
 
 
 def stored(connection: Connection) -> dict[str, StoredSecret]:
-    """Return the facts of every stored secret by name; values never leave the server."""
+    """Return the facts of every stored secret by name, none before the first migration; no value leaves the server."""
+    if connection.execute("select to_regclass('public.pg_cron_secrets') is null").fetchone() == (True,):
+        return {}
     rows = connection.execute(
         "select name, left(encode(sha256(convert_to(secret, 'UTF8')), 'hex'), 12), created_at, updated_at"
         " from public.pg_cron_secrets order by name"
@@ -40,11 +45,23 @@ def read(connection: Connection, name: str) -> Secret | None:
 
 
 def store(connection: Connection, values: Mapping[str, Secret]) -> list[str]:
-    """Store `values` in one transaction and return the names that changed; equal values are left untouched."""
+    """Store `values` in one transaction and return the names that changed; equal values are left untouched.
+
+    Raises SecretError when the table refuses one, e.g. by a constraint that the project added.
+    """
+    try:
+        return _store(connection, values)
+    except psycopg.IntegrityError as error:
+        # the detail would quote the row
+        raise SecretError(
+            f"public.pg_cron_secrets refuses the value: {error.diag.message_primary}",
+            hint="see the table's constraints: \\d public.pg_cron_secrets",
+        ) from None
+
+
+def _store(connection: Connection, values: Mapping[str, Secret]) -> list[str]:
     with connection.transaction():
-        connection.execute(
-            "create temporary table incoming_secret (name text, secret text) on commit drop"
-        )
+        connection.execute("create temporary table incoming_secret (name text, secret text) on commit drop")
         with connection.cursor().copy("copy pg_temp.incoming_secret (name, secret) from stdin") as copy:
             for name, value in values.items():
                 copy.write_row((name, value.reveal()))

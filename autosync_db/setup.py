@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autosync_db import credential, job, migrate, outcome, project, secret_store
+from autosync_db import credential, cron, job, migrate, outcome, preflight, project, secret_store
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.credential import ServiceKey
@@ -52,21 +52,31 @@ def validate(project_url: str | None, key: Secret | None, configuration: Configu
 
 
 def run(
-    configuration: Configuration, project_url: str | None, key: Secret | None, *, wait: bool, reporter: Reporter
+    configuration: Configuration,
+    project_url: str | None,
+    key: Secret | None,
+    *,
+    wait: bool,
+    reporter: Reporter,
 ) -> list[Invocation]:
     """Migrate, store the secrets, schedule the job, fire it once and return the function's real answers.
 
     No call is made when the last one succeeded with everything as it is now, so that a second run changes nothing.
-    A key that replaced another and is then refused by the function is taken back before SecretError is raised.
+    What can be refused without a call is refused before anything changes. When the function refuses the key, what was
+    stored before is put back, if anything was, and SecretError is raised.
     """
     url, settings = configuration.target.database_url, configuration.settings
+    reporter.doing("looking at the database")
+    with connect(url) as connection:
+        preflight.check(connection)
+        cron.check(settings.job.schedule, preflight.pg_cron_version(connection))
+        given = _given(project_url, key, secret_store.stored(connection))
     reporter.doing("migrating")
     migrated = migrate.upgrade(url, isolation=configuration.isolation, on_retry=reporter.doing)
     reporter.done(Step("migrate", _describe(migrated), bool(migrated.revisions or migrated.objects)))
 
     with connect(url) as connection:
-        given = _given(project_url, key, secret_store.stored(connection))
-        previous = secret_store.read(connection, secret_store.SERVICE_KEY)
+        previous = {name: value for name in given if (value := secret_store.read(connection, name)) is not None}
         changed = secret_store.store(connection, given)
         reporter.done(Step("secrets", f"stored {' and '.join(changed)}" if changed else "unchanged", bool(changed)))
 
@@ -82,10 +92,10 @@ def run(
             return []
         answers = _call(connection, configuration, reporter.doing)
         refused = [answer for answer in answers if answer.cause is Cause.KEY]
-        if refused and previous is not None and secret_store.SERVICE_KEY in changed:
-            secret_store.store(connection, {secret_store.SERVICE_KEY: previous})
+        if refused and secret_store.SERVICE_KEY in previous and changed:
+            secret_store.store(connection, previous)
             raise SecretError(
-                f"the function refused the new key with {refused[0].summary}; the old key is back in force",
+                f"the function refused the key with {refused[0].summary}; {' and '.join(changed)} are as before",
                 hint="check that the key belongs to this project and is enabled",
             )
         reporter.done(Step("call", "; ".join(sorted({answer.summary for answer in answers})) or "none made", True))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db import duration, job, migrate, outcome
+from autosync_db import cron, duration, job, migrate, outcome
 from autosync_db.connection import Connection
 from autosync_db.job import Job
 from autosync_db.outcome import Invocation
@@ -41,25 +41,36 @@ def collect(connection: Connection, job_name: str) -> Status:
     extensions = {
         name: (version, stand_in)
         for name, version, stand_in in connection.execute(
-            "select extname, extversion, coalesce(obj_description(oid, 'pg_extension') like 'stand-in%%', false)"
-            " from pg_extension where extname = any(%s)",
+            """
+            select extname, extversion, coalesce(obj_description(oid, 'pg_extension') like 'stand-in%%', false)
+            from pg_extension
+            where extname = any(%s)
+            """,
             [["pg_cron", "pg_net"]],
         ).fetchall()
     }
     tick = connection.execute(
-        "select ticked_at, decision from autosync.tick where job_name = %s order by id desc limit 1", [job_name]
+        "select ticked_at, decision from autosync.tick where job_name = %s order by id desc limit 1",
+        [job_name],
     ).fetchone() or (None, None)
     schedules = connection.execute(_SCHEDULES).fetchone()
     assert schedules is not None
+    pg_net, stand_in = extensions.get("pg_net", (None, False))
+    enabled, due, overdue, next_at = schedules
     return Status(
-        migrate.current_revision(connection),
-        migrate.head(),
-        extensions.get("pg_cron", (None, False))[0],
-        *extensions.get("pg_net", (None, False)),
-        found,
-        *tick,
-        next(iter(outcome.recent(connection, job_name, 1)), None),
-        *schedules,
+        revision=migrate.current_revision(connection),
+        head=migrate.head(),
+        pg_cron=extensions.get("pg_cron", (None, False))[0],
+        pg_net=pg_net,
+        pg_net_is_stand_in=stand_in,
+        job=found,
+        last_tick_at=tick[0],
+        last_decision=tick[1],
+        last_call=next(iter(outcome.recent(connection, job_name, 1)), None),
+        schedules_enabled=enabled,
+        schedules_due=due,
+        schedules_overdue=overdue,
+        next_schedule_at=next_at,
     )
 
 
@@ -74,13 +85,27 @@ def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
     if scheduled.paused_at:
         state = f"paused by {scheduled.paused_by}"
     answer = found.last_call
+    tick = cron.next_tick(scheduled.cron_schedule, now) if scheduled.active and scheduled.cron_schedule else None
     return [
-        ("revision", f"{found.revision} (head)" if found.revision == found.head else f"{found.revision}, head is {found.head}"),
+        (
+            "revision",
+            f"{found.revision} (head)" if found.revision == found.head else f"{found.revision}, head is {found.head}",
+        ),
         ("pg_cron", found.pg_cron or "not installed"),
-        ("pg_net", (found.pg_net or "not installed") + (" (stand-in of the local stack)" if found.pg_net_is_stand_in else "")),
+        (
+            "pg_net",
+            (found.pg_net or "not installed") + (" (stand-in of the local stack)" if found.pg_net_is_stand_in else ""),
+        ),
         ("job", f"{scheduled.name}, {scheduled.schedule}, {state}"),
         ("last tick", ago(found.last_tick_at) + (f", {found.last_decision}" if found.last_decision else "")),
-        ("last call", f"{answer.summary} ({answer.cause.value}), {ago(answer.queued_at)}" if answer else "never"),
-        ("schedules", f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue"),
+        (
+            "last call",
+            f"{answer.summary} ({answer.cause.value}), {ago(answer.queued_at)}" if answer else "never",
+        ),
+        ("next tick", f"{tick:%Y-%m-%d %H:%M} UTC" if tick else "not foreseen"),
+        (
+            "schedules",
+            f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue",
+        ),
         ("next due", f"{found.next_schedule_at:%Y-%m-%d %H:%M:%S} UTC" if found.next_schedule_at else "none"),
     ]

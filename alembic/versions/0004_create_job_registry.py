@@ -51,7 +51,6 @@ def upgrade() -> None:
         "'what each scheduled job must look like; changed by autosync-db setup and autosync-db job'"
     )
 
-
     # choices of the project that rendered objects depend on; a migration without the settings file keeps them
     op.execute(
         """
@@ -66,25 +65,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("drop table autosync.setting")
-    # cron.unschedule raises for a job that is not there, and hides jobs of other roles
-    op.execute(
-        """
-        do $$
-        declare
-            found_id bigint;
-        begin
-            for found_id in
-                select c.jobid
-                from cron.job as c
-                join autosync.job as j on j.name = c.jobname
-                where c.username = current_user
-            loop
-                perform cron.unschedule(found_id);
-            end loop;
-        end
-        $$
-        """
-    )
     op.execute("drop function if exists autosync.sync_job(text)")
     op.execute("drop function if exists autosync.job_command(text)")
     op.execute("drop function if exists autosync.read_secret(text)")

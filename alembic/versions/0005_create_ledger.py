@@ -65,6 +65,26 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # the jobs call dispatch(), which goes away here
+    # cron.unschedule raises for a job that is not there, and hides jobs of other roles
+    op.execute(
+        """
+        do $$
+        declare
+            found_id bigint;
+        begin
+            for found_id in
+                select c.jobid
+                from cron.job as c
+                join autosync.job as j on j.name = c.jobname
+                where c.username = current_user
+            loop
+                perform cron.unschedule(found_id);
+            end loop;
+        end
+        $$
+        """
+    )
     op.execute("drop function if exists autosync.dispatch(text, boolean)")
     op.execute("drop function if exists autosync.call_findings(text, text, text[])")
     op.execute("drop function if exists autosync.classify(text, integer, text, text)")

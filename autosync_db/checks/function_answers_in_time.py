@@ -5,6 +5,6 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="function",
     claim="the function answers before the timeout of the call",
-    remedy="raise [job] timeout in autosync.toml, then run: autosync-db setup",
+    remedy="AUTOSYNC_JOB__TIMEOUT=60s autosync-db setup",
     needs=("head_applied", "project_url_reachable"),
 )

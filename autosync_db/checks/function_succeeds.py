@@ -5,6 +5,6 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="function",
     claim="the function answers without an error",
-    remedy="read the function log; on Supabase: Edge Functions > Logs",
+    remedy="# read the function's log (on Supabase: Edge Functions > Logs), mend it, then: autosync-db job trigger",
     needs=("head_applied", "function_accepts_key"),
 )

@@ -5,5 +5,5 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="cron",
     claim="the process that starts the jobs of pg_cron runs",
-    remedy="restart PostgreSQL; on Supabase: Project Settings > General > Restart project",
+    remedy="# restart PostgreSQL (on Supabase: Project Settings > General > Restart project)",
 )

@@ -5,5 +5,6 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="net",
     claim="the extension pg_net is installed in this database",
-    remedy="create extension if not exists pg_net; -- then run: autosync-db migrate",
+    remedy="autosync-db migrate",
+    causes=("head_applied",),
 )

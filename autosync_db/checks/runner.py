@@ -7,7 +7,7 @@ own, so that one that cannot look says `unknown` and the others still speak.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import LiteralString, cast
+from typing import cast
 
 import psycopg
 from psycopg import sql
@@ -34,9 +34,7 @@ class Report:
     @property
     def root_causes(self) -> tuple[CheckResult, ...]:
         """Return the failing checks that no other failing check explains, most severe first."""
-        failing = [
-            result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}
-        ]
+        failing = [result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}]
         return tuple(sorted(failing, key=lambda result: -result.status.severity))
 
     @property
@@ -67,15 +65,11 @@ def run(
     name = configuration.settings.job.name
     rows = _collect(connection, {id: checks.query(id) for id in catalogue if id in wanted}, name)
     verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
-    results = (
-        CheckResult(id, catalogue[id], verdicts[id], _blocked_by(id, verdicts, catalogue)) for id in reported
-    )
+    results = (CheckResult(id, catalogue[id], verdicts[id], _blocked_by(id, verdicts, catalogue)) for id in reported)
     return Report(configuration.target.name, name, datetime.now(UTC), tuple(results))
 
 
-def _collect(
-    connection: Connection, queries: Mapping[str, str], job_name: str
-) -> dict[str, list[Row] | psycopg.Error]:
+def _collect(connection: Connection, queries: Mapping[str, str], job_name: str) -> dict[str, list[Row] | psycopg.Error]:
     """Return each query's rows, or the error that kept it from looking."""
     connection.execute("begin transaction read only")
     try:
@@ -97,17 +91,13 @@ def _collect(
             connection.execute("rollback")
 
 
-def _collect_at_once(
-    connection: Connection, queries: Mapping[str, str]
-) -> dict[str, list[Row] | psycopg.Error]:
-    union = sql.SQL("\nunion all\n").join(
-        sql.SQL("select {} as id, f.status, f.object, f.detail from (\n{}\n) as f").format(
-            sql.Literal(id), sql.SQL(cast("LiteralString", text))
-        )
+def _collect_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[Row] | psycopg.Error]:
+    union = "\nunion all\n".join(
+        f"select {sql.Literal(id).as_string()} as id, f.status, f.object, f.detail from (\n{text}\n) as f"
         for id, text in queries.items()
     )
     found: dict[str, list[Row] | psycopg.Error] = {id: [] for id in queries}
-    for id, *row in connection.execute(union).fetchall():
+    for id, *row in connection.execute(union.encode()).fetchall():
         cast("list[Row]", found[id]).append(Row(*row))
     return found
 
@@ -129,23 +119,28 @@ def _judge(check: Check, found: list[Row] | psycopg.Error) -> Verdict:
     return check.judge(found, check.claim)
 
 
-def _blocked_by(
-    id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str, Check]
-) -> tuple[str, ...]:
+def _blocked_by(id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str, Check]) -> tuple[str, ...]:
     """Return the failing checks that explain this one and are not explained themselves; empty for a root cause."""
     status = verdicts[id].status
     if status is Status.OK:
         return ()
+    # what nobody could look at explains no failure that was seen
+    explains = {Status.CRITICAL, Status.UNKNOWN} if status is Status.UNKNOWN else {Status.CRITICAL}
     failing = [
         cause
-        for cause in _explaining(id, catalogue, status)
-        if cause in verdicts and verdicts[cause].status in {Status.CRITICAL, Status.UNKNOWN}
+        for cause in _explaining(id, catalogue, status, verdicts)
+        if cause in verdicts and verdicts[cause].status in explains
     ]
     return tuple(cause for cause in failing if not _blocked_by(cause, verdicts, catalogue))
 
 
-def _explaining(id: str, catalogue: Mapping[str, Check], status: Status) -> list[str]:
-    """Return every check whose failure explains `status` of this one, nearest first."""
+def _explaining(
+    id: str, catalogue: Mapping[str, Check], status: Status, verdicts: Mapping[str, Verdict] | None = None
+) -> list[str]:
+    """Return every check whose failure explains `status` of this one, nearest first.
+
+    With `verdicts`, a chain ends at a healthy check: what lies behind it has no effect here.
+    """
     found: list[str] = []
     pending = [id]
     while pending:
@@ -153,5 +148,6 @@ def _explaining(id: str, catalogue: Mapping[str, Check], status: Status) -> list
         for cause in (*check.causes, *(check.needs if status is Status.UNKNOWN else ())):
             if cause not in found:
                 found.append(cause)
-                pending.append(cause)
+                if verdicts is None or cause not in verdicts or verdicts[cause].status is not Status.OK:
+                    pending.append(cause)
     return found

@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="schedules",
     claim="no enabled schedule waits longer than three ticks, or 15 minutes",
-    remedy="autosync-db verify, and mend the root cause it names",
+    remedy="autosync-db schedules list --state overdue",
     needs=("head_applied",),
     causes=(
         "pg_cron_scheduler_running",

@@ -1,5 +1,6 @@
 """What a command sees of the outside: its settings, data on stdout, talk and progress on stderr."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
     from autosync_db.config import Configuration
+
+
+# whoever reads a pipe wants whole lines
+PIPED_WIDTH = 1000
 
 
 class Format(StrEnum):
@@ -39,7 +44,7 @@ class Session:
         target: str | None,
         database_url: str | None,
         config: Path | None,
-        format: Format,  # noqa: A002 - named as the flag
+        format: Format,
         verbose: int,
         quiet: bool,
     ) -> None:
@@ -47,7 +52,9 @@ class Session:
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
-        self.out = Console(soft_wrap=False, highlight=False)
+        self.out = Console(highlight=False)
+        if not self.out.is_terminal and "COLUMNS" not in os.environ:
+            self.out.width = PIPED_WIDTH
         self.err = Console(stderr=True, highlight=False, quiet=quiet)
 
     @property

@@ -16,7 +16,9 @@ app.add_typer(group, name="scaffold")
 @command(group, "function")
 def _function(
     session: Session,
-    directory: Annotated[Path, typer.Option("--dir", help="Folder of the Edge Functions.")] = Path("supabase/functions"),
+    directory: Annotated[Path, typer.Option("--dir", help="Folder of the Edge Functions.")] = Path(
+        "supabase/functions"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
 ) -> None:
     """Write the Edge Functions auto-sync-cron and, as a sample, device-sync.
@@ -33,4 +35,6 @@ def _function(
     if not written:
         session.say(f"nothing to do: {directory} already holds these files")
     else:
-        session.say("next: put your sync into device-sync/index.ts, then: supabase functions deploy auto-sync-cron device-sync")
+        session.say(
+            "next: put your sync into device-sync/index.ts, then: supabase functions deploy auto-sync-cron device-sync"
+        )

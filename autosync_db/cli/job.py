@@ -1,7 +1,7 @@
 """`job ...` and `runs`: the scheduled job, and what became of its calls."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from autosync_db.cli import app
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from autosync_db.outcome import Invocation
 
 group = typer.Typer(no_args_is_help=True, help="The scheduled job: show, pause, resume, trigger.")
 app.add_typer(group, name="job")
@@ -105,15 +108,15 @@ def _runs(
     _print_invocations(session, found)
 
 
-def require_success(answers: "Sequence[object]") -> None:
+def require_success(answers: "Sequence[Invocation]") -> None:
     """Raise CheckFailedError unless every answer is a success."""
-    from autosync_db.outcome import Cause, Invocation
+    from autosync_db.outcome import Cause
 
     for answer in answers:
-        assert isinstance(answer, Invocation)
         if answer.cause is Cause.PENDING:
             raise CheckFailedError(
-                f"pg_net has not sent request {answer.request_id} yet", hint="find the cause with: autosync-db verify"
+                f"pg_net has not sent request {answer.request_id} yet",
+                hint="find the cause with: autosync-db verify",
             )
         if answer.cause is not Cause.OK:
             raise CheckFailedError(
@@ -121,8 +124,7 @@ def require_success(answers: "Sequence[object]") -> None:
             )
 
 
-def _print_invocations(session: Session, found: "Sequence[object]") -> None:
-    from autosync_db.outcome import Invocation
+def _print_invocations(session: Session, found: "Sequence[Invocation]") -> None:
     from autosync_db.report import as_text
 
     if session.is_json:
@@ -131,6 +133,5 @@ def _print_invocations(session: Session, found: "Sequence[object]") -> None:
     rows = [
         (f"{row.queued_at:%Y-%m-%d %H:%M:%S}", row.tick_id, row.request_id, row.cause.value, row.summary)
         for row in found
-        if isinstance(row, Invocation)
     ]
     as_text.table(("queued (UTC)", "tick", "request", "cause", "answer"), rows, session.out)

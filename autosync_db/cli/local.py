@@ -25,9 +25,16 @@ _FOLLOW_SECONDS = 0.3
 def _up(
     session: Session,
     engine: Annotated[str, typer.Option(help="What runs PostgreSQL: system (Debian packages).")] = "system",
-    key_kind: Annotated[Literal["legacy", "secret"], typer.Option(help="Kind of the service key that is made.")] = "legacy",
+    key_kind: Annotated[
+        Literal["legacy", "secret"], typer.Option(help="Kind of the service key that is made.")
+    ] = "legacy",
     functions: Annotated[
-        Path | None, typer.Option(help="Folder of Edge Functions to serve instead of the shipped ones.", exists=True, file_okay=False)
+        Path | None,
+        typer.Option(
+            help="Folder of Edge Functions to serve instead of the shipped ones.",
+            exists=True,
+            file_okay=False,
+        ),
     ] = None,
 ) -> None:
     """Start a private PostgreSQL with pg_cron and pg_net, and the Edge Functions on Deno.

@@ -1,6 +1,6 @@
 """`migrate` and `rollback`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,12 +9,17 @@ from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import MigrationError, UsageError
 
+if TYPE_CHECKING:
+    from autosync_db.migrate import Plan
+
 
 @command(app, "migrate")
 def _migrate(
     session: Session,
     revision: Annotated[str, typer.Argument(help="Revision to bring the database to.")] = "head",
-    check: Annotated[bool, typer.Option("--check", help="Exit 5 if anything is pending or drifted; change nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 5 if anything is pending or drifted; change nothing.")
+    ] = False,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL script; connect to nothing.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")] = False,
 ) -> None:
@@ -73,10 +78,7 @@ def _rollback(
         session.say(f"nothing to do: the database is at {outcome.after or 'base'}")
 
 
-def _show_plan(session: Session, plan: "object", *, check: bool) -> None:
-    from autosync_db.migrate import Plan
-
-    assert isinstance(plan, Plan)
+def _show_plan(session: Session, plan: "Plan", *, check: bool) -> None:
     if session.is_json:
         session.print_json(plan)
     elif plan.is_current:
@@ -89,5 +91,6 @@ def _show_plan(session: Session, plan: "object", *, check: bool) -> None:
         as_text.table(("kind", "what", "description"), rows, session.out)
     if check and not plan.is_current:
         raise MigrationError(
-            f"{len(plan.upgrades)} revisions and {len(plan.objects)} objects are pending", hint="run: autosync-db migrate"
+            f"{len(plan.upgrades)} revisions and {len(plan.objects)} objects are pending",
+            hint="run: autosync-db migrate",
         )

@@ -14,9 +14,7 @@ _GROUP = "Common options"
 
 _COMMON: dict[str, tuple[Any, Any]] = {
     "target": (
-        Annotated[
-            str | None, typer.Option(help="Target of autosync.toml, or `local`.", rich_help_panel=_GROUP)
-        ],
+        Annotated[str | None, typer.Option(help="Target of autosync.toml, or `local`.", rich_help_panel=_GROUP)],
         None,
     ),
     "database_url": (
@@ -37,10 +35,14 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
-    "format": (Annotated[Format, typer.Option(help="How data is printed.", rich_help_panel=_GROUP)], Format.TABLE),
+    "format": (
+        Annotated[Format, typer.Option(help="How data is printed.", rich_help_panel=_GROUP)],
+        Format.TABLE,
+    ),
     "verbose": (
         Annotated[
-            int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv adds tracebacks.", rich_help_panel=_GROUP)
+            int,
+            typer.Option("-v", "--verbose", count=True, help="Say more; -vv adds tracebacks.", rich_help_panel=_GROUP),
         ],
         0,
     ),

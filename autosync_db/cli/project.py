@@ -19,7 +19,9 @@ KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
 @command(app, "init")
 def _init(
     session: Session,
-    project_ref: Annotated[str | None, typer.Option(help="Ref of the Supabase project, for the target `production`.")] = None,
+    project_ref: Annotated[
+        str | None, typer.Option(help="Ref of the Supabase project, for the target `production`.")
+    ] = None,
     path: Annotated[Path, typer.Option("--path", help="File to write.")] = Path("autosync.toml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
@@ -40,7 +42,8 @@ def _setup(
     project_url: Annotated[str | None, typer.Option(help="The project's address, https://HOST.")] = None,
     project_ref: Annotated[str | None, typer.Option(help="The project's ref, instead of its address.")] = None,
     service_role_key_file: Annotated[
-        str | None, typer.Option(help="File that holds the service key; - reads standard input.", metavar="PATH")
+        str | None,
+        typer.Option(help="File that holds the service key; - reads standard input.", metavar="PATH"),
     ] = None,
     service_role_key_env: Annotated[
         str | None,
@@ -114,11 +117,19 @@ def _service_key(session: Session, path: str | None, variable: str | None) -> Se
     if (found := config.environment_secret(variable or KEY_VARIABLE)) is not None:
         return found
     if variable is not None:
-        raise SecretError(f"the variable {variable} is not set or empty", hint=f"export {variable}=... with the service key")
+        raise SecretError(
+            f"the variable {variable} is not set or empty", hint=f"export {variable}=... with the service key"
+        )
     if (file := session.configuration.target.service_role_key_file) is not None:
         return _read_key(str(file))
     if sys.stdin.isatty():
-        entered = typer.prompt("Service key (empty: keep the stored one)", default="", hide_input=True, show_default=False, err=True)
+        entered = typer.prompt(
+            "Service key (empty: keep the stored one)",
+            default="",
+            hide_input=True,
+            show_default=False,
+            err=True,
+        )
         return Secret(entered.strip()) if entered.strip() else None
     return None
 
@@ -128,6 +139,8 @@ def _read_key(path: str) -> Secret:
         # a file and a pipe end in a line break that is not part of the key
         return Secret((sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")).strip())
     except OSError as error:
-        raise SecretError(f"cannot read the service key from {path}: {error.strerror}", hint="check path and permissions") from None
+        raise SecretError(
+            f"cannot read the service key from {path}: {error.strerror}", hint="check path and permissions"
+        ) from None
     except UnicodeDecodeError:
         raise SecretError(f"{path} is not a text file", hint="pass the file that holds the key alone") from None

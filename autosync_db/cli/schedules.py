@@ -17,7 +17,8 @@ app.add_typer(group, name="schedules")
 Id = Annotated[uuid.UUID, typer.Argument(help="Id of the schedule.")]
 Every = Annotated[int | None, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")]
 WindowText = Annotated[
-    str | None, typer.Option("--window", help="Only run from START to END, e.g. 22:00-02:00; `none` for the whole day.")
+    str | None,
+    typer.Option("--window", help="Only run from START to END, e.g. 22:00-02:00; `none` for the whole day."),
 ]
 Zone = Annotated[str | None, typer.Option("--timezone", help="IANA zone of the window, e.g. Europe/Paris.")]
 Direction = Annotated[str | None, typer.Option(help="import, export or bidirectional.")]
@@ -29,7 +30,9 @@ Conflicts = Annotated[
 @command(group, "list")
 def _list(
     session: Session,
-    state: Annotated[str | None, typer.Option(help="Only those in this state, e.g. overdue, failing, `never run`.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="Only those in this state, e.g. overdue, failing, `never run`.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to list at most.")] = 100,
 ) -> None:
     """List schedules with their state and next run, in UTC and in their own zone."""
@@ -81,7 +84,7 @@ def _add(
     values = _values(every, window, timezone, direction, conflict_resolution)
     values |= {"integration_id": integration, "organization_id": organization, "enabled": not disabled}
     with connect(session.configuration.target.database_url) as connection:
-        id = schedules.add(connection, values)  # noqa: A001
+        id = schedules.add(connection, values)
     if session.is_json:
         session.print_json({"id": id})
     else:
@@ -91,7 +94,7 @@ def _add(
 @command(group, "set")
 def _set(
     session: Session,
-    id: Id,  # noqa: A002
+    id: Id,
     every: Every = None,
     window: WindowText = None,
     timezone: Zone = None,
@@ -103,13 +106,13 @@ def _set(
 
 
 @command(group, "enable")
-def _enable(session: Session, id: Id) -> None:  # noqa: A002
+def _enable(session: Session, id: Id) -> None:
     """Switch a schedule on."""
     _change(session, id, {"enabled": True})
 
 
 @command(group, "disable")
-def _disable(session: Session, id: Id) -> None:  # noqa: A002
+def _disable(session: Session, id: Id) -> None:
     """Switch a schedule off; a run under way is not interrupted."""
     _change(session, id, {"enabled": False})
 
@@ -117,7 +120,7 @@ def _disable(session: Session, id: Id) -> None:  # noqa: A002
 @command(group, "remove")
 def _remove(
     session: Session,
-    id: Id,  # noqa: A002
+    id: Id,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a schedule."""
@@ -133,12 +136,18 @@ def _remove(
 @command(group, "preview")
 def _preview(
     session: Session,
-    every: Annotated[int, typer.Option("--every", min=1, max=44640, help="Minutes between runs.", metavar="MINUTES")] = 15,
+    every: Annotated[
+        int, typer.Option("--every", min=1, max=44640, help="Minutes between runs.", metavar="MINUTES")
+    ] = 15,
     window: WindowText = None,
     timezone: Annotated[str, typer.Option("--timezone", help="IANA zone of the window.")] = "UTC",
     start: Annotated[
         datetime | None,
-        typer.Option("--from", help="Moment from which it is enabled, in UTC; now if not given.", formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"]),
+        typer.Option(
+            "--from",
+            help="Moment from which it is enabled, in UTC; now if not given.",
+            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"],
+        ),
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10000, help="How many runs to show.")] = 10,
 ) -> None:
@@ -211,6 +220,7 @@ def _window(text: str | None) -> tuple[time, time] | None:
         bounds = None
     if bounds is None or bounds[0] == bounds[1] or any(bound.tzinfo for bound in bounds):
         raise UsageError(
-            f"{text!r} is not a time window", hint="write START-END with different times, e.g. 08:00-18:00 or 22:00-02:00"
+            f"{text!r} is not a time window",
+            hint="write START-END with different times, e.g. 08:00-18:00 or 22:00-02:00",
         )
     return bounds

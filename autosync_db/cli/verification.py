@@ -1,7 +1,7 @@
 """`verify` and `explain`."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from autosync_db.cli import app
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode
+
+if TYPE_CHECKING:
+    from autosync_db.checks.runner import Report
 
 
 class ReportFormat(StrEnum):
@@ -21,10 +24,12 @@ class ReportFormat(StrEnum):
 @command(app, "verify")
 def _verify(
     session: Session,
-    only: Annotated[list[str] | None, typer.Option(help="Report these checks alone (repeatable).", metavar="ID")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Report these checks alone (repeatable).", metavar="ID")
+    ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Leave these checks out (repeatable).", metavar="ID")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
-    format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,  # noqa: A002
+    format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
 ) -> None:
     """Say whether the chain really works, and if not, why not and what mends it.
 
@@ -39,25 +44,21 @@ def _verify(
     raise typer.Exit(exit_code(report, strict=strict))
 
 
-def show(session: Session, report: "object", *, as_json: bool) -> None:
+def show(session: Session, report: "Report", *, as_json: bool) -> None:
     """Print a health report on stdout."""
-    from autosync_db.checks.runner import Report
     from autosync_db.report import as_json as json_report
     from autosync_db.report import as_text
 
-    assert isinstance(report, Report)
     if as_json:
         session.print_json(json_report.report(report))
     else:
         as_text.report(report, session.out, show_all=session.verbose)
 
 
-def exit_code(report: "object", *, strict: bool = False) -> ExitCode:
+def exit_code(report: "Report", *, strict: bool = False) -> ExitCode:
     """Return what the process ends with: only a report that proves health exits 0."""
     from autosync_db.checks.model import Status
-    from autosync_db.checks.runner import Report
 
-    assert isinstance(report, Report)
     failing = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
     return ExitCode.CHECK_FAILED if report.status in failing else ExitCode.OK
 
@@ -65,7 +66,7 @@ def exit_code(report: "object", *, strict: bool = False) -> ExitCode:
 @command(app, "explain")
 def _explain(
     session: Session,
-    id: Annotated[str | None, typer.Argument(help="Check to explain; without it the catalogue is listed.")] = None,  # noqa: A002
+    id: Annotated[str | None, typer.Argument(help="Check to explain; without it the catalogue is listed.")] = None,
 ) -> None:
     """Print the page of a check: its claim, why it matters, how it looks, its query and its remedy."""
     from autosync_db import checks

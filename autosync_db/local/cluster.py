@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
 import psycopg
 from psycopg import sql
 
@@ -249,15 +248,12 @@ def _server_account() -> pwd.struct_passwd:
 
 
 def _create_roles(cluster: Cluster, *, open_default_privileges: bool) -> None:
-    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined)  # noqa: S701 - renders SQL
-    template = environment.from_string(resources.read("templates/local/supabase.sql.j2"))
+    statements = resources.render("templates/local/supabase.sql.j2", open_default_privileges=open_default_privileges)
     with psycopg.connect(cluster.url(SUPERUSER).reveal(), autocommit=True) as connection:
-        connection.execute(template.render(open_default_privileges=open_default_privileges).encode())
+        connection.execute(statements.encode())
         for role in LOGIN_ROLES[1:]:
             connection.execute(
-                sql.SQL("alter role {} password {}").format(
-                    sql.Identifier(role), sql.Literal(cluster.passwords[role])
-                )
+                sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(cluster.passwords[role]))
             )
 
 

@@ -27,7 +27,8 @@ select t.id, t.ticked_at, d.runid, d.status, i.request_id, i.status_code, i.outc
     (select count(*) from public.auto_sync_schedules as s
         where s.id = any(%(schedules)s) and s.last_run_at >= t.ticked_at and s.last_run_status = 'success')
 from autosync.tick as t
-join cron.job_run_details as d on d.job_pid = t.backend_pid and d.start_time between t.ticked_at - interval '5 seconds' and t.ticked_at
+join cron.job_run_details as d
+    on d.job_pid = t.backend_pid and d.start_time between t.ticked_at - interval '5 seconds' and t.ticked_at
 join cron.job as j on j.jobid = d.jobid and j.jobname = t.job_name
 join autosync.invocation as i on i.tick_id = t.id
 where t.job_name = %(job)s and t.ticked_at > %(after)s and t.caller = 'pg_cron'
@@ -136,9 +137,7 @@ def _await_tick(
     with progress("waiting for a real pg_cron tick") as doing:
         while (waited := time.monotonic() - started) < PATIENCE.total_seconds():
             connection.execute("select autosync.settle()")
-            found = connection.execute(
-                _PROOF, {"schedules": schedules, "job": job_name, "after": after}
-            ).fetchone()
+            found = connection.execute(_PROOF, {"schedules": schedules, "job": job_name, "after": after}).fetchone()
             proof = Proof(*found) if found else proof
             if proof and proof.complete(len(schedules)):
                 return proof

@@ -41,9 +41,7 @@ class Installation:
     @property
     def has_real_pg_net(self) -> bool:
         """Whether pg_net itself is installed, so that no stand-in is needed."""
-        return (self.libraries / "pg_net.so").exists() and (
-            self.share / "extension" / "pg_net.control"
-        ).exists()
+        return (self.libraries / "pg_net.so").exists() and (self.share / "extension" / "pg_net.control").exists()
 
 
 def find(major: int | None = None) -> Installation:
@@ -51,9 +49,7 @@ def find(major: int | None = None) -> Installation:
 
     Raises UsageError naming the packages to install when there is none.
     """
-    majors = sorted(
-        (int(folder.name) for folder in _ROOT.glob("*") if re.fullmatch(r"\d+", folder.name)), reverse=True
-    )
+    majors = sorted((int(folder.name) for folder in _ROOT.glob("*") if re.fullmatch(r"\d+", folder.name)), reverse=True)
     missing: list[str] = []
     for candidate in majors if major is None else [major]:
         found = Installation(candidate, Path("/usr"))

@@ -307,9 +307,7 @@ class Worker:
             connection.execute(f"listen {_WAKE_CHANNEL}")
             connection.execute(f"listen {_RESTART_CHANNEL}")
             # only now, because net.wait_until_running() looks for this name
-            connection.execute(
-                "select pg_catalog.set_config('application_name', %s, false)", [APPLICATION_NAME]
-            )
+            connection.execute("select pg_catalog.set_config('application_name', %s, false)", [APPLICATION_NAME])
             if self._unreachable:
                 self._unreachable, self._last_complaint = False, None
             if self._last_complaint is None:
@@ -361,9 +359,7 @@ class Worker:
             return False
         except psycopg.errors.UndefinedTable as error:
             connection.execute("rollback")
-            _log.warning(
-                "asleep until the next wake: schema net lacks the tables of pg_net (%s)", error.sqlstate
-            )
+            _log.warning("asleep until the next wake: schema net lacks the tables of pg_net (%s)", error.sqlstate)
             return False
 
         ttl, batch_size = _read_settings(connection)
@@ -400,7 +396,7 @@ def _connect() -> psycopg.Connection[Any]:
         autocommit=True,
         connect_timeout=10,
         client_encoding="UTF8",
-        application_name="pg_net stand-in, starting",
+        application_name="stand-in of pg_net, starting",
         # a background worker is under none of these, whatever its role or database sets
         options="-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0",
     )
@@ -410,9 +406,7 @@ def _read_settings(connection: psycopg.Connection[Any]) -> tuple[str, int]:
     row = connection.execute(_SETTINGS).fetchone()
     ttl, size = row if row is not None else (None, None)
     # a malformed ttl stays as it is and fails in the next statement, as pg_net's does
-    batch_size = (
-        int(size) if size and size.isdecimal() and int(size) <= _MAX_BATCH_SIZE else _DEFAULT_BATCH_SIZE
-    )
+    batch_size = int(size) if size and size.isdecimal() and int(size) <= _MAX_BATCH_SIZE else _DEFAULT_BATCH_SIZE
     return ttl if ttl is not None else _DEFAULT_TTL, batch_size
 
 

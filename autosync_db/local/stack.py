@@ -94,7 +94,7 @@ class Stack:
         state = self._state()
         folder = Path(state.cluster)
         lines = (folder / "pgpass").read_text(encoding="utf-8").splitlines()
-        passwords = {role: password for role, password in (line.split(":")[3:5] for line in lines)}
+        passwords = dict(line.split(":")[3:5] for line in lines)
         return Cluster(folder, state.port, state.major, state.stand_in, passwords)
 
     def up(self, *, key_kind: KeyKind = "legacy", functions: Path | None = None, say: Callable[[str], None]) -> None:
@@ -151,7 +151,14 @@ class Stack:
             if link.is_symlink():
                 folder.parent.rmdir()
                 link.unlink()
-            for name in ("state.json", "keys.json", "service_role_key", "functions.env", "edge.log", "pg_net.log"):
+            for name in (
+                "state.json",
+                "keys.json",
+                "service_role_key",
+                "functions.env",
+                "edge.log",
+                "pg_net.log",
+            ):
                 (self.folder / name).unlink(missing_ok=True)
             for name in ("functions", "edge", "deno"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -166,12 +173,20 @@ class Stack:
         parts = [Component("postgres", database.is_running(), f"PostgreSQL {state.major} on {HOST}:{state.port}")]
         if state.stand_in:
             parts.append(
-                Component("pg_net", self._runs(state, "pg_net"), "stand-in worker: pg_net itself is not installed here")
+                Component(
+                    "pg_net",
+                    self._runs(state, "pg_net"),
+                    "stand-in worker: pg_net itself is not installed here",
+                )
             )
         else:
             parts.append(Component("pg_net", database.is_running(), "the real pg_net, inside PostgreSQL"))
         parts.append(
-            Component("edge", self._runs(state, "edge"), f"functions of {state.functions} on http://{HOST}:{state.edge_port}")
+            Component(
+                "edge",
+                self._runs(state, "edge"),
+                f"functions of {state.functions} on http://{HOST}:{state.edge_port}",
+            )
         )
         return parts
 
@@ -206,7 +221,7 @@ class Stack:
         inside = self.folder.resolve() / "cluster"
         if clusters.server_can_enter(self.folder.resolve()):
             return inside
-        outside = Path(tempfile.mkdtemp(prefix="autosync-", dir="/var/tmp"))  # noqa: S108 - mkdtemp makes it private
+        outside = Path(tempfile.mkdtemp(prefix="autosync-", dir="/var/tmp"))
         outside.chmod(0o711)
         inside.symlink_to(outside / "cluster")
         return outside / "cluster"
@@ -330,7 +345,8 @@ def find_deno() -> str:
         found = shutil.which("deno")
         if found is None:
             raise UsageError(
-                "the local stack needs Deno, which is not installed", hint="run: pip install 'autosync-db[local]'"
+                "the local stack needs Deno, which is not installed",
+                hint="run: pip install 'autosync-db[local]'",
             ) from None
         return found
 

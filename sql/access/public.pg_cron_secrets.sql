@@ -22,18 +22,28 @@ create policy pg_cron_secrets_nobody on public.pg_cron_secrets
     using (false)
     with check (false);
 
-revoke all on table public.pg_cron_secrets from public;
-
--- a plain Postgres has none of Supabase's roles
+-- whoever was granted anything, the table or a column of it, loses it
 do $$
 declare
-    api_role name;
+    stranger text;
 begin
-    for api_role in select r.rolname from pg_catalog.pg_roles as r
-        where r.rolname in ('anon', 'authenticated', 'service_role')
+    for stranger in
+        select case when a.grantee = 0 then 'public' else cast(cast(a.grantee as regrole) as text) end
+        from pg_catalog.pg_class as c
+        cross join lateral (
+            select e.grantee from pg_catalog.aclexplode(c.relacl) as e
+            union
+            select e.grantee
+            from pg_catalog.pg_attribute as t
+            cross join lateral pg_catalog.aclexplode(t.attacl) as e
+            where t.attrelid = c.oid
+        ) as a
+        where c.oid = cast('public.pg_cron_secrets' as regclass) and a.grantee <> c.relowner
     loop
-        execute pg_catalog.format('revoke all on table public.pg_cron_secrets from %I', api_role);
+        -- the server itself quoted the name
+        execute pg_catalog.format('revoke all on table public.pg_cron_secrets from %s', stranger);
     end loop;
+    -- a plain Postgres has none of Supabase's roles
     if to_regrole('service_role') is not null then
         grant select on table public.pg_cron_secrets to service_role;
     end if;

@@ -38,16 +38,18 @@ begin
         service_key := autosync.read_secret('service_role_key');
     end if;
 
-    -- counting stops where more would not change the number of requests
+    -- Counting stops where more would not change the number of requests. What can be claimed is at the front of
+    -- auto_sync_schedules_claimable_idx; read in its order without a condition on time, whatever the statistics say,
+    -- at most so many rows are touched, however many schedules are claimed or lie in the future.
     select count(*) into due
     from (
-        select
+        select s.next_run_at, greatest(s.next_run_at, s.claim_expires_at) as claimable_at
         from public.auto_sync_schedules as s
         where s.enabled
-            and s.next_run_at <= now()
-            and (s.claim_expires_at is null or s.claim_expires_at <= now())
+        order by greatest(s.next_run_at, s.claim_expires_at)
         limit job.batch_size * job.max_requests
-    ) as d;
+    ) as front
+    where front.claimable_at <= now() and front.next_run_at is not null;
 
     requests := case
         when job.paused_at is not null and not force then 0

@@ -7,13 +7,22 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+    shown text;
+    stored text;
 begin
-    return pg_catalog.regexp_replace(
-        pg_catalog.convert_from(pg_catalog.convert_to(pg_catalog.left(body, 500), 'UTF8'), 'UTF8'),
-        'eyJ[A-Za-z0-9_.-]{10,}|sb_(secret|publishable)_[A-Za-z0-9_-]+',
-        '***',
-        'g'
-    );
+    -- more than is kept, so that a key at the cut is still seen whole
+    shown := pg_catalog.convert_from(pg_catalog.convert_to(pg_catalog.left(body, 4000), 'UTF8'), 'UTF8');
+    shown := pg_catalog.regexp_replace(
+        shown, 'eyJ[A-Za-z0-9_.-]{10,}|sb_(secret|publishable)_[A-Za-z0-9_-]+', '***', 'g');
+    -- a key of no known form, such as a cron secret, is known by its value alone
+    select pg_catalog.btrim(s.secret, E' \t\r\n') into stored
+    from public.pg_cron_secrets as s
+    where s.name = 'service_role_key';
+    if stored <> '' then
+        shown := pg_catalog.replace(shown, stored, '***');
+    end if;
+    return pg_catalog.left(shown, 500);
 exception
     when character_not_in_repertoire or untranslatable_character then
         return '(the body is not valid UTF-8)';

@@ -13,6 +13,8 @@ declare
     deleted integer := 0;
     step integer;
     last_seen bigint;
+    looked_to bigint;
+    timed bigint;
 begin
     select j.* into job from autosync.job as j where j.name = prune.job_name;
 
@@ -35,15 +37,26 @@ begin
     if job.pruned_runid > coalesce((select max(d.runid) from cron.job_run_details as d), 0) then
         job.pruned_runid := 0;
     end if;
-    select max(o.runid) into last_seen
+    select max(o.runid) filter (where o.ended_at < now() - job.keep_run_details), max(o.runid), count(o.ended_at)
+    into last_seen, looked_to, timed
     from (
         select d.runid, coalesce(d.end_time, d.start_time) as ended_at
         from cron.job_run_details as d
         where d.runid > job.pruned_runid
         order by d.runid
         limit 1000
-    ) as o
-    where o.ended_at < now() - job.keep_run_details;
+    ) as o;
+
+    -- a run that could not connect has no times before pg_cron 1.6.3: it is no younger than the next that has
+    if timed = 0 and (
+        select coalesce(d.end_time, d.start_time)
+        from cron.job_run_details as d
+        where d.runid > looked_to and coalesce(d.end_time, d.start_time) is not null
+        order by d.runid
+        limit 1
+    ) < now() - job.keep_run_details then
+        last_seen := looked_to;
+    end if;
 
     if last_seen is not null then
         delete from cron.job_run_details as d

@@ -22,8 +22,8 @@ begin
         raise exception 'the secret "%" in public.pg_cron_secrets is blank', secret_name
             using errcode = 'no_data_found', hint = 'run: autosync-db setup';
     end if;
-    if found_value ~ '[^[:graph:]]' then
-        raise exception 'the secret "%" in public.pg_cron_secrets contains blanks or control characters', secret_name
+    if found_value ~ '[^!-~]' then
+        raise exception 'the secret "%" in public.pg_cron_secrets contains blanks or other characters that no header carries', secret_name
             using errcode = 'invalid_text_representation', hint = 'run: autosync-db setup';
     end if;
     return found_value;

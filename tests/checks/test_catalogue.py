@@ -111,13 +111,13 @@ def test_blank_database_is_missing_three_things_and_nothing_else_is_ok(blank: Cl
     with clusters.connect(blank) as connection:
         report = runner.run(connection, config.load(config.Flags(database_url=blank.url())))
     assert health.roots(report) == dict.fromkeys(
-        ("head_applied", "pg_cron_installed", "pg_net_installed"), Status.CRITICAL
+        ("head_applied",), Status.CRITICAL
     )
     healthy = {name for name, status in health.statuses(report).items() if status is Status.OK}
     assert healthy == {"pg_cron_scheduler_running"}
     for result in report.results:
         if result.status is Status.BLOCKED:
-            assert set(result.blocked_by) <= {"head_applied", "pg_cron_installed", "pg_net_installed"}
+            assert set(result.blocked_by) == {"head_applied"}
 
 
 def test_extensions_alone_leave_the_missing_migration_as_the_root_cause(blank: Cluster) -> None:

@@ -185,9 +185,6 @@ def _stranger(cluster: Cluster) -> Iterator[Secret]:
             connection.execute("drop role stranger")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="preflight says 5 (refused) where a migrated database says 4 (access refused)"
-)
 def test_a_role_without_privileges_on_an_empty_database(bare: Cluster, contents: Dump) -> None:
     with _stranger(bare) as url:
         message, hint = _unchanged_by(bare, contents, 4, url)

@@ -144,9 +144,6 @@ def test_a_new_key_that_the_function_accepts_replaces_the_old_one(project: Proje
     assert _stored(project.cluster)["service_role_key"] == newer.reveal()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="setup takes back the key alone; the new address stays with the old key"
-)
 def test_a_new_address_that_rejects_the_new_key_is_taken_back_too(project: Project) -> None:
     command.succeeds(project.setup())
     before = _stored(project.cluster)
@@ -224,9 +221,6 @@ def test_the_settings_reach_the_job(project: Project) -> None:
     assert (shown["name"], shown["function"], shown["timeout"]) == ("nightly", "other", 7)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the job of the default name, made by revision 0004, keeps ticking beside it"
-)
 def test_a_job_of_another_name_is_the_only_one(project: Project) -> None:
     Path("autosync.toml").write_text("[job]\nname = 'nightly'\n")
     command.succeeds(project.setup())
@@ -248,14 +242,12 @@ def test_setup_after_an_edit_by_hand_mends_the_job(project: Project) -> None:
 class TestRefusedBeforeAnythingChanges:
     """What can only be found out on the server must still be found out before the first change."""
 
-    @pytest.mark.xfail(strict=True, reason="setup migrates before it looks whether a key is stored")
     def test_no_key_anywhere(self, blank: Cluster, contents: Dump) -> None:
         before = contents(blank)
         result = command.run("setup", "--project-url", "http://127.0.0.1:9", "-q", database=blank.url())
         command.refused(result, 6)
         assert contents(blank) == before
 
-    @pytest.mark.xfail(strict=True, reason="setup migrates before it looks whether an address is stored")
     def test_no_address_anywhere(self, blank: Cluster, contents: Dump) -> None:
         before = contents(blank)
         result = command.run(
@@ -267,9 +259,6 @@ class TestRefusedBeforeAnythingChanges:
         command.refused(result, 2)
         assert contents(blank) == before
 
-    @pytest.mark.xfail(
-        strict=True, reason="setup migrates and stores the secrets before pg_cron refuses the schedule"
-    )
     @pytest.mark.parametrize("schedule", ["nonsense", "61 * * * *", "* * * *"])
     def test_a_schedule_that_pg_cron_refuses(self, schedule: str, blank: Cluster, contents: Dump) -> None:
         before = contents(blank)

@@ -1,4 +1,4 @@
-"""Squawk finds nothing in the migration script but what .squawk.toml gives a reason for."""
+"""Squawk finds nothing in the migration script but what .ci/squawk.toml gives a reason for."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 from autosync_db import migrate
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = ROOT / ".squawk.toml"
+SETTINGS = ROOT / ".ci/squawk.toml"
 EXCLUDED: list[str] = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["excluded_rules"]
 # breaks rules that are in force: a volatile default rewrites the table, an index blocks writes
 HARMFUL = """

@@ -44,7 +44,6 @@ def test_a_connection_on_the_machine_need_not_be(url: str) -> None:
     assert "sslmode" not in _of(url)
 
 
-@pytest.mark.xfail(strict=True, reason="a list of hosts with one remote member gets no TLS")
 def test_one_remote_host_of_several_is_enough_to_encrypt() -> None:
     assert _of("host=localhost,db.example.org")["sslmode"] == "require"
     assert _of("host=localhost hostaddr=203.0.113.7")["sslmode"] == "require"
