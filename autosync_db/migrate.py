@@ -201,7 +201,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
     )
     steps: list[str] = []
 
-    def applied(_context: Any, step: MigrationInfo, _heads: Any, _run_args: Any) -> None:
+    def applied(ctx: Any, step: MigrationInfo, heads: Any, run_args: Any) -> None:
         steps.append(str(step.up_revision_id))
 
     with engine.connect() as connection:
