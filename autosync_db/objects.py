@@ -276,7 +276,10 @@ def _recorded(connection: Connection) -> dict[str, tuple[str, str]]:
 
 
 def _rendered(connection: Connection, wanted: list[ObjectFile]) -> dict[str, str | None]:
-    rows = connection.execute(_RENDERED, {"paths": [file.path for file in wanted]}).fetchall()
+    # how names are rendered depends on the search path
+    with connection.transaction(force_rollback=True):
+        connection.execute("select set_config('search_path', '', true)")
+        rows = connection.execute(_RENDERED, {"paths": [file.path for file in wanted]}).fetchall()
     rendered = {path: text and hashlib.sha256(text.encode()).hexdigest() for path, text in rows}
     for path in rendered:
         if path.startswith("sql/jobs/"):
@@ -286,7 +289,7 @@ def _rendered(connection: Connection, wanted: list[ObjectFile]) -> dict[str, str
 
 def _jobs_current(connection: Connection) -> bool:
     present = connection.execute(
-        "select to_regclass('cron.job') is not null and to_regclass('autosync.job') is not null"
+        "select exists (select from pg_extension where extname = 'pg_cron') and to_regclass('autosync.job') is not null"
         " and to_regprocedure('autosync.sync_job(text)') is not null"
         " and to_regprocedure('autosync.job_command(text)') is not null"
     ).fetchone()

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg import sql
 
+from autosync_db import schedule
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError, UsageError
 
@@ -82,8 +82,13 @@ class Schedule:
 
     @property
     def next_run_local(self) -> datetime | None:
-        """Return the next run on the clocks of the schedule's own zone."""
-        return self.next_run_at.astimezone(ZoneInfo(self.timezone)) if self.next_run_at else None
+        """Return the next run on the clocks of the schedule's own zone; None too where Python lacks the zone."""
+        if self.next_run_at is None:
+            return None
+        try:
+            return self.next_run_at.astimezone(schedule.find_zone(self.timezone))
+        except ValueError:
+            return None
 
     @property
     def window(self) -> str | None:

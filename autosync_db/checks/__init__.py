@@ -34,7 +34,7 @@ def find(id: str) -> Check:
 
 
 def query(id: str) -> str:
-    """Return the text of a check's query, which can be run as it is."""
+    """Return the text of a check's query, which can be run as it is; a check that looks by other means has none."""
     return resources.read(f"sql/checks/{id}.sql")
 
 

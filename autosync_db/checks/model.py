@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection
+
 Layer = Literal[
     "server", "cron", "job", "net", "function", "secrets", "schedules", "security", "retention", "migrations"
 ]
@@ -70,6 +73,7 @@ def judge_rows(rows: list[Row], claim: str) -> Verdict:
 
 
 Judge = Callable[[list[Row], str], Verdict]
+Look = Callable[[Connection, Configuration], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,10 @@ class Check:
 
     `causes` are the checks whose failure explains a failure of this one; `needs` are those without which it
     cannot look or has nothing to look at, which explains only an `unknown`. `remedy` is a command or statement
-    that can be run as it is. `judge` turns the query's rows into a verdict.
+    that can be run as it is. `judge` turns the findings into a verdict.
+
+    The findings are the rows of sql/checks/<id>.sql. A check that compares the database with something that SQL cannot
+    see has `look` instead; it runs in the same read-only transaction, and an error in it means `unknown`.
     """
 
     layer: Layer
@@ -88,6 +95,7 @@ class Check:
     causes: tuple[str, ...] = ()
     repairable: bool = False
     judge: Judge = field(default=judge_rows)
+    look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ All queries run as one statement in one read-only transaction. Only if that fail
 own, so that one that cannot look says `unknown` and the others still speak.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from functools import partial
+from typing import TypeVar, cast
 
 import psycopg
 from psycopg import sql
@@ -17,6 +18,8 @@ from autosync_db.checks.model import Check, CheckResult, Row, Status, Verdict
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import UsageError
+
+T = TypeVar("T")
 
 STATEMENT_TIMEOUT = "5s"
 LOCK_TIMEOUT = "1s"
@@ -63,49 +66,60 @@ def run(
     if not reported:
         raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
     name = configuration.settings.job.name
-    rows = _collect(connection, {id: checks.query(id) for id in catalogue if id in wanted}, name)
+    rows = _collect(connection, configuration, {id: catalogue[id] for id in catalogue if id in wanted})
     verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
     results = (CheckResult(id, catalogue[id], verdicts[id], _blocked_by(id, verdicts, catalogue)) for id in reported)
     return Report(configuration.target.name, name, datetime.now(UTC), tuple(results))
 
 
-def _collect(connection: Connection, queries: Mapping[str, str], job_name: str) -> dict[str, list[Row] | psycopg.Error]:
-    """Return each query's rows, or the error that kept it from looking."""
+def _collect(
+    connection: Connection, configuration: Configuration, wanted: Mapping[str, Check]
+) -> dict[str, list[Row] | psycopg.Error]:
+    """Return each check's findings, or the error that kept it from looking."""
+    queries = {id: checks.query(id) for id, check in wanted.items() if check.look is None}
     connection.execute("begin transaction read only")
     try:
         connection.execute(
             "select set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
             " set_config('search_path', '', true), set_config('autosync.job', %s, true),"
             " set_config('autosync.head', %s, true)",
-            [STATEMENT_TIMEOUT, LOCK_TIMEOUT, job_name, migrate.head()],
+            [STATEMENT_TIMEOUT, LOCK_TIMEOUT, configuration.settings.job.name, migrate.head()],
         )
-        try:
-            with connection.transaction():
-                return _collect_at_once(connection, queries)
-        except psycopg.Error:
-            if connection.broken:
-                raise
-        return {id: _collect_one(connection, text) for id, text in queries.items()}
+        found = _collect_at_once(connection, queries)
+        for id, check in wanted.items():
+            if check.look is not None:
+                look = partial(check.look, connection, configuration)
+                found[id] = _collect_one(connection, look)
+        return found
     finally:
         if not connection.broken:
             connection.execute("rollback")
 
 
 def _collect_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[Row] | psycopg.Error]:
+    """Run all queries as one statement; each on its own only if that fails."""
     union = "\nunion all\n".join(  # our own files, and ids that are names of modules
         f"select {sql.Literal(id).as_string()} as id, f.status, f.object, f.detail from (\n{text}\n) as f"  # noqa: S608
         for id, text in queries.items()
     )
+    rows = _collect_one(connection, lambda: connection.execute(union.encode()).fetchall())
+    if isinstance(rows, psycopg.Error):
+        return {id: _collect_one(connection, partial(_rows, connection, text)) for id, text in queries.items()}
     found: dict[str, list[Row] | psycopg.Error] = {id: [] for id in queries}
-    for id, *row in connection.execute(union.encode()).fetchall():
+    for id, *row in rows:
         cast("list[Row]", found[id]).append(Row(*row))
     return found
 
 
-def _collect_one(connection: Connection, text: str) -> list[Row] | psycopg.Error:
+def _rows(connection: Connection, text: str) -> list[Row]:
+    return [Row(*row) for row in connection.execute(text.encode()).fetchall()]
+
+
+def _collect_one(connection: Connection, look: Callable[[], list[T]]) -> list[T] | psycopg.Error:
+    """Return what `look` finds, in a savepoint, or the error that kept it from looking."""
     try:
         with connection.transaction():
-            return [Row(*row) for row in connection.execute(text.encode()).fetchall()]
+            return look()
     except psycopg.Error as error:
         if connection.broken:
             raise

@@ -1,6 +1,5 @@
 """What a command sees of the outside: its settings, data on stdout, talk and progress on stderr."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +52,7 @@ class Session:
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
         self.out = Console(highlight=False)
-        if not self.out.is_terminal and "COLUMNS" not in os.environ:
+        if not self.out.is_terminal:
             self.out.width = PIPED_WIDTH
         self.err = Console(stderr=True, highlight=False, quiet=quiet)
 

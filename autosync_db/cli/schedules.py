@@ -137,7 +137,7 @@ def _remove(
 def _preview(
     session: Session,
     every: Annotated[
-        int, typer.Option("--every", min=1, max=44640, help="Minutes between runs.", metavar="MINUTES")
+        int, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")
     ] = 15,
     window: WindowText = None,
     timezone: Annotated[str, typer.Option("--timezone", help="IANA zone of the window.")] = "UTC",
@@ -155,6 +155,7 @@ def _preview(
     from autosync_db import schedule
     from autosync_db.report import as_text
 
+    _require_frequency(every)
     bounds = _window(window)
     try:
         zone = schedule.find_zone(timezone)
@@ -163,15 +164,22 @@ def _preview(
             f"timezone must be UTC or an IANA name such as Europe/Paris, not {timezone!r}",
             hint="abbreviations and offsets do not follow daylight saving time",
         ) from None
-    runs = schedule.preview(
-        frequency_minutes=every,
-        window=schedule.Window(*bounds) if bounds else None,
-        zone=zone,
-        at=start.replace(tzinfo=UTC) if start else datetime.now(UTC).replace(microsecond=0),
-        count=count,
-    )
+    try:
+        runs = list(
+            schedule.preview(
+                frequency_minutes=every,
+                window=schedule.Window(*bounds) if bounds else None,
+                zone=zone,
+                at=start.replace(tzinfo=UTC) if start else datetime.now(UTC).replace(microsecond=0),
+                count=count,
+            )
+        )
+    except OverflowError:
+        raise UsageError(
+            "these runs lie outside the years 1 to 9999", hint="choose another --from, or a smaller --count"
+        ) from None
     if session.is_json:
-        session.print_json(list(runs))
+        session.print_json(runs)
         return
     rows = [(f"{run.at:%Y-%m-%d %H:%M:%S}", f"{run.local:%a %Y-%m-%d %H:%M:%S %Z}", run.note or "") for run in runs]
     as_text.table(("UTC", timezone, "note"), rows, session.out)
@@ -200,6 +208,8 @@ def _values(
         "conflict_resolution": conflict_resolution,
     }
     values = {name: value for name, value in given.items() if value is not None}
+    if every is not None:
+        _require_frequency(every)
     if window is not None:
         bounds = _window(window)
         values |= {
@@ -208,6 +218,15 @@ def _values(
             "time_window_end": bounds[1] if bounds else None,
         }
     return values
+
+
+def _require_frequency(minutes: int) -> None:
+    """Refuse in the table's words what the table would refuse, and what does not even fit its column."""
+    if not 1 <= minutes <= 44640:
+        raise UsageError(
+            f"frequency_minutes must be between 1 and 44640 (31 days), not {minutes}",
+            hint="pass --every with a number of minutes in that range",
+        )
 
 
 def _window(text: str | None) -> tuple[time, time] | None:

@@ -90,7 +90,7 @@ def _explain(
                 "layer": check.layer,
                 "claim": check.claim,
                 "remedy": check.remedy,
-                "query": checks.query(id),
+                "query": checks.query(id) if check.look is None else None,
                 "page": checks.page(id),
             }
         )

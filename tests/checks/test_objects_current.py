@@ -1,0 +1,28 @@
+"""objects_current: what was edited or dropped in the database is named by its file."""
+
+from autosync_db.checks.model import Status
+from tests.support.health import Project, result_of
+
+
+def test_an_edited_function_is_named_and_migrate_mends_it(project: Project) -> None:
+    assert result_of(project.report(), "objects_current").status is Status.OK
+    project.admin.execute("alter function autosync.settle() set work_mem = '64MB'")
+    found = result_of(project.report(), "objects_current")
+    assert found.status is Status.WARNING
+    assert [item.object for item in found.verdict.evidence] == ["sql/functions/autosync.settle.sql"]
+
+    project.run_remedy("objects_current")
+    project.must_be_healthy()
+
+
+def test_a_dropped_trigger_is_critical(project: Project) -> None:
+    project.admin.execute("drop trigger auto_sync_schedules_next_run_at on public.auto_sync_schedules")
+    project.must_fail("objects_current", names="auto_sync_schedules_next_run_at")
+
+    project.run_remedy("objects_current")
+    project.must_be_healthy()
+
+
+def test_a_grant_of_the_owner_on_another_table_is_nobodys_business(project: Project) -> None:
+    project.admin.execute("create table public.other (id integer); grant select on public.other to anon")
+    project.must_be_healthy()
