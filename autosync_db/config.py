@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
     "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule",
     "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` and `rotate` read unless told otherwise",
+    "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
     "NO_COLOR": "any value: plain output",
 }
 _DATABASE_VARIABLES = ("AUTOSYNC_DATABASE_URL", "SUPABASE_DB_URL", "DATABASE_URL")
@@ -196,6 +197,12 @@ def environment_secret(variable: str) -> Secret | None:
     """Return the value of an environment variable that holds a secret, or None when it is unset or empty."""
     value = os.environ.get(variable)
     return Secret(value) if value else None
+
+
+def github_step_summary() -> Path | None:
+    """Return the file that GitHub Actions shows on the run's page, None elsewhere."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    return Path(path) if path else None
 
 
 def local_folder() -> Path:

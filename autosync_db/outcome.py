@@ -90,5 +90,31 @@ def wait(
         time.sleep(_POLL_SECONDS)
 
 
+def wait_for_next_tick(
+    connection: Connection,
+    job_name: str,
+    patience: timedelta,
+    on_wait: Callable[[timedelta], None] | None = None,
+) -> bool:
+    """Return whether a tick that began after now has settled within `patience`. Reads only."""
+    started = time.monotonic()
+    row = connection.execute(
+        "select coalesce(max(id), 0) from autosync.tick where job_name = %s", [job_name]
+    ).fetchone()
+    assert row is not None
+    while (waited := timedelta(seconds=time.monotonic() - started)) < patience:
+        if on_wait:
+            on_wait(waited)
+        newer = connection.execute(
+            "select id from autosync.tick where job_name = %s and id > %s order by id limit 1", [job_name, row[0]]
+        ).fetchone()
+        if newer and all(
+            call.cause is not Cause.PENDING for call in recent(connection, job_name, 200) if call.tick_id == newer[0]
+        ):
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
 def _invocation(*, cause: str, **values: Any) -> Invocation:
     return Invocation(cause=Cause(cause), **values)

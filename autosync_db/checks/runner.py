@@ -14,13 +14,14 @@ import psycopg
 from psycopg import sql
 
 from autosync_db import checks, migrate
-from autosync_db.checks.model import Check, CheckResult, Row, Status, Verdict
+from autosync_db.checks.model import Check, CheckResult, Evidence, Row, Status, Verdict
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
-from autosync_db.errors import UsageError
+from autosync_db.errors import UnreachableError, UsageError
 
 T = TypeVar("T")
 
+REACHED = "server_reachable"
 STATEMENT_TIMEOUT = "5s"
 LOCK_TIMEOUT = "1s"
 
@@ -70,6 +71,17 @@ def run(
     verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
     results = (CheckResult(id, catalogue[id], verdicts[id], _blocked_by(id, verdicts, catalogue)) for id in reported)
     return Report(configuration.target.name, name, datetime.now(UTC), tuple(results))
+
+
+def unreachable(configuration: Configuration, error: UnreachableError) -> Report:
+    """Return the report of a server that could not be looked at: one root cause that explains everything else."""
+    unseen = Verdict(Status.UNKNOWN, "could not look: the server was not reached")
+    seen = Verdict(Status.CRITICAL, error.message, (Evidence("server", error.message),))
+    results = (
+        CheckResult(id, check, seen) if id == REACHED else CheckResult(id, check, unseen, (REACHED,))
+        for id, check in checks.catalogue().items()
+    )
+    return Report(configuration.target.name, configuration.settings.job.name, datetime.now(UTC), tuple(results))
 
 
 def _collect(

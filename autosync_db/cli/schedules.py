@@ -136,9 +136,7 @@ def _remove(
 @command(group, "preview")
 def _preview(
     session: Session,
-    every: Annotated[
-        int, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")
-    ] = 15,
+    every: Annotated[int, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")] = 15,
     window: WindowText = None,
     timezone: Annotated[str, typer.Option("--timezone", help="IANA zone of the window.")] = "UTC",
     start: Annotated[

@@ -8,10 +8,13 @@ import typer
 from autosync_db.cli import app
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode
+from autosync_db.errors import ExitCode, UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from autosync_db.checks.runner import Report
+    from autosync_db.connection import Connection
 
 
 class ReportFormat(StrEnum):
@@ -19,6 +22,10 @@ class ReportFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    JUNIT = "junit"
+    GITHUB = "github"
+    PROMETHEUS = "prometheus"
+    NAGIOS = "nagios"
 
 
 @command(app, "verify")
@@ -29,30 +36,48 @@ def _verify(
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Leave these checks out (repeatable).", metavar="ID")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
+    wait: Annotated[
+        str | None,
+        typer.Option(help="Wait at most so long, e.g. 10m, until the next tick has settled.", metavar="DURATION"),
+    ] = None,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
 ) -> None:
     """Say whether the chain really works, and if not, why not and what mends it.
 
-    Reads only. Exits 3 when a check is critical, or could not look.
+    Reads only. Exits 3 when a check is critical, or could not look; with --format nagios as a Nagios plugin does.
     """
+    from autosync_db import duration
     from autosync_db.checks import runner
     from autosync_db.connection import connect
 
-    with session.progress("looking"), connect(session.configuration.target.database_url) as connection:
-        report = runner.run(connection, session.configuration, only or (), skip or ())
-    show(session, report, as_json=format is ReportFormat.JSON)
+    try:
+        patience = duration.parse(wait) if wait else None
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example: --wait 10m") from None
+    configuration = session.configuration
+    try:
+        with connect(configuration.target.database_url) as connection:
+            if patience is not None:
+                _await_tick(session, connection, patience)
+            with session.progress("looking"):
+                report = runner.run(connection, configuration, only or (), skip or ())
+    except UnreachableError as error:
+        if format is not ReportFormat.TABLE:
+            _print(session, runner.unreachable(configuration, error), format)
+        if format is ReportFormat.NAGIOS:
+            raise typer.Exit(2) from None
+        raise
+    _print(session, report, format)
+    if format is ReportFormat.NAGIOS:
+        from autosync_db.report import as_nagios
+
+        raise typer.Exit(as_nagios.EXIT_CODES[report.status])
     raise typer.Exit(exit_code(report, strict=strict))
 
 
 def show(session: Session, report: "Report", *, as_json: bool) -> None:
     """Print a health report on stdout."""
-    from autosync_db.report import as_json as json_report
-    from autosync_db.report import as_text
-
-    if as_json:
-        session.print_json(json_report.report(report))
-    else:
-        as_text.report(report, session.out, show_all=session.verbose)
+    _print(session, report, ReportFormat.JSON if as_json else ReportFormat.TABLE)
 
 
 def exit_code(report: "Report", *, strict: bool = False) -> ExitCode:
@@ -61,6 +86,45 @@ def exit_code(report: "Report", *, strict: bool = False) -> ExitCode:
 
     failing = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
     return ExitCode.CHECK_FAILED if report.status in failing else ExitCode.OK
+
+
+def _print(session: Session, report: "Report", format: ReportFormat) -> None:
+    from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus, as_text
+
+    match format:
+        case ReportFormat.TABLE:
+            as_text.report(report, session.out, show_all=session.verbose)
+        case ReportFormat.JSON:
+            session.print_json(as_json.report(report))
+        case ReportFormat.JUNIT:
+            session.print_text(as_junit.report(report))
+        case ReportFormat.PROMETHEUS:
+            session.print_text(as_prometheus.report(report))
+        case ReportFormat.NAGIOS:
+            session.print_text(as_nagios.report(report))
+        case ReportFormat.GITHUB:
+            from autosync_db import config
+
+            session.print_text(as_github.annotations(report))
+            if (path := config.github_step_summary()) is not None:
+                with path.open("a", encoding="utf-8") as summary:
+                    summary.write(as_github.summary(report))
+
+
+def _await_tick(session: Session, connection: "Connection", patience: "timedelta") -> None:
+    from autosync_db import duration, outcome
+
+    name = session.configuration.settings.job.name
+    message = f"waiting for the next tick of {name}"
+    with session.progress(message) as say:
+        settled = outcome.wait_for_next_tick(
+            connection,
+            name,
+            patience,
+            lambda waited: say(f"{message} ({waited.total_seconds():.0f} s of at most {patience.total_seconds():.0f})"),
+        )
+    if not settled:
+        session.say(f"no tick of {name} has settled in {duration.describe(patience)}")
 
 
 @command(app, "explain")

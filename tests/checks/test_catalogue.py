@@ -115,7 +115,7 @@ def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster
         ("head_applied",), Status.CRITICAL
     )
     healthy = {name for name, status in health.statuses(report).items() if status is Status.OK}
-    assert healthy == {"pg_cron_scheduler_running"}
+    assert healthy == {"pg_cron_scheduler_running", "server_reachable"}
     for result in report.results:
         if result.status is Status.BLOCKED:
             assert set(result.blocked_by) == {"head_applied"}

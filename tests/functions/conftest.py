@@ -1,16 +1,13 @@
-"""Real Deno and a real PostgreSQL for the Edge Functions: a scratch cluster and local edge runtimes."""
+"""Real Deno and a real PostgreSQL for the Edge Functions: a migrated cluster and local edge runtimes."""
 
 from __future__ import annotations
 
 import json
 import os
-import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -24,52 +21,16 @@ import jwt
 import psycopg
 import pytest
 
+from autosync_db.local.cluster import Cluster
+from tests.support import clusters
+
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "templates" / "functions"
 EDGE = ROOT / "templates" / "local" / "edge"
 STEERED_DEVICE_SYNC = Path(__file__).parent / "fixtures" / "steered_device_sync.ts"
 
-# The roles and the table as a migrated project has them; functions and trigger are the product's own files.
-ROLES = """
-create role anon nologin;
-create role authenticated nologin;
-create role service_role nologin bypassrls;
-create role authenticator login noinherit;
-grant anon, authenticated, service_role to authenticator;
-"""
+# Beside the schedules of a migrated project: what the tests of the Data API ask for.
 TABLES = """
-create schema autosync;
-grant usage on schema public to anon, authenticated, service_role;
-create table public.auto_sync_schedules (
-    id uuid primary key default gen_random_uuid(),
-    integration_id uuid not null unique,
-    organization_id uuid not null,
-    enabled boolean not null default false,
-    frequency_minutes integer not null default 15,
-    direction text not null default 'bidirectional',
-    conflict_resolution text not null default 'newest_wins',
-    only_online boolean not null default true,
-    time_window_enabled boolean not null default false,
-    time_window_start time,
-    time_window_end time,
-    device_filter text not null default 'all',
-    device_tags text[],
-    last_run_at timestamptz,
-    last_run_status text,
-    last_run_summary jsonb,
-    next_run_at timestamptz,
-    created_at timestamptz not null default now(),
-    updated_at timestamptz not null default now(),
-    created_by uuid,
-    updated_by uuid,
-    timezone text not null default 'UTC',
-    claim_id uuid,
-    claimed_at timestamptz,
-    claim_expires_at timestamptz,
-    consecutive_failures integer not null default 0
-);
-alter table public.auto_sync_schedules enable row level security;
-grant select, insert, update, delete on public.auto_sync_schedules to authenticated, service_role;
 create table public.measurement (
     id int primary key, taken_at timestamptz, good boolean, label text, big numeric
 );
@@ -84,17 +45,6 @@ create function public.do_nothing() returns void language sql set search_path = 
 create function public.refuse() returns void language plpgsql set search_path = '' as
     $$ begin raise exception 'claim lapsed' using errcode = 'PT409', hint = 'claim again'; end $$;
 """
-SCHEDULE_OBJECTS = (
-    "functions/autosync.is_time_zone.sql",
-    "functions/autosync.first_instant.sql",
-    "functions/autosync.window_opening.sql",
-    "functions/autosync.window_is_open.sql",
-    "functions/autosync.next_run_at.sql",
-    "functions/autosync.set_next_run_at.sql",
-    "functions/public.auto_sync_claim.sql",
-    "functions/public.auto_sync_complete.sql",
-    "triggers/public.auto_sync_schedules.auto_sync_schedules_next_run_at.sql",
-)
 
 
 def deno_binary() -> str:
@@ -105,84 +55,16 @@ def deno_binary() -> str:
     return found
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 15) -> Any:
-    """Return the first true value of `condition`; fail with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    pytest.fail(f"timed out waiting until {what}")
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[int]:
-    """Run a scratch PostgreSQL on 127.0.0.1 and yield its port."""
-    binaries = max(Path("/usr/lib/postgresql").glob("*/bin/postgres"), default=None)
-    folder = (
-        binaries.parent if binaries else Path(shutil.which("postgres") or pytest.skip("no PostgreSQL")).parent
-    )
-    home = Path(tempfile.mkdtemp(prefix="autosync-functions-"))
-    user = "postgres" if os.geteuid() == 0 else None
-    if user:
-        os.chown(home, pwd.getpwnam(user).pw_uid, -1)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    settings = {
-        "port": port,
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "max_connections": 50,
-    }
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    subprocess.run(
-        [folder / "initdb", "-D", home / "data", "-U", "supabase_admin", "-A", "trust", "-N", "--no-sync"],
-        check=True,
-        capture_output=True,
-        user=user,
-        cwd=home,
-    )
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [folder / "postgres", "-D", home / "data", *options], user=user, cwd=home, stdout=log, stderr=log
-        )
-
-    def answers() -> bool:
-        try:
-            psycopg.connect(admin_url(port)).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    try:
-        wait_until(answers, "the scratch cluster answers")
-        with psycopg.connect(admin_url(port), autocommit=True) as connection:
-            connection.execute(ROLES)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        shutil.rmtree(home)
-
-
-def admin_url(port: int, database: str = "postgres", user: str = "supabase_admin") -> str:
-    """Return the address of a database of the scratch cluster."""
-    return f"postgresql://{user}@127.0.0.1:{port}/{database}"
-
-
 @dataclass(frozen=True, slots=True)
 class Database:
     """A database with schedules, and a connection that may do anything."""
 
-    port: int
-    name: str
+    cluster: Cluster
     connection: psycopg.Connection[tuple[Any, ...]]
 
     @property
     def api_url(self) -> str:
-        return admin_url(self.port, self.name, "authenticator")
+        return self.cluster.url("authenticator").reveal()
 
     def add(self, *behaviours: str) -> list[str]:
         """Add a due schedule for each behaviour of the steered device-sync; return their ids."""
@@ -214,15 +96,15 @@ class Database:
 
 
 @pytest.fixture(scope="module")
-def module_database(cluster: int) -> Iterator[Database]:
-    name = f"functions_{secrets.token_hex(4)}"
-    with psycopg.connect(admin_url(cluster), autocommit=True) as admin:
-        admin.execute(f"create database {name}".encode())
-    with psycopg.connect(admin_url(cluster, name), autocommit=True) as connection:
-        connection.execute(TABLES)
-        for path in SCHEDULE_OBJECTS:
-            connection.execute((ROOT / "sql" / path).read_bytes())
-        yield Database(cluster, name, connection)
+def module_database(migrated_template: Cluster) -> Iterator[Database]:
+    """A cluster at head of the module's own."""
+    with (
+        clusters.cloned(migrated_template) as copy,
+        clusters.connect(copy) as owner,
+        clusters.connect(copy, "supabase_admin") as connection,
+    ):
+        owner.execute(TABLES)
+        yield Database(copy, connection)
 
 
 @pytest.fixture

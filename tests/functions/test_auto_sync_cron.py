@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.functions.conftest import FUNCTIONS, Database, Edge, Keys, StartEdge, wait_until
+from tests.functions.conftest import FUNCTIONS, Database, Edge, Keys, StartEdge
+from tests.support import clusters
 
 LIMITS = {"AUTOSYNC_CALL_TIMEOUT_MS": "900", "AUTOSYNC_CONCURRENCY": "3"}
 
@@ -286,7 +287,7 @@ def test_lapsed_claim_is_counted_as_refused(edge: Edge, keys: Keys, database: Da
         "update public.auto_sync_schedules set claim_id = gen_random_uuid() "
         "where claim_id is not null returning id"
     )
-    wait_until(lambda: database.rows(taken_over), "the schedule is claimed")
+    clusters.wait_for(lambda: database.rows(taken_over), "the schedule is claimed")
     running.join()
     body = answers[0].json()
     assert (answers[0].status_code, body["refused"], body["succeeded"]) == (200, 1, 0)
@@ -324,7 +325,7 @@ def test_neither_answer_nor_log_holds_a_key_or_an_id(edge: Edge, keys: Keys, dat
     before = len(edge.log)
     answer = run(edge, keys)
     [lines] = [
-        wait_until(
+        clusters.wait_for(
             lambda: [line for line in edge.log[before:] if "auto-sync-cron: claimed=" in line], "it logs"
         )
     ]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.functions.conftest import Edge, Keys, StartEdge, wait_until
+from tests.functions.conftest import Edge, Keys, StartEdge
+from tests.support import clusters
 
 ECHO = """
 Deno.serve(async (request) => {
@@ -174,7 +175,7 @@ def test_crash_is_a_worker_error_and_the_next_call_works(edge: Edge) -> None:
 def test_worker_that_died_between_calls_is_started_again(edge: Edge) -> None:
     first = edge.call("crashes", "GET").json()["pid"]
     os.kill(first, signal.SIGKILL)
-    wait_until(
+    clusters.wait_for(
         lambda: edge.client.get("/health").json()["functions"]["crashes"]["state"] == "exited",
         "it is seen dead",
     )
@@ -190,7 +191,7 @@ def test_silence_beyond_the_wall_clock_is_an_idle_timeout(edge: Edge) -> None:
 
 def test_background_work_goes_on_after_the_answer(edge: Edge) -> None:
     assert edge.call("background").json() == {"done": False}
-    wait_until(lambda: edge.call("background").json()["done"], "the background work is done")
+    clusters.wait_for(lambda: edge.call("background").json()["done"], "the background work is done")
 
 
 def test_changed_function_is_served_anew(edge: Edge, functions: Path) -> None:
@@ -261,7 +262,7 @@ def test_functions_end_with_the_runtime(
     started = time.monotonic()
     edge.process.send_signal(ending)
     edge.process.wait(timeout=5)
-    wait_until(
+    clusters.wait_for(
         lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text(),
         "it ends",
     )

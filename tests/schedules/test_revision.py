@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
-Connect = Callable[..., psycopg.Connection[Any]]
+from autosync_db import migrate
+from autosync_db.local.cluster import Cluster
+from tests.support import clusters
 
 DEPLOYED = """
 create table public.auto_sync_schedules (
@@ -54,32 +55,41 @@ from (select 'public.auto_sync_schedules'::regclass as rel) as it
 """
 
 
-def left(db: psycopg.Connection[Any]) -> Any:
-    return db.execute(
-        "select proname from pg_proc "
-        "where pronamespace in ('public'::regnamespace, 'autosync'::regnamespace) "
-        "union select relname from pg_class where relname like '%auto_sync_schedules%'"
-    ).fetchall()
+def left(db: psycopg.Connection[Any]) -> set[str]:
+    return {
+        str(name)
+        for (name,) in db.execute(
+            "select proname from pg_proc "
+            "where pronamespace in ('public'::regnamespace, 'autosync'::regnamespace) "
+            "union select relname from pg_class where relname like '%auto_sync_schedules%'"
+        )
+    }
 
 
-def test_it_goes_away_whole_and_an_adopted_table_becomes_the_same(
-    schedule_db: Connect, revision_sql: Callable[..., str], object_sql: str
-) -> None:
-    db = schedule_db()
-    fresh = db.execute(SHAPE).fetchone()
-    db.execute(revision_sql("0003", "downgrade"))
-    assert left(db) == []
+def test_it_goes_away_whole_and_an_adopted_table_becomes_the_same(blank: Cluster) -> None:
+    url = blank.url()
+    with clusters.connect(blank) as db:
+        migrate.upgrade(url, "0002")
+        before = left(db)
+        migrate.upgrade(url, "0003")
+        fresh = db.execute(SHAPE).fetchone()
+        assert left(db) > before
+        migrate.downgrade(url, "0002")
+        assert left(db) == before
 
-    db.execute(DEPLOYED)
-    ids = db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall()
-    for _ in range(2):
-        db.execute(revision_sql("0003"))
-        db.execute(object_sql)
-    assert db.execute(SHAPE).fetchone() == fresh
-    assert db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall() == ids
-    frequencies = db.execute(
-        "select frequency_minutes from public.auto_sync_schedules where enabled order by 1"
-    )
-    assert frequencies.fetchall() == [(1,), (15,), (44640,)]
-    # every adopted row can be written
-    db.execute("update public.auto_sync_schedules set only_online = false")
+        db.execute(DEPLOYED)
+        ids = db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall()
+        for _ in range(2):
+            migrate.upgrade(url, "0003")
+            # the revision itself can be run again
+            db.execute("update autosync.alembic_version set version_num = '0002'")
+        assert db.execute(SHAPE).fetchone() == fresh
+        assert (
+            db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall() == ids
+        )
+        frequencies = db.execute(
+            "select frequency_minutes from public.auto_sync_schedules where enabled order by 1"
+        )
+        assert frequencies.fetchall() == [(1,), (15,), (44640,)]
+        # every adopted row can be written
+        db.execute("update public.auto_sync_schedules set only_online = false")

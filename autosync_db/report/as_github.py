@@ -1,0 +1,40 @@
+"""A health report for GitHub Actions: annotations on the run, and a job summary in Markdown.
+
+Commands: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+from autosync_db.checks.model import CheckResult, Status
+from autosync_db.checks.runner import Report
+
+_LEVELS = {Status.CRITICAL: "error", Status.UNKNOWN: "error", Status.WARNING: "warning"}
+
+
+def annotations(found: Report) -> str:
+    """Return one workflow command per root cause, and a notice when there is none."""
+    if not found.root_causes:
+        return f"::notice title=autosync-db verify::{len(found.results)} checks, the chain is healthy\n"
+    return "".join(_annotation(result) for result in found.root_causes)
+
+
+def summary(found: Report) -> str:
+    """Return the report as Markdown, for the file that GITHUB_STEP_SUMMARY names."""
+    lines = [f"## autosync-db verify: {found.status.value}", "", f"{found.job} on target {found.target}", ""]
+    if found.root_causes:
+        lines += ["| status | root cause | what was seen | remedy |", "| --- | --- | --- | --- |"]
+        for result in found.root_causes:
+            cells = (result.status.value, f"`{result.id}`", result.verdict.summary, result.check.remedy or "")
+            lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        lines.append("")
+    blocked = [f"`{result.id}`" for result in found.results if result.status is Status.BLOCKED]
+    if blocked:
+        lines += [f"Explained by these: {', '.join(blocked)}.", ""]
+    healthy = sum(result.status is Status.OK for result in found.results)
+    lines.append(f"{healthy} of {len(found.results)} checks are ok.")
+    return "\n".join(lines) + "\n"
+
+
+def _annotation(result: CheckResult) -> str:
+    remedy = f"\nremedy: {result.check.remedy}" if result.check.remedy else ""
+    # the command's own escapes: a value may not end the line early
+    text = (result.verdict.summary + remedy).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::{_LEVELS[result.status]} title={result.id}::{text}\n"

@@ -1,0 +1,43 @@
+"""A health report as JUnit XML, one test case per check, for CI systems that show test results."""
+
+from xml.etree import ElementTree  # writes only; nothing is parsed
+
+from autosync_db.checks.model import CheckResult, Status
+from autosync_db.checks.runner import Report
+
+
+def report(found: Report) -> str:
+    """Return the report as JUnit XML: critical and warning are failures, unknown an error, blocked is skipped."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"autosync-db verify {found.target}",
+        timestamp=found.checked_at.isoformat(),
+        tests=str(len(found.results)),
+        failures=str(_count(found, Status.CRITICAL, Status.WARNING)),
+        errors=str(_count(found, Status.UNKNOWN)),
+        skipped=str(_count(found, Status.BLOCKED)),
+    )
+    for result in found.results:
+        _case(suite, result)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, result: CheckResult) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=f"autosync.{result.check.layer}", name=result.id)
+    details = "\n".join(f"{item.object}: {item.detail}" for item in result.verdict.evidence)
+    remedy = f"\nremedy: {result.check.remedy}" if result.check.remedy else ""
+    match result.status:
+        case Status.OK:
+            return
+        case Status.BLOCKED:
+            ElementTree.SubElement(case, "skipped", message=f"explained by {', '.join(result.blocked_by)}")
+        case Status.UNKNOWN:
+            ElementTree.SubElement(case, "error", message=result.verdict.summary).text = details + remedy
+        case status:
+            failure = ElementTree.SubElement(case, "failure", type=status.value, message=result.verdict.summary)
+            failure.text = details + remedy
+
+
+def _count(found: Report, *statuses: Status) -> int:
+    return sum(result.status in statuses for result in found.results)

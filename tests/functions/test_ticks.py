@@ -1,0 +1,133 @@
+"""Ticks of the database against the shipped function on real Deno: side by side, over one another, cut short."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.functions.conftest import Database, Edge, Keys, StartEdge
+from tests.support import clusters
+
+
+def _bearer(keys: Keys) -> dict[str, str]:
+    return {"authorization": f"Bearer {keys.token('service_role')}"}
+
+
+@pytest.fixture(scope="module")
+def edge(
+    start_edge: StartEdge, steered_functions: Path, module_database: Database, keys: Keys
+) -> Iterator[Edge]:
+    """A project whose function makes one call at a time, so that what overlaps is of several requests."""
+    environment = {
+        "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
+        "AUTOSYNC_DB_URL": module_database.api_url,
+        "SUPABASE_ANON_KEY": keys.token("anon"),
+        "SUPABASE_SERVICE_ROLE_KEY": keys.token("service_role"),
+    }
+    edge = start_edge(steered_functions, environment, {"AUTOSYNC_CONCURRENCY": "1"})
+    with clusters.pg_net_worker(module_database.cluster):
+        for name, value in (
+            ("project_url", f"http://127.0.0.1:{edge.port}"),
+            ("service_role_key", keys.token("service_role")),
+        ):
+            module_database.rows("insert into public.pg_cron_secrets (name, secret) values (%s, %s)", name, value)
+        yield edge
+
+
+@pytest.fixture
+def asked(edge: Edge, keys: Keys, database: Database) -> Any:
+    """A function that returns what the steered device-sync was asked since the test began; both functions are warm."""
+    edge.call("auto-sync-cron", headers=_bearer(keys)).raise_for_status()
+    edge.call("device-sync", "DELETE", headers=_bearer(keys)).raise_for_status()
+    return lambda: edge.call("device-sync", "GET", headers=_bearer(keys)).json()
+
+
+def _tick(database: Database) -> int:
+    return int(database.rows("select autosync.dispatch()")[0][0])
+
+
+def _answers(database: Database, *ticks: int) -> list[dict[str, Any]]:
+    """Return the body of every answer to these ticks, once all of them have come."""
+
+    def all_there() -> list[tuple[Any, ...]] | None:
+        rows = database.rows(
+            "select r.status_code, r.content::jsonb from autosync.invocation as i"
+            " left join net._http_response as r on r.id = i.request_id"
+            " where i.tick_id = any(%s) order by i.id",
+            list(ticks),
+        )
+        return rows if all(status is not None for status, _ in rows) else None
+
+    rows = clusters.wait_for(all_there, "the answers to the ticks", patience=60)
+    assert {status for status, _ in rows} == {200}
+    return [body for _, body in rows]
+
+
+def _most_at_once(spans: list[dict[str, Any]]) -> int:
+    return max(
+        sum(other["started"] <= span["started"] < other["ended"] for other in spans) for span in spans
+    )
+
+
+def test_the_requests_of_a_tick_run_side_by_side_and_claim_disjoint_schedules(
+    edge: Edge, database: Database, asked: Any
+) -> None:
+    database.rows("update autosync.job set batch_size = 4, max_requests = 3")
+    database.add(*["slow"] * 12)
+    answers = _answers(database, _tick(database))
+    assert len(answers) == 3
+    assert sum(answer["succeeded"] for answer in answers) == 12
+    assert all(answer["claimed"] >= 1 for answer in answers), "each request had a share"
+    seen = asked()
+    assert set(Counter(span["integration"] for span in seen["spans"]).values()) == {1}
+    assert len(seen["spans"]) == 12
+    assert _most_at_once(seen["spans"]) >= 2, "one request makes one call at a time"
+
+
+def test_two_ticks_that_overlap_sync_each_schedule_once(edge: Edge, database: Database, asked: Any) -> None:
+    database.rows("update autosync.job set batch_size = 5, max_requests = 2")
+    schedules = database.add(*["slow"] * 10)
+    ticks = _tick(database), _tick(database)
+    answers = _answers(database, *ticks)
+    assert sum(answer["succeeded"] for answer in answers) == 10
+    assert sum(answer["refused"] for answer in answers) == 0
+    calls = Counter(call["body"]["integration_id"] for call in asked()["calls"])
+    assert sorted(calls.values()) == [1] * 10
+    assert {database.outcome(schedule)[0] for schedule in schedules} == {"success"}
+
+
+def test_schedules_of_a_killed_run_return_when_the_lease_ends(
+    edge: Edge, keys: Keys, database: Database, asked: Any
+) -> None:
+    schedules = database.add("fine", "never", "fine")
+    answers: list[httpx.Response] = []
+    running = threading.Thread(
+        target=lambda: answers.append(edge.call("auto-sync-cron", headers=_bearer(keys)))
+    )
+    running.start()
+    clusters.wait_for(
+        lambda: any(call["body"]["options"]["deviceTags"] == ["never"] for call in asked()["calls"]),
+        "the call that never ends",
+    )
+    for pid in edge.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    running.join()
+    assert answers[0].status_code >= 500
+    held = [id_ for id_ in schedules if database.outcome(id_)[2] is not None]
+    assert schedules[1] in held
+
+    assert edge.call("auto-sync-cron", headers=_bearer(keys)).json()["claimed"] == 0, "the lease still runs"
+    database.rows("update public.auto_sync_schedules set device_tags = array['fine']")
+    database.rows(
+        "update public.auto_sync_schedules set claim_expires_at = clock_timestamp() where claim_id is not null"
+    )
+    assert edge.call("auto-sync-cron", headers=_bearer(keys)).json()["succeeded"] == len(held)
+    assert [database.outcome(id_)[::2] for id_ in schedules] == [("success", None)] * 3

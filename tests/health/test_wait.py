@@ -1,0 +1,41 @@
+"""verify --wait: it waits for a tick that begins after it, until that has settled, and no longer."""
+
+import threading
+from datetime import timedelta
+
+from autosync_db import outcome
+from autosync_db.connection import connect
+from tests.support import clusters
+from tests.support.health import Project
+
+
+def test_it_waits_for_a_newer_tick_to_settle(project: Project) -> None:
+    heard = threading.Event()
+    found: list[bool] = []
+
+    def waiting() -> None:
+        with connect(project.cluster.url()) as connection:
+            found.append(
+                outcome.wait_for_next_tick(
+                    connection, project.job_name, timedelta(seconds=30), lambda _: heard.set()
+                )
+            )
+
+    thread = threading.Thread(target=waiting)
+    thread.start()
+    assert heard.wait(timeout=10)
+    assert thread.is_alive()  # the call that the fixture made is older
+    project.call()
+    thread.join(timeout=20)
+    assert found == [True]
+
+
+def test_it_gives_up_when_no_tick_comes(project: Project) -> None:
+    with clusters.connect(project.cluster) as connection:
+        assert not outcome.wait_for_next_tick(connection, project.job_name, timedelta(milliseconds=300))
+
+
+def test_it_writes_nothing(project: Project) -> None:
+    with clusters.connect(project.cluster) as connection:
+        connection.execute("set default_transaction_read_only = on")
+        outcome.wait_for_next_tick(connection, project.job_name, timedelta(milliseconds=100))
