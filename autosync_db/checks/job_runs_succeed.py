@@ -7,5 +7,14 @@ CHECK = Check(
     claim="the newest run of the job did not fail",
     remedy="autosync-db job trigger",
     needs=("job_scheduled", "head_applied"),
-    causes=("pg_net_installed", "secrets_present", "head_applied", "job_command_matches"),
+    causes=(
+        "pg_net_installed",
+        "pg_net_preloaded",
+        "pg_net_usable_by_job",
+        "secrets_present",
+        "head_applied",
+        "job_command_matches",
+        "job_owner_matches",
+        "job_can_connect",
+    ),
 )

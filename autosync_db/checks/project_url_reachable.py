@@ -8,6 +8,7 @@ CHECK = Check(
     remedy="autosync-db setup --project-url URL",
     needs=(
         "pg_net_worker_running",
+        "pg_net_queue_drains",
         "secrets_present",
         "job_scheduled",
         "job_active",
@@ -15,4 +16,5 @@ CHECK = Check(
         "job_runs_succeed",
         "head_applied",
     ),
+    causes=("project_url_resolves",),
 )

@@ -50,7 +50,7 @@ class Table:
         assert row is not None
         return str(row[0])
 
-    def row(self, id: str) -> dict[str, Any]:  # noqa: A002
+    def row(self, id: str) -> dict[str, Any]:
         """Return a row as it is stored."""
         found = self.connection.execute(
             "select to_jsonb(s) from public.auto_sync_schedules as s where s.id = %s", [id]
@@ -146,9 +146,7 @@ def test_every_state_is_told_apart_and_can_be_asked_for(table: Table) -> None:
     ],
     ids=["window closed", "enabled just now", "lease over"],
 )
-def test_overdue_means_that_a_tick_should_have_taken_it(
-    table: Table, columns: dict[str, str], state: str
-) -> None:
+def test_overdue_means_that_a_tick_should_have_taken_it(table: Table, columns: dict[str, str], state: str) -> None:
     table.insert(**columns)
     assert [row["state"] for row in table.listed()] == [state]
 
@@ -160,9 +158,7 @@ def test_the_next_run_is_shown_in_utc_and_on_its_own_clock(table: Table) -> None
         ("Nowhere/At_All", "2031-07-01 12:00", "Nowhere/At_All"),
     ):
         id_ = table.insert(next_run_at="'2031-07-01 12:00+00'", timezone=f"'{zone}'")
-        [line] = [
-            line for line in command.succeeds(table.run("list")).out.splitlines() if line.startswith(id_)
-        ]
+        [line] = [line for line in command.succeeds(table.run("list")).out.splitlines() if line.startswith(id_)]
         assert shown in line
         assert local in line
     by_zone = {row["timezone"]: row for row in table.listed()}
@@ -303,9 +299,7 @@ def test_set_without_a_setting_and_add_without_ids_are_refused(table: Table) -> 
     assert "nothing to change" in command.refused(result, 2)
     assert "set --help" in result.hints[0]
     assert "--integration" in command.refused(table.run("add", "--organization", OTHER), 2)
-    assert "valid UUID" in command.refused(
-        table.run("add", "--organization", OTHER, "--integration", "not-a-uuid"), 2
-    )
+    assert "valid UUID" in command.refused(table.run("add", "--organization", OTHER, "--integration", "not-a-uuid"), 2)
 
 
 def test_without_the_table_setup_is_named(blank: Cluster) -> None:
@@ -322,7 +316,18 @@ def _preview(listener: Listener, *arguments: str) -> Result:
 
 
 def test_preview_shows_the_next_runs_without_a_database(listener: Listener) -> None:
-    arguments = ("--every", "60", "--window", "22:00-00:00", "--timezone", "Europe/Paris", "--from", "2026-07-01", "-n", "3")
+    arguments = (
+        "--every",
+        "60",
+        "--window",
+        "22:00-00:00",
+        "--timezone",
+        "Europe/Paris",
+        "--from",
+        "2026-07-01",
+        "-n",
+        "3",
+    )
     runs = command.succeeds(_preview(listener, *arguments, "--format", "json")).json()
     assert [run["at"] for run in runs] == [
         "2026-07-01T20:00:00+00:00",
@@ -338,9 +343,7 @@ def test_preview_shows_the_next_runs_without_a_database(listener: Listener) -> N
 
 def test_preview_says_what_clock_changes_do(listener: Listener) -> None:
     night = ("--every", "720", "--window", "02:30-04:00", "--timezone", "Europe/Paris")
-    spring = command.succeeds(
-        _preview(listener, *night, "--from", "2026-03-28", "-n", "3", "--format", "json")
-    ).json()
+    spring = command.succeeds(_preview(listener, *night, "--from", "2026-03-28", "-n", "3", "--format", "json")).json()
     notes = [run["note"] or "" for run in spring]
     assert notes[0] == ""
     assert any("clocks went forward 1:00" in note for note in notes[1:]), notes
@@ -367,7 +370,5 @@ def test_preview_says_what_clock_changes_do(listener: Listener) -> None:
         (("--from", "9999-12-31T23:00"), "9999"),
     ],
 )
-def test_preview_refuses_what_add_would_refuse(
-    listener: Listener, arguments: tuple[str, ...], said: str
-) -> None:
+def test_preview_refuses_what_add_would_refuse(listener: Listener, arguments: tuple[str, ...], said: str) -> None:
     assert said in command.refused(_preview(listener, *arguments), 2)

@@ -89,8 +89,7 @@ class Database:
     def outcome(self, schedule: str) -> tuple[Any, ...]:
         """Return (status, summary, claim_id) of a schedule."""
         return self.rows(
-            "select last_run_status, last_run_summary, claim_id "
-            "from public.auto_sync_schedules where id = %s",
+            "select last_run_status, last_run_summary, claim_id from public.auto_sync_schedules where id = %s",
             schedule,
         )[0]
 
@@ -122,13 +121,9 @@ class Keys:
     jwt_secret: str = field(default_factory=lambda: secrets.token_hex(32))
     secret_key: str = field(default_factory=lambda: f"sb_secret_{secrets.token_urlsafe(24)}")
     publishable_key: str = field(default_factory=lambda: f"sb_publishable_{secrets.token_urlsafe(24)}")
-    cron_secrets: tuple[str, str] = field(
-        default_factory=lambda: (secrets.token_hex(16), secrets.token_hex(16))
-    )
+    cron_secrets: tuple[str, str] = field(default_factory=lambda: (secrets.token_hex(16), secrets.token_hex(16)))
 
-    def token(
-        self, role: str, lifetime: int = 3600, secret: str | None = None, algorithm: str = "HS256"
-    ) -> str:
+    def token(self, role: str, lifetime: int = 3600, secret: str | None = None, algorithm: str = "HS256") -> str:
         claims = {"role": role, "iss": "supabase", "ref": "local", "exp": self.born + lifetime}
         return jwt.encode(claims, secret or self.jwt_secret, algorithm=algorithm)
 
@@ -139,9 +134,7 @@ class Edge:
     def __init__(self, functions: Path, environment: dict[str, str]) -> None:
         self.functions = functions
         passed = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AUTOSYNC_", "SUPABASE_", "PG"))
+            name: value for name, value in os.environ.items() if not name.startswith(("AUTOSYNC_", "SUPABASE_", "PG"))
         }
         self.process = subprocess.Popen(
             [
@@ -170,9 +163,7 @@ class Edge:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.log: list[str] = []
-        reader = threading.Thread(
-            target=self.log.extend, args=(iter(self.process.stderr.readline, ""),), daemon=True
-        )
+        reader = threading.Thread(target=self.log.extend, args=(iter(self.process.stderr.readline, ""),), daemon=True)
         reader.start()
         line = self.process.stdout.readline()
         assert line, "".join(self.log)
@@ -209,9 +200,7 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
     """Start edge runtimes that end with the module; the second mapping is for the functions' variables."""
     running: list[Edge] = []
 
-    def start(
-        functions: Path, environment: dict[str, str], function_environment: dict[str, str] | None = None
-    ) -> Edge:
+    def start(functions: Path, environment: dict[str, str], function_environment: dict[str, str] | None = None) -> Edge:
         own = tmp_path_factory.mktemp("edge") / "functions.env"
         own.write_text("".join(f"{name}={value}\n" for name, value in (function_environment or {}).items()))
         edge = Edge(functions, {"AUTOSYNC_FUNCTIONS_ENV_FILE": str(own), **environment})

@@ -1,4 +1,4 @@
-"""A function as projects in the field have it, which knows no claims, works unchanged beside the table and its trigger."""
+"""A function as projects in the field have it, which knows no claims, works unchanged beside table and trigger."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ def _bearer(keys: Keys) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def edge(
-    start_edge: StartEdge, steered_functions: Path, module_database: Database, keys: Keys
-) -> Iterator[Edge]:
+def edge(start_edge: StartEdge, steered_functions: Path, module_database: Database, keys: Keys) -> Iterator[Edge]:
     """A project whose function makes one call at a time, so that what overlaps is of several requests."""
     environment = {
         "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
@@ -51,30 +49,29 @@ def asked(edge: Edge, keys: Keys, database: Database) -> Any:
 
 
 def _tick(database: Database) -> int:
-    return int(database.rows("select autosync.dispatch()")[0][0])
+    [(tick,)] = database.rows("select autosync.dispatch()")
+    return int(tick)
 
 
 def _answers(database: Database, *ticks: int) -> list[dict[str, Any]]:
     """Return the body of every answer to these ticks, once all of them have come."""
 
-    def all_there() -> list[tuple[Any, ...]] | None:
+    def all_there() -> list[tuple[Any, ...]]:
         rows = database.rows(
             "select r.status_code, r.content::jsonb from autosync.invocation as i"
             " left join net._http_response as r on r.id = i.request_id"
             " where i.tick_id = any(%s) order by i.id",
             list(ticks),
         )
-        return rows if all(status is not None for status, _ in rows) else None
+        return rows if all(status is not None for status, _ in rows) else []
 
     rows = clusters.wait_for(all_there, "the answers to the ticks", patience=60)
     assert {status for status, _ in rows} == {200}
-    return [body for _, body in rows]
+    return [dict(body) for _, body in rows]
 
 
 def _most_at_once(spans: list[dict[str, Any]]) -> int:
-    return max(
-        sum(other["started"] <= span["started"] < other["ended"] for other in spans) for span in spans
-    )
+    return max(len([o for o in spans if o["started"] <= span["started"] < o["ended"]]) for span in spans)
 
 
 def test_the_requests_of_a_tick_run_side_by_side_and_claim_disjoint_schedules(
@@ -109,9 +106,7 @@ def test_schedules_of_a_killed_run_return_when_the_lease_ends(
 ) -> None:
     schedules = database.add("fine", "never", "fine")
     answers: list[httpx.Response] = []
-    running = threading.Thread(
-        target=lambda: answers.append(edge.call("auto-sync-cron", headers=_bearer(keys)))
-    )
+    running = threading.Thread(target=lambda: answers.append(edge.call("auto-sync-cron", headers=_bearer(keys))))
     running.start()
     clusters.wait_for(
         lambda: any(call["body"]["options"]["deviceTags"] == ["never"] for call in asked()["calls"]),

@@ -41,7 +41,7 @@ def test_rows_that_the_application_hides_hide_their_schedules(mode: Mode, fresh:
     fresh.switch(mode)
     with clusters.connect(fresh.cluster) as connection:
         connection.execute(
-            "drop policy users_self on public.users; drop policy device_integrations_owner on public.device_integrations"
+            "drop policy users_self on public.users;drop policy device_integrations_owner on public.device_integrations"
         )
     with asked_as(fresh.cluster, "user_1") as connection:
         assert outcome(connection, "select * from public.auto_sync_schedules") == "0"
@@ -63,7 +63,9 @@ def test_a_foreign_key_of_both_ids_ties_integration_and_organization(fresh: Worl
     ):
         fresh.switch(mode)  # type: ignore[arg-type]
         with asked_as(fresh.cluster, "user_1") as connection:
-            own = outcome(connection, INSERT.replace("%s, %s", f"'{UNSCHEDULED['user_1']}', '{ORGANIZATIONS['user_1']}'"))
+            own = outcome(
+                connection, INSERT.replace("%s, %s", f"'{UNSCHEDULED['user_1']}', '{ORGANIZATIONS['user_1']}'")
+            )
             assert own == "1"
         with asked_as(fresh.cluster, "user_1") as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
             connection.execute(INSERT, foreign)
@@ -75,10 +77,35 @@ def test_a_user_of_two_organizations_sees_both(fresh: World) -> None:
         connection.execute(
             "create table public.members (user_id uuid, organization_id uuid);"
             "grant select on public.members to authenticated;"
-            "insert into public.members select u.id, o.organization_id from public.users as u cross join public.users as o"
-            " where u.id::text like '%%1'".replace("%%", "%")
+            "insert into public.members select u.id, o.organization_id from public.users as u, public.users as o"
+            " where right(u.id::text, 1) = '1'"
         )
     fresh.switch("organization", membership_table="public.members", membership_user_column="user_id")
     for user, seen in (("user_1", "2"), ("user_2", "0")):
         with asked_as(fresh.cluster, user) as connection:
             assert outcome(connection, "select * from public.auto_sync_schedules") == seen
+
+
+def test_a_column_that_the_policy_reads_stays_until_the_mode_is_none(fresh: World) -> None:
+    fresh.switch("owner")
+    statement = "alter table public.device_integrations drop column user_id"
+    with clusters.connect(fresh.cluster) as connection:
+        connection.execute("drop policy device_integrations_owner on public.device_integrations")
+        with pytest.raises(psycopg.errors.DependentObjectsStillExist) as refused:
+            connection.execute(statement.encode())
+        assert "auto_sync_schedules_owner" in str(refused.value.diag.message_detail)
+        fresh.switch("none")
+        connection.execute(statement.encode())
+
+
+def test_the_schema_of_the_table_may_stay_closed(fresh: World) -> None:
+    with clusters.connect(fresh.cluster) as connection:
+        connection.execute(
+            "create schema app; create table app.members (id uuid, organization_id uuid);"
+            "grant select on app.members to authenticated;"
+            "insert into app.members select id, organization_id from public.users"
+        )
+    fresh.switch("organization", membership_table="app.members")
+    with asked_as(fresh.cluster, "user_1") as connection:
+        assert outcome(connection, "select * from public.auto_sync_schedules") == "1"
+        assert outcome(connection, "select * from app.members") == "denied"

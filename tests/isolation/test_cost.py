@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from tests.isolation.conftest import ORGANIZATIONS, USERS, Connection, World, become
+from tests.isolation.conftest import ORGANIZATIONS, USERS, Connection, Mode, World, become
 from tests.support import clusters
 
 # Above this a call per row would show; the policy of an update is asked twice, before and after.
@@ -15,7 +15,7 @@ STATEMENTS = {
     "update public.auto_sync_schedules set only_online = false": 2,
     "delete from public.auto_sync_schedules": 1,
 }
-MODES = ("owner", "organization")
+MODES: tuple[Mode, ...] = ("owner", "organization")
 
 
 def _calls(world: World, statement: str, before: str = "select") -> int:
@@ -66,10 +66,10 @@ def test_the_policies_call_auth_uid_once_per_statement(crowded: World) -> None:
 def test_the_count_sees_a_call_per_row(crowded: World) -> None:
     crowded.switch("owner")
     per_row = (
-        "update public.auto_sync_schedules set created_by = '{0}';"
+        "update public.auto_sync_schedules set created_by = '{}';"
         " drop policy auto_sync_schedules_owner on public.auto_sync_schedules;"
         " create policy p on public.auto_sync_schedules to authenticated"
-        " using (coalesce(created_by, id) = auth.uid() or organization_id = '{1}')"
+        " using (coalesce(created_by, id) = auth.uid() or organization_id = '{}')"
     ).format(USERS["user_2"], ORGANIZATIONS["user_1"])
     assert _calls(crowded, "select count(*) from public.auto_sync_schedules", per_row) > ROWS
 

@@ -23,6 +23,9 @@ COMMANDS = {
     "select": "select * from public.auto_sync_schedules where integration_id = %(scheduled)s",
     "insert": "insert into public.auto_sync_schedules (integration_id, organization_id, enabled)"
     " values (%(unscheduled)s, %(organization)s, true) returning id",
+    # what is returned must be visible too, so that alone would hide a missing check of what is written
+    "insert_silent": "insert into public.auto_sync_schedules (integration_id, organization_id)"
+    " values (%(unscheduled)s, %(organization)s)",
     "insert_run": "insert into public.auto_sync_schedules (integration_id, organization_id, last_run_at)"
     " values (%(unscheduled)s, %(organization)s, now())",
     "settings": _UPDATE.format("enabled = false, frequency_minutes = 30, timezone = 'Europe/Paris'"),
@@ -41,11 +44,13 @@ COMMANDS = {
 }
 ROLES = ("anon", "user_1", "user_2", "service_role", "postgres")
 
-# command           row      anon    user_1  user_2  service_role  postgres
-NONE = {
+Table = dict[str, dict[str, tuple[str, ...]]]
+
+NONE: Table = {
     command: {"own": ("denied", "denied", "denied", "1", "1"), "foreign": ("denied", "denied", "denied", "1", "1")}
     for command in COMMANDS
 }
+# command           row      anon    user_1  user_2  service_role  postgres
 _PROTECTED = """
 insert_run          own      denied  denied  denied  1             1
 insert_run          foreign  denied  denied  denied  1             1
@@ -73,6 +78,8 @@ select              own      denied  1       1       1             1
 select              foreign  denied  0       0       1             1
 insert              own      denied  1       1       1             1
 insert              foreign  denied  policy  policy  1             1
+insert_silent       own      denied  1       1       1             1
+insert_silent       foreign  denied  policy  policy  1             1
 settings            own      denied  1       1       1             1
 settings            foreign  denied  0       0       1             1
 delete              own      denied  1       1       1             1
@@ -91,7 +98,6 @@ give_away           foreign  denied  0       0       1             1
 repoint             own      denied  1       1       1             1
 repoint             foreign  denied  0       0       1             1
 """
-Table = dict[str, dict[str, tuple[str, ...]]]
 
 
 def _read(table: str) -> Table:
@@ -146,17 +152,15 @@ def test_nobody_of_the_api_empties_the_table_or_hangs_triggers_on_it(world: Worl
     for role in ("anon", "user_1", "service_role"):
         for statement in (
             "truncate public.auto_sync_schedules",
-            "create trigger t before insert on public.auto_sync_schedules execute function suppress_redundant_updates_trigger()",
+            "create trigger t before insert on public.auto_sync_schedules"
+            " execute function suppress_redundant_updates_trigger()",
         ):
             with asked_as(world.cluster, role) as connection:
                 assert outcome(connection, statement) == "denied", (role, statement)
 
 
 def test_a_user_without_a_subject_or_without_an_organization_sees_nothing(world: World, mode: Mode) -> None:
-    if mode == "none":
-        expected = "denied"
-    else:
-        expected = "0"
+    expected = "denied" if mode == "none" else "0"
     with asked_as(world.cluster, "nobody") as connection:
         assert outcome(connection, "select * from public.auto_sync_schedules") == expected
         assert outcome(connection, "delete from public.auto_sync_schedules") == expected
@@ -171,3 +175,13 @@ def test_without_a_filter_only_the_own_rows_are_reached(world: World, mode: Mode
     ):
         with asked_as(world.cluster, "user_2") as connection:
             assert outcome(connection, statement) == expected, statement
+
+
+@pytest.mark.parametrize("command", ["give_away", "repoint"])
+def test_what_is_written_is_judged_though_nothing_is_read(world: World, mode: Mode, command: str) -> None:
+    """An update without a condition needs no row to be visible: the policy's check stands alone."""
+    statement = COMMANDS[command].split(" where ")[0]
+    for role in ("user_1", "user_2"):
+        expected = EXPECTED[mode][command]["own"][ROLES.index(role)]
+        with asked_as(world.cluster, role) as connection:
+            assert outcome(connection, statement, _parameters(role, "own")) == expected

@@ -168,5 +168,5 @@ def test_names_that_need_quotes_work(mode: Mode, fresh: World) -> None:
 
 
 def test_the_upgrade_function_raises_the_same_error(fresh: World) -> None:
-    with pytest.raises(MigrationError, match="membership_table is public.absent"):
+    with pytest.raises(MigrationError, match=r"membership_table is public\.absent"):
         fresh.switch("organization", membership_table="public.absent")

@@ -55,9 +55,7 @@ def test_force_calls_though_nothing_is_due(tick: Tick) -> None:
 
 @pytest.mark.parametrize("invoke", ["always", "when_due"])
 @pytest.mark.parametrize("schedules", [1, BATCH, BATCH + 1, 3 * BATCH, CAP * BATCH, CAP * BATCH + 1, 500])
-def test_requests_follow_what_is_due_up_to_the_cap(
-    unsent: Chain, tick: Tick, schedules: int, invoke: str
-) -> None:
+def test_requests_follow_what_is_due_up_to_the_cap(unsent: Chain, tick: Tick, schedules: int, invoke: str) -> None:
     unsent.add_due(schedules)
     decision, due, bodies = tick(invoke=invoke)
     assert decision == "posted"
@@ -112,9 +110,7 @@ CROWD = 50_000
 
 @pytest.mark.parametrize("analyzed", ["before", "after", "never"])
 @pytest.mark.parametrize("crowd", CROWDS)
-def test_counting_costs_the_same_however_many_schedules_there_are(
-    migrated: Cluster, crowd: str, analyzed: str
-) -> None:
+def test_counting_costs_the_same_however_many_schedules_there_are(migrated: Cluster, crowd: str, analyzed: str) -> None:
     """Asked of the statement as dispatch() runs it: auto_explain reports what it touched."""
     plans: list[dict[str, Any]] = []
 

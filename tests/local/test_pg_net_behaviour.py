@@ -926,7 +926,7 @@ def test_crash_empties_the_tables_and_restarts_the_ids(net_server: NetServer, st
         for _ in range(3):
             request = ask(connection, "select net.http_get(%s)", stub.url("/ok"))
         response(net_server, connection, request)
-    net_server.control("restart", "-m", "immediate")
+    net_server.crash()
     with net_server.connect() as connection:
         assert ask(connection, "select count(*) from net._http_response") == 0
         net_server.wait_for(lambda: worker_pid(connection))

@@ -84,12 +84,8 @@ def test_it_goes_away_whole_and_an_adopted_table_becomes_the_same(blank: Cluster
             # the revision itself can be run again
             db.execute("update autosync.alembic_version set version_num = '0002'")
         assert db.execute(SHAPE).fetchone() == fresh
-        assert (
-            db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall() == ids
-        )
-        frequencies = db.execute(
-            "select frequency_minutes from public.auto_sync_schedules where enabled order by 1"
-        )
+        assert db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall() == ids
+        frequencies = db.execute("select frequency_minutes from public.auto_sync_schedules where enabled order by 1")
         assert frequencies.fetchall() == [(1,), (15,), (44640,)]
         # every adopted row can be written
         db.execute("update public.auto_sync_schedules set only_online = false")

@@ -1,0 +1,17 @@
+"""What became of the newest calls is known."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="net",
+    claim="what became of the newest calls is known",
+    remedy="autosync-db job trigger",
+    needs=(
+        "head_applied",
+        "pg_net_installed",
+    ),
+    causes=(
+        "pg_net_installed",
+        "pg_net_settings_valid",
+    ),
+)

@@ -1,0 +1,13 @@
+"""The extension pg_net and its library agree on how the worker is woken."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="net",
+    claim="the extension pg_net and its library agree on how the worker is woken",
+    remedy="alter extension pg_net update;",
+    needs=(
+        "pg_net_installed",
+        "pg_net_worker_running",
+    ),
+)

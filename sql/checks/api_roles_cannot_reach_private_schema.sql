@@ -1,0 +1,41 @@
+-- api_roles_cannot_reach_private_schema: the schema autosync and its tables, against every role of the Data API and everybody.
+with private as (
+    select n.oid, n.nspacl, n.nspowner from pg_catalog.pg_namespace as n where n.nspname = 'autosync'
+),
+stranger as (
+    select r.oid, r.rolname::text as name
+    from pg_catalog.pg_roles as r
+    where r.rolname in ('anon', 'authenticated', 'service_role')
+    union all
+    select 0, 'everybody'
+),
+granted as (
+    select 'schema autosync' as object, g.grantee, lower(g.privilege_type) as privilege, true as opens
+    from private as p
+    cross join lateral aclexplode(coalesce(p.nspacl, acldefault('n', p.nspowner))) as g
+    union
+    select format('table autosync.%s', c.relname), g.grantee, lower(g.privilege_type), false
+    from private as p
+    join pg_catalog.pg_class as c on c.relnamespace = p.oid and c.relkind in ('r', 'p', 'v', 'm', 'S')
+    cross join lateral aclexplode(c.relacl) as g
+),
+exposed as (
+    select distinct format('setting pgrst.db_schemas of %s', case when s.setrole = 0 then 'the database' else s.setrole::regrole::text end) as place
+    from pg_catalog.pg_db_role_setting as s
+    cross join lateral unnest(s.setconfig) as c (setting)
+    cross join lateral regexp_split_to_table(substring(c.setting, '^pgrst\.db_schemas=(.*)$'), ',') as m (name)
+    where (s.setdatabase = 0 or s.setdatabase = (select b.oid from pg_catalog.pg_database as b where b.datname = current_database()))
+        and btrim(m.name, ' "') = 'autosync'
+)
+select case when bool_or(g.opens) then 'critical' else 'warning' end as status, g.object,
+    format('%s may %s it', s.name,
+        string_agg(case g.privilege when 'usage' then 'use' when 'create' then 'create objects in' else g.privilege end, ', ' order by g.privilege)) as detail
+from granted as g
+join stranger as s on s.oid = g.grantee
+group by g.object, s.name
+union all
+select 'critical', e.place, 'serves the schema autosync through the Data API'
+from exposed as e
+union all
+select 'unknown', 'schema autosync', 'does not exist'
+where not exists (select from private)

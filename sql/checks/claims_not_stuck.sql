@@ -1,0 +1,22 @@
+-- claims_not_stuck: claims that were taken over an hour ago and still keep others away, among the 20000 schedules due longest.
+-- A lease that ended keeps nobody away: the next call takes the schedule.
+with due as (
+    select s.id, s.claimed_at, s.claim_expires_at
+    from public.auto_sync_schedules as s
+    where s.enabled and s.next_run_at <= now()
+    order by s.next_run_at
+    limit 20000
+),
+held as (
+    select d.* from due as d where d.claim_expires_at > now() and d.claimed_at < now() - interval '1 hour'
+)
+select case when count(*) filter (where h.claim_expires_at > now() + interval '1 day') > 0 then 'critical' else 'warning' end as status,
+    'table public.auto_sync_schedules' as object,
+    format('%s due schedules have been claimed for over an hour and are run by nobody else until %s, one is %s', count(*),
+        case when isfinite(max(h.claim_expires_at)) then to_char(max(h.claim_expires_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') else 'the end of time' end,
+        (array_agg(h.id order by h.claim_expires_at desc, h.id))[1]) as detail
+from held as h
+having count(*) > 0
+union all
+select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security'
+where row_security_active('public.auto_sync_schedules')

@@ -1,0 +1,27 @@
+-- invocations_bounded: the job's oldest tick against its retention, once a dozen ticks have had the time to prune it.
+with recent as (
+    select count(*) as ticks
+    from (
+        select t.ticked_at from autosync.tick as t
+        where t.job_name = current_setting('autosync.job')
+        order by t.id desc
+        limit 12
+    ) as n
+    where n.ticked_at > now() - interval '1 day'
+),
+oldest as (
+    select t.ticked_at
+    from autosync.tick as t
+    where t.job_name = current_setting('autosync.job')
+    order by t.id
+    limit 1
+)
+select 'warning' as status, 'table autosync.tick' as object,
+    format('holds ticks since %s, though they are kept for %s; it has %s rows', to_char(o.ticked_at at time zone 'UTC', 'YYYY-MM-DD'),
+        j.keep_invocations, case when c.reltuples < 0 then 'an unknown number of' else format('about %s', c.reltuples::bigint) end) as detail
+from oldest as o
+cross join recent as r
+join autosync.job as j on j.name = current_setting('autosync.job')
+join pg_catalog.pg_class as c on c.oid = 'autosync.tick'::regclass
+where o.ticked_at < now() - j.keep_invocations - interval '2 days'
+    and r.ticks = 12

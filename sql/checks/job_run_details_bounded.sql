@@ -1,0 +1,40 @@
+-- job_run_details_bounded: the size of pg_cron's history from the catalogue, and its oldest 1000 rows against the job's retention.
+with history as (
+    select c.reltuples, pg_total_relation_size(c.oid) as bytes
+    from pg_catalog.pg_class as c
+    where c.oid = 'cron.job_run_details'::regclass
+),
+ticks as (
+    -- each tick looks through 1000 rows more
+    select count(*) * 1000 as looked_at
+    from (select t.ticked_at from autosync.tick as t order by t.id desc limit 2000) as n
+    where n.ticked_at > now() - interval '1 day'
+),
+kept as (
+    select count(*) as runs, min(o.ended_at) as oldest
+    from autosync.job as j
+    join lateral (
+        select d.runid, coalesce(d.end_time, d.start_time) as ended_at
+        from (select n.* from cron.job_run_details as n order by n.runid limit 1000) as d
+        join cron.job as c on c.jobid = d.jobid
+        where c.jobname = j.name
+    ) as o on o.ended_at < now() - j.keep_run_details - interval '1 day'
+    cross join ticks as k
+    cross join history as h
+    where j.name = current_setting('autosync.job')
+        -- passed over, or not reached though every row could have been looked at within a day
+        and k.looked_at > 0
+        and (o.runid <= j.pruned_runid or k.looked_at > 100000 and k.looked_at > h.reltuples)
+)
+select 'warning' as status, 'table cron.job_run_details' as object,
+    format('holds about %s rows in %s', greatest(h.reltuples, 0)::bigint, pg_size_pretty(h.bytes)) as detail
+from history as h
+where h.reltuples > 1000000 or h.bytes > 1073741824
+union all
+select 'warning', format('history of cron job %s', current_setting('autosync.job')),
+    format('%s runs are older than they are kept, the oldest is of %s', k.runs, to_char(k.oldest at time zone 'UTC', 'YYYY-MM-DD'))
+from kept as k
+where k.runs > 0
+union all
+select 'unknown', 'table cron.job_run_details', 'runs of other roles are not visible to this role'
+where row_security_active('cron.job_run_details')

@@ -1,0 +1,59 @@
+-- no_secret_in_migration_history: the newest 1000 migrations that the Supabase CLI ran here, whose texts it keeps. No text is
+-- shown. The table may be missing, so its query is a text that runs only if it is there.
+with history as (
+    select c.oid, has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'supabase_migrations'
+    join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attname = 'statements' and not a.attisdropped
+    where c.relname = 'schema_migrations'
+),
+found as (
+    select xpath('/table/row/version/text()', x.found)::text[] as versions,
+        xpath('/table/row[in_use="true"]/version/text()', x.found)::text[] as in_use
+    from (
+        select query_to_xml(
+            $query$
+            select regexp_replace(m.version::text, '[^0-9A-Za-z_.-]', '', 'g') as version,
+                exists (
+                    select from public.pg_cron_secrets as k
+                    where k.name = 'service_role_key'
+                        and length(btrim(k.secret, E' \t\r\n')) > 15
+                        and strpos(m.text, btrim(k.secret, E' \t\r\n')) > 0
+                ) as in_use
+            from (
+                select h.version, array_to_string(h.statements, ' ') as text
+                from supabase_migrations.schema_migrations as h
+                order by h.version desc
+                limit 1000
+            ) as m
+            where m.text ~ 'eyJ|sb'
+                and exists (
+                    select from regexp_matches(
+                        m.text,
+                        'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}|sbp_[0-9a-f]{40}', 'g'
+                    ) as t
+                    where t[1] !~ 'ImFub24i|Jhbm9uI|iYW5vbi'
+                )
+            order by m.version
+            $query$, false, false, '') as found
+        from history as h
+        where h.readable
+    ) as x
+)
+select case when array_length(f.in_use, 1) > 0 then 'critical' else 'warning' end as status,
+    'table supabase_migrations.schema_migrations' as object,
+    format('keeps the text of %s migrations that hold a key: %s%s%s', array_length(f.versions, 1),
+        array_to_string(f.versions[1:10], ', '),
+        case when array_length(f.versions, 1) > 10 then ', ...' else '' end,
+        case when array_length(f.in_use, 1) > 0 then format('; the key that is in use is in %s', array_to_string(f.in_use[1:10], ', ')) else '' end
+    ) as detail
+from found as f
+where array_length(f.versions, 1) > 0
+union all
+select 'unknown', 'table supabase_migrations.schema_migrations', 'this role may not read it'
+from history as h
+where not h.readable
+union all
+select 'unknown', 'table public.pg_cron_secrets', 'its rows are hidden from this role by row level security'
+from history as h
+where row_security_active('public.pg_cron_secrets')

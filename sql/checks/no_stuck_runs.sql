@@ -1,0 +1,35 @@
+-- no_stuck_runs: no run of the job has been going for five minutes; pg_cron has no timeout, and later ticks wait behind it.
+-- A run counts while its process is connected: rows of processes that are gone stay as they are and harm nothing.
+with newest as (
+    select d.runid, d.jobid, d.job_pid, d.status, d.start_time,
+        row_number() over (partition by d.job_pid order by d.runid desc) = 1 as is_last_of_process
+    from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+),
+open as (
+    select n.runid, n.job_pid, n.status, n.start_time, a.pid is not null as is_alive,
+        a.wait_event_type, a.wait_event
+    from newest as n
+    join cron.job as c on c.jobid = n.jobid and c.jobname = current_setting('autosync.job')
+    left join pg_catalog.pg_stat_activity as a
+        on a.pid = n.job_pid and n.is_last_of_process and a.application_name like 'pg\_cron%'
+    where n.status in ('starting', 'connecting', 'sending', 'running')
+)
+select case when o.is_alive then 'critical' else 'ok' end as status,
+    format('cron job %s', current_setting('autosync.job')) as object,
+    case when o.is_alive
+        then format('run %s has been going since %s in process %s%s', o.runid,
+            to_char(o.start_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), o.job_pid,
+            case
+                when cardinality(pg_blocking_pids(o.job_pid)) > 0
+                    then format(', blocked by process %s', array_to_string(pg_blocking_pids(o.job_pid), ', '))
+                when o.wait_event is not null then format(', waiting for %s %s', o.wait_event_type, o.wait_event)
+                else ''
+            end)
+        else format('run %s is recorded as %s, but its process is gone', o.runid, o.status)
+    end as detail
+from open as o
+where o.is_alive and o.start_time < now() - interval '5 minutes'
+    or not o.is_alive and o.start_time < now() - interval '1 hour'
+union all
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

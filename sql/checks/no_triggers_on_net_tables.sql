@@ -1,0 +1,21 @@
+-- no_triggers_on_net_tables: a trigger there runs inside pg_net's worker, with its rights; if it raises, the batch is sent again and again.
+select 'critical' as status, format('trigger %s on net.%s', t.tgname, c.relname) as object,
+    format('runs %s inside the worker%s', t.tgfoid::regproc,
+        coalesce((
+            select format(', as the superuser %s', a.usename)
+            from pg_catalog.pg_stat_activity as a
+            join pg_catalog.pg_roles as r on r.rolname = a.usename and r.rolsuper
+            where a.application_name like 'pg\_net %'
+            limit 1
+        ), '')) as detail
+from pg_catalog.pg_trigger as t
+join pg_catalog.pg_class as c on c.oid = t.tgrelid
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'net'
+    and c.relname in ('http_request_queue', '_http_response')
+    and not t.tgisinternal
+    and t.tgenabled <> 'D'
+union all
+select 'unknown', 'extension pg_net', 'is not installed'
+where not exists (select from pg_catalog.pg_extension as e where e.extname = 'pg_net')
+order by object

@@ -1,0 +1,25 @@
+-- pg_net_queue_drains: no call of the job waits in net.http_request_queue a minute after it should have timed out.
+select 'critical' as status, 'table net.http_request_queue' as object,
+    format('%s of the newest %s calls still wait there, the longest since %s; the worker is %s',
+        q.waiting, q.calls, to_char(q.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
+        coalesce((
+            select case
+                when a.state = 'idle' then 'idle'
+                when a.xact_start is not null then format('busy with a batch since %s', to_char(a.xact_start at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+                else 'connected'
+            end
+            from pg_catalog.pg_stat_activity as a
+            where a.application_name like 'pg\_net %' or a.backend_type ilike '%pg_net%'
+            limit 1
+        ), 'not connected')) as detail
+from (
+    select count(*) as calls,
+        count(*) filter (where o.is_late) as waiting,
+        min(o.queued_at) filter (where o.is_late) as since
+    from (
+        select r.queued_at,
+            r.cause = 'pending' and r.queued_at < now() - r.timeout_milliseconds * interval '1 millisecond' - interval '1 minute' as is_late
+        from autosync.recent_outcomes(current_setting('autosync.job'), 50) as r
+    ) as o
+) as q
+where q.waiting > 0

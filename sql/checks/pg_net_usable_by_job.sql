@@ -1,0 +1,53 @@
+-- pg_net_usable_by_job: dispatch() runs with its owner's rights; these are what net.http_post() and the look for answers need.
+with caller as (
+    select p.proowner as oid
+    from pg_catalog.pg_proc as p
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname = 'autosync' and p.proname = 'dispatch'
+    limit 1
+),
+schema_net as (
+    select n.oid from pg_catalog.pg_namespace as n where n.nspname = 'net'
+),
+functions as (
+    select p.oid, p.proname, p.prosecdef
+    from pg_catalog.pg_proc as p
+    join schema_net as n on n.oid = p.pronamespace
+    where p.proname in ('http_post', 'wake')
+),
+relations as (
+    select c.oid, c.relname, c.relkind
+    from pg_catalog.pg_class as c
+    join schema_net as n on n.oid = c.relnamespace
+),
+lacking as (
+    select 'schema net' as object, 'use' as verb, c.oid as role
+    from caller as c
+    cross join schema_net as n
+    where not has_schema_privilege(c.oid, n.oid, 'usage')
+    union all
+    select format('function net.%s()', f.proname), 'execute', c.oid
+    from caller as c
+    cross join functions as f
+    where not has_function_privilege(c.oid, f.oid, 'execute')
+    union all
+    select format('table net.%s', r.relname), lower(w.privilege), c.oid
+    from caller as c
+    cross join (values ('http_request_queue', 'SELECT'), ('http_request_queue', 'INSERT'), ('_http_response', 'SELECT')) as w (name, privilege)
+    join relations as r on r.relname = w.name and r.relkind in ('r', 'p')
+    where not has_table_privilege(c.oid, r.oid, w.privilege)
+        -- a function with its owner's rights, as before pg_net 0.12, needs none of the caller's
+        and (w.privilege <> 'INSERT' or exists (select from functions as f where f.proname = 'http_post' and not f.prosecdef))
+    union all
+    select format('sequence net.%s', r.relname), 'use', c.oid
+    from caller as c
+    join relations as r on r.relname = 'http_request_queue_id_seq' and r.relkind = 'S'
+    where not has_sequence_privilege(c.oid, r.oid, 'usage')
+        and exists (select from functions as f where f.proname = 'http_post' and not f.prosecdef)
+)
+select 'critical' as status, l.object as object, format('the role %s, as which the job makes its calls, may not %s it', l.role::regrole, l.verb) as detail
+from lacking as l
+union all
+select 'unknown', 'function net.http_post()', 'or autosync.dispatch() does not exist'
+where not exists (select from functions) or not exists (select from caller)
+order by object, detail

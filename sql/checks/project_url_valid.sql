@@ -1,0 +1,53 @@
+-- project_url_valid: the form of the address, to which dispatch() adds /functions/v1/ and the function's name.
+with stored as (
+    select btrim(s.secret, E' \t\r\n') as url
+    from public.pg_cron_secrets as s
+    where s.name = 'project_url'
+),
+parts as (
+    select lower(substring(u.url, '^([A-Za-z][A-Za-z0-9+.-]*)://')) as scheme,
+        lower(substring(u.url, '^(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?(\[[^]/]*\]|[^/?#:]*)')) as host,
+        substring(u.url, '^(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*(.*)$') as rest,
+        u.url ~ '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@' as has_login
+    from stored as u
+    where u.url <> ''
+)
+select f.status, 'secret project_url' as object, f.detail
+from parts as p
+cross join lateral (
+    select 'critical' as status, 'has no scheme: an address starts with https://' as detail
+    where p.scheme is null
+    union all
+    select 'critical', format('has the scheme %s, not https', p.scheme)
+    where p.scheme not in ('http', 'https')
+    union all
+    select 'critical', 'names no host'
+    where p.host = '' or p.host !~ '^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)$'
+    union all
+    select 'critical', format('is an address of the database (%s), not of the project''s API', p.host)
+    where p.host ~ '^db\.[a-z]{20}\.supabase\.(co|in)$' or p.host ~ '\.pooler\.supabase\.com$'
+    union all
+    select 'critical', 'is an address of the dashboard, not of the project''s API'
+    where p.host in ('supabase.com', 'www.supabase.com', 'app.supabase.com', 'app.supabase.io')
+    union all
+    select 'critical', 'ends in the path of the functions, which dispatch() adds itself'
+    where p.rest ~ '^[^?#]*/functions(/|$)'
+    union all
+    select 'critical', 'has a query or a fragment, after which no path can follow'
+    where p.rest ~ '[?#]'
+    union all
+    select 'warning', 'holds a login, which every request shows'
+    where p.has_login
+    union all
+    select 'warning', 'is not encrypted, so the network sees the key, and a redirect to https turns the call into a GET'
+    where p.scheme = 'http'
+        and not (
+            p.host !~ '[.:]'
+            or p.host ~ '\.(localhost|local|internal|test)$'
+            or p.host ~ '^(127|10)\.|^192\.168\.|^172\.(1[6-9]|2\d|3[01])\.|^169\.254\.'
+            or p.host ~ '^\[(::1|f[cde])'
+        )
+) as f
+union all
+select 'unknown', 'secret project_url', 'is not stored, or this role cannot see it'
+where not exists (select from parts)

@@ -1,0 +1,93 @@
+-- schedule_windows_reachable: every enabled time window contains a tick of the job, among the 20000 schedules that are due next.
+-- Ticks of a day are computed from the usual forms of a cron schedule, in UTC; any other form proves nothing.
+with field as (
+    select f.number, f.text, case f.number when 1 then 60 else 24 end as size
+    from autosync.job as j
+    cross join lateral regexp_split_to_table(
+        case
+            when j.schedule ~ '^\s*@hourly' then '0 * * * *'
+            when j.schedule ~ '^\s*@(daily|midnight)' then '0 0 * * *'
+            else btrim(j.schedule)
+        end, '\s+'
+    ) with ordinality as f (text, number)
+    where j.name = current_setting('autosync.job')
+),
+usable as (
+    select count(*) = 5
+        and bool_and(f.number > 2 or f.text ~ '^(\*|\d{1,2}(-\d{1,2})?)(/[1-9]\d?)?(,(\*|\d{1,2}(-\d{1,2})?)(/[1-9]\d?)?)*$')
+        and bool_and(f.number <= 2 or f.text = '*') as is_usable
+    from field as f
+),
+value as (
+    select distinct f.number, v.at
+    from field as f
+    cross join usable as k
+    cross join lateral regexp_split_to_table(f.text, ',') as item
+    cross join lateral (
+        select coalesce(substring(item, '^(\d+)')::integer, 0) as low,
+            case
+                when item ~ '^\d+-' then substring(item, '-(\d+)')::integer
+                when item ~ '^\d+$' then item::integer
+                else f.size - 1
+            end as high,
+            coalesce(substring(item, '/(\d+)$')::integer, 1) as step
+    ) as r
+    cross join lateral generate_series(r.low, least(r.high, f.size - 1), r.step) as v (at)
+    where k.is_usable and f.number <= 2
+),
+tick as (
+    select h.at * 60 + m.at as minute from value as h join value as m on m.number = 1 where h.number = 2
+),
+gap as (
+    select max((coalesce(t.next_minute, t.first_minute + 1440) - t.minute)) as minutes
+    from (
+        select k.minute, lead(k.minute) over (order by k.minute) as next_minute, min(k.minute) over () as first_minute
+        from tick as k
+    ) as t
+),
+daily_window as (
+    select w.time_window_start, w.time_window_end, w.timezone, count(*) as schedules, min(w.id::text) as example
+    from (
+        select s.id, s.time_window_enabled, s.time_window_start, s.time_window_end, s.timezone
+        from public.auto_sync_schedules as s
+        where s.enabled and s.next_run_at is not null
+        order by s.next_run_at
+        limit 20000
+    ) as w
+    where w.time_window_enabled
+    group by w.time_window_start, w.time_window_end, w.timezone
+),
+zone as materialized (
+    select z.timezone, autosync.is_time_zone(z.timezone) as is_known,
+        -- a zone that the server knows, by any name, has one half of the day or the other
+        autosync.window_is_open(now(), '00:00', '12:00', z.timezone) or autosync.window_is_open(now(), '12:00', '00:00', z.timezone) as has_clock
+    from (select distinct d.timezone from daily_window as d) as z
+),
+judged as (
+    select d.*, z.has_clock,
+        z.has_clock and z.is_known and b.span_minutes < g.minutes and not exists (
+            select from tick as t where ((t.minute - b.opens_minute)::numeric % 1440 + 1440) % 1440 < b.span_minutes
+        ) as is_missed
+    from daily_window as d
+    join zone as z on z.timezone = d.timezone
+    cross join gap as g
+    cross join lateral (
+        select (extract(epoch from d.time_window_end - d.time_window_start) / 60 + 1439.999999)::numeric % 1440 + 0.000001 as span_minutes,
+            case when z.is_known then extract(epoch from d.time_window_start - (now() at time zone d.timezone - now() at time zone 'UTC')) / 60 end
+                as opens_minute
+    ) as b
+)
+select 'critical' as status, format('schedule %s', j.example) as object,
+    format('%s schedules never run: %s', j.schedules,
+        case when not j.has_clock
+            then format('the server knows no time zone %s', quote_literal(left(j.timezone, 60)))
+            else format('the window %s to %s (%s) contains no tick of the job', j.time_window_start, j.time_window_end, j.timezone)
+        end) as detail
+from (
+    select i.* from judged as i where not i.has_clock or i.is_missed
+    order by i.schedules desc, i.example
+    limit 20
+) as j
+union all
+select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security'
+where row_security_active('public.auto_sync_schedules')

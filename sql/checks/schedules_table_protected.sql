@@ -1,0 +1,67 @@
+-- schedules_table_protected: row level security is on, no policy but the chosen one lets anybody in, and no API user writes what
+-- belongs to the trigger and the function.
+with schedules as (
+    select c.oid, c.relrowsecurity, c.relowner, c.relacl
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
+    where c.relname = 'auto_sync_schedules'
+),
+api as (
+    select r.oid, r.rolname from pg_catalog.pg_roles as r where r.rolname in ('anon', 'authenticated')
+),
+-- only the modes other than "none" grant anything to authenticated
+chosen as (
+    select exists (
+        select from schedules as s
+        join pg_catalog.pg_policy as p on p.polrelid = s.oid
+        where p.polname in ('auto_sync_schedules_owner', 'auto_sync_schedules_organization')
+    ) as has_users
+)
+select f.status, f.object, f.detail
+from schedules as s
+cross join lateral (
+    select 'critical' as status, 'table public.auto_sync_schedules' as object, 'row level security is off' as detail
+    where not s.relrowsecurity
+    union all
+    select 'critical', 'table public.auto_sync_schedules',
+        format('%s may %s it', case when g.grantee = 0 then 'everybody' else g.grantee::regrole::text end,
+            string_agg(lower(g.privilege_type), ', ' order by g.privilege_type))
+    from aclexplode(coalesce(s.relacl, acldefault('r', s.relowner))) as g
+    cross join chosen as c
+    left join api as a on a.oid = g.grantee
+    where (g.grantee = 0 or a.oid is not null)
+        and not (a.rolname is not distinct from 'authenticated' and c.has_users and g.privilege_type in ('SELECT', 'DELETE'))
+    group by g.grantee
+    union all
+    select 'critical', 'table public.auto_sync_schedules',
+        format('%s may write %s, which belong to the trigger and the function', a.rolname, string_agg(t.attname, ', ' order by t.attnum))
+    from api as a
+    cross join pg_catalog.pg_attribute as t
+    where t.attrelid = s.oid
+        and t.attname in (
+            'last_run_at', 'last_run_status', 'last_run_summary', 'next_run_at', 'claim_id', 'claimed_at', 'claim_expires_at',
+            'consecutive_failures'
+        )
+        and exists (
+            select from aclexplode(t.attacl) as g
+            where g.privilege_type in ('INSERT', 'UPDATE') and (g.grantee = 0 or g.grantee = a.oid)
+        )
+    group by a.oid, a.rolname
+    union all
+    select 'critical', format('policy %s', p.policyname), format('lets %s pass: %s', p.roles, coalesce(nullif(p.qual, 'false'), p.with_check))
+    from pg_catalog.pg_policies as p
+    where p.schemaname = 'public'
+        and p.tablename = 'auto_sync_schedules'
+        and p.permissive = 'PERMISSIVE'
+        and (coalesce(p.qual, 'false') <> 'false' or coalesce(p.with_check, 'false') <> 'false')
+        and not p.roles <@ array['service_role']::name[]
+        and not (
+            p.policyname in ('auto_sync_schedules_owner', 'auto_sync_schedules_organization')
+            and p.roles = array['authenticated']::name[]
+            and p.qual like '%auth.uid()%'
+            and coalesce(p.with_check, p.qual) like '%auth.uid()%'
+        )
+) as f
+union all
+select 'unknown', 'table public.auto_sync_schedules', 'does not exist'
+where not exists (select from schedules)

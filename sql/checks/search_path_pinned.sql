@@ -1,0 +1,22 @@
+-- search_path_pinned: a function that works with its owner's rights looks names up where its caller says, unless it pins search_path.
+with ours as (
+    select p.oid, n.nspname, p.proname, p.prosecdef, p.proconfig
+    from pg_catalog.pg_namespace as n
+    join pg_catalog.pg_proc as p on p.pronamespace = n.oid
+    where n.nspname = 'autosync'
+        or n.nspname = 'public' and p.proname in ('auto_sync_claim', 'auto_sync_complete')
+        or n.nspname not in ('cron', 'net', 'extensions', 'information_schema', 'pg_catalog')
+            and p.prosecdef
+            and p.prosrc ~* '\mpg_cron_secrets\M|\mautosync\.(dispatch|read_secret|sync_job)\M'
+)
+select case when o.prosecdef then 'critical' else 'warning' end as status,
+    format('function %s.%s', o.nspname, o.proname) as object,
+    case when o.prosecdef
+        then 'works with its owner''s rights, and the caller decides where its names are looked up'
+        else 'its caller decides where its names are looked up'
+    end as detail
+from ours as o
+where not exists (select from unnest(o.proconfig) as c (setting) where c.setting like 'search\_path=%')
+union all
+select 'unknown', 'schema autosync', 'does not exist'
+where not exists (select from ours as o where o.nspname = 'autosync')

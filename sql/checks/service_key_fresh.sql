@@ -1,0 +1,22 @@
+-- service_key_fresh: the kind of the key and since when it is stored. A key that names no hosted project, sent to a local or
+-- own address, follows its own rules.
+select f.status, 'secret service_role_key' as object, f.detail
+from autosync.service_key_facts() as k
+left join public.pg_cron_secrets as u on u.name = 'project_url'
+cross join lateral (
+    select coalesce(k.project_ref ~ '^[a-z]{20}$', false)
+        or btrim(coalesce(u.secret, ''), E' \t\r\n') ~* '^https://[a-z]{20}\.supabase\.(co|in)/?$' as hosted
+) as h
+cross join lateral (
+    select 'warning' as status, 'is a legacy JWT key, which Supabase deprecates by the end of 2026' as detail
+    where k.kind = 'legacy' and h.hosted
+    union all
+    select 'warning', format('has been in use since %s, for more than a year', to_char(k.changed_at at time zone 'UTC', 'YYYY-MM-DD'))
+    where h.hosted and k.changed_at < now() - interval '1 year'
+    union all
+    select 'warning', format('expires on %s', to_char(k.expires_at at time zone 'UTC', 'YYYY-MM-DD'))
+    where h.hosted and k.expires_at > now() and k.expires_at < now() + interval '30 days'
+) as f
+union all
+select 'unknown', 'secret service_role_key', 'is not stored'
+where not exists (select from autosync.service_key_facts())
