@@ -95,7 +95,7 @@ def run(
         if refused and secret_store.SERVICE_KEY in previous and changed:
             secret_store.store(connection, previous)
             raise SecretError(
-                f"the function refused the key with {refused[0].summary}; {' and '.join(changed)} are as before",
+                f"the function refused the key with {refused[0].summary}; what was stored before is back in force",
                 hint="check that the key belongs to this project and is enabled",
             )
         reporter.done(Step("call", "; ".join(sorted({answer.summary for answer in answers})) or "none made", True))

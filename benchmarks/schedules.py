@@ -1,20 +1,25 @@
-"""Measure the schedule engine against its peers: python benchmarks/schedules.py URL [ROWS].
+"""Measure the schedule engine against its peers: python benchmarks/schedules.py [ROWS].
 
-URL names a superuser's database that may be filled and emptied, with the migrations applied. Prints ratios
-within this run; figures of different machines say nothing about each other.
+Runs on a private cluster of its own. Prints ratios within this run; figures of different machines, or of a busy one,
+say nothing about each other.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psycopg
+
+from autosync_db import migrate
+from autosync_db.local import cluster
 
 TABLE = "public.auto_sync_schedules"
 TRIGGER = "auto_sync_schedules_next_run_at"
@@ -166,4 +171,11 @@ def main(url: str, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000)
+    with tempfile.TemporaryDirectory(prefix="autosync-benchmark-") as scratch:
+        Path(scratch).chmod(0o711)
+        server = cluster.create(Path(scratch) / "cluster")
+        try:
+            migrate.upgrade(server.url())
+            main(server.url(cluster.SUPERUSER).reveal(), int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+        finally:
+            server.stop("immediate")

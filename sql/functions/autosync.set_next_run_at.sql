@@ -13,6 +13,7 @@ declare
     moment constant timestamptz := now();
     inserted constant boolean := tg_op = 'INSERT';
     window_changed boolean := true;
+    opening timestamptz;
     wrong_column text;
     wrong_constraint text;
     complaint text;
@@ -83,7 +84,18 @@ begin
         end if;
     end if;
 
-    if complaint is null and (inserted or new.timezone is distinct from old.timezone)
+    -- Rows with a window come in bulk too. A place's zone that a window could be computed in exists; to ask
+    -- is_time_zone() as well would double what the trigger costs.
+    if complaint is null and inserted and new.enabled and new.time_window_enabled and new.last_run_at is null
+        and new.timezone ~ '^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]*){1,2}$' then
+        begin
+            opening := autosync.window_opening(
+                moment, new.time_window_start, new.time_window_end, new.timezone);
+        exception when invalid_parameter_value then
+            opening := null;
+        end;
+    end if;
+    if complaint is null and opening is null and (inserted or new.timezone is distinct from old.timezone)
         and new.timezone <> 'UTC' and not autosync.is_time_zone(new.timezone) then
         wrong_column := 'timezone';
         wrong_constraint := 'auto_sync_schedules_timezone_check';
@@ -105,8 +117,8 @@ begin
         elsif new.last_run_at is null and not new.time_window_enabled then
             new.next_run_at := moment;
         elsif new.last_run_at is null then
-            new.next_run_at := autosync.window_opening(
-                moment, new.time_window_start, new.time_window_end, new.timezone);
+            new.next_run_at := coalesce(opening, autosync.window_opening(
+                moment, new.time_window_start, new.time_window_end, new.timezone));
         else
             new.next_run_at := autosync.next_run_at(
                 new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,

@@ -85,7 +85,9 @@ def created_functions(path: str) -> list[Any]:
 
 
 def test_every_file_is_sql_in_a_known_folder() -> None:
-    assert {path.partition("/")[0] for path in FILES} <= {"functions", "triggers", "access", "jobs", "checks"}
+    assert {path.partition("/")[0] for path in FILES} <= {
+        "extensions", "functions", "triggers", "access", "jobs", "checks",
+    }  # fmt: skip
     assert [path for path in FILES if not path.partition("@")[0].endswith(".sql")] == []
 
 
@@ -142,6 +144,8 @@ def test_file_may_be_run_again(path: str) -> None:
                 assert {command.subtype for command in statement.cmds} <= allowed, (
                     "this belongs into a revision"
                 )
+            case "CreateExtensionStmt":
+                assert statement.if_not_exists, "write `if not exists`"
             case "GrantStmt" | "CommentStmt" | "DoStmt":
                 pass
             case "SelectStmt":
