@@ -22,12 +22,13 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
 from autosync_db import config, objects, preflight, resources
+from autosync_db import revision as revisions
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
+from autosync_db.revision import SCHEMA
 from autosync_db.secret import Secret
 
-SCHEMA = "autosync"
 LOCK_TIMEOUT = "3s"
 LOCK_ATTEMPTS = 6
 # what a downgrade must not drop unasked once it holds rows
@@ -80,7 +81,7 @@ def plan(database_url: Secret | None, revision: str = "head", isolation: Isolati
     """Return what `upgrade` would do to this database. Reads only."""
     with connect(database_url) as connection:
         preflight.check(connection)
-        current = current_revision(connection)
+        current = revisions.current(connection)
         with _script_directory() as script:
             target = _resolve(script, revision)
             upgrades = [
@@ -134,32 +135,6 @@ def script_sql(revision: str = "head", isolation: IsolationSettings | None = Non
         configuration.attributes["isolation"] = isolation
         _run_alembic(command.upgrade, configuration, revision, sql=True)
     return buffer.getvalue()
-
-
-def current_revision(connection: Connection) -> str | None:
-    """Return the revision that the database is at, None for an empty one.
-
-    Raises MigrationError when it is one that this version of the package does not know.
-    """
-    if not _exists(connection, f"{SCHEMA}.alembic_version"):
-        return None
-    row = connection.execute(f"select version_num from {SCHEMA}.alembic_version").fetchone()  # noqa: S608 - constant
-    if row is None:
-        return None
-    current = str(row[0])
-    with _script_directory() as script:
-        if current not in {step.revision for step in script.walk_revisions()}:
-            raise MigrationError(
-                f"the database is at revision {current}, which this version of autosync-db does not know",
-                hint="upgrade autosync-db: the database was migrated by a newer one",
-            )
-    return current
-
-
-def head() -> str:
-    """Return the newest revision that this package knows."""
-    with _script_directory() as script:
-        return script.get_current_head() or ""
 
 
 def run_revisions(context: Any) -> None:
@@ -287,7 +262,7 @@ def _attempt(
 ) -> Outcome:
     with connect(database_url) as connection:
         preflight.check(connection)
-        current_revision(connection)  # an unknown revision is refused before Alembic stumbles over it
+        revisions.current(connection)  # an unknown revision is refused before Alembic stumbles over it
         with _alembic_config() as configuration:
             outcome = Outcome()
             configuration.attributes.update(attributes, connection=connection, outcome=outcome)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db import cron, duration, job, migrate, outcome
+from autosync_db import cron, duration, job, outcome
+from autosync_db import revision as revisions
 from autosync_db.connection import Connection
 from autosync_db.job import Job
 from autosync_db.outcome import Invocation
@@ -58,8 +59,8 @@ def collect(connection: Connection, job_name: str) -> Status:
     pg_net, stand_in = extensions.get("pg_net", (None, False))
     enabled, due, overdue, next_at = schedules
     return Status(
-        revision=migrate.current_revision(connection),
-        head=migrate.head(),
+        revision=revisions.current(connection),
+        head=revisions.head(),
         pg_cron=extensions.get("pg_cron", (None, False))[0],
         pg_net=pg_net,
         pg_net_is_stand_in=stand_in,

@@ -7,4 +7,5 @@ CHECK = Check(
     claim="the function is deployed under its name",
     remedy="supabase functions deploy auto-sync-cron",
     needs=("head_applied", "function_answers_in_time"),
+    causes=("project_url_valid",),
 )

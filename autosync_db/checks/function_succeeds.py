@@ -7,4 +7,5 @@ CHECK = Check(
     claim="the function answers without an error",
     remedy="# read the function's log (on Supabase: Edge Functions > Logs), mend it, then: autosync-db job trigger",
     needs=("head_applied", "function_accepts_key"),
+    causes=("service_role_can_use_schedules",),
 )

@@ -16,5 +16,8 @@ CHECK = Check(
         "job_command_matches",
         "job_owner_matches",
         "job_can_connect",
+        "secrets_clean",
+        "secrets_readable_by_job",
+        "project_url_valid",
     ),
 )

@@ -8,7 +8,7 @@ from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import UsageError
 
-_NAMED = re.compile(r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)", re.IGNORECASE)
+_NAMED = re.compile(r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)")
 
 
 def _look(connection: Connection, configuration: Configuration) -> list[Row]:
@@ -40,7 +40,7 @@ def _misreading(schedule: str, version: str | None) -> tuple[str, str] | None:
     text = schedule.strip()
     if _NAMED.fullmatch(text):
         return None
-    if text.lower() == "@reboot":
+    if text == "@reboot":
         return "critical", "ticks only when pg_cron's scheduler starts"
     fields = text.split()
     if len(fields) > 5:

@@ -7,6 +7,6 @@ CHECK = Check(
     claim="pg_cron knows the job",
     remedy="autosync-db migrate",
     needs=("pg_cron_installed",),
-    causes=("pg_cron_installed",),
+    causes=("pg_cron_installed", "head_applied"),
     repairable=True,
 )

@@ -104,7 +104,7 @@ def _ticks_after(schedule: str, moment: datetime, zone: str | None) -> list[date
     if seconds := _SECONDS.fullmatch(schedule.strip()):
         period = timedelta(seconds=int(seconds[1]))
         return [moment + period, moment + 2 * period]
-    text = " ".join(_NAMED.get(schedule.strip().lower(), schedule).split()[:5])
+    text = " ".join(_NAMED.get(schedule.strip(), schedule).split()[:5])
     try:
         place = ZoneInfo(zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):

@@ -74,9 +74,13 @@ def _fault_of_batch_size(text: str | None) -> str | None:
 def _fault_of_username(connection: Connection, name: str | None) -> str | None:
     if not name:
         return None
-    exists = connection.execute("select from pg_catalog.pg_roles where rolname = %s", [name]).fetchone()
-    if exists is None:
+    row = connection.execute(
+        "select r.rolcanlogin from pg_catalog.pg_roles as r where r.rolname = %s", [name]
+    ).fetchone()
+    if row is None:
         return f"is {name!r}, and there is no such role, so the worker cannot connect"
+    if row == (False,):
+        return f"is {name!r}, which may not log in, so the worker cannot connect"
     lacking = connection.execute(_LACKING, [name]).fetchall()
     rights = ", ".join(f"{privilege.lower()} on net.{table}" for table, privilege in lacking)
     return f"is {name!r}, which lacks {rights}, so the worker ends when it starts to work" if rights else None

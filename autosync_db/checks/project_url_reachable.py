@@ -16,5 +16,5 @@ CHECK = Check(
         "job_runs_succeed",
         "head_applied",
     ),
-    causes=("project_url_resolves",),
+    causes=("project_url_resolves", "project_url_valid"),
 )

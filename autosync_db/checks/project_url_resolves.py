@@ -16,4 +16,5 @@ CHECK = Check(
         "job_runs_succeed",
         "head_applied",
     ),
+    causes=("project_url_valid",),
 )

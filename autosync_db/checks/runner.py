@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import psycopg
 from psycopg import sql
 
-from autosync_db import checks, migrate
+from autosync_db import checks, revision
 from autosync_db.checks.model import Check, CheckResult, Evidence, Row, Status, Verdict
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
@@ -95,7 +95,7 @@ def _collect(
             "select set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
             " set_config('search_path', '', true), set_config('autosync.job', %s, true),"
             " set_config('autosync.head', %s, true)",
-            [STATEMENT_TIMEOUT, LOCK_TIMEOUT, configuration.settings.job.name, migrate.head()],
+            [STATEMENT_TIMEOUT, LOCK_TIMEOUT, configuration.settings.job.name, revision.head()],
         )
         found = _collect_at_once(connection, queries)
         for id, check in wanted.items():

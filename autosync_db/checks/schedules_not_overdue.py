@@ -22,5 +22,7 @@ CHECK = Check(
         "function_accepts_key",
         "function_succeeds",
         "function_answers_in_time",
+        "schedule_trigger_enabled",
+        "service_role_can_use_schedules",
     ),
 )

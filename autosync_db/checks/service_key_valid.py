@@ -7,4 +7,5 @@ CHECK = Check(
     claim="the stored service key is one in form: right kind, right role, not expired",
     remedy="autosync-db setup --service-role-key-file PATH",
     needs=("head_applied", "secrets_present"),
+    causes=("secrets_clean",),
 )

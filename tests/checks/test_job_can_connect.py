@@ -21,9 +21,7 @@ from tests.support.health import Project
         ),
     ],
 )
-def test_role_that_cannot_connect_explains_the_failed_run(
-    project: Project, fault: str, mend: str, told: str
-) -> None:
+def test_role_that_cannot_connect_explains_the_failed_run(project: Project, fault: str, mend: str, told: str) -> None:
     project.admin.execute(fault.encode())
     project.record_run("failed", "connection failed", ended=None)
     project.must_fail("job_can_connect", names=told)

@@ -1,7 +1,7 @@
 """job_runs_succeed: the newest run that says anything counts, and its message is the evidence."""
 
 from autosync_db.outcome import Cause
-from tests.support.health import Project
+from tests.support.health import Project, result_of
 
 
 def test_failed_runs_are_the_root_cause_until_a_tick_comes_through(project: Project) -> None:
@@ -31,13 +31,16 @@ def test_failure_for_want_of_a_secret_is_explained_by_the_secret(project: Projec
 def test_tick_by_hand_does_not_prove_that_pg_cron_can_connect(project: Project) -> None:
     project.record_run("failed", "connection failed")
     assert project.call() is Cause.OK
-    project.must_fail("job_runs_succeed", names="connection failed")
+    project.must_fail("job_can_connect", names="its newest run could not connect")
+    project.must_be_blocked("job_runs_succeed", "job_can_connect")
 
 
 def test_failed_connection_without_a_time_is_seen(project: Project) -> None:
     project.record_run("succeeded", "1 row")
     project.record_run("failed", "connection failed", ended=None)
-    project.must_fail("job_runs_succeed", names="the last 1 of 2 runs failed: connection failed")
+    found = result_of(project.report(), "job_runs_succeed")
+    assert found.blocked_by == ("job_can_connect",)
+    assert "the last 1 of 2 runs failed: connection failed" in found.verdict.summary
 
 
 def test_interrupted_and_overcome_failures_do_not_count(project: Project) -> None:

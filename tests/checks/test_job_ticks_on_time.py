@@ -60,9 +60,7 @@ def test_paused_and_just_rescheduled_jobs_miss_nothing(hourly: Project, monkeypa
     hourly.must_be_healthy()
 
 
-def test_job_that_never_ticked_misses_what_came_since_set_up(
-    hourly: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_that_never_ticked_misses_what_came_since_set_up(hourly: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     _look_later(monkeypatch, "3 hours")
     hourly.owner.execute("delete from autosync.tick")
     assert "it never ticked" in result_of(hourly.report(), "job_ticks_on_time").verdict.summary

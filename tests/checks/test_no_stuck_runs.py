@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from autosync_db.checks.model import Status
 from tests.support import clusters
 from tests.support.health import Project, result_of
 

@@ -37,6 +37,6 @@ def test_call_under_way_during_a_restart_is_no_fault(project: Project) -> None:
 
 
 def test_call_without_an_answer_yet_is_not_lost(project: Project) -> None:
-    project.stub.delay = 3
+    project.stub.answer(delay_seconds=3)
     project.value("select autosync.dispatch(%s)", [project.job_name])
     project.must_be_healthy()

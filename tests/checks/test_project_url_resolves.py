@@ -11,14 +11,14 @@ from tests.support.health import Project, result_of
 def _answer(project: Project, message: str) -> None:
     """Make the newest call end with one of libcurl's messages."""
     project.owner.execute(
-        "update autosync.invocation set outcome = 'network_error', status_code = null, error_message = %s,"
-        " body_excerpt = null where id = (select max(id) from autosync.invocation)",
+        "update autosync.invocation set outcome = 'network_error', settled_at = now(), status_code = null,"
+        " error_message = %s, body_excerpt = null where id = (select max(id) from autosync.invocation)",
         [message],
     )
 
 
 def test_name_without_an_address_is_the_root_cause_until_it_is_corrected(project: Project) -> None:
-    project.store(project_url="http://nosuchhost.invalid")
+    project.store(project_url="https://nosuchhost.invalid")
     assert project.call() is Cause.NETWORK
     project.must_fail("project_url_resolves", names="function auto-sync-cron: 1 of the last 2 calls got no HTTP answer")
     project.must_be_blocked("project_url_reachable", "project_url_resolves")

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from autosync_db import migrate
+from autosync_db import migrate, revision
 from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
 from tests.schema import catalog
@@ -64,7 +64,7 @@ def test_of_eight_at_once_one_works(blank: Cluster, migrated_template: Cluster) 
     done = [json.loads(output) for output, _ in answers]
     assert sorted(len(outcome["revisions"]) for outcome in done)[:7] == [0] * 7
     (worker,) = [outcome for outcome in done if outcome["revisions"]]
-    assert worker["after"] == migrate.head()
+    assert worker["after"] == revision.head()
     assert [outcome["objects"] for outcome in done if outcome is not worker] == [[]] * 7
     with clusters.cloned(migrated_template) as alone:
         assert catalog.snapshot(blank) == catalog.snapshot(alone)
@@ -107,7 +107,7 @@ def test_a_lock_that_is_given_back_only_delays(blank: Cluster) -> None:
 
         done = migrate.upgrade(blank.url(), on_retry=release)
     assert told == ["a lock is held by another session; attempt 1 of 3"]
-    assert done.after == migrate.head()
+    assert done.after == revision.head()
 
 
 @pytest.mark.usefixtures("impatient")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import psycopg
 import pytest
 
-from autosync_db import migrate, objects
+from autosync_db import objects, revision
 from autosync_db.config import IsolationSettings
 
 # lint: the query that lists offenders, and an offence that it must see
@@ -158,7 +158,7 @@ def test_our_objects_draw_no_finding(
     isolation = IsolationSettings(
         mode=mode, integration_table="app.integrations", membership_table="app.members"
     )
-    objects.apply(transaction, migrate.head(), isolation)
+    objects.apply(transaction, revision.head(), isolation)
     assert transaction.execute(query.encode()).fetchall() == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from autosync_db import migrate, objects, resources
+from autosync_db import migrate, objects, resources, revision
 from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
 from autosync_db.objects import State
@@ -205,7 +205,7 @@ def test_a_pause_survives_a_migration(migrated: Cluster) -> None:
 
 
 def test_every_file_may_be_run_twice(transaction: psycopg.Connection[Any]) -> None:
-    before = objects.states(transaction, migrate.head())
+    before = objects.states(transaction, revision.head())
     for file in objects.files(IsolationSettings()) * 2:
         transaction.execute(file.source.encode())
-    assert objects.states(transaction, migrate.head()) == before == dict.fromkeys(before, State.CURRENT)
+    assert objects.states(transaction, revision.head()) == before == dict.fromkeys(before, State.CURRENT)

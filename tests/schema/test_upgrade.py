@@ -10,7 +10,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from autosync_db import migrate, resources
+from autosync_db import migrate, resources, revision
 from autosync_db.local.cluster import Cluster
 from tests.schema import catalog
 from tests.support import clusters
@@ -56,7 +56,7 @@ def test_there_is_one_head() -> None:
     with resources.folder("alembic") as folder:
         configuration = Config()
         configuration.set_main_option("script_location", str(folder))
-        assert ScriptDirectory.from_config(configuration).get_heads() == [REVISIONS[-1]] == [migrate.head()]
+        assert ScriptDirectory.from_config(configuration).get_heads() == [REVISIONS[-1]] == [revision.head()]
 
 
 def test_the_migrating_role_is_no_superuser(blank: Cluster) -> None:
@@ -68,8 +68,8 @@ def test_the_migrating_role_is_no_superuser(blank: Cluster) -> None:
 
 
 def test_step_by_step_ends_like_one_step(blank: Cluster, fresh: str) -> None:
-    for revision in REVISIONS:
-        assert migrate.upgrade(blank.url(), revision).revisions == [revision]
+    for step in REVISIONS:
+        assert migrate.upgrade(blank.url(), step).revisions == [step]
     assert catalog.snapshot(blank) == fresh
 
 

@@ -64,9 +64,9 @@ def serve() -> Iterator[Stub]:
             except OSError:
                 pass  # the caller gave up waiting
 
-        do_GET = do_POST = do_DELETE = _handle
+        do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - names that the base class looks for
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *arguments: object) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -1,0 +1,12 @@
+"""No role of the Data API can use the schema autosync."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="security",
+    claim="no role of the Data API can use the schema autosync",
+    remedy="autosync-db migrate",
+    needs=("head_applied",),
+    causes=("head_applied",),
+    repairable=True,
+)

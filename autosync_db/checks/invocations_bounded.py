@@ -1,0 +1,11 @@
+"""The ledger keeps ticks no longer than it should."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="retention",
+    claim="the ledger keeps ticks no longer than it should",
+    remedy="select autosync.prune('auto-sync-cron-job')",
+    needs=("head_applied",),
+    repairable=True,
+)

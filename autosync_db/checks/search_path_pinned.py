@@ -1,0 +1,12 @@
+"""Every function that works with the secrets or the job pins its search_path."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="security",
+    claim="every function that works with the secrets or the job pins its search_path",
+    remedy="autosync-db migrate",
+    needs=("head_applied",),
+    causes=("head_applied",),
+    repairable=True,
+)

@@ -1,0 +1,10 @@
+"""The service key is of the current kind and not old."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="secrets",
+    claim="the service key is of the current kind and not old",
+    remedy="autosync-db setup --service-role-key-file PATH",
+    needs=("head_applied", "secrets_present"),
+)

@@ -1,0 +1,12 @@
+"""Service_role can read, claim and complete schedules."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="schedules",
+    claim="service_role can read, claim and complete schedules",
+    remedy="autosync-db migrate",
+    needs=("head_applied",),
+    causes=("head_applied",),
+    repairable=True,
+)

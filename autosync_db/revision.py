@@ -1,0 +1,38 @@
+"""Which revisions this package knows and which one a database is at, without Alembic: looking starts quickly."""
+
+import re
+
+from autosync_db import resources
+from autosync_db.connection import Connection
+from autosync_db.errors import MigrationError
+
+SCHEMA = "autosync"
+
+
+def known() -> list[str]:
+    """Return the ids of all revisions, oldest first: files are named by them, and they are in order."""
+    return [name[:4] for name in resources.names("alembic/versions", ".py") if re.match(r"\d{4}_", name)]
+
+
+def head() -> str:
+    """Return the newest revision that this package knows."""
+    return known()[-1]
+
+
+def current(connection: Connection) -> str | None:
+    """Return the revision that the database is at, None for an empty one. Reads only.
+
+    Raises MigrationError when it is one that this version of the package does not know.
+    """
+    if connection.execute(f"select to_regclass('{SCHEMA}.alembic_version')").fetchone() == (None,):
+        return None
+    row = connection.execute(f"select version_num from {SCHEMA}.alembic_version").fetchone()  # noqa: S608 - constant
+    if row is None:
+        return None
+    found = str(row[0])
+    if found not in known():
+        raise MigrationError(
+            f"the database is at revision {found}, which this version of autosync-db does not know",
+            hint="upgrade autosync-db: the database was migrated by a newer one",
+        )
+    return found
