@@ -17,9 +17,11 @@ from autosync_db import checks, revision
 from autosync_db.checks.model import Check, CheckResult, Evidence, Row, Status, Verdict
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
-from autosync_db.errors import UnreachableError, UsageError
+from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 
 T = TypeVar("T")
+# what kept a check from looking
+Blind = psycopg.Error | AutosyncError
 
 REACHED = "server_reachable"
 STATEMENT_TIMEOUT = "5s"
@@ -86,7 +88,7 @@ def unreachable(configuration: Configuration, error: UnreachableError) -> Report
 
 def _collect(
     connection: Connection, configuration: Configuration, wanted: Mapping[str, Check]
-) -> dict[str, list[Row] | psycopg.Error]:
+) -> dict[str, list[Row] | Blind]:
     """Return each check's findings, or the error that kept it from looking."""
     queries = {id: checks.query(id) for id, check in wanted.items() if check.look is None}
     connection.execute("begin transaction read only")
@@ -108,16 +110,16 @@ def _collect(
             connection.execute("rollback")
 
 
-def _collect_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[Row] | psycopg.Error]:
+def _collect_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[Row] | Blind]:
     """Run all queries as one statement; each on its own only if that fails."""
     union = "\nunion all\n".join(  # our own files, and ids that are names of modules
         f"select {sql.Literal(id).as_string()} as id, f.status, f.object, f.detail from (\n{text}\n) as f"  # noqa: S608
         for id, text in queries.items()
     )
     rows = _collect_one(connection, lambda: connection.execute(union.encode()).fetchall())
-    if isinstance(rows, psycopg.Error):
+    if isinstance(rows, Blind):
         return {id: _collect_one(connection, partial(_rows, connection, text)) for id, text in queries.items()}
-    found: dict[str, list[Row] | psycopg.Error] = {id: [] for id in queries}
+    found: dict[str, list[Row] | Blind] = {id: [] for id in queries}
     for id, *row in rows:
         cast("list[Row]", found[id]).append(Row(*row))
     return found
@@ -127,20 +129,21 @@ def _rows(connection: Connection, text: str) -> list[Row]:
     return [Row(*row) for row in connection.execute(text.encode()).fetchall()]
 
 
-def _collect_one(connection: Connection, look: Callable[[], list[T]]) -> list[T] | psycopg.Error:
+def _collect_one(connection: Connection, look: Callable[[], list[T]]) -> list[T] | Blind:
     """Return what `look` finds, in a savepoint, or the error that kept it from looking."""
     try:
         with connection.transaction():
             return look()
-    except psycopg.Error as error:
+    except (psycopg.Error, AutosyncError) as error:
         if connection.broken:
             raise
         return error
 
 
-def _judge(check: Check, found: list[Row] | psycopg.Error) -> Verdict:
-    if isinstance(found, psycopg.Error):
-        reason = found.diag.message_primary or type(found).__name__
+def _judge(check: Check, found: list[Row] | Blind) -> Verdict:
+    if isinstance(found, Blind):
+        primary = found.diag.message_primary if isinstance(found, psycopg.Error) else found.message
+        reason = primary or type(found).__name__
         return Verdict(Status.UNKNOWN, f"could not look: {reason}")
     return check.judge(found, check.claim)
 

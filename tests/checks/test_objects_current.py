@@ -15,10 +15,24 @@ def test_an_edited_function_is_named_and_migrate_mends_it(project: Project) -> N
     project.must_be_healthy()
 
 
-def test_a_dropped_trigger_is_critical(project: Project) -> None:
-    project.admin.execute("drop trigger auto_sync_schedules_next_run_at on public.auto_sync_schedules")
-    project.must_fail("objects_current", names="auto_sync_schedules_next_run_at")
+def test_a_dropped_function_is_critical(project: Project) -> None:
+    project.admin.execute("drop function autosync.call_findings(text, text, text[])")
+    found = result_of(project.report(), "objects_current")
+    assert found.status is Status.CRITICAL
+    assert "sql/functions/autosync.call_findings.sql" in found.verdict.summary
 
+    project.run_remedy("objects_current")
+    project.must_be_healthy()
+
+
+def test_what_has_a_check_of_its_own_is_left_to_it(project: Project) -> None:
+    project.owner.execute(
+        "alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at;"
+        " grant select on public.auto_sync_schedules to anon; grant usage on schema autosync to anon"
+    )
+    project.must_fail(
+        "schedule_trigger_enabled", "schedules_table_protected", "api_roles_cannot_reach_private_schema"
+    )
     project.run_remedy("objects_current")
     project.must_be_healthy()
 
