@@ -56,6 +56,10 @@ def cloned(source: Cluster) -> Iterator[Cluster]:
             subprocess.run(["cp", "-a", str(source.folder / name), str(target / name)], check=True)
         clusters.give_to_server(target)
         copy = dataclasses.replace(source, folder=target, port=clusters.free_port())
+        if not copy.stand_in:
+            # the server runs the real worker itself: it sends nothing until pg_net_worker() lets it
+            (copy.data / "conf.d" / "held.conf").write_text("pg_net.batch_size = 0\n")
+            clusters.give_to_server(copy.data / "conf.d")
         copy.start()
         try:
             yield copy
@@ -85,9 +89,13 @@ def wait_for(look: Callable[[], T], what: str, patience: float = 20) -> T:
 
 @contextmanager
 def pg_net_worker(cluster: Cluster) -> Iterator[None]:
-    """Run the stand-in's worker beside a cluster; with the real pg_net the server runs its own."""
+    """Let requests be sent: by the stand-in's worker beside the cluster, or by the real one, which waits in it."""
     if not cluster.stand_in:
-        yield
+        _set_batch_size(cluster, 200)
+        try:
+            yield
+        finally:
+            _set_batch_size(cluster, 0)
         return
     worker = subprocess.Popen(
         [sys.executable, "-m", "autosync_db.local.pg_net_worker"],
@@ -106,3 +114,19 @@ def pg_net_worker(cluster: Cluster) -> Iterator[None]:
     finally:
         worker.terminate()
         worker.wait(timeout=10)
+
+
+def _set_batch_size(cluster: Cluster, size: int) -> None:
+    if not cluster.is_running():
+        return
+    with connect(cluster, "supabase_admin") as connection:
+        connection.execute(f"alter system set pg_net.batch_size = {size:d}".encode())
+        connection.execute("select pg_reload_conf()")
+        if connection.execute("select to_regprocedure('net.worker_restart()') is not null").fetchone() == (True,):
+            connection.execute("select net.worker_restart()")
+            wait_for(
+                lambda: connection.execute(
+                    "select 1 from pg_stat_activity where application_name like 'pg\\_net %'"
+                ).fetchone(),
+                "the worker of pg_net",
+            )
