@@ -6,6 +6,6 @@ CHECK = Check(
     layer="function",
     claim="the function and the gateway before it accept the stored key",
     remedy="autosync-db setup --service-role-key-file PATH",
-    needs=("head_applied", "function_deployed"),
+    needs=("head_applied", "function_deployed", "privileges_sufficient"),
     causes=("service_key_valid", "service_key_matches_project"),
 )

@@ -6,5 +6,5 @@ CHECK = Check(
     layer="function",
     claim="the function answers before the timeout of the call",
     remedy="AUTOSYNC_JOB__TIMEOUT=60s autosync-db setup",
-    needs=("head_applied", "project_url_reachable"),
+    needs=("head_applied", "project_url_reachable", "privileges_sufficient"),
 )

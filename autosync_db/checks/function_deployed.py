@@ -6,6 +6,6 @@ CHECK = Check(
     layer="function",
     claim="the function is deployed under its name",
     remedy="supabase functions deploy auto-sync-cron",
-    needs=("head_applied", "function_answers_in_time"),
+    needs=("head_applied", "function_answers_in_time", "privileges_sufficient"),
     causes=("project_url_valid",),
 )

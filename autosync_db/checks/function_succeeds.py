@@ -6,6 +6,6 @@ CHECK = Check(
     layer="function",
     claim="the function answers without an error",
     remedy="# read the function's log (on Supabase: Edge Functions > Logs), mend it, then: autosync-db job trigger",
-    needs=("head_applied", "function_accepts_key"),
+    needs=("head_applied", "function_accepts_key", "privileges_sufficient"),
     causes=("service_role_can_use_schedules",),
 )

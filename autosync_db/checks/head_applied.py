@@ -6,5 +6,6 @@ CHECK = Check(
     layer="migrations",
     claim="the schema is at the newest revision of this version",
     remedy="autosync-db migrate",
+    needs=("privileges_sufficient",),
     repairable=True,
 )

@@ -6,6 +6,6 @@ CHECK = Check(
     layer="job",
     claim="the job is switched on, or was paused on purpose",
     remedy="autosync-db job resume",
-    needs=("job_scheduled", "head_applied"),
+    needs=("job_scheduled", "head_applied", "privileges_sufficient"),
     repairable=True,
 )

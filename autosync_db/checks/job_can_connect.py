@@ -7,4 +7,5 @@ CHECK = Check(
     claim="pg_cron can connect as the job's role to the job's database",
     remedy=("select cron.unschedule('auto-sync-cron-job'); select autosync.sync_job('auto-sync-cron-job');"),
     needs=("job_scheduled",),
+    causes=("cron_slots_free",),
 )

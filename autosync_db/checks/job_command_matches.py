@@ -6,6 +6,6 @@ CHECK = Check(
     layer="job",
     claim="the job runs autosync.dispatch() and nothing else",
     remedy="autosync-db migrate",
-    needs=("job_scheduled", "head_applied"),
+    needs=("job_scheduled", "head_applied", "privileges_sufficient"),
     repairable=True,
 )

@@ -6,7 +6,7 @@ CHECK = Check(
     layer="job",
     claim="the newest run of the job did not fail",
     remedy="autosync-db job trigger",
-    needs=("job_scheduled", "head_applied"),
+    needs=("job_scheduled", "head_applied", "pg_cron_not_blocked", "privileges_sufficient"),
     causes=(
         "pg_net_installed",
         "pg_net_preloaded",
@@ -19,5 +19,7 @@ CHECK = Check(
         "secrets_clean",
         "secrets_readable_by_job",
         "project_url_valid",
+        "server_writable",
+        "cron_slots_free",
     ),
 )

@@ -6,7 +6,7 @@ CHECK = Check(
     layer="job",
     claim="pg_cron knows the job",
     remedy="autosync-db migrate",
-    needs=("pg_cron_installed",),
+    needs=("pg_cron_installed", "privileges_sufficient"),
     causes=("pg_cron_installed", "head_applied"),
     repairable=True,
 )

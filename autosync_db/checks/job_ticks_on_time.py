@@ -155,6 +155,13 @@ CHECK = Check(
         "job_owner_matches",
         "job_schedule_matches",
         "no_stuck_runs",
+        "server_writable",
+        "cron_database_matches",
+        "cron_run_sequence_ahead",
+        "pg_cron_not_blocked",
+        "no_triggers_on_cron_tables",
+        "cron_jobs_launched",
+        "cron_slots_free",
     ),
     look=_look,
 )

@@ -6,10 +6,7 @@ CHECK = Check(
     layer="net",
     claim="what became of the newest calls is known",
     remedy="autosync-db job trigger",
-    needs=(
-        "head_applied",
-        "pg_net_installed",
-    ),
+    needs=("head_applied", "pg_net_installed", "server_is_primary"),
     causes=(
         "pg_net_installed",
         "pg_net_settings_valid",

@@ -6,5 +6,5 @@ CHECK = Check(
     layer="cron",
     claim="the extension pg_cron is installed in this database",
     remedy="autosync-db migrate",
-    causes=("head_applied",),
+    causes=("head_applied", "pg_cron_preloaded", "cron_database_matches"),
 )

@@ -6,10 +6,7 @@ CHECK = Check(
     layer="net",
     claim="no call waits in pg_net's queue for longer than its timeout and a minute",
     remedy="select net.wake();",
-    needs=(
-        "head_applied",
-        "pg_net_installed",
-    ),
+    needs=("head_applied", "pg_net_installed", "server_is_primary"),
     causes=(
         "pg_net_installed",
         "pg_net_preloaded",

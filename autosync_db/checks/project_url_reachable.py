@@ -15,6 +15,7 @@ CHECK = Check(
         "pg_cron_scheduler_running",
         "job_runs_succeed",
         "head_applied",
+        "privileges_sufficient",
     ),
     causes=("project_url_resolves", "project_url_valid"),
 )

@@ -6,6 +6,6 @@ CHECK = Check(
     layer="secrets",
     claim="the project URL and the service key are stored",
     remedy="autosync-db setup",
-    needs=("head_applied", "secrets_readable_by_job"),
+    needs=("head_applied", "secrets_readable_by_job", "privileges_sufficient"),
     causes=("head_applied",),
 )

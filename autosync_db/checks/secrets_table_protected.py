@@ -6,6 +6,6 @@ CHECK = Check(
     layer="security",
     claim="only the owner and service_role can read the secrets",
     remedy="autosync-db migrate",
-    needs=("head_applied",),
+    needs=("head_applied", "privileges_sufficient"),
     repairable=True,
 )

@@ -34,7 +34,8 @@ union all
 select 'warning', format('history of cron job %s', current_setting('autosync.job')),
     format('%s runs are older than they are kept, the oldest is of %s', k.runs, to_char(k.oldest at time zone 'UTC', 'YYYY-MM-DD'))
 from kept as k
-where k.runs > 0
+-- one that ran on while later ones were pruned is no sign of anything
+where k.runs >= 10
 union all
 select 'unknown', 'table cron.job_run_details', 'runs of other roles are not visible to this role'
 where row_security_active('cron.job_run_details')

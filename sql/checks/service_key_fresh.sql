@@ -20,3 +20,6 @@ cross join lateral (
 union all
 select 'unknown', 'secret service_role_key', 'is not stored'
 where not exists (select from autosync.service_key_facts())
+union all
+select 'unknown', 'table public.pg_cron_secrets', 'its rows are hidden from this role by row level security'
+where row_security_active('public.pg_cron_secrets')

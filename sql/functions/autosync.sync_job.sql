@@ -42,7 +42,7 @@ begin
         result := 'changed';
     end loop;
 
-    select c.jobid, c.schedule, c.command, c.active, c.database into present
+    select c.jobid, c.schedule, c.command, c.active, c.database, c.nodeport into present
     from cron.job as c
     where c.jobname = wanted.name and c.username = current_user;
     if not found then
@@ -51,9 +51,10 @@ begin
     elsif present.schedule <> wanted.schedule
         or present.command <> wanted_command
         or present.database <> current_database()
+        or present.nodeport <> current_setting('port')::integer
     then
-        if present.database <> current_database() then
-            -- an upsert keeps the old database, host and port before pg_cron 1.6.3
+        if present.database <> current_database() or present.nodeport <> current_setting('port')::integer then
+            -- an upsert keeps host and port, and before pg_cron 1.6.3 the database too
             perform cron.unschedule(present.jobid);
         end if;
         perform cron.schedule(wanted.name, wanted.schedule, wanted_command);
@@ -69,6 +70,10 @@ begin
         if result = 'unchanged' then
             result := 'changed';
         end if;
+    end if;
+    if result <> 'unchanged' then
+        -- no tick can be missed before this moment (job_ticks_on_time)
+        update autosync.job as j set updated_at = clock_timestamp() where j.name = wanted.name;
     end if;
     return result;
 end

@@ -156,8 +156,11 @@ def test_role_that_cannot_see_says_so_and_never_critical(project: Project, grant
     assert seen >= VISIBLE_TO_ALL
     if not grants:
         hidden = {result.id for result in report.results if result.check.layer in {"function", "schedules", "secrets"}}
-        # where there is no such schema, everybody can see that
-        assert seen & hidden <= {"no_secret_in_migration_history"}
+        # where there is no such schema everybody can see that, and privileges are no secret
+        assert seen & hidden <= {
+            "no_secret_in_migration_history", "schedule_trigger_enabled", "secrets_readable_by_job",
+            "service_role_can_use_schedules",
+        }  # fmt: skip
     for name in ("job_scheduled", "job_unique", "secrets_present", "schedules_not_overdue"):
         assert verdicts[name] is Status.UNKNOWN, name
 

@@ -17,10 +17,9 @@ def test_job_of_another_role_is_the_root_cause_until_it_is_scheduled_anew(projec
 
 
 def test_failed_run_of_another_roles_job_is_explained_by_the_owner(project: Project) -> None:
-    project.create_role("other", grants="grant usage on schema cron to other")
-    project.admin.execute("update cron.job set username = 'other'")
+    project.admin.execute("update cron.job set username = 'authenticator'")
     project.record_run("failed", "ERROR:  permission denied for schema autosync")
-    project.must_fail("job_owner_matches", names="belongs to the role other")
+    project.must_fail("job_owner_matches", names="belongs to the role authenticator")
     project.must_be_blocked("job_runs_succeed", "job_owner_matches")
 
 

@@ -1,4 +1,4 @@
-"""job_run_details_bounded: a history that grows, or rows that pruning passed over, are named; work in progress is not."""
+"""job_run_details_bounded: a growing history and rows that pruning passed over are named, work in progress is not."""
 
 from autosync_db.checks.model import Status
 from tests.support.health import Project, result_of
@@ -17,9 +17,7 @@ def _record(project: Project, runs: int, *, first: int, age: str) -> None:
 
 def test_large_history_is_a_warning(project: Project) -> None:
     # as the last ANALYZE would have left it
-    project.admin.execute(
-        "update pg_class set reltuples = 3400000 where oid = 'cron.job_run_details'::regclass"
-    )
+    project.admin.execute("update pg_class set reltuples = 3400000 where oid = 'cron.job_run_details'::regclass")
     project.must_fail(ID, status=Status.WARNING, names="table cron.job_run_details: holds about 3400000 rows in ")
     project.admin.execute("analyze cron.job_run_details")
     project.must_be_healthy()

@@ -13,22 +13,22 @@ ID = "nothing_blocks_upgrades"
     [
         (
             "create view public.runs as select * from cron.job_run_details",
-            "view runs: depends on the extension pg_cron",
+            "view public.runs: depends on the extension pg_cron",
             "drop view public.runs",
         ),
         (
             "create materialized view public.answers as select * from net._http_response",
-            "materialized view answers: depends on the extension pg_net",
+            "materialized view public.answers: depends on the extension pg_net",
             "drop materialized view public.answers",
         ),
         (
             "create function public.jobs() returns bigint language sql begin atomic select count(*) from cron.job; end",
-            "function jobs(): depends on the extension pg_cron",
+            "function public.jobs(): depends on the extension pg_cron",
             "drop function public.jobs()",
         ),
         (
             "create table public.mine (method net.http_method)",
-            "mine: depends on the extension pg_net",
+            "public.mine: depends on the extension pg_net",
             "drop table public.mine",
         ),
         (
@@ -59,6 +59,4 @@ def test_function_with_a_body_in_quotes_depends_on_nothing(project: Project) -> 
 
 def test_one_extension_alone_is_looked_at(project: Project) -> None:
     project.admin.execute("drop extension pg_net; create view public.runs as select * from cron.job")
-    assert any(
-        result.id == ID and result.verdict.status is Status.WARNING for result in project.report().results
-    )
+    assert any(result.id == ID and result.verdict.status is Status.WARNING for result in project.report().results)

@@ -3,6 +3,7 @@
 import pytest
 
 from autosync_db.checks.model import Status
+from autosync_db.outcome import Cause
 from tests.support import clusters
 from tests.support.health import Project, result_of
 
@@ -34,6 +35,7 @@ def test_missing_library_is_the_root_cause_until_it_is_loaded(project: Project) 
     project.must_be_blocked("job_runs_succeed", "pg_net_preloaded")
 
     _bring_the_library_back(project)
+    assert project.call() is Cause.OK
     project.record_run("succeeded", "1 row")
     project.must_be_healthy()
 

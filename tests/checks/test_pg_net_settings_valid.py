@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from autosync_db.checks.model import Status
+from autosync_db.outcome import Cause
 from tests.support import clusters
 from tests.support.health import Project, result_of
 
@@ -51,6 +52,7 @@ def test_setting_that_stops_the_worker_is_the_root_cause_until_it_is_reset(
             ),
             "the new worker",
         )
+    assert project.call() is Cause.OK
     project.must_be_healthy()
 
 

@@ -16,9 +16,7 @@ def test_row_past_the_trigger_is_the_root_cause_until_it_is_touched(project: Pro
 
 
 def test_disabled_trigger_explains_it(project: Project) -> None:
-    project.owner.execute(
-        "alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at"
-    )
+    project.owner.execute("alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at")
     project.add_schedule(next_run_at=None)
     project.must_fail("schedule_trigger_enabled")
     project.must_be_blocked(ID, "schedule_trigger_enabled")

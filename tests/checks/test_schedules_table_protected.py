@@ -11,14 +11,23 @@ OPENED = [
     (f"grant select on {NAME} to anon", f"{TABLE}: anon may select it"),
     (f"grant all on {NAME} to authenticated", f"{TABLE}: authenticated may delete, insert"),
     (f"grant truncate on {NAME} to public", f"{TABLE}: everybody may truncate it"),
-    (f"grant update (next_run_at, enabled) on {NAME} to authenticated", f"{TABLE}: authenticated may write next_run_at,"),
+    (
+        f"grant update (next_run_at, enabled) on {NAME} to authenticated",
+        f"{TABLE}: authenticated may write next_run_at,",
+    ),
     (f"alter table {NAME} disable row level security", f"{TABLE}: row level security is off"),
     (
         f"create policy readable on {NAME} for select to authenticated using (true)",
         "policy readable: lets {authenticated} pass: true",
     ),
-    (f"create policy writable on {NAME} for insert to public with check (true)", "policy writable: lets {public} pass: true"),
-    (f"alter policy auto_sync_schedules_nobody on {NAME} using (true)", "policy auto_sync_schedules_nobody: lets {public}"),
+    (
+        f"create policy writable on {NAME} for insert to public with check (true)",
+        "policy writable: lets {public} pass: true",
+    ),
+    (
+        f"alter policy auto_sync_schedules_nobody on {NAME} using (true)",
+        "policy auto_sync_schedules_nobody: lets {public}",
+    ),
 ]
 
 

@@ -10,9 +10,7 @@ ID = "secrets_clean"
 
 
 def _spoil(project: Project, name: str, spoiled: str) -> None:
-    project.owner.execute(
-        f"update public.pg_cron_secrets set secret = {spoiled} where name = %s".encode(), [name]
-    )
+    project.owner.execute(f"update public.pg_cron_secrets set secret = {spoiled} where name = %s".encode(), [name])
 
 
 @pytest.mark.parametrize("spoiled", ["secret || E'\\n'", "' ' || secret", "secret || E'\\r\\n'"])

@@ -11,7 +11,10 @@ TABLE = "table public.auto_sync_schedules"
 
 def test_missing_grants_are_the_root_cause_until_migrate(project: Project) -> None:
     for fault, names in [
-        ("revoke all on public.auto_sync_schedules from service_role", f"{TABLE}: service_role may not select, update it"),
+        (
+            "revoke all on public.auto_sync_schedules from service_role",
+            f"{TABLE}: service_role may not select, update it",
+        ),
         ("revoke update on public.auto_sync_schedules from service_role", f"{TABLE}: service_role may not update it"),
     ]:
         project.owner.execute(fault.encode())

@@ -1,0 +1,10 @@
+"""Pg_cron starts active jobs."""
+
+from autosync_db.checks.model import Check
+
+CHECK = Check(
+    layer="cron",
+    claim="pg_cron starts active jobs",
+    remedy="alter system set cron.launch_active_jobs = on; -- as superuser, then: select pg_reload_conf();",
+    needs=("privileges_sufficient",),
+)

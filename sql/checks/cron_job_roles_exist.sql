@@ -1,0 +1,10 @@
+-- cron_job_roles_exist: pg_cron's launcher dies of the first job, active or not, whose role is gone, and no job of anybody starts.
+select 'critical' as status, format('cron job %s', coalesce(c.jobname, '(unnamed)')) as object,
+    format('job %s belongs to the role %s, which does not exist: pg_cron cannot load any job once it reads them anew',
+        c.jobid, quote_ident(c.username)) as detail
+from cron.job as c
+where not exists (select from pg_catalog.pg_roles as r where r.rolname = c.username)
+union all
+select 'unknown', 'table cron.job', 'jobs of other roles are not visible to this role'
+where row_security_active('cron.job')
+order by detail

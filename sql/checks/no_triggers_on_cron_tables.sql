@@ -1,0 +1,23 @@
+-- no_triggers_on_cron_tables: pg_cron's own trigger aside, a trigger there runs inside the launcher as the extension's owner.
+-- Critical once the launcher is gone or was started anew within a day: a trigger that raises ends it. Three seconds cover the server's own start.
+select case when t.tgenabled in ('O', 'A') and (
+        not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')
+        or exists (
+            select from pg_catalog.pg_stat_activity as a
+            join pg_catalog.pg_stat_activity as w on w.backend_type = 'walwriter'
+            where a.application_name = 'pg_cron scheduler'
+                and a.backend_start > w.backend_start + interval '3 seconds'
+                and a.backend_start > now() - interval '1 day'
+        )
+    ) then 'critical' else 'warning' end as status,
+    format('table cron.%s', c.relname) as object,
+    format('has the trigger %s (function %s), which runs as %s inside pg_cron', quote_ident(t.tgname),
+        t.tgfoid::regproc, pg_get_userbyid(c.relowner)) as detail
+from pg_catalog.pg_trigger as t
+join pg_catalog.pg_class as c on c.oid = t.tgrelid
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'cron'
+    and c.relname in ('job', 'job_run_details')
+    and not t.tgisinternal
+    and not (c.relname = 'job' and t.tgname = 'cron_job_cache_invalidate')
+order by object, detail

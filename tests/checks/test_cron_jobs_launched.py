@@ -1,0 +1,33 @@
+"""cron_jobs_launched: a pg_cron that is told to start nothing says so nowhere else."""
+
+from autosync_db.checks.model import Status
+from tests.support import server
+from tests.support.health import Project, result_of
+
+ONLY = ["cron_jobs_launched"]
+
+
+def test_switched_off_launching_is_the_root_cause_of_overdue_schedules(project: Project) -> None:
+    # as pg_cron 1.6 shows it; 1.4 has no such setting
+    server.pretend_setting(project, "cron.launch_active_jobs", "off")
+    project.add_schedule(next_run_at="now() - interval '100 days'")
+    project.must_fail("cron_jobs_launched", names="cron.launch_active_jobs: is off")
+    project.must_be_blocked("schedules_not_overdue", "cron_jobs_launched")
+    server.pretend_setting(project, "cron.launch_active_jobs", "on")
+    project.owner.execute("delete from public.auto_sync_schedules")
+    project.must_be_healthy()
+
+
+def test_line_that_an_old_pg_cron_ignores_is_no_fault(project: Project) -> None:
+    server.configure(project, "cron.launch_active_jobs = off")
+    project.must_be_healthy()
+
+
+def test_role_that_cannot_see_it_says_so_where_the_setting_exists(project: Project) -> None:
+    project.create_role("plain")
+    project.admin.execute("update pg_catalog.pg_extension set extversion = '1.4-1' where extname = 'pg_cron'")
+    assert result_of(project.report(ONLY, role="plain"), ONLY[0]).status is Status.OK
+    project.admin.execute("update pg_catalog.pg_extension set extversion = '1.6' where extname = 'pg_cron'")
+    found = result_of(project.report(ONLY, role="plain"), ONLY[0])
+    assert found.verdict.status is Status.UNKNOWN
+    assert "grant pg_monitor to plain" in found.verdict.summary

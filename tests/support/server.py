@@ -1,0 +1,69 @@
+"""What tests do to a project's PostgreSQL server: its settings, its restarts, its pg_cron process."""
+
+from tests.support import clusters
+from tests.support.health import Project
+
+
+def launcher(project: Project) -> int | None:
+    """Return the process id of pg_cron's scheduler, if one is connected."""
+    row = project.admin.execute(
+        "select pid from pg_stat_activity where application_name = 'pg_cron scheduler'"
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def configure(project: Project, *lines: str) -> None:
+    """Put lines into the server's settings, also what ALTER SYSTEM refuses, and reload; none removes them."""
+    path = project.cluster.data / "conf.d" / "zz-test.conf"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    path.chmod(0o644)
+    project.cluster.reload()
+
+
+def restart(project: Project, *, worker: bool = True) -> None:
+    """Restart PostgreSQL without waiting for pg_cron, which may be what is broken; `worker`: start pg_net's, too."""
+    project.stop_worker()
+    project.owner.close()
+    project.admin.close()
+    project.cluster.stop()
+    project.cluster.start()
+    project.owner = clusters.connect(project.cluster)
+    project.admin = clusters.connect(project.cluster, "supabase_admin")
+    if worker:
+        project.start_worker()
+
+
+def wait_for_launcher(project: Project) -> None:
+    """Return when pg_cron's scheduler has been the same process for two seconds."""
+    clusters.wait_for(
+        lambda: project.admin.execute(
+            "select 1 from pg_stat_activity where application_name = 'pg_cron scheduler'"
+            " and backend_start < clock_timestamp() - interval '2 seconds'"
+        ).fetchone(),
+        "pg_cron's scheduler",
+    )
+
+
+def orphan_job(project: Project, role: str = "leaver") -> None:
+    """Leave a job behind whose role was dropped, and make pg_cron read its jobs anew: its process dies."""
+    project.admin.execute(f"create role {role} login; grant usage on schema cron to {role}".encode())
+    project.admin.execute(f"set role {role}".encode())
+    project.admin.execute("select cron.schedule('left behind', '0 0 1 1 *', 'select 1')")
+    project.admin.execute("reset role")
+    project.admin.execute(f"drop owned by {role}; drop role {role}".encode())
+    project.cluster.reload()
+
+
+def pretend_setting(project: Project, name: str, value: str, *, pending_restart: bool = False) -> None:
+    """Make pg_settings show a setting of a newer pg_cron than the one installed here."""
+    project.admin.execute("set allow_system_table_mods = on")
+    project.admin.execute(
+        f"""
+        create or replace view pg_catalog.pg_settings as
+        select a.* from pg_catalog.pg_show_all_settings() as a
+        union all
+        select '{name}', '{value}', null, 'Customized Options', null, null, 'postmaster', 'string',
+            'configuration file', null, null, null, '', '{value}', null, null, {pending_restart}
+        where pg_has_role('pg_read_all_settings', 'usage')
+        """.encode()
+    )
