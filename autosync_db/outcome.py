@@ -85,7 +85,8 @@ def wait(
             on_wait(waited)
         connection.execute("select autosync.settle()")
         found = [row for row in recent(connection, job_name, 200) if row.tick_id == tick_id]
-        if all(row.cause is not Cause.PENDING for row in found) or waited >= patience:
+        # an answer may have come between settling and looking: it is waited for until it is durable
+        if all(row.settled_at is not None for row in found) or waited >= patience:
             return found
         time.sleep(_POLL_SECONDS)
 

@@ -34,7 +34,7 @@ def test_history_that_kept_the_text_is_a_warning(project: Project) -> None:
     jobid = _schedule(project, f"select '{keys.secret().reveal()}'")
     project.admin.execute(
         "insert into cron.job_run_details (jobid, runid, database, username, command, status)"
-        " select jobid, 900 + n, database, username, command, 'succeeded'"
+        " select jobid, nextval('cron.runid_seq'), database, username, command, 'succeeded'"
         " from cron.job, generate_series(1, 3) as n where jobid = %s",
         [jobid],
     )
