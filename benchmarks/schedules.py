@@ -105,9 +105,7 @@ def buffers(db: psycopg.Connection[Any]) -> None:
         db.execute(f"vacuum analyze {TABLE}")
         touched = []
         for _ in range(5):
-            [plan] = db.execute(
-                "explain (analyze, buffers, format json) select * from public.auto_sync_claim(50)"
-            )
+            [plan] = db.execute("explain (analyze, buffers, format json) select * from public.auto_sync_claim(50)")
             top = plan[0][0]["Plan"]
             touched.append(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
         print(f"claim(50) of {rows:8} schedules: buffers {touched}", flush=True)
@@ -127,9 +125,7 @@ def selecting(db: psycopg.Connection[Any]) -> int:
     return 1 if row else 0
 
 
-def rate(
-    url: str, work: Callable[[psycopg.Connection[Any]], int], seconds: float, workers: int = 16
-) -> float:
+def rate(url: str, work: Callable[[psycopg.Connection[Any]], int], seconds: float, workers: int = 16) -> float:
     """Return the rows taken a second by that many connections."""
     taken = [0] * workers
     until = time.perf_counter() + seconds

@@ -94,7 +94,9 @@ def _collect(
     connection.execute("begin transaction read only")
     try:
         connection.execute(
-            "select set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
+            # compiling the one large statement would cost seconds, on tables that were never analysed
+            "select set_config('jit', 'off', true),"
+            " set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
             " set_config('search_path', '', true), set_config('autosync.job', %s, true),"
             " set_config('autosync.head', %s, true)",
             [STATEMENT_TIMEOUT, LOCK_TIMEOUT, configuration.settings.job.name, revision.head()],

@@ -6,12 +6,8 @@ from tests.support.health import Project, result_of
 
 def test_failed_runs_are_the_root_cause_until_a_tick_comes_through(project: Project) -> None:
     project.record_run("succeeded", "1 row")
-    project.record_run(
-        "failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function"
-    )
-    project.record_run(
-        "failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function"
-    )
+    project.record_run("failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function")
+    project.record_run("failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function")
     found = project.must_fail("job_runs_succeed", names="the last 2 of 3 runs failed since")
     assert found.verdict.evidence[0].detail.endswith(": canceling statement due to statement timeout")
 
@@ -21,9 +17,7 @@ def test_failed_runs_are_the_root_cause_until_a_tick_comes_through(project: Proj
 
 def test_failure_for_want_of_a_secret_is_explained_by_the_secret(project: Project) -> None:
     project.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
-    project.record_run(
-        "failed", 'ERROR:  the secret "service_role_key" is missing from public.pg_cron_secrets'
-    )
+    project.record_run("failed", 'ERROR:  the secret "service_role_key" is missing from public.pg_cron_secrets')
     project.must_fail("secrets_present")
     project.must_be_blocked("job_runs_succeed", "secrets_present")
 

@@ -15,9 +15,7 @@ def test_missing_job_is_the_root_cause_until_migrate(project: Project) -> None:
 
 
 def test_job_hidden_by_row_level_security_is_unknown_not_missing(project: Project) -> None:
-    project.create_role(
-        "plain", grants="grant usage on schema cron to plain; grant select on cron.job to plain"
-    )
+    project.create_role("plain", grants="grant usage on schema cron to plain; grant select on cron.job to plain")
     found = result_of(project.report(["job_scheduled"], role="plain"), "job_scheduled")
     assert found.verdict.status is Status.UNKNOWN
     assert "is not visible to this role" in found.verdict.summary

@@ -30,9 +30,7 @@ def test_what_has_a_check_of_its_own_is_left_to_it(project: Project) -> None:
         "alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at;"
         " grant select on public.auto_sync_schedules to anon; grant usage on schema autosync to anon"
     )
-    project.must_fail(
-        "schedule_trigger_enabled", "schedules_table_protected", "api_roles_cannot_reach_private_schema"
-    )
+    project.must_fail("schedule_trigger_enabled", "schedules_table_protected", "api_roles_cannot_reach_private_schema")
     project.run_remedy("objects_current")
     project.must_be_healthy()
 

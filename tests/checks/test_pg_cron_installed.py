@@ -5,9 +5,7 @@ from tests.support.health import Project
 
 def test_missing_extension_is_the_root_cause_until_it_is_created(project: Project) -> None:
     project.admin.execute("drop extension pg_cron")
-    project.must_fail(
-        "pg_cron_installed", names="extension pg_cron: is not installed in the database postgres"
-    )
+    project.must_fail("pg_cron_installed", names="extension pg_cron: is not installed in the database postgres")
     for name in ("job_scheduled", "job_unique", "job_active", "job_command_matches", "job_runs_succeed"):
         project.must_be_blocked(name, "pg_cron_installed")
 

@@ -25,8 +25,7 @@ def test_schedule_that_nobody_runs_is_the_root_cause_until_it_ran(project: Proje
     project.must_fail(ID, names="table public.auto_sync_schedules: 1 schedules are due and were not run")
 
     project.owner.execute(
-        "select public.auto_sync_complete(c.id, 'success', null, c.claim_id)"
-        " from public.auto_sync_claim() as c"
+        "select public.auto_sync_complete(c.id, 'success', null, c.claim_id) from public.auto_sync_claim() as c"
     )
     project.must_be_healthy()
 

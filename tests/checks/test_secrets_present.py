@@ -29,9 +29,7 @@ def test_blank_secret_is_named(project: Project) -> None:
 
 
 def test_name_that_dispatch_does_not_read_is_missing(project: Project) -> None:
-    project.owner.execute(
-        "update public.pg_cron_secrets set name = 'SERVICE_ROLE_KEY' where name = 'service_role_key'"
-    )
+    project.owner.execute("update public.pg_cron_secrets set name = 'SERVICE_ROLE_KEY' where name = 'service_role_key'")
     project.must_fail("secrets_present", names="secret service_role_key: is missing")
 
 

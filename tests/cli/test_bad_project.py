@@ -42,9 +42,7 @@ def _setup(listener: Listener, *arguments: str, key: Secret | None = None) -> Re
         ("https://host:port", "invalid port", "https://HOST"),
     ],
 )
-def test_a_project_url_that_is_not_an_origin_is_refused(
-    url: str, named: str, cure: str, listener: Listener
-) -> None:
+def test_a_project_url_that_is_not_an_origin_is_refused(url: str, named: str, cure: str, listener: Listener) -> None:
     result = _setup(listener, "--project-url", url)
     assert named in command.refused(result, 2)
     assert cure in result.hints[0]
@@ -129,9 +127,7 @@ def test_a_blank_key_in_the_environment_is_refused(listener: Listener) -> None:
 
 
 def test_a_key_file_that_is_not_there_is_refused(listener: Listener) -> None:
-    result = command.run(
-        "setup", "--project-url", URL, "--service-role-key-file", "absent", database=listener.database
-    )
+    result = command.run("setup", "--project-url", URL, "--service-role-key-file", "absent", database=listener.database)
     assert "absent" in command.refused(result, 6)
     assert not listener.was_called
 
@@ -148,9 +144,7 @@ def test_a_key_file_that_is_not_there_is_refused(listener: Listener) -> None:
         ("--target",),
     ],
 )
-def test_a_key_typed_where_none_belongs_is_not_repeated(
-    kind: str, place: tuple[str, ...], listener: Listener
-) -> None:
+def test_a_key_typed_where_none_belongs_is_not_repeated(kind: str, place: tuple[str, ...], listener: Listener) -> None:
     canary = (keys.legacy() if kind == "legacy" else keys.secret()).reveal()
     result = command.run("setup", "-vv", *place, canary, database=listener.database)
     assert result.code in {2, 6}, result.err
@@ -162,8 +156,6 @@ def test_a_key_typed_where_none_belongs_is_not_repeated(
 def test_an_absent_variable_named_by_flag_is_refused_instead_of_using_the_stored_key(
     listener: Listener,
 ) -> None:
-    result = command.run(
-        "setup", "--project-url", URL, "--service-role-key-env", "NOT_SET", database=listener.database
-    )
+    result = command.run("setup", "--project-url", URL, "--service-role-key-env", "NOT_SET", database=listener.database)
     assert "NOT_SET" in command.refused(result, 6)
     assert not listener.was_called

@@ -42,9 +42,7 @@ def test_a_closed_port(arguments: tuple[str, ...]) -> None:
     with socket.socket() as reserved:
         reserved.bind((HOST, 0))  # bound but not listening: refused for certain
         port = reserved.getsockname()[1]
-        message, hint = _refused(
-            Secret(f"postgresql://postgres:{_password()}@{HOST}:{port}/postgres"), arguments, 4
-        )
+        message, hint = _refused(Secret(f"postgresql://postgres:{_password()}@{HOST}:{port}/postgres"), arguments, 4)
     assert f"{HOST}:{port}" in message
     assert "refused" in message
     assert "port" in hint
@@ -62,9 +60,7 @@ def test_a_server_that_never_answers() -> None:
     with socket.socket() as silent:
         silent.bind((HOST, 0))
         silent.listen()
-        url = (
-            f"postgresql://postgres:{_password()}@{HOST}:{silent.getsockname()[1]}/postgres?connect_timeout=2"
-        )
+        url = f"postgresql://postgres:{_password()}@{HOST}:{silent.getsockname()[1]}/postgres?connect_timeout=2"
         message, _ = _refused(Secret(url), ("status",), 4)
     assert "timeout" in message
 
@@ -78,9 +74,7 @@ def test_a_wrong_password(shared: Cluster, arguments: tuple[str, ...]) -> None:
 
 
 def test_no_password(shared: Cluster) -> None:
-    result = command.run(
-        "migrate", "-q", database=Secret(f"postgresql://postgres@{HOST}:{shared.port}/postgres")
-    )
+    result = command.run("migrate", "-q", database=Secret(f"postgresql://postgres@{HOST}:{shared.port}/postgres"))
     assert "password" in command.refused(result, 4)
 
 
@@ -113,9 +107,7 @@ def bare() -> Iterator[Cluster]:
         yield made
 
 
-def _unchanged_by(
-    cluster: Cluster, contents: Dump, code: int, database: Secret | None = None
-) -> tuple[str, str]:
+def _unchanged_by(cluster: Cluster, contents: Dump, code: int, database: Secret | None = None) -> tuple[str, str]:
     before = contents(cluster)
     said = {_refused(database or cluster.url(), arguments, code) for arguments in CHANGING}
     assert contents(cluster) == before

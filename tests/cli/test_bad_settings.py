@@ -32,9 +32,7 @@ READERS = (("migrate",), ("setup", "--no-wait"), ("verify",))
         ("[retention]\ninvocations = 'for ever'\n", "retention.invocations"),
     ],
 )
-def test_a_settings_file_that_cannot_be_understood_is_refused(
-    text: str, named: str, listener: Listener
-) -> None:
+def test_a_settings_file_that_cannot_be_understood_is_refused(text: str, named: str, listener: Listener) -> None:
     Path("autosync.toml").write_text(text)
     message = command.refused(command.run("migrate", database=listener.database), 2)
     assert "autosync.toml" in message
@@ -67,9 +65,7 @@ def test_a_settings_file_that_is_not_there_is_refused(listener: Listener) -> Non
     assert not listener.was_called
 
 
-@pytest.mark.parametrize(
-    "variable", ["AUTOSYNC_JOB__TIMEOUT", "AUTOSYNC_JOB__INVOKE", "AUTOSYNC_JOB__BATCH_SIZE"]
-)
+@pytest.mark.parametrize("variable", ["AUTOSYNC_JOB__TIMEOUT", "AUTOSYNC_JOB__INVOKE", "AUTOSYNC_JOB__BATCH_SIZE"])
 def test_a_variable_of_the_wrong_type_is_refused(variable: str, listener: Listener) -> None:
     result = command.run("migrate", database=listener.database, variables={variable: "perhaps"})
     message = command.refused(result, 2)
@@ -79,17 +75,13 @@ def test_a_variable_of_the_wrong_type_is_refused(variable: str, listener: Listen
 
 
 def test_a_variable_of_no_setting_is_refused(listener: Listener) -> None:
-    result = command.run(
-        "migrate", database=listener.database, variables={"AUTOSYNC_JOB__SHEDULE": "* * * * *"}
-    )
+    result = command.run("migrate", database=listener.database, variables={"AUTOSYNC_JOB__SHEDULE": "* * * * *"})
     assert "is not a setting" in command.refused(result, 2)
     assert not listener.was_called
 
 
 @pytest.mark.parametrize("by_variable", [False, True])
-def test_an_unknown_target_is_refused_and_the_known_ones_are_named(
-    by_variable: bool, listener: Listener
-) -> None:
+def test_an_unknown_target_is_refused_and_the_known_ones_are_named(by_variable: bool, listener: Listener) -> None:
     Path("autosync.toml").write_text("[targets.production]\n[targets.staging]\n")
     flag, variables = (("--target", "prod"), {}) if not by_variable else ((), {"AUTOSYNC_TARGET": "prod"})
     for arguments in READERS:

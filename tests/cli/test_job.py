@@ -11,9 +11,7 @@ from tests.support import clusters, command
 
 def _active(project: Project) -> bool:
     with clusters.connect(project.cluster) as connection:
-        row = connection.execute(
-            "select active from cron.job where jobname = 'auto-sync-cron-job'"
-        ).fetchone()
+        row = connection.execute("select active from cron.job where jobname = 'auto-sync-cron-job'").fetchone()
     assert row is not None
     return bool(row[0])
 
@@ -50,9 +48,7 @@ def test_show_compares_registry_and_pg_cron(project: Project) -> None:
     with clusters.connect(project.cluster) as connection:
         connection.execute("select cron.unschedule('auto-sync-cron-job')")
     assert _show(project)["cron_id"] is None
-    assert "in pg_cron  no" in " ".join(
-        command.succeeds(project.run("job", "show")).out.replace("\n", "  ").split(" ")
-    )
+    assert "in pg_cron  no" in " ".join(command.succeeds(project.run("job", "show")).out.replace("\n", "  ").split(" "))
 
 
 def test_pause_and_resume_can_be_repeated(project: Project) -> None:

@@ -102,18 +102,14 @@ def test_an_edited_function_is_drift_until_migrate_mends_it(migrated: Cluster, s
         ("select cron.schedule('auto-sync-cron-job', '* * * * *', 'select 1')", "auto-sync-cron-job"),
     ],
 )
-def test_whatever_is_changed_by_hand_is_drift(
-    migrated: Cluster, statement: str, named: str, schema: Dump
-) -> None:
+def test_whatever_is_changed_by_hand_is_drift(migrated: Cluster, statement: str, named: str, schema: Dump) -> None:
     before = schema(migrated)
     with clusters.connect(migrated) as connection:
         connection.execute(statement)
     drifted = _run(migrated, "migrate", "--check", "--format", "json")
     assert drifted.code == PENDING, drifted
     assert [
-        path
-        for path, state in drifted.json()["objects"].items()
-        if named in path and state in {"edited", "missing"}
+        path for path, state in drifted.json()["objects"].items() if named in path and state in {"edited", "missing"}
     ]
     command.succeeds(_run(migrated, "migrate"))
     command.succeeds(_run(migrated, "migrate", "--check"))
@@ -180,9 +176,7 @@ def test_modes_exclude_each_other(listener: Listener) -> None:
     assert not listener.was_called
 
 
-def test_migrate_to_a_revision_and_back_leaves_the_schema_of_that_revision(
-    blank: Cluster, schema: Dump
-) -> None:
+def test_migrate_to_a_revision_and_back_leaves_the_schema_of_that_revision(blank: Cluster, schema: Dump) -> None:
     seen = {}
     for revision in ("0002", "0003", "0004"):
         command.succeeds(_run(blank, "migrate", revision))
@@ -273,9 +267,7 @@ def test_json_says_what_was_done(blank: Cluster) -> None:
 def test_a_failure_does_not_show_the_row_that_caused_it(migrated: Cluster) -> None:
     canary = keys.secret()
     with clusters.connect(migrated) as connection:
-        connection.execute(
-            "alter table public.pg_cron_secrets add constraint short check (length(secret) < 9)"
-        )
+        connection.execute("alter table public.pg_cron_secrets add constraint short check (length(secret) < 9)")
     result = command.run(
         "setup",
         "--project-url",

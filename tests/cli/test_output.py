@@ -81,8 +81,7 @@ def test_help_works_and_imports_nothing_heavy(path: tuple[str, ...]) -> None:
 def test_every_command_has_the_common_options(path: tuple[str, ...]) -> None:
     shown = command.succeeds(command.run(*path, "--help", variables={"COLUMNS": "200"})).out
     assert all(
-        option in shown
-        for option in ("--target", "--database-url", "--config", "--format", "--verbose", "--quiet")
+        option in shown for option in ("--target", "--database-url", "--config", "--format", "--verbose", "--quiet")
     )
 
 
@@ -141,9 +140,7 @@ def test_json_is_the_only_thing_on_stdout(project: Project, arguments: tuple[str
     assert command.succeeds(project.run(*arguments, "--format", "json")).json() is not None
 
 
-@pytest.mark.parametrize(
-    "arguments", [("verify",), ("migrate", "--check"), ("migrate", "--dry-run")], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [("verify",), ("migrate", "--check"), ("migrate", "--dry-run")], ids=" ".join)
 def test_json_of_an_unhealthy_database_parses_too(blank: Cluster, arguments: tuple[str, ...]) -> None:
     result = command.run(*arguments, "--format", "json", database=blank.url())
     assert result.code in {0, 3, 5}
@@ -181,9 +178,7 @@ def _on_terminal(arguments: tuple[str, ...], environment: dict[str, str]) -> str
     return shown.decode()
 
 
-@pytest.mark.parametrize(
-    "arguments", [("verify",), ("verify", "--help"), ("explain",), ("nonsense",)], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [("verify",), ("verify", "--help"), ("explain",), ("nonsense",)], ids=" ".join)
 def test_no_color_is_honoured(shared: Cluster, arguments: tuple[str, ...]) -> None:
     terminal = {**command.environment(shared.url()), "TERM": "xterm-256color"}
     coloured = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3|4|9|10)[0-9][;m]")
@@ -203,9 +198,7 @@ def test_a_file_gets_no_escape_sequences(shared: Cluster) -> None:
     ids=" ".join,
 )
 @pytest.mark.parametrize("unbuffered", [False, True])
-def test_a_reader_that_leaves_is_no_error(
-    shared: Cluster, arguments: tuple[str, ...], unbuffered: bool
-) -> None:
+def test_a_reader_that_leaves_is_no_error(shared: Cluster, arguments: tuple[str, ...], unbuffered: bool) -> None:
     expected = command.run(*arguments, database=shared.url())
     reading, writing = os.pipe()
     os.close(reading)

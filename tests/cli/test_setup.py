@@ -38,9 +38,7 @@ def _stored(cluster: Cluster) -> dict[str, str]:
         return dict(connection.execute("select name, secret from public.pg_cron_secrets").fetchall())
 
 
-def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(
-    project: Project, contents: Dump
-) -> None:
+def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(project: Project, contents: Dump) -> None:
     first = command.succeeds(project.setup())
     assert [request.path for request in project.stub.requests] == ["/functions/v1/auto-sync-cron"]
     assert project.stub.requests[0].headers["apikey"] == project.key.reveal()
@@ -149,9 +147,7 @@ def test_a_new_address_that_rejects_the_new_key_is_taken_back_too(project: Proje
     before = _stored(project.cluster)
     project.stub.answer(401)
     other = project.stub.url.replace("127.0.0.1", "localhost")
-    result = project.run(
-        "setup", "--project-url", other, "--service-role-key-file", "-", stdin=keys.secret().reveal()
-    )
+    result = project.run("setup", "--project-url", other, "--service-role-key-file", "-", stdin=keys.secret().reveal())
     assert result.code == 6
     assert _stored(project.cluster) == before
 
@@ -169,8 +165,7 @@ def test_the_key_is_taken_from(way: str, project: Project, key_file: Callable[[S
         arguments, variables = [*arguments, "--service-role-key-env", "OTHER"], {"OTHER": key}
     else:
         Path("autosync.toml").write_text(
-            f"[targets.here]\nproject_url = '{project.stub.url}'\n"
-            f"service_role_key_file = '{key_file(project.key)}'\n"
+            f"[targets.here]\nproject_url = '{project.stub.url}'\nservice_role_key_file = '{key_file(project.key)}'\n"
         )
         arguments = ["--target", "here"]
     command.succeeds(project.run("setup", "--no-wait", *arguments, stdin=stdin, variables=variables))
@@ -208,9 +203,7 @@ def test_no_wait_makes_no_call(project: Project) -> None:
     assert "no-wait" in result.err
     with clusters.connect(project.cluster) as connection:
         assert connection.execute("select count(*) from net.http_request_queue").fetchone() == (0,)
-        assert connection.execute("select schedule, active from cron.job").fetchall() == [
-            ("59 23 31 12 *", True)
-        ]
+        assert connection.execute("select schedule, active from cron.job").fetchall() == [("59 23 31 12 *", True)]
 
 
 def test_the_settings_reach_the_job(project: Project) -> None:
@@ -234,9 +227,7 @@ def test_setup_after_an_edit_by_hand_mends_the_job(project: Project) -> None:
         connection.execute("select cron.unschedule('auto-sync-cron-job')")
     command.succeeds(project.setup())
     with clusters.connect(project.cluster) as connection:
-        assert connection.execute("select schedule from cron.job").fetchall() == [
-            (RARELY["AUTOSYNC_JOB__SCHEDULE"],)
-        ]
+        assert connection.execute("select schedule from cron.job").fetchall() == [(RARELY["AUTOSYNC_JOB__SCHEDULE"],)]
 
 
 class TestRefusedBeforeAnythingChanges:
@@ -281,9 +272,7 @@ class TestRefusedBeforeAnythingChanges:
 class TestNobodySeesTheKey:
     """The key is in no list of processes, no statement that the server logs or shows, and no output."""
 
-    def test_in_the_process_list_while_setup_waits(
-        self, project: Project, key_file: Callable[[Secret], Path]
-    ) -> None:
+    def test_in_the_process_list_while_setup_waits(self, project: Project, key_file: Callable[[Secret], Path]) -> None:
         project.stub.delay_seconds = 2
         child = subprocess.Popen(
             [
@@ -304,13 +293,10 @@ class TestNobodySeesTheKey:
             clusters.wait_for(lambda: project.stub.requests, "the call")
             process = psutil.Process(child.pid)
             shown = [
-                Path(f"/proc/{one.pid}/cmdline").read_bytes()
-                for one in (process, *process.children(recursive=True))
+                Path(f"/proc/{one.pid}/cmdline").read_bytes() for one in (process, *process.children(recursive=True))
             ]
             with clusters.connect(project.cluster, "supabase_admin") as connection:
-                statements = connection.execute(
-                    "select string_agg(query, ' ') from pg_stat_activity"
-                ).fetchone()
+                statements = connection.execute("select string_agg(query, ' ') from pg_stat_activity").fetchone()
         finally:
             said, _ = child.communicate(timeout=60)
         assert child.returncode == 0, said
@@ -351,9 +337,7 @@ def test_an_interrupt_is_reported_as_such(project: Project) -> None:
     project.stub.delay_seconds = 5
     child = subprocess.Popen(
         [*command.PROGRAM, "setup", "--project-url", project.stub.url],
-        env=command.environment(
-            project.cluster.url(), {**RARELY, "SUPABASE_SERVICE_ROLE_KEY": project.key.reveal()}
-        ),
+        env=command.environment(project.cluster.url(), {**RARELY, "SUPABASE_SERVICE_ROLE_KEY": project.key.reveal()}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -76,9 +76,7 @@ def test_a_project_that_is_not_set_up_is_never_healthy(state: str, request: pyte
     assert "pg_net_worker_running" in by_id
     for check in report["checks"]:
         for cause in check["blocked_by"]:
-            assert by_id[cause]["status"] not in {"ok", "blocked"}, (
-                "a cause is a failing check that nothing explains"
-            )
+            assert by_id[cause]["status"] not in {"ok", "blocked"}, "a cause is a failing check that nothing explains"
     severity = ["warning", "unknown", "critical"]
     found = [severity.index(by_id[cause]["status"]) for cause in report["root_causes"]]
     assert found == sorted(found, reverse=True)

@@ -50,9 +50,7 @@ def edge_with_secret_keys(
         "SUPABASE_SECRET_KEYS": f'{{"cron": "sb_secret_other", "default": "{keys.secret_key}"}}',
         "SUPABASE_PUBLISHABLE_KEYS": f'{{"default": "{keys.publishable_key}"}}',
     }
-    return start_edge(
-        steered_functions, environment, {**LIMITS, "AUTOSYNC_CRON_SECRET": keys.cron_secrets[0]}
-    )
+    return start_edge(steered_functions, environment, {**LIMITS, "AUTOSYNC_CRON_SECRET": keys.cron_secrets[0]})
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -187,9 +185,7 @@ def test_service_key_is_taken_from_either_header(edge: Edge, keys: Keys, databas
 def test_both_cron_secrets_of_a_rotation_are_accepted(edge: Edge, keys: Keys, database: Database) -> None:
     for secret in keys.cron_secrets:
         database.add("fine")
-        assert (
-            edge.call("auto-sync-cron", headers={"x-autosync-cron-secret": secret}).json()["succeeded"] == 1
-        )
+        assert edge.call("auto-sync-cron", headers={"x-autosync-cron-secret": secret}).json()["succeeded"] == 1
 
 
 def test_secret_key_is_accepted_and_travels_on_apikey_alone(
@@ -263,9 +259,7 @@ def test_time_budget_ends_the_run_and_leaves_the_rest_claimed(
     start_edge: StartEdge, steered_functions: Path, database: Database, keys: Keys
 ) -> None:
     environment = {**legacy_environment(keys, database), "AUTOSYNC_VERIFY_JWT": "false"}
-    edge = start_edge(
-        steered_functions, environment, {"AUTOSYNC_CONCURRENCY": "1", "AUTOSYNC_TIME_BUDGET_MS": "600"}
-    )
+    edge = start_edge(steered_functions, environment, {"AUTOSYNC_CONCURRENCY": "1", "AUTOSYNC_TIME_BUDGET_MS": "600"})
     run(edge, keys)  # boots both functions
     device_sync(edge, keys)
     database.add(*["slow"] * 9)
@@ -284,8 +278,7 @@ def test_lapsed_claim_is_counted_as_refused(edge: Edge, keys: Keys, database: Da
     running = threading.Thread(target=lambda: answers.append(run(edge, keys)))
     running.start()
     taken_over = (
-        "update public.auto_sync_schedules set claim_id = gen_random_uuid() "
-        "where claim_id is not null returning id"
+        "update public.auto_sync_schedules set claim_id = gen_random_uuid() where claim_id is not null returning id"
     )
     clusters.wait_for(lambda: database.rows(taken_over), "the schedule is claimed")
     running.join()
@@ -325,9 +318,7 @@ def test_neither_answer_nor_log_holds_a_key_or_an_id(edge: Edge, keys: Keys, dat
     before = len(edge.log)
     answer = run(edge, keys)
     [lines] = [
-        clusters.wait_for(
-            lambda: [line for line in edge.log[before:] if "auto-sync-cron: claimed=" in line], "it logs"
-        )
+        clusters.wait_for(lambda: [line for line in edge.log[before:] if "auto-sync-cron: claimed=" in line], "it logs")
     ]
     assert len(lines) == 1
     for text in (answer.text, "".join(edge.log[before:]), str(database.outcome(schedule))):
@@ -336,9 +327,7 @@ def test_neither_answer_nor_log_holds_a_key_or_an_id(edge: Edge, keys: Keys, dat
         assert schedule not in text
 
 
-def test_shipped_device_sync_sample_answers_the_contract(
-    start_edge: StartEdge, database: Database, keys: Keys
-) -> None:
+def test_shipped_device_sync_sample_answers_the_contract(start_edge: StartEdge, database: Database, keys: Keys) -> None:
     edge = start_edge(FUNCTIONS, legacy_environment(keys, database))
     schedule = database.add("fine")[0]
     assert run(edge, keys).json()["succeeded"] == 1

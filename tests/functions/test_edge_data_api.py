@@ -66,9 +66,7 @@ def test_worthless_keys_are_refused(edge: Edge, keys: Keys, database: Database) 
     assert edge.rest("rpc/whoami", keys.token("anon"), "POST", headers=expired).json()["code"] == "PGRST303"
 
 
-def test_role_and_claims_end_with_the_request(
-    edge: Edge, keys: Keys, service: str, database: Database
-) -> None:
+def test_role_and_claims_end_with_the_request(edge: Edge, keys: Keys, service: str, database: Database) -> None:
     for _ in range(8):
         assert edge.rest("rpc/whoami", service, "POST").json() == "service_role service_role"
         assert edge.rest("rpc/whoami", keys.token("anon"), "POST").json() == "anon anon"
@@ -118,9 +116,7 @@ def test_failing_functions_answer_as_postgrest(
 
 def test_claiming_and_completing_through_the_api(edge: Edge, service: str, database: Database) -> None:
     schedule = database.add("fine")[0]
-    [row] = edge.rest(
-        "rpc/auto_sync_claim", service, "POST", json={"batch_size": 5, "lease": "15 minutes"}
-    ).json()
+    [row] = edge.rest("rpc/auto_sync_claim", service, "POST", json={"batch_size": 5, "lease": "15 minutes"}).json()
     assert (row["id"], row["device_tags"]) == (schedule, ["fine"])
     args = {
         "schedule_id": schedule,
@@ -133,9 +129,7 @@ def test_claiming_and_completing_through_the_api(edge: Edge, service: str, datab
     assert database.outcome(schedule) == ("success", {"synced": 1}, None)
 
 
-def test_missing_privilege_is_401_for_anon_and_403_for_others(
-    edge: Edge, keys: Keys, database: Database
-) -> None:
+def test_missing_privilege_is_401_for_anon_and_403_for_others(edge: Edge, keys: Keys, database: Database) -> None:
     anon = edge.rest("rpc/auto_sync_claim", keys.token("anon"), "POST", json={})
     user = edge.rest("rpc/auto_sync_claim", keys.token("authenticated"), "POST", json={})
     assert [(one.status_code, one.json()["code"]) for one in (anon, user)] == [(401, "42501"), (403, "42501")]
@@ -166,9 +160,7 @@ def test_missing_privilege_is_401_for_anon_and_403_for_others(
         ("label=eq.x' or '1'='1", []),
     ],
 )
-def test_filters_choose_rows(
-    edge: Edge, service: str, measured: Database, query: str, ids: list[int]
-) -> None:
+def test_filters_choose_rows(edge: Edge, service: str, measured: Database, query: str, ids: list[int]) -> None:
     ordered = query if "order=" in query else f"{query}&order=id"
     answer = edge.rest(f"measurement?select=id&{ordered}", service)
     assert answer.status_code == 200, answer.text
@@ -219,9 +211,7 @@ def test_rows_are_inserted_changed_and_deleted(edge: Edge, service: str, databas
         ("new", True),
         ("b", None),
     ]
-    listed = edge.rest(
-        "measurement?id=eq.2&select=label", service, "PATCH", json={"label": None}, headers=shown
-    )
+    listed = edge.rest("measurement?id=eq.2&select=label", service, "PATCH", json={"label": None}, headers=shown)
     assert listed.json() == [{"label": None}]
     unknown = edge.rest("measurement?id=eq.2", service, "PATCH", json={"nope": 1})
     assert (unknown.status_code, unknown.json()["code"]) == (400, "PGRST204")

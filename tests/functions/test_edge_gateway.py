@@ -229,9 +229,7 @@ def test_health_lists_the_functions(guarded: Edge) -> None:
         ("other algorithm", "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM"),
     ],
 )
-def test_verify_jwt_refuses_as_the_platform_does(
-    guarded: Edge, keys: Keys, header: str | None, code: str
-) -> None:
+def test_verify_jwt_refuses_as_the_platform_does(guarded: Edge, keys: Keys, header: str | None, code: str) -> None:
     made = {
         "other secret": keys.token("service_role", secret="y" * 32),
         "expired": keys.token("service_role", lifetime=-60),
@@ -253,9 +251,7 @@ def test_verify_jwt_can_be_off_for_one_function(guarded: Edge) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
-def test_functions_end_with_the_runtime(
-    start_edge: StartEdge, functions: Path, ending: signal.Signals
-) -> None:
+def test_functions_end_with_the_runtime(start_edge: StartEdge, functions: Path, ending: signal.Signals) -> None:
     edge = start_edge(functions, {"AUTOSYNC_VERIFY_JWT": "false"})
     pid = edge.call("crashes", "GET").json()["pid"]
     assert pid in edge.worker_pids()

@@ -11,9 +11,7 @@ from tests.functions.conftest import EDGE, FUNCTIONS, deno_binary
 
 
 def run_deno(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [deno_binary(), *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([deno_binary(), *arguments], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -16,9 +16,7 @@ def test_it_waits_for_a_newer_tick_to_settle(project: Project) -> None:
     def waiting() -> None:
         with connect(project.cluster.url()) as connection:
             found.append(
-                outcome.wait_for_next_tick(
-                    connection, project.job_name, timedelta(seconds=30), lambda _: heard.set()
-                )
+                outcome.wait_for_next_tick(connection, project.job_name, timedelta(seconds=30), lambda _: heard.set())
             )
 
     thread = threading.Thread(target=waiting)

@@ -108,9 +108,7 @@ def chain(served: Cluster, stub: Stub) -> Iterator[Chain]:
         connection.execute(
             "truncate autosync.tick, autosync.invocation, public.pg_cron_secrets, public.auto_sync_schedules"
         )
-        connection.execute(
-            "update autosync.job set timeout_milliseconds = 30000, invoke = 'always', paused_at = null"
-        )
+        connection.execute("update autosync.job set timeout_milliseconds = 30000, invoke = 'always', paused_at = null")
 
 
 @pytest.fixture

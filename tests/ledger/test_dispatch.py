@@ -124,12 +124,8 @@ def test_the_tick_is_written_down(unsent: Chain) -> None:
     assert row == ("auto-sync-cron-job", True, "pg_cron", 3, "posted", True, True)
 
 
-@pytest.mark.parametrize(
-    ("due", "requests"), [(0, 1), (1, 1), (50, 1), (51, 2), (120, 3), (200, 4), (900, 4)]
-)
-def test_much_work_is_spread_over_several_requests_up_to_the_cap(
-    due: int, requests: int, unsent: Chain
-) -> None:
+@pytest.mark.parametrize(("due", "requests"), [(0, 1), (1, 1), (50, 1), (51, 2), (120, 3), (200, 4), (900, 4)])
+def test_much_work_is_spread_over_several_requests_up_to_the_cap(due: int, requests: int, unsent: Chain) -> None:
     unsent.store(URL, keys.legacy())
     unsent.add_due(due)
     unsent.dispatch()

@@ -42,9 +42,7 @@ def test_a_request_that_waits_in_the_queue_is_pending(own: Chain, migrated: Clus
 def test_a_request_whose_answer_was_deleted_is_lost(own: Chain, migrated: Cluster) -> None:
     tick = own.dispatch()
     own.connection.execute("delete from net.http_request_queue")
-    assert _settle(migrated, tick) == [
-        ("lost", "pg_net no longer knows the request: expired, deleted or never sent")
-    ]
+    assert _settle(migrated, tick) == [("lost", "pg_net no longer knows the request: expired, deleted or never sent")]
 
 
 def test_a_crash_loses_what_was_not_settled(own: Chain, migrated: Cluster) -> None:
@@ -53,9 +51,7 @@ def test_a_crash_loses_what_was_not_settled(own: Chain, migrated: Cluster) -> No
     assert _settle(migrated, tick) == [("lost", "the server restarted before an answer was kept")]
 
 
-def test_an_id_that_starts_again_at_1_gets_no_older_requests_answer(
-    own: Chain, migrated: Cluster, stub: Stub
-) -> None:
+def test_an_id_that_starts_again_at_1_gets_no_older_requests_answer(own: Chain, migrated: Cluster, stub: Stub) -> None:
     tick = own.dispatch()
     assert own.value("select request_id from autosync.invocation") == 1
     _crash(migrated)
@@ -93,9 +89,7 @@ def test_a_crash_of_one_backend_starts_a_new_epoch(own: Chain, migrated: Cluster
     def back() -> tuple[object, ...] | None:
         try:
             with clusters.connect(migrated) as connection:
-                return connection.execute(
-                    "select pg_postmaster_start_time(), autosync.server_epoch()"
-                ).fetchone()
+                return connection.execute("select pg_postmaster_start_time(), autosync.server_epoch()").fetchone()
         except psycopg.OperationalError:
             return None
 

@@ -182,7 +182,5 @@ def test_an_outcome_speaks_of_one_part_of_the_chain(
     cause: str,
     transaction: psycopg.Connection[Any],
 ) -> None:
-    row = transaction.execute(
-        "select autosync.classify(%s, %s, %s, %s)", [outcome, status, code, body]
-    ).fetchone()
+    row = transaction.execute("select autosync.classify(%s, %s, %s, %s)", [outcome, status, code, body]).fetchone()
     assert row == (cause,)

@@ -80,9 +80,7 @@ def test_old_ticks_go_with_their_invocations_and_young_ones_stay(admin: psycopg.
     add_ticks(admin, "auto-sync-cron-job", "31 days", 3)
     add_ticks(admin, "auto-sync-cron-job", "29 days", 2)
     assert prune(admin) == 3
-    counted = admin.execute(
-        "select (select count(*) from autosync.tick), (select count(*) from autosync.invocation)"
-    )
+    counted = admin.execute("select (select count(*) from autosync.tick), (select count(*) from autosync.invocation)")
     assert counted.fetchone() == (2, 2)
 
 

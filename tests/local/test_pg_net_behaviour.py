@@ -131,9 +131,7 @@ def ask(connection: psycopg.Connection[Any], query: str, *values: object) -> Any
     return row[0]
 
 
-def response(
-    server: NetServer, connection: psycopg.Connection[Any], request: int, seconds: float = 15.0
-) -> Row:
+def response(server: NetServer, connection: psycopg.Connection[Any], request: int, seconds: float = 15.0) -> Row:
     """Wait for the response and return it, its text as bytes because it need not be valid."""
     query = """
         select id, status_code, content_type, headers, textsend(content) as content, timed_out,
@@ -144,9 +142,7 @@ def response(
     def read() -> Row | None:
         cursor = connection.execute(query, [request])
         row = cursor.fetchone()
-        return (
-            None if row is None else dict(zip([c.name for c in cursor.description or ()], row, strict=True))
-        )
+        return None if row is None else dict(zip([c.name for c in cursor.description or ()], row, strict=True))
 
     found = server.wait_for(read, seconds=seconds)
     assert found is not None
@@ -413,9 +409,7 @@ def test_header_of_null_is_left_out(net_server: NetServer, db: psycopg.Connectio
     assert stub.received[0].headers["X-One"] == "1"
 
 
-def test_newline_in_header_cuts_the_request(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_newline_in_header_cuts_the_request(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     request = ask(
         db,
         """
@@ -432,25 +426,19 @@ def test_newline_in_header_cuts_the_request(
 
 
 @pytest.mark.parametrize("code", [401, 404, 429, 500, 504, 546])
-def test_error_status_is_a_response(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub, code: int
-) -> None:
+def test_error_status_is_a_response(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub, code: int) -> None:
     row = response(net_server, db, ask(db, "select net.http_post(%s)", stub.url(f"/status?c={code}")))
     assert (row["status_code"], row["error_msg"], row["timed_out"]) == (code, None, False)
     assert row["headers"]["sb-error-code"] == "X"
     assert row["content"] == b'{"code": 1}'
 
 
-def test_empty_response_has_null_content(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_empty_response_has_null_content(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     row = response(net_server, db, ask(db, "select net.http_get(%s)", stub.url("/empty")))
     assert (row["status_code"], row["content"], row["content_type"], row["headers"]) == (204, None, None, {})
 
 
-def test_repeated_header_keeps_the_last(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_repeated_header_keeps_the_last(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     row = response(net_server, db, ask(db, "select net.http_get(%s)", stub.url("/twice")))
     # libcurl before 8 left the line end in an empty value
     assert row["headers"].pop("X-None") in ("", "\r")
@@ -458,14 +446,10 @@ def test_repeated_header_keeps_the_last(
 
 
 def test_content_ends_at_first_nul(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
-    assert (
-        response(net_server, db, ask(db, "select net.http_get(%s)", stub.url("/nul")))["content"] == b"before"
-    )
+    assert response(net_server, db, ask(db, "select net.http_get(%s)", stub.url("/nul")))["content"] == b"before"
 
 
-def test_invalid_utf8_is_stored_unchecked(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_invalid_utf8_is_stored_unchecked(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     request = ask(db, "select net.http_get(%s)", stub.url("/bad"))
     assert response(net_server, db, request)["content"] == b"a\xffz"
     with pytest.raises(UnicodeDecodeError):
@@ -494,9 +478,7 @@ def test_redirect_turns_post_into_get(net_server: NetServer, db: psycopg.Connect
 
 
 def test_timeout(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
-    row = response(
-        net_server, db, ask(db, "select net.http_get(%s, timeout_milliseconds := 300)", stub.url("/slow"))
-    )
+    row = response(net_server, db, ask(db, "select net.http_get(%s, timeout_milliseconds := 300)", stub.url("/slow")))
     assert (row["status_code"], row["headers"], row["content"], row["timed_out"]) == (None, None, None, True)
     match = re.fullmatch(
         r"Timeout of 300 ms reached\. Total time: (\d+\.\d{6}) ms \(DNS time: (\d+\.\d{6}) ms, "
@@ -509,15 +491,11 @@ def test_timeout(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub)
     assert http > 0.9 * total > dns + handshake
 
 
-def test_timeout_in_the_handshake_is_charged_to_it(
-    net_server: NetServer, db: psycopg.Connection[Any]
-) -> None:
+def test_timeout_in_the_handshake_is_charged_to_it(net_server: NetServer, db: psycopg.Connection[Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         row = response(net_server, db, ask(db, "select net.http_get(%s, timeout_milliseconds := 300)", url))
-    match = re.search(
-        r"handshake time: ([\d.]+) ms, HTTP Request/Response time: ([\d.]+) ms", row["error_msg"]
-    )
+    match = re.search(r"handshake time: ([\d.]+) ms, HTTP Request/Response time: ([\d.]+) ms", row["error_msg"])
     assert match is not None
     assert float(match[1]) > 250
     assert float(match[2]) == 0
@@ -551,9 +529,7 @@ def test_closed_connection(net_server: NetServer, db: psycopg.Connection[Any]) -
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        row = response(
-            net_server, db, ask(db, "select net.http_get(%s)", f"http://127.0.0.1:{rude.getsockname()[1]}/")
-        )
+        row = response(net_server, db, ask(db, "select net.http_get(%s)", f"http://127.0.0.1:{rude.getsockname()[1]}/"))
         thread.join()
     assert row["error_msg"] == "Server returned nothing (no headers, no data)"
 
@@ -643,10 +619,7 @@ def test_params_are_appended(db: psycopg.Connection[Any], url: str | None, store
 
 
 def test_urlencode_string(db: psycopg.Connection[Any]) -> None:
-    assert (
-        ask(db, "select net._urlencode_string(%s)", "aZ09-._~ +/ü€\n%")
-        == "aZ09-._~%20%2B%2F%C3%BC%E2%82%AC%0A%25"
-    )
+    assert ask(db, "select net._urlencode_string(%s)", "aZ09-._~ +/ü€\n%") == "aZ09-._~%20%2B%2F%C3%BC%E2%82%AC%0A%25"
     assert ask(db, "select net._urlencode_string('')") == ""
     assert ask(db, "select net._urlencode_string(null)") is None
 
@@ -676,9 +649,7 @@ def test_unknown_method_violates_the_domain(db: psycopg.Connection[Any]) -> None
 # --- when requests are sent --------------------------------------------------------------------------------
 
 
-def test_request_is_sent_at_commit_only(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_request_is_sent_at_commit_only(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     with net_server.connect() as other:
         db.execute("begin")
         held = ask(db, "select net.http_get(%s)", stub.url("/held"))
@@ -689,9 +660,7 @@ def test_request_is_sent_at_commit_only(
         assert response(net_server, db, held)["status_code"] == 200
 
 
-def test_rolled_back_request_is_never_sent(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_rolled_back_request_is_never_sent(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     db.execute("begin")
     db.execute("select net.http_get(%s)", [stub.url("/never")])
     db.execute("rollback")
@@ -718,9 +687,7 @@ def insert_by_hand(connection: psycopg.Connection[Any], url: str) -> int:
     )
 
 
-def test_inserted_row_waits_for_a_wake(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_inserted_row_waits_for_a_wake(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     asleep(net_server, db, stub)
     request = insert_by_hand(db, stub.url("/by-hand"))
     time.sleep(2.5)
@@ -770,14 +737,9 @@ def test_slow_request_holds_back_the_whole_batch(
     assert (finished - rows[0]["created"]).total_seconds() > 0.9
 
 
-def test_requests_of_a_batch_run_at_once(
-    net_server: NetServer, db: psycopg.Connection[Any], stub: Stub
-) -> None:
+def test_requests_of_a_batch_run_at_once(net_server: NetServer, db: psycopg.Connection[Any], stub: Stub) -> None:
     started = time.monotonic()
-    ids = [
-        row[0]
-        for row in db.execute("select net.http_get(%s) from generate_series(1, 20)", [stub.url("/slow?s=1")])
-    ]
+    ids = [row[0] for row in db.execute("select net.http_get(%s) from generate_series(1, 20)", [stub.url("/slow?s=1")])]
     for request in ids:
         assert response(net_server, db, request)["status_code"] == 200
     assert time.monotonic() - started < 8
@@ -862,9 +824,7 @@ def test_batch_size_limits_a_transaction(
 ) -> None:
     settings.execute("alter system set pg_net.batch_size = 2")
     restart(net_server, settings)
-    ids = [
-        row[0] for row in db.execute("select net.http_get(%s) from generate_series(1, 5)", [stub.url("/ok")])
-    ]
+    ids = [row[0] for row in db.execute("select net.http_get(%s) from generate_series(1, 5)", [stub.url("/ok")])]
     created = [response(net_server, db, request)["created"] for request in ids]
     assert created[0] == created[1] < created[2] == created[3] < created[4]
 

@@ -90,9 +90,7 @@ def test_a_module_imports_only_from_its_layer_or_an_earlier_one(trees: dict[str,
     for path, tree in trees.items():
         own = path.split("/")[0].removesuffix(".py")
         wrong += [
-            f"{path} imports {other}, which comes after it"
-            for other in own_imports(tree)
-            if layer(other) > layer(own)
+            f"{path} imports {other}, which comes after it" for other in own_imports(tree) if layer(other) > layer(own)
         ]
     assert not wrong
 
@@ -106,12 +104,8 @@ def test_no_two_modules_import_each_other(trees: dict[str, ast.Module]) -> None:
 
 
 @pytest.mark.parametrize("library", ONLY)
-def test_a_library_of_the_surface_is_imported_by_the_surface_alone(
-    library: str, trees: dict[str, ast.Module]
-) -> None:
-    importers = [
-        path for path, tree in trees.items() if library in {name.partition(".")[0] for name in imports(tree)}
-    ]
+def test_a_library_of_the_surface_is_imported_by_the_surface_alone(library: str, trees: dict[str, ast.Module]) -> None:
+    importers = [path for path, tree in trees.items() if library in {name.partition(".")[0] for name in imports(tree)}]
     assert [path for path in importers if not path.startswith(ONLY[library])] == []
 
 
@@ -122,9 +116,7 @@ def test_only_connection_opens_connections(trees: dict[str, ast.Module]) -> None
 
 
 def test_only_config_reads_the_environment(trees: dict[str, ast.Module]) -> None:
-    readers = [
-        path for path, tree in trees.items() if attribute_uses(tree, "os", {"environ", "getenv", "environb"})
-    ]
+    readers = [path for path, tree in trees.items() if attribute_uses(tree, "os", {"environ", "getenv", "environb"})]
     assert [path for path in readers if not path.startswith(READS_ENVIRONMENT)] == []
     assert "config.py" in readers
 

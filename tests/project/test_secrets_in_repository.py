@@ -49,9 +49,7 @@ def test_no_file_holds_what_belongs_to_somebody() -> None:
     files = repository_files()
     assert len(files) > 100
     found = {
-        name: seen
-        for name in files
-        if (seen := findings((ROOT / name).read_text(encoding="utf-8", errors="replace")))
+        name: seen for name in files if (seen := findings((ROOT / name).read_text(encoding="utf-8", errors="replace")))
     }
     assert found == {}
 

@@ -75,9 +75,7 @@ def types(names: Any) -> list[str]:
 
 def input_parameters(function: Any) -> list[Any]:
     modes = enums.FunctionParameterMode
-    return [
-        p for p in function.parameters or () if p.mode not in (modes.FUNC_PARAM_OUT, modes.FUNC_PARAM_TABLE)
-    ]
+    return [p for p in function.parameters or () if p.mode not in (modes.FUNC_PARAM_OUT, modes.FUNC_PARAM_TABLE)]
 
 
 def created_functions(path: str) -> list[Any]:
@@ -100,15 +98,11 @@ def test_first_line_names_the_object_and_its_purpose(path: str) -> None:
     )
     assert head, f"the first line of sql/{path} must be `-- name(args): purpose.`"
     stem = stem_of(path)
-    assert head["name"] == (
-        stem if path.startswith(("access/", "jobs/", "checks/")) else stem.rpartition(".")[2]
-    )
+    assert head["name"] == (stem if path.startswith(("access/", "jobs/", "checks/")) else stem.rpartition(".")[2])
     if path.startswith("functions/"):
         given = [name.strip() for name in (head["arguments"] or "").split(",") if name.strip()]
         # `...` stands for more arguments than a line holds
-        assert given == ["..."] or given in [
-            [p.name for p in input_parameters(f)] for f in created_functions(path)
-        ]
+        assert given == ["..."] or given in [[p.name for p in input_parameters(f)] for f in created_functions(path)]
 
 
 @pytest.mark.parametrize("path", OBJECTS)
@@ -141,9 +135,7 @@ def test_file_may_be_run_again(path: str) -> None:
                     enums.AlterTableType.AT_EnableRowSecurity,
                     enums.AlterTableType.AT_ForceRowSecurity,
                 }
-                assert {command.subtype for command in statement.cmds} <= allowed, (
-                    "this belongs into a revision"
-                )
+                assert {command.subtype for command in statement.cmds} <= allowed, "this belongs into a revision"
             case "CreateExtensionStmt":
                 assert statement.if_not_exists, "write `if not exists`"
             case "GrantStmt" | "CommentStmt" | "DoStmt":
@@ -188,10 +180,7 @@ def test_function_is_closed_to_everybody_and_described_in_its_own_file(path: str
     for statement in found:
         if kind(statement) == "GrantStmt" and not statement.is_grant and statement.privileges is None:
             public = enums.RoleSpecType.ROLESPEC_PUBLIC
-            if (
-                statement.objtype == enums.ObjectType.OBJECT_FUNCTION
-                and statement.grantees[0].roletype == public
-            ):
+            if statement.objtype == enums.ObjectType.OBJECT_FUNCTION and statement.grantees[0].roletype == public:
                 revoked += [(words(o.objname), types(o.objargs)) for o in statement.objects]
         elif kind(statement) == "CommentStmt" and statement.objtype == enums.ObjectType.OBJECT_FUNCTION:
             assert statement.comment
@@ -217,9 +206,7 @@ def test_access_file_speaks_of_one_object_alone(path: str) -> None:
     tables = {f"{r.schemaname}.{r.relname}" for s in statements(source) for r in _subjects(s)}
     assert tables <= {subject}
     # what runs inside do-blocks is text to the parser
-    named = set(
-        re.findall(r"\bon (?:table |all \w+ in schema |schema )?(\w+(?:\.\w+)?)(?: from| to|')", source)
-    )
+    named = set(re.findall(r"\bon (?:table |all \w+ in schema |schema )?(\w+(?:\.\w+)?)(?: from| to|')", source))
     assert named <= {subject}
 
 
@@ -300,9 +287,7 @@ def _hangs_on_foreign(source: str) -> Iterator[str]:
             relations = [statement.relation]
         else:
             relations = [c.pktable for c in all_nodes(statement, ast.Constraint) if c.pktable]
-        yield from (
-            f"{type(statement).__name__} {r.relname}" for r in relations if r.schemaname in FOREIGN_SCHEMAS
-        )
+        yield from (f"{type(statement).__name__} {r.relname}" for r in relations if r.schemaname in FOREIGN_SCHEMAS)
     for match in re.finditer(
         r"create (?:or replace )?(?:materialized )?(view|trigger)\b[^;]*?\b(cron|net)\.\w+", source, re.I
     ):
@@ -323,8 +308,6 @@ def test_a_revision_creates_no_function_trigger_or_policy() -> None:
     created = [
         path.name
         for path in sorted((ROOT / "alembic" / "versions").glob("*.py"))
-        if re.search(
-            r"create (?:or replace )?(?:function|trigger|policy)\b", path.read_text(encoding="utf-8"), re.I
-        )
+        if re.search(r"create (?:or replace )?(?:function|trigger|policy)\b", path.read_text(encoding="utf-8"), re.I)
     ]
     assert created == []

@@ -42,17 +42,13 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_migration_script_draws_no_finding(script: Path) -> None:
-    assert [
-        f"{f['rule_name']} in line {f['line'] + 1}: {f['message']}" for f in findings(script, SETTINGS)
-    ] == []
+    assert [f"{f['rule_name']} in line {f['line'] + 1}: {f['message']}" for f in findings(script, SETTINGS)] == []
 
 
 def test_every_excluded_rule_is_one_that_the_script_breaks(script: Path, tmp_path: Path) -> None:
     open_settings = tmp_path / "open.toml"
     open_settings.write_text(
-        "\n".join(
-            line for line in SETTINGS.read_text(encoding="utf-8").splitlines() if not line.startswith("    ")
-        )
+        "\n".join(line for line in SETTINGS.read_text(encoding="utf-8").splitlines() if not line.startswith("    "))
     )
     assert {f["rule_name"] for f in findings(script, open_settings)} == set(EXCLUDED), (
         "an exclusion outlived its reason"

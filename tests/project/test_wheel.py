@@ -91,9 +91,7 @@ def test_wheel_is_typed_and_has_its_command(wheel: Path) -> None:
 
 
 def test_installed_wheel_runs_on_its_own_files(installed: Path) -> None:
-    printed = run(
-        installed, "-c", "import autosync_db.resources as r; print(r.__file__); print(r.root())"
-    ).splitlines()
+    printed = run(installed, "-c", "import autosync_db.resources as r; print(r.__file__); print(r.root())").splitlines()
     assert printed == [str(installed / "autosync_db/resources.py"), str(installed / "autosync_db/_bundled")]
 
 

@@ -84,9 +84,7 @@ def test_claiming_reads_its_index_and_no_more(schedule_db: Connect, analysed: bo
         db.execute(f"vacuum analyze {TABLE}")
     db.execute("load 'auto_explain'")
     db.execute("set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on")
-    db.execute(
-        "set auto_explain.log_format = json; set auto_explain.log_analyze = on; set client_min_messages = log"
-    )
+    db.execute("set auto_explain.log_format = json; set auto_explain.log_analyze = on; set client_min_messages = log")
     plans: list[dict[str, Any]] = []
 
     def collect(notice: psycopg.errors.Diagnostic) -> None:
@@ -114,8 +112,7 @@ def test_a_dead_claimers_schedules_come_back_when_the_lease_ends(schedule_db: Co
     assert len(first) == 3
     assert claim(db) == []
     db.execute(
-        "select pg_sleep(greatest(0, extract(epoch from max(claim_expires_at) - clock_timestamp()))) "
-        f"from {TABLE}"
+        f"select pg_sleep(greatest(0, extract(epoch from max(claim_expires_at) - clock_timestamp()))) from {TABLE}"
     )
     second = claim(db)
     assert {schedule for schedule, _ in second} == {schedule for schedule, _ in first}

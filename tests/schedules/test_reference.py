@@ -21,9 +21,7 @@ from autosync_db.schedule import Window, next_run, window_opening
 Connect = Callable[..., psycopg.Connection[Any]]
 
 ZONES = sorted(
-    name
-    for name in available_timezones()
-    if "/" in name and name.split("/")[0] not in ("posix", "right", "SystemV")
+    name for name in available_timezones() if "/" in name and name.split("/")[0] not in ("posix", "right", "SystemV")
 )
 # the ones that break naive arithmetic come up as often as all the others together
 HARD_ZONES = [
@@ -119,9 +117,7 @@ def columns(rows: list[Any]) -> list[list[Any]]:
 )
 def test_window_opening_agrees_with_the_reference(schedule_db: Connect, session: tuple[str, str]) -> None:
     connection = schedule_db()
-    connection.execute(
-        "select set_config('TimeZone', %s, false), set_config('DateStyle', %s, false)", session
-    )
+    connection.execute("select set_config('TimeZone', %s, false), set_config('DateStyle', %s, false)", session)
 
     @HEAVY
     @given(seed=st.integers(0, 2**62))
@@ -210,9 +206,7 @@ def test_the_trigger_agrees_with_the_reference_on_insert_run_and_new_settings(sc
         table = [[row[name] for name in names] for row in rows]
 
         def stored() -> list[Any]:
-            found = connection.execute(
-                "select next_run_at, now() from public.auto_sync_schedules order by id"
-            )
+            found = connection.execute("select next_run_at, now() from public.auto_sync_schedules order by id")
             # in UTC: Python calls a time that its own zone shows twice unequal to every time of another zone
             return [(run and run.astimezone(UTC), now.astimezone(UTC)) for run, now in found]
 

@@ -116,9 +116,7 @@ def test_a_run_moves_it_one_frequency_on(schedule_db: Connect) -> None:
 )
 def test_nothing_else_moves_it(schedule_db: Connect, assignment: str) -> None:
     db = schedule_db()
-    schedule = add(
-        db, enabled=True, frequency_minutes=60, last_run_at=datetime.fromisoformat("2026-01-01T00:00:00Z")
-    )
+    schedule = add(db, enabled=True, frequency_minutes=60, last_run_at=datetime.fromisoformat("2026-01-01T00:00:00Z"))
     before = look(db, schedule)
     put(db, schedule, assignment)
     assert look(db, schedule) == before
@@ -172,9 +170,7 @@ def test_a_plain_update_by_service_role_is_a_run(schedule_db: Connect) -> None:
     schedule = add(db, enabled=True, frequency_minutes=20)
     due = db.execute(f"select id from {TABLE} where enabled and next_run_at <= now()").fetchall()
     assert due == [(schedule,)]
-    put(
-        db, schedule, "last_run_at = now(), last_run_status = 'partial', last_run_summary = '{\"synced\": 1}'"
-    )
+    put(db, schedule, "last_run_at = now(), last_run_status = 'partial', last_run_summary = '{\"synced\": 1}'")
     assert look(db, schedule, "next_run_at = last_run_at + interval '20 minutes'")
 
 
@@ -183,9 +179,7 @@ def test_failures_double_the_wait_up_to_a_day_and_success_resets(schedule_db: Co
     schedule = add(db, enabled=True, frequency_minutes=60)
     waits = []
     for hour in range(8):
-        put(
-            db, schedule, "last_run_status = 'failed', last_run_at = now() + make_interval(hours => %s)", hour
-        )
+        put(db, schedule, "last_run_status = 'failed', last_run_at = now() + make_interval(hours => %s)", hour)
         waits.append(look(db, schedule, "next_run_at - last_run_at"))
     assert waits == [timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24, 24, 24)]
     put(db, schedule, "last_run_status = 'success', last_run_at = now() + interval '10 hours'")

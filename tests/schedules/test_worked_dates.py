@@ -19,9 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "next-run-at.md"
 
 def worked() -> list[list[str]]:
     lines = PAGE.read_text(encoding="utf-8").split("## Worked dates", 1)[1].splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][
-        2:
-    ]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
 
 
 def instant(text: str) -> datetime:
@@ -35,9 +33,7 @@ def test_the_page_has_its_table() -> None:
 @pytest.mark.parametrize("session_zone", ["UTC", "Pacific/Apia", "America/St_Johns"])
 def test_the_database_says_so(schedule_db: Connect, session_zone: str) -> None:
     db = schedule_db()
-    db.execute(
-        "select set_config('TimeZone', %s, false), set_config('DateStyle', 'SQL, DMY', false)", [session_zone]
-    )
+    db.execute("select set_config('TimeZone', %s, false), set_config('DateStyle', 'SQL, DMY', false)", [session_zone])
     for zone, window, last_run, frequency, expected, why in worked():
         start, end = (None, None) if window == "none" else window.split("-")
         row = db.execute(
@@ -59,9 +55,7 @@ def test_the_database_says_so(schedule_db: Connect, session_zone: str) -> None:
 
 def test_the_reference_says_so() -> None:
     for zone, window, last_run, frequency, expected, why in worked():
-        bounds = (
-            None if window == "none" else Window(*(time.fromisoformat(text) for text in window.split("-")))
-        )
+        bounds = None if window == "none" else Window(*(time.fromisoformat(text) for text in window.split("-")))
         answer = next_run(
             enabled=True,
             last_run_at=instant(last_run),
@@ -74,9 +68,7 @@ def test_the_reference_says_so() -> None:
 
 
 def runs(at: str, zone: str, window: Window | None, frequency: int, count: int) -> list[Run]:
-    return list(
-        preview(frequency_minutes=frequency, window=window, zone=find_zone(zone), at=instant(at), count=count)
-    )
+    return list(preview(frequency_minutes=frequency, window=window, zone=find_zone(zone), at=instant(at), count=count))
 
 
 def test_a_preview_tells_what_the_clocks_did() -> None:
@@ -86,10 +78,7 @@ def test_a_preview_tells_what_the_clocks_did() -> None:
     assert spring[1].note is None
     autumn = runs("2026-10-25 00:10", "Europe/Paris", None, 60, 3)
     assert [f"{run.local:%H:%M}" for run in autumn] == ["02:10", "02:10", "03:10"]
-    assert (
-        autumn[1].note
-        == "clocks went back 1:00 at 2026-10-25 03:00; the clocks show this time for the second time"
-    )
+    assert autumn[1].note == "clocks went back 1:00 at 2026-10-25 03:00; the clocks show this time for the second time"
     assert autumn[2].note is None
 
 

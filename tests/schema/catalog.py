@@ -12,9 +12,7 @@ from tests.support import clusters
 
 # pg_dump shows objects, comments, policies and grants; these are the rows that decide what runs
 _JOBS = "select jobname, schedule, command, username, database, active from cron.job order by jobname, jobid"
-_REGISTRY = (
-    "select name, function, schedule, timeout_milliseconds, invoke, paused_at from autosync.job order by name"
-)
+_REGISTRY = "select name, function, schedule, timeout_milliseconds, invoke, paused_at from autosync.job order by name"
 _OBJECTS = "select path, source_hash, live_hash from autosync.object order by path"
 _REVISION = "select version_num from autosync.alembic_version"
 _EXTENSIONS = """

@@ -155,9 +155,7 @@ def test_our_objects_draw_no_finding(
 ) -> None:
     query, _ = LINTS[lint]
     transaction.execute(APPLICATION)
-    isolation = IsolationSettings(
-        mode=mode, integration_table="app.integrations", membership_table="app.members"
-    )
+    isolation = IsolationSettings(mode=mode, integration_table="app.integrations", membership_table="app.members")
     objects.apply(transaction, revision.head(), isolation)
     assert transaction.execute(query.encode()).fetchall() == []
 

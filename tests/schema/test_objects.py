@@ -158,18 +158,14 @@ def test_a_changed_file_is_outdated_and_applied(migrated: Cluster, monkeypatch: 
 
     def newer(path: str) -> str:
         source = shipped(path)
-        return (
-            f"{source}comment on function autosync.excerpt(text) is 'newer';" if path == EXCERPT else source
-        )
+        return f"{source}comment on function autosync.excerpt(text) is 'newer';" if path == EXCERPT else source
 
     monkeypatch.setattr(resources, "read", newer)
     assert drift(migrated) == {EXCERPT: State.OUTDATED}
     assert migrate.upgrade(migrated.url()).objects == [EXCERPT]
     assert drift(migrated) == {}
     with clusters.connect(migrated) as connection:
-        found = connection.execute(
-            "select obj_description('autosync.excerpt(text)'::regprocedure)"
-        ).fetchone()
+        found = connection.execute("select obj_description('autosync.excerpt(text)'::regprocedure)").fetchone()
     assert found == ("newer",)
 
 
@@ -179,11 +175,7 @@ def test_an_unscheduled_job_is_scheduled_again(migrated: Cluster) -> None:
         connection.execute(UNSCHEDULE)
     assert job(migrated) == []
     migrate.upgrade(migrated.url())
-    assert (
-        job(migrated)
-        == healthy
-        == [("auto-sync-cron-job", "*/5 * * * *", "select autosync.dispatch()", True)]
-    )
+    assert job(migrated) == healthy == [("auto-sync-cron-job", "*/5 * * * *", "select autosync.dispatch()", True)]
 
 
 def test_a_schedule_chosen_through_the_registry_is_no_drift(migrated: Cluster) -> None:

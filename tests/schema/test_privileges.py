@@ -50,9 +50,7 @@ def open_world() -> Iterator[Cluster]:
     with clusters.created(open_default_privileges=True) as made:
         with clusters.connect(made) as connection:
             connection.execute("create table public.canary ()")
-            granted = connection.execute(
-                "select has_table_privilege('anon', 'public.canary', 'select')"
-            ).fetchone()
+            granted = connection.execute("select has_table_privilege('anon', 'public.canary', 'select')").fetchone()
             assert granted == (True,)  # else this world is not the open one
             connection.execute("drop table public.canary")
         migrate.upgrade(made.url())
@@ -112,8 +110,7 @@ def test_no_function_is_executable_but_the_two_for_service_role(role: str, world
 def test_nobody_may_use_the_private_schema(role: str, world: Cluster) -> None:
     with clusters.connect(world) as connection:
         found = connection.execute(
-            "select has_schema_privilege(%s, 'autosync', 'usage'),"
-            " has_schema_privilege(%s, 'autosync', 'create')",
+            "select has_schema_privilege(%s, 'autosync', 'usage'), has_schema_privilege(%s, 'autosync', 'create')",
             [role, role],
         ).fetchone()
     assert found == (False, False)
@@ -126,8 +123,5 @@ def test_a_stray_grant_still_shows_no_row(table: str, world: Cluster) -> None:
         connection.execute(ROWS_OF_SCHEDULES.encode())
         connection.execute(sql.SQL("grant all on public.{} to authenticated").format(sql.Identifier(table)))
         connection.execute("set local role authenticated")
-        assert (
-            connection.execute(sql.SQL("select * from public.{}").format(sql.Identifier(table))).fetchall()
-            == []
-        )
+        assert connection.execute(sql.SQL("select * from public.{}").format(sql.Identifier(table))).fetchall() == []
         connection.rollback()

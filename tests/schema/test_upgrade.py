@@ -22,10 +22,7 @@ def _revisions() -> list[str]:
     with resources.folder("alembic") as folder:
         configuration = Config()
         configuration.set_main_option("script_location", str(folder))
-        return [
-            step.revision
-            for step in reversed(list(ScriptDirectory.from_config(configuration).walk_revisions()))
-        ]
+        return [step.revision for step in reversed(list(ScriptDirectory.from_config(configuration).walk_revisions()))]
 
 
 REVISIONS = _revisions()
@@ -61,9 +58,7 @@ def test_there_is_one_head() -> None:
 
 def test_the_migrating_role_is_no_superuser(blank: Cluster) -> None:
     with clusters.connect(blank) as connection:
-        found = connection.execute(
-            "select rolname, rolsuper from pg_roles where rolname = current_user"
-        ).fetchone()
+        found = connection.execute("select rolname, rolsuper from pg_roles where rolname = current_user").fetchone()
     assert found == ("postgres", False)
 
 
@@ -142,9 +137,7 @@ def test_plain_alembic_without_a_database_says_what_to_set() -> None:
     assert "AUTOSYNC_DATABASE_URL" in done.stdout + done.stderr
 
 
-def test_the_printed_script_ends_like_migrate(
-    blank: Cluster, fresh: str, migrated: Cluster, tmp_path: Path
-) -> None:
+def test_the_printed_script_ends_like_migrate(blank: Cluster, fresh: str, migrated: Cluster, tmp_path: Path) -> None:
     script = tmp_path / "migrate.sql"
     script.write_text(migrate.script_sql(), encoding="utf-8")
     subprocess.run(

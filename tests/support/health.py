@@ -77,16 +77,12 @@ class Project:
     def answered(self, tick_id: int) -> Cause:
         """Return what became of a tick's call, once it is known."""
         calls = outcome.wait(self.owner, self.job_name, tick_id, PATIENCE)
-        assert [call.cause for call in calls if call.cause is not Cause.PENDING], (
-            f"tick {tick_id} got no answer"
-        )
+        assert [call.cause for call in calls if call.cause is not Cause.PENDING], f"tick {tick_id} got no answer"
         return calls[0].cause
 
     def store(self, **secrets: str | Secret) -> None:
         """Store secrets by name."""
-        values = {
-            name: value if isinstance(value, Secret) else Secret(value) for name, value in secrets.items()
-        }
+        values = {name: value if isinstance(value, Secret) else Secret(value) for name, value in secrets.items()}
         secret_store.store(self.owner, values)
 
     def run_command(self, *arguments: str, stdin: str = "") -> command.Result:

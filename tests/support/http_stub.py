@@ -30,7 +30,9 @@ class Stub:
     delay_seconds: float = 0
     requests: list[Request] = field(default_factory=list)
 
-    def answer(self, status: int = 200, body: object = None, error_code: str | None = None, delay_seconds: float = 0) -> None:
+    def answer(
+        self, status: int = 200, body: object = None, error_code: str | None = None, delay_seconds: float = 0
+    ) -> None:
         """Answer every further call so; `error_code` is the platform's sb-error-code header."""
         self.status = status
         self.body = body if isinstance(body, str) else json.dumps({"ok": status < 400} if body is None else body)
@@ -49,7 +51,9 @@ def serve() -> Iterator[Stub]:
         def _handle(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             stub.requests.append(
-                Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length))
+                Request(
+                    self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length)
+                )
             )
             time.sleep(stub.delay_seconds)  # the slowness is the thing simulated
             payload = stub.body.encode()

@@ -86,9 +86,7 @@ class TestDatabase:
         monkeypatch.setenv("DATABASE_URL", "host=here")
         assert config.load().target.database_url == Secret("host=here")
 
-    def test_the_flag_wins_then_the_target_then_the_environment(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_flag_wins_then_the_target_then_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         _file("[targets.a]\ndatabase_url = 'host=target'\n[targets.b]\ndatabase_url_env = 'B'\n[targets.c]\n")
         monkeypatch.setenv("DATABASE_URL", "host=environment")
         monkeypatch.setenv("B", "host=b")
@@ -192,9 +190,7 @@ class TestRefusals:
         with pytest.raises(UsageError, match="is not a setting"):
             config.load()
 
-    @pytest.mark.parametrize(
-        "form", ["'{}'", "['{}']", "[[['{}']]]", "{{ a = {{ b = '{}' }} }}", "'''\n\n{}\n'''"]
-    )
+    @pytest.mark.parametrize("form", ["'{}'", "['{}']", "[[['{}']]]", "{{ a = {{ b = '{}' }} }}", "'''\n\n{}\n'''"])
     def test_a_secret_is_found_however_deep_it_lies(self, form: str) -> None:
         for key in (keys.legacy(), keys.secret()):
             _file(f"deep = {form.format(key.reveal())}\n")

@@ -51,9 +51,7 @@ def test_one_remote_host_of_several_is_enough_to_encrypt() -> None:
 
 @pytest.mark.parametrize("mode", ["disable", "verify-full", "prefer"])
 def test_the_users_choice_is_kept(mode: str) -> None:
-    chosen = _of(
-        f"postgresql://u@db.example.org/postgres?sslmode={mode}&connect_timeout=3&application_name=mine"
-    )
+    chosen = _of(f"postgresql://u@db.example.org/postgres?sslmode={mode}&connect_timeout=3&application_name=mine")
     assert (chosen["sslmode"], chosen["connect_timeout"], chosen["application_name"]) == (mode, "3", "mine")
 
 

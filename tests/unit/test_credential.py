@@ -66,9 +66,7 @@ def test_a_key_of_another_role_is_refused_by_name(role: str) -> None:
     assert role in _refusal(keys.legacy(role)).message
 
 
-@pytest.mark.parametrize(
-    "claims", [{}, {"role": None}, {"role": 5}, {"role": ["service_role"]}, {"sub": "x"}]
-)
+@pytest.mark.parametrize("claims", [{}, {"role": None}, {"role": 5}, {"role": ["service_role"]}, {"sub": "x"}])
 def test_a_jwt_without_a_role_is_refused(claims: dict[str, object]) -> None:
     assert "names no role" in _refusal(_jwt(**claims)).message
 
@@ -128,11 +126,7 @@ def test_whatever_is_given_the_answer_is_facts_or_a_refusal_that_does_not_quote_
         assert text not in said
 
 
-@given(
-    st.text(
-        alphabet="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", min_size=22, max_size=60
-    )
-)
+@given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", min_size=22, max_size=60))
 def test_a_real_secret_key_is_not_taken_for_a_placeholder(tail: str) -> None:
     assert credential.inspect(Secret("sb_secret_" + tail)).kind is KeyKind.SECRET
 
