@@ -33,7 +33,7 @@ ENVIRONMENT = {
     "AUTOSYNC_TARGET": "the target to use, as --target",
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
     "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule",
-    "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` and `rotate` read unless told otherwise",
+    "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless told otherwise",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
     "NO_COLOR": "any value: plain output",
 }
@@ -206,8 +206,20 @@ def github_step_summary() -> Path | None:
 
 
 def local_folder() -> Path:
-    """Return the folder of the local stack: the nearest `.autosync` up the tree, else one in the current folder."""
-    return _nearest(LOCAL_FOLDER) or Path.cwd() / LOCAL_FOLDER
+    """Return the folder of the local stack: the nearest `.autosync` up the tree, else one in the current folder.
+
+    Raises UsageError when it belongs to somebody else: its files say what is started, deleted and sent.
+    """
+    found = _nearest(LOCAL_FOLDER)
+    if found is None:
+        return Path.cwd() / LOCAL_FOLDER
+    status = found.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise UsageError(
+            f"{found} belongs to another user or can be written by one",
+            hint="work elsewhere, or remove it",
+        )
+    return found
 
 
 def _nearest(name: str) -> Path | None:
@@ -318,6 +330,8 @@ def _database_of_environment() -> Secret | None:
 
 
 def _local_target() -> TargetSettings | None:
+    if _nearest(LOCAL_FOLDER) is None:
+        return None
     path = local_folder() / "target.json"
     try:
         return TargetSettings(**cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8"))))

@@ -67,7 +67,7 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
     except psycopg.ProgrammingError:
         raise UsageError(
             "the database URL cannot be parsed",
-            hint="use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with reserved characters percent-encoded",
+            hint="use postgresql://USER@HOST:PORT/DATABASE, the password after USER: with reserved characters as %XX",
         ) from None
     chosen: dict[str, Any] = dict(given)
     chosen.setdefault("application_name", APPLICATION_NAME)
@@ -96,7 +96,10 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
         # class 08 and 57P0x, or no SQLSTATE at all: the connection itself broke
         if error.sqlstate is None or re.match(r"08|57P0", error.sqlstate):
             raise _unreachable(error, chosen) from error
-        raise
+        raise UnreachableError(
+            f"the server ended a statement: {error.diag.message_primary or error}",
+            hint="see statement_timeout and lock_timeout of this role and database, then run it again",
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise access_denied(error) from error
 

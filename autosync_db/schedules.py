@@ -34,16 +34,20 @@ SETTABLE = (
     "device_tags",
 )
 
+# waiting although it could have run: due for longer than a tick takes, and not changed or opened just now
+OVERDUE = """
+    s.enabled and s.next_run_at < now() - interval '15 minutes' and s.updated_at < now() - interval '15 minutes'
+        and (s.claim_expires_at is null or s.claim_expires_at <= now())
+        and (not s.time_window_enabled
+            or autosync.window_is_open(now(), s.time_window_start, s.time_window_end, s.timezone))
+"""
 # the state in one word, the most urgent first
-_STATE = """
+_STATE = f"""
     case
         when not s.enabled then 'disabled'
         when s.claim_expires_at > now() then 'claimed'
         when s.next_run_at is null then 'no next run'
-        when s.next_run_at < now() - interval '15 minutes' and s.updated_at < now() - interval '15 minutes'
-            and (not s.time_window_enabled
-                or autosync.window_is_open(now(), s.time_window_start, s.time_window_end, s.timezone))
-            then 'overdue'
+        when {OVERDUE} then 'overdue'
         when s.consecutive_failures > 0 then 'failing'
         when s.next_run_at <= now() then 'due'
         when s.last_run_at is null then 'never run'

@@ -62,8 +62,8 @@ def run(
     """Migrate, store the secrets, schedule the job, fire it once and return the function's real answers.
 
     No call is made when the last one succeeded with everything as it is now, so that a second run changes nothing.
-    What can be refused without a call is refused before anything changes. When the function refuses the key, what was
-    stored before is put back, if anything was, and SecretError is raised.
+    What can be refused without a call is refused before anything changes. When the function refuses the key
+    (SecretError), or the wait for its answer is interrupted, what was stored before is put back, if anything was.
     """
     url, settings = configuration.target.database_url, configuration.settings
     reporter.doing("looking at the database")
@@ -90,7 +90,13 @@ def run(
         if _proven(connection, settings.job.name):
             reporter.done(Step("call", "not repeated: the last one succeeded with these settings", False))
             return []
-        answers = _call(connection, configuration, reporter.doing)
+        try:
+            answers = _call(connection, configuration, reporter.doing)
+        except BaseException:
+            # interrupted or failed before there was proof: what worked before is back in force
+            if secret_store.SERVICE_KEY in previous and changed:
+                _put_back(configuration, previous)
+            raise
         refused = [answer for answer in answers if answer.cause is Cause.KEY]
         if refused and secret_store.SERVICE_KEY in previous and changed:
             secret_store.store(connection, previous)
@@ -100,6 +106,12 @@ def run(
             )
         reporter.done(Step("call", "; ".join(sorted({answer.summary for answer in answers})) or "none made", True))
         return answers
+
+
+def _put_back(configuration: Configuration, previous: dict[str, Secret]) -> None:
+    # the interrupted connection may be in the middle of a statement
+    with connect(configuration.target.database_url) as connection:
+        secret_store.store(connection, previous)
 
 
 def _given(

@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db import cron, duration, job, outcome
+from autosync_db import cron, duration, job, outcome, schedules
 from autosync_db import revision as revisions
 from autosync_db.connection import Connection
 from autosync_db.job import Job
 from autosync_db.outcome import Invocation
 
-_SCHEDULES = """
-    select count(*) filter (where enabled), count(*) filter (where enabled and next_run_at <= now()),
-        count(*) filter (where enabled and next_run_at < now() - interval '15 minutes'),
-        min(next_run_at) filter (where enabled and next_run_at > now())
-    from public.auto_sync_schedules
-"""
+_SCHEDULES = f"""
+    select count(*) filter (where s.enabled), count(*) filter (where s.enabled and s.next_run_at <= now()),
+        count(*) filter (where {schedules.OVERDUE}),
+        min(s.next_run_at) filter (where s.enabled and s.next_run_at > now())
+    from public.auto_sync_schedules as s
+"""  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ def collect(connection: Connection, job_name: str) -> Status:
         "select ticked_at, decision from autosync.tick where job_name = %s order by id desc limit 1",
         [job_name],
     ).fetchone() or (None, None)
-    schedules = connection.execute(_SCHEDULES).fetchone()
-    assert schedules is not None
+    counts = connection.execute(_SCHEDULES.encode()).fetchone()
+    assert counts is not None
     pg_net, stand_in = extensions.get("pg_net", (None, False))
-    enabled, due, overdue, next_at = schedules
+    enabled, due, overdue, next_at = counts
     return Status(
         revision=revisions.current(connection),
         head=revisions.head(),

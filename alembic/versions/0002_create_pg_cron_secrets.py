@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.execute("revoke all on table public.pg_cron_secrets from public")
     op.execute(
         "comment on table public.pg_cron_secrets is "
-        "'project_url and service_role_key of the scheduled calls; change them with autosync-db rotate'"
+        "'project_url and service_role_key of the scheduled calls; change them with autosync-db setup'"
     )
 
 

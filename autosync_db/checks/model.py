@@ -1,5 +1,6 @@
 """What a check is, and what it can say."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,9 @@ from autosync_db.connection import Connection
 Layer = Literal[
     "server", "cron", "job", "net", "function", "secrets", "schedules", "security", "retention", "migrations"
 ]
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 class Status(StrEnum):
@@ -30,11 +34,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a check's query: a finding about an object."""
+    """One row of a check's query: a finding about an object.
+
+    Control characters become blanks: what a database or a server says must not steer a terminal or a CI system.
+    """
 
     status: str
     object: str
     detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "object", _CONTROL.sub(" ", self.object))
+        object.__setattr__(self, "detail", _CONTROL.sub(" ", self.detail))
 
 
 @dataclass(frozen=True, slots=True)

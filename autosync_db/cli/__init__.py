@@ -4,6 +4,7 @@ Nothing heavy is imported before a command runs, so that help and completion sta
 """
 
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated, Any
@@ -119,5 +120,6 @@ from autosync_db.cli import function, job, local, migration, project, schedules,
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. A SIGTERM ends it as an interrupt does, so that what was begun is put back."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

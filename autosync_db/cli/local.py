@@ -26,8 +26,9 @@ def _up(
     session: Session,
     engine: Annotated[str, typer.Option(help="What runs PostgreSQL: system (Debian packages).")] = "system",
     key_kind: Annotated[
-        Literal["legacy", "secret"], typer.Option(help="Kind of the service key that is made.")
-    ] = "legacy",
+        Literal["legacy", "secret"] | None,
+        typer.Option(help="Kind of the service key to make; legacy."),
+    ] = None,
     functions: Annotated[
         Path | None,
         typer.Option(
@@ -57,8 +58,11 @@ def _down(
 ) -> None:
     """Stop everything that `local up` started."""
     with session.progress("stopping the local stack"):
-        _stack().down(purge=purge)
-    session.say("stopped" + (" and deleted" if purge else "; the data is kept under .autosync"))
+        found = _stack().down(purge=purge)
+    if not found:
+        session.say("there is no local stack here")
+    else:
+        session.say("stopped" + (" and deleted" if purge else "; the data is kept under .autosync"))
 
 
 @command(group, "status")

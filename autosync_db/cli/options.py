@@ -21,7 +21,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="libpq URL or keyword string [env: AUTOSYNC_DATABASE_URL, SUPABASE_DB_URL, DATABASE_URL].",
+                help="libpq URL or keyword string; else AUTOSYNC_DATABASE_URL, SUPABASE_DB_URL or DATABASE_URL.",
                 show_default=False,
                 rich_help_panel=_GROUP,
             ),

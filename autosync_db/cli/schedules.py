@@ -56,11 +56,12 @@ def _list(
             f"{row.frequency_minutes} min" + (f", {row.window}" if row.window else ""),
             f"{row.next_run_at.astimezone(UTC):%Y-%m-%d %H:%M}" if row.next_run_at else "",
             f"{row.next_run_local:%H:%M} {row.timezone}" if row.next_run_local else row.timezone,
-            f"{row.last_run_at.astimezone(UTC):%Y-%m-%d %H:%M} {row.last_run_status}" if row.last_run_at else "never",
+            f"{row.last_run_at.astimezone(UTC):%Y-%m-%d %H:%M}" if row.last_run_at else "never",
+            row.last_run_status,
         )
         for row in found
     ]
-    as_text.table(("id", "state", "every", "next (UTC)", "its clock", "last run (UTC)"), rows, session.out)
+    as_text.table(("id", "state", "every", "next (UTC)", "its clock", "last run (UTC)", "result"), rows, session.out)
     if len(found) == limit:
         session.say(f"only the first {limit} are listed; raise --limit for more")
 

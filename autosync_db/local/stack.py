@@ -5,6 +5,7 @@ PostgreSQL needs cannot enter that folder (root's home, say), the cluster lies i
 which `.autosync/cluster` points.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -13,7 +14,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +35,8 @@ from autosync_db.secret import Secret
 
 KeyKind = Literal["legacy", "secret"]
 LOGS = ("postgres", "pg_net", "edge")
+_OUTSIDE = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a private folder in it
+_PREFIX = "autosync-"
 _READY_SECONDS = 60
 _YEAR_SECONDS = 365 * 24 * 3600
 
@@ -41,7 +45,6 @@ _YEAR_SECONDS = 365 * 24 * 3600
 class _State:
     """What the next command must know; no secret is in it."""
 
-    cluster: str
     port: int
     major: int
     stand_in: bool
@@ -92,78 +95,87 @@ class Stack:
     def cluster(self) -> Cluster:
         """Return the stack's database cluster."""
         state = self._state()
-        folder = Path(state.cluster)
-        lines = (folder / "pgpass").read_text(encoding="utf-8").splitlines()
+        folder = self._cluster_folder()
+        try:
+            lines = (folder / "pgpass").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            raise self._damaged() from None
         passwords = dict(line.split(":")[3:5] for line in lines)
         return Cluster(folder, state.port, state.major, state.stand_in, passwords)
 
-    def up(self, *, key_kind: KeyKind = "legacy", functions: Path | None = None, say: Callable[[str], None]) -> None:
-        """Start whatever does not run, creating what is not there. Raises UsageError when something is missing here."""
-        deno = find_deno()
-        if self.exists():
-            state = self._state()
-            database = self._restart_cluster(state, say)
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.folder.chmod(0o755)
-            say("creating a private PostgreSQL cluster")
-            database = clusters.create(self._cluster_folder())
-            state = _State(
-                cluster=str(database.folder),
-                port=database.port,
-                major=database.major,
-                stand_in=database.stand_in,
-                edge_port=clusters.free_port(),
-                functions="",
-                key_kind=key_kind,
-            )
-            self._write_keys(key_kind)
-        state.functions = str(functions.resolve() if functions else self._ship_functions())
-        self._write(state)
-        if database.stand_in:
-            self._start(state, "pg_net", [sys.executable, "-m", "autosync_db.local.pg_net_worker"], {
-                **database.environment("postgres"), "PYTHONUNBUFFERED": "1",
-            })  # fmt: skip
-        if not self._runs(state, "edge"):
-            say("starting the Edge Functions on Deno")
-            if not _is_free(state.edge_port):
-                state.edge_port = clusters.free_port()
-        self._start_edge(state, database, deno)
-        self._write(state)
-        self._write_target(state, database)
-        self._await_edge(state)
+    def up(self, *, key_kind: KeyKind | None = None, functions: Path | None = None, say: Callable[[str], None]) -> None:
+        """Start whatever does not run, creating what is not there; an interrupted creation is begun anew.
 
-    def down(self, *, purge: bool = False) -> None:
-        """Stop everything that `up` started; `purge` deletes the data too."""
-        if not self.exists():
-            return
-        state = self._state()
-        for part in state.processes.values():
-            part.stop()
-        state.processes = {}
-        self._write(state)
-        (self.folder / "target.json").unlink(missing_ok=True)
-        self.cluster().stop()
+        Raises UsageError when something is missing here, or when another command works on the stack.
+        """
+        deno = find_deno()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        with self._locked():
+            if self.exists():
+                state = self._state()
+                if key_kind is not None and key_kind != state.key_kind:
+                    raise UsageError(
+                        f"this stack has a {state.key_kind} key", hint="begin anew: autosync-db local down --purge"
+                    )
+                database = self._restart_cluster(state, say)
+            else:
+                self._discard_cluster()
+                say("creating a private PostgreSQL cluster")
+                database = clusters.create(self._new_cluster_folder())
+                state = _State(
+                    port=database.port,
+                    major=database.major,
+                    stand_in=database.stand_in,
+                    edge_port=clusters.free_port(),
+                    functions="",
+                    key_kind=key_kind or "legacy",
+                )
+                self._write_keys(state.key_kind)
+            wanted = str(functions.resolve()) if functions else state.functions or str(self._ship_functions())
+            if wanted != state.functions and "edge" in state.processes:
+                state.processes.pop("edge").stop()
+            state.functions = wanted
+            self._write(state)
+            if database.stand_in:
+                self._start(state, "pg_net", [sys.executable, "-m", "autosync_db.local.pg_net_worker"], {
+                    **database.environment("postgres"), "PYTHONUNBUFFERED": "1",
+                })  # fmt: skip
+                self._write(state)
+            if not self._runs(state, "edge"):
+                say("starting the Edge Functions on Deno")
+                if not _is_free(state.edge_port):
+                    state.edge_port = clusters.free_port()
+                self._start_edge(state, database, deno)
+                self._write(state)
+            self._write_target(state, database)
+            self._await_edge(state)
+
+    def down(self, *, purge: bool = False) -> bool:
+        """Stop everything that `up` started; `purge` deletes the data too. Return whether there was anything."""
+        if not self.folder.exists():
+            return False
+        with self._locked():
+            found = self.exists()
+            if found:
+                state = self._state()
+                for part in state.processes.values():
+                    part.stop()
+                state.processes = {}
+                self._write(state)
+                (self.folder / "target.json").unlink(missing_ok=True)
+                self.cluster().stop()
+            if purge:
+                found = self._discard_cluster() or found
+                for name in ("state.json", "keys.json", "service_role_key", "functions.env", "edge.log", "pg_net.log"):
+                    (self.folder / name).unlink(missing_ok=True)
+                for name in ("functions", "edge", "deno"):
+                    shutil.rmtree(self.folder / name, ignore_errors=True)
         if purge:
-            folder = Path(state.cluster)
-            shutil.rmtree(folder)
-            link = self.folder / "cluster"
-            if link.is_symlink():
-                folder.parent.rmdir()
-                link.unlink()
-            for name in (
-                "state.json",
-                "keys.json",
-                "service_role_key",
-                "functions.env",
-                "edge.log",
-                "pg_net.log",
-            ):
-                (self.folder / name).unlink(missing_ok=True)
-            for name in ("functions", "edge", "deno"):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+            (self.folder / "lock").unlink(missing_ok=True)
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
+        return found
 
     def status(self) -> list[Component]:
         """Return every part with whether it runs and where."""
@@ -211,20 +223,65 @@ class Stack:
             values: dict[str, Any] = json.loads(self._state_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UsageError("there is no local stack here", hint="start one with: autosync-db local up") from None
-        values["processes"] = {name: Process(**found) for name, found in values["processes"].items()}
-        return _State(**values)
+        except ValueError:
+            raise self._damaged() from None
+        try:
+            values["processes"] = {name: Process(**found) for name, found in values["processes"].items()}
+            return _State(**values)
+        except (KeyError, TypeError, AttributeError):
+            raise self._damaged() from None
+
+    def _damaged(self) -> UsageError:
+        return UsageError(f"{self._state_file} is damaged", hint=f"rm {self._state_file}, then: autosync-db local up")
 
     def _write(self, state: _State) -> None:
         _write_private(self._state_file, json.dumps(asdict(state), indent=2))
 
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(
+                    f"another command works on the local stack in {self.folder}", hint="wait until it has ended"
+                ) from None
+            yield
+
     def _cluster_folder(self) -> Path:
+        """Return where the cluster lies: in the stack's folder, or where a link that was made here points."""
+        link = self.folder.resolve() / "cluster"
+        if not link.is_symlink():
+            return link
+        target = link.resolve()
+        if target.name != "cluster" or target.parent.parent != _OUTSIDE or not target.parent.name.startswith(_PREFIX):
+            raise UsageError(f"{link} points to {target}, which was not made here", hint=f"remove the link: rm {link}")
+        return target
+
+    def _new_cluster_folder(self) -> Path:
         inside = self.folder.resolve() / "cluster"
         if clusters.server_can_enter(self.folder.resolve()):
             return inside
-        outside = Path(tempfile.mkdtemp(prefix="autosync-", dir="/var/tmp"))
+        outside = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_OUTSIDE))
         outside.chmod(0o711)
         inside.symlink_to(outside / "cluster")
         return outside / "cluster"
+
+    def _discard_cluster(self) -> bool:
+        """Stop and delete whatever cluster there is, a half-made one too; return whether there was any."""
+        folder = self._cluster_folder()
+        found = folder.exists()
+        if found:
+            if (folder / "data" / "postmaster.pid").exists():
+                majors = [int(entry.name) for entry in (folder / "install" / "lib" / "postgresql").iterdir()]
+                Cluster(folder, 0, majors[0], False, {}).stop("immediate")
+            shutil.rmtree(folder)
+        link = self.folder / "cluster"
+        if link.is_symlink():
+            if folder.parent.exists():
+                folder.parent.rmdir()
+            link.unlink()
+        return found
 
     def _restart_cluster(self, state: _State, say: Callable[[str], None]) -> Cluster:
         database = self.cluster()

@@ -8,8 +8,8 @@ select 'critical' as status, 'schema autosync' as object,
     end as detail
 from (
     select case when to_regclass('autosync.alembic_version') is not null then (
-        xpath('/row/version_num/text()',
-            query_to_xml('select version_num from autosync.alembic_version', false, true, ''))
+        xpath('/table/row/version_num/text()',
+            query_to_xml('select version_num from autosync.alembic_version', false, false, ''))
     )[1]::text end as version_num
 ) as v
 where v.version_num is distinct from current_setting('autosync.head')

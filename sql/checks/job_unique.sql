@@ -24,6 +24,10 @@ where c.jobname = current_setting('autosync.job')
             format('select autosync.dispatch(%L)', current_setting('autosync.job'))
         )
         or c.command ~ format('/functions/v1/%s(?![A-Za-z0-9_-])', o.function)
+        or exists (
+            select from autosync.job as j
+            where j.name = c.jobname and j.function = o.function and c.command = autosync.job_command(j.name)
+        )
     )
 union all
 select 'unknown', format('cron job %s', current_setting('autosync.job')), 'jobs of other roles are not visible to this role'

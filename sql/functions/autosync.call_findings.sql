@@ -16,7 +16,7 @@ returns table (
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     with answered as (
         select o.*, row_number() over (order by o.id desc) as age

@@ -6,7 +6,7 @@ create or replace function autosync.classify(outcome text, status_code integer, 
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select case
         when outcome in ('pending', 'lost') then outcome

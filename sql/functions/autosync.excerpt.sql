@@ -5,7 +5,7 @@ create or replace function autosync.excerpt(body text)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     shown text;
@@ -22,7 +22,8 @@ begin
     if stored <> '' then
         shown := pg_catalog.replace(shown, stored, '***');
     end if;
-    return pg_catalog.left(shown, 500);
+    -- control characters would reach terminals and the logs of CI systems
+    return pg_catalog.left(pg_catalog.regexp_replace(shown, '[[:cntrl:]]+', ' ', 'g'), 500);
 exception
     when character_not_in_repertoire or untranslatable_character then
         return '(the body is not valid UTF-8)';

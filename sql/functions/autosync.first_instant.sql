@@ -8,7 +8,7 @@ language plpgsql
 stable
 strict
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     -- longer than the longest change of any zone's clocks, a whole day

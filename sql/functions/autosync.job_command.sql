@@ -4,7 +4,7 @@ create or replace function autosync.job_command(job_name text)
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select case
         when job_name = 'auto-sync-cron-job' then 'select autosync.dispatch()'

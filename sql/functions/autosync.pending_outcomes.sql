@@ -13,7 +13,7 @@ returns table (
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     with pending as materialized (
         select i.id, i.request_id, i.queued_at, i.server_epoch = autosync.server_epoch() as same_epoch
@@ -41,12 +41,12 @@ as $$
             else 'http_error'
         end,
         r.status_code,
-        (
+        autosync.excerpt((
             select h.value
             from pg_catalog.jsonb_each_text(r.headers) as h
             where lower(h.key) = 'sb-error-code'
             limit 1
-        ),
+        )),
         case
             when r.id is null and not p.same_epoch then 'the server restarted before an answer was kept'
             when r.id is null and q.id is null then 'pg_net no longer knows the request: expired, deleted or never sent'

@@ -19,7 +19,7 @@ returns table (
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select
         i.id, i.tick_id, i.request_id, i.queued_at, i.settled_at, i.timeout_milliseconds,

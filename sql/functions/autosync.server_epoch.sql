@@ -6,7 +6,7 @@ returns timestamptz
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(
         (select a.backend_start from pg_catalog.pg_stat_activity as a where a.backend_type = 'checkpointer'),

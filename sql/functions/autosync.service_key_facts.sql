@@ -6,7 +6,7 @@ returns table (kind text, role text, project_ref text, expires_at timestamptz, c
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     stored text;

@@ -7,7 +7,7 @@ create or replace function autosync.set_next_run_at()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     moment constant timestamptz := now();

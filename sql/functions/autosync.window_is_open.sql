@@ -7,7 +7,7 @@ returns boolean
 language plpgsql
 stable
 parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     return coalesce(autosync.window_opening(moment, start, stop, zone) = moment, false);

@@ -12,7 +12,7 @@ returns setof public.auto_sync_schedules
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- whatever the statistics say, read the due end of the index in order and stop at the limit: a plan that collects and
 -- sorts all that is due costs more the more there is
 set enable_seqscan = off

@@ -14,7 +14,7 @@ returns public.auto_sync_schedules
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     completed public.auto_sync_schedules;

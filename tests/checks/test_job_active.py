@@ -21,8 +21,10 @@ def test_scheduling_again_does_not_switch_it_on(project: Project) -> None:
     project.must_fail("job_active")
 
 
-def test_recorded_pause_is_no_fault(project: Project) -> None:
+def test_recorded_pause_is_told_and_is_no_fault(project: Project) -> None:
     project.run_command("job", "pause")
-    found = result_of(project.must_be_healthy(), "job_active")
-    assert found.status is Status.OK
+    report = project.report()
+    assert report.status is Status.WARNING
+    found = result_of(report, "job_active")
+    assert [cause.id for cause in report.root_causes] == ["job_active"]
     assert "paused by postgres since" in found.verdict.summary

@@ -32,6 +32,10 @@ def test_function_of_the_project_that_reads_the_secrets_is_named(project: Projec
     )
     project.must_fail(ID, names="function public.peek: works with its owner's rights")
     project.owner.execute("alter function public.peek() set search_path = ''")
+    found = result_of(project.report(), ID)
+    assert found.status is Status.WARNING
+    assert "temporary types are found first" in found.verdict.summary
+    project.owner.execute("alter function public.peek() set search_path = pg_catalog, pg_temp")
     project.must_be_healthy()
 
 

@@ -168,7 +168,7 @@ def test_function_pins_its_search_path_and_says_so_before_its_body(path: str) ->
     for function in created_functions(path):
         options = {option.defname: option.arg for option in function.options if option.defname != "set"}
         pinned = [o.arg for o in function.options if o.defname == "set" and o.arg.name == "search_path"]
-        assert [[value.val.sval for value in setting.args] for setting in pinned] == [[""]]
+        assert [[value.val.sval for value in setting.args] for setting in pinned] == [["pg_catalog", "pg_temp"]]
         assert "language" in options
         assert function.options[-1].defname == "as", "language and options come before the body"
 
