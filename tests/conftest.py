@@ -48,6 +48,7 @@ def blank(blank_template: Cluster) -> Iterator[Cluster]:
 def migrated(migrated_template: Cluster) -> Iterator[Cluster]:
     """A running cluster of the test's own, at head; no pg_net worker runs."""
     with clusters.cloned(migrated_template) as copy:
+        clusters.keep_quiet(copy)
         yield copy
 
 
@@ -55,6 +56,7 @@ def migrated(migrated_template: Cluster) -> Iterator[Cluster]:
 def shared(migrated_template: Cluster) -> Iterator[Cluster]:
     """A running cluster at head for tests that roll back what they do."""
     with clusters.cloned(migrated_template) as copy:
+        clusters.keep_quiet(copy)
         yield copy
 
 
