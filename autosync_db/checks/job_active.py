@@ -8,4 +8,5 @@ CHECK = Check(
     remedy="autosync-db job resume",
     needs=("job_scheduled", "head_applied", "privileges_sufficient"),
     repairable=True,
+    notable=True,
 )

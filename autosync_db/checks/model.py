@@ -93,7 +93,8 @@ class Check:
 
     `causes` are the checks whose failure explains a failure of this one; `needs` are those without which it
     cannot look or has nothing to look at, which explains only an `unknown`. `remedy` is a command or statement
-    that can be run as it is. `judge` turns the findings into a verdict.
+    that can be run as it is. What a `notable` check has to say is shown even when it is healthy. `judge` turns the
+    findings into a verdict.
 
     The findings are the rows of sql/checks/<id>.sql. A check that compares the database with something that SQL cannot
     see has `look` instead; it runs in the same read-only transaction, and an error in it means `unknown`.
@@ -105,6 +106,7 @@ class Check:
     needs: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     repairable: bool = False
+    notable: bool = False
     judge: Judge = field(default=judge_rows)
     look: Look | None = None
 

@@ -44,6 +44,15 @@ class Report:
         return tuple(sorted(failing, key=lambda result: -result.status.severity))
 
     @property
+    def notes(self) -> tuple[CheckResult, ...]:
+        """Return the healthy checks that have something to say all the same, such as a pause."""
+        return tuple(
+            result
+            for result in self.results
+            if result.check.notable and result.status is Status.OK and result.verdict.evidence
+        )
+
+    @property
     def status(self) -> Status:
         """Return the worst of all verdicts."""
         roots = self.root_causes

@@ -12,7 +12,8 @@ _LEVELS = {Status.CRITICAL: "error", Status.UNKNOWN: "error", Status.WARNING: "w
 def annotations(found: Report) -> str:
     """Return one workflow command per root cause, and a notice when there is none."""
     if not found.root_causes:
-        return f"::notice title=autosync-db verify::{len(found.results)} checks, the chain is healthy\n"
+        notes = "".join(f"; {result.verdict.summary}" for result in found.notes)
+        return f"::notice title=autosync-db verify::{len(found.results)} checks, the chain is healthy{_escape(notes)}\n"
     return "".join(_annotation(result) for result in found.root_causes)
 
 
@@ -35,6 +36,9 @@ def summary(found: Report) -> str:
 
 def _annotation(result: CheckResult) -> str:
     remedy = f"\nremedy: {result.check.remedy}" if result.check.remedy else ""
+    return f"::{_LEVELS[result.status]} title={result.id}::{_escape(result.verdict.summary + remedy)}\n"
+
+
+def _escape(text: str) -> str:
     # the command's own escapes: a value may not end the line early
-    text = (result.verdict.summary + remedy).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return f"::{_LEVELS[result.status]} title={result.id}::{text}\n"
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -14,7 +14,8 @@ def report(found: Report) -> str:
     counts = {status: sum(result.status is status for result in found.results) for status in Status}
     performance = " ".join(f"{status.value}={count}" for status, count in counts.items())
     roots = [f"{result.id}: {result.verdict.summary}" for result in found.root_causes]
-    headline = roots[0] if roots else f"{len(found.results)} checks"
+    notes = [result.verdict.summary for result in found.notes]
+    headline = roots[0] if roots else "; ".join([f"{len(found.results)} checks", *notes])
     lines = [f"AUTOSYNC {found.status.value.upper()} - {_clean(headline)} | {performance}"]
     lines += [_clean(line) for line in roots[1:]]
     return "\n".join(lines) + "\n"

@@ -27,6 +27,8 @@ def report(found: Report, console: Console, *, show_all: bool = False) -> None:
         ),
         soft_wrap=True,
     )
+    for result in found.notes:
+        console.print(Text(f"note  {result.verdict.summary}"), soft_wrap=True)
     for result in found.root_causes:
         _root_cause(result, console)
     blocked = [result for result in found.results if result.status is Status.BLOCKED]

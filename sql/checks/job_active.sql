@@ -1,5 +1,5 @@
--- job_active: an inactive job starts nothing and leaves no trace; a recorded pause is worth knowing, and no fault.
-select case when j.paused_at is null then 'critical' else 'warning' end as status,
+-- job_active: an inactive job starts nothing and leaves no trace; a recorded pause is told and is no fault.
+select case when j.paused_at is null then 'critical' else 'ok' end as status,
     format('cron job %s', c.jobname) as object,
     case when j.paused_at is null
         then 'is inactive, and nobody paused it through autosync-db'

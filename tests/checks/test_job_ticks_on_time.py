@@ -57,7 +57,7 @@ def test_paused_and_just_rescheduled_jobs_miss_nothing(hourly: Project, monkeypa
     hourly.owner.execute("update autosync.job set updated_at = now()")
     hourly.must_fail("job_ticks_on_time")
     hourly.run_command("job", "pause")
-    assert [cause.id for cause in hourly.report().root_causes] == ["job_active"]
+    hourly.must_be_healthy()
 
 
 def test_job_that_never_ticked_misses_what_came_since_set_up(hourly: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,8 @@ def test_an_unscheduled_job_is_scheduled_again(migrated: Cluster) -> None:
         connection.execute(UNSCHEDULE)
     assert job(migrated) == []
     migrate.upgrade(migrated.url())
-    assert job(migrated) == healthy == [("auto-sync-cron-job", "*/5 * * * *", "select autosync.dispatch()", True)]
+    assert job(migrated) == healthy
+    assert len(healthy) == 1
 
 
 def test_a_schedule_chosen_through_the_registry_is_no_drift(migrated: Cluster) -> None:

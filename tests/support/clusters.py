@@ -68,7 +68,7 @@ def cloned(source: Cluster) -> Iterator[Cluster]:
 
 
 def keep_quiet(cluster: Cluster) -> None:
-    """Let the job's next tick be almost an hour away: a tick that nobody asked for would come between a test's steps."""
+    """Let the next tick be almost an hour away: one that nobody asked for would come between a test's steps."""
     minute = (time.gmtime().tm_min + 55) % 60
     with connect(cluster, "supabase_admin") as connection:
         connection.execute("update autosync.job set schedule = %s", [f"{minute} * * * *"])
