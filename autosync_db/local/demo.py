@@ -25,14 +25,14 @@ _POLL_SECONDS = 0.5
 _PROOF = """
 select t.id, t.ticked_at, d.runid, d.status, i.request_id, i.status_code, i.outcome,
     (select count(*) from public.auto_sync_schedules as s
-        where s.id = any(%(schedules)s) and s.last_run_at >= t.ticked_at and s.last_run_status = 'success')
+        where s.id = any(%(schedules)s) and s.last_run_at >= t.ticked_at and s.last_run_status = 'success') as synced
 from autosync.tick as t
 join cron.job_run_details as d
     on d.job_pid = t.backend_pid and d.start_time between t.ticked_at - interval '5 seconds' and t.ticked_at
 join cron.job as j on j.jobid = d.jobid and j.jobname = t.job_name
 join autosync.invocation as i on i.tick_id = t.id
 where t.job_name = %(job)s and t.ticked_at > %(after)s and t.caller = 'pg_cron'
-order by t.id desc
+order by synced desc, t.id desc
 limit 1
 """
 
@@ -102,9 +102,10 @@ def _show(
             reporter=setup.Reporter(lambda step: say(f"{step.name:<9} {step.result}"), doing),
         )
     with connect(loaded.target.database_url) as connection:
+        before = _now(connection)  # a tick may come as soon as a schedule is there
         schedules = [_add_schedule(connection, minutes) for minutes in (15, 60)]
         say(f"schedules {len(schedules)} added, due now; waiting for pg_cron's next minute")
-        proof = _await_tick(connection, settings.job.name, schedules, progress)
+        proof = _await_tick(connection, settings.job.name, schedules, before, progress)
         say(
             f"tick      {proof.tick_id} at {proof.ticked_at:%H:%M:%S} UTC: cron run {proof.run_id} {proof.run_status}, "
             f"request {proof.request_id} answered {proof.status_code}, {proof.schedules_synced} schedules synced"
@@ -123,15 +124,20 @@ def _add_schedule(connection: Connection, frequency_minutes: int) -> uuid.UUID:
     return found
 
 
+def _now(connection: Connection) -> datetime:
+    row = connection.execute("select clock_timestamp()").fetchone()
+    assert row is not None
+    found: datetime = row[0]
+    return found
+
+
 def _await_tick(
     connection: Connection,
     job_name: str,
     schedules: list[uuid.UUID],
+    after: datetime,
     progress: Callable[[str], AbstractContextManager[Callable[[str], None]]],
 ) -> Proof:
-    row = connection.execute("select clock_timestamp()").fetchone()
-    assert row is not None
-    after: datetime = row[0]
     started = time.monotonic()
     proof: Proof | None = None
     with progress("waiting for a real pg_cron tick") as doing:

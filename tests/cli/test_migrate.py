@@ -134,7 +134,8 @@ def test_the_script_applied_by_psql_makes_the_schema_that_migrate_makes(
     command.succeeds(_run(blank, "migrate"))
     command.succeeds(_run(blank, "migrate", "--check"))
     assert schema(blank) == schema(migrated)
-    jobs = "select jobname, schedule, command, active from cron.job"
+    # the fixture gives its own job a schedule that does not disturb tests
+    jobs = "select jobname, command, active from cron.job"
     with clusters.connect(blank) as scripted, clusters.connect(migrated) as direct:
         assert scripted.execute(jobs).fetchall() == direct.execute(jobs).fetchall() != []
 
