@@ -49,6 +49,13 @@ def fresh(migrated_template: Cluster) -> Iterator[str]:
         yield catalog.snapshot(copy)
 
 
+@pytest.fixture
+def untouched(migrated_template: Cluster) -> Iterator[Cluster]:
+    """A cluster at head whose job has the schedule that the migration gave it."""
+    with clusters.cloned(migrated_template) as copy:
+        yield copy
+
+
 def test_there_is_one_head() -> None:
     with resources.folder("alembic") as folder:
         configuration = Config()
@@ -87,11 +94,11 @@ def test_a_step_down_takes_back_what_its_step_up_did(revision: str, blank: Clust
     assert catalog.snapshot(blank) == upper
 
 
-def test_upgrading_twice_changes_nothing(migrated: Cluster, fresh: str) -> None:
-    with clusters.connect(migrated) as connection:
+def test_upgrading_twice_changes_nothing(untouched: Cluster, fresh: str) -> None:
+    with clusters.connect(untouched) as connection:
         written = "select path, applied_at, xmin::text from autosync.object order by path"
         before = catalog.rows(connection, written)
-        done = migrate.upgrade(migrated.url())
+        done = migrate.upgrade(untouched.url())
         assert (done.before, done.after, done.revisions, done.objects) == (
             REVISIONS[-1],
             REVISIONS[-1],
@@ -99,8 +106,8 @@ def test_upgrading_twice_changes_nothing(migrated: Cluster, fresh: str) -> None:
             [],
         )
         assert catalog.rows(connection, written) == before
-    assert catalog.snapshot(migrated) == fresh
-    assert migrate.plan(migrated.url()).is_current
+    assert catalog.snapshot(untouched) == fresh
+    assert migrate.plan(untouched.url()).is_current
 
 
 def test_downgrade_to_base_leaves_only_the_version_table(migrated: Cluster) -> None:
@@ -137,7 +144,7 @@ def test_plain_alembic_without_a_database_says_what_to_set() -> None:
     assert "AUTOSYNC_DATABASE_URL" in done.stdout + done.stderr
 
 
-def test_the_printed_script_ends_like_migrate(blank: Cluster, fresh: str, migrated: Cluster, tmp_path: Path) -> None:
+def test_the_printed_script_ends_like_migrate(blank: Cluster, fresh: str, untouched: Cluster, tmp_path: Path) -> None:
     script = tmp_path / "migrate.sql"
     script.write_text(migrate.script_sql(), encoding="utf-8")
     subprocess.run(
@@ -145,7 +152,7 @@ def test_the_printed_script_ends_like_migrate(blank: Cluster, fresh: str, migrat
         env={"PATH": os.environ["PATH"], **blank.environment("postgres")},
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    assert catalog.snapshot(blank, registry=False) == catalog.snapshot(migrated, registry=False)
+    assert catalog.snapshot(blank, registry=False) == catalog.snapshot(untouched, registry=False)
     # the script cannot know how the server renders an object; the next migrate records it
     migrate.upgrade(blank.url())
     assert catalog.snapshot(blank) == fresh
