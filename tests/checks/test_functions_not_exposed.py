@@ -8,7 +8,7 @@ from tests.support.health import Project, result_of
 
 ID = "functions_not_exposed"
 WRAPPER = (
-    "create function public.run_sync() returns bigint language sql security definer set search_path = ''"
+    "create function public.run_sync() returns bigint language sql security definer set search_path = pg_catalog, pg_temp"
     " as 'select autosync.dispatch()'; revoke all on function public.run_sync() from public; "
 )
 
@@ -47,7 +47,7 @@ def test_functions_that_reach_nothing_or_nobody_may_call_are_no_fault(project: P
     project.owner.execute(
         (
             WRAPPER + "create function public.hello() returns text language sql security definer"
-            " set search_path = '' as $$ select 'hello' $$;"
+            " set search_path = pg_catalog, pg_temp as $$ select 'hello' $$;"
             "create function public.asks() returns bigint language sql set search_path = ''"
             " as 'select autosync.dispatch()';"
             "grant execute on function public.hello(), public.asks() to anon"
