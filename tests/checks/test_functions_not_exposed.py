@@ -9,7 +9,8 @@ from tests.support.health import Project, result_of
 ID = "functions_not_exposed"
 WRAPPER = (
     "create function public.run_sync() returns bigint language sql security definer"
-    " set search_path = pg_catalog, pg_temp as 'select autosync.dispatch()'; revoke all on function public.run_sync() from public; "
+    " set search_path = pg_catalog, pg_temp as 'select autosync.dispatch()';"
+    " revoke all on function public.run_sync() from public; "
 )
 
 
