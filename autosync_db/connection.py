@@ -92,6 +92,8 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
     try:
         with opened:
             yield opened
+    except psycopg.errors.LockNotAvailable:
+        raise  # whoever set a lock_timeout knows what to do
     except psycopg.OperationalError as error:
         # class 08 and 57P0x, or no SQLSTATE at all: the connection itself broke
         if error.sqlstate is None or re.match(r"08|57P0", error.sqlstate):
