@@ -1,12 +1,12 @@
 """`setup` on real databases, with pg_net's worker and a stub in the function's place."""
 
 import os
-import pty
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pexpect
 import psutil
 import pytest
 
@@ -173,26 +173,15 @@ def test_the_key_is_taken_from(way: str, project: Project, key_file: Callable[[S
 
 
 def test_on_a_terminal_the_key_is_asked_for_and_not_shown(project: Project) -> None:
-    ours, theirs = pty.openpty()
-    child = subprocess.Popen(
-        [*command.PROGRAM, "setup", "--no-wait", "--project-url", project.stub.url],
-        env=command.environment(project.cluster.url(), {**RARELY, "TERM": "dumb"}),
-        preexec_fn=lambda: os.login_tty(theirs),
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        while True:
-            try:
-                shown += os.read(ours, 65536)
-            except OSError:  # how Linux says that the other end of a terminal is closed
-                break
-            if b"Service key" in shown and project.key.reveal().encode() not in shown and b"\n" not in shown:
-                os.write(ours, project.key.reveal().encode() + b"\n")
-    finally:
-        os.close(ours)
-        child.wait(timeout=60)
-    assert child.returncode == 0, shown
+    program, *arguments = [*command.PROGRAM, "setup", "--no-wait", "--project-url", project.stub.url]
+    environment = command.environment(project.cluster.url(), {**RARELY, "TERM": "dumb"})
+    with pexpect.spawn(program, arguments, env=environment, timeout=60) as terminal:
+        # the blank is written when the terminal no longer shows what is typed
+        terminal.expect_exact("Service key (empty: keep the stored one): ")
+        terminal.sendline(project.key.reveal())
+        terminal.expect(pexpect.EOF)
+        shown = terminal.before
+    assert terminal.exitstatus == 0, shown
     assert project.key.reveal().encode() not in shown
     assert _stored(project.cluster)["service_role_key"] == project.key.reveal()
 
