@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import sqlalchemy
@@ -20,21 +21,28 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
+from psycopg import sql
 
-from autosync_db import config, objects, preflight, resources
+from autosync_db import config, inventory, objects, preflight, resources
 from autosync_db import revision as revisions
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
+from autosync_db.inventory import Change
 from autosync_db.revision import SCHEMA
 from autosync_db.secret import Secret
 
 LOCK_TIMEOUT = "3s"
 LOCK_ATTEMPTS = 6
 # what a downgrade must not drop unasked once it holds rows
-DATA_TABLES = ("public.pg_cron_secrets", "public.auto_sync_schedules", "autosync.tick", "autosync.invocation")
-# any constant will do, as long as every migration of this product uses the same; the ASCII codes of "autosync"
-ADVISORY_LOCK = 0x6175746F73796E63
+DATA_TABLES = (
+    "public.pg_cron_secrets",
+    "public.auto_sync_schedules",
+    "autosync.tick",
+    "autosync.invocation",
+    "autosync.secret_change",
+)
+ADVISORY_LOCK = revisions.ADVISORY_LOCK
 
 _PREPARE = f"""
 set local statement_timeout = 0;
@@ -53,6 +61,16 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One revision as the statements of its upgrade; the version table's own are not among them."""
+
+    revision: str
+    previous: str | None
+    summary: str
+    statements: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a migration would do; nothing has been changed to find out."""
 
@@ -60,11 +78,18 @@ class Plan:
     target: str | None
     upgrades: list[Revision]
     objects: dict[str, objects.State]
+    # what is there already and what would become of it
+    adoption: list[Change] = field(default_factory=list)
 
     @property
     def is_current(self) -> bool:
         """Whether there is nothing to do."""
         return not self.upgrades and not self.objects
+
+    @property
+    def refusals(self) -> list[Change]:
+        """Return what stands in the way of the migration."""
+        return [change for change in self.adoption if change.action == "refuse"]
 
 
 @dataclass(slots=True)
@@ -75,6 +100,8 @@ class Outcome:
     after: str | None = None
     revisions: list[str] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
+    # what the server wants somebody to know, e.g. of rows that an adoption mended
+    warnings: list[str] = field(default_factory=list)
 
 
 def plan(database_url: Secret | None, revision: str = "head", isolation: IsolationSettings | None = None) -> Plan:
@@ -84,16 +111,16 @@ def plan(database_url: Secret | None, revision: str = "head", isolation: Isolati
         current = revisions.current(connection)
         with _script_directory() as script:
             target = _resolve(script, revision)
-            upgrades = [
-                Revision(step.revision, step.doc or "")
-                for step in reversed(list(script.iterate_revisions(target, current)))
-                if step.revision != current
+            pending = [
+                step for step in reversed(list(script.iterate_revisions(target, current))) if step.revision != current
             ]
+            upgrades = [Revision(step.revision, step.doc or "") for step in pending]
+            adopted = inventory.changes(connection, {step.revision: step.module for step in pending}, isolation)
         states = objects.states(connection, max(target or "", current or "") or None, isolation)
     changed: dict[str, objects.State] = {
         path: state for path, state in states.items() if state is not objects.State.CURRENT
     }
-    return Plan(current, target, upgrades, changed)
+    return Plan(current, target, upgrades, changed, adopted)
 
 
 def upgrade(
@@ -137,6 +164,40 @@ def script_sql(revision: str = "head", isolation: IsolationSettings | None = Non
     return buffer.getvalue()
 
 
+def steps() -> list[Step]:
+    """Return every revision, oldest first, as statements that can be run elsewhere. Connects to nothing."""
+    written = _Statements()
+    with _alembic_config() as configuration, redirect_stdout(StringIO()):
+        configuration.output_buffer = written
+        configuration.attributes["only_revisions"] = True
+        _run_alembic(command.upgrade, configuration, "head", sql=True)
+    texts: dict[str, list[str]] = {}
+    for text in written.texts:
+        if started := re.match(r"-- Running upgrade .*-> (\w+)", text):
+            texts[started[1]] = []
+        elif not re.match(rf"(create table|insert into|update) {SCHEMA}\.alembic_version\b", text, re.IGNORECASE):
+            list(texts.values())[-1].append(text)
+    with _script_directory() as script:
+        return [
+            Step(step.revision, cast("str | None", step.down_revision), step.doc or "", texts[step.revision])
+            for step in reversed(list(script.walk_revisions()))
+        ]
+
+
+class _Statements(StringIO):
+    """What Alembic prints, piece by piece: it writes one statement at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Keep one piece, without the semicolon that ends it."""
+        if stripped := text.strip().removesuffix(";").rstrip():
+            self.texts.append(stripped)
+        return len(text)
+
+
 def run_revisions(context: Any) -> None:
     """Run Alembic's command over the connection that was handed over, or over the configured database."""
     given = context.config.attributes.get("connection")
@@ -161,9 +222,13 @@ def write_script(context: Any) -> None:
         version_table_schema=SCHEMA,
     )
     migration: MigrationContext = context.get_context()
+    if context.config.attributes.get("only_revisions"):
+        context.run_migrations()
+        return
     with context.begin_transaction():
         migration.impl.static_output(_PREPARE.strip())
         migration.impl.static_output(f"create schema if not exists {SCHEMA};")
+        migration.impl.static_output(_announce(context.config.attributes.get("isolation")) + ";")
         context.run_migrations()
         migration.impl.static_output(objects.script(_last(context), context.config.attributes.get("isolation")))
 
@@ -195,6 +260,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             outcome.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
+            psycopg_connection.execute(_announce(context.config.attributes.get("isolation")).encode())
             filled = [] if context.config.attributes.get("drop_rows") else _filled_tables(psycopg_connection)
             context.run_migrations()
             outcome.after = migration.get_current_revision()
@@ -208,6 +274,12 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 outcome.objects = objects.apply(
                     psycopg_connection, outcome.after, context.config.attributes.get("isolation")
                 )
+
+
+def _announce(isolation: IsolationSettings | None) -> str:
+    """Return the statement that tells the revisions which mode of isolation somebody chose, if any."""
+    chosen = isolation.model_dump_json() if isolation is not None else ""
+    return sql.SQL("select set_config('autosync.isolation', {}, true)").format(sql.Literal(chosen)).as_string()
 
 
 def _filled_tables(connection: Connection) -> list[str]:
@@ -265,9 +337,15 @@ def _attempt(
         revisions.current(connection)  # an unknown revision is refused before Alembic stumbles over it
         with _alembic_config() as configuration:
             outcome = Outcome()
+            connection.add_notice_handler(partial(_hear, outcome))
             configuration.attributes.update(attributes, connection=connection, outcome=outcome)
             _run_alembic(run, configuration, revision)
             return outcome
+
+
+def _hear(outcome: Outcome, message: psycopg.errors.Diagnostic) -> None:
+    if message.severity_nonlocalized == "WARNING" and message.message_primary:
+        outcome.warnings.append(message.message_primary)
 
 
 def _run_alembic(run: Callable[..., None], configuration: Config, revision: str, **options: Any) -> None:

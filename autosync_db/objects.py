@@ -9,6 +9,7 @@ kept in the database (autosync.setting), so that a migration that does not know 
 
 import hashlib
 import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from autosync_db import resources
+from autosync_db.adoption import ADOPTED_MODES, OWN_COLUMNS
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection
 
@@ -48,8 +50,9 @@ API_COLUMNS = (
 )
 
 # How the server itself renders what a file made: compared with what it rendered right after applying.
+# Grants are compared as sets, default ones included: a restore gives them in another order, or not at all.
 # A job counts as current while cron.job agrees with autosync.job, whose content belongs to the user.
-_RENDERED = """
+RENDERED = """
 with wanted as (
     select path, split_part(path, '/', 2) as kind,
         regexp_replace(split_part(path, '/', 3), '\\.sql(\\.j2)?$', '') as name
@@ -59,7 +62,10 @@ select w.path, case w.kind
     when 'extensions' then (select 'present' from pg_extension as e where e.extname = w.name)
     when 'functions' then (
         select string_agg(
-            pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') || p.proowner::regrole::text,
+            pg_get_functiondef(p.oid) || coalesce((
+                select string_agg(x::text, ',' order by x::text)
+                from unnest(coalesce(p.proacl, acldefault('f', p.proowner))) as x
+            ), '') || p.proowner::regrole::text,
             ';' order by p.oid::regprocedure::text
         )
         from pg_proc as p
@@ -74,15 +80,25 @@ select w.path, case w.kind
     )
     when 'access' then coalesce(
         (
-            select c.relrowsecurity::text || c.relforcerowsecurity || coalesce(c.relacl::text, '') || coalesce((
-                select string_agg(a.attname || a.attacl::text, ',' order by a.attnum)
-                from pg_attribute as a
-                where a.attrelid = c.oid and a.attacl is not null
+            select c.relrowsecurity::text || c.relforcerowsecurity || coalesce((
+                select string_agg(x::text, ',' order by x::text)
+                from unnest(coalesce(c.relacl, acldefault('r', c.relowner))) as x
             ), '') || coalesce((
-                select string_agg(
-                    concat_ws('|', p.policyname, p.permissive, p.roles, p.cmd, p.qual, p.with_check),
-                    ';' order by p.policyname
-                )
+                select string_agg(a.attname || x::text, ',' order by a.attname, x::text)
+                from pg_attribute as a
+                cross join unnest(a.attacl) as x
+                where a.attrelid = c.oid and not a.attisdropped
+            ), '') || coalesce((
+                select case
+                    when bool_or(p.policyname = any(array[
+                        p.tablename || '_nobody', p.tablename || '_owner', p.tablename || '_organization'
+                    ])) then string_agg(
+                        concat_ws('|', p.policyname, p.permissive, p.roles, p.cmd, p.qual, p.with_check),
+                        ';' order by p.policyname
+                    )
+                    -- in the mode "custom" they are the project's own
+                    else 'policies of the project'
+                end
                 from pg_policies as p
                 where p.schemaname = c.relnamespace::regnamespace::text and p.tablename = c.relname
             ), '')
@@ -90,7 +106,10 @@ select w.path, case w.kind
             where position('.' in w.name) > 0 and c.oid = to_regclass(w.name)
         ),
         (
-            select coalesce(n.nspacl::text, 'default')
+            select coalesce((
+                select string_agg(x::text, ',' order by x::text)
+                from unnest(coalesce(n.nspacl, acldefault('n', n.nspowner))) as x
+            ), '')
             from pg_namespace as n
             where position('.' in w.name) = 0 and n.nspname = w.name
         )
@@ -99,7 +118,14 @@ end
 from wanted as w
 """
 
-_JOBS_CURRENT = """
+JOBS_COMPARABLE = """
+select exists (select from pg_extension where extname = 'pg_cron')
+    and to_regclass('autosync.job') is not null
+    and to_regprocedure('autosync.sync_job(text)') is not null
+    and to_regprocedure('autosync.job_command(text)') is not null
+"""
+
+JOBS_CURRENT = """
 select count(*) = count(c.jobid)::bigint
 from autosync.job as j
 left join cron.job as c
@@ -109,6 +135,17 @@ left join cron.job as c
     and c.username = (
         select pg_get_userbyid(p.proowner) from pg_proc as p where p.oid = to_regprocedure('autosync.sync_job(text)')
     )
+"""
+
+# The statements that take back every grant on a function but its owner's.
+CLOSING = """
+select 'revoke all on function ' || p.oid::regprocedure || ' from '
+    || case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
+from (select split_part(%(path)s::text, '/', 3) as name) as file
+join pg_proc as p
+    on p.pronamespace = to_regnamespace(split_part(file.name, '.', 1)) and p.proname = split_part(file.name, '.', 2)
+cross join lateral aclexplode(p.proacl) as a
+where a.grantee <> p.proowner
 """
 
 
@@ -138,15 +175,18 @@ class ObjectFile:
 def files(isolation: IsolationSettings) -> list[ObjectFile]:
     """Return every replaceable file in the order in which they are applied, rendered for `isolation`."""
     found = []
-    for folder, suffix in _FOLDERS:
-        for name in resources.names(folder, suffix):
-            path = f"{folder}/{name}{suffix}"
-            source = _source(path, isolation)
-            head = re.search(r"^-- requires: (\d{4})$", source, re.MULTILINE)
-            if head is None:
-                raise ValueError(f"{path} does not say which revision it requires")
-            found.append(ObjectFile(path, head[1], source))
+    for path in paths():
+        source = _source(path, isolation)
+        head = re.search(r"^-- requires: (\d{4})$", source, re.MULTILINE)
+        if head is None:
+            raise ValueError(f"{path} does not say which revision it requires")
+        found.append(ObjectFile(path, head[1], source))
     return found
+
+
+def paths() -> list[str]:
+    """Return the path of every replaceable file in the order in which they are applied."""
+    return [f"{folder}/{name}{suffix}" for folder, suffix in _FOLDERS for name in resources.names(folder, suffix)]
 
 
 def available_at(revision: str | None, isolation: IsolationSettings) -> list[ObjectFile]:
@@ -162,12 +202,20 @@ def states(
     `isolation` None stands for the mode that the database was last given.
     """
     wanted = available_at(revision, isolation or stored_isolation(connection))
-    recorded = _recorded(connection)
-    rendered = _rendered(connection, wanted)
+    return compare(wanted, _recorded(connection), _rendered(connection, wanted))
+
+
+def compare(
+    wanted: Iterable[ObjectFile], recorded: Mapping[str, tuple[str, str]], rendered: Mapping[str, str | None]
+) -> dict[str, State]:
+    """Return the state of each file's object, by what was recorded of it and how the server renders it now.
+
+    `recorded` holds the hashes of the file's text and of the rendering, `rendered` the hash of the rendering or None.
+    """
     found = {}
     for file in wanted:
         source_hash, live_hash = recorded.get(file.path, (None, None))
-        if rendered[file.path] is None or source_hash is None:
+        if rendered.get(file.path) is None or source_hash is None:
             found[file.path] = State.MISSING
         elif source_hash != file.source_hash:
             found[file.path] = State.OUTDATED
@@ -185,18 +233,14 @@ def apply(connection: Connection, revision: str | None, isolation: IsolationSett
         return []
     connection.execute("set local check_function_bodies = off")
     if isolation is not None and _has_settings(connection):
-        connection.execute(
-            "insert into autosync.setting as s (name, value) values ('isolation', %s) on conflict (name) do update"
-            " set value = excluded.value, updated_at = clock_timestamp() where s.value <> excluded.value",
-            [Jsonb(isolation.model_dump())],
-        )
+        connection.execute(choosing(isolation))
     wanted = available_at(revision, stored_isolation(connection))
     connection.execute("delete from autosync.object where not path = any(%s::text[])", [[file.path for file in wanted]])
     changed = states(connection, revision)
     applied = [file for file in wanted if changed[file.path] is not State.CURRENT]
     for file in applied:
-        if file.path.startswith("sql/functions/"):
-            _close(connection, file)  # `create or replace` keeps the grants that somebody added
+        for statement in _closing(connection, file):
+            connection.execute(statement.encode())
         # no parameters: the text runs as written, with its % and :
         connection.execute(file.source.encode())
     rendered = _rendered(connection, wanted)
@@ -212,6 +256,37 @@ def apply(connection: Connection, revision: str | None, isolation: IsolationSett
     return [file.path for file in applied]
 
 
+def reapplication(
+    connection: Connection, revision: str | None, isolation: IsolationSettings | None, paths: Collection[str]
+) -> list[sql.Composable]:
+    """Return the statements that apply the files at `paths`, current or not, and record it. Reads only.
+
+    They are for one transaction whose search_path is empty. `isolation` as for apply().
+    """
+    wanted = [file for file in available_at(revision, isolation or stored_isolation(connection)) if file.path in paths]
+    if not wanted:
+        return []
+    statements: list[sql.Composable] = [sql.SQL("set local check_function_bodies = off")]
+    if isolation is not None and _has_settings(connection):
+        statements.append(choosing(isolation))
+    for file in wanted:
+        statements += map(_text, _closing(connection, file))
+        statements.append(_text(file.source.strip().removesuffix(";")))
+    record = (
+        "insert into autosync.object (path, source_hash, live_hash)"
+        " select w.path, w.source_hash, case when w.path like 'sql/jobs/%' then 'current'"
+        " else encode(sha256(convert_to(r.text, 'UTF8')), 'hex') end"
+        " from unnest({paths}::text[], {hashes}::text[]) as w (path, source_hash) join ({rendered}) as r (path, text)"
+        " on r.path = w.path on conflict (path) do update set source_hash = excluded.source_hash,"
+        " live_hash = excluded.live_hash, applied_at = clock_timestamp()"
+    )
+    named = sql.Literal([file.path for file in wanted])
+    rendered = _text(RENDERED.replace("%(paths)s", named.as_string(connection)).strip())
+    hashes = sql.Literal([file.source_hash for file in wanted])
+    statements.append(sql.SQL(record).format(paths=named, hashes=hashes, rendered=rendered))
+    return statements
+
+
 def script(revision: str | None, isolation: IsolationSettings | None) -> str:
     """Return the text that applies every object for `revision`, for a script that is run elsewhere.
 
@@ -221,12 +296,34 @@ def script(revision: str | None, isolation: IsolationSettings | None) -> str:
     wanted = available_at(revision, isolation or IsolationSettings())
     if isolation is not None:
         parts.append(
-            sql.SQL("insert into autosync.setting (name, value) values ('isolation', {});")
+            sql.SQL(
+                "insert into autosync.setting (name, value) values ('isolation', {})"
+                " on conflict (name) do update set value = excluded.value;"
+            )
             .format(sql.Literal(Jsonb(isolation.model_dump())))
             .as_string()
         )
-    parts += [f"-- {file.path}\n{file.source.strip()}" for file in wanted]
+    for file in wanted:
+        depends = isolation is None and file.path.endswith(".j2")
+        parts.append(f"-- {file.path}\n{_by_stored_mode(file.path) if depends else file.source.strip()}")
     return "\n\n".join(parts) + "\n"
+
+
+def _by_stored_mode(path: str) -> str:
+    """Return the statement that applies a rendered file for whichever mode the database has by then.
+
+    Nobody chose one, so it is the default, or what an adoption found.
+    """
+    branches = "".join(
+        f"        when '{mode}' then execute $mode_{mode}$\n{_source(path, IsolationSettings(mode=mode)).strip()}\n"
+        f"$mode_{mode}$;\n"
+        for mode in ADOPTED_MODES
+    )
+    return (  # our own files
+        "do $by_mode$\nbegin\n"  # noqa: S608
+        "    case coalesce((select s.value ->> 'mode' from autosync.setting as s where s.name = 'isolation'), 'none')\n"
+        f"{branches}    end case;\nend\n$by_mode$;"
+    )
 
 
 def stored_isolation(connection: Connection) -> IsolationSettings:
@@ -241,7 +338,9 @@ def stored_isolation(connection: Connection) -> IsolationSettings:
 def _source(path: str, isolation: IsolationSettings) -> str:
     if not path.endswith(".j2"):
         return resources.read(path)
-    return resources.render(path, isolation=isolation, identifier=_identifier, settable=API_COLUMNS)
+    return resources.render(
+        path, isolation=isolation, identifier=_identifier, settable=API_COLUMNS, reserved=OWN_COLUMNS
+    )
 
 
 def _identifier(name: str) -> str:
@@ -252,20 +351,24 @@ def _has_settings(connection: Connection) -> bool:
     return connection.execute("select to_regclass('autosync.setting') is not null").fetchone() == (True,)
 
 
-def _close(connection: Connection, file: ObjectFile) -> None:
-    schema, name = file.path.rpartition("/")[2].removesuffix(".sql").split(".")
-    rows = connection.execute(
-        """
-        select format('revoke all on function %%s from %%s', p.oid::regprocedure,
-            case when a.grantee = 0 then 'public' else a.grantee::regrole::text end)
-        from pg_proc as p
-        cross join lateral aclexplode(p.proacl) as a
-        where p.pronamespace = to_regnamespace(%s) and p.proname = %s and a.grantee <> p.proowner
-        """,
-        [schema, name],
-    ).fetchall()
-    for (statement,) in rows:
-        connection.execute(statement.encode())
+def choosing(isolation: IsolationSettings) -> sql.Composed:
+    """Return the statement that keeps a chosen isolation mode as the database's own."""
+    return sql.SQL(
+        "with decided as (delete from autosync.setting where name = 'isolation_undecided')"
+        " insert into autosync.setting as s (name, value) values ('isolation', {}) on conflict (name) do update"
+        " set value = excluded.value, updated_at = clock_timestamp() where s.value <> excluded.value"
+    ).format(sql.Literal(Jsonb(isolation.model_dump())))
+
+
+def _text(text: str) -> sql.SQL:
+    return sql.SQL(text)
+
+
+def _closing(connection: Connection, file: ObjectFile) -> list[str]:
+    """Return what takes back the grants on a function, which `create or replace` keeps when somebody added some."""
+    if not file.path.startswith("sql/functions/"):
+        return []
+    return [statement for (statement,) in connection.execute(CLOSING, {"path": file.path}).fetchall()]
 
 
 def _recorded(connection: Connection) -> dict[str, tuple[str, str]]:
@@ -279,7 +382,7 @@ def _rendered(connection: Connection, wanted: list[ObjectFile]) -> dict[str, str
     # how names are rendered depends on the search path
     with connection.transaction(force_rollback=True):
         connection.execute("select set_config('search_path', '', true)")
-        rows = connection.execute(_RENDERED, {"paths": [file.path for file in wanted]}).fetchall()
+        rows = connection.execute(RENDERED, {"paths": [file.path for file in wanted]}).fetchall()
     rendered = {path: text and hashlib.sha256(text.encode()).hexdigest() for path, text in rows}
     for path in rendered:
         if path.startswith("sql/jobs/"):
@@ -288,11 +391,6 @@ def _rendered(connection: Connection, wanted: list[ObjectFile]) -> dict[str, str
 
 
 def _jobs_current(connection: Connection) -> bool:
-    present = connection.execute(
-        "select exists (select from pg_extension where extname = 'pg_cron') and to_regclass('autosync.job') is not null"
-        " and to_regprocedure('autosync.sync_job(text)') is not null"
-        " and to_regprocedure('autosync.job_command(text)') is not null"
-    ).fetchone()
-    if present != (True,):
+    if connection.execute(JOBS_COMPARABLE).fetchone() != (True,):
         return False
-    return connection.execute(_JOBS_CURRENT).fetchone() == (True,)
+    return connection.execute(JOBS_CURRENT).fetchone() == (True,)

@@ -1,7 +1,10 @@
-"""Create the registry of replaceable objects, autosync.object
+"""Create the registry of replaceable objects, autosync.object, and the memory of adoption and settings
 
-It remembers which text of each file under sql/ is in force, and how the server rendered it, so that only what changed
-is applied again and an edit by hand is noticed. The extensions are such files: dropped ones are made anew.
+The registry remembers which text of each file under sql/ is in force, and how the server rendered it, so that only what
+changed is applied again and an edit by hand is noticed. The extensions are such files: dropped ones are made anew.
+
+autosync.adopted remembers what was there before us, as the statements that bring it back: the revisions that complete
+a table made by hand write it, and their downgrades run it. What cannot be adopted is refused here, before any change.
 
 Revision ID: 0001
 Revises:
@@ -9,11 +12,14 @@ Revises:
 
 from alembic import op
 
+from autosync_db import adoption
+
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
+    op.execute(adoption.refuse(adoption.SECRETS, adoption.SCHEDULES, schema=True, jobs=True))
     op.execute(
         """
         create table autosync.object (
@@ -27,8 +33,36 @@ def upgrade() -> None:
     op.execute(
         "comment on table autosync.object is 'the files of sql/ that are in force; written by autosync-db migrate'"
     )
+    op.execute(
+        """
+        create table autosync.adopted (
+            id bigint generated always as identity primary key,
+            revision text not null,
+            step integer not null,
+            object text not null,
+            undo text not null,
+            adopted_at timestamptz not null default clock_timestamp()
+        )
+        """
+    )
+    op.execute(
+        "comment on table autosync.adopted is "
+        "'what was there before autosync-db, as the statements that bring it back; run by autosync-db rollback'"
+    )
+    # choices of the project that rendered objects depend on; a migration without the settings file keeps them
+    op.execute(
+        """
+        create table autosync.setting (
+            name text primary key,
+            value jsonb not null,
+            updated_at timestamptz not null default clock_timestamp()
+        )
+        """
+    )
 
 
 def downgrade() -> None:
     # pg_cron and pg_net stay: dropping pg_cron would delete every job in the database, not only ours
+    op.execute("drop table autosync.setting")
+    op.execute("drop table autosync.adopted")
     op.execute("drop table autosync.object")

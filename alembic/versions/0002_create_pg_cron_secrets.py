@@ -1,7 +1,7 @@
-"""Create the table public.pg_cron_secrets
+"""Create or complete the table public.pg_cron_secrets
 
 It holds the two values that every tick needs, project_url and service_role_key. A table that was made by the
-guide's migrations is completed in place; who may read it is decided in sql/access/.
+guide's migrations is completed in place, and how it was is remembered; who may read it is decided in sql/access/.
 
 Revision ID: 0002
 Revises: 0001
@@ -9,11 +9,48 @@ Revises: 0001
 
 from alembic import op
 
+from autosync_db import adoption
+
 revision = "0002"
 down_revision = "0001"
 
+# An adopted table may lack the times, or let them be null; it is small, so each is put right whether it must be or not.
+TIMES = """
+do $times$
+declare
+    wanted name;
+    adopted constant boolean := exists (select from autosync.adopted as a where a.revision = '0002');
+begin
+    for wanted in
+        select w.name from unnest(array['created_at', 'updated_at']::name[]) as w (name) where adopted
+    loop
+        execute format('alter table public.pg_cron_secrets add column if not exists %I timestamptz', wanted);
+        insert into autosync.adopted (revision, step, object, undo)
+        select '0002', 35, 'column ' || a.attname, format(
+            'alter table if exists public.pg_cron_secrets alter column %I %s, alter column %I %s', a.attname,
+            case when a.attnotnull then 'set not null' else 'drop not null' end, a.attname,
+            coalesce('set default ' || pg_get_expr(d.adbin, d.adrelid), 'drop default'))
+        from pg_catalog.pg_attribute as a
+        left join pg_catalog.pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = to_regclass('public.pg_cron_secrets') and a.attname = wanted
+            -- a column that we added goes away whole
+            and not exists (
+                select from autosync.adopted as o
+                where o.revision = '0002' and o.step = 20 and o.object = 'column ' || wanted
+            );
+        execute format('update public.pg_cron_secrets set %I = now() where %I is null', wanted, wanted);
+        execute format(
+            'alter table public.pg_cron_secrets alter column %I set default now(), alter column %I set not null',
+            wanted, wanted);
+    end loop;
+end
+$times$
+"""
+
 
 def upgrade() -> None:
+    op.execute(adoption.refuse(adoption.SECRETS))
+    op.execute(adoption.remember(adoption.SECRETS, "0002"))
     op.execute(
         """
         create table if not exists public.pg_cron_secrets (
@@ -24,6 +61,7 @@ def upgrade() -> None:
         )
         """
     )
+    op.execute(TIMES)
     # closed in the same transaction that creates it, whatever the default privileges are
     op.execute("alter table public.pg_cron_secrets enable row level security")
     op.execute("revoke all on table public.pg_cron_secrets from public")
@@ -35,4 +73,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("drop function if exists autosync.service_key_facts()")
-    op.execute("drop table public.pg_cron_secrets")
+    # a table that was there before us is given back as it was, with every row
+    op.execute(
+        """
+        do $$
+        begin
+            if not exists (select from autosync.adopted as a where a.revision = '0002') then
+                drop table public.pg_cron_secrets;
+            end if;
+        end
+        $$
+        """
+    )
+    op.execute(adoption.undo("0002"))

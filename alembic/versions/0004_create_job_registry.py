@@ -1,7 +1,8 @@
-"""Create the registry of scheduled functions, autosync.job, and the project's settings
+"""Create the registry of scheduled functions, autosync.job
 
 One row per scheduled function says what its cron job must look like and how the call is made; dispatch() reads it
-and verify compares cron.job with it.
+and verify compares cron.job with it. A job that is there already is taken over with its schedule, its function, the
+timeout that its command names, and its pause.
 
 Revision ID: 0004
 Revises: 0003
@@ -9,11 +10,37 @@ Revises: 0003
 
 from alembic import op
 
+from autosync_db import adoption
+
 revision = "0004"
 down_revision = "0003"
 
+# pg_cron may not be installed yet, and then there is no such table
+ADOPTED = rf"""
+do $adopt$
+begin
+    if to_regclass('cron.job') is null then
+        return;
+    end if;
+    update autosync.job as j
+    set schedule = c.schedule,
+        function = coalesce(
+            substring(c.command from '/functions/v1/([A-Za-z0-9][A-Za-z0-9_-]{{0,62}})(?![A-Za-z0-9_-])'), j.function),
+        timeout_milliseconds = least(greatest(coalesce(
+            cast(substring(c.command from 'timeout_milliseconds\s*[=:]+>?\s*(\d{{1,7}})') as integer),
+            j.timeout_milliseconds), 1000), 600000),
+        paused_at = case when not c.active then clock_timestamp() end,
+        paused_by = case when not c.active then 'somebody before autosync-db' end
+    from cron.job as c
+    where j.name = '{adoption.JOB_NAME}' and c.jobname = j.name and c.username = current_user
+        and c.command <> 'select autosync.dispatch()';
+end
+$adopt$
+"""
+
 
 def upgrade() -> None:
+    op.execute(adoption.refuse(jobs=True))
     op.execute(
         r"""
         create table autosync.job (
@@ -50,22 +77,28 @@ def upgrade() -> None:
         "comment on table autosync.job is "
         "'what each scheduled job must look like; changed by autosync-db setup and autosync-db job'"
     )
-
-    # choices of the project that rendered objects depend on; a migration without the settings file keeps them
-    op.execute(
-        """
-        create table autosync.setting (
-            name text primary key,
-            value jsonb not null,
-            updated_at timestamptz not null default clock_timestamp()
-        )
-        """
-    )
+    op.execute(ADOPTED)
 
 
 def downgrade() -> None:
-    op.execute("drop table autosync.setting")
+    op.execute("drop function if exists autosync.check_binding()")
+    op.execute("drop function if exists autosync.binding_findings()")
+    op.execute("drop function if exists autosync.server_identity()")
     op.execute("drop function if exists autosync.sync_job(text)")
     op.execute("drop function if exists autosync.job_command(text)")
-    op.execute("drop function if exists autosync.read_secret(text)")
+    for function in (
+        "autosync.call_headers(text)",
+        "autosync.vault_error()",
+        "autosync.needed_secrets(text)",
+        "autosync.function_auth(text)",
+        "autosync.read_secret(text)",
+        "autosync.service_key_facts()",
+        "autosync.secret_facts()",
+        "autosync.secrets_hidden()",
+        "autosync.stored_secrets()",
+        "autosync.secret_store()",
+        "autosync.secret_kind(text)",
+        "autosync.fingerprint(text)",
+    ):
+        op.execute(f"drop function if exists {function}")
     op.execute("drop table autosync.job")

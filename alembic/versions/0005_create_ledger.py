@@ -1,7 +1,8 @@
 """Create the durable ledger, autosync.tick and autosync.invocation
 
 pg_net forgets: its tables are unlogged, expire after hours, and after a crash its ids start again at 1. These two
-tables keep what really happened to every tick and every request.
+tables keep what really happened to every tick and every request. From here on the jobs call dispatch(); the command of
+a job that was there before us is remembered, and a downgrade gives it back.
 
 Revision ID: 0005
 Revises: 0004
@@ -9,11 +10,37 @@ Revises: 0004
 
 from alembic import op
 
+from autosync_db import adoption
+
 revision = "0005"
 down_revision = "0004"
 
+# a command that holds a key is not copied: a key belongs into one place
+ADOPTED = rf"""
+do $adopt$
+begin
+    if to_regclass('cron.job') is null then
+        return;
+    end if;
+    insert into autosync.adopted (revision, step, object, undo)
+    select '0005', {adoption.JOB}, 'cron job ' || c.jobname, case
+        when exists (
+            select from regexp_matches(c.command, '{adoption.KEY}', 'g') as m where m[1] !~ '{adoption.PUBLIC_KEY}'
+        ) then format(
+            'do $job$ begin raise warning %L; end $job$',
+            'the job ' || c.jobname || ' is not scheduled again: its command held a key and was not kept')
+        else format('select cron.schedule(%L, %L, %L)', c.jobname, c.schedule, c.command)
+    end
+    from cron.job as c
+    where c.jobname = '{adoption.JOB_NAME}' and c.username = current_user
+        and c.command <> 'select autosync.dispatch()';
+end
+$adopt$
+"""
+
 
 def upgrade() -> None:
+    op.execute(ADOPTED)
     op.execute(
         """
         create table autosync.tick (
@@ -78,6 +105,12 @@ def downgrade() -> None:
                 from cron.job as c
                 join autosync.job as j on j.name = c.jobname
                 where c.username = current_user
+                    -- the adopted job gets its own command back
+                    and not exists (
+                        select from autosync.adopted as a
+                        where a.revision = '0005' and a.undo like 'select cron.schedule(%'
+                            and a.object = 'cron job ' || c.jobname
+                    )
             loop
                 perform cron.unschedule(found_id);
             end loop;
@@ -88,6 +121,8 @@ def downgrade() -> None:
     op.execute("drop function if exists autosync.dispatch(text, boolean)")
     op.execute("drop function if exists autosync.call_findings(text, text, text[])")
     op.execute("drop function if exists autosync.classify(text, integer, text, text)")
+    op.execute("drop function if exists autosync.answer_meaning(text, integer, text, text)")
+    op.execute("drop function if exists autosync.moment(timestamptz)")
     op.execute("drop function if exists autosync.settle()")
     op.execute("drop function if exists autosync.prune(text)")
     op.execute("drop function if exists autosync.recent_outcomes(text, integer)")
@@ -96,3 +131,4 @@ def downgrade() -> None:
     op.execute("drop function if exists autosync.server_epoch()")
     op.execute("drop table autosync.invocation")
     op.execute("drop table autosync.tick")
+    op.execute(adoption.undo("0005"))

@@ -43,7 +43,10 @@ def _migrate(
         outcome = migrate.upgrade(url, revision, isolation=isolation, on_retry=say)
     if session.is_json:
         session.print_json(outcome)
-    elif not outcome.revisions and not outcome.objects:
+        return
+    for warning in outcome.warnings:
+        session.say(f"warning: {warning}")
+    if not outcome.revisions and not outcome.objects:
         session.say(f"nothing to do: the database is at {outcome.after}")
     else:
         session.say(
@@ -72,7 +75,10 @@ def _rollback(
         outcome = migrate.downgrade(url, revision, drop_rows=yes, on_retry=say)
     if session.is_json:
         session.print_json(outcome)
-    elif outcome.revisions:
+        return
+    for warning in outcome.warnings:
+        session.say(f"warning: {warning}")
+    if outcome.revisions:
         session.say(f"{outcome.before} -> {outcome.after or 'base'}")
     else:
         session.say(f"nothing to do: the database is at {outcome.after or 'base'}")
@@ -87,8 +93,15 @@ def _show_plan(session: Session, plan: "Plan", *, check: bool) -> None:
         from autosync_db.report import as_text
 
         rows = [("revision", step.id, step.summary) for step in plan.upgrades]
+        rows += [("there", change.action, f"{change.object}: {change.detail}") for change in plan.adoption]
         rows += [("object", state.value, path) for path, state in plan.objects.items()]
         as_text.table(("kind", "what", "description"), rows, session.out)
+    if plan.refusals:
+        raise MigrationError(
+            f"{len(plan.refusals)} differences stand in the way: "
+            + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
+            hint="change what is named, or rename the table; its rows can be copied over afterwards (docs/adoption.md)",
+        )
     if check and not plan.is_current:
         raise MigrationError(
             f"{len(plan.upgrades)} revisions and {len(plan.objects)} objects are pending",

@@ -1,0 +1,88 @@
+"""How long adopting a large table keeps readers and writers waiting.
+
+    python benchmarks/adoption.py [ROWS] [SHARE_OF_ROWS_TO_MEND]
+
+A private cluster in the state that tests/adoption/deployed.sql makes, with so many more schedules; while `migrate`
+runs, one session reads a schedule and another writes one, over and over. The longest wait of each is the time for which
+the adoption's locks kept it out. On a machine that does other things as well the figures are upper bounds.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from autosync_db import migrate
+from autosync_db.local.cluster import Cluster
+from tests.adoption import conftest
+from tests.support import clusters
+
+ROWS = """
+with made as (
+    insert into public.device_integrations (organization_id)
+    select '00000000-0000-4000-8000-00000000b001' from generate_series(1, {rows})
+    returning id, organization_id
+)
+insert into public.auto_sync_schedules (
+    integration_id, organization_id, enabled, frequency_minutes, last_run_at, last_run_status, last_run_summary,
+    next_run_at
+)
+select m.id, m.organization_id, random() < 0.9, case when random() < {share} then 0 else 15 end,
+    now() - interval '10 min', 'success',
+    '{{"synced": 3, "created": 1, "updated": 2, "skipped": 0, "errors": 0}}', now() + random() * interval '15 min'
+from made as m
+"""
+READ = "select next_run_at from public.auto_sync_schedules where id = '00000000-0000-4000-8000-00000000d001'"
+WRITE = "update public.auto_sync_schedules set only_online = true where id = '00000000-0000-4000-8000-00000000d002'"
+
+
+def longest(cluster: Cluster, statement: str, stop: threading.Event, found: Callable[[float], None]) -> None:
+    """Run a statement until told to stop; pass on the longest time that it took."""
+    worst = 0.0
+    with clusters.connect(cluster) as connection:
+        while not stop.is_set():
+            started = time.perf_counter()
+            connection.execute(statement.encode())
+            worst = max(worst, time.perf_counter() - started)
+            stop.wait(0.005)
+    found(worst)
+
+
+def main(rows: int, share: float) -> None:
+    """Build, adopt, print."""
+    waits: dict[str, float] = {}
+    with clusters.created(open_default_privileges=True) as cluster:
+        conftest.deploy(cluster)
+        with clusters.connect(cluster) as owner:
+            owner.execute("alter table public.auto_sync_schedules disable trigger trigger_update_auto_sync_next_run")
+            owner.execute(ROWS.format(rows=rows, share=share).encode())
+            owner.execute("alter table public.auto_sync_schedules enable trigger trigger_update_auto_sync_next_run")
+            owner.execute("vacuum analyze public.auto_sync_schedules")
+        started = time.perf_counter()
+        migrate.plan(cluster.url())
+        planned = time.perf_counter() - started
+        stop = threading.Event()
+        users = [
+            threading.Thread(
+                target=longest, args=(cluster, statement, stop, lambda worst, who=who: waits.update({who: worst}))
+            )
+            for who, statement in (("reader", READ), ("writer", WRITE))
+        ]
+        for user in users:
+            user.start()
+        started = time.perf_counter()
+        outcome = migrate.upgrade(cluster.url())
+        took = time.perf_counter() - started
+        stop.set()
+        for user in users:
+            user.join()
+    print(f"{rows} rows, {len(outcome.revisions)} revisions, {len(outcome.objects)} objects")
+    print(f"dry run {planned:.1f} s, migration {took:.1f} s")
+    print(f"longest wait of a reader {waits['reader']:.2f} s, of a writer {waits['writer']:.2f} s")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000, float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)

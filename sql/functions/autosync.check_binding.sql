@@ -1,0 +1,27 @@
+-- check_binding(): raise when this database is bound to another project than the one that a call would go to.
+-- requires: 0004
+create or replace function autosync.check_binding()
+returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    complaint text;
+begin
+    select f.object || ' ' || f.detail into complaint
+    from autosync.binding_findings() as f
+    where f.status = 'critical'
+    order by f.object
+    limit 1;
+    if complaint is not null then
+        raise exception 'no call is made: %', complaint
+            using hint = 'is this a copy? see: autosync-db explain database_is_the_bound_one';
+    end if;
+end
+$$;
+
+revoke all on function autosync.check_binding() from public;
+
+comment on function autosync.check_binding() is 'refuses to call a project that this database is not bound to';
