@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
     "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule",
     "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless told otherwise",
+    "SUPABASE_ANON_KEY": "the project's public key, with which `verify --probe` calls the function as a stranger",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
     "NO_COLOR": "any value: plain output",
 }
@@ -71,23 +72,24 @@ class JobSettings(_Section):
 class FunctionSettings(_Section):
     """How the function knows its caller."""
 
-    auth: Literal["service_key"] = "service_key"
+    auth: Literal["service_key", "cron_secret"] = "service_key"
 
 
 class SecretsSettings(_Section):
     """Where the secrets are kept."""
 
-    store: Literal["table"] = "table"
+    store: Literal["table", "vault"] = "table"
 
 
 class IsolationSettings(_Section):
     """Which rows of auto_sync_schedules API users see and write.
 
     `none`: none. `owner`: those whose integration's owner column is auth.uid(). `organization`: those of the
-    organizations that the membership table gives to auth.uid(). Tables are named with their schema.
+    organizations that the membership table gives to auth.uid(). `custom`: the table's own policies decide.
+    Tables are named with their schema.
     """
 
-    mode: Literal["none", "owner", "organization"] = "none"
+    mode: Literal["none", "owner", "organization", "custom"] = "none"
     integration_table: Table = "public.device_integrations"
     integration_id_column: Identifier = "id"
     owner_column: Identifier = "user_id"
@@ -173,7 +175,7 @@ class Configuration:
     @property
     def isolation(self) -> IsolationSettings | None:
         """Return the isolation mode if somebody chose one; None leaves the database as it is."""
-        return self.settings.isolation if "isolation" in self.settings.model_fields_set else None
+        return self.settings.isolation if "mode" in self.settings.isolation.model_fields_set else None
 
 
 def load(flags: Flags | None = None) -> Configuration:
@@ -197,6 +199,15 @@ def environment_secret(variable: str) -> Secret | None:
     """Return the value of an environment variable that holds a secret, or None when it is unset or empty."""
     value = os.environ.get(variable)
     return Secret(value) if value else None
+
+
+def environment_of_children() -> dict[str, str]:
+    """Return the environment for a program that is started and needs neither a database nor a key."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _DATABASE_VARIABLES and not name.startswith(("AUTOSYNC_", "SUPABASE_", "PG"))
+    }
 
 
 def github_step_summary() -> Path | None:

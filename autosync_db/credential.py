@@ -15,8 +15,10 @@ from autosync_db.errors import SecretError
 from autosync_db.secret import Secret
 
 WHERE_TO_FIND = "copy the service_role or secret key from the project's Settings > API Keys page"
-_PLACEHOLDER = re.compile(r"your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.", re.IGNORECASE)
+PLACEHOLDER = re.compile(r"your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.", re.IGNORECASE)
 LOOKS_SECRET = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?|sb_secret_[A-Za-z0-9_-]{8,}")
+# of HS256, the shortest in use: 32 bytes in base64
+_SHORTEST_SIGNATURE = 43
 _URL_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]+(?=@)")
 
 
@@ -38,8 +40,30 @@ class ServiceKey:
 
 
 def fingerprint(secret: Secret) -> str:
-    """Return 12 hex digits that tell two secrets apart and help nobody to guess either."""
-    return hashlib.sha256(secret.reveal().encode()).hexdigest()[:12]
+    """Return hex digits that tell two secrets apart and help nobody to find either; autosync.fingerprint() in SQL.
+
+    Twelve for what has the length of a key. A shorter value might be guessed from them, so it gets four.
+    """
+    text = secret.reveal()
+    return hashlib.sha256(text.encode()).hexdigest()[: 4 if len(text) < 20 else 12]
+
+
+def headers(key: Secret) -> dict[str, str]:
+    """Return the header that carries a service key, as autosync.dispatch() sends it."""
+    text = key.reveal()
+    return {"apikey": text} if text.startswith("sb_") else {"authorization": f"Bearer {text}"}
+
+
+def is_public(key: Secret) -> bool:
+    """Return whether everybody may know a key by its form: a publishable key, or the JWT of the role anon."""
+    import jwt
+
+    if key.reveal().startswith("sb_"):
+        return key.reveal().startswith("sb_publishable_")
+    try:
+        return bool(jwt.decode(key.reveal(), options={"verify_signature": False}).get("role") == "anon")
+    except jwt.InvalidTokenError:
+        return False
 
 
 def redact(text: str) -> str:
@@ -60,13 +84,20 @@ def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None
             "the service key contains blanks, line breaks or other characters that no key has",
             hint="pass the key alone, on one line",
         )
-    if _PLACEHOLDER.search(text):
+    if PLACEHOLDER.search(text):
         raise SecretError("the service key is a placeholder", hint=WHERE_TO_FIND)
     if text.startswith("sb_publishable_"):
         raise SecretError("this is a publishable key, which is public: not a service key", hint=WHERE_TO_FIND)
+    if text.startswith("sbp_"):
+        raise SecretError("this is the access token of an account, not a key of a project", hint=WHERE_TO_FIND)
     if text.startswith("sb_secret_"):
         if len(text) < len("sb_secret_") + 16:
             raise SecretError("the secret key is too short: it was cut off when copied", hint=WHERE_TO_FIND)
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+            raise SecretError(
+                "the secret key holds characters that no key has: it was copied while part of it was hidden",
+                hint="reveal it first, then " + WHERE_TO_FIND,
+            )
         return ServiceKey(KeyKind.SECRET, fingerprint(key), None, None)
     return _inspect_jwt(key, project_ref, now or datetime.now(UTC))
 
@@ -74,6 +105,9 @@ def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None
 def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> ServiceKey:
     import jwt
 
+    head, *_, signature = (*key.reveal().split("."), "", "")[:3]
+    if head.startswith("eyJ") and len(signature) < _SHORTEST_SIGNATURE:
+        raise SecretError("the service key has no whole signature: it was cut off when copied", hint=WHERE_TO_FIND)
     try:
         # the signing secret is the platform's: only a live call can prove the signature
         claims = jwt.decode(key.reveal(), options={"verify_signature": False})
@@ -85,6 +119,11 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
             f"this key is for the role {role!r}, not service_role"
             if isinstance(role, str) and role.isidentifier()
             else "this JWT names no role: it is not an API key of a project",
+            hint=WHERE_TO_FIND,
+        )
+    if project_ref and claims.get("iss") == "supabase-demo":
+        raise SecretError(
+            f"this is the key of every local Supabase stack, which everybody knows, not one of {project_ref}",
             hint=WHERE_TO_FIND,
         )
     ref = claims.get("ref")

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg
+from psycopg import sql
 
-from autosync_db.config import JobSettings, RetentionSettings, Settings
+from autosync_db.config import JobSettings, Settings
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, CheckFailedError, MigrationError, UsageError
 
@@ -53,40 +54,56 @@ def configure(connection: Connection, settings: Settings) -> str:
     Raises UsageError when pg_cron does not understand the schedule, MigrationError when another role owns the job;
     nothing is changed then.
     """
-    wanted, retention = settings.job, settings.retention
     with connection.transaction():
-        _take_over_default(connection, wanted.name)
-        registered = connection.execute(
-            """
-            insert into autosync.job as j
-                (name, function, schedule, timeout_milliseconds, invoke, batch_size, max_requests,
-                keep_invocations, keep_run_details)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-            on conflict (name) do update
-            set function = excluded.function, schedule = excluded.schedule, invoke = excluded.invoke,
-                timeout_milliseconds = excluded.timeout_milliseconds, batch_size = excluded.batch_size,
-                max_requests = excluded.max_requests, keep_invocations = excluded.keep_invocations,
-                keep_run_details = excluded.keep_run_details, updated_at = clock_timestamp()
-            where (j.function, j.schedule, j.invoke, j.timeout_milliseconds, j.batch_size, j.max_requests,
-                    j.keep_invocations, j.keep_run_details)
-                is distinct from (excluded.function, excluded.schedule, excluded.invoke,
-                    excluded.timeout_milliseconds, excluded.batch_size, excluded.max_requests,
-                    excluded.keep_invocations, excluded.keep_run_details)
-            returning j.name
-            """,
-            [
-                wanted.name,
-                wanted.function,
-                wanted.schedule,
-                int(wanted.timeout.total_seconds() * 1000),
-                wanted.invoke,
-                wanted.batch_size,
-                wanted.max_requests,
-                *_retention(retention),
-            ],
-        ).fetchone()
-        scheduled = _sync(connection, wanted.name)
+        for statement in registration(settings):
+            cursor = connection.execute(statement)
+        registered = cursor.fetchone()
+        scheduled = _sync(connection, settings.job.name)
     return "changed" if registered and scheduled == "unchanged" else scheduled
+
+
+def registration(settings: Settings) -> list[sql.Composed]:
+    """Return the statements that make autosync.job say what the settings say; the last one returns a row if it changed.
+
+    The job that the migration made is renamed, if it never ticked: it would go on ticking beside this one. A job that
+    was there before us keeps what it had of its own, until a setting says otherwise.
+    """
+    wanted, retention = settings.job, settings.retention
+    values: dict[str, object] = {
+        "name": wanted.name,
+        "function": wanted.function,
+        "schedule": wanted.schedule,
+        "timeout_milliseconds": int(wanted.timeout.total_seconds() * 1000),
+        "invoke": wanted.invoke,
+        "batch_size": wanted.batch_size,
+        "max_requests": wanted.max_requests,
+        "keep_invocations": retention.invocations,
+        "keep_run_details": retention.job_run_details,
+    }
+    changeable = [name for name in values if name != "name"]
+    own = {"function": "function", "schedule": "schedule", "timeout": "timeout_milliseconds"}
+    kept = {column for setting, column in own.items() if setting not in wanted.model_fields_set}
+    register = sql.SQL(
+        "insert into autosync.job as j ({columns}) values ({values}) on conflict (name) do update"
+        " set ({changeable}, updated_at) = row({new}, clock_timestamp())"
+        " where ({old}) is distinct from ({new}) returning j.name"
+    ).format(
+        columns=sql.SQL(", ").join(map(sql.Identifier, values)),
+        values=sql.SQL(", ").join(map(sql.Literal, values.values())),
+        changeable=sql.SQL(", ").join(map(sql.Identifier, changeable)),
+        old=sql.SQL(", ").join(sql.Identifier("j", name) for name in changeable),
+        new=sql.SQL(", ").join(
+            _ADOPTED.format(sql.Identifier(name)) if name in kept else sql.Identifier("excluded", name)
+            for name in changeable
+        ),
+    )
+    return [*_take_over_default(wanted.name), register]
+
+
+_ADOPTED = sql.SQL(
+    "case when exists (select from autosync.adopted as a where a.object = 'cron job ' || j.name)"
+    " then j.{0} else excluded.{0} end"
+)
 
 
 def pause(connection: Connection, name: str) -> None:
@@ -128,27 +145,24 @@ def trigger(connection: Connection, name: str) -> int:
     return int(row[0])
 
 
-def _take_over_default(connection: Connection, name: str) -> None:
-    """Rename the job that the migration made, if it never ticked: it would go on ticking beside this one."""
-    taken = connection.execute(
-        """
-        update autosync.job as j set name = %(name)s
-        where j.name = %(default)s and %(name)s <> %(default)s
-            and not exists (select from autosync.job as o where o.name = %(name)s)
-            and not exists (select from autosync.tick as t where t.job_name = %(default)s)
-        returning j.name
-        """,
-        {"name": name, "default": JobSettings().name},
-    ).fetchone()
-    if taken:
-        connection.execute(
-            "select cron.unschedule(c.jobid) from cron.job as c where c.jobname = %s and c.username = current_user",
-            [JobSettings().name],
-        )
-
-
-def _retention(retention: RetentionSettings) -> tuple[timedelta, timedelta]:
-    return retention.invocations, retention.job_run_details
+def _take_over_default(name: str) -> list[sql.Composed]:
+    default = JobSettings().name
+    if name == default:
+        return []
+    values = {"name": sql.Literal(name), "default": sql.Literal(default)}
+    return [
+        sql.SQL(
+            "update autosync.job as j set name = {name} where j.name = {default}"
+            " and not exists (select from autosync.job as o where o.name = {name})"
+            " and not exists (select from autosync.tick as t where t.job_name = {default})"
+        ).format(**values),
+        # it has another name now, or it is none of ours
+        sql.SQL(
+            "select cron.unschedule(c.jobid) from cron.job as c where c.jobname = {default}"
+            " and c.username = current_user and c.command = autosync.job_command({default})"
+            " and not exists (select from autosync.job as j where j.name = c.jobname)"
+        ).format(**values),
+    ]
 
 
 def _sync(connection: Connection, name: str) -> str:

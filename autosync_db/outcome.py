@@ -19,7 +19,10 @@ _COLUMNS = """
         error_code, error_message, body_excerpt, cause
     from autosync.recent_outcomes(%s, %s)
 """
-_POLL_SECONDS = 0.2
+# how long after the call's own timeout an answer may still be on its way through pg_net
+GRACE = timedelta(seconds=15)
+# most answers come at once, some take minutes
+_FIRST_POLL_SECONDS, _POLL_SECONDS = 0.02, 0.2
 
 
 class Cause(StrEnum):
@@ -78,7 +81,7 @@ def wait(
 
     Settles what pg_net has, so that the outcome is durable. `on_wait` is told the time waited, before each look.
     """
-    started = time.monotonic()
+    started, pause = time.monotonic(), _FIRST_POLL_SECONDS
     while True:
         waited = timedelta(seconds=time.monotonic() - started)
         if on_wait:
@@ -88,7 +91,8 @@ def wait(
         # an answer may have come between settling and looking: it is waited for until it is durable
         if all(row.settled_at is not None for row in found) or waited >= patience:
             return found
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(_POLL_SECONDS, pause * 1.5)
 
 
 def wait_for_next_tick(

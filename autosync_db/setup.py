@@ -1,36 +1,34 @@
 """The one-time set-up of a project: every step checks first and changes only what is not yet so."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
 
-from autosync_db import credential, cron, job, migrate, outcome, preflight, project, secret_store
+from autosync_db import (
+    binding,
+    credential,
+    cron,
+    cron_secret,
+    job,
+    migrate,
+    outcome,
+    preflight,
+    probe,
+    project,
+    rotation,
+    secret_store,
+)
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.credential import ServiceKey
+from autosync_db.cron_secret import Auth
 from autosync_db.errors import SecretError, UsageError
-from autosync_db.outcome import Cause, Invocation
+from autosync_db.outcome import GRACE, Cause, Invocation
+from autosync_db.probe import Verdict
+from autosync_db.progress import Reporter, Step
+from autosync_db.rotation import Proof, Rotation
 from autosync_db.secret import Secret
-
-# how long after the call's own timeout an answer may still be on its way through pg_net
-GRACE = timedelta(seconds=15)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step and what came of it; `changed` is false when the project was already so."""
-
-    name: str
-    result: str
-    changed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reporter:
-    """Who is told about progress: `done` of every finished step, `doing` of what is under way."""
-
-    done: Callable[[Step], None]
-    doing: Callable[[str], None]
 
 
 def validate(project_url: str | None, key: Secret | None, configuration: Configuration) -> ServiceKey | None:
@@ -58,77 +56,253 @@ def run(
     *,
     wait: bool,
     reporter: Reporter,
+    rebind: bool = False,
+    own_secret: Secret | None = None,
 ) -> list[Invocation]:
     """Migrate, store the secrets, schedule the job, fire it once and return the function's real answers.
 
     No call is made when the last one succeeded with everything as it is now, so that a second run changes nothing.
-    What can be refused without a call is refused before anything changes. When the function refuses the key
-    (SecretError), or the wait for its answer is interrupted, what was stored before is put back, if anything was.
+    What can be refused without a call is refused before anything changes. What replaces a secret is a rotation: when
+    the function refuses the new one, when it cannot be proven though the old one worked, or when the wait is
+    interrupted, what was stored before is put back (SecretError). A database that is bound to another project is
+    refused (UsageError), unless `rebind` asks to bind it to this one.
+
+    Where the function knows its caller by a cron secret, that is `own_secret`, the stored one, or a new one. While the
+    function does not know it, it is not called with it: a step `next` holds the command that tells it.
     """
     url, settings = configuration.target.database_url, configuration.settings
     reporter.doing("looking at the database")
     with connect(url) as connection:
         preflight.check(connection)
         cron.check(settings.job.schedule, preflight.pg_cron_version(connection))
-        given = _given(project_url, key, secret_store.stored(connection))
+        if _wanted_store(configuration, connection) == {"store": "vault"}:
+            secret_store.require_vault(connection)
+        rotation.require_idle(connection)
+        auth = cron_secret.auth_wanted(connection, configuration)
+        before = secret_store.stored(connection)
+        given = _given(project_url, before) | (
+            _given_key(key, before) if auth == "service_key" else _given_secret(own_secret, before)
+        )
+        is_untold = secret_store.CRON_SECRET in given and own_secret is None
+        ref = _project_ref(connection, given, rebind=rebind)
+        if not rebind:
+            binding.check(connection, ref)
     reporter.doing("migrating")
     migrated = migrate.upgrade(url, isolation=configuration.isolation, on_retry=reporter.doing)
     reporter.done(Step("migrate", _describe(migrated), bool(migrated.revisions or migrated.objects)))
+    for warning in migrated.warnings:
+        reporter.done(Step("warning", warning, True))
 
+    token = uuid4()
     with connect(url) as connection:
-        previous = {name: value for name in given if (value := secret_store.read(connection, name)) is not None}
-        changed = secret_store.store(connection, given)
-        reporter.done(Step("secrets", f"stored {' and '.join(changed)}" if changed else "unchanged", bool(changed)))
+        worked = _worked(connection, settings.job.name)
+        proof = None
+        with rotation.undone_when_interrupted(configuration, token):
+            bound = binding.stored(connection)
+            # a new binding is put back with the secrets if they turn out wrong
+            new_binding = binding.here(connection, ref) if rebind and bound and ref else None
+            new_auth, is_untold = _switch(connection, configuration, auth, given, is_untold, reporter)
+            begun = _store(connection, configuration, given, token, reporter, new_binding, new_auth)
 
-        scheduled = job.configure(connection, settings)
-        description = f"{settings.job.name} ({settings.job.schedule}) {scheduled}"
-        reporter.done(Step("job", description, scheduled != "unchanged"))
-
-        if not wait:
-            reporter.done(Step("call", "not made (--no-wait)", False))
+            scheduled = job.configure(connection, settings)
+            description = f"{settings.job.name} ({job.find(connection, settings.job.name).schedule}) {scheduled}"
+            reporter.done(Step("job", description, scheduled != "unchanged"))
+            if begun and wait:
+                prove = rotation.by_dispatch(configuration, reporter.doing)
+                proof = prove(connection, rotation.keeper(connection, token))
+        if not wait or (is_untold and proof is None):
+            if begun:
+                rotation.release(connection, token)
+            _bind(connection, bound, ref, reporter)
+            why = "the function does not know the cron secret yet" if is_untold else "--no-wait"
+            reporter.done(Step("call", f"not made ({why})", False))
+            if is_untold:
+                reporter.done(_next(configuration))
             return []
-        if _proven(connection, settings.job.name):
+        if proof:
+            _settle(connection, token, proof, worked=worked, noun="cron secret" if auth == "cron_secret" else "key")
+            answers = list(proof.answers)
+        elif _proven(connection, settings.job.name):
+            _bind(connection, bound, ref, reporter)
             reporter.done(Step("call", "not repeated: the last one succeeded with these settings", False))
             return []
-        try:
+        else:
             answers = _call(connection, configuration, reporter.doing)
-        except BaseException:
-            # interrupted or failed before there was proof: what worked before is back in force
-            if secret_store.SERVICE_KEY in previous and changed:
-                _put_back(configuration, previous)
-            raise
-        refused = [answer for answer in answers if answer.cause is Cause.KEY]
-        if refused and secret_store.SERVICE_KEY in previous and changed:
-            secret_store.store(connection, previous)
-            raise SecretError(
-                f"the function refused the key with {refused[0].summary}; what was stored before is back in force",
-                hint="check that the key belongs to this project and is enabled",
-            )
+        _bind(connection, bound, ref, reporter)
         reporter.done(Step("call", "; ".join(sorted({answer.summary for answer in answers})) or "none made", True))
+        if is_untold or (auth == "cron_secret" and any(answer.cause is Cause.KEY for answer in answers)):
+            reporter.done(_next(configuration))
         return answers
 
 
-def _put_back(configuration: Configuration, previous: dict[str, Secret]) -> None:
-    # the interrupted connection may be in the middle of a statement
-    with connect(configuration.target.database_url) as connection:
-        secret_store.store(connection, previous)
+def _next(configuration: Configuration) -> Step:
+    return Step("next", f"{cron_secret.hand_over(configuration)}; then this command again", False)
 
 
-def _given(
-    project_url: str | None, key: Secret | None, before: dict[str, secret_store.StoredSecret]
-) -> dict[str, Secret]:
+def _store(
+    connection: Connection,
+    configuration: Configuration,
+    given: dict[str, Secret],
+    token: UUID,
+    reporter: Reporter,
+    new_binding: dict[str, Any] | None,
+    new_auth: dict[str, Any] | None,
+) -> Rotation | None:
+    """Put the given secrets in force, where the settings want them; return the rotation that must be proven, if any."""
+    wanted = _wanted_store(configuration, connection)
+    new_settings = {"secrets": wanted} if wanted else {}
+    new_settings |= {binding.SETTING: new_binding} if new_binding else {}
+    new_settings |= {cron_secret.SETTING: new_auth} if new_auth else {}
+    if not _is_complete(connection, configuration):
+        # nothing can have worked before, so there is nothing to go back to
+        with connection.transaction():
+            first = rotation.begin(connection, given, new_settings, token=token)
+            if first:
+                rotation.finish(connection, token)
+        begun, changed = None, [change.name for change in first.changes] if first else []
+    else:
+        begun = rotation.begin(connection, given, new_settings, token=token)
+        changed = [change.name for change in begun.changes] if begun else []
+    secrets = [name for name in changed if not name.startswith("setting:")]
+    parts = [f"stored {' and '.join(secrets)}"] if secrets else []
+    parts += [f"moved to the {wanted['store']}"] if wanted else []
+    parts += [f"bound to {new_binding['project_ref']}"] if new_binding else []
+    parts += [f"the calls show the {new_auth[configuration.settings.job.name].replace('_', ' ')}"] if new_auth else []
+    kept = "; what was there before is kept until this is proven" if begun else ""
+    reporter.done(Step("secrets", (", ".join(parts) or "unchanged") + kept, bool(changed)))
+    return begun
+
+
+def _switch(
+    connection: Connection,
+    configuration: Configuration,
+    auth: Auth,
+    given: dict[str, Secret],
+    is_untold: bool,
+    reporter: Reporter,
+) -> tuple[dict[str, Any] | None, bool]:
+    """Return the setting that changes how the function knows its caller, None when it stays; and who is still untold.
+
+    Calls that are made with the service key go on so until the function accepts the cron secret, which is stored
+    beside it and taken out of `given`.
+    """
+    name = configuration.settings.job.name
+    if cron_secret.auth_in_force(connection, name) == auth:
+        # a first secret is lacking, or a deleted one: nothing is called with it before the function knows it
+        return None, is_untold
+    row = cron_secret.new_setting(connection, name, auth)
+    if auth == "service_key" or not _is_complete(connection, configuration):
+        return row, is_untold
+    value = given.pop(secret_store.CRON_SECRET, None)
+    if value is not None:
+        secret_store.store(connection, {secret_store.CRON_SECRET: value})
+    else:
+        value = cron_secret.reveal(connection, secret_store.CRON_SECRET)
+    assert value is not None
+    if not is_untold:
+        is_untold = _refuses(connection, configuration, given, value, reporter)
+    if is_untold:
+        reporter.done(Step("auth", "the calls go on with the service key", False))
+    return None if is_untold else row, is_untold
+
+
+def _refuses(
+    connection: Connection, configuration: Configuration, given: dict[str, Secret], value: Secret, reporter: Reporter
+) -> bool:
+    """Return whether the function refuses the cron secret when it is asked directly; who cannot ask does not know."""
+    settings = configuration.settings.job
+    address = given.get(secret_store.PROJECT_URL)
+    url = address.reveal() if address else secret_store.project_url(connection)
+    assert url is not None
+    reporter.doing("asking the function directly")
+    headers = cron_secret.call_headers(connection, value)
+    try:
+        return probe.ask(url, settings.function, headers, settings.timeout).verdict is Verdict.REFUSED
+    except SecretError:
+        return False
+
+
+def _is_complete(connection: Connection, configuration: Configuration) -> bool:
+    """Return whether everything is stored that a call is made with."""
+    return (
+        set(secret_store.needed(connection, configuration.settings.job.name)) <= secret_store.stored(connection).keys()
+    )
+
+
+def _project_ref(connection: Connection, given: dict[str, Secret], *, rebind: bool) -> str | None:
+    """Return the ref of the project that this database is to call, None when nobody has named it.
+
+    What is stored names it only if it is confirmed, by `rebind` or by the database's own address: it may be a copy's.
+    """
+    address = given.get(secret_store.PROJECT_URL)
+    if address is not None:
+        return project.ref_of(address.reveal())
+    ref = binding.called_ref(connection)
+    if rebind and ref is None:
+        raise UsageError(
+            "the stored project URL names no hosted project to bind to", hint="pass --project-ref REF with --rebind"
+        )
+    return ref if rebind or ref == binding.ref_of_database(connection) else None
+
+
+def _bind(connection: Connection, bound: dict[str, Any] | None, ref: str | None, reporter: Reporter) -> None:
+    """Bind a database that was not bound, now that everything else is done."""
+    if bound is None and ref is not None:
+        binding.bind(connection, ref)
+        reporter.done(Step("binding", f"to the project {ref}", True))
+
+
+def _settle(connection: Connection, token: UUID, proof: Proof, *, worked: bool, noun: str) -> None:
+    """End a rotation as its proof demands. Raises SecretError when what was there before is put back."""
+    if proof.verdict is Verdict.ACCEPTED:
+        rotation.finish(connection, token)
+    elif proof.verdict is Verdict.REFUSED or worked:
+        rotation.put_back(connection, token)
+        raise rotation.unproven(proof, noun, "what was stored before is back in force")
+    else:
+        # what was there before did not work either: it stays open, and verify tells why
+        rotation.release(connection, token)
+
+
+def _wanted_store(configuration: Configuration, connection: Connection) -> dict[str, Any] | None:
+    """Return the setting that the database shall have, None when it has it or nobody chose one."""
+    settings = configuration.settings
+    if "secrets" not in settings.model_fields_set or settings.secrets.store == secret_store.store_of(connection):
+        return None
+    return {"store": settings.secrets.store}
+
+
+def _worked(connection: Connection, name: str) -> bool:
+    """Return whether the newest answered call was a success."""
+    if connection.execute("select to_regclass('autosync.invocation') is null").fetchone() == (True,):
+        return False
+    answered = (call for call in outcome.recent(connection, name, 50) if call.cause not in {Cause.PENDING, Cause.LOST})
+    return any(call.cause is Cause.OK for call in list(answered)[:1])
+
+
+def _given(project_url: str | None, before: dict[str, secret_store.StoredSecret]) -> dict[str, Secret]:
     if project_url is None and secret_store.PROJECT_URL not in before:
         raise UsageError(
             "the project's URL is not known",
             hint="pass --project-ref REF or --project-url URL, or put project_ref into autosync.toml",
         )
+    return {secret_store.PROJECT_URL: Secret(project_url)} if project_url else {}
+
+
+def _given_key(key: Secret | None, before: dict[str, secret_store.StoredSecret]) -> dict[str, Secret]:
     if key is None and secret_store.SERVICE_KEY not in before:
         raise SecretError(
             "no service key was given and none is stored",
             hint="pass --service-role-key-file PATH (- reads standard input), or set SUPABASE_SERVICE_ROLE_KEY",
         )
-    given = {secret_store.PROJECT_URL: Secret(project_url)} if project_url else {}
-    return given | ({secret_store.SERVICE_KEY: key} if key else {})
+    return {secret_store.SERVICE_KEY: key} if key else {}
+
+
+def _given_secret(own_secret: Secret | None, before: dict[str, secret_store.StoredSecret]) -> dict[str, Secret]:
+    if own_secret is not None:
+        cron_secret.inspect(own_secret)
+        return {secret_store.CRON_SECRET: own_secret}
+    return {} if secret_store.CRON_SECRET in before else {secret_store.CRON_SECRET: cron_secret.generate()}
 
 
 def _proven(connection: Connection, name: str) -> bool:
@@ -136,9 +310,10 @@ def _proven(connection: Connection, name: str) -> bool:
     if last is None or last.cause is not Cause.OK:
         return False
     row = connection.execute(
-        "select greatest((select max(updated_at) from public.pg_cron_secrets),"
-        " (select updated_at from autosync.job where name = %s))",
-        [name],
+        "select greatest((select max(f.changed_at) from autosync.secret_facts() as f where f.name = any(%s)),"
+        " (select updated_at from autosync.job where name = %s),"
+        " (select updated_at from autosync.setting where name = %s))",
+        [list(secret_store.needed(connection, name)), name, cron_secret.SETTING],
     ).fetchone()
     assert row is not None
     changed_at: datetime = row[0]

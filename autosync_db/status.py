@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db import cron, duration, job, outcome, schedules
+from autosync_db import cron, duration, job, outcome, rotation, schedules
 from autosync_db import revision as revisions
 from autosync_db.connection import Connection
 from autosync_db.job import Job
 from autosync_db.outcome import Invocation
+from autosync_db.rotation import Unfinished
 
 _SCHEDULES = f"""
     select count(*) filter (where s.enabled), count(*) filter (where s.enabled and s.next_run_at <= now()),
@@ -34,6 +35,7 @@ class Status:
     schedules_due: int
     schedules_overdue: int
     next_schedule_at: datetime | None
+    unproven: tuple[Unfinished, ...]
 
 
 def collect(connection: Connection, job_name: str) -> Status:
@@ -72,6 +74,7 @@ def collect(connection: Connection, job_name: str) -> Status:
         schedules_due=due,
         schedules_overdue=overdue,
         next_schedule_at=next_at,
+        unproven=rotation.unfinished(connection),
     )
 
 
@@ -109,4 +112,12 @@ def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
             f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue",
         ),
         ("next due", f"{found.next_schedule_at:%Y-%m-%d %H:%M:%S} UTC" if found.next_schedule_at else "none"),
+        *(
+            (
+                "rotation",
+                f"{one.name}, stored {ago(one.started_at)} by {one.started_by}, "
+                + ("is being proven" if one.is_live else "was never proven: autosync-db rotate --resume"),
+            )
+            for one in found.unproven
+        ),
     ]

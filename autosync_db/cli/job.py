@@ -72,7 +72,7 @@ def _trigger(
     """Run one tick now and wait for the function's real answer; exit 3 if it is not a success."""
     from autosync_db import job, outcome
     from autosync_db.connection import connect
-    from autosync_db.setup import GRACE
+    from autosync_db.outcome import GRACE
 
     settings = session.configuration.settings.job
     with connect(session.configuration.target.database_url) as connection:

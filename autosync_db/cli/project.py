@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autosync_db.cli import app
+from autosync_db.cli import app, secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, SecretError, UsageError
@@ -50,12 +50,23 @@ def _setup(
         typer.Option(help=f"Environment variable that holds the service key [default: {KEY_VARIABLE}].", metavar="VAR"),
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Make no call; health is then not proven.")] = False,
+    rebind: Annotated[
+        bool, typer.Option("--rebind", help="Bind this database to the project, whatever it was bound to before.")
+    ] = False,
+    cron_secret_file: Annotated[
+        str | None,
+        typer.Option(
+            help='With [function] auth = "cron_secret": file of one that the function knows already; - reads standard'
+            " input. Else one is made.",
+            metavar="PATH",
+        ),
+    ] = None,
 ) -> None:
     """Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.
 
     Safe to repeat: a second run changes nothing. The service key is never taken from the command line.
     """
-    from autosync_db import project, setup
+    from autosync_db import progress, project, setup
     from autosync_db.checks import runner
     from autosync_db.cli import verification
     from autosync_db.connection import connect
@@ -67,19 +78,34 @@ def _setup(
         project_url = project.url_of(project_ref)
     # an empty flag, as an unset variable of a CI job leaves it, is a mistake and not an absent one
     address = configuration.target.project_url if project_url is None else project_url
-    key = _service_key(session, service_role_key_file, service_role_key_env)
+    own_secret = secret_input.read(cron_secret_file, "cron secret") if cron_secret_file is not None else None
+    is_by_key = configuration.settings.function.auth == "service_key"
+    if own_secret is not None and is_by_key:
+        raise UsageError(
+            "the function knows its caller by the service key, not by a cron secret",
+            hint='choose [function] auth = "cron_secret" in autosync.toml',
+        )
+    key = _service_key(session, service_role_key_file, service_role_key_env) if is_by_key else None
     setup.validate(address, key, configuration)
 
-    steps: list[setup.Step] = []
+    steps: list[progress.Step] = []
 
     with session.progress("connecting") as say:
 
-        def done(step: setup.Step) -> None:
+        def done(step: progress.Step) -> None:
             steps.append(step)
             if not session.is_json:
                 session.say(f"{'*' if step.changed else '='} {step.name:<8} {step.result}")
 
-        setup.run(configuration, address, key, wait=not no_wait, reporter=setup.Reporter(done, say))
+        setup.run(
+            configuration,
+            address,
+            key,
+            wait=not no_wait,
+            reporter=progress.Reporter(done, say),
+            rebind=rebind,
+            own_secret=own_secret,
+        )
         say("verifying")
         with connect(configuration.target.database_url) as connection:
             report = runner.run(connection, configuration)
@@ -89,6 +115,8 @@ def _setup(
         session.print_json({"steps": steps, "verify": as_json.report(report)})
     else:
         verification.show(session, report, as_json=False)
+    if any(step.name == "next" for step in steps):
+        raise typer.Exit(ExitCode.CHECK_FAILED)  # what the settings say is not so yet
     raise typer.Exit(ExitCode.OK if no_wait else verification.exit_code(report))
 
 
@@ -113,7 +141,7 @@ def _service_key(session: Session, path: str | None, variable: str | None) -> Se
     from autosync_db import config
 
     if path is not None:
-        return _read_key(path)
+        return secret_input.read(path, "service key")
     if (found := config.environment_secret(variable or KEY_VARIABLE)) is not None:
         return found
     if variable is not None:
@@ -121,7 +149,7 @@ def _service_key(session: Session, path: str | None, variable: str | None) -> Se
             f"the variable {variable} is not set or empty", hint=f"export {variable}=... with the service key"
         )
     if (file := session.configuration.target.service_role_key_file) is not None:
-        return _read_key(str(file))
+        return secret_input.read(str(file), "service key")
     if sys.stdin.isatty():
         entered = typer.prompt(
             "Service key (empty: keep the stored one)",
@@ -132,15 +160,3 @@ def _service_key(session: Session, path: str | None, variable: str | None) -> Se
         )
         return Secret(entered.strip()) if entered.strip() else None
     return None
-
-
-def _read_key(path: str) -> Secret:
-    try:
-        # a file and a pipe end in a line break that is not part of the key
-        return Secret((sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")).strip())
-    except OSError as error:
-        raise SecretError(
-            f"cannot read the service key from {path}: {error.strerror}", hint="check path and permissions"
-        ) from None
-    except UnicodeDecodeError:
-        raise SecretError(f"{path} is not a text file", hint="pass the file that holds the key alone") from None

@@ -7,17 +7,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autosync_db import config, setup
+from autosync_db import config, outcome, setup
 from autosync_db.checks import runner
 from autosync_db.checks.runner import Report
 from autosync_db.config import Configuration, JobSettings, Settings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import CheckFailedError
 from autosync_db.local.stack import Stack
+from autosync_db.progress import Reporter
 
 SCHEDULE = "* * * * *"
 # the next minute, plus the call's own time limit
-PATIENCE = timedelta(seconds=60) + JobSettings().timeout + setup.GRACE
+PATIENCE = timedelta(seconds=60) + JobSettings().timeout + outcome.GRACE
 _POLL_SECONDS = 0.5
 
 # a tick counts when pg_cron's own history has a run of that very backend, the request it queued was answered with
@@ -99,7 +100,7 @@ def _show(
             loaded.target.project_url,
             stack.service_key,
             wait=True,
-            reporter=setup.Reporter(lambda step: say(f"{step.name:<9} {step.result}"), doing),
+            reporter=Reporter(lambda step: say(f"{step.name:<9} {step.result}"), doing),
         )
     with connect(loaded.target.database_url) as connection:
         before = _now(connection)  # a tick may come as soon as a schedule is there

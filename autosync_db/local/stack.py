@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -352,8 +353,7 @@ class Stack:
                 "AUTOSYNC_EDGE_PORT": str(state.edge_port),
                 "AUTOSYNC_FUNCTIONS_DIR": state.functions,
                 "AUTOSYNC_FUNCTIONS_ENV_FILE": str(settings),
-                # a secret key is not a JWT: the function alone judges it
-                "AUTOSYNC_VERIFY_JWT": "true" if state.key_kind == "legacy" else "false",
+                "AUTOSYNC_VERIFY_JWT": _verify_jwt(Path(state.functions), state.key_kind),
                 "AUTOSYNC_JWT_SECRET": keys["jwt_secret"],
                 "AUTOSYNC_DB_URL": database.url("authenticator").reveal(),
                 "SUPABASE_ANON_KEY": keys["anon"],
@@ -390,6 +390,28 @@ class Stack:
             "service_role_key_file": str(self._key_file),
         }
         _write_private(self.folder / "target.json", json.dumps(target, indent=2))
+
+
+def _verify_jwt(functions: Path, key_kind: KeyKind) -> str:
+    """Return for which functions the gateway verifies JWTs: as config.toml says, beside them or one folder above.
+
+    Without an entry it does, as the platform would; a secret key is no JWT, so with one the function alone judges.
+    """
+    chosen: dict[str, bool] = {}
+    for path in (functions.parent / "config.toml", functions / "config.toml"):
+        try:
+            entries = tomllib.loads(path.read_text(encoding="utf-8")).get("functions", {})
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {error}", hint="correct it") from None
+        chosen |= {
+            name: entry["verify_jwt"]
+            for name, entry in entries.items()
+            if isinstance(entry, dict) and isinstance(entry.get("verify_jwt"), bool)
+        }
+    default = "true" if key_kind == "legacy" else "false"
+    return ",".join([default, *(f"{name}={str(verify).lower()}" for name, verify in sorted(chosen.items()))])
 
 
 def find_deno() -> str:

@@ -6,7 +6,7 @@ from autosync_db import outcome
 from autosync_db.config import JobSettings
 from autosync_db.connection import Connection
 from autosync_db.errors import CheckFailedError
-from autosync_db.setup import GRACE
+from autosync_db.outcome import GRACE
 
 
 def run(connection: Connection, job: JobSettings) -> str:

@@ -2,6 +2,7 @@
 -- requires: 0005
 -- ok, pending, key, missing, function, slow, network or lost. The platform's own code (sb-error-code) decides where it is
 -- there (https://supabase.com/docs/guides/functions/error-codes); local and self-hosted gateways send none, so the body does.
+-- 520 to 530 without it are a content network's own words for a server that it cannot reach.
 create or replace function autosync.classify(outcome text, status_code integer, error_code text, body text)
 returns text
 language sql
@@ -20,6 +21,7 @@ as $$
         -- what a self-hosted edge runtime says of an unknown function
         when status_code = 500 and error_code is null and body ~* 'invalidworkercreation|entrypoint' then 'missing'
         when error_code = 'IDLE_TIMEOUT' or status_code = 504 then 'slow'
+        when error_code is null and status_code between 520 and 530 then 'network'
         else 'function'
     end
 $$;

@@ -12,7 +12,7 @@ as $$
 declare
     job autosync.job;
     project_url text;
-    service_key text;
+    call_headers jsonb;
     epoch timestamptz := autosync.server_epoch();
     due integer;
     requests integer;
@@ -35,7 +35,8 @@ begin
     end;
     if job.paused_at is null or force then
         project_url := autosync.read_secret('project_url');
-        service_key := autosync.read_secret('service_role_key');
+        call_headers := autosync.call_headers(job.name);
+        perform autosync.check_binding();
     end if;
 
     -- Counting stops where more would not change the number of requests. What can be claimed is at the front of
@@ -76,10 +77,7 @@ begin
             url := rtrim(project_url, '/') || '/functions/v1/' || job.function,
             body := jsonb_build_object('job', job.name, 'tick', tick_id, 'batch_size', job.batch_size),
             params := '{}'::jsonb,
-            headers := jsonb_build_object('Content-Type', 'application/json') || case
-                when service_key like 'sb\_%' then jsonb_build_object('apikey', service_key)
-                else jsonb_build_object('Authorization', 'Bearer ' || service_key)
-            end,
+            headers := call_headers,
             timeout_milliseconds := job.timeout_milliseconds
         );
         if request_id is null then

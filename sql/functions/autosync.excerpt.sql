@@ -9,19 +9,27 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     shown text;
-    stored text;
+    known text;
 begin
     -- more than is kept, so that a key at the cut is still seen whole
     shown := pg_catalog.convert_from(pg_catalog.convert_to(pg_catalog.left(body, 4000), 'UTF8'), 'UTF8');
     shown := pg_catalog.regexp_replace(
         shown, 'eyJ[A-Za-z0-9_.-]{10,}|sb_(secret|publishable)_[A-Za-z0-9_-]+', '***', 'g');
-    -- a key of no known form, such as a cron secret, is known by its value alone
-    select pg_catalog.btrim(s.secret, E' \t\r\n') into stored
-    from public.pg_cron_secrets as s
-    where s.name = 'service_role_key';
-    if stored <> '' then
-        shown := pg_catalog.replace(shown, stored, '***');
-    end if;
+    -- a secret of no known form, such as a cron secret, is known by its value alone
+    begin
+        for known in
+            select pg_catalog.btrim(s.secret, E' \t\r\n') from autosync.stored_secrets() as s where s.name <> 'project_url'
+        loop
+            -- a shorter one would blot out what is none
+            if pg_catalog.length(known) >= 8 then
+                shown := pg_catalog.replace(shown, known, '***');
+            end if;
+        end loop;
+    exception
+        when others then
+            -- a vault that cannot be opened must not keep outcomes from being recorded
+            shown := '(not shown: the secrets cannot be read, so none could be taken out of it)';
+    end;
     -- control characters would reach terminals and the logs of CI systems
     return pg_catalog.left(pg_catalog.regexp_replace(shown, '[[:cntrl:]]+', ' ', 'g'), 500);
 exception

@@ -1,6 +1,7 @@
 -- pending_outcomes(max_rows): what pg_net knows by now of the requests that the ledger holds as pending, oldest first.
 -- requires: 0005
--- Called by settle(), which writes it down, and by recent_outcomes(), which only looks.
+-- Called by settle(), which writes it down, and by recent_outcomes(), which only looks. A timeout before the request was on
+-- its way and an answer from elsewhere, to which a redirect leads as a GET without a body, are errors of the network.
 create or replace function autosync.pending_outcomes(max_rows integer default 500)
 returns table (
     invocation_id bigint,
@@ -35,19 +36,25 @@ as $$
         case
             when r.id is null then
                 case when q.id is not null and p.same_epoch then 'pending' else 'lost' end
+            when r.error_msg ~ 'HTTP Request/Response time: 0\.?0* ms'
+                and (
+                    r.error_msg !~ 'handshake time: 0\.?0* ms'
+                    -- pg_net says the same of a slow answer on a connection that it kept open, at most for two minutes
+                    or not exists (
+                        select from net._http_response as o
+                        where o.created between p.queued_at - interval '3 minutes' and p.queued_at
+                            and o.status_code is not null
+                    )
+                ) then 'network_error'
             when r.error_msg is not null and (r.timed_out or r.error_msg ilike 'timeout%') then 'timed_out'
-            when r.error_msg is not null then 'network_error'
+            when r.error_msg is not null or t.redirected_to is not null then 'network_error'
             when r.status_code between 200 and 299 then 'ok'
             else 'http_error'
         end,
-        r.status_code,
-        autosync.excerpt((
-            select h.value
-            from pg_catalog.jsonb_each_text(r.headers) as h
-            where lower(h.key) = 'sb-error-code'
-            limit 1
-        )),
+        case when t.redirected_to is null then r.status_code end,
+        autosync.excerpt(t.error_code),
         case
+            when t.redirected_to is not null then autosync.excerpt('was redirected to ' || t.redirected_to)
             when r.id is null and not p.same_epoch then 'the server restarted before an answer was kept'
             when r.id is null and q.id is null then 'pg_net no longer knows the request: expired, deleted or never sent'
             else autosync.excerpt(r.error_msg)
@@ -58,6 +65,13 @@ as $$
         on r.id = p.request_id
         and r.created >= p.queued_at - interval '5 seconds'
         and p.same_epoch
+    left join lateral (
+        select max(h.value) filter (where lower(h.key) = 'sb-error-code') as error_code,
+            -- pg_net keeps the headers of the first answer and the status of the last
+            max(h.value) filter (where lower(h.key) = 'location' and r.status_code not in (201, 202)
+                and r.status_code not between 300 and 399) as redirected_to
+        from pg_catalog.jsonb_each_text(r.headers) as h
+    ) as t on true
     left join net.http_request_queue as q on q.id = p.request_id
 $$;
 

@@ -1,5 +1,5 @@
 -- service_key_facts(): what kind of key is stored, for whom and until when; never the key.
--- requires: 0002
+-- requires: 0004
 -- kind: legacy (a JWT), secret (sb_secret_), publishable, unknown; no row when none is stored.
 create or replace function autosync.service_key_facts()
 returns table (kind text, role text, project_ref text, expires_at timestamptz, changed_at timestamptz)
@@ -14,7 +14,7 @@ declare
     claims jsonb;
 begin
     select btrim(s.secret, E' \t\r\n'), s.updated_at into stored, changed_at
-    from public.pg_cron_secrets as s
+    from autosync.stored_secrets() as s
     where s.name = 'service_role_key';
     if stored is null or stored = '' then
         return;

@@ -234,6 +234,23 @@ def test_only_post_runs_anything(edge: Edge, keys: Keys, database: Database, met
     assert database.outcome(schedule)[2] is None
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_a_stranger_learns_nothing_from_another_method(edge: Edge, keys: Keys, method: str) -> None:
+    for headers in ({}, bearer(keys.token("anon"))):
+        answer = edge.call("auto-sync-cron", method, headers=headers)
+        assert (answer.status_code, answer.json()) == (401, {"ok": False, "error": "unauthorized"})
+
+
+def test_a_probe_runs_nothing(edge: Edge, keys: Keys, database: Database) -> None:
+    schedule = database.add("fine")[0]
+    answer = run(edge, keys, json={"probe": True, "batch_size": 5})
+    assert (answer.status_code, answer.json()) == (200, {"ok": True, "probe": True})
+    assert database.outcome(schedule) == (None, None, None)
+    assert edge.call("auto-sync-cron", json={"probe": True}).status_code == 401
+    # only the word itself is a probe
+    assert run(edge, keys, json={"probe": "true"}).json()["succeeded"] == 1
+
+
 def test_no_more_calls_at_once_than_the_bound(edge: Edge, keys: Keys, database: Database) -> None:
     device_sync(edge, keys, "DELETE")
     database.add(*["slow"] * 8)

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from autosync_db import secret_store
 from autosync_db.local.cluster import free_port
 from autosync_db.secret import Secret
 from tests.ledger.conftest import Chain
@@ -87,6 +88,18 @@ def test_a_key_of_no_known_form_that_the_server_echoes_is_not_kept(chain: Chain,
     excerpt = chain.settled(chain.dispatch()).body_excerpt
     assert excerpt is not None
     assert key.reveal() not in excerpt
+
+
+def test_any_stored_secret_that_the_server_echoes_is_not_kept(chain: Chain, stub: Stub) -> None:
+    own = Secret(secrets.token_urlsafe(32))
+    chain.store(stub.url, keys.legacy())
+    secret_store.store(chain.connection, {"cron_secret": own})
+    stub.answer(500, {"x-autosync-cron-secret": own.reveal(), "kept": "yes"})
+    excerpt = chain.settled(chain.dispatch()).body_excerpt
+    assert excerpt is not None
+    assert own.reveal() not in excerpt
+    assert "***" in excerpt
+    assert "kept" in excerpt
 
 
 @pytest.mark.parametrize("kind", ["legacy", "secret"])

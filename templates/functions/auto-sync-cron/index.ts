@@ -2,6 +2,7 @@
 //
 // Deploy with `supabase functions deploy auto-sync-cron` and the entry in config.toml beside this folder.
 // Environment: settings.ts. Answers with counts only, so that nothing personal ends in pg_net's response table.
+// A body of {"probe": true} runs nothing: it asks who is let in (autosync-db verify --probe).
 
 import { boundedText, jsonObject } from "../_shared/answers.ts";
 import { cronSecrets, judge, refusal, serviceKeys } from "../_shared/credentials.ts";
@@ -9,19 +10,25 @@ import { emptyTally, runDueSchedules } from "./run.ts";
 import { reasonOf, Schedules } from "./schedules.ts";
 import { bounded, settingsFrom } from "./settings.ts";
 
+// What a missing or unreadable body asks for.
 const DEFAULT_BATCH = 50;
 const LARGEST_BATCH = 200;
 
 async function handle(request: Request): Promise<Response> {
+  // The caller before anything else: whether a credential is accepted can then be asked with a GET, which runs nothing.
+  const verdict = await judge(request, Deno.env, cronSecrets(Deno.env));
+  if (verdict.kind !== "granted") {
+    return refusal(verdict)!;
+  }
   if (request.method !== "POST") {
     return Response.json({ ok: false, error: "method not allowed" }, {
       status: 405,
       headers: { allow: "POST" },
     });
   }
-  const verdict = await judge(request, Deno.env, cronSecrets(Deno.env));
-  if (verdict.kind !== "granted") {
-    return refusal(verdict)!;
+  const body = jsonObject(await boundedText(request).catch(() => ""));
+  if (body?.probe === true) {
+    return Response.json({ ok: true, probe: true });
   }
   const settings = settingsFrom(Deno.env);
   if (settings.projectUrl === "") {
@@ -30,7 +37,7 @@ async function handle(request: Request): Promise<Response> {
 
   const started = performance.now();
   const tally = emptyTally();
-  const batchSize = await batchSizeOf(request);
+  const batchSize = bounded(body?.batch_size, 1, LARGEST_BATCH, DEFAULT_BATCH);
   const schedules = new Schedules(settings.projectUrl, keysFor(verdict.key));
   let error: string | null = null;
   try {
@@ -57,12 +64,6 @@ function keysFor(presented: string | null): string[] {
   const isSecretKey = (key: string) => key.startsWith("sb_");
   const sameKind = keys.filter((key) => isSecretKey(key) === isSecretKey(presented));
   return [...new Set([...sameKind, ...keys])];
-}
-
-/** Return the batch size that the body asks for, within bounds; a missing or unreadable body asks for the default. */
-async function batchSizeOf(request: Request): Promise<number> {
-  const text = await boundedText(request).catch(() => "");
-  return bounded(jsonObject(text)?.batch_size, 1, LARGEST_BATCH, DEFAULT_BATCH);
 }
 
 Deno.serve(handle);

@@ -1,0 +1,116 @@
+"""Ask a function directly whether it accepts a credential, and run no sync where that can be avoided.
+
+The shipped function judges its caller before anything else, so a GET is enough: 401 for a stranger, 405 for one who
+may call. A function that looks at the method first answers 405 to everybody; it is sent one POST, in which `probe`
+asks the shipped functions to run nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from autosync_db import __version__
+from autosync_db.errors import SecretError, UnreachableError
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_TIMEOUT_SECONDS = 10
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_REFUSED = {401, 403}
+_METHOD_NOT_ALLOWED = 405
+
+
+class Verdict(StrEnum):
+    """What is known of a credential; UNCLEAR: the answer was about something else, or there was none."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict, and the answers that it rests on in a few words; `by_gateway`: the function itself did not answer."""
+
+    verdict: Verdict
+    summary: str
+    by_gateway: bool = False
+
+
+def ask(project_url: str, function: str, credential: Mapping[str, str], timeout: timedelta) -> Finding:
+    """Return whether the function at `project_url` accepts the headers `credential`.
+
+    Raises SecretError when it cannot be reached from here, which says nothing about the credential.
+    """
+    import httpx
+
+    address = _address(project_url, function)
+    try:
+        with _client(address, timeout) as client:
+            return _ask(client, address, credential)
+    except httpx.HTTPError as error:
+        # the exception holds the request, and that the credential
+        raise SecretError(
+            f"the function cannot be reached from here: {error or type(error).__name__}; nothing was changed",
+            hint="check the network, or pass --no-preflight: the database's own call then has to prove the key",
+        ) from None
+
+
+def ask_as_stranger(project_url: str, function: str, headers: Mapping[str, str], timeout: timedelta) -> Finding:
+    """Return whether the function at `project_url` refuses a caller who sends `headers`, which are no credential.
+
+    A GET comes first: a function that judges its caller first, or takes POST alone, runs nothing then. A POST follows
+    unless that was accepted, with a body on which the shipped function runs nothing even if it judges nobody.
+    Raises UnreachableError when it cannot be reached from here.
+    """
+    import httpx
+
+    address = _address(project_url, function)
+    try:
+        with _client(address, timeout) as client:
+            answer = client.get(address, headers=dict(headers))
+            if answer.status_code in {*_REFUSED, _METHOD_NOT_ALLOWED}:
+                answer = client.post(address, headers=dict(headers), json={"probe": True})
+            return _judge(answer)
+    except httpx.HTTPError as error:
+        raise UnreachableError(
+            f"the function cannot be reached from here: {error or type(error).__name__}", hint="check the network"
+        ) from None
+
+
+def _address(project_url: str, function: str) -> str:
+    return f"{project_url.rstrip('/')}/functions/v1/{function}"
+
+
+def _client(address: str, timeout: timedelta) -> "httpx.Client":
+    import httpx
+
+    return httpx.Client(
+        headers={"user-agent": f"autosync-db/{__version__}"},
+        timeout=httpx.Timeout(timeout.total_seconds(), connect=CONNECT_TIMEOUT_SECONDS),
+        follow_redirects=False,  # a redirect would carry the credential to another address
+        trust_env=urlsplit(address).hostname not in _LOOPBACK,
+        verify=address.startswith("https:"),  # without TLS nothing is verified, and loading certificates takes longest
+    )
+
+
+def _ask(client: "httpx.Client", address: str, credential: Mapping[str, str]) -> Finding:
+    answer = client.get(address, headers=dict(credential))
+    if answer.status_code != _METHOD_NOT_ALLOWED:
+        return _judge(answer)
+    stranger = client.get(address)
+    if stranger.status_code in _REFUSED:
+        return Finding(Verdict.ACCEPTED, f"{answer.status_code}, a stranger gets {stranger.status_code}")
+    return _judge(client.post(address, headers=dict(credential), json={"probe": True, "batch_size": 1}))
+
+
+def _judge(answer: "httpx.Response") -> Finding:
+    code = answer.headers.get("sb-error-code", "")
+    summary = f"{answer.status_code} {code}".strip()
+    if answer.status_code in _REFUSED or code.startswith("UNAUTHORIZED"):
+        return Finding(Verdict.REFUSED, summary, bool(code))
+    return Finding(Verdict.ACCEPTED if answer.is_success else Verdict.UNCLEAR, summary, bool(code))

@@ -1,0 +1,45 @@
+-- autosync.secret_rotation: it holds the previous value of a secret, so the owner alone sees its rows.
+-- requires: 0006
+alter table autosync.secret_rotation enable row level security;
+
+do $$
+declare
+    stale name;
+begin
+    for stale in select p.policyname from pg_catalog.pg_policies as p
+        where p.schemaname = 'autosync' and p.tablename = 'secret_rotation'
+    loop
+        execute pg_catalog.format('drop policy %I on autosync.secret_rotation', stale);
+    end loop;
+end
+$$;
+
+create policy secret_rotation_nobody on autosync.secret_rotation
+    as permissive
+    for all
+    to public
+    using (false)
+    with check (false);
+
+do $$
+declare
+    stranger text;
+begin
+    for stranger in
+        select case when a.grantee = 0 then 'public' else cast(cast(a.grantee as regrole) as text) end
+        from pg_catalog.pg_class as c
+        cross join lateral (
+            select e.grantee from pg_catalog.aclexplode(c.relacl) as e
+            union
+            select e.grantee
+            from pg_catalog.pg_attribute as t
+            cross join lateral pg_catalog.aclexplode(t.attacl) as e
+            where t.attrelid = c.oid
+        ) as a
+        where c.oid = cast('autosync.secret_rotation' as regclass) and a.grantee <> c.relowner
+    loop
+        -- the server itself quoted the name
+        execute pg_catalog.format('revoke all on table autosync.secret_rotation from %s', stranger);
+    end loop;
+end
+$$;

@@ -1,0 +1,25 @@
+-- rotation_finished: what a rotation put in force and nobody has proven since; it keeps what was there before. While its lease
+-- lasts somebody is at work. No value is shown.
+select
+    case when r.lease_expires_at > now() then 'ok' when c.cause = 'key' then 'critical' else 'warning' end as status,
+    case when r.name like 'setting:%' then format('setting %s', substr(r.name, 9)) else format('secret %s', r.name) end as object,
+    format('was replaced at %s by %s (%s, %s)', to_char(r.started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
+        r.started_by, coalesce(nullif(r.application_name, ''), 'no application name'), coalesce(host(r.client_address), 'local socket'))
+    || case
+        when r.lease_expires_at > now() then ' and is being proven'
+        when c.cause = 'key' then format(' and never proven; the newest call since was refused: %s', c.answer)
+        when c.cause is null then ' and never proven; no call was answered since'
+        else format(' and never proven; the newest call since was answered %s', c.answer)
+    end as detail
+from autosync.secret_rotation as r
+left join lateral (
+    select o.cause, concat_ws(' ', coalesce(o.status_code::text, o.error_message, o.outcome), o.error_code) as answer
+    from autosync.recent_outcomes(current_setting('autosync.job'), 50) as o
+    where o.queued_at > r.started_at and o.cause not in ('pending', 'lost')
+    order by o.id desc
+    limit 1
+) as c on true
+union all
+select 'unknown', 'table autosync.secret_rotation', 'its rows are hidden from this role by row level security'
+where row_security_active('autosync.secret_rotation')
+order by object

@@ -1,0 +1,39 @@
+-- answer_meaning(cause, status_code, error_code, error_message): what a failed call's answer means, in a few plain words.
+-- requires: 0005
+-- NULL where the code or the text says it itself. The codes are the platform's (https://supabase.com/docs/guides/functions/error-codes),
+-- the texts libcurl's, which differ by version.
+create or replace function autosync.answer_meaning(cause text, status_code integer, error_code text, error_message text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when cause = 'ok' then null
+        when error_message ~* 'resolve host' then 'the host name has no address'
+        when error_message ~ 'handshake time: 0\.?0* ms, HTTP Request/Response time: 0\.?0* ms'
+            then case cause when 'network' then 'no name server answered in time'
+                else 'over a connection that was open already, so the function took that time' end
+        when cause = 'network' and error_message ~* '^timeout' then 'nobody completed the connection in time, as behind a firewall'
+        when error_message ~* 'connect to server|failed to connect|connection refused' then 'nobody listens there'
+        when error_message ~* 'certificate|remote key' then 'the certificate is not trusted'
+        when error_message ~* 'SSL|TLS' and cause = 'network' then 'the port does not speak TLS as it should'
+        when error_message ~* 'returned nothing|empty reply' then 'the connection was closed without an answer'
+        when cause = 'network' and status_code between 520 and 530 then 'the network before the server does not reach it'
+        when error_code = 'BOOT_ERROR' or error_code like 'LOAD_FUNCTION%' then 'the function does not start'
+        when error_code in ('WORKER_LIMIT', 'WORKER_RESOURCE_LIMIT') or status_code = 546
+            then 'it used up its processor time, memory or duration'
+        when error_code in ('EDGE_FUNCTION_ERROR', 'WORKER_ERROR') then 'the function threw an error'
+        when error_code = 'INVALID_RESPONSE_STATUS_CODE' then 'the function answered with a status that is none'
+        when error_code = 'RATE_LIMIT_EXCEEDED' or status_code = 429 then 'functions call each other too often'
+        when error_code = 'IDLE_TIMEOUT' or status_code = 504 then 'the platform waited in vain'
+        when status_code = 402 then 'the organization is over its quota'
+        when status_code = 405 then 'the function takes no POST'
+        when cause = 'key' and error_code is null then 'by the function itself, or a gateway of one''s own'
+        when cause = 'function' and status_code between 200 and 299 then 'it says itself that it failed'
+    end
+$$;
+
+revoke all on function autosync.answer_meaning(text, integer, text, text) from public;
+
+comment on function autosync.answer_meaning(text, integer, text, text) is 'what a failed call''s answer means';

@@ -1,0 +1,55 @@
+-- put_back_rotation(rotation_token): put what was there before back in force; return how many names that were.
+-- requires: 0006
+-- Zero says that somebody else took the rotation over, and then nothing was changed.
+create or replace function autosync.put_back_rotation(rotation_token uuid)
+returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    item autosync.secret_rotation;
+    kept_value text;
+    found_rows integer := 0;
+begin
+    -- secrets first: they were kept where the secrets are now
+    for item in
+        select r.* from autosync.secret_rotation as r where r.token = rotation_token order by r.name like 'setting:%', r.name
+    loop
+        found_rows := found_rows + 1;
+        if item.name like 'setting:%' then
+            if item.kept = 'nowhere' then
+                delete from autosync.setting as s where s.name = substr(item.name, length('setting:') + 1);
+            else
+                update autosync.setting as s
+                set value = item.previous::jsonb, updated_at = clock_timestamp()
+                where s.name = substr(item.name, length('setting:') + 1);
+            end if;
+            if item.name = 'setting:secrets' then
+                perform autosync.forget_secrets(case autosync.secret_store() when 'vault' then 'table' else 'vault' end);
+            end if;
+        elsif item.kept = 'nowhere' then
+            perform autosync.delete_secret(item.name);
+        else
+            kept_value := item.previous;
+            if item.kept = 'vault' then
+                execute 'select v.decrypted_secret from vault.decrypted_secrets as v where v.name = $1'
+                into kept_value
+                using item.name || '.previous';
+                if kept_value is null then
+                    raise exception 'the previous value of "%" is no longer in the vault', item.name
+                        using errcode = 'AS002', hint = 'run: autosync-db rotate';
+                end if;
+                execute 'delete from vault.secrets as v where v.name = $1' using item.name || '.previous';
+            end if;
+            perform autosync.put_secret(item.name, kept_value);
+        end if;
+    end loop;
+    delete from autosync.secret_rotation as r where r.token = rotation_token;
+    return found_rows;
+end
+$$;
+
+revoke all on function autosync.put_back_rotation(uuid) from public;
+
+comment on function autosync.put_back_rotation(uuid) is 'end a rotation: what was there before is in force again';
