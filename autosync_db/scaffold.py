@@ -1,11 +1,16 @@
 """Files for the user's own repository, from the shipped templates."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from autosync_db import resources
+from autosync_db import __version__, resources
 from autosync_db.errors import UsageError
+
+# where each kind of CI file goes unless told otherwise
+WORKFLOWS = {"github": Path(".github/workflows/autosync-db.yml"), "shell": Path("ci/autosync-db.sh")}
 
 
 def write_functions(directory: Path, *, force: bool = False) -> list[Path]:
@@ -18,14 +23,56 @@ def write_functions(directory: Path, *, force: bool = False) -> list[Path]:
         for file in sorted(source.rglob("*")):
             if file.is_file():
                 wanted[directory / file.relative_to(source)] = file.read_bytes()
-    with _files_of_the_user():
+    return _write(wanted, "--dir", force=force)
+
+
+def write_workflow(
+    kind: Literal["github", "shell"],
+    path: Path | None = None,
+    *,
+    branch: str = "main",
+    target: str | None = None,
+    secret: str = "AUTOSYNC_DATABASE_URL",  # noqa: S107 - a name
+    force: bool = False,
+) -> Path | None:
+    """Write what runs in CI and return its path, None when the very same is there.
+
+    `secret` names both the CI system's secret and the variable that holds the database's address. Raises UsageError
+    when a value is no plain name, or another file is there and not `force`.
+    """
+    for name, value, pattern in (
+        ("branch", branch, r"[A-Za-z0-9._/*-]+"),
+        ("target", target or "none", r"[A-Za-z0-9._-]+"),
+        ("secret", secret, r"[A-Z_][A-Z0-9_]*"),
+    ):
+        if not re.fullmatch(pattern, value):
+            raise UsageError(f"--{name} {value!r} cannot stand in a CI file", hint=f"pass one that matches {pattern}")
+    chosen = path or WORKFLOWS[kind]
+    text = resources.render(
+        f"templates/workflows/{kind}{WORKFLOWS[kind].suffix}.j2",
+        script=chosen.as_posix(),
+        branch=branch,
+        target=target,
+        secret=secret,
+        version=__version__,
+    )
+    written = _write({chosen: text.encode()}, "--path", force=force)
+    if written and kind == "shell":
+        with files_of_the_user():
+            chosen.chmod(chosen.stat().st_mode | 0o111)
+    return chosen if written else None
+
+
+def _write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list[Path]:
+    """Write the files that differ, or none: without `force` a file with another content is refused."""
+    with files_of_the_user():
         pending = {path: text for path, text in wanted.items() if not path.exists() or path.read_bytes() != text}
     if not force and (taken := [path for path in pending if path.exists()]):
         raise UsageError(
             f"{taken[0]} exists and differs" + (f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""),
-            hint="compare it, then pass --force to overwrite, or --dir to write elsewhere",
+            hint=f"compare it, then pass --force to overwrite, or {elsewhere} to write elsewhere",
         )
-    with _files_of_the_user():
+    with files_of_the_user():
         for path, text in pending.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text)
@@ -37,13 +84,14 @@ def write_settings(path: Path, project_ref: str | None, *, force: bool = False) 
     if path.exists() and not force:
         raise UsageError(f"{path} exists", hint="pass --force to overwrite it")
     text = resources.render("templates/autosync.toml.j2", project_ref=project_ref)
-    with _files_of_the_user():
+    with files_of_the_user():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def _files_of_the_user() -> Iterator[None]:
+def files_of_the_user() -> Iterator[None]:
+    """Turn what the file system refuses inside the block into a UsageError that names the file."""
     try:
         yield
     except OSError as error:

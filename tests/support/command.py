@@ -1,14 +1,19 @@
 """The real command line, run as a process of its own."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from autosync_db import cli
 from autosync_db.secret import Secret
 
 PROGRAM = (sys.executable, "-m", "autosync_db")
@@ -69,6 +74,25 @@ def run(
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def run_here(
+    *arguments: str,
+    database: Secret | None = None,
+    variables: Mapping[str, str] | None = None,
+    stdin: str = "",
+) -> Result:
+    """Run `autosync-db ARGUMENTS` in this process: for many commands, where starting one takes longer than its work."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        for name, value in environment(database, variables).items():
+            patch.setenv(name, value)
+        try:
+            cli.app(list(arguments))
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def succeeds(result: Result) -> Result:

@@ -2,20 +2,22 @@
 
 import dataclasses
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psycopg
 
 from autosync_db import checks, config, job, outcome, secret_store
-from autosync_db.checks import runner
+from autosync_db.checks import pg_cron_scheduler_running, runner
 from autosync_db.checks.model import CheckResult, Status
 from autosync_db.checks.runner import Report
 from autosync_db.local.cluster import Cluster
 from autosync_db.outcome import Cause
+from autosync_db.repair import runner as repairs
 from autosync_db.secret import Secret
 from tests.support import clusters, command, keys
 from tests.support.http_stub import Stub
@@ -35,6 +37,7 @@ class Project:
     admin: psycopg.Connection[clusters.Row]
     configuration: config.Configuration
     worker: ExitStack = field(default_factory=ExitStack)
+    held: ExitStack = field(default_factory=ExitStack)
 
     @property
     def job_name(self) -> str:
@@ -93,11 +96,24 @@ class Project:
         """Run `autosync-db verify` on this project, whatever it finds."""
         return command.run("verify", database=self.cluster.url())
 
+    def repair(self, *names: str, role: str | None = None) -> tuple[repairs.Outcome, ...]:
+        """Repair these checks as the owner or `role`, also what needs consent; something must be done, nothing fail."""
+        with clusters.connect(self.cluster, role or "postgres") as connection:
+            report = runner.run(connection, self.configuration)
+            plan = repairs.plan(connection, self.configuration, report, names)
+            assert plan.proposals, f"{plan.refusals}\n{described(report)}"
+            outcomes = repairs.apply(connection, self.configuration, plan.proposals)
+            assert not [outcome for outcome in outcomes if outcome.error], outcomes
+            repairs.recheck(connection, self.configuration, outcomes)
+        return outcomes
+
     def run_remedy(self, name: str) -> None:
-        """Run a check's remedy as it is written: statements as the owner, commands as a process."""
+        """Run a check's remedy as it is written: statements as the owner, commands as a process, repairs in this."""
         remedy = checks.find(name).remedy
         assert remedy is not None
-        if remedy.startswith("autosync-db "):
+        if remedy.startswith("autosync-db repair "):
+            self.repair(*remedy.split()[2:])
+        elif remedy.startswith("autosync-db "):
             self.run_command(*remedy.removeprefix("autosync-db ").split())
         else:
             self.owner.execute(remedy.encode())
@@ -145,6 +161,47 @@ class Project:
             self.admin.execute(grants.encode())
         self.cluster.passwords[name] = password
 
+    def run_by_cron(self) -> str:
+        """Run the job's command as pg_cron would, record it as pg_cron would, and return the recorded status."""
+        command, username = self.admin.execute(
+            "select command, username from cron.job where jobname = %s order by jobid limit 1", [self.job_name]
+        ).fetchall()[0]
+        url = self.cluster.url(username).reveal()
+        with psycopg.connect(url, autocommit=True, application_name="pg_cron") as session:
+            try:
+                done = session.execute(command.encode())
+            except psycopg.Error as error:
+                self.record_run("failed", f"ERROR:  {error.diag.message_primary}\n")
+                return "failed"
+        self.record_run("succeeded", f"{done.rowcount} row" if done.rowcount == 1 else str(done.statusmessage))
+        return "succeeded"
+
+    def tick(self) -> None:
+        """Let pg_cron's job run once, and return when nothing that it sent is under way."""
+        self.run_by_cron()
+        clusters.wait_for(
+            lambda: (
+                not self.value(
+                    "select exists (select from autosync.recent_outcomes(%s, 50) as o where o.cause = 'pending')",
+                    [self.job_name],
+                )
+            ),
+            "an answer",
+        )
+
+    def restore_job(self) -> None:
+        """Bring the job back to what the settings say, in both registries, and let it tick."""
+        job.resume(self.owner, self.job_name)
+        job.configure(self.owner, self.configuration.settings)
+
+    def hold(self, held: AbstractContextManager[clusters.T]) -> clusters.T:
+        """Enter something that lasts until release(), such as a session that holds a lock."""
+        return self.held.enter_context(held)
+
+    def release(self) -> None:
+        """End all that is held."""
+        self.held.close()
+
     def start_worker(self) -> None:
         """Start the pg_net worker."""
         self.worker.enter_context(clusters.pg_net_worker(self.cluster))
@@ -152,6 +209,13 @@ class Project:
     def stop_worker(self) -> None:
         """Stop the pg_net worker."""
         self.worker.close()
+
+    def reconnect(self) -> None:
+        """Give up what the sessions know of extensions that were dropped."""
+        self.owner.close()
+        self.admin.close()
+        self.owner = clusters.connect(self.cluster)
+        self.admin = clusters.connect(self.cluster, "supabase_admin")
 
     def restart_server(self) -> None:
         """Restart PostgreSQL and its worker."""
@@ -172,6 +236,27 @@ class Project:
 
 
 @contextmanager
+def patched(module: ModuleType, name: str, value: object) -> Iterator[None]:
+    """Give a module's name another value for the time of the block."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def launcher_that_counts_as_settled() -> AbstractContextManager[None]:
+    """Take a pg_cron process that was just started for one that stays: watching it would cost every test seconds."""
+    return patched(pg_cron_scheduler_running, "YOUNG_SECONDS", 0.0)
+
+
+def impatience() -> AbstractContextManager[None]:
+    """Look for answers more often than the command line does: they come within milliseconds here."""
+    return patched(outcome, "_POLL_SECONDS", 0.02)
+
+
+@contextmanager
 def healthy(cluster: Cluster, stub: Stub) -> Iterator[Project]:
     """Yield a project on a cluster at head: secrets stored, worker running, one call answered with 200.
 
@@ -181,7 +266,7 @@ def healthy(cluster: Cluster, stub: Stub) -> Iterator[Project]:
     configuration = config.load(config.Flags(database_url=cluster.url()))
     # a copy, because a test may add roles and the template's passwords serve the whole session
     cluster = dataclasses.replace(cluster, passwords=dict(cluster.passwords))
-    with clusters.connect(cluster) as owner, clusters.connect(cluster, "supabase_admin") as admin:
+    with impatience(), clusters.connect(cluster) as owner, clusters.connect(cluster, "supabase_admin") as admin:
         project = Project(cluster, stub, owner, admin, configuration)
         try:
             job.configure(owner, configuration.settings)
@@ -190,6 +275,7 @@ def healthy(cluster: Cluster, stub: Stub) -> Iterator[Project]:
             assert project.call() is Cause.OK
             yield project
         finally:
+            project.release()
             project.stop_worker()
             project.owner.close()
             project.admin.close()

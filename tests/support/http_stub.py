@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,21 +21,26 @@ class Request:
 
 @dataclass
 class Stub:
-    """The server's address, what it answers, and what it was sent."""
+    """The server's address, what it answers, and what it was sent; `judge` chooses the status of each answer."""
 
     url: str = ""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    body: str = '{"ok":true}'
+    body: str | bytes = '{"ok":true}'
+    redirects: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0
     requests: list[Request] = field(default_factory=list)
+    judge: Callable[[Request], int] | None = None
 
     def answer(
         self, status: int = 200, body: object = None, error_code: str | None = None, delay_seconds: float = 0
     ) -> None:
         """Answer every further call so; `error_code` is the platform's sb-error-code header."""
         self.status = status
-        self.body = body if isinstance(body, str) else json.dumps({"ok": status < 400} if body is None else body)
+        self.body = (
+            body if isinstance(body, str | bytes) else json.dumps({"ok": status < 400} if body is None else body)
+        )
+        self.redirects = {}
         self.headers = {"sb-error-code": error_code} if error_code else {}
         self.delay_seconds = delay_seconds
 
@@ -50,15 +55,20 @@ def serve() -> Iterator[Stub]:
 
         def _handle(self) -> None:
             length = int(self.headers.get("content-length") or 0)
-            stub.requests.append(
-                Request(
-                    self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length)
-                )
+            request = Request(
+                self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length)
             )
+            stub.requests.append(request)
             time.sleep(stub.delay_seconds)  # the slowness is the thing simulated
-            payload = stub.body.encode()
+            payload = stub.body.encode() if isinstance(stub.body, str) else stub.body
             try:
-                self.send_response(stub.status)
+                if self.path in stub.redirects:
+                    self.send_response(301)
+                    self.send_header("location", stub.redirects[self.path])
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+                    return
+                self.send_response(stub.judge(request) if stub.judge else stub.status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(payload)))
                 for name, value in stub.headers.items():

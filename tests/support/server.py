@@ -1,5 +1,10 @@
 """What tests do to a project's PostgreSQL server: its settings, its restarts, its pg_cron process."""
 
+import os
+import signal
+
+import psycopg
+
 from tests.support import clusters
 from tests.support.health import Project
 
@@ -26,6 +31,11 @@ def restart(project: Project, *, worker: bool = True) -> None:
     project.owner.close()
     project.admin.close()
     project.cluster.stop()
+    start(project, worker=worker)
+
+
+def start(project: Project, *, worker: bool = True) -> None:
+    """Start PostgreSQL, which was stopped, without waiting for pg_cron."""
     project.cluster.start()
     project.owner = clusters.connect(project.cluster)
     project.admin = clusters.connect(project.cluster, "supabase_admin")
@@ -67,3 +77,54 @@ def pretend_setting(project: Project, name: str, value: str, *, pending_restart:
         where pg_has_role('pg_read_all_settings', 'usage')
         """.encode()
     )
+
+
+def restore_settings_view(project: Project) -> None:
+    """Take back what pretend_setting() did."""
+    project.admin.execute("set allow_system_table_mods = on")
+    project.admin.execute(
+        "create or replace view pg_catalog.pg_settings as select a.* from pg_catalog.pg_show_all_settings() as a"
+    )
+
+
+def wait_for_setting(project: Project, name: str, value: str) -> None:
+    """Return when a setting that was reloaded is in force."""
+    clusters.wait_for(
+        lambda: project.value("select current_setting(%s, true)", [name]) == value, f"{name} to be {value}"
+    )
+
+
+def crash(project: Project, victim: int | None = None) -> None:
+    """Kill a server process, `victim` or one of a new session, and wait until the server has recovered."""
+    # younger servers are taken for ones that are starting
+    clusters.wait_for(
+        lambda: project.value("select clock_timestamp() > pg_postmaster_start_time() + interval '6 seconds'"),
+        "a server that has run for some seconds",
+    )
+    # the tests' servers commit without waiting for the disk, so that a crash would take the newest rows
+    project.admin.execute("checkpoint")
+    with clusters.connection(project.cluster) as session:
+        os.kill(victim or session.info.backend_pid, signal.SIGKILL)
+    clusters.wait_for(lambda: not _answers(project), "the crash")
+    project.stop_worker()
+    clusters.wait_for(lambda: _reconnects(project), "the recovery")
+    project.start_worker()
+    wait_for_launcher(project)
+
+
+def _answers(project: Project) -> bool:
+    try:
+        project.admin.execute("select 1")
+        project.owner.execute("select 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _reconnects(project: Project) -> bool:
+    try:
+        project.owner = clusters.connect(project.cluster)
+        project.admin = clusters.connect(project.cluster, "supabase_admin")
+    except psycopg.OperationalError:
+        return False
+    return True

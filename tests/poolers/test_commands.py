@@ -1,0 +1,122 @@
+"""Every command that talks to the database does so through a pooler, too, and leaves nothing behind in its sessions."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+import typer
+
+from autosync_db import cli, migrate, revision
+from autosync_db.local.cluster import Cluster
+from tests.poolers.conftest import KEY_VARIABLE, WAYS, Way, reached
+from tests.support import clusters, command, health
+
+# command: the command lines that show it at work, in order, each after its exit code unless that is 0;
+# {last} is what the line before printed
+ADD = "schedules add --integration {integration} --organization {integration}"
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "setup": ("setup --project-url {project_url}",),
+    "migrate": ("migrate", "migrate --check", "migrate --dry-run --format json"),
+    "rollback": ("rollback {head}",),
+    "status": ("status",),
+    "verify": ("verify", "verify --format json --wait 1s"),
+    "repair": ("repair --dry-run", "repair --yes"),
+    "rotate": ("rotate --from-env NEW_KEY",),
+    "runs": ("runs", "runs --limit 1 --format json"),
+    "job show": ("job show",),
+    "job pause": ("job pause", "job resume"),
+    "job resume": ("job resume",),
+    "job trigger": ("job trigger", "job trigger --no-wait"),
+    "schedules list": ("schedules list", "schedules list --format json"),
+    "schedules add": (ADD,),
+    "schedules set": (ADD, "schedules set {last} --every 30 --window 08:00-18:00 --timezone Europe/Paris"),
+    "schedules enable": (ADD + " --disabled", "schedules enable {last}"),
+    "schedules disable": (ADD, "schedules disable {last}"),
+    "schedules remove": (ADD, "schedules remove {last} --yes"),
+    "secrets list": ("secrets list",),
+    "secrets set": ("secrets set extra --from-env NEW_KEY",),
+    "secrets env": ("6 secrets env function.env",),  # there is no cron secret to write
+    "secrets history": ("secrets history",),
+    "secrets delete": ("secrets set passing --from-env NEW_KEY", "secrets delete passing --yes"),
+}
+# these make files, print what is in the package, or have a database of their own
+WITHOUT_DATABASE = re.compile(r"init|explain|schedules preview|secrets scan|export .*|scaffold .*|local .*")
+
+
+def names(group: Any, path: str = "") -> Iterator[str]:
+    """Yield every command below a group, as it is typed."""
+    if not hasattr(group, "commands"):
+        yield path
+        return
+    for name, inner in group.commands.items():
+        yield from names(inner, f"{path} {name}".strip())
+
+
+def test_every_command_that_talks_to_the_database_is_tried() -> None:
+    known = {name for name in names(typer.main.get_command(cli.app)) if not WITHOUT_DATABASE.fullmatch(name)}
+    assert known == set(COMMANDS), "add the command to COMMANDS, with lines that show it at work"
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def healthy(request: pytest.FixtureRequest, blank_template: Cluster) -> Iterator[Way]:
+    """The project set up from nothing: migrated, its secrets stored, its job scheduled, called and verified."""
+    with (
+        health.launcher_that_counts_as_settled(),
+        health.impatience(),
+        reached(blank_template, request.param) as way,
+        clusters.pg_net_worker(way.cluster),
+    ):
+        code = way.run("setup", "--project-url", way.stub.url, variables={KEY_VARIABLE: way.key.reveal()})
+        assert code == 0
+        assert way.leftovers() == []
+        yield way
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command(name: str, healthy: Way, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {
+        "project_url": healthy.stub.url,
+        "head": revision.head(),
+        "integration": str(uuid.uuid4()),
+        "last": "",
+    }
+    for line in COMMANDS[name]:
+        wanted, words = re.fullmatch(r"(\d*) ?(.*)", line).groups()  # type: ignore[union-attr]
+        code = healthy.run(
+            *(part.format(**values) for part in words.split()),
+            variables={
+                "NEW_KEY": healthy.key.reveal(),
+                KEY_VARIABLE: healthy.key.reveal(),
+            },
+        )
+        said = capsys.readouterr()
+        assert code == int(wanted or 0), f"{line}: exit {code}\n{said.out}\n{said.err}"
+        values["last"] = said.out.strip()
+    assert healthy.leftovers() == []
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_from_nothing_to_head_and_back(name: str, blank_template: Cluster) -> None:
+    with reached(blank_template, name) as way:
+        assert way.run("migrate", "--check") == 5
+        for step in revision.known():
+            assert way.run("migrate", step) == 0
+        assert way.run("migrate", "--check") == 0
+        assert way.run("rollback", "base", "--yes") == 0
+        assert way.run("migrate") == 0
+        assert migrate.plan(way.cluster.url()).is_current
+        assert way.leftovers() == []
+
+
+def test_of_many_migrations_behind_two_connections_one_works(blank_template: Cluster) -> None:
+    with reached(blank_template, "transaction") as way, ThreadPoolExecutor(4) as pool:
+        # processes of their own: Alembic is not made for threads
+        run = partial(command.run, "migrate", "--format", "json", database=way.pooled.url())
+        outcomes = [command.succeeds(done).json() for done in pool.map(lambda _: run(), range(4))]
+        assert sorted(bool(outcome["revisions"]) for outcome in outcomes) == [False] * 3 + [True]
+        assert migrate.plan(way.cluster.url()).is_current
+        assert way.leftovers() == []

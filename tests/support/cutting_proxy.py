@@ -1,0 +1,93 @@
+"""A relay before PostgreSQL that counts what the server has finished, and cuts the line at a chosen point."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from autosync_db.local.cluster import HOST, Cluster
+from autosync_db.secret import Secret
+
+# ready for the next statement, or for copied rows
+_READY = {b"Z", b"G"}
+_TAG_BYTES, _LENGTH_BYTES = 1, 4
+
+
+@dataclass
+class Proxy:
+    """`finished` counts how often the server said that it was ready for more, over all connections."""
+
+    cluster: Cluster
+    port: int
+    cut_after: int | None = None
+    on_cut: Callable[[], None] = lambda: None
+    finished: int = 0
+    was_cut: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def url(self) -> Secret:
+        """Return the owner's URL through the relay, which reads along and therefore speaks no TLS."""
+        direct = self.cluster.url().reveal().replace(f":{self.cluster.port}/", f":{self.port}/")
+        return Secret(direct + ("&" if "?" in direct else "?") + "sslmode=disable&gssencmode=disable")
+
+    def arm(self, cut_after: int | None, on_cut: Callable[[], None] = lambda: None) -> None:
+        """Count from zero, and cut before the answer number `cut_after` reaches the client; None: never."""
+        with self._lock:
+            self.cut_after, self.on_cut, self.finished, self.was_cut = cut_after, on_cut, 0, False
+
+    def _count(self) -> bool:
+        """Count one answer and return whether the line is to be cut now."""
+        with self._lock:
+            self.finished += 1
+            if self.finished != self.cut_after:
+                return False
+            self.was_cut = True
+            self.on_cut()
+            return True
+
+
+@contextmanager
+def relay(cluster: Cluster) -> Iterator[Proxy]:
+    """Run a relay for the time of the block."""
+    with socket.create_server((HOST, 0)) as listening:
+        proxy = Proxy(cluster, listening.getsockname()[1])
+        threading.Thread(target=_accept, args=(listening, proxy), daemon=True).start()
+        yield proxy
+        # an accept() under way does not notice that its socket is closed
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listening: socket.socket, proxy: Proxy) -> None:
+    with suppress(OSError):
+        while True:
+            client, _ = listening.accept()
+            server = socket.create_connection((HOST, proxy.cluster.port))
+            threading.Thread(target=_forward, args=(client, server), daemon=True).start()
+            threading.Thread(target=_answer, args=(server, client, proxy), daemon=True).start()
+
+
+def _forward(client: socket.socket, server: socket.socket) -> None:
+    with suppress(OSError):
+        while data := client.recv(65536):
+            server.sendall(data)
+    _close(client, server)
+
+
+def _answer(server: socket.socket, client: socket.socket, proxy: Proxy) -> None:
+    with suppress(OSError), server.makefile("rb") as stream:
+        while tag := stream.read(_TAG_BYTES):
+            length = stream.read(_LENGTH_BYTES)
+            body = stream.read(int.from_bytes(length) - _LENGTH_BYTES)
+            if tag in _READY and proxy._count():
+                break
+            client.sendall(tag + length + body)
+    _close(client, server)
+
+
+def _close(*sockets: socket.socket) -> None:
+    for one in sockets:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()

@@ -1,0 +1,86 @@
+"""The plain shell variant, run as any CI system would run it."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from autosync_db import scaffold
+from autosync_db.local.cluster import Cluster
+from tests.support import tools
+from tests.support.health import Project
+from tests.workflows.conftest import Runner
+
+SCRIPT = scaffold.WORKFLOWS["shell"]
+
+
+def ci(
+    runner: Runner, argument: str, cluster: Cluster | None, variables: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run the script with one argument."""
+    scaffold.write_workflow("shell")
+    return subprocess.run(
+        [str(SCRIPT.absolute()), argument],
+        env=runner.environment(cluster, variables or {}),
+        check=False, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+
+
+def test_it_is_executable_and_passes_shellcheck() -> None:
+    scaffold.write_workflow("shell", target="production")
+    assert os.access(SCRIPT, os.X_OK)
+    shellcheck = tools.find("shellcheck", Path(sys.executable).parent, install="install it: make setup")
+    done = subprocess.run([str(shellcheck), str(SCRIPT)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    # the shell of a small image, too
+    assert subprocess.run(["sh", "-n", str(SCRIPT)], check=False).returncode == 0
+
+
+def test_without_the_secret_it_says_which(runner: Runner) -> None:
+    done = ci(runner, "check", None)
+    assert done.returncode == 2
+    assert "error: AUTOSYNC_DATABASE_URL is not set" in done.stderr
+
+
+def test_an_unknown_word_is_answered_with_the_usage(runner: Runner, shared: Cluster) -> None:
+    done = ci(runner, "chekc", shared)
+    assert done.returncode == 2
+    assert "check|deploy|verify" in done.stderr
+
+
+def test_check_exits_5_while_something_is_pending(runner: Runner, blank: Cluster) -> None:
+    assert ci(runner, "check", blank).returncode == 5
+
+
+def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: Project) -> None:
+    runner.install("tell", 'echo "$1" >> "$HOME/told"; cat >> "$HOME/told"')
+    done: list[subprocess.CompletedProcess[str]] = []
+    variables = {"AUTOSYNC_ALERT": "tell", "AUTOSYNC_JUNIT": str(runner.folder / "junit.xml")}
+    thread = threading.Thread(target=lambda: done.append(ci(runner, "deploy", project.cluster, variables)))
+    before = project.value("select max(id) from autosync.tick")
+    thread.start()
+    while thread.is_alive():
+        # ticks as pg_cron makes them, until the one that the script waits for has come
+        project.call()
+        thread.join(timeout=1)
+    assert done[0].returncode == 0, done[0].stdout + done[0].stderr
+    assert project.value("select max(id) from autosync.tick") > before
+    told = (runner.folder / "told").read_text()
+    assert told.startswith("healthy\n")
+    assert "checks" in told
+    assert (runner.folder / "junit.xml").read_text().startswith("<?xml")
+
+
+def test_verify_fails_and_tells_the_alert_while_something_is_wrong(runner: Runner, project: Project) -> None:
+    runner.install("tell", 'echo "$1" >> "$HOME/told"; cat >> "$HOME/told"')
+    project.owner.execute("delete from public.pg_cron_secrets")
+    done = ci(runner, "verify", project.cluster, {"AUTOSYNC_ALERT": "tell"})
+    assert done.returncode == 3
+    assert "secrets_present" in done.stdout
+    told = (runner.folder / "told").read_text()
+    assert told.startswith("failing\n")
+    assert "secrets_present" in told
+    # an alert that does not work hides nothing
+    runner.install("tell", "exit 1")
+    assert ci(runner, "verify", project.cluster, {"AUTOSYNC_ALERT": "tell"}).returncode == 3
