@@ -1,0 +1,30 @@
+"""no_secret_in_job_command: replace the text of our own job, and mask keys in pg_cron's history."""
+
+from psycopg import sql
+
+from autosync_db.repair import statement
+from autosync_db.repair.model import Refusal, Repair, Scene
+
+
+def draft(scene: Scene) -> list[Repair | Refusal]:
+    """Draft the repair of texts that hold a key; only its owner knows what another job needs."""
+    found: list[Repair | Refusal] = []
+    for number, name, _, is_registered in scene.named_jobs():
+        if is_registered:
+            sync = statement.SYNC.format(sql.Literal(name))
+            found.append(Repair(f"overwrite the command of job {number}", [sync], destructive=True))
+        else:
+            reason = f"job {number} ({name or 'unnamed'}) is not ours: let it read its key from a table"
+            hint = f"change its text as its owner, with cron.alter_job({number}, command := ...), and rotate the key"
+            found.append(Refusal(reason, hint))
+    if "of the newest 1000 runs" in scene.findings:
+        found.append(
+            Repair(
+                "mask the keys in the commands that pg_cron's history kept (rotate them all the same)",
+                statement.fixed("no_secret_in_job_command"),
+                destructive=True,
+                in_batches=True,
+                as_owner=scene.acts_as_owner,
+            )
+        )
+    return found

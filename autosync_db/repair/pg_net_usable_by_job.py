@@ -1,0 +1,39 @@
+"""pg_net_usable_by_job: grant what the job's calls need, or create pg_net anew where this role may grant nothing."""
+
+from psycopg import sql
+
+from autosync_db import resources
+from autosync_db.repair import statement
+from autosync_db.repair.model import Repair, Scene
+
+_GRANTS = (
+    "grant usage on schema net to {}",
+    "grant execute on all functions in schema net to {}",
+    "grant select, insert on table net.http_request_queue to {}",
+    "grant select on table net._http_response to {}",
+    "grant usage on sequence net.http_request_queue_id_seq to {}",
+)
+
+
+def draft(scene: Scene) -> list[Repair]:
+    """Draft the repair of missing privileges: the extension's own script grants them to everybody."""
+    caller, keeper = scene.rows(
+        "select pg_get_userbyid(p.proowner), pg_get_userbyid(n.nspowner)"
+        " from pg_catalog.pg_proc as p, pg_catalog.pg_namespace as n"
+        " where p.oid = 'autosync.dispatch(text, boolean)'::regprocedure and n.nspname = 'net'"
+    )[0]
+    if scene.may_act_as(keeper):
+        grants = [sql.SQL(text).format(sql.Identifier(caller)) for text in _GRANTS]
+        sentence = f"grant {caller} what its calls need of pg_net"
+        return [Repair(sentence, statement.acting_as(scene, keeper, *grants), as_owner=False)]
+    return [
+        Repair(
+            "drop the extension pg_net, with the requests in its queue, and create it anew with its own grants",
+            [
+                statement.WITH_A_SCHEMA,
+                statement.text("drop extension pg_net"),
+                statement.text(resources.read("sql/extensions/pg_net.sql")),
+            ],
+            destructive=True,
+        )
+    ]

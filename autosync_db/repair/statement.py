@@ -1,0 +1,165 @@
+"""The statements that several repairs have in common."""
+
+from collections.abc import Collection
+
+from psycopg import sql
+
+from autosync_db import job, objects, resources, revision
+from autosync_db.errors import CheckFailedError
+from autosync_db.repair.model import Refusal, Repair, Scene
+
+SCHEDULES_ACCESS = "templates/access/public.auto_sync_schedules.sql.j2"
+SYNC = sql.SQL("select autosync.sync_job({})")
+# `create extension` and `alter extension` want a schema to fall back on
+WITH_A_SCHEMA = sql.SQL("set local search_path = public")
+_EXPOSED = sql.SQL("pgrst.db_schemas")
+
+
+def fixed(id: str) -> list[sql.Composable]:
+    """Return the statements of sql/repairs/<id>.sql, which know the job by `current_setting('autosync.job')`."""
+    return [text(resources.read(f"sql/repairs/{id}.sql"))]
+
+
+def text(statement: str) -> sql.SQL:
+    """Return a statement that is our own, or that the server itself wrote and quoted."""
+    return sql.SQL(statement.strip().removesuffix(";"))
+
+
+def acting_as(scene: Scene, role: str, *statements: sql.Composable) -> list[sql.Composable]:
+    """Return the statements as the ones of another role, for a repair that does not act as the owner throughout."""
+    if role == scene.me:
+        return list(statements)
+    return [sql.SQL("set local role {}").format(sql.Identifier(role)), *statements, sql.SQL("reset role")]
+
+
+def schedule_job(scene: Scene) -> list[sql.Composable]:
+    """Return what makes cron.job say what autosync.job says; a job that is not registered there is registered first.
+
+    Raises CheckFailedError when the job belongs to another role: it must be taken over first.
+    """
+    stranger = scene.value(
+        "select c.username from cron.job as c where c.jobname = %s and c.username <> %s", [scene.job, scene.owner]
+    )
+    if stranger is not None:
+        raise CheckFailedError(
+            f"the job belongs to the role {stranger}", hint="run first: autosync-db repair job_owner_matches job_unique"
+        )
+    registered = scene.value("select exists (select from autosync.job as j where j.name = %s)", [scene.job])
+    known = [] if registered else job.registration(scene.configuration.settings)
+    return [*known, SYNC.format(sql.Literal(scene.job))]
+
+
+def may_unschedule(scene: Scene, role: str) -> bool:
+    """Return whether a job of this role can be unscheduled from here: by a superuser, or by who may act as the role."""
+    return scene.is_superuser or scene.may_act_as(role)
+
+
+def unschedule(scene: Scene, number: int, role: str) -> list[sql.Composable]:
+    """Return what unschedules a job of this role, for a repair that does not act as the owner throughout."""
+    call = sql.SQL("select cron.unschedule({}::bigint)").format(sql.Literal(number))
+    return [call] if scene.is_superuser else acting_as(scene, role, call)
+
+
+def reapply(scene: Scene, paths: Collection[str]) -> list[sql.Composable]:
+    """Return what applies these files of sql/ and templates/access/ again and records it."""
+    return objects.reapplication(
+        scene.connection, revision.current(scene.connection), scene.configuration.isolation, paths
+    )
+
+
+def withdraw(scene: Scene, schemas: Collection[str]) -> list[sql.Composable]:
+    """Return what takes schemas off the Data API wherever a role's or the database's setting names them."""
+    found = scene.rows(
+        """
+        select concat_ws(' ',
+                case when s.setrole <> 0 then format('role %%I', r.rolname) end,
+                case when s.setrole <> 0 and s.setdatabase <> 0 then 'in' end,
+                case when s.setdatabase <> 0 then format('database %%I', current_database()) end
+            ),
+            string_agg(btrim(m.name), ', ' order by m.number)
+                filter (where btrim(m.name, ' "') <> all (%(schemas)s::text[]))
+        from pg_catalog.pg_db_role_setting as s
+        left join pg_catalog.pg_roles as r on r.oid = s.setrole
+        cross join lateral unnest(s.setconfig) as c (setting)
+        cross join lateral regexp_split_to_table(substring(c.setting, '^pgrst\\.db_schemas=(.*)$'), ',')
+            with ordinality as m (name, number)
+        where s.setdatabase in (0, (select d.oid from pg_catalog.pg_database as d where d.datname = current_database()))
+        group by 1
+        having bool_or(btrim(m.name, ' "') = any (%(schemas)s::text[]))
+        order by 1
+        """,
+        {"schemas": list(schemas)},
+    )
+    statements: list[sql.Composable] = []
+    for place, rest in found:
+        change = (
+            sql.SQL("set {} = {}").format(_EXPOSED, sql.Literal(rest)) if rest else sql.SQL("reset {}").format(_EXPOSED)
+        )
+        statements.append(sql.SQL("alter {} {}").format(text(place), change))
+    return [*statements, sql.SQL("notify pgrst, 'reload config'")] if statements else []
+
+
+def functions_named(scene: Scene) -> tuple[list[str], list[str]]:
+    """Return the files of our own functions that the findings name, and the signatures of all others, quoted."""
+    named = [
+        item.object.removeprefix("function ")
+        for item in scene.result.verdict.evidence
+        if item.object.startswith("function ")
+    ]
+    files = {f"sql/functions/{name}.sql" for name in named} & set(objects.paths())
+    foreign = scene.rows(
+        """
+        select p.oid::regprocedure::text
+        from pg_catalog.pg_proc as p
+        join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+        where format('%%s.%%s', n.nspname, p.proname) = any (%s::text[])
+        order by 1
+        """,
+        [[name for name in named if f"sql/functions/{name}.sql" not in files]],
+    )
+    return sorted(files), [signature for (signature,) in foreign]
+
+
+def protect_schedules(scene: Scene) -> Repair:
+    """Return the repair that gives the schedules' table the protection and the grants of the isolation mode."""
+    shut = reapply(scene, [SCHEDULES_ACCESS])
+    sentence = "give each role of the API what the isolation mode gives it on the schedules"
+    isolation = scene.configuration.isolation or objects.stored_isolation(scene.connection)
+    if isolation.mode == "custom":  # it keeps the project's own policies
+        return Repair(sentence, shut)
+    return dropping_policies(scene, "public.auto_sync_schedules", sentence, shut)
+
+
+def dropping_policies(scene: Scene, table: str, sentence: str, statements: list[sql.Composable]) -> Repair:
+    """Return a repair that applies a table's access file, which drops all policies: by consent if one is not ours."""
+    name = table.rpartition(".")[2]
+    foreign = scene.rows(
+        "select p.policyname from pg_catalog.pg_policies as p where p.schemaname = 'public' and p.tablename = %s"
+        " and p.policyname not like replace(%s, '_', '\\_') || '\\_%%' order by 1",
+        [name, name],
+    )
+    if not foreign:
+        return Repair(sentence, statements)
+    names = ", ".join(policy for (policy,) in foreign)
+    return Repair(f"{sentence}; this drops the policy {names}", statements, destructive=True)
+
+
+def drop_triggers(scene: Scene, schema: str, tables: Collection[str], own: str = "") -> list[Repair | Refusal]:
+    """Return the repair that drops the triggers on an extension's tables, but for its own one, as the tables' owner."""
+    found = scene.rows(
+        """
+        select format('drop trigger %%I on %%I.%%I', t.tgname, n.nspname, c.relname), pg_get_userbyid(c.relowner)
+        from pg_catalog.pg_trigger as t
+        join pg_catalog.pg_class as c on c.oid = t.tgrelid
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = %s and c.relname = any (%s::text[]) and not t.tgisinternal and t.tgname <> %s
+        order by 1
+        """,
+        [schema, list(tables), own],
+    )
+    drops = "; ".join(drop for drop, _ in found)
+    owner = str(found[0][1])
+    if not scene.may_act_as(owner):
+        return [Refusal(f"only {owner}, who owns the tables, may drop triggers on them", f"as {owner} run: {drops}")]
+    statements = acting_as(scene, owner, *(text(drop) for drop, _ in found))
+    return [Repair(drops, statements, destructive=True, as_owner=False)]

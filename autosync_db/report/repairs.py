@@ -1,0 +1,86 @@
+"""Repairs as text and as JSON (docs/schemas/repair.schema.json)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from autosync_db.checks.model import Status
+from autosync_db.checks.runner import Report
+from autosync_db.config import Configuration
+from autosync_db.repair import runner
+from autosync_db.repair.runner import Outcome, Plan, Proposal
+from autosync_db.report import as_json
+
+_STYLES = {
+    "mended": "green",
+    "not_needed": "green",
+    "failed": "bold red",
+    "skipped": "yellow",
+    "needs_consent": "yellow",
+}
+
+
+def report_json(
+    plan: Plan,
+    configuration: Configuration,
+    *,
+    planned: Sequence[Proposal] | None = None,
+    outcomes: Sequence[Outcome] = (),
+    health: Report | None = None,
+) -> dict[str, Any]:
+    """Return repairs in the shape that `repair --format json` promises; `planned` is what a dry run would do."""
+    return {
+        "schema_version": as_json.SCHEMA_VERSION,
+        "dry_run": planned is not None,
+        "repairs": [
+            {
+                "id": proposal.id,
+                "sentence": proposal.sentence,
+                "destructive": proposal.destructive,
+                "in_batches": proposal.in_batches,
+                "state": "planned" if planned is not None and proposal in planned else _state(proposal, found, health),
+                "rows": found.rows if found else None,
+                "error": found.error if found else None,
+                "hint": found.hint if found else None,
+                "sql": runner.script(configuration, proposal),
+            }
+            for proposal in plan.proposals
+            for found in [_outcome(proposal, outcomes)]
+        ],
+        "refusals": [asdict(refused) for refused in plan.refusals],
+        "verify": None if health is None else as_json.report(health),
+    }
+
+
+def report_text(plan: Plan, outcomes: Sequence[Outcome], health: Report, console: Console) -> None:
+    """Print what became of each repair, and what was left because nobody agreed to it."""
+    for proposal in plan.proposals:
+        found = _outcome(proposal, outcomes)
+        state = _state(proposal, found, health)
+        rows = f" ({found.rows} rows)" if found and found.rows is not None else ""
+        line = Text.assemble(
+            (state.replace("_", " "), _STYLES[state]), "  ", (proposal.id, "bold"), f"  {proposal.sentence}{rows}"
+        )
+        console.print(line, soft_wrap=True)
+        if found and found.error:
+            console.print(Text(f"  {found.error}"), soft_wrap=True)
+            console.print(Text(f"  hint: {found.hint}", style="dim"), soft_wrap=True)
+        elif state == "needs_consent":
+            console.print(Text(f"  hint: autosync-db repair {proposal.id} --yes", style="dim"), soft_wrap=True)
+    if plan.proposals:
+        console.print()
+
+
+def _outcome(proposal: Proposal, outcomes: Sequence[Outcome]) -> Outcome | None:
+    mine = (proposal.id, proposal.sentence)
+    return next((outcome for outcome in outcomes if (outcome.id, outcome.sentence) == mine), None)
+
+
+def _state(proposal: Proposal, found: Outcome | None, health: Report | None) -> str:
+    if found is not None:
+        return "skipped" if found.skipped else "failed" if found.error else "mended"
+    healthy = {result.id for result in health.results if result.status is Status.OK} if health else set()
+    return "not_needed" if proposal.id in healthy else "needs_consent"

@@ -1,0 +1,18 @@
+-- no_secret_in_job_command: mask the keys in up to 20000 commands of pg_cron's history; return how many were masked.
+with found as (
+    select d.runid
+    from cron.job_run_details as d
+    where d.command ~ 'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}|sbp_[0-9a-f]{40}'
+    order by d.runid
+    limit 20000
+),
+masked as (
+    update cron.job_run_details as d
+    set command = regexp_replace(
+        d.command, 'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}|sbp_[0-9a-f]{40}', '***', 'g'
+    )
+    from found as f
+    where d.runid = f.runid
+    returning d.runid
+)
+select count(*) from masked;
