@@ -7,6 +7,8 @@ from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError
 
 SCHEMA = "autosync"
+# any constant will do, as long as all that changes this schema uses the same; the ASCII codes of "autosync"
+ADVISORY_LOCK = 0x6175746F73796E63
 
 
 def known() -> list[str]:
@@ -27,9 +29,11 @@ def current(connection: Connection) -> str | None:
     if connection.execute(f"select to_regclass('{SCHEMA}.alembic_version')").fetchone() == (None,):
         return None
     row = connection.execute(f"select version_num from {SCHEMA}.alembic_version").fetchone()  # noqa: S608 - constant
-    if row is None:
-        return None
-    found = str(row[0])
+    return None if row is None else check_known(str(row[0]))
+
+
+def check_known(found: str) -> str:
+    """Return the revision that a database is at. Raises MigrationError when this version does not know it."""
     if found not in known():
         raise MigrationError(
             f"the database is at revision {found}, which this version of autosync-db does not know",

@@ -21,7 +21,9 @@ def catalogue() -> dict[str, Check]:
     """Return every check by id, causes before consequences."""
     ids = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_CHECKS)
     found: dict[str, Check] = {id: import_module(f"{__name__}.{id}").CHECK for id in ids}
-    order = TopologicalSorter({id: (*found[id].needs, *found[id].causes) for id in ids}).static_order()
+    order = TopologicalSorter(
+        {id: (*found[id].needs, *found[id].causes, *found[id].overlaps) for id in ids}
+    ).static_order()
     return {id: found[id] for id in order}
 
 

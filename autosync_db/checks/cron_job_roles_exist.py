@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="cron",
     claim="every role that owns a cron job exists",
-    remedy='create role "ROLE" login; -- the one named above; then unschedule its jobs as that role and drop it',
+    remedy="autosync-db repair cron_job_roles_exist",
     needs=("pg_cron_installed", "privileges_sufficient"),
     repairable=True,
 )

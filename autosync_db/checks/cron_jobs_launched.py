@@ -5,6 +5,6 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="cron",
     claim="pg_cron starts active jobs",
-    remedy="alter system set cron.launch_active_jobs = on; -- as superuser, then: select pg_reload_conf();",
+    remedy="alter system set cron.launch_active_jobs = on; select pg_reload_conf(); -- as superuser",
     needs=("privileges_sufficient",),
 )

@@ -7,5 +7,5 @@ CHECK = Check(
     claim="the function and the gateway before it accept the stored key",
     remedy="autosync-db setup --service-role-key-file PATH",
     needs=("head_applied", "function_deployed", "privileges_sufficient"),
-    causes=("service_key_valid", "service_key_matches_project"),
+    causes=("rotation_finished", "service_key_valid", "service_key_matches_project"),
 )

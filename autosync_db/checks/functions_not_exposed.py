@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="security",
     claim="no API user can execute a function that works with the secrets or the job",
-    remedy="autosync-db migrate",
+    remedy="autosync-db repair functions_not_exposed",
     needs=("head_applied",),
     causes=("head_applied",),
     repairable=True,

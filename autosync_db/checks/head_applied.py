@@ -7,5 +7,5 @@ CHECK = Check(
     claim="the schema is at the newest revision of this version",
     remedy="autosync-db migrate",
     needs=("privileges_sufficient",),
-    repairable=True,
+    causes=("cron_database_matches",),
 )

@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="retention",
     claim="the ledger keeps ticks no longer than it should",
-    remedy="select autosync.prune('auto-sync-cron-job')",
+    remedy="autosync-db repair invocations_bounded",
     needs=("head_applied",),
     repairable=True,
 )

@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="job",
     claim="the job is switched on, or was paused on purpose",
-    remedy="autosync-db job resume",
+    remedy="autosync-db repair job_active",
     needs=("job_scheduled", "head_applied", "privileges_sufficient"),
     repairable=True,
     notable=True,

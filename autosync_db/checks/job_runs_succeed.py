@@ -12,6 +12,7 @@ CHECK = Check(
         "pg_net_preloaded",
         "pg_net_usable_by_job",
         "secrets_present",
+        "database_is_the_bound_one",
         "head_applied",
         "job_command_matches",
         "job_owner_matches",
@@ -21,5 +22,6 @@ CHECK = Check(
         "project_url_valid",
         "server_writable",
         "cron_slots_free",
+        "objects_current",
     ),
 )

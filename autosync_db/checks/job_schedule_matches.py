@@ -3,31 +3,31 @@
 import re
 
 from autosync_db import cron
-from autosync_db.checks.model import Check, Row
-from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.checks.model import Answer, Check, Question, Row
 from autosync_db.errors import UsageError
 
 _NAMED = re.compile(r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)")
+_QUERY = """
+select jsonb_build_array(c.schedule, j.schedule, e.extversion) as fact
+from cron.job as c
+left join autosync.job as j on j.name = c.jobname
+left join pg_catalog.pg_extension as e on e.extname = 'pg_cron'
+where c.jobname = current_setting('autosync.job')
+order by c.jobid
+limit 100
+"""
 
 
-def _look(connection: Connection, configuration: Configuration) -> list[Row]:
-    name = configuration.settings.job.name
-    found = connection.execute(
-        """
-        select c.schedule, j.schedule, e.extversion
-        from cron.job as c
-        left join autosync.job as j on j.name = c.jobname
-        left join pg_catalog.pg_extension as e on e.extname = 'pg_cron'
-        where c.jobname = %s
-        order by c.jobid
-        """,
-        [name],
-    ).fetchall()
-    if not found:
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    name = answer.configuration.settings.job.name
+    if not answer.values:
         return [Row("unknown", f"cron job {name}", "does not exist")]
     rows = []
-    for schedule, wanted, version in found:
+    for schedule, wanted, version in answer.values:
         if wanted is not None and schedule != wanted:
             rows.append(Row("critical", f"cron job {name}", f'ticks at "{schedule}", autosync.job says "{wanted}"'))
         if misread := _misreading(schedule, version):
@@ -57,8 +57,8 @@ def _misreading(schedule: str, version: str | None) -> tuple[str, str] | None:
 CHECK = Check(
     layer="job",
     claim="the job ticks as autosync.job says, and pg_cron reads that schedule as it is written",
-    remedy="autosync-db migrate",
+    remedy="autosync-db repair job_schedule_matches",
     needs=("job_scheduled", "head_applied"),
     repairable=True,
-    look=_look,
+    question=Question(_query, _read),
 )

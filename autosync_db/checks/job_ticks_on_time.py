@@ -6,13 +6,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autosync_db import cron
-from autosync_db.checks.model import Check, Row
-from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.checks.model import Answer, Check, Question, Row
 
 # a tick may wait for the launcher, for a connection and for the ten seconds in which a job may start
 _GRACE = timedelta(seconds=90)
-_RUNS = 1000  # of all jobs, newest first: bounded, and by primary key
 
 _NAMED = {
     "@hourly": "0 * * * *",
@@ -25,10 +22,14 @@ _NAMED = {
 }
 _SECONDS = re.compile(r"(\d+) seconds?", re.IGNORECASE)
 
-_FACTS = """
-select c.schedule, c.active and j.paused_at is null, now(),
-    greatest(autosync.server_epoch(), pg_catalog.pg_postmaster_start_time(), j.created_at, j.updated_at),
-    (
+# of the runs of all jobs the newest 1000, by primary key: bounded
+_QUERY = """
+select jsonb_build_object(
+    'schedule', c.schedule,
+    'is_on', c.active and j.paused_at is null,
+    'now', now(),
+    'since', greatest(autosync.server_epoch(), pg_postmaster_start_time(), j.created_at, j.updated_at),
+    'ticked_at', (
         select t.ticked_at
         from (
             select k.ticked_at, k.caller
@@ -38,24 +39,31 @@ select c.schedule, c.active and j.paused_at is null, now(),
             limit 100
         ) as t
         -- a tick by hand through autosync-db does not show that pg_cron ticks; without a name it may be pg_cron's
-        where t.caller like 'pg\\_cron%%' or t.caller = c.username
+        where t.caller like 'pg\\_cron%' or t.caller = c.username
         order by t.ticked_at desc
         limit 1
     ),
-    (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
-    pg_catalog.pg_has_role('pg_read_all_settings', 'usage')
-from cron.job as c
+    'zone', (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
+    'sees_settings', pg_has_role('pg_read_all_settings', 'usage'),
+    'is_cut', h.runs >= 1000,
+    'oldest', h.oldest,
+    'newest_runs', h.newest_runs
+) as fact
+from (
+    select o.* from cron.job as o where o.jobname = current_setting('autosync.job') order by o.jobid limit 1
+) as c
 join autosync.job as j on j.name = c.jobname
-where c.jobname = %s
-order by c.jobid
-limit 1
-"""
-
-_HISTORY = """
-select c.jobname is not distinct from %s, d.start_time, d.end_time
-from (select n.* from cron.job_run_details as n order by n.runid desc limit %s) as d
-left join cron.job as c on c.jobid = d.jobid
-order by d.runid desc
+cross join lateral (
+    select count(*) as runs, (array_agg(d.start_time order by d.runid))[1] as oldest,
+        jsonb_agg(jsonb_build_array(d.start_time, d.end_time) order by d.runid desc)
+            filter (where d.age <= 2 and d.is_own) as newest_runs
+    from (
+        select n.runid, n.start_time, n.end_time, r.jobid is not null as is_own,
+            row_number() over (partition by r.jobid is not null order by n.runid desc) as age
+        from (select i.* from cron.job_run_details as i order by i.runid desc limit 1000) as n
+        left join cron.job as r on r.jobid = n.jobid and r.jobname = c.jobname
+    ) as d
+) as h
 """
 
 
@@ -67,36 +75,47 @@ class _Run:
     ended_at: datetime | None
 
 
-def _look(connection: Connection, configuration: Configuration) -> list[Row]:
-    name = configuration.settings.job.name
-    what = f"cron job {name}"
-    facts = connection.execute(_FACTS, [name]).fetchone()
-    if facts is None:
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    what = f"cron job {answer.configuration.settings.job.name}"
+    if not answer.values:
         return [Row("unknown", what, "does not exist")]
-    schedule, is_on, now, since, ticked_at, zone, sees_settings = facts
-    if not is_on:
+    facts = answer.values[0]
+    now, since = _moment(facts["now"]), _moment(facts["since"])
+    if not facts["is_on"] or now is None or since is None:
         return []
-    history = connection.execute(_HISTORY, [name, _RUNS]).fetchall()
-    runs = [_Run(start, end) for own, start, end in history if own]
+    runs = [_Run(_moment(start), _moment(end)) for start, end in facts["newest_runs"] or ()]
     if runs and runs[0].started_at is None:
         return []  # it was started; when, this version of pg_cron did not write down
-    if len(history) == _RUNS:
+    oldest = _moment(facts["oldest"])
+    if facts["is_cut"] and oldest:
         # what lies before the runs that were read cannot be said to be missing
-        since = max([since, *(start for _, start, _ in history[-1:] if start)])
-    last = max((moment for moment in (ticked_at, runs[0].started_at if runs else None) if moment), default=None)
-    expected = _ticks_after(schedule, max(since, last) if last else since, zone)
+        since = max(since, oldest)
+    seen_at = (_moment(facts["ticked_at"]), runs[0].started_at if runs else None)
+    last = max((moment for moment in seen_at if moment), default=None)
+    expected = _ticks_after(facts["schedule"], max(since, last) if last else since, facts["zone"])
     if len(expected) == 2 and expected[1] + _GRACE < now:
         seen = f"its last tick was at {_text(last)}" if last else "it never ticked"
         return [
             Row(
-                "critical" if sees_settings else "unknown",
+                "critical" if facts["sees_settings"] else "unknown",
                 what,
-                f"{seen}; by its schedule {schedule} it should have ticked at {_text(expected[0])}"
+                f"{seen}; by its schedule {facts['schedule']} it should have ticked at {_text(expected[0])}"
                 f" and {_text(expected[1])}"
-                + ("" if sees_settings else ", unless cron.timezone, which is hidden from this role, moves it"),
+                + (
+                    "" if facts["sees_settings"] else ", unless cron.timezone, which is hidden from this role, moves it"
+                ),
             )
         ]
     return _late(what, runs)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a moment of the answer; None for none and for infinity."""
+    return None if text is None or "infinity" in text else datetime.fromisoformat(text)
 
 
 def _ticks_after(schedule: str, moment: datetime, zone: str | None) -> list[datetime]:
@@ -163,5 +182,5 @@ CHECK = Check(
         "cron_jobs_launched",
         "cron_slots_free",
     ),
-    look=_look,
+    question=Question(_query, _read),
 )

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
@@ -88,16 +89,45 @@ Look = Callable[[Connection, Configuration], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the database said to a check's question, and between which moments of this machine's clock.
+
+    `values` are the rows of the question's query, decoded from JSON. `connection` is for the rare second question, in
+    the same read-only transaction.
+    """
+
+    values: list[Any]
+    asked_at: datetime
+    answered_at: datetime
+    connection: Connection
+    configuration: Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a check must know to judge in Python: a query of one column `fact` of JSON, and who reads its answer.
+
+    The query is asked in the one statement that all checks share; `read` may raise AutosyncError or a database error.
+    """
+
+    query: Callable[[], str]
+    read: Callable[[Answer], list[Row]]
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One claim about the healthy world.
 
     `causes` are the checks whose failure explains a failure of this one; `needs` are those without which it
-    cannot look or has nothing to look at, which explains only an `unknown`. `remedy` is a command or statement
-    that can be run as it is. What a `notable` check has to say is shown even when it is healthy. `judge` turns the
-    findings into a verdict.
+    cannot look or has nothing to look at, which explains only an `unknown`. `overlaps` are checks that also speak of
+    single objects: their failure explains this one's if it names every object that this one names. `remedy` is a
+    command or statement that can be run as it is. What a `notable` check has to say is shown even when it is healthy.
+    `judge` turns the findings into a verdict.
 
     The findings are the rows of sql/checks/<id>.sql. A check that compares the database with something that SQL cannot
-    see has `look` instead; it runs in the same read-only transaction, and an error in it means `unknown`.
+    see has a `question` instead, or, when no query can know what to ask, a `look`, which costs time of its own. Both
+    work in the same read-only transaction, and an error in them means `unknown`. One that `probes` makes calls to the
+    function itself: it is run only on demand.
     """
 
     layer: Layer
@@ -105,10 +135,18 @@ class Check:
     remedy: str | None
     needs: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    overlaps: tuple[str, ...] = ()
     repairable: bool = False
     notable: bool = False
     judge: Judge = field(default=judge_rows)
+    question: Question | None = None
     look: Look | None = None
+    probes: bool = False
+
+    @property
+    def has_query(self) -> bool:
+        """Whether sql/checks/<id>.sql holds what this check looks at."""
+        return self.question is None and self.look is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="secrets",
     claim="no job holds a key in its text",
-    remedy=(
-        "select cron.unschedule(<jobid>); -- for the jobid named above, as its owner, and delete from "
-        "cron.job_run_details where jobid = <jobid>"
+    remedy="autosync-db repair no_secret_in_job_command",
+    needs=(
+        "pg_cron_installed",
+        "pg_cron_not_blocked",
+        "privileges_sufficient",
     ),
-    needs=("pg_cron_installed",),
     causes=("pg_cron_installed",),
+    repairable=True,
 )

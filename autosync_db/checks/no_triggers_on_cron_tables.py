@@ -5,5 +5,6 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="cron",
     claim="no foreign trigger runs inside pg_cron",
-    remedy="drop trigger <trigger> on cron.job_run_details; -- the one named above, as the role that owns the table",
+    remedy="autosync-db repair no_triggers_on_cron_tables",
+    repairable=True,
 )

@@ -5,6 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="net",
     claim="no trigger runs on the tables of pg_net",
-    remedy=("drop trigger <trigger> on net._http_response; -- the trigger and table named above, as the table's owner"),
+    remedy="autosync-db repair no_triggers_on_net_tables",
     needs=("pg_net_installed",),
+    repairable=True,
 )

@@ -5,6 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="migrations",
     claim="nothing depends on the objects of pg_cron and pg_net",
-    remedy="drop view <name>; -- for the object named above; a function with a body in quotes can take its place",
+    remedy="autosync-db repair nothing_blocks_upgrades",
     needs=("head_applied", "pg_cron_installed", "pg_net_installed"),
+    repairable=True,
 )

@@ -6,7 +6,13 @@ CHECK = Check(
     layer="net",
     claim="what became of the newest calls is known",
     remedy="autosync-db job trigger",
-    needs=("head_applied", "pg_net_installed", "server_is_primary"),
+    needs=(
+        "head_applied",
+        "pg_net_installed",
+        "server_is_primary",
+        "privileges_sufficient",
+        "secrets_readable_by_job",
+    ),
     causes=(
         "pg_net_installed",
         "pg_net_settings_valid",

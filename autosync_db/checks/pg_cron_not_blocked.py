@@ -5,6 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="cron",
     claim="the process that starts the jobs waits for nobody",
-    remedy="select pg_terminate_backend(<pid>); -- of the process named above",
+    remedy="autosync-db repair pg_cron_not_blocked",
     needs=("privileges_sufficient",),
+    repairable=True,
 )

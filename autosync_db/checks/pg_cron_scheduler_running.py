@@ -1,10 +1,9 @@
 """The process that starts the jobs of pg_cron runs, and goes on running."""
 
 import time
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
-from autosync_db.checks.model import Check, Row
-from autosync_db.config import Configuration
+from autosync_db.checks.model import Answer, Check, Question, Row
 from autosync_db.connection import Connection
 
 # a launcher that cannot load its jobs dies within milliseconds and comes back after a second
@@ -14,7 +13,7 @@ PAUSE_SECONDS = 0.1
 
 _OBJECT = "pg_cron scheduler"
 _QUERY = """
-select a.pid, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - a.backend_start)
+select jsonb_build_array(a.pid, date_part('epoch', clock_timestamp() - a.backend_start)) as fact
 from (select) as always
 left join pg_catalog.pg_stat_activity as a on a.application_name = 'pg_cron scheduler'
 order by a.backend_start desc
@@ -29,8 +28,13 @@ class _Sample(NamedTuple):
     age: float | None
 
 
-def _look(connection: Connection, _configuration: Configuration) -> list[Row]:
-    first = latest = _sample(connection)
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    connection = answer.connection
+    first = latest = _Sample(*answer.values[0])
     if first.pid is not None and (first.age is None or first.age >= YOUNG_SECONDS):
         return []
     began = time.monotonic()
@@ -60,7 +64,8 @@ def _look(connection: Connection, _configuration: Configuration) -> list[Row]:
 
 
 def _sample(connection: Connection) -> _Sample:
-    return _Sample(*cast("tuple[int | None, float | None]", connection.execute(_QUERY).fetchone()))
+    rows: list[tuple[Any]] = connection.execute(_QUERY).fetchall()
+    return _Sample(*rows[0][0])
 
 
 CHECK = Check(
@@ -76,5 +81,5 @@ CHECK = Check(
         "cron_run_sequence_ahead",
         "no_triggers_on_cron_tables",
     ),
-    look=_look,
+    question=Question(_query, _read),
 )

@@ -5,6 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="net",
     claim="the extension pg_net is installed in this database",
-    remedy="autosync-db migrate",
+    remedy="autosync-db repair pg_net_installed",
     causes=("head_applied",),
+    repairable=True,
 )

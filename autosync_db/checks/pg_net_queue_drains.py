@@ -5,8 +5,14 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="net",
     claim="no call waits in pg_net's queue for longer than its timeout and a minute",
-    remedy="select net.wake();",
-    needs=("head_applied", "pg_net_installed", "server_is_primary"),
+    remedy="autosync-db repair pg_net_queue_drains",
+    needs=(
+        "head_applied",
+        "pg_net_installed",
+        "server_is_primary",
+        "privileges_sufficient",
+        "secrets_readable_by_job",
+    ),
     causes=(
         "pg_net_installed",
         "pg_net_preloaded",
@@ -16,4 +22,5 @@ CHECK = Check(
         "pg_net_version_matches_library",
         "no_triggers_on_net_tables",
     ),
+    repairable=True,
 )

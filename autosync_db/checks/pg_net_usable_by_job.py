@@ -5,13 +5,15 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="net",
     claim="the role as which the job makes its calls may use pg_net",
-    remedy="drop extension pg_net; -- drops queued requests too, then: autosync-db migrate",
+    remedy="autosync-db repair pg_net_usable_by_job",
     needs=(
         "head_applied",
         "pg_net_installed",
+        "objects_current",
     ),
     causes=(
         "head_applied",
         "pg_net_installed",
     ),
+    repairable=True,
 )

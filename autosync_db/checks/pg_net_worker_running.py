@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="net",
     claim="the background worker that sends the requests of pg_net runs",
-    remedy="select net.worker_restart();",
+    remedy="autosync-db repair pg_net_worker_running",
     needs=("pg_net_installed", "privileges_sufficient"),
     causes=(
         "pg_net_installed",

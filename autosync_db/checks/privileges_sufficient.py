@@ -2,65 +2,69 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from psycopg import sql
 
 from autosync_db import checks
-from autosync_db.checks.model import Check, Row
-from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.checks.model import Answer, Check, Question, Row
 
 # privileges are taken from the queries themselves, so that a new check is covered without a second list
 _NAME = re.compile(r"\b(autosync|cron|net|public)\.(\w+)")
-_SETTING = re.compile(r"current_setting\('[^']*'|^\s*--.*$", re.MULTILINE)
+# names of settings, paths of files and comments are no things that are read
+_SETTING = re.compile(r"current_setting\('[^']*'|'(?:sql|templates)/[^']*'|^\s*--.*$", re.MULTILINE)
 _MONITOR_ROLES = ("pg_read_all_settings", "pg_read_all_stats")
 # a grant there would leak the secrets, or be a change that objects_current reports and migrate undoes
 _OWN_SCHEMAS = ("autosync", "public")
-# what the checks without a query read
-_READ_BY_LOOKS = {
-    "objects_current": {("autosync", "alembic_version"), ("autosync", "object"), ("autosync", "setting")},
-}
 
-_LACKING = """
+_QUERY = """
 with named (nspname, name) as (
     select n.nspname, n.name
-    from unnest(%s::text[], %s::text[]) as n (nspname, name)
+    from unnest({schemas}::text[], {names}::text[]) as n (nspname, name)
 ),
 schemas as (
     select n.oid, n.nspname, n.nspowner
     from pg_catalog.pg_namespace as n
     where n.nspname in (select d.nspname from named as d)
+),
+lacking (kind, schema, name, shown, hidden, owner) as (
+    select 'schema', s.nspname::text, '*', s.nspname::text, false, pg_catalog.pg_get_userbyid(s.nspowner)::text
+    from schemas as s
+    where not pg_catalog.has_schema_privilege(s.oid, 'usage')
+    union all
+    select case c.relkind when 'S' then 'sequence' else 'table' end, s.nspname::text, c.relname::text, c.relname::text,
+        k.hidden, pg_catalog.pg_get_userbyid(c.relowner)::text
+    from schemas as s
+    join pg_catalog.pg_class as c on c.relnamespace = s.oid and c.relkind in ('r', 'p', 'v', 'm', 'S')
+    join named as d on d.nspname = s.nspname and d.name = c.relname
+    cross join (values (false), (true)) as k (hidden)
+    where case
+        when k.hidden then pg_catalog.row_security_active(c.oid)
+        when c.relkind = 'S' then not pg_catalog.has_sequence_privilege(c.oid, 'select')
+        else not pg_catalog.has_table_privilege(c.oid, 'select')
+    end
+    union all
+    select 'function', s.nspname::text, p.proname::text,
+        pg_catalog.format('%I(%s)', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)),
+        false, pg_catalog.pg_get_userbyid(p.proowner)::text
+    from schemas as s
+    -- no check calls a volatile function: those stand in a text only
+    join pg_catalog.pg_proc as p on p.pronamespace = s.oid and p.provolatile <> 'v'
+    join named as d on d.nspname = s.nspname and d.name = p.proname
+    where not pg_catalog.has_function_privilege(p.oid, 'execute')
+    union all
+    select 'role', '', r.rolname::text, r.rolname::text, false, ''
+    from pg_catalog.pg_roles as r
+    where r.rolname = any ({roles}::text[]) and not pg_catalog.pg_has_role(r.oid, 'usage')
 )
-select 'schema', s.nspname::text, '*', s.nspname::text, false, pg_catalog.pg_get_userbyid(s.nspowner)::text
-from schemas as s
-where not pg_catalog.has_schema_privilege(s.oid, 'usage')
-union all
-select case c.relkind when 'S' then 'sequence' else 'table' end, s.nspname::text, c.relname::text, c.relname::text,
-    k.hidden, pg_catalog.pg_get_userbyid(c.relowner)::text
-from schemas as s
-join pg_catalog.pg_class as c on c.relnamespace = s.oid and c.relkind in ('r', 'p', 'v', 'm', 'S')
-join named as d on d.nspname = s.nspname and d.name = c.relname
-cross join (values (false), (true)) as k (hidden)
-where case
-    when k.hidden then pg_catalog.row_security_active(c.oid)
-    when c.relkind = 'S' then not pg_catalog.has_sequence_privilege(c.oid, 'select')
-    else not pg_catalog.has_table_privilege(c.oid, 'select')
-end
-union all
-select 'function', s.nspname::text, p.proname::text,
-    pg_catalog.format('%%I(%%s)', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)),
-    false, pg_catalog.pg_get_userbyid(p.proowner)::text
-from schemas as s
--- no check calls a volatile function: those stand in a text only
-join pg_catalog.pg_proc as p on p.pronamespace = s.oid and p.provolatile <> 'v'
-join named as d on d.nspname = s.nspname and d.name = p.proname
-where not pg_catalog.has_function_privilege(p.oid, 'execute')
-union all
-select 'role', '', r.rolname::text, r.rolname::text, false, ''
-from pg_catalog.pg_roles as r
-where r.rolname = any (%s::text[]) and not pg_catalog.pg_has_role(r.oid, 'usage')
-order by 1, 2, 4, 5
+select jsonb_build_array(current_user, l.kind, l.schema, l.name, l.shown, l.hidden, l.owner) as fact
+from lacking as l
+-- an owner is told of what it lacks by the checks of that object: it is no stranger who needs a grant
+where l.owner <> current_user
+-- what can be granted first
+order by l.schema in ('autosync', 'public'), array_position(array['role', 'schema'], l.kind), l.kind, l.schema, l.shown,
+    l.hidden
 """
 
 
@@ -75,16 +79,17 @@ class _Lack(NamedTuple):
     owner: str
 
 
-def _look(connection: Connection, _configuration: Configuration) -> list[Row]:
-    readers = _readers()
-    named = [key for key in readers if key[0]]
-    found = connection.execute(
-        _LACKING, [[schema for schema, _ in named], [name for _, name in named], list(_MONITOR_ROLES)]
-    ).fetchall()
-    if not found:
-        return []
-    role = str(connection.execute("select current_user").fetchall()[0][0])
-    return [_finding(role, _Lack(*lack), readers) for lack in found]
+def _query() -> str:
+    named = [key for key in _readers() if key[0]]
+    return _QUERY.format(
+        schemas=sql.Literal([schema for schema, _ in named]).as_string(),
+        names=sql.Literal([name for _, name in named]).as_string(),
+        roles=sql.Literal(list(_MONITOR_ROLES)).as_string(),
+    )
+
+
+def _read(answer: Answer) -> list[Row]:
+    return [_finding(role, _Lack(*lack), _readers()) for role, *lack in answer.values]
 
 
 def _finding(role: str, lack: _Lack, readers: dict[tuple[str, str], set[str]]) -> Row:
@@ -114,16 +119,16 @@ def _join(ids: Iterable[str]) -> str:
     return ", ".join(sorted(set(ids)))
 
 
+@cache
 def _readers() -> dict[tuple[str, str], set[str]]:
     """Return the checks that read each thing, by schema and name; a role has no schema."""
     found: dict[tuple[str, str], set[str]] = {}
     for id, check in checks.catalogue().items():
-        if check.look is None:
-            text = _SETTING.sub("", checks.query(id))
-            things = {(match[1], match[2]) for match in _NAME.finditer(text)}
-            things |= {("", role) for role in _MONITOR_ROLES if role in text}
-        else:
-            things = _READ_BY_LOOKS.get(id, set())
+        if check is CHECK or check.look is not None:
+            continue
+        text = _SETTING.sub("", checks.query(id) if check.question is None else check.question.query())
+        things = {(match[1], match[2]) for match in _NAME.finditer(text)}
+        things |= {("", role) for role in _MONITOR_ROLES if role in text}
         for thing in things:
             found.setdefault(thing, set()).add(id)
     return found
@@ -133,5 +138,5 @@ CHECK = Check(
     layer="server",
     claim="this role may see everything that the checks look at",
     remedy="autosync-db verify --database-url URL  # as the role that ran migrate; or run the grants named above",
-    look=_look,
+    question=Question(_query, _read),
 )

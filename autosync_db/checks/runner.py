@@ -1,31 +1,39 @@
 """Run the catalogue against a database, read-only, and find the root causes.
 
-All queries run as one statement in one read-only transaction. Only if that fails does each run in a savepoint of its
-own, so that one that cannot look says `unknown` and the others still speak.
+All queries run as one statement in one read-only transaction, which takes three round trips: begin, ask, end. Only if
+the statement fails does each query run in a savepoint of its own, so that one that cannot look says `unknown` and the
+others still speak.
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import psycopg
 from psycopg import sql
 
 from autosync_db import checks, revision
-from autosync_db.checks.model import Check, CheckResult, Evidence, Row, Status, Verdict
+from autosync_db.checks.model import Answer, Check, CheckResult, Evidence, Row, Status, Verdict
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 
 T = TypeVar("T")
+# status, object and detail of a finding; of a fact the detail alone
+_Told = tuple[object, ...]
 # what kept a check from looking
 Blind = psycopg.Error | AutosyncError
 
 REACHED = "server_reachable"
+# what explains that a lock kept a check from looking
+LOCKERS = ("tables_not_locked", "pg_cron_not_blocked")
+LOCKED_OUT = "could not look: another session has locked what it looks at; run verify again"
 STATEMENT_TIMEOUT = "5s"
 LOCK_TIMEOUT = "1s"
+SHORT_LOCK_TIMEOUT = "100ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +72,18 @@ def run(
     configuration: Configuration,
     only: Collection[str] = (),
     skip: Collection[str] = (),
+    *,
+    probe: bool = False,
 ) -> Report:
     """Return the verdicts of the chosen checks on this database, causes first. Changes nothing there.
 
-    With `only`, the checks that could explain the chosen ones are run too, but not reported.
+    With `only`, the checks that could explain the chosen ones are run too, but not reported. Without `probe` the
+    report is without the checks that call the function: what was not looked at is not called healthy.
     """
     for id in (*only, *skip):
-        checks.find(id)
-    catalogue = checks.catalogue()
+        if checks.find(id).probes and not probe and id in only:
+            raise UsageError(f"the check {id} calls the function", hint="allow that with --probe")
+    catalogue = {id: check for id, check in checks.catalogue().items() if probe or not check.probes}
     wanted = {found for id in only or catalogue for found in (id, *_explaining(id, catalogue, Status.UNKNOWN))}
     wanted -= set(skip)
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
@@ -91,6 +103,7 @@ def unreachable(configuration: Configuration, error: UnreachableError) -> Report
     results = (
         CheckResult(id, check, seen) if id == REACHED else CheckResult(id, check, unseen, (REACHED,))
         for id, check in checks.catalogue().items()
+        if not check.probes
     )
     return Report(configuration.target.name, configuration.settings.job.name, datetime.now(UTC), tuple(results))
 
@@ -99,48 +112,100 @@ def _collect(
     connection: Connection, configuration: Configuration, wanted: Mapping[str, Check]
 ) -> dict[str, list[Row] | Blind]:
     """Return each check's findings, or the error that kept it from looking."""
-    queries = {id: checks.query(id) for id, check in wanted.items() if check.look is None}
-    connection.execute("begin transaction read only")
+    queries = {id: _query(id, check) for id, check in wanted.items() if check.look is None}
+    opening = _opening(configuration.settings.job.name)
+    connection.execute(opening)
     try:
-        connection.execute(
-            # compiling the one large statement would cost seconds, on tables that were never analysed
-            "select set_config('jit', 'off', true),"
-            " set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true),"
-            " set_config('search_path', '', true), set_config('autosync.job', %s, true),"
-            " set_config('autosync.head', %s, true)",
-            [STATEMENT_TIMEOUT, LOCK_TIMEOUT, configuration.settings.job.name, revision.head()],
-        )
-        found = _collect_at_once(connection, queries)
+        asked_at = _now()
+        told = _ask_at_once(connection, queries)
+        if not isinstance(told, dict):
+            connection.execute("rollback")
+            connection.execute(opening)
+            if isinstance(told, psycopg.errors.LockNotAvailable):
+                # who waited once waits no second time, and there are many who would
+                connection.execute(f"set local lock_timeout = '{SHORT_LOCK_TIMEOUT}'".encode())
+            asked_at = _now()
+            told = {id: _try(connection, partial(_ask, connection, query)) for id, query in queries.items()}
+        answered_at = _now()
+        found: dict[str, list[Row] | Blind] = {}
         for id, check in wanted.items():
             if check.look is not None:
-                look = partial(check.look, connection, configuration)
-                found[id] = _collect_one(connection, look)
+                found[id] = _try(connection, partial(check.look, connection, configuration))
+                continue
+            rows = told[id]
+            if isinstance(rows, Blind):
+                found[id] = rows
+            elif check.question is None:
+                found[id] = [Row(*map(str, row)) for row in rows]
+            else:
+                values = [json.loads(str(value)) for *_, value in rows]
+                answer = Answer(values, asked_at, answered_at, connection, configuration)
+                found[id] = _read(check.question.read, answer)
         return found
     finally:
         if not connection.broken:
             connection.execute("rollback")
 
 
-def _collect_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[Row] | Blind]:
-    """Run all queries as one statement; each on its own only if that fails."""
-    union = "\nunion all\n".join(  # our own files, and ids that are names of modules
-        f"select {sql.Literal(id).as_string()} as id, f.status, f.object, f.detail from (\n{text}\n) as f"  # noqa: S608
-        for id, text in queries.items()
+def _opening(job_name: str) -> bytes:
+    """Return the statements that begin to look; without parameters they are one round trip."""
+    settings = {
+        # compiling the one large statement would cost seconds, on tables that were never analysed
+        "jit": "off",
+        "statement_timeout": STATEMENT_TIMEOUT,
+        "lock_timeout": LOCK_TIMEOUT,
+        "search_path": "",
+        "autosync.job": job_name,
+        "autosync.head": revision.head(),
+    }
+    calls = sql.SQL(", ").join(
+        sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+        for name, value in settings.items()
     )
-    rows = _collect_one(connection, lambda: connection.execute(union.encode()).fetchall())
-    if isinstance(rows, Blind):
-        return {id: _collect_one(connection, partial(_rows, connection, text)) for id, text in queries.items()}
-    found: dict[str, list[Row] | Blind] = {id: [] for id in queries}
+    return sql.SQL("begin transaction read only; select {}").format(calls).as_bytes()
+
+
+def _query(id: str, check: Check) -> str:
+    """Return a check's query with the columns that all share; our own files, and ids that are names of modules."""
+    name = sql.Literal(id).as_string()
+    if check.question is None:
+        return f"select {name} as id, f.status, f.object, f.detail from (\n{checks.query(id)}\n) as f"  # noqa: S608
+    return f"select {name} as id, '' as status, '' as object, f.fact::text as detail from (\n{check.question.query()}\n) as f"  # noqa: S608, E501
+
+
+def _ask_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[_Told] | Blind] | psycopg.Error:
+    """Run all queries as one statement, or return the error that ended it and the transaction."""
+    try:
+        rows = connection.execute("\nunion all\n".join(queries.values()).encode()).fetchall() if queries else []
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return error
+    told: dict[str, list[_Told]] = {id: [] for id in queries}
     for id, *row in rows:
-        cast("list[Row]", found[id]).append(Row(*row))
-    return found
+        told[id].append(tuple(row))
+    return dict(told)
 
 
-def _rows(connection: Connection, text: str) -> list[Row]:
-    return [Row(*row) for row in connection.execute(text.encode()).fetchall()]
+def _ask(connection: Connection, query: str) -> list[_Told]:
+    return [tuple(row) for _, *row in connection.execute(query.encode()).fetchall()]
 
 
-def _collect_one(connection: Connection, look: Callable[[], list[T]]) -> list[T] | Blind:
+def _read(read: Callable[[Answer], list[Row]], answer: Answer) -> list[Row] | Blind:
+    """Return what a question's reader makes of the answer, or the error that kept it from judging."""
+    try:
+        return read(answer)
+    except (psycopg.Error, AutosyncError) as error:
+        if answer.connection.broken:
+            raise
+        return error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _try(connection: Connection, look: Callable[[], list[T]]) -> list[T] | Blind:
     """Return what `look` finds, in a savepoint, or the error that kept it from looking."""
     try:
         with connection.transaction():
@@ -152,6 +217,8 @@ def _collect_one(connection: Connection, look: Callable[[], list[T]]) -> list[T]
 
 
 def _judge(check: Check, found: list[Row] | Blind) -> Verdict:
+    if isinstance(found, psycopg.errors.LockNotAvailable):
+        return Verdict(Status.UNKNOWN, LOCKED_OUT)
     if isinstance(found, Blind):
         primary = found.diag.message_primary if isinstance(found, psycopg.Error) else found.message
         reason = primary or type(found).__name__
@@ -171,7 +238,23 @@ def _blocked_by(id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str
         for cause in _explaining(id, catalogue, status, verdicts)
         if cause in verdicts and verdicts[cause].status in explains
     ]
-    return tuple(cause for cause in failing if not _blocked_by(cause, verdicts, catalogue))
+    failing += [
+        cause for cause in catalogue[id].overlaps if cause in verdicts and _covers(verdicts[cause], verdicts[id])
+    ]
+    if verdicts[id].summary == LOCKED_OUT:
+        # whoever holds the locks is the whole explanation, unless they were let go meanwhile
+        lockers = [cause for cause in LOCKERS if cause in verdicts and verdicts[cause].status is not Status.OK]
+        failing = lockers or failing
+    return tuple(cause for cause in dict.fromkeys(failing) if not _blocked_by(cause, verdicts, catalogue))
+
+
+def _covers(wider: Verdict, verdict: Verdict) -> bool:
+    """Return whether a verdict is as grave as another and names every object of it."""
+    return (
+        wider.status in {Status.WARNING, Status.CRITICAL}
+        and wider.status.severity >= verdict.status.severity
+        and {item.object for item in verdict.evidence} <= {item.object for item in wider.evidence}
+    )
 
 
 def _explaining(
@@ -179,13 +262,15 @@ def _explaining(
 ) -> list[str]:
     """Return every check whose failure explains `status` of this one, nearest first.
 
-    With `verdicts`, a chain ends at a healthy check: what lies behind it has no effect here.
+    With `verdicts`, a chain ends at a healthy check: what lies behind it has no effect here. Without, the checks that
+    overlap are among them.
     """
     found: list[str] = []
     pending = [id]
     while pending:
         check = catalogue[pending.pop(0)]
-        for cause in (*check.causes, *(check.needs if status is Status.UNKNOWN else ())):
+        overlaps = check.overlaps if verdicts is None else ()
+        for cause in (*check.causes, *overlaps, *(check.needs if status is Status.UNKNOWN else ())):
             if cause not in found:
                 found.append(cause)
                 if verdicts is None or cause not in verdicts or verdicts[cause].status is not Status.OK:

@@ -6,5 +6,8 @@ CHECK = Check(
     layer="schedules",
     claim="every enabled time window contains a tick of the job",
     remedy="autosync-db schedules list",
-    needs=("head_applied",),
+    needs=(
+        "head_applied",
+        "privileges_sufficient",
+    ),
 )

@@ -16,6 +16,7 @@ CHECK = Check(
         "no_stuck_runs",
         "job_runs_succeed",
         "secrets_present",
+        "database_is_the_bound_one",
         "secrets_clean",
         "secrets_readable_by_job",
         "pg_net_worker_running",

@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="security",
     claim="only the owner and service_role can read the secrets",
-    remedy="autosync-db migrate",
+    remedy="autosync-db repair secrets_table_protected",
     needs=("head_applied", "privileges_sufficient"),
     repairable=True,
 )

@@ -1,25 +1,20 @@
 """The clocks of this machine and of the server agree."""
 
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
-from autosync_db.checks.model import Check, Row
-from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.checks.model import Answer, Check, Question, Row
 
 TOLERANCE = timedelta(seconds=60)
 
 
-def _own_clock() -> datetime:
-    return datetime.now(UTC)
+def _query() -> str:
+    return "select to_jsonb(clock_timestamp()) as fact"
 
 
-def _look(connection: Connection, _configuration: Configuration) -> list[Row]:
-    before = _own_clock()
-    answer = connection.execute("select pg_catalog.clock_timestamp()").fetchone()
-    after = _own_clock()
-    server = cast("tuple[datetime]", answer)[0]
-    # the answer was read at some moment between the two, so a slow network alone is no difference
+def _read(answer: Answer) -> list[Row]:
+    server = datetime.fromisoformat(answer.values[0])
+    before, after = answer.asked_at, answer.answered_at
+    # the clock was read at some moment between the two, so a slow network alone is no difference
     ahead, behind = server - after, before - server
     difference = max(ahead, behind)
     if difference <= TOLERANCE:
@@ -40,5 +35,5 @@ CHECK = Check(
     layer="server",
     claim="the clocks of this machine and of the server agree",
     remedy="timedatectl set-ntp true  # on the machine whose clock is wrong",
-    look=_look,
+    question=Question(_query, _read),
 )

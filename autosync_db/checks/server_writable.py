@@ -5,5 +5,5 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="server",
     claim="the server lets its processes write",
-    remedy="alter system reset default_transaction_read_only; -- as superuser, then: select pg_reload_conf();",
+    remedy="alter system reset default_transaction_read_only; select pg_reload_conf(); -- as superuser",
 )

@@ -5,6 +5,10 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="secrets",
     claim="the service key is of the current kind and not old",
-    remedy="autosync-db setup --service-role-key-file PATH",
-    needs=("head_applied", "secrets_present"),
+    remedy="autosync-db rotate --from-file PATH",
+    needs=(
+        "head_applied",
+        "secrets_present",
+        "secrets_readable_by_job",
+    ),
 )

@@ -5,7 +5,7 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="schedules",
     claim="service_role can read, claim and complete schedules",
-    remedy="autosync-db migrate",
+    remedy="autosync-db repair service_role_can_use_schedules",
     needs=("head_applied",),
     causes=("head_applied",),
     repairable=True,

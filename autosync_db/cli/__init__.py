@@ -116,7 +116,20 @@ def _root(
 
 
 # each module registers its commands on the app above
-from autosync_db.cli import function, job, local, migration, project, schedules, verification  # noqa: E402, F401
+from autosync_db.cli import (  # noqa: E402
+    export,  # noqa: F401
+    function,  # noqa: F401
+    job,  # noqa: F401
+    local,  # noqa: F401
+    migration,  # noqa: F401
+    project,  # noqa: F401
+    repair,  # noqa: F401
+    schedules,  # noqa: F401
+    secret_scan,  # noqa: F401
+    secrets,  # noqa: F401
+    verification,  # noqa: F401
+    workflow,  # noqa: F401
+)
 
 
 def main() -> None:

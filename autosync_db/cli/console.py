@@ -57,6 +57,11 @@ class Session:
         self.err = Console(stderr=True, highlight=False, quiet=quiet)
 
     @property
+    def target(self) -> str | None:
+        """The target that --target named."""
+        return self._target
+
+    @property
     def verbose(self) -> bool:
         """Whether -v was given."""
         return Verbosity.level > 0

@@ -40,6 +40,9 @@ def _verify(
         str | None,
         typer.Option(help="Wait at most so long, e.g. 10m, until the next tick has settled.", metavar="DURATION"),
     ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Also call the function as a stranger would; it must refuse.")
+    ] = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
 ) -> None:
     """Say whether the chain really works, and if not, why not and what mends it.
@@ -60,7 +63,7 @@ def _verify(
             if patience is not None:
                 _await_tick(session, connection, patience)
             with session.progress("looking"):
-                report = runner.run(connection, configuration, only or (), skip or ())
+                report = runner.run(connection, configuration, only or (), skip or (), probe=probe)
     except UnreachableError as error:
         if format is not ReportFormat.TABLE:
             _print(session, runner.unreachable(configuration, error), format)
@@ -154,7 +157,7 @@ def _explain(
                 "layer": check.layer,
                 "claim": check.claim,
                 "remedy": check.remedy,
-                "query": checks.query(id) if check.look is None else None,
+                "query": checks.query(id) if check.has_query else None,
                 "page": checks.page(id),
             }
         )

@@ -1,9 +1,8 @@
 -- function_succeeds: what the newest answered call says, and for how long it has said so.
 select f.status as status, format('function %s', f.function_name) as object,
-    case f.status
-        when 'critical' then format('%s of the last %s calls failed in the function since %s: %s', f.calls, f.total, f.since, f.answer)
+    case
+        when f.status in ('critical', 'warning') then format('%s of the last %s calls failed in the function since %s: %s', f.calls, f.total, f.since, f.answer)
             || coalesce(' ' || left(f.body_excerpt, 160), '')
-        when 'ok' then format('answered %s at %s', f.answer, to_char(f.last_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
         else f.answer
     end as detail
 from autosync.call_findings(current_setting('autosync.job'), 'function', array['ok']) as f

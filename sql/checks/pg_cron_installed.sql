@@ -1,4 +1,9 @@
--- pg_cron_installed: the extension exists in this database.
+-- pg_cron_installed: the extension exists in this database, and cron.schedule(), which writes as its owner, can write.
 select 'critical' as status, 'extension pg_cron' as object,
     format('is not installed in the database %s', current_database()) as detail
 where not exists (select from pg_catalog.pg_extension as e where e.extname = 'pg_cron')
+union all
+select 'warning', 'extension pg_cron',
+    format('belongs to %s, which may not write into cron.job, so cron.schedule() fails: the job cannot be changed', pg_get_userbyid(e.extowner))
+from pg_catalog.pg_extension as e
+where e.extname = 'pg_cron' and not has_table_privilege(e.extowner, to_regclass('cron.job'), 'insert')

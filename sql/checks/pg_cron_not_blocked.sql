@@ -1,5 +1,6 @@
 -- pg_cron_not_blocked: pg_cron has one process for all jobs; while it waits for a lock or for a standby, nothing starts.
--- A wait of up to 3 seconds is everyday life. pg_locks is read only for a process that may be waiting.
+-- A wait of up to 3 seconds is everyday life. A lock that lets nobody read keeps verify from looking, too, and is told before
+-- the process runs into it.
 with launcher as (
     select a.pid,
         case when coalesce(a.wait_event_type, 'Lock') = 'Lock'
@@ -30,6 +31,25 @@ select case when w.waited > interval '15 seconds' then 'critical' else 'warning'
             else format('a standby to confirm a write (synchronous_standby_names is %L)', current_setting('synchronous_standby_names'))
         end) as detail
 from waiting as w
+union all
+select case when a.xact_start > clock_timestamp() - interval '3 seconds' then 'unknown' else 'critical' end, format('table %s', h.tables),
+    format('is locked against everybody by process %s (role %s, %s, %s) for %s s: the next run of any job will wait', h.pid, a.usename,
+        coalesce(nullif(a.application_name, ''), 'no name'), coalesce(a.state, 'at work'),
+        coalesce(floor(extract(epoch from clock_timestamp() - a.xact_start))::text, 'some'))
+from (
+    select l.pid, string_agg(distinct format('cron.%s', c.relname), ', ') as tables
+    from pg_catalog.pg_locks as l
+    join pg_catalog.pg_class as c on c.oid = l.relation
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'cron'
+    where l.locktype = 'relation'
+        and l.database = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
+        and l.granted
+        and l.mode = 'AccessExclusiveLock'
+        and l.pid <> pg_backend_pid()
+        and c.relname in ('job', 'job_run_details')
+    group by l.pid
+) as h
+join pg_catalog.pg_stat_activity as a on a.pid = h.pid
 union all
 select 'unknown', 'pg_cron scheduler',
     format('this role does not see whether it waits for a standby; run: grant pg_monitor to %I', current_user)

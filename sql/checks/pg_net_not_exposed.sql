@@ -26,7 +26,10 @@ select 'critical' as status, e.place as object,
 from exposed as e
 where e.name in ('net', 'cron')
 union all
-select 'warning', format('role %s', r.rolname), 'may log in and read net.http_request_queue, which holds the key of each request until it is sent'
+select case when k.is_sent then 'warning' else 'ok' end, format('role %s', r.rolname),
+    'may log in and read net.http_request_queue, which holds the '
+    || case when k.is_sent then 'service key of each request until it is sent; [function] auth = "cron_secret" would send one of little worth'
+        else 'cron secret of each request until it is sent; it opens the function alone' end
 from queue as q
 join (
     select l.oid, l.rolname
@@ -40,6 +43,9 @@ join (
 ) as r on r.oid <> q.relowner
     and has_schema_privilege(r.oid, q.relnamespace, 'usage')
     and (has_table_privilege(r.oid, q.oid, 'select') or has_any_column_privilege(r.oid, q.oid, 'select'))
+cross join (
+    select exists (select from autosync.job as j where autosync.function_auth(j.name) = 'service_key') as is_sent
+) as k
 -- the owner of the database set all of this up
 where r.oid <> (select d.datdba from pg_catalog.pg_database as d where d.datname = current_database())
 union all

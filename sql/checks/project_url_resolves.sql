@@ -1,11 +1,10 @@
 -- project_url_resolves: whether the newest answered call failed because its host name has no address. libcurl's wordings differ by version.
-select case when f.status = 'critical' and not f.answer ~* 'resolve host' then 'ok' else f.status end as status,
+select case when f.status in ('critical', 'warning') and not f.answer ~* 'resolve host|no name server' then 'ok' else f.status end as status,
     format('function %s', f.function_name) as object,
     case
-        when f.status = 'critical' and f.answer ~* 'resolve host'
+        when f.status in ('critical', 'warning') and f.answer ~* 'resolve host|no name server'
             then format('%s of the last %s calls got no HTTP answer since %s; the newest: %s', f.calls, f.total, f.since, f.answer)
-        when f.status = 'critical' then 'the host name was resolved, the call failed later'
-        when f.status = 'ok' then format('answered %s at %s', f.answer, to_char(f.last_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
+        when f.status in ('critical', 'warning') then 'the host name was resolved, the call failed later'
         else f.answer
     end as detail
 from autosync.call_findings(current_setting('autosync.job'), 'network', array['ok', 'key', 'missing', 'function', 'slow']) as f

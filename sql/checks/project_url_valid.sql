@@ -1,7 +1,7 @@
 -- project_url_valid: the form of the address, to which dispatch() adds /functions/v1/ and the function's name.
 with stored as (
     select btrim(s.secret, E' \t\r\n') as url
-    from public.pg_cron_secrets as s
+    from autosync.stored_secrets() as s
     where s.name = 'project_url'
 ),
 parts as (

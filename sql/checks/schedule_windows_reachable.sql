@@ -69,7 +69,7 @@ zone as materialized (
     from (select distinct d.timezone from daily_window as d) as z
 ),
 judged as (
-    select d.*, z.has_clock,
+    select d.*, z.has_clock, z.is_known,
         z.has_clock and z.is_known and b.span_minutes < g.minutes and not exists (
             select from tick as t where ((t.minute - b.opens_minute)::numeric % 1440 + 1440) % 1440 < b.span_minutes
         ) as is_missed
@@ -82,15 +82,19 @@ judged as (
                 as opens_minute
     ) as b
 )
-select 'critical' as status, format('schedule %s', j.example) as object,
-    format('%s schedules never run: %s', j.schedules,
-        case when not j.has_clock
-            then format('the server knows no time zone %s', quote_literal(left(j.timezone, 60)))
-            else format('the window %s to %s (%s) contains no tick of the job', j.time_window_start, j.time_window_end, j.timezone)
-        end) as detail
+select case when j.has_clock and not j.is_missed then 'warning' else 'critical' end as status, format('schedule %s', j.example) as object,
+    case
+        when not j.has_clock
+            then format('%s schedules never run: the server knows no time zone %s', j.schedules, quote_literal(left(j.timezone, 60)))
+        when j.is_missed
+            then format('%s schedules never run: the window %s to %s (%s) contains no tick of the job', j.schedules, j.time_window_start,
+                j.time_window_end, j.timezone)
+        else format('the time zone of %s schedules, %s, is an abbreviation or an offset, which knows no summer time', j.schedules,
+            quote_literal(left(j.timezone, 60)))
+    end as detail
 from (
-    select i.* from judged as i where not i.has_clock or i.is_missed
-    order by i.schedules desc, i.example
+    select i.* from judged as i where not i.has_clock or i.is_missed or not i.is_known
+    order by not i.has_clock or i.is_missed desc, i.schedules desc, i.example
     limit 20
 ) as j
 union all

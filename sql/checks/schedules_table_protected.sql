@@ -9,13 +9,18 @@ with schedules as (
 api as (
     select r.oid, r.rolname from pg_catalog.pg_roles as r where r.rolname in ('anon', 'authenticated')
 ),
--- only the modes other than "none" grant anything to authenticated
+-- only the modes other than "none" grant anything to authenticated; in "custom" the project's own policies decide
 chosen as (
     select exists (
         select from schedules as s
         join pg_catalog.pg_policy as p on p.polrelid = s.oid
         where p.polname in ('auto_sync_schedules_owner', 'auto_sync_schedules_organization')
-    ) as has_users
+    ) or m.is_custom as has_users, m.is_custom
+    from (
+        select exists (
+            select from autosync.setting as t where t.name = 'isolation' and t.value ->> 'mode' = 'custom'
+        ) as is_custom
+    ) as m
 )
 select f.status, f.object, f.detail
 from schedules as s
@@ -55,6 +60,7 @@ cross join lateral (
         and p.permissive = 'PERMISSIVE'
         and (coalesce(p.qual, 'false') <> 'false' or coalesce(p.with_check, 'false') <> 'false')
         and not p.roles <@ array['service_role']::name[]
+        and not (select c.is_custom from chosen as c)
         and not (
             p.policyname in ('auto_sync_schedules_owner', 'auto_sync_schedules_organization')
             and p.roles = array['authenticated']::name[]

@@ -1,11 +1,25 @@
--- secrets_present: both rows exist and hold something. Values are not shown.
+-- secrets_present: what the job's calls are made with exists and holds something. Values are not shown.
 select 'critical' as status, format('secret %s', w.name) as object,
-    case when s.name is null then 'is missing from public.pg_cron_secrets' else 'is blank' end as detail
-from (values ('project_url'), ('service_role_key')) as w (name)
-left join public.pg_cron_secrets as s on s.name = w.name
-where not row_security_active('public.pg_cron_secrets')
-    and (s.name is null or btrim(s.secret, E' \t\r\n') = '')
+    case when s.name is not null then 'is blank'
+        when autosync.secret_store() = 'vault' then 'is missing from the vault'
+        else 'is missing from public.pg_cron_secrets'
+    end as detail
+from unnest(autosync.needed_secrets(current_setting('autosync.job'))) as w (name)
+left join autosync.secret_facts() as s on s.name = w.name
+where autosync.secrets_hidden() is null
+    and (s.name is null or s.is_blank)
 union all
-select 'unknown', 'table public.pg_cron_secrets', 'its rows are hidden from this role by row level security'
-where row_security_active('public.pg_cron_secrets')
+-- without the primary key
+select 'critical', format('secret %s', s.name), format('has %s rows, and chance decides which one a call takes', count(*))
+from autosync.secret_facts() as s
+where s.name = any (autosync.needed_secrets(current_setting('autosync.job')))
+group by s.name
+having count(*) > 1
+union all
+select 'unknown', h.object, h.reason
+from (
+    select case autosync.secret_store() when 'vault' then 'view vault.decrypted_secrets' else 'table public.pg_cron_secrets' end
+        as object, autosync.secrets_hidden() as reason
+) as h
+where h.reason is not null
 order by object

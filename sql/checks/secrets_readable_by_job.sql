@@ -1,5 +1,4 @@
--- secrets_readable_by_job: dispatch() reads through read_secret(), as that function's owner.
--- From the catalogue alone, so every role may ask.
+-- secrets_readable_by_job: dispatch() reads through read_secret(), as that function's owner. Judged from the catalogue.
 with reader as (
     select p.proowner as oid
     from pg_catalog.pg_proc as p
@@ -40,6 +39,22 @@ cross join lateral (
                 and (o.oid = 0 or pg_has_role(r.oid, o.oid, 'usage'))
         )
 ) as f
+where autosync.secret_store() = 'table'
+union all
+select 'critical', 'view vault.decrypted_secrets',
+    case when v.oid is null then 'does not exist, and the secrets were put there'
+        else format('the role %s, as which the job reads it, may not select it', r.rolname)
+    end
+from reader as d
+join pg_catalog.pg_roles as r on r.oid = d.oid
+left join pg_catalog.pg_namespace as n on n.nspname = 'vault'
+left join pg_catalog.pg_class as v on v.relnamespace = n.oid and v.relname = 'decrypted_secrets'
+where autosync.secret_store() = 'vault'
+    and not coalesce(has_schema_privilege(r.oid, n.oid, 'usage') and has_table_privilege(r.oid, v.oid, 'select'), false)
+union all
+select 'critical', 'view vault.decrypted_secrets', e.told
+from (select autosync.vault_error() as told) as e
+where e.told is not null
 union all
 select 'unknown', 'function autosync.read_secret', 'does not exist'
 where not exists (select from reader) or not exists (select from secrets)

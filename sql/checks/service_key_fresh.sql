@@ -2,7 +2,7 @@
 -- own address, follows its own rules.
 select f.status, 'secret service_role_key' as object, f.detail
 from autosync.service_key_facts() as k
-left join public.pg_cron_secrets as u on u.name = 'project_url'
+left join autosync.stored_secrets() as u on u.name = 'project_url'
 cross join lateral (
     select coalesce(k.project_ref ~ '^[a-z]{20}$', false)
         or btrim(coalesce(u.secret, ''), E' \t\r\n') ~* '^https://[a-z]{20}\.supabase\.(co|in)/?$' as hosted
@@ -20,6 +20,13 @@ cross join lateral (
 union all
 select 'unknown', 'secret service_role_key', 'is not stored'
 where not exists (select from autosync.service_key_facts())
+    and 'service_role_key' = any (autosync.needed_secrets(current_setting('autosync.job')))
 union all
-select 'unknown', 'table public.pg_cron_secrets', 'its rows are hidden from this role by row level security'
-where row_security_active('public.pg_cron_secrets')
+select 'ok', 'secret service_role_key',
+    'is stored, and no job sends it any more: delete it if nothing else reads it, with autosync-db secrets delete service_role_key'
+from autosync.service_key_facts()
+where not exists (select from autosync.job as j where 'service_role_key' = any (autosync.needed_secrets(j.name)))
+union all
+select 'unknown', 'secret service_role_key', h.reason
+from (select autosync.secrets_hidden() as reason) as h
+where h.reason is not null

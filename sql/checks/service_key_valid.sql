@@ -12,3 +12,4 @@ where k.kind in ('publishable', 'unknown')
 union all
 select 'unknown', 'secret service_role_key', 'is not stored'
 where not exists (select from autosync.service_key_facts())
+    and 'service_role_key' = any (autosync.needed_secrets(current_setting('autosync.job')))

@@ -1,6 +1,7 @@
 """A healthy project of the test's own, to break."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -11,8 +12,12 @@ from tests.support.http_stub import Stub
 
 
 @pytest.fixture
-def project(migrated: Cluster, stub: Stub) -> Iterator[Project]:
-    """A project on which every check says ok."""
-    with health.healthy(migrated, stub) as made:
+def project(request: pytest.FixtureRequest, migrated: Cluster, stub: Stub) -> Iterator[Project]:
+    """A project on which every check says ok; with the mark young_launcher pg_cron's process is watched as ever."""
+    is_watched = request.node.get_closest_marker("young_launcher")
+    with (
+        nullcontext() if is_watched else health.launcher_that_counts_as_settled(),
+        health.healthy(migrated, stub) as made,
+    ):
         made.must_be_healthy()
         yield made

@@ -1,5 +1,7 @@
 """cron_database_matches: jobs in a database that pg_cron does not read are kept and never started."""
 
+import pytest
+
 from autosync_db.checks.model import Status
 from tests.support import server
 from tests.support.health import Project, result_of
@@ -24,6 +26,7 @@ def test_other_database_is_the_root_cause_of_overdue_schedules(project: Project)
     project.must_be_healthy()
 
 
+@pytest.mark.young_launcher
 def test_missing_database_explains_a_process_that_dies(project: Project) -> None:
     project.admin.execute("alter system set cron.database_name = 'nope'")
     server.restart(project)

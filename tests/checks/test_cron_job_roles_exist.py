@@ -1,12 +1,14 @@
 """cron_job_roles_exist: one job of a dropped role stops the jobs of all, and is named before and after it did."""
 
-from autosync_db import checks
+import pytest
+
 from tests.support import clusters, server
 from tests.support.health import Project
 
 ORPHAN = "cron job left behind: job"
 
 
+@pytest.mark.young_launcher
 def test_job_of_a_dropped_role_is_the_root_cause_of_the_crash_loop(project: Project) -> None:
     before = server.launcher(project)
     server.orphan_job(project)
@@ -16,14 +18,8 @@ def test_job_of_a_dropped_role_is_the_root_cause_of_the_crash_loop(project: Proj
         project.must_fail("cron_job_roles_exist", names=ORPHAN)
         project.must_be_blocked("pg_cron_scheduler_running", "cron_job_roles_exist")
 
-    remedy = checks.find("cron_job_roles_exist").remedy
-    assert remedy is not None
-    project.owner.execute(remedy.partition(";")[0].replace("ROLE", "leaver").encode())
+    project.run_remedy("cron_job_roles_exist")
     server.wait_for_launcher(project)
-    project.admin.execute(
-        "grant usage on schema cron to leaver; set role leaver;"
-        "select cron.unschedule(jobid) from cron.job; reset role; drop owned by leaver; drop role leaver"
-    )
     project.must_be_healthy()
 
 

@@ -1,6 +1,5 @@
 """cron_run_sequence_ahead: a sequence that a restore left behind is named before pg_cron dies of it."""
 
-from autosync_db import checks
 from tests.support.health import Project
 
 
@@ -14,10 +13,9 @@ def test_sequence_behind_the_history_is_the_root_cause_until_it_is_ahead(project
     project.must_be_blocked("schedules_not_overdue", "cron_run_sequence_ahead")
     project.owner.execute("delete from public.auto_sync_schedules")
 
-    remedy = checks.find("cron_run_sequence_ahead").remedy
-    assert remedy is not None
-    project.admin.execute(remedy.rpartition("with: ")[2].encode())
+    project.repair("cron_run_sequence_ahead", role="supabase_admin")
     project.must_be_healthy()
+    assert project.value("select count(*) from cron.job_run_details") == 3
     project.admin.execute("select setval('cron.runid_seq', 2)")
     project.must_fail("cron_run_sequence_ahead", names="its next value is 3")
     project.run_remedy("cron_run_sequence_ahead")

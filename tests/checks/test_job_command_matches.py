@@ -10,7 +10,12 @@ def test_other_command_is_the_root_cause_until_migrate(project: Project) -> None
         "select cron.alter_job(jobid, command := %s) from cron.job",
         [f"select net.http_post(url := 'https://example.com', headers := '{{\"apikey\": \"{key}\"}}')"],
     )
-    found = project.must_fail("job_command_matches", names='runs something else than "select autosync.dispatch()"')
+    # the key in it is a fault of its own, with the same remedy
+    found = project.must_fail(
+        "job_command_matches",
+        "no_secret_in_job_command",
+        names='runs something else than "select autosync.dispatch()"',
+    )
     assert key not in str(found)
 
     project.run_remedy("job_command_matches")

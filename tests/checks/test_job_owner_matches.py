@@ -1,6 +1,5 @@
 """job_owner_matches: a job that another role owns is named with that role, because only it can change the job."""
 
-from autosync_db import checks
 from autosync_db.checks.model import Status
 from tests.support.health import NEVER, Project, result_of
 
@@ -11,8 +10,7 @@ def test_job_of_another_role_is_the_root_cause_until_it_is_scheduled_anew(projec
     found = project.must_fail("job_owner_matches", names="belongs to the role supabase_admin, so postgres")
     assert "runs as a superuser" in found.verdict.summary
 
-    project.admin.execute(str(checks.find("job_owner_matches").remedy).encode())
-    project.run_command("migrate")
+    project.repair("job_owner_matches", role="supabase_admin")
     project.must_be_healthy()
 
 

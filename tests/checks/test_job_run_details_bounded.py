@@ -34,6 +34,7 @@ def test_rows_that_pruning_passed_over_are_a_warning_until_they_are_deleted(proj
 def test_remedy_spares_what_is_young_or_still_runs(project: Project) -> None:
     _record(project, 3, first=900, age="6 days")
     project.record_run("running", "", ended=None)
+    _record(project, 40, first=-100, age="30 days")
     project.run_remedy(ID)
     assert project.value("select count(*) from cron.job_run_details") == 4
 

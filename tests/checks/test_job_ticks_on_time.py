@@ -22,7 +22,7 @@ def hourly(project: Project) -> Project:
 def _look_later(monkeypatch: pytest.MonkeyPatch, ahead: str) -> None:
     """Let the check look from a later moment: no test has a server that has been up for hours."""
     monkeypatch.setattr(
-        job_ticks_on_time, "_FACTS", job_ticks_on_time._FACTS.replace("now(),", f"now() + interval '{ahead}',", 1)
+        job_ticks_on_time, "_QUERY", job_ticks_on_time._QUERY.replace("now(),", f"now() + interval '{ahead}',", 1)
     )
 
 

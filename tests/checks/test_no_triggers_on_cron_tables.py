@@ -2,7 +2,8 @@
 
 import re
 
-from autosync_db import checks
+import pytest
+
 from autosync_db.checks.model import Status
 from tests.support import clusters, server
 from tests.support.health import Project
@@ -21,12 +22,11 @@ def test_harmless_trigger_is_a_warning_until_it_is_dropped(project: Project) -> 
         status=Status.WARNING,
         names="job_run_details: has the trigger watch (function public.nothing), which runs as supabase_admin",
     )
-    remedy = checks.find("no_triggers_on_cron_tables").remedy
-    assert remedy is not None
-    project.admin.execute(remedy.partition(";")[0].replace("<trigger>", "watch").encode())
+    project.repair("no_triggers_on_cron_tables", role="supabase_admin")
     project.must_be_healthy()
 
 
+@pytest.mark.young_launcher
 def test_raising_trigger_is_the_root_cause_of_the_crash_loop(project: Project) -> None:
     project.record_run("running", "")
     project.admin.execute(RAISING)

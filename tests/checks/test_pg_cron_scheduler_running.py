@@ -9,6 +9,7 @@ from tests.support import clusters, server
 from tests.support.health import Project, result_of
 
 ONLY = ["pg_cron_scheduler_running"]
+pytestmark = pytest.mark.young_launcher
 
 
 def test_terminated_launcher_is_the_root_cause_until_a_restart(project: Project) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from autosync_db.checks.model import Status
+from autosync_db.outcome import Cause
 from tests.support.health import Project, result_of
 
 ID = "pg_net_not_exposed"
@@ -29,6 +30,20 @@ def test_role_that_may_log_in_is_a_warning_until_it_may_not(project: Project) ->
     project.must_fail(ID, status=Status.WARNING, names="role reporting: may log in and read net.http_request_queue")
     project.admin.execute("alter role reporting nologin")
     project.must_be_healthy()
+
+
+def test_role_that_can_read_no_more_than_a_cron_secret_is_told_of_and_no_fault(project: Project) -> None:
+    project.create_role("reporting")
+    project.must_fail(ID, status=Status.WARNING, names='[function] auth = "cron_secret" would send one of little worth')
+    project.store(cron_secret="c" * 43)
+    project.owner.execute(
+        "insert into autosync.setting (name, value)"
+        " values ('function_auth', jsonb_build_object(%s::text, 'cron_secret'))",
+        [project.job_name],
+    )
+    assert project.call() is Cause.OK
+    report = project.must_be_healthy()
+    assert "role reporting: may log in" in result_of(report, ID).verdict.summary
 
 
 def test_roles_of_the_platform_are_no_fault(project: Project) -> None:

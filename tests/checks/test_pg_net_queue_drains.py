@@ -25,7 +25,7 @@ def test_call_that_an_idle_worker_leaves_is_the_root_cause_until_it_is_woken(pro
         _age(project, "80 seconds")
         project.must_be_healthy()
     project.start_worker()
-    project.run_remedy("pg_net_queue_drains")
+    project.owner.execute("select net.wake()")
     clusters.wait_for(lambda: not project.value("select count(*) from net.http_request_queue"), "the call to be sent")
     project.must_be_healthy()
 

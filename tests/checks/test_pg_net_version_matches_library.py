@@ -2,7 +2,6 @@
 
 import pytest
 
-from autosync_db import checks
 from autosync_db.checks.model import Status
 from tests.support import clusters
 from tests.support.health import Project, result_of
@@ -21,7 +20,7 @@ def test_sql_older_than_the_library_is_the_root_cause_until_the_update(project: 
         step = project.cluster.installation.share / "extension" / f"pg_net--0.18.0--{before}.sql"
         step.write_text("")
         try:
-            project.admin.execute(str(checks.find("pg_net_version_matches_library").remedy).encode())
+            project.run_remedy("pg_net_version_matches_library")
         finally:
             step.unlink()
     else:

@@ -3,6 +3,7 @@
 import pytest
 
 from autosync_db.checks.model import Status
+from autosync_db.outcome import Cause
 from tests.support import keys
 from tests.support.health import Project, result_of
 
@@ -34,7 +35,9 @@ def test_name_that_dispatch_does_not_read_is_missing(project: Project) -> None:
 
 
 def test_secrets_hidden_by_row_level_security_are_unknown_not_missing(project: Project) -> None:
-    project.create_role("plain", grants="grant pg_read_all_data to plain")
+    project.create_role(
+        "plain", grants="grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain"
+    )
     found = result_of(project.report(["secrets_present"], role="plain"), "secrets_present")
     assert found.verdict.status is Status.UNKNOWN
     assert "hidden from this role" in found.verdict.summary
@@ -44,3 +47,18 @@ def test_line_break_after_a_key_and_other_secrets_do_not_matter(project: Project
     project.owner.execute("update public.pg_cron_secrets set secret = secret || E'\\n'")
     project.owner.execute("insert into public.pg_cron_secrets (name, secret) values ('mine', '')")
     assert result_of(project.report(), "secrets_present").status is Status.OK
+
+
+def test_what_is_needed_depends_on_how_the_function_knows_its_caller(project: Project) -> None:
+    project.store(cron_secret="c" * 43)
+    project.owner.execute(
+        "insert into autosync.setting (name, value)"
+        " values ('function_auth', jsonb_build_object(%s::text, 'cron_secret'))",
+        [project.job_name],
+    )
+    project.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
+    assert project.call() is Cause.OK
+    project.must_be_healthy()
+
+    project.owner.execute("delete from public.pg_cron_secrets where name = 'cron_secret'")
+    project.must_fail("secrets_present", names="secret cron_secret: is missing")

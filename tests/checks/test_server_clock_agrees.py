@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autosync_db.checks import server_clock_agrees
+from autosync_db.checks import runner
 from autosync_db.checks.model import Status
 from tests.support.health import Project, result_of
 
@@ -13,7 +13,7 @@ ONLY = ["server_clock_agrees"]
 
 def _clock(monkeypatch: pytest.MonkeyPatch, *offsets: float) -> None:
     moments = iter(offsets)
-    monkeypatch.setattr(server_clock_agrees, "_own_clock", lambda: datetime.now(UTC) + timedelta(seconds=next(moments)))
+    monkeypatch.setattr(runner, "_now", lambda: datetime.now(UTC) + timedelta(seconds=next(moments, 0)))
 
 
 @pytest.mark.parametrize(

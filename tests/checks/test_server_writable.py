@@ -1,6 +1,7 @@
 """server_writable: read-only mode is named, not what dies of it; a session's own choice is no fault."""
 
 import psycopg
+import pytest
 
 from autosync_db import checks
 from autosync_db.checks import runner
@@ -9,6 +10,7 @@ from tests.support import server
 from tests.support.health import Project, result_of
 
 
+@pytest.mark.young_launcher
 def test_read_only_server_is_the_root_cause_until_it_is_lifted(project: Project) -> None:
     project.admin.execute("alter system set default_transaction_read_only = on")
     server.restart(project, worker=False)
@@ -17,8 +19,8 @@ def test_read_only_server_is_the_root_cause_until_it_is_lifted(project: Project)
 
     remedy = checks.find("server_writable").remedy
     assert remedy is not None
-    project.admin.execute(remedy.partition(";")[0].encode())
-    project.admin.execute(remedy.rpartition("then: ")[2].encode())
+    for statement in remedy.partition(" --")[0].split("; "):
+        project.admin.execute(statement.encode())
     server.wait_for_launcher(project)
     project.start_worker()
     project.must_be_healthy()

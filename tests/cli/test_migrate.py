@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from autosync_db import revision as revisions
 from autosync_db.local.cluster import Cluster
 from tests.cli.conftest import Dump, Listener
 from tests.support import clusters, command, keys
@@ -41,7 +42,7 @@ def test_check_exits_5_while_pending_then_0_and_changes_nothing(blank: Cluster, 
     before = contents(blank)
     pending = _run(blank, "migrate", "--check")
     assert pending.code == PENDING
-    assert "5 revisions" in pending.errors[0]
+    assert f"{len(revisions.known())} revisions" in pending.errors[0]
     assert pending.hints == ["run: autosync-db migrate"]
     assert "0001" in pending.out
     assert contents(blank) == before
@@ -58,7 +59,7 @@ def test_dry_run_shows_the_plan_and_changes_nothing(blank: Cluster, contents: Du
     assert "autosync.dispatch" in shown.out
     assert contents(blank) == before
     plan = command.succeeds(_run(blank, "migrate", "--dry-run", "--format", "json")).json()
-    assert [step["id"] for step in plan["upgrades"]] == ["0001", "0002", "0003", "0004", "0005"]
+    assert [step["id"] for step in plan["upgrades"]] == revisions.known()
     assert set(plan["objects"].values()) == {"missing"}
 
 
@@ -249,20 +250,32 @@ def test_rollback_refuses_to_drop_rows_until_it_is_told_to(
 
 def test_rollback_may_keep_tables_with_rows_that_it_does_not_drop(migrated: Cluster) -> None:
     with clusters.connect(migrated) as connection:
-        connection.execute("insert into public.pg_cron_secrets (name, secret) values ('project_url', 'x')")
+        connection.execute(
+            "insert into public.auto_sync_schedules (integration_id, organization_id)"
+            " values (gen_random_uuid(), gen_random_uuid())"
+        )
     command.succeeds(_run(migrated, "rollback", "0004"))
     with clusters.connect(migrated) as connection:
-        assert connection.execute("select count(*) from public.pg_cron_secrets").fetchone() == (1,)
+        assert connection.execute("select count(*) from public.auto_sync_schedules").fetchone() == (1,)
+
+
+def test_rollback_does_not_drop_the_history_of_the_secrets_unasked(migrated: Cluster) -> None:
+    with clusters.connect(migrated) as connection:
+        connection.execute("insert into public.pg_cron_secrets (name, secret) values ('project_url', 'x')")
+    assert "autosync.secret_change" in command.refused(_run(migrated, "rollback", "0005", "-q"), 5)
+    command.succeeds(_run(migrated, "rollback", "0005", "--yes"))
+    with clusters.connect(migrated) as connection:
+        assert connection.execute("select secret from public.pg_cron_secrets").fetchone() == ("x",)
 
 
 def test_json_says_what_was_done(blank: Cluster) -> None:
     done = command.succeeds(_run(blank, "migrate", "--format", "json")).json()
-    assert (done["before"], done["after"]) == (None, "0005")
+    assert (done["before"], done["after"]) == (None, revisions.head())
     assert "sql/functions/autosync.dispatch.sql" in done["objects"]
     again = command.succeeds(_run(blank, "migrate", "--format", "json")).json()
-    assert (again["before"], again["revisions"], again["objects"]) == ("0005", [], [])
+    assert (again["before"], again["revisions"], again["objects"]) == (revisions.head(), [], [])
     back = command.succeeds(_run(blank, "rollback", "base", "--format", "json")).json()
-    assert (back["before"], back["after"]) == ("0005", None)
+    assert (back["before"], back["after"]) == (revisions.head(), None)
 
 
 def test_a_failure_does_not_show_the_row_that_caused_it(migrated: Cluster) -> None:

@@ -123,7 +123,7 @@ def test_explain_prints_the_page_of_every_check(name: str) -> None:
     assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
     told = command.succeeds(command.run("explain", name, "--format", "json")).json()
     assert (told["id"], told["page"]) == (name, page)
-    assert told["query"] or checks.find(name).look
+    assert bool(told["query"]) == checks.find(name).has_query
 
 
 def test_explain_of_an_unknown_check_is_refused() -> None:

@@ -27,11 +27,12 @@ SOURCES = {
     if file.path.startswith("templates/access/")
 }
 FILES = sorted(SOURCES)
-OBJECTS = [path for path in FILES if not path.startswith("checks/")]
+OBJECTS = [path for path in FILES if not path.startswith(("checks/", "repairs/"))]
 FUNCTIONS = [path for path in FILES if path.startswith("functions/")]
 TRIGGERS = [path for path in FILES if path.startswith("triggers/")]
 ACCESS = [path for path in FILES if path.startswith("access/")]
 CHECKS = [path for path in FILES if path.startswith("checks/")]
+REPAIRS = [path for path in FILES if path.startswith("repairs/")]
 REVISIONS = {path.name[:4] for path in (ROOT / "alembic" / "versions").glob("*.py")}
 FOREIGN_SCHEMAS = {"cron", "net"}
 
@@ -84,21 +85,23 @@ def created_functions(path: str) -> list[Any]:
 
 def test_every_file_is_sql_in_a_known_folder() -> None:
     assert {path.partition("/")[0] for path in FILES} <= {
-        "extensions", "functions", "triggers", "access", "jobs", "checks",
+        "extensions", "functions", "triggers", "access", "jobs", "checks", "repairs",
     }  # fmt: skip
     assert [path for path in FILES if not path.partition("@")[0].endswith(".sql")] == []
 
 
 @pytest.mark.parametrize("path", FILES)
 def test_first_line_names_the_object_and_its_purpose(path: str) -> None:
-    # the purpose of a check may need more than a line
-    comment = re.match(r"(?:--[^\n]*\n)+" if path.startswith("checks/") else r"--[^\n]*\n", text_of(path))
+    # the purpose of a check or a repair may need more than a line
+    comment = re.match(r"(?:--[^\n]*\n)+" if path.startswith(("checks/", "repairs/")) else r"--[^\n]*\n", text_of(path))
     head = comment and re.fullmatch(
         r"-- (?:schema )?(?P<name>[\w.-]+)(?:\((?P<arguments>[^)]*)\))?: \S.*\.\n", comment[0], re.DOTALL
     )
     assert head, f"the first line of sql/{path} must be `-- name(args): purpose.`"
     stem = stem_of(path)
-    assert head["name"] == (stem if path.startswith(("access/", "jobs/", "checks/")) else stem.rpartition(".")[2])
+    assert head["name"] == (
+        stem if path.startswith(("access/", "jobs/", "checks/", "repairs/")) else stem.rpartition(".")[2]
+    )
     if path.startswith("functions/"):
         given = [name.strip() for name in (head["arguments"] or "").split(",") if name.strip()]
         # `...` stands for more arguments than a line holds
@@ -244,6 +247,15 @@ def test_check_is_one_read_only_select_of_status_object_detail(path: str) -> Non
         "object",
         "detail",
     ]
+
+
+@pytest.mark.parametrize("path", REPAIRS)
+def test_repair_changes_rows_and_calls_functions_alone(path: str) -> None:
+    found = statements(text_of(path))
+    assert {kind(statement) for statement in found} <= {"SelectStmt", "UpdateStmt"}
+    names = [word for s in found for word in all_nodes(s, ast.RangeVar)]
+    own = {cte.ctename for s in found for cte in all_nodes(s, ast.CommonTableExpr)}
+    assert [name.relname for name in names if not name.schemaname and name.relname not in own] == []
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -106,6 +106,8 @@ def test_a_key_of_another_project_is_refused_with_both_refs() -> None:
         ("changeme", "placeholder"),
         ("sb_publishable_" + "a" * 30, "publishable"),
         ("sb_secret_abc", "too short"),
+        ("sb_secret_" + "a" * 8 + "*" * 20, "hidden"),
+        ("sbp_" + "0" * 40, "access token"),
         ("password123", "neither"),
         ("a.b.c", "neither"),
         ("Bearer:abc", "neither"),
@@ -129,6 +131,28 @@ def test_whatever_is_given_the_answer_is_facts_or_a_refusal_that_does_not_quote_
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", min_size=22, max_size=60))
 def test_a_real_secret_key_is_not_taken_for_a_placeholder(tail: str) -> None:
     assert credential.inspect(Secret("sb_secret_" + tail)).kind is KeyKind.SECRET
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 10, 43, 44, 60])
+def test_a_legacy_key_whose_end_is_missing_is_refused(missing: int) -> None:
+    assert "cut off" in _refusal(Secret(keys.legacy().reveal()[:-missing])).message
+
+
+def test_the_key_of_every_local_stack_fits_no_hosted_project() -> None:
+    key = _jwt(role="service_role", iss="supabase-demo")
+    assert credential.inspect(key).kind is KeyKind.LEGACY
+    assert "which everybody knows" in _refusal(key, keys.PROJECT_REF).message
+
+
+def test_each_kind_travels_on_its_own_header_alone() -> None:
+    secret, legacy = keys.secret(), keys.legacy()
+    assert credential.headers(secret) == {"apikey": secret.reveal()}
+    assert credential.headers(legacy) == {"authorization": f"Bearer {legacy.reveal()}"}
+
+
+def test_a_short_value_has_a_fingerprint_that_many_others_have_too() -> None:
+    assert len(credential.fingerprint(Secret("4711"))) == 4
+    assert len(credential.fingerprint(Secret("x" * 20))) == 12
 
 
 def test_a_fingerprint_tells_keys_apart_and_is_short() -> None:

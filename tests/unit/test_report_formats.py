@@ -39,7 +39,7 @@ def test_junit_has_one_case_per_check_and_says_how_each_ended() -> None:
     failure = cases["job_active"].find("failure")
     assert failure is not None
     assert failure.get("type") == "critical"
-    assert "remedy: autosync-db job resume" in (failure.text or "")
+    assert "remedy: autosync-db repair job_active" in (failure.text or "")
     skipped = cases["schedules_not_overdue"].find("skipped")
     assert skipped is not None
     assert skipped.get("message") == "explained by job_active"

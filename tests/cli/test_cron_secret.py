@@ -1,0 +1,305 @@
+"""`[function] auth = "cron_secret"`: made here, told to the function by a file, proven, rotated.
+
+Commands run in this process: there are many, and starting one takes longer than what it does.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from autosync_db import cron_secret
+from autosync_db.errors import SecretError
+from autosync_db.local.cluster import Cluster
+from autosync_db.secret import Secret
+from tests.cli.conftest import RARELY
+from tests.support import clusters, command, keys
+from tests.support.command import Result
+from tests.support.http_stub import Request, Stub
+
+HEADER = "x-autosync-cron-secret"
+CRON_SECRET = '[function]\nauth = "cron_secret"\n'
+SERVICE_KEY = '[function]\nauth = "service_key"\n'
+
+
+@dataclass
+class Function:
+    """The function behind the stub: it lets in who shows the service key or a secret that it was told."""
+
+    key: str
+    told: list[str] = field(default_factory=list)
+    refuses_posts: bool = False
+    shown: list[str] = field(default_factory=list)
+
+    def judge(self, request: Request) -> int:
+        """Return the status for a request, as the shipped function answers it."""
+        headers = request.headers
+        by_secret, by_key = headers.get(HEADER), headers.get("apikey")
+        if request.method == "POST":
+            self.shown.append("cron secret" if by_secret else "service key" if by_key else "nothing")
+        if by_secret not in self.told and by_key != self.key:
+            return 401
+        return 405 if request.method != "POST" else 401 if self.refuses_posts and by_secret else 200
+
+    def read(self, path: Path) -> list[str]:
+        """Take over an environment file as a deployment does, and return the secrets in it."""
+        [line] = [line for line in path.read_text().splitlines() if line.startswith("AUTOSYNC_CRON_SECRET=")]
+        self.told = line.partition("=")[2].split(",")
+        return self.told
+
+
+@dataclass
+class Place:
+    """A project, its function, and everything that the commands said."""
+
+    cluster: Cluster
+    stub: Stub
+    function: Function
+    said: list[str] = field(default_factory=list)
+
+    def run(self, *arguments: str, stdin: str = "") -> Result:
+        """Run a command and keep what it said."""
+        result = command.run_here(*arguments, database=self.cluster.url(), variables=RARELY, stdin=stdin)
+        self.said.append(result.out + result.err)
+        return result
+
+    def setup(self, *arguments: str, stdin: str = "") -> Result:
+        """Run setup with the stub's address."""
+        return self.run("setup", "--project-url", self.stub.url, *arguments, stdin=stdin)
+
+    def tell(self) -> list[str]:
+        """Hand the secrets over to the function, and return them."""
+        command.succeeds(self.run("secrets", "env", "cron.env"))
+        return self.function.read(Path("cron.env"))
+
+    def stored(self) -> dict[str, str]:
+        """Return what is stored."""
+        with clusters.connect(self.cluster) as connection:
+            return dict(connection.execute("select name, secret from public.pg_cron_secrets").fetchall())
+
+
+@pytest.fixture(scope="module")
+def home(migrated_template: Cluster) -> Iterator[Cluster]:
+    """A running database at head of the module's own, with a worker."""
+    with clusters.cloned(migrated_template) as copy, clusters.pg_net_worker(copy):
+        clusters.keep_quiet(copy)
+        yield copy
+
+
+@pytest.fixture
+def place(home: Cluster, stub: Stub) -> Iterator[Place]:
+    """A project at head without secrets; nothing that any command says may hold one."""
+    with clusters.connect(home, "supabase_admin") as connection, connection.transaction():
+        connection.execute("set local session_replication_role = replica")
+        connection.execute(
+            "truncate public.pg_cron_secrets, autosync.secret_change, autosync.secret_rotation, autosync.tick,"
+            " autosync.invocation, net.http_request_queue, net._http_response"
+        )
+        connection.execute("delete from autosync.setting where name in ('function_auth', 'binding')")
+    function = Function(keys.secret().reveal())
+    stub.judge = function.judge
+    made = Place(home, stub, function)
+    yield made
+    values = {value for name, value in made.stored().items() if name != "project_url"} | set(function.told)
+    assert not [value for value in values for text in made.said if value in text]
+
+
+def _choose(text: str) -> None:
+    Path("autosync.toml").write_text(text)
+
+
+def test_a_new_project_needs_no_service_key(place: Place) -> None:
+    _choose(CRON_SECRET)
+    first = place.setup("--format", "json")
+    assert first.code == 3, "nothing is proven yet"
+    steps = {step["name"]: step["result"] for step in first.json()["steps"]}
+    assert steps["call"] == "not made (the function does not know the cron secret yet)"
+    assert steps["next"].startswith("autosync-db secrets env cron.env && supabase secrets set --env-file cron.env")
+    assert place.stub.requests == []
+    assert place.stored().keys() == {"project_url", "cron_secret"}
+
+    [secret] = place.tell()
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", secret)
+    command.succeeds(place.setup())
+    [call] = place.stub.requests
+    assert call.headers[HEADER] == secret
+    assert not {"authorization", "apikey"} & call.headers.keys()
+
+    again = command.succeeds(place.setup())
+    assert "* " not in again.err, "every step found nothing to do"
+    assert len(place.stub.requests) == 1
+
+
+def test_a_function_that_was_not_told_is_named_with_the_command(place: Place) -> None:
+    _choose(CRON_SECRET)
+    place.setup()
+    result = place.setup("--format", "json")
+    assert result.code == 3
+    assert "function_accepts_key" in result.json()["verify"]["root_causes"]
+    assert "autosync-db secrets env" in result.json()["steps"][-1]["result"]
+
+
+def test_a_secret_that_the_function_knows_already_needs_one_run(place: Place) -> None:
+    _choose(CRON_SECRET)
+    own = cron_secret.generate()
+    place.function.told = [own.reveal()]
+    command.succeeds(place.setup("--cron-secret-file", "-", stdin=own.reveal() + "\n"))
+    assert place.stored()["cron_secret"] == own.reveal()
+    assert place.function.shown == ["cron secret"]
+
+
+class TestSwitch:
+    """A project whose calls work with the service key."""
+
+    @pytest.fixture
+    def working(self, place: Place) -> Place:
+        """The project with its key stored and proven."""
+        command.succeeds(place.setup("--service-role-key-file", "-", stdin=place.function.key))
+        place.function.shown.clear()
+        return place
+
+    def test_calls_go_on_with_the_key_until_the_function_knows_the_secret(self, working: Place) -> None:
+        _choose(CRON_SECRET)
+        assert working.setup().code == 3
+        command.succeeds(working.run("job", "trigger"))
+        assert working.function.shown == ["service key"]
+
+        working.tell()
+        command.succeeds(working.setup())
+        command.succeeds(working.run("job", "trigger"))
+        assert working.function.shown == ["service key", "cron secret", "cron secret"]
+        done = command.succeeds(working.run("verify", "-v"))
+        assert "no job sends it any more" in done.out
+
+    def test_a_secret_that_the_function_was_not_told_is_never_sent_by_a_tick(self, working: Place) -> None:
+        _choose(CRON_SECRET)
+        for _ in range(2):
+            assert working.setup().code == 3
+        command.succeeds(working.run("job", "trigger"))
+        assert set(working.function.shown) == {"service key"}
+
+    def test_what_a_real_call_refuses_is_put_back(self, working: Place) -> None:
+        _choose(CRON_SECRET)
+        working.setup()
+        working.tell()
+        working.function.refuses_posts = True
+        message = command.refused(working.setup("-q"), 6)
+        assert "the function refused the cron secret with 401" in message
+        working.function.shown.clear()
+        command.succeeds(working.run("job", "trigger"))
+        assert working.function.shown == ["service key"]
+
+    def test_the_way_back(self, working: Place) -> None:
+        _choose(CRON_SECRET)
+        working.setup()
+        working.tell()
+        command.succeeds(working.setup())
+        _choose(SERVICE_KEY)
+        command.succeeds(working.setup())
+        command.succeeds(working.run("job", "trigger"))
+        assert working.function.shown[-1] == "service key"
+
+    def test_settings_that_say_nothing_change_nothing(self, working: Place) -> None:
+        _choose(CRON_SECRET)
+        working.setup()
+        working.tell()
+        command.succeeds(working.setup())
+        _choose("")
+        command.succeeds(working.setup())
+        command.succeeds(working.run("job", "trigger"))
+        assert working.function.shown[-1] == "cron secret"
+
+    def test_a_key_that_no_call_shows_is_not_rotated(self, working: Place) -> None:
+        _choose(CRON_SECRET)
+        working.setup()
+        working.tell()
+        command.succeeds(working.setup())
+        _choose("")
+        result = working.run("rotate", "--from-file", "-", stdin=keys.secret().reveal())
+        assert "no call shows the service key" in command.refused(result, 2)
+
+    def test_only_a_cron_secret_can_be_made(self, working: Place) -> None:
+        assert "which nobody can make here" in command.refused(working.run("rotate", "--generate"), 2)
+
+
+class TestRotation:
+    """A project whose function knows its cron secret."""
+
+    @pytest.fixture
+    def working(self, place: Place) -> Place:
+        """The project with its first secret proven."""
+        _choose(CRON_SECRET)
+        place.setup()
+        place.tell()
+        command.succeeds(place.setup())
+        return place
+
+    def test_a_new_secret_is_made_told_and_proven(self, working: Place) -> None:
+        [old] = working.function.told
+        made = command.succeeds(working.run("rotate", "--generate"))
+        assert "autosync-db secrets env cron.env" in made.err
+        assert working.stored()["cron_secret"] == old
+
+        before, new = working.tell()
+        assert (before, new) == (old, working.stored()["cron_secret_next"])
+        done = command.succeeds(working.run("rotate", "--generate", "--format", "json")).json()
+        assert done["outcome"] == "rotated"
+        assert working.stored()["cron_secret"] == new
+        assert "cron_secret_next" not in working.stored()
+        assert working.stub.requests[-1].headers[HEADER] == new
+
+        assert working.tell() == [new], "the function needs the old one no more"
+        command.succeeds(working.run("job", "trigger"))
+
+    def test_a_function_that_was_not_told_keeps_the_old_one_in_force(self, working: Place) -> None:
+        [old] = working.function.told
+        working.run("rotate", "--generate")
+        result = working.run("rotate", "--generate", "-q")
+        assert "the function refused the new cron secret" in command.refused(result, 6)
+        assert "tell the function first: autosync-db secrets env" in result.hints[0]
+        assert working.stored()["cron_secret"] == old
+        command.succeeds(working.run("job", "trigger"))
+        assert working.tell() == [old, working.stored()["cron_secret_next"]], "the new one waits where it was"
+
+    def test_what_a_killed_rotation_left_is_made_anew(self, working: Place) -> None:
+        with clusters.connect(working.cluster) as connection:
+            connection.execute(
+                "insert into public.pg_cron_secrets (name, secret)"
+                " select 'cron_secret_next', secret from public.pg_cron_secrets where name = 'cron_secret'"
+            )
+        command.succeeds(working.run("rotate", "--generate"))
+        assert len(set(working.tell())) == 2
+
+    def test_one_that_was_made_elsewhere_is_proven_too(self, working: Place) -> None:
+        other = cron_secret.generate().reveal()
+        working.function.told.append(other)
+        command.succeeds(working.run("rotate", "--from-file", "-", stdin=other))
+        assert working.stored()["cron_secret"] == other
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["short", "a" * 31, "a b" * 20, "a," * 30, keys.secret().reveal(), keys.legacy().reveal(), "ü" * 40],
+)
+def test_what_is_no_cron_secret_is_refused_and_not_quoted(value: str) -> None:
+    with pytest.raises(SecretError) as caught:
+        cron_secret.inspect(Secret(value))
+    assert value not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_the_file_is_the_owners_alone_and_keeps_its_other_lines(tmp_path: Path) -> None:
+    path = tmp_path / "functions.env"
+    path.write_text("OTHER=1\nexport AUTOSYNC_CRON_SECRET=old\n# end\n")
+    path.chmod(0o644)
+    assert cron_secret.write_environment(path, [Secret("one"), Secret("two")])
+    assert path.read_text() == "OTHER=1\n# end\nAUTOSYNC_CRON_SECRET=one,two\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not cron_secret.write_environment(path, [Secret("one"), Secret("two")])
+
+
+def test_only_a_public_key_goes_beside_it(place: Place) -> None:
+    refused = place.run("secrets", "set", "gateway_key", "--from-file", "-", stdin=keys.secret().reveal())
+    assert "only a public key" in command.refused(refused, 6)
+    command.succeeds(place.run("secrets", "set", "gateway_key", "--from-file", "-", stdin=keys.legacy("anon").reveal()))

@@ -1,0 +1,32 @@
+"""What verify costs where nothing is wrong: three round trips of queries, whatever the number of checks."""
+
+import tempfile
+
+from autosync_db.checks import runner
+from autosync_db.connection import connect
+from tests.support import health
+from tests.support.health import Project
+
+
+def _asked(project: Project) -> tuple[int, runner.Report]:
+    """Return how often the server was asked while verify ran on a connection of its own, and what it said."""
+    with connect(project.cluster.url()) as connection, tempfile.TemporaryFile("w+") as trace:
+        connection.pgconn.trace(trace.fileno())
+        report = runner.run(connection, project.configuration)
+        connection.pgconn.untrace()
+        trace.seek(0)
+        # the server says that it is ready once at the end of every round trip
+        return trace.read().count("ReadyForQuery"), report
+
+
+def test_healthy_verify_takes_three_round_trips(project: Project) -> None:
+    round_trips, report = _asked(project)
+    assert not report.root_causes, health.described(report)
+    assert round_trips == 3
+
+
+def test_fault_costs_no_more(project: Project) -> None:
+    project.owner.execute("select cron.unschedule('auto-sync-cron-job')")
+    round_trips, report = _asked(project)
+    assert health.roots(report), health.described(report)
+    assert round_trips == 3
