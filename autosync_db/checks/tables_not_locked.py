@@ -5,5 +5,9 @@ from autosync_db.checks.model import Check
 CHECK = Check(
     layer="server",
     claim="no session keeps everybody from reading the tables that are looked at",
-    remedy="select pg_terminate_backend(<pid>); -- of the process named above, or wait until it commits",
+    remedy=(
+        "select distinct a.pid, a.usename, a.application_name, a.xact_start, a.query from pg_locks as l"
+        " join pg_stat_activity as a on a.pid = l.pid where l.granted and l.mode = 'AccessExclusiveLock';"
+        " -- wait until it commits, or end it with pg_terminate_backend(pid)"
+    ),
 )

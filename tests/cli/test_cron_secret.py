@@ -282,6 +282,7 @@ class TestRotation:
 @pytest.mark.parametrize(
     "value",
     ["short", "a" * 31, "a b" * 20, "a," * 30, keys.secret().reveal(), keys.legacy().reveal(), "ü" * 40],
+    ids=["short", "one too few", "blanks", "a list", "a secret key", "a legacy key", "no ASCII"],
 )
 def test_what_is_no_cron_secret_is_refused_and_not_quoted(value: str) -> None:
     with pytest.raises(SecretError) as caught:
