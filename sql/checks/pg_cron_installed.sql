@@ -6,4 +6,7 @@ union all
 select 'warning', 'extension pg_cron',
     format('belongs to %s, which may not write into cron.job, so cron.schedule() fails: the job cannot be changed', pg_get_userbyid(e.extowner))
 from pg_catalog.pg_extension as e
-where e.extname = 'pg_cron' and not has_table_privilege(e.extowner, to_regclass('cron.job'), 'insert')
+-- by name it could be found by a role alone that may use the schema
+join pg_catalog.pg_namespace as n on n.nspname = 'cron'
+join pg_catalog.pg_class as c on c.relnamespace = n.oid and c.relname = 'job'
+where e.extname = 'pg_cron' and not has_table_privilege(e.extowner, c.oid, 'insert')
