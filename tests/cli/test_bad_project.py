@@ -96,7 +96,7 @@ BAD_KEYS: dict[str, tuple[Callable[[], Secret], str]] = {
     "blank": (lambda: Secret(" \n\t "), "empty"),
     "two lines": (lambda: Secret(f"{keys.secret().reveal()}\n{keys.secret().reveal()}"), "line breaks"),
     "neither": (lambda: Secret("some-words-that-are-no-key-at-all"), "neither a JWT"),
-    "cut JWT": (lambda: Secret(keys.legacy().reveal()[:-60]), "neither a JWT"),
+    "cut JWT": (lambda: Secret(keys.legacy().reveal()[:-60]), "it was cut off when copied"),
 }
 
 

@@ -58,7 +58,8 @@ def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:
     result = command.succeeds(project.run("verify", "--format", "json"))
     report = _report(result)
     assert report["status"] == "ok"
-    assert {check["id"] for check in report["checks"]} == set(checks.catalogue())
+    # what calls the function itself is asked for with --probe
+    assert {check["id"] for check in report["checks"]} == {id for id, it in checks.catalogue().items() if not it.probes}
     assert all(check["remedy"] is None for check in report["checks"])
     shown = command.succeeds(project.run("verify"))
     assert shown.out.startswith("OK")

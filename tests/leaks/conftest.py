@@ -46,7 +46,8 @@ class Sampler:
     def __init__(self) -> None:
         self.command_lines: set[str] = set()
         self.environments: set[tuple[str, str]] = set()
-        self._first = os.getpid()
+        # numbers start again at the end of their range, so that a young process may have a low one
+        self._older = set(os.listdir("/proc"))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -54,7 +55,7 @@ class Sampler:
     def _run(self) -> None:
         while not self._ended.wait(0.01):
             for name in os.listdir("/proc"):
-                if name.isdigit() and int(name) > self._first:
+                if name.isdigit() and name not in self._older:
                     self._look(Path("/proc", name))
 
     def _look(self, process: Path) -> None:
