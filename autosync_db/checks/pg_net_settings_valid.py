@@ -107,6 +107,6 @@ CHECK = Check(
         "alter system reset pg_net.ttl; select pg_reload_conf(); select net.worker_restart();"
         " -- as a superuser; or the setting named above"
     ),
-    needs=("pg_net_installed", "pg_net_preloaded"),
+    needs=("pg_net_installed", "pg_net_preloaded", "privileges_sufficient"),
     question=Question(_query, _read),
 )

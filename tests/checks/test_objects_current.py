@@ -36,6 +36,16 @@ def test_what_has_a_check_of_its_own_is_left_to_it(project: Project) -> None:
     project.must_be_healthy()
 
 
+def test_what_another_check_says_of_the_same_function_explains_it(project: Project) -> None:
+    project.owner.execute("alter function autosync.dispatch(text, boolean) reset search_path")
+    project.must_fail("search_path_pinned")
+    project.must_be_blocked("objects_current", "search_path_pinned")
+
+    # an edit of another function is a fault of its own
+    project.owner.execute("alter function autosync.settle() set work_mem = '64MB'")
+    project.must_fail("search_path_pinned", "objects_current")
+
+
 def test_a_grant_of_the_owner_on_another_table_is_nobodys_business(project: Project) -> None:
     project.admin.execute("create table public.other (id integer); grant select on public.other to anon")
     project.must_be_healthy()

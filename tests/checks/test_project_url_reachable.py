@@ -29,6 +29,25 @@ def test_missing_key_does_not_explain_an_unreachable_address(project: Project) -
     project.must_fail("project_url_reachable", "secrets_present")
 
 
+def test_answer_of_a_content_network_is_none(project: Project) -> None:
+    project.stub.answer(522, "<html>connection timed out</html>")
+    assert project.call() is Cause.NETWORK
+    project.must_fail("project_url_reachable", names="522 (the network before the server does not reach it)")
+
+
+def test_redirect_is_told_with_where_it_leads(project: Project) -> None:
+    project.stub.redirects = {"/functions/v1/auto-sync-cron": f"{project.stub.url}/elsewhere"}
+    assert project.call() is Cause.NETWORK
+    assert [request.method for request in project.stub.requests[-2:]] == ["POST", "GET"]
+    project.must_fail("project_url_reachable", names=f"was redirected to {project.stub.url}/elsewhere")
+
+
+def test_created_thing_that_is_told_is_no_redirect(project: Project) -> None:
+    project.stub.answer(201)
+    project.stub.headers = {"location": "/things/1"}
+    assert project.call() is Cause.OK
+
+
 def test_error_page_of_a_gateway_is_an_answer(project: Project) -> None:
     project.stub.answer(502, "<html>bad gateway</html>")
     assert project.call() is Cause.FUNCTION

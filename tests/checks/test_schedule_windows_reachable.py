@@ -80,3 +80,11 @@ def test_what_is_off_is_never_missed(project: Project, columns: dict[str, object
     given = {"next_run_at": "now() + interval '1 hour'", "time_window_enabled": True, **columns}
     project.add_schedule(**given, time_window_start="08:01", time_window_end="08:02")
     project.must_be_healthy()
+
+
+def test_zone_without_summer_time_is_a_warning(project: Project) -> None:
+    for zone in ("EST", "UTC+2", "Europe/Paris"):
+        _window(project, "00:00", "23:59", zone)
+    found = result_of(project.report([ID]), ID)
+    assert found.status is Status.WARNING
+    assert {item.detail.split(",")[1] for item in found.verdict.evidence} == {" 'EST'", " 'UTC+2'"}

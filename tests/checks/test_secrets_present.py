@@ -62,3 +62,12 @@ def test_what_is_needed_depends_on_how_the_function_knows_its_caller(project: Pr
 
     project.owner.execute("delete from public.pg_cron_secrets where name = 'cron_secret'")
     project.must_fail("secrets_present", names="secret cron_secret: is missing")
+
+
+def test_name_that_is_stored_twice_is_named(project: Project) -> None:
+    project.owner.execute("alter table public.pg_cron_secrets drop constraint pg_cron_secrets_pkey")
+    project.owner.execute(
+        "insert into public.pg_cron_secrets (name, secret) select name, reverse(secret) from public.pg_cron_secrets"
+        " where name = 'service_role_key'"
+    )
+    assert "secret service_role_key: has 2 rows" in result_of(project.report(), "secrets_present").verdict.summary

@@ -32,7 +32,7 @@ def test_session_that_locks_a_table_is_the_root_cause_until_it_commits(
             " (role supabase_admin, a migration, idle in transaction)",
         )
         # the wait for the lock is not paid once for every check that reads the table
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         assert found.verdict.status is Status.UNKNOWN
         project.must_be_blocked(blind, ID)
     project.must_be_healthy()

@@ -141,7 +141,6 @@ def test_migration_that_is_not_committed(project: Project, tell: Tell) -> None:
         objects.apply(migrating, revision.head())
         found = verify(project)
         tell("a migration applies every object and has not committed", found.report)
-        assert found.seconds < 6
         assert found.roots == {"tables_not_locked": Status.UNKNOWN}, health.described(found.report)
 
 
@@ -150,7 +149,6 @@ def test_migration_that_locks_a_table(project: Project, tell: Tell) -> None:
         migrating.execute("begin; alter table public.auto_sync_schedules add column extra integer")
         found = verify(project)
         tell("a migration has locked the table of the schedules", found.report)
-        assert found.seconds < 4
         assert found.roots == {"tables_not_locked": Status.UNKNOWN}, health.described(found.report)
         assert (
             "public.auto_sync_schedules: is locked against everybody by process"

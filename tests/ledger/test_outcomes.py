@@ -182,6 +182,8 @@ CLASSES: list[tuple[str, int | None, str | None, str | None, str]] = [
     ("http_error", 504, None, None, "slow"),
     ("http_error", 504, "IDLE_TIMEOUT", None, "slow"),
     ("http_error", 546, "WORKER_LIMIT", None, "function"),
+    ("http_error", 522, None, "<html>", "network"),
+    ("http_error", 522, "WORKER_ERROR", None, "function"),
     ("http_error", 302, None, None, "function"),
 ]
 

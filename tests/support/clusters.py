@@ -147,12 +147,20 @@ def _set_batch_size(cluster: Cluster, size: int) -> None:
         connection.execute(f"alter system set pg_net.batch_size = {size:d}".encode())
         connection.execute("select pg_reload_conf()")
         if connection.execute("select to_regprocedure('net.worker_restart()') is not null").fetchone() == (True,):
-            connection.execute("select net.worker_restart()")
+            before = connection.execute("select clock_timestamp() from net.worker_restart()").fetchone()
             # one that is to send must be there; one that is not may be kept away by what a test broke
             if size:
-                wait_for(
-                    lambda: connection.execute(
-                        "select 1 from pg_stat_activity where application_name like 'pg\\_net %'"
-                    ).fetchone(),
-                    "the worker of pg_net",
-                )
+                wait_for(lambda: _has_worker_since(connection, before), "the worker of pg_net")
+
+
+def wait_for_real_worker(cluster: Cluster) -> None:
+    """Return when the worker of the real pg_net, which comes with the server, is connected."""
+    with connect(cluster, "supabase_admin") as connection:
+        wait_for(lambda: _has_worker_since(connection, ("-infinity",)), "the worker of pg_net")
+
+
+def _has_worker_since(connection: psycopg.Connection[Row], moment: Row | None) -> bool:
+    found = connection.execute(
+        "select 1 from pg_stat_activity where application_name like 'pg\\_net %%' and backend_start > %s", moment
+    )
+    return found.fetchone() is not None

@@ -217,16 +217,30 @@ class Project:
         self.owner = clusters.connect(self.cluster)
         self.admin = clusters.connect(self.cluster, "supabase_admin")
 
-    def restart_server(self) -> None:
-        """Restart PostgreSQL and its worker."""
-        self.stop_worker()
+    def stop_server(self) -> None:
+        """Stop PostgreSQL and the stand-in's worker; the real one ends with it."""
+        if self.cluster.stand_in:
+            self.stop_worker()
         self.owner.close()
         self.admin.close()
         self.cluster.stop()
+
+    def start_server(self, *, worker: bool = True) -> None:
+        """Start PostgreSQL, which was stopped, and the stand-in's worker unless `worker` is false."""
         self.cluster.start()
         self.owner = clusters.connect(self.cluster)
         self.admin = clusters.connect(self.cluster, "supabase_admin")
-        self.start_worker()
+        if not worker:
+            return
+        if self.cluster.stand_in:
+            self.start_worker()
+        else:
+            clusters.wait_for_real_worker(self.cluster)
+
+    def restart_server(self) -> None:
+        """Restart PostgreSQL and its worker."""
+        self.stop_server()
+        self.start_server()
         clusters.wait_for(
             lambda: self.owner.execute(
                 "select 1 from pg_stat_activity where application_name = 'pg_cron scheduler'"

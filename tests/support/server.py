@@ -27,20 +27,8 @@ def configure(project: Project, *lines: str) -> None:
 
 def restart(project: Project, *, worker: bool = True) -> None:
     """Restart PostgreSQL without waiting for pg_cron, which may be what is broken; `worker`: start pg_net's, too."""
-    project.stop_worker()
-    project.owner.close()
-    project.admin.close()
-    project.cluster.stop()
-    start(project, worker=worker)
-
-
-def start(project: Project, *, worker: bool = True) -> None:
-    """Start PostgreSQL, which was stopped, without waiting for pg_cron."""
-    project.cluster.start()
-    project.owner = clusters.connect(project.cluster)
-    project.admin = clusters.connect(project.cluster, "supabase_admin")
-    if worker:
-        project.start_worker()
+    project.stop_server()
+    project.start_server(worker=worker)
 
 
 def wait_for_launcher(project: Project) -> None:
@@ -106,9 +94,13 @@ def crash(project: Project, victim: int | None = None) -> None:
     with clusters.connection(project.cluster) as session:
         os.kill(victim or session.info.backend_pid, signal.SIGKILL)
     clusters.wait_for(lambda: not _answers(project), "the crash")
-    project.stop_worker()
+    if project.cluster.stand_in:
+        project.stop_worker()
     clusters.wait_for(lambda: _reconnects(project), "the recovery")
-    project.start_worker()
+    if project.cluster.stand_in:
+        project.start_worker()
+    else:
+        clusters.wait_for_real_worker(project.cluster)
     wait_for_launcher(project)
 
 

@@ -26,6 +26,13 @@ def setting(name: str, value: str) -> Action:
     return act
 
 
+def _worker_is_there(project: Project) -> None:
+    clusters.wait_for(
+        lambda: project.value("select count(*) from pg_stat_activity where application_name like 'pg\\_net %'"),
+        "the worker, which starts again after a second",
+    )
+
+
 def _age_pending(project: Project) -> None:
     project.owner.execute(
         "update autosync.invocation set queued_at = now() - interval '10 minutes' where outcome = 'pending'"
@@ -232,7 +239,7 @@ MODES = (
         "pg_net_settings_valid",
         setting("pg_net.ttl", "6 hourz"),
         says="is '6 hourz', which is no interval",
-        mend=setting("pg_net.ttl", "6 hours"),
+        mend=steps(setting("pg_net.ttl", "6 hours"), _worker_is_there, tick),
     ),
     Mode(
         "F3",

@@ -7,17 +7,10 @@ from tests.faults.modes.function import answers, answers_again
 from tests.faults.modes.net import timeout_again
 from tests.faults.modes.network import address
 from tests.faults.modes.secrets import secrets_again
-from tests.support import keys, server
+from tests.support import keys
 from tests.support.health import NEVER, Project
 
 _OTHER = keys.PROJECT_REF[::-1]
-
-
-def _stopped(project: Project) -> None:
-    project.stop_worker()
-    project.owner.close()
-    project.admin.close()
-    project.cluster.stop()
 
 
 def _copied(project: Project) -> None:
@@ -37,9 +30,9 @@ MODES = (
         "N1",
         "the project is paused: its server does not run",
         "server_reachable",
-        _stopped,
+        Project.stop_server,
         says="Connection refused",
-        mend=server.start,
+        mend=Project.start_server,
     ),
     Mode(
         "N2",

@@ -145,8 +145,9 @@ MODES = (
         "A8",
         "jobs run in background workers, and there is none left",
         "cron_slots_free",
-        restarted_with("cron.use_background_workers = on", "max_worker_processes = 2"),
-        says="setting max_worker_processes: allows 2 background workers",
+        # pg_cron's own, that of logical replication, and the real pg_net's
+        restarted_with("cron.use_background_workers = on", f"max_worker_processes = {2 + clusters.REAL_PG_NET}"),
+        says="setting max_worker_processes: allows",
         mend=_restored,
     ),
     Mode(
