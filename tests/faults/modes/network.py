@@ -14,11 +14,16 @@ from tests.faults.mode import Action, Mode, admin, steps, tick
 from tests.faults.modes.function import answers, answers_again
 from tests.faults.modes.net import answered_with
 from tests.faults.modes.secrets import secrets_again
+from tests.support.clusters import REAL_PG_NET
 from tests.support.health import Project
 
 _NO_NAME_SERVER = (
     "Timeout of 1000 ms reached. Total time: 1000.814000 ms (DNS time: 1000.814000 ms,"
     " TCP/SSL handshake time: 0.000000 ms, HTTP Request/Response time: 0.000000 ms)"
+)
+_NO_HANDSHAKE = (
+    "Timeout of 1000 ms reached. Total time: 1000.814000 ms (DNS time: 0.214000 ms,"
+    " TCP/SSL handshake time: 1000.600000 ms, HTTP Request/Response time: 0.000000 ms)"
 )
 
 
@@ -188,9 +193,11 @@ MODES = (
         "G6",
         "the address does not complete the handshake",
         "project_url_reachable",
-        _address_of(_full),
+        # pg_net 0.20.4 with libcurl 7.88 does not outlive such a timeout: its worker dies and sends the call again
+        answered_with(_NO_HANDSHAKE, timed_out=True) if REAL_PG_NET else _address_of(_full),
         says="TCP/SSL handshake time: 1",
         mend=_taken_back,
+        simulated="the answer is written into pg_net's table" if REAL_PG_NET else "",
     ),
     Mode(
         "G7",
