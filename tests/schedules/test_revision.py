@@ -78,7 +78,9 @@ def test_it_goes_away_whole_and_an_adopted_table_becomes_the_same(blank: Cluster
         assert left(db) == before
 
         db.execute(DEPLOYED)
-        ids = db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall()
+        # the trigger in the field computed a next run for disabled rows too
+        kept = "select id, case when enabled then next_run_at end from public.auto_sync_schedules order by id"
+        ids = db.execute(kept).fetchall()
         migrate.upgrade(url, "0003")
         assert db.execute(SHAPE).fetchone() == fresh
         assert db.execute("select id, next_run_at from public.auto_sync_schedules order by id").fetchall() == ids
