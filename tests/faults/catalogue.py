@@ -94,7 +94,7 @@ LEFT_OUT: dict[str, str] = {
 
 # faults that have nothing to do with each other: both are root causes, and whatever follows from either is neither
 PAIRS: tuple[tuple[str, str], ...] = (
-    ("B2", "J1"),
+    ("A6", "J1"),
     ("C2", "J3"),
     ("C7", "H18"),
     ("H2", "J1"),
