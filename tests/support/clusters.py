@@ -144,6 +144,8 @@ def _set_batch_size(cluster: Cluster, size: int) -> None:
     if not cluster.is_running():
         return
     with connect(cluster, "supabase_admin") as connection:
+        if connection.execute("select current_setting('shared_preload_libraries') ~ 'pg_net'").fetchone() != (True,):
+            return  # a test has taken the library away
         connection.execute(f"alter system set pg_net.batch_size = {size:d}".encode())
         connection.execute("select pg_reload_conf()")
         if connection.execute("select to_regprocedure('net.worker_restart()') is not null").fetchone() == (True,):
