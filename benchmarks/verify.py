@@ -241,7 +241,7 @@ Every check's query reads a bounded number of rows: the newest by primary key, o
 table. All queries run as one statement; on a healthy project verify takes one connection and three round trips of
 queries (begin, ask, end). A pg_cron process that is younger than five seconds, or missing, is watched for three more.
 
-The figures are written by the benchmark, on a private cluster (PostgreSQL {version}, {machine}, not otherwise idle):
+The figures are written by the benchmark, on a private cluster (PostgreSQL {version}, {machine}, a busy machine):
 
 ```sh
 python benchmarks/verify.py --write docs/verify-cost.md
