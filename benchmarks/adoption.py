@@ -2,7 +2,7 @@
 
     python benchmarks/adoption.py [ROWS] [SHARE_OF_ROWS_TO_MEND]
 
-A private cluster in the state that tests/adoption/deployed.sql makes, with so many more schedules; while `migrate`
+A private cluster in the state that tests/support/handmade.sql makes, with so many more schedules; while `migrate`
 runs, one session reads a schedule and another writes one, over and over. The longest wait of each is the time for which
 the adoption's locks kept it out. On a machine that does other things as well the figures are upper bounds.
 """
@@ -17,8 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
-from tests.adoption import conftest
-from tests.support import clusters
+from tests.support import clusters, handmade
 
 ROWS = """
 with made as (
@@ -55,7 +54,7 @@ def main(rows: int, share: float) -> None:
     """Build, adopt, print."""
     waits: dict[str, float] = {}
     with clusters.created(open_default_privileges=True) as cluster:
-        conftest.deploy(cluster)
+        handmade.deploy(cluster)
         with clusters.connect(cluster) as owner:
             owner.execute("alter table public.auto_sync_schedules disable trigger trigger_update_auto_sync_next_run")
             owner.execute(ROWS.format(rows=rows, share=share).encode())

@@ -64,6 +64,8 @@ def shared(migrated_template: Cluster) -> Iterator[Cluster]:
 def transaction(shared: Cluster) -> Iterator[psycopg.Connection[clusters.Row]]:
     """A connection as postgres to the shared cluster, in a transaction that is rolled back."""
     with psycopg.connect(shared.url().reveal()) as connection:
+        # else a first statement in a block of its own, as connection.transaction() makes one, would be committed
+        connection.execute("select")
         try:
             yield connection
         finally:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,15 +13,8 @@ from psycopg import sql
 from autosync_db import inventory, migrate
 from autosync_db.inventory import Privilege
 from autosync_db.local.cluster import Cluster
-from autosync_db.secret import Secret
-from tests.support import clusters, keys
+from tests.support import clusters, handmade
 
-SCRIPT = (Path(__file__).parent / "deployed.sql").read_text(encoding="utf-8")
-# the two ways in which the secrets were protected
-SECRETS_POLICIES = {
-    "nobody": 'create policy "No access" on public.pg_cron_secrets for all using (false)',
-    "service_role": 'create policy "Service role" on public.pg_cron_secrets for all to service_role using (true)',
-}
 # what the owner added by hand
 EXTRAS = """
 alter table public.auto_sync_schedules
@@ -56,31 +48,11 @@ FREE_INTEGRATION = "00000000-0000-4000-8000-00000000c014"
 ORGANIZATION = {n: f"00000000-0000-4000-8000-00000000b00{n}" for n in (1, 2)}
 
 
-def deploy(cluster: Cluster, *, key: Secret | None = None, url: str | None = None) -> None:
-    """Set a blank cluster up the way that projects in the field were."""
-    with clusters.connect(cluster, "supabase_admin") as admin:
-        admin.execute("create table auth.users (id uuid primary key)")
-        admin.execute("grant all on auth.users to postgres")
-    with clusters.connect(cluster) as owner:
-        owner.execute(SCRIPT.encode())
-        owner.execute(SECRETS_POLICIES["nobody"].encode())
-        store(owner, key or keys.legacy(ref=keys.PROJECT_REF), url or f"https://{keys.PROJECT_REF}.supabase.co")
-
-
-def store(owner: psycopg.Connection[Any], key: Secret, url: str) -> None:
-    """Store the two secrets, as somebody once did by hand."""
-    owner.execute("delete from public.pg_cron_secrets")
-    owner.execute(
-        "insert into public.pg_cron_secrets (name, secret) values ('project_url', %s), ('service_role_key', %s)",
-        [url, key.reveal()],
-    )
-
-
 @pytest.fixture(scope="session")
 def closed_template(blank_template: Cluster) -> Iterator[Cluster]:
     """A stopped cluster in the deployed state, where nobody is granted anything by default."""
     with clusters.cloned(blank_template) as copy:
-        deploy(copy)
+        handmade.deploy(copy)
         copy.stop()
         yield copy
 
@@ -100,7 +72,7 @@ def open_blank() -> Iterator[Cluster]:
 def open_template(open_blank: Cluster) -> Iterator[Cluster]:
     """A stopped cluster in the deployed state, where the API roles are granted everything by default."""
     with clusters.cloned(open_blank) as copy:
-        deploy(copy)
+        handmade.deploy(copy)
         copy.stop()
         yield copy
 

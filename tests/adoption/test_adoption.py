@@ -14,7 +14,7 @@ from autosync_db.secret import Secret
 from tests.adoption import conftest
 from tests.adoption.conftest import MENDED, Adoption, asked_as, checksums
 from tests.schema import catalog
-from tests.support import clusters, command, keys
+from tests.support import clusters, command, handmade, keys
 from tests.support.http_stub import Stub
 
 TABLE = "public.auto_sync_schedules"
@@ -39,8 +39,8 @@ def test_every_variant_ends_at_head_with_every_row(
     with conftest.copied(request.getfixturevalue(world)) as cluster:
         with clusters.connect(cluster) as owner:
             owner.execute('drop policy "No access" on public.pg_cron_secrets')
-            owner.execute(conftest.SECRETS_POLICIES[policy].encode())
-            conftest.store(owner, keys.secret() if key == "secret" else keys.legacy(), "https://api.example.com")
+            owner.execute(handmade.SECRETS_POLICIES[policy].encode())
+            handmade.store(owner, keys.secret() if key == "secret" else keys.legacy(), "https://api.example.com")
         secrets = "select name, secret, created_at, updated_at from public.pg_cron_secrets order by name"
         before, kept = checksums(cluster), rows(cluster, secrets)
 
@@ -352,7 +352,7 @@ class TestTheJob:
 def test_setup_calls_and_verify_finds_only_what_a_human_must_decide(make: Any, deployed: Cluster, stub: Stub) -> None:
     key: Secret = make()
     with clusters.connect(deployed) as owner:
-        conftest.store(owner, key, stub.url)
+        handmade.store(owner, key, stub.url)
     rarely = {"AUTOSYNC_JOB__SCHEDULE": "59 23 31 12 *"}
     with clusters.pg_net_worker(deployed):
         done = command.run("setup", "--format", "json", database=deployed.url(), variables=rarely)

@@ -231,9 +231,5 @@ def test_an_address_that_names_no_project_is_not_compared(url: str, transaction:
         " ('binding', autosync.server_identity() || jsonb_build_object('project_ref', %s::text))",
         [OTHER],
     )
-    transaction.execute(
-        "insert into public.pg_cron_secrets as s (name, secret) values ('project_url', %s)"
-        " on conflict (name) do update set secret = excluded.secret",
-        [url],
-    )
+    transaction.execute("insert into public.pg_cron_secrets (name, secret) values ('project_url', %s)", [url])
     assert transaction.execute("select * from autosync.binding_findings()").fetchall() == []

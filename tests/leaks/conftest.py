@@ -59,12 +59,11 @@ class Sampler:
                     self._look(Path("/proc", name))
 
     def _look(self, process: Path) -> None:
-        try:
+        # one that has ended has nothing left to read
+        with contextlib.suppress(OSError):
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             self.command_lines.add(line)
             self.environments.add((line, (process / "environ").read_bytes().decode(errors="replace")))
-        except OSError:
-            pass  # it has ended
 
     def stop(self) -> None:
         """Stop looking."""

@@ -12,9 +12,8 @@ from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
 from tests.schema import catalog
 from tests.supabase_cli.conftest import MIGRATIONS, Push, apply, succeeds, write
-from tests.support import clusters, keys
+from tests.support import clusters, handmade
 
-DEPLOYED = Path(__file__).with_name("deployed.sql").read_text(encoding="utf-8")
 OWNER = IsolationSettings(mode="owner")
 # everything that a second application would touch
 _TRACES = """
@@ -100,10 +99,11 @@ class TestTheCli:
         assert traces(blank) == before
 
     def test_a_deployed_project_becomes_as_migrate_makes_it(self, blank: Cluster, push: Push, tmp_path: Path) -> None:
-        key = keys.legacy()
+        handmade.deploy(blank)
         with clusters.connect(blank) as connection:
-            connection.execute(DEPLOYED.encode())
-            connection.execute("insert into public.pg_cron_secrets values ('service_role_key', %s)", [key.reveal()])
+            connection.execute("grant all on public.pg_cron_secrets to anon, authenticated, service_role")
+            # the next run of these is the moment of their adoption, and there are two of those
+            connection.execute("delete from public.auto_sync_schedules where enabled and next_run_at is null")
             stored = connection.execute("select name, secret, created_at from public.pg_cron_secrets").fetchall()
         blank.stop()
         with clusters.cloned(blank) as copy:
@@ -261,13 +261,13 @@ class TestBackAndForth:
     @pytest.mark.parametrize(
         ("change", "mode"),
         [
-            ('drop policy "members write" on public.auto_sync_schedules', "custom"),
+            ('drop policy "Users can manage their organization\'s schedules" on public.auto_sync_schedules', "custom"),
             ("drop table public.users cascade", "none"),
         ],
     )
     def test_the_mode_that_an_adoption_finds_is_applied(self, blank: Cluster, change: str, mode: str) -> None:
+        handmade.deploy(blank)
         with clusters.connect(blank) as connection:
-            connection.execute(DEPLOYED.encode())
             connection.execute(change.encode())
         write()
         apply(blank)
