@@ -93,13 +93,7 @@ def test_run_whose_time_was_not_written_down_counts_as_started(
 
 
 def test_run_that_waited_for_its_predecessor_is_a_warning(project: Project) -> None:
-    for start, end in (("08:00:00", "08:01:40"), ("08:01:40", "08:01:41")):
-        project.record_run("succeeded", "1 row")
-        project.admin.execute(
-            "update cron.job_run_details set start_time = %s, end_time = %s"
-            " where runid = (select max(runid) from cron.job_run_details)",
-            [f"2026-01-05 {start}+00", f"2026-01-05 {end}+00"],
-        )
+    project.record_run_that_waited()
     project.must_fail(
         "job_ticks_on_time", status=Status.WARNING, names="had to wait for the one before, which took 100 s"
     )

@@ -237,6 +237,16 @@ class Project:
         else:
             clusters.wait_for_real_worker(self.cluster)
 
+    def record_run_that_waited(self) -> None:
+        """Write two runs down of which the second could only start when the first, of 100 s, had ended."""
+        for start, end in (("08:00:00", "08:01:40"), ("08:01:40", "08:01:41")):
+            self.record_run("succeeded", "1 row")
+            self.admin.execute(
+                "update cron.job_run_details set start_time = %s, end_time = %s"
+                " where runid = (select max(runid) from cron.job_run_details)",
+                [f"2026-01-05 {start}+00", f"2026-01-05 {end}+00"],
+            )
+
     def restart_server(self) -> None:
         """Restart PostgreSQL and its worker."""
         self.stop_server()

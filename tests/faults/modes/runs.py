@@ -27,16 +27,6 @@ def _waits_too_long(project: Project) -> None:
         failed_tick(project)
 
 
-def _two_runs_back_to_back(project: Project) -> None:
-    for start, end in (("08:00:00", "08:01:40"), ("08:01:40", "08:01:41")):
-        project.record_run("succeeded", "1 row")
-        project.admin.execute(
-            "update cron.job_run_details set start_time = %s, end_time = %s"
-            " where runid = (select max(runid) from cron.job_run_details)",
-            [f"2026-01-05 {start}+00", f"2026-01-05 {end}+00"],
-        )
-
-
 MODES = (
     Mode(
         "D1",
@@ -91,7 +81,7 @@ MODES = (
         "D7",
         "runs take longer than the time between them and follow each other",
         "job_ticks_on_time",
-        _two_runs_back_to_back,
+        Project.record_run_that_waited,
         status=Status.WARNING,
         says="had to wait for the one before, which took 100 s",
         mend=steps(sql("delete from cron.job_run_details where start_time < '2026-01-06'"), tick),
