@@ -2,6 +2,8 @@
 
 import re
 
+from psycopg import sql
+
 from autosync_db.repair import statement
 from autosync_db.repair.model import Refusal, Repair, Scene
 
@@ -13,4 +15,7 @@ def draft(scene: Scene) -> list[Repair | Refusal]:
         way = "as a superuser run: alter system reset synchronous_standby_names; select pg_reload_conf()"
         return [Refusal("pg_cron waits for a standby, not for a session", way)]
     sentence = f"end process {', '.join(holders)}, which holds the lock: what it has not committed is lost"
-    return [Repair(sentence, statement.fixed("pg_cron_not_blocked"), destructive=True, as_owner=scene.acts_as_owner)]
+    # whoever came into the way since then was not named to whom consented
+    [still] = statement.fixed("pg_cron_not_blocked")
+    named = sql.SQL(" and h.pid = any({})").format(sql.Literal([int(pid) for pid in holders]))
+    return [Repair(sentence, [still + named], destructive=True, as_owner=scene.acts_as_owner)]

@@ -1,5 +1,7 @@
 """pg_net_tables_bounded: write down the outcomes, then delete the answers that pg_net should have removed."""
 
+from psycopg import sql
+
 from autosync_db.repair import statement
 from autosync_db.repair.model import Refusal, Repair, Scene
 
@@ -12,7 +14,7 @@ def draft(scene: Scene) -> list[Repair | Refusal]:
     return [
         Repair(
             "delete the answers that pg_net should have removed a day ago; ours are written down first",
-            statement.fixed("pg_net_tables_bounded"),
+            [sql.SQL("select autosync.settle()"), *statement.fixed("pg_net_tables_bounded")],
             destructive=True,
             in_batches=True,
         )

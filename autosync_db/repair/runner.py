@@ -134,9 +134,10 @@ def apply(
     """
     outcomes: list[Outcome] = []
     mended: set[str] = set()
+    failed: set[str] = set()
     for proposal in proposals:
-        outcome = _make(connection, configuration, proposal, mended, say)
-        (mended.discard if outcome.error else mended.add)(proposal.id)
+        outcome = _make(connection, configuration, proposal, mended - failed, say)
+        (failed if outcome.error else mended).add(proposal.id)
         outcomes.append(outcome)
     return tuple(outcomes)
 

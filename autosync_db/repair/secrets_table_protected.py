@@ -31,7 +31,7 @@ order by 1, 2
 
 
 def draft(scene: Scene) -> list[Repair | Refusal]:
-    """Draft the repair of each way in; policies and publications of the project go by consent alone."""
+    """Draft the repair of each way in; what concerns views, policies and publications of the project needs consent."""
     found: list[Repair | Refusal] = []
     if "table public.pg_cron_secrets: " in scene.findings or "policy " in scene.findings:
         shut = statement.reapply(scene, [_ACCESS])
@@ -42,7 +42,7 @@ def draft(scene: Scene) -> list[Repair | Refusal]:
     if views:
         revokes = [statement.text(f"revoke all on {view} from {role}") for view, role in views]
         sentence = f"take {', '.join(sorted({view for view, _ in views}))} away from other roles"
-        found.append(Repair(sentence, revokes, as_owner=scene.acts_as_owner))
+        found.append(Repair(sentence, revokes, destructive=True, as_owner=scene.acts_as_owner))
     return [*found, *_publications(scene)]
 
 

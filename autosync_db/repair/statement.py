@@ -16,7 +16,7 @@ _EXPOSED = sql.SQL("pgrst.db_schemas")
 
 
 def fixed(id: str) -> list[sql.Composable]:
-    """Return the statements of sql/repairs/<id>.sql, which know the job by `current_setting('autosync.job')`."""
+    """Return the one statement of sql/repairs/<id>.sql, which knows the job by `current_setting('autosync.job')`."""
     return [text(resources.read(f"sql/repairs/{id}.sql"))]
 
 

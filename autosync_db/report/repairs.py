@@ -16,6 +16,7 @@ from autosync_db.report import as_json
 
 _STYLES = {
     "mended": "green",
+    "applied": "yellow",
     "not_needed": "green",
     "failed": "bold red",
     "skipped": "yellow",
@@ -80,7 +81,9 @@ def _outcome(proposal: Proposal, outcomes: Sequence[Outcome]) -> Outcome | None:
 
 
 def _state(proposal: Proposal, found: Outcome | None, health: Report | None) -> str:
-    if found is not None:
-        return "skipped" if found.skipped else "failed" if found.error else "mended"
     healthy = {result.id for result in health.results if result.status is Status.OK} if health else set()
-    return "not_needed" if proposal.id in healthy else "needs_consent"
+    if found is None:
+        return "not_needed" if proposal.id in healthy else "needs_consent"
+    if found.error:
+        return "skipped" if found.skipped else "failed"
+    return "mended" if proposal.id in healthy else "applied"

@@ -12,8 +12,14 @@ old as (
 ),
 deleted as (
     delete from cron.job_run_details as d
-    where d.runid <= (select max(o.runid) from old as o)
-        and coalesce(d.end_time, d.start_time, '-infinity') < (select k.since from kept as k)
+    where d.runid in (
+        select r.runid
+        from cron.job_run_details as r
+        where r.runid <= (select max(o.runid) from old as o)
+            and coalesce(r.end_time, r.start_time, '-infinity') < (select k.since from kept as k)
+        order by r.runid
+        limit 5000
+    )
     returning d.runid
 )
 select count(*) from deleted;

@@ -1,10 +1,11 @@
--- no_secret_in_job_command: mask the keys in up to 20000 commands of pg_cron's history; return how many were masked.
+-- no_secret_in_job_command: mask the keys in up to 200000 commands of pg_cron's history; return how many were masked.
+-- Every batch reads past what the ones before it have masked, so they are large.
 with found as (
     select d.runid
     from cron.job_run_details as d
     where d.command ~ 'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}|sbp_[0-9a-f]{40}'
     order by d.runid
-    limit 20000
+    limit 200000
 ),
 masked as (
     update cron.job_run_details as d

@@ -1,6 +1,4 @@
--- pg_net_tables_bounded: write down the outcomes, then delete up to 5000 answers that expired over a day ago; return how many.
-select autosync.settle();
-
+-- pg_net_tables_bounded: delete up to 5000 answers that expired over a day ago; return how many.
 with kept as (
     select greatest(interval '6 hours', (
         select case

@@ -63,3 +63,12 @@ def test_wait_for_a_standby_is_named_by_its_setting(project: Project) -> None:
     server.wait_for_launcher(project)
     clusters.wait_for(lambda: result_of(project.report(only), only[0]).status is Status.OK, "the end of the wait")
     project.must_be_healthy()
+
+
+def test_lock_whose_age_is_hidden_from_the_role_is_unknown(project: Project) -> None:
+    project.create_role("plain")
+    only = ["pg_cron_not_blocked"]
+    with closing(clusters.connect(project.cluster, "supabase_admin")) as holder:
+        holder.execute("begin; lock table cron.job_run_details in access exclusive mode")
+        assert result_of(project.report(only, role="plain"), only[0]).verdict.status is Status.UNKNOWN
+    project.admin.execute("drop role plain")

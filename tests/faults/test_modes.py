@@ -55,6 +55,6 @@ def test_verify_names_the_fault(mode: Mode, workshop: Workshop, record_property:
     with mended(project, mode):
         if mode.repairable:
             project.tick()
-        left = verify(project, mode if mode.repairable else None)
+        left = verify(project, mode if mode.repairable or mode.probe else None)
         assert not left.roots, health.described(left.report)
     reported["repaired"] = mode.repairable

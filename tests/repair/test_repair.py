@@ -201,6 +201,73 @@ def test_batches_that_were_done_stay_done(project: Project) -> None:
     project.must_be_healthy()
 
 
+def test_batches_go_on_to_the_last_answer(project: Project) -> None:
+    project.stop_worker()
+    project.owner.execute(
+        "insert into net._http_response (id, status_code, created)"
+        " select -n, 200, case n when 0 then now() else now() - interval '3 days' end"
+        " from generate_series(0, 6000) as n"
+    )
+    outcomes, _ = _mend(project, "pg_net_tables_bounded")
+    assert outcomes[0].rows == 6000
+    project.start_worker()
+    project.must_be_healthy()
+
+
+def test_untimed_runs_are_deleted_in_batches_too(project: Project) -> None:
+    project.admin.execute(
+        "insert into cron.job_run_details (jobid, runid, database, username, command, status, start_time, end_time)"
+        " select c.jobid, n - 13000, c.database, c.username, c.command, 'succeeded', t.at, t.at"
+        " from cron.job as c, generate_series(1, 7000) as n,"
+        " lateral (select case when n not between 101 and 6900 then now() - interval '30 days' end as at) as t"
+    )
+    outcomes, told = _mend(project, "job_run_details_bounded")
+    assert outcomes[0].rows == 7000
+    assert [line for line in told if "(5000 so far)" in line]
+    project.must_be_healthy()
+
+
+def test_only_the_session_that_was_named_is_ended(project: Project) -> None:
+    lock = "begin; lock table cron.job_run_details in access exclusive mode"
+    name = "pg_cron_not_blocked"
+    named = clusters.connect(project.cluster, "supabase_admin")
+    named.execute(lock.encode())
+    clusters.wait_for(
+        lambda: result_of(project.report([name]), name).verdict.status is Status.CRITICAL, "a lock that is old enough"
+    )
+    with clusters.connection(project.cluster, "supabase_admin") as mender:
+        plan = runner.plan(mender, project.configuration, project.report(), [name])
+        named.close()
+        with clusters.connection(project.cluster, "supabase_admin") as later:
+            later.execute(lock.encode())
+            clusters.wait_for(
+                lambda: result_of(project.report([name]), name).verdict.status is Status.CRITICAL, "the other's lock"
+            )
+            assert not runner.apply(mender, project.configuration, plan.proposals)[0].error
+            assert later.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.skipif(clusters.REAL_PG_NET, reason="the real pg_net starts its worker anew")
+def test_what_ran_and_did_not_help_is_not_called_mended(project: Project) -> None:
+    project.stop_worker()
+    done = repair(project, "pg_net_worker_running", "--yes")
+    assert done.code == 3
+    assert re.search(r"^applied +pg_net_worker_running ", done.out, re.MULTILINE)
+
+
+def test_cause_of_which_one_part_failed_is_not_mended(project: Project) -> None:
+    proposals = [
+        runner.Proposal("schedule_trigger_enabled", "one that fails", ("select 1/0",), False, False),
+        runner.Proposal("schedule_trigger_enabled", "one that works", ("select 1",), False, False),
+        runner.Proposal(
+            "schedules_have_next_run", "what follows", ("select 1",), False, False, ("schedule_trigger_enabled",)
+        ),
+    ]
+    outcomes = runner.apply(project.owner, project.configuration, proposals)
+    assert [bool(outcome.error) for outcome in outcomes] == [True, False, True]
+    assert outcomes[2].skipped
+
+
 def _mend(project: Project, name: str) -> tuple[tuple[runner.Outcome, ...], list[str]]:
     told: list[str] = []
     plan = runner.plan(project.owner, project.configuration, project.report(), [name])

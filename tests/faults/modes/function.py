@@ -24,6 +24,16 @@ def answers_again(project: Project) -> None:
     project.tick()
 
 
+def _guarded(project: Project) -> None:
+    """Let the function refuse whoever has not the stored key."""
+    key = project.value("select secret from public.pg_cron_secrets where name = 'service_role_key'")
+    project.stub.judge = lambda request: 200 if request.headers.get("authorization") == f"Bearer {key}" else 401
+
+
+def _open(project: Project) -> None:
+    project.stub.judge = None
+
+
 def _redeployed(project: Project) -> None:
     project.store(service_role_key=keys.secret())
     answers_again(project)
@@ -120,6 +130,7 @@ MODES = (
             ),
             answers_again,
         ),
+        simulated="the claim is written into the schedule",
         says="1 schedules are due and were not run",
         mend=sql("delete from public.auto_sync_schedules"),
     ),
@@ -130,7 +141,8 @@ MODES = (
         answers_again,
         says="to a call with no credential: anybody can run it",
         probe=True,
-        mend=answers_again,
+        mend=_guarded,
+        tidy=_open,
     ),
     _failing(
         "H21", "the function's own secrets are missing", 500, {"error": "SUPABASE_URL is not set"}, None, "is not set"

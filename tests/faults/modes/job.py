@@ -60,6 +60,7 @@ MODES = (
         "the job belongs to a role that its maintainer cannot act as",
         "job_owner_matches",
         admin("update cron.job set username = 'authenticator'"),
+        simulated="the role is written into cron.job",
         says="belongs to the role authenticator",
         mend=admin("update cron.job set username = 'postgres'"),
     ),

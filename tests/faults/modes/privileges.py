@@ -98,6 +98,7 @@ MODES = (
         "the job runs as a superuser",
         "job_owner_matches",
         admin("update cron.job set username = 'supabase_admin'"),
+        simulated="the role is written into cron.job",
         says="it runs as a superuser",
         mend=admin("update cron.job set username = 'postgres'"),
     ),

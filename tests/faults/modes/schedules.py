@@ -115,6 +115,7 @@ MODES = (
             claimed_at="now() - interval '90 minutes'",
             claim_expires_at="now() + interval '10 years'",
         ),
+        simulated="the claim is written into the schedule",
         says="1 due schedules have been claimed for over an hour",
         repairable=True,
     ),

@@ -152,6 +152,7 @@ MODES = (
         "the key was replaced 40 days ago and the platform refuses the old one",
         "function_accepts_key",
         steps(_key_is_old, answers(401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT", ticks=3)),
+        simulated="the key is made old by its row",
         says="refused with 401 UNAUTHORIZED_LEGACY_JWT",
         mend=steps(answers_again, secrets_again),
     ),
