@@ -18,8 +18,8 @@ SCHEDULES = "public.auto_sync_schedules"
 TRIGGER = "auto_sync_schedules_next_run_at"
 TWIN = "select cron.schedule('0 0 1 1 *', 'select autosync.dispatch();')"
 
-# what these mend is proven where it takes more than a statement: tests/checks/test_<id>.py; but for the worker of pg_net,
-# which nothing can start anew where the stand-in is
+# what these mend takes more than a statement and is proven in tests/checks/test_<id>.py, but for the worker of pg_net:
+# nothing starts that of the stand-in anew
 ELSEWHERE = {"no_stuck_runs", "pg_cron_not_blocked", "pg_net_version_matches_library", "pg_net_worker_running"}
 
 
