@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from autosync_db.errors import SecretError
 from autosync_db.secret import Secret
@@ -19,6 +20,7 @@ PLACEHOLDER = re.compile(r"your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\
 LOOKS_SECRET = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?|sb_secret_[A-Za-z0-9_-]{8,}")
 # of HS256, the shortest in use: 32 bytes in base64
 _SHORTEST_SIGNATURE = 43
+_PUBLISHABLE = re.compile(r"sb_publishable_[A-Za-z0-9_-]{16,}")
 _URL_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]+(?=@)")
 
 
@@ -56,14 +58,39 @@ def headers(key: Secret) -> dict[str, str]:
 
 def is_public(key: Secret) -> bool:
     """Return whether everybody may know a key by its form: a publishable key, or the JWT of the role anon."""
+    if key.reveal().startswith("sb_"):
+        return bool(_PUBLISHABLE.fullmatch(key.reveal()))
+    return _claims(key).get("role") == "anon"
+
+
+def inspect_public(key: Secret, *, project_ref: str | None = None, now: datetime | None = None) -> None:
+    """Return if a public key can be one of the project `project_ref`, None for any. Raises SecretError when it cannot.
+
+    A publishable key names neither project nor expiry.
+    """
+    claims = _claims(key)
+    if project_ref and claims.get("iss") == "supabase-demo":
+        raise SecretError(
+            f"this is the public key of every local Supabase stack, not one of {project_ref}",
+            hint="pass the project's publishable or anon key",
+        )
+    ref, expires_at = claims.get("ref"), claims.get("exp")
+    if project_ref and ref and ref != project_ref:
+        raise SecretError(
+            f"this public key belongs to the project {ref}, not to {project_ref}", hint=f"pass the key of {project_ref}"
+        )
+    if isinstance(expires_at, int | float) and expires_at <= (now or datetime.now(UTC)).timestamp():
+        raise SecretError("this public key has expired", hint="pass the project's publishable or anon key")
+
+
+def _claims(key: Secret) -> dict[str, Any]:
+    """Return what a JWT says, unproven; nothing for what is none."""
     import jwt
 
-    if key.reveal().startswith("sb_"):
-        return key.reveal().startswith("sb_publishable_")
     try:
-        return bool(jwt.decode(key.reveal(), options={"verify_signature": False}).get("role") == "anon")
+        return dict(jwt.decode(key.reveal(), options={"verify_signature": False}))
     except jwt.InvalidTokenError:
-        return False
+        return {}
 
 
 def redact(text: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from autosync_db import config, credential, rotation, secret_store
+from autosync_db import config, credential, probe, rotation, secret_store
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import SecretError, UsageError
@@ -21,14 +21,18 @@ from autosync_db.rotation import Result, Subject
 from autosync_db.secret import Secret
 
 Auth = Literal["service_key", "cron_secret"]
-HEADER = "x-autosync-cron-secret"
+HEADER = probe.CRON_SECRET_HEADER
 VARIABLE = "AUTOSYNC_CRON_SECRET"
 NOUN = "cron secret"
-NEXT = "cron_secret_next"
+NEXT = secret_store.CRON_SECRET_NEXT
 SETTING = "function_auth"
 _BYTES = 32
 # what stands in a variable, in a list with commas and in a header without any quoting
 _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
+_LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
+_FILE = "cron.env"
+# begin_rotation() takes it too
+_ALONE = "lock table autosync.secret_rotation in share row exclusive mode"
 
 
 def generate() -> Secret:
@@ -101,6 +105,7 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
 
     In between the function must be told of it (`hand_over`). Raises SecretError when the function does not accept it
     yet; the old one is in force then, and the new one stays where it was. Without a cron secret: UsageError.
+    One that a killed rotation put in force is proven, and none is made.
     """
     job_name = configuration.settings.job.name
     with connect(configuration.target.database_url) as connection:
@@ -111,23 +116,41 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
                 f"the function of {job_name} knows its caller by the service key, which nobody can make here",
                 hint='choose [function] auth = "cron_secret" and run autosync-db setup, or pass --from-file PATH',
             )
-        following = reveal(connection, NEXT)
-        if following is None or following == reveal(connection, secret_store.CRON_SECRET):
-            following = generate()
-            secret_store.store(connection, {NEXT: following})
-            return Result("generated", (rotation.Change(NEXT, None, credential.fingerprint(following)),))
+        with secret_store.refusals(), connection.transaction():
+            connection.execute(secret_store.SHORT_LOCKS)
+            connection.execute(_ALONE)
+            rotation.require_idle(connection)
+            in_force, following = reveal(connection, secret_store.CRON_SECRET), reveal(connection, NEXT)
+            if in_force and any(one.name == secret_store.CRON_SECRET for one in rotation.unfinished(connection)):
+                following = in_force
+            elif following is None or following == in_force:
+                following = generate()
+                secret_store.store(connection, {NEXT: following})
+                return Result("generated", (rotation.Change(NEXT, None, credential.fingerprint(following)),))
     result = rotation.replace(configuration, subject(configuration), following, preflight=preflight, reporter=reporter)
-    with connect(configuration.target.database_url) as connection:
-        secret_store.delete(connection, NEXT)
+    with (
+        connect(configuration.target.database_url) as connection,
+        secret_store.refusals(),
+        connection.transaction(),
+    ):
+        connection.execute(secret_store.SHORT_LOCKS)
+        connection.execute(_ALONE)
+        # somebody may have made another one since
+        if reveal(connection, NEXT) == following:
+            secret_store.delete(connection, NEXT)
     return result
 
 
 def known(connection: Connection) -> list[Secret]:
-    """Return what the function must accept: the secret in force, and the next one if there is one.
+    """Return what the function must accept: the secret in force, what a rotation would put back, and the next one.
 
     Raises SecretError when none is stored.
     """
-    found = [reveal(connection, name) for name in (secret_store.CRON_SECRET, NEXT)]
+    found = [
+        reveal(connection, secret_store.CRON_SECRET),
+        rotation.kept(connection, secret_store.CRON_SECRET),
+        reveal(connection, NEXT),
+    ]
     values = list(dict.fromkeys(value for value in found if value is not None))
     if not values:
         raise SecretError(
@@ -144,7 +167,7 @@ def write_environment(path: Path, values: Iterable[Secret]) -> bool:
     line = f"{VARIABLE}={','.join(value.reveal() for value in values)}"
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
-        others = [one for one in before.splitlines() if not re.match(rf"\s*(export\s+)?{VARIABLE}\s*=", one)]
+        others = _others(before)
         after = "".join(f"{one}\n" for one in (*others, line))
         if after == before and path.stat().st_mode & 0o077 == 0:
             return False
@@ -162,8 +185,21 @@ def write_environment(path: Path, values: Iterable[Secret]) -> bool:
 
 
 def hand_over(configuration: Configuration) -> str:
-    """Return the command that tells the function its cron secret, without showing it to anybody."""
+    """Return the command that tells the function its cron secret, without showing it to anybody.
+
+    It deletes the file afterwards, unless that holds something else.
+    """
     target = "" if configuration.target.name == "default" else f" --target {configuration.target.name}"
     if configuration.target.name == config.LOCAL_TARGET:
         return f"autosync-db secrets env {config.local_folder() / 'functions.env'}{target}"
-    return f"autosync-db secrets env cron.env{target} && supabase secrets set --env-file cron.env; rm -f cron.env"
+    try:
+        is_shared = bool(_others(Path(_FILE).read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError):
+        is_shared = False
+    told = f"autosync-db secrets env {_FILE}{target} && supabase secrets set --env-file {_FILE}"
+    return told if is_shared else f"{told}; rm -f {_FILE}"
+
+
+def _others(text: str) -> list[str]:
+    """Return the lines of an environment file that do not set the function's variable."""
+    return [line for line in text.splitlines() if not _LINE.match(line)]

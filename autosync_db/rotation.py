@@ -11,12 +11,13 @@ a table lock inside them, and a token, so that any pooler will do.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from autosync_db import credential, job, outcome, probe, project, secret_store
@@ -120,7 +121,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a rotation ended: `rotated`, `unchanged`, `finished`, `put back`, or `nothing` when none was unfinished."""
+    """How a rotation ended: `rotated`, `unchanged`, `finished`, `put back`, or `nothing` when none was unfinished.
+
+    `generated`: a new cron secret is stored beside the one in force, and nothing is rotated yet.
+    """
 
     outcome: str
     changes: tuple[Change, ...] = ()
@@ -204,14 +208,13 @@ def replace(
         asked = _preflight(configuration, address, subject, value, reporter) if preflight else None
 
         token = uuid4()
-        # an error leaves nothing behind, but an interrupt may come while the server commits
-        with undone_when_interrupted(configuration, token, interrupts=(KeyboardInterrupt,)):
+        # what the server refuses to begin leaves nothing behind, but an interrupt may come while it commits
+        with undone_when_interrupted(configuration, token, interrupts=(KeyboardInterrupt, SystemExit)):
             reporter.doing("storing the new one beside the old one")
             begun = begin(connection, {subject.name: value}, token=token)
-        if begun is None:
-            return Result("unchanged", (Change(subject.name, before.fingerprint, before.fingerprint),), asked)
-        reporter.done(Step("store", f"{_shown(begun.changes)}; the old one is kept until the new one is proven", True))
-        proof = prove_or_put_back(connection, configuration, begun, prove, reporter, noun=f"new {subject.noun}")
+            if begun is None:
+                return Result("unchanged", (Change(subject.name, before.fingerprint, before.fingerprint),), asked)
+            proof = prove_or_put_back(connection, configuration, begun, prove, reporter, noun=f"new {subject.noun}")
         return Result("rotated", begun.changes, asked, proof.summary, proof.note)
 
 
@@ -226,6 +229,7 @@ def prove_or_put_back(
 ) -> Proof:
     """Finish a rotation by its proof. Raises SecretError when there is none; what was there before is in force then."""
     with undone_when_interrupted(configuration, begun.token):
+        reporter.done(Step("store", f"{_shown(begun.changes)}; the old one is kept until the new one is proven", True))
         reporter.doing("making a real call through pg_net")
         proof = prove(connection, keeper(connection, begun.token))
     if proof.verdict is Verdict.ACCEPTED:
@@ -294,9 +298,10 @@ def resume(configuration: Configuration, *, prove: Prove | None = None, reporter
         if taken is None:
             return Result("nothing")
         since = f"{left[0].started_at:%Y-%m-%d %H:%M:%S} UTC"
-        reporter.done(Step("resume", f"{_shown(taken.changes)}, not proven since {since}", False))
-        reporter.doing("making a real call through pg_net")
-        proof = prove(connection, keeper(connection, taken.token))
+        with _released_when_interrupted(configuration, taken.token):
+            reporter.done(Step("resume", f"{_shown(taken.changes)}, not proven since {since}", False))
+            reporter.doing("making a real call through pg_net")
+            proof = prove(connection, keeper(connection, taken.token))
         if proof.verdict is Verdict.ACCEPTED:
             finish(connection, taken.token)
             return Result("finished", taken.changes, None, proof.summary, proof.note)
@@ -318,6 +323,21 @@ def abort(configuration: Configuration) -> Result:
 def release(connection: Connection, token: UUID) -> None:
     """Leave a rotation to whoever comes next: its lease ends now."""
     connection.execute("select autosync.extend_rotation(%s, %s)", [token, timedelta()])
+
+
+def kept(connection: Connection, name: str) -> Secret | None:
+    """Return what an unfinished rotation of `name` would put back, None when there is no such value."""
+    if connection.execute("select to_regclass('autosync.secret_rotation') is null").fetchone() == (True,):
+        return None
+    row = connection.execute(
+        "select r.kept, r.previous from autosync.secret_rotation as r where r.name = %s", [name]
+    ).fetchone()
+    if row is not None and row[0] == "vault":
+        row = connection.execute(
+            "select v.name, v.decrypted_secret from vault.decrypted_secrets as v where v.name = %s",
+            [f"{name}.previous"],
+        ).fetchone()
+    return None if row is None or row[1] is None else Secret(row[1].strip())
 
 
 def unfinished(connection: Connection) -> tuple[Unfinished, ...]:
@@ -451,8 +471,17 @@ def _take_over(connection: Connection) -> tuple[tuple[Unfinished, ...], Rotation
 
 
 def _end(connection: Connection, function: str, token: UUID) -> None:
-    with secret_store.refusals():
-        row = connection.execute(f"select {function}(%s)".encode(), [token]).fetchone()
+    try:
+        with secret_store.refusals(), connection.transaction():
+            connection.execute(secret_store.SHORT_LOCKS)
+            row = connection.execute(f"select {function}(%s)".encode(), [token]).fetchone()
+    except SecretError as error:
+        if not isinstance(error.__cause__ or error.__context__, psycopg.errors.LockNotAvailable):
+            raise
+        raise SecretError(
+            "another session holds a lock on the secrets, so the rotation is left unfinished",
+            hint="end its transaction, then run: autosync-db rotate --resume",
+        ) from None
     if row == (0,):
         raise _taken_over()
 
@@ -478,7 +507,7 @@ def undone_when_interrupted(
     configuration: Configuration,
     token: UUID,
     *,
-    interrupts: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt),
+    interrupts: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, SystemExit),
 ) -> Iterator[None]:
     """Put back what was there before when the block is left by one of `interrupts`, and raise that again."""
     try:
@@ -486,13 +515,30 @@ def undone_when_interrupted(
     except interrupts:
         try:
             # the other connection may be in the middle of a statement
-            with connect(configuration.target.database_url) as connection, secret_store.refusals():
+            with (
+                connect(configuration.target.database_url) as connection,
+                secret_store.refusals(),
+                connection.transaction(),
+            ):
+                connection.execute(secret_store.SHORT_LOCKS)
                 connection.execute("select autosync.put_back_rotation(%s)", [token])
         except AutosyncError as failure:
             raise SecretError(
                 f"interrupted, and it is not known whether the old value is back in force: {failure.message}",
                 hint="see what is in force with autosync-db verify, then run: autosync-db rotate --resume",
             ) from None
+        raise
+
+
+@contextmanager
+def _released_when_interrupted(configuration: Configuration, token: UUID) -> Iterator[None]:
+    """Let whoever comes next go on at once when the block is left early; what is in force stays, unproven as before."""
+    try:
+        yield
+    except BaseException:
+        # the other connection may be in the middle of a statement; where none can be made the lease lapses by itself
+        with suppress(AutosyncError), connect(configuration.target.database_url) as connection:
+            release(connection, token)
         raise
 
 

@@ -2,7 +2,8 @@
 
 Where they are is a setting of the database (autosync.secret_store()); the server's functions read and write there.
 Values travel towards the server as COPY data: it logs statements and bind parameters when it is told to, but never
-copied rows. Keys never travel back; a cron secret does, because somebody must tell the function (cron_secret.py).
+copied rows. A service key never travels back; a cron secret does, because somebody must tell the function, and so does
+the public gateway_key, with which the function is asked (cron_secret.py).
 """
 
 import re
@@ -22,6 +23,7 @@ from autosync_db.secret import Secret
 PROJECT_URL = "project_url"
 SERVICE_KEY = "service_role_key"
 CRON_SECRET = "cron_secret"  # noqa: S105 - the name of a secret, not its value
+CRON_SECRET_NEXT = "cron_secret_next"  # noqa: S105
 GATEWAY_KEY = "gateway_key"
 
 Store = Literal["table", "vault"]
@@ -221,6 +223,10 @@ def require_settable(name: str) -> None:
         raise UsageError(
             "project_url is where every call goes: it is changed with a proof",
             hint="run: autosync-db setup --project-url URL",
+        )
+    if name == CRON_SECRET_NEXT:
+        raise UsageError(
+            f"{name} is what the next rotation puts in force", hint="let it be made: autosync-db rotate --generate"
         )
     if not _NAME.fullmatch(name):
         raise UsageError(

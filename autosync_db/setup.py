@@ -83,6 +83,7 @@ def run(
         given = _given(project_url, before) | (
             _given_key(key, before) if auth == "service_key" else _given_secret(own_secret, before)
         )
+        _refuse_what_another_job_shows(connection, configuration, auth, given, before)
         is_untold = secret_store.CRON_SECRET in given and own_secret is None
         ref = _project_ref(connection, given, rebind=rebind)
         if not rebind:
@@ -153,7 +154,8 @@ def _store(
     new_settings = {"secrets": wanted} if wanted else {}
     new_settings |= {binding.SETTING: new_binding} if new_binding else {}
     new_settings |= {cron_secret.SETTING: new_auth} if new_auth else {}
-    if not _is_complete(connection, configuration):
+    replaced = given.keys() & secret_store.stored(connection).keys()
+    if not _is_complete(connection, configuration) and not replaced & _needed_by_others(connection, configuration):
         # nothing can have worked before, so there is nothing to go back to
         with connection.transaction():
             first = rotation.begin(connection, given, new_settings, token=token)
@@ -220,6 +222,38 @@ def _refuses(
         return probe.ask(url, settings.function, headers, settings.timeout).verdict is Verdict.REFUSED
     except SecretError:
         return False
+
+
+def _refuse_what_another_job_shows(
+    connection: Connection,
+    configuration: Configuration,
+    auth: Auth,
+    given: dict[str, Secret],
+    before: dict[str, secret_store.StoredSecret],
+) -> None:
+    """Raise UsageError when the change to a cron secret would take another job's away, for which no call is proof."""
+    name = secret_store.CRON_SECRET
+    if name not in given or name not in before or before[name].fingerprint == credential.fingerprint(given[name]):
+        return
+    if cron_secret.auth_in_force(connection, configuration.settings.job.name) == auth:
+        return  # it is replaced by a rotation
+    if name in _needed_by_others(connection, configuration):
+        raise UsageError(
+            "another job's calls show the cron secret that is stored",
+            hint="leave --cron-secret-file out, and replace it afterwards with: autosync-db rotate",
+        )
+
+
+def _needed_by_others(connection: Connection, configuration: Configuration) -> set[str]:
+    """Return the names that the ticks of other jobs read."""
+    if connection.execute("select to_regprocedure('autosync.needed_secrets(text)') is null").fetchone() == (True,):
+        return set()
+    rows = connection.execute(
+        "select distinct n.name from autosync.job as j cross join unnest(autosync.needed_secrets(j.name)) as n (name)"
+        " where j.name <> %s",
+        [configuration.settings.job.name],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _is_complete(connection: Connection, configuration: Configuration) -> bool:

@@ -35,8 +35,10 @@ class Reporting(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             code = _fail("interrupted", "run it again: every command can be repeated", INTERRUPTED)
         except SystemExit as leaving:
+            from autosync_db.cli.console import Ending
+
             # Typer and Rich leave with 1 when the reader, e.g. head, has gone: it has what it wanted
-            code = ExitCode.OK if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
+            code = Ending.unread if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
         except Exception as error:
             code = _fail(
                 f"internal error ({type(error).__name__})",
@@ -66,15 +68,13 @@ def _usage(error: typer.TyperException) -> int:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    from rich.console import Console
-
-    from autosync_db.cli.console import Verbosity
+    from autosync_db.cli.console import Talk, Verbosity
     from autosync_db.credential import redact
 
     # what the user typed is quoted, and a key may be among it; a server's DETAIL may hold a whole row
     if Verbosity.level >= 2:
         sys.stderr.write(redact(traceback.format_exc()))
-    console = Console(stderr=True, highlight=False)
+    console = Talk(stderr=True, highlight=False)
     console.print("[bold red]error:[/]", end=" ")
     console.print(_one_line(redact(message)), markup=False, soft_wrap=True)
     console.print("[bold cyan]hint:[/]", end=" ")

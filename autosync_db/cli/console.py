@@ -1,5 +1,6 @@
 """What a command sees of the outside: its settings, data on stdout, talk and progress on stderr."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,22 @@ class Verbosity:
     level = 0
 
 
+class Ending:
+    """What the process exits with when nobody reads its output any more; a command that writes says more than 0."""
+
+    unread = 0
+
+
+class Talk(Console):
+    """Stderr. When nobody listens any more nothing is said, and the work goes on: it must not end half done."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on."""
+        self.quiet = True
+        # what is still buffered would be written, and complained about, when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class Session:
     """One run of one command."""
 
@@ -48,13 +65,14 @@ class Session:
         quiet: bool,
     ) -> None:
         Verbosity.level = -1 if quiet else verbose
+        Ending.unread = 0
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
         self.out = Console(highlight=False)
         if not self.out.is_terminal:
             self.out.width = PIPED_WIDTH
-        self.err = Console(stderr=True, highlight=False, quiet=quiet)
+        self.err = Talk(stderr=True, highlight=False, quiet=quiet)
 
     @property
     def target(self) -> str | None:

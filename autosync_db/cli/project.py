@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autosync_db.cli import app, secret_input
-from autosync_db.cli.console import Session
+from autosync_db.cli.console import Ending, Session
 from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, SecretError, UsageError
 from autosync_db.secret import Secret
@@ -89,6 +89,7 @@ def _setup(
     setup.validate(address, key, configuration)
 
     steps: list[progress.Step] = []
+    Ending.unread = ExitCode.BUG
 
     with session.progress("connecting") as say:
 
@@ -109,15 +110,17 @@ def _setup(
         say("verifying")
         with connect(configuration.target.database_url) as connection:
             report = runner.run(connection, configuration)
+    code = ExitCode.OK if no_wait else verification.exit_code(report)
+    if any(step.name == "next" for step in steps):
+        code = ExitCode.CHECK_FAILED  # what the settings say is not so yet
+    Ending.unread = code
     if session.is_json:
         from autosync_db.report import as_json
 
         session.print_json({"steps": steps, "verify": as_json.report(report)})
     else:
         verification.show(session, report, as_json=False)
-    if any(step.name == "next" for step in steps):
-        raise typer.Exit(ExitCode.CHECK_FAILED)  # what the settings say is not so yet
-    raise typer.Exit(ExitCode.OK if no_wait else verification.exit_code(report))
+    raise typer.Exit(code)
 
 
 @command(app, "status")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosync_db.cli import app, secret_input
-from autosync_db.cli.console import Session
+from autosync_db.cli.console import Ending, Session
 from autosync_db.cli.options import command
-from autosync_db.errors import UsageError
+from autosync_db.errors import ExitCode, SecretError, UsageError
 
 if TYPE_CHECKING:
     from autosync_db.progress import Step
@@ -59,6 +59,7 @@ def _rotate(
     if (resume or abort) and (from_file or from_env or no_preflight):
         raise UsageError("--resume and --abort take no new key", hint="leave the other flags out")
     configuration = session.configuration
+    Ending.unread = ExitCode.BUG
     with session.progress("connecting") as say:
         reporter = Reporter(lambda step: _tell(session, step), say)
         if resume:
@@ -74,6 +75,7 @@ def _rotate(
             # what its form says is said before anything is contacted
             subject.check(value, configuration.target.project_ref)
             result = rotation.replace(configuration, subject, value, preflight=not no_preflight, reporter=reporter)
+    Ending.unread = ExitCode.OK
     _print_result(session, result)
     if result.outcome == "generated":
         session.say(f"next: {cron_secret.hand_over(configuration)}; then this command again")
@@ -143,7 +145,7 @@ def _set(
 
     The service key is replaced by `rotate`, the project URL by `setup`: both are proven by a call.
     """
-    from autosync_db import credential, rotation, secret_store
+    from autosync_db import credential, project, rotation, secret_store
     from autosync_db.connection import connect
 
     secret_store.require_settable(name)
@@ -153,6 +155,9 @@ def _set(
         secret_store.require_history(connection)
         rotation.require_store(connection, session.configuration)
         rotation.require_settled(connection, name)
+        if name == secret_store.GATEWAY_KEY:
+            address = secret_store.project_url(connection)
+            credential.inspect_public(value, project_ref=project.ref_of(address) if address else None)
         existed = name in secret_store.stored(connection)
         changed = bool(secret_store.store(connection, {name: value}))
     outcome = "unchanged" if not changed else "replaced" if existed else "stored"
@@ -168,7 +173,7 @@ def _delete(
     name: Annotated[str, typer.Argument(help="Name of the secret.", metavar="NAME")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete also what the job needs, without a question.")] = False,
 ) -> None:
-    """Delete a secret. One that the job needs is deleted only if you say so: no call is made without it."""
+    """Delete a secret. One that a job needs is deleted only if you say so: no call is made without it."""
     from autosync_db import rotation, secret_store
     from autosync_db.connection import connect
 
@@ -176,11 +181,20 @@ def _delete(
         secret_store.require_history(connection)
         rotation.require_store(connection, session.configuration)
         rotation.require_settled(connection, name)
-        if name not in secret_store.stored(connection):
-            raise UsageError(f"there is no secret {name!r}", hint="list them with: autosync-db secrets list")
-        if name in secret_store.needed(connection, session.configuration.settings.job.name):
+        unreadable = None
+        try:
+            is_stored = name in secret_store.stored(connection)
+        except SecretError as error:
+            # a vault that cannot decrypt any more can still be emptied
+            is_stored, unreadable = True, error
+        absent = UsageError(f"there is no secret {name!r}", hint="list them with: autosync-db secrets list")
+        if not is_stored:
+            raise absent
+        # another job may need it as well
+        if name in secret_store.needed(connection):
             session.confirm(f"Without {name} no call is made. Delete it?", flag="--yes", given=yes)
-        secret_store.delete(connection, name)
+        if not secret_store.delete(connection, name):
+            raise unreadable or absent
     if session.is_json:
         session.print_json({"name": name, "outcome": "deleted"})
     else:

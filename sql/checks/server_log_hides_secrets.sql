@@ -10,6 +10,9 @@ with setting as (
         coalesce(current_setting('auto_explain.log_min_duration', true), '-1') as explained,
         coalesce(nullif(current_setting('auto_explain.log_nested_statements', true), '')::boolean, false)
             and coalesce(nullif(current_setting('auto_explain.log_verbose', true), '')::boolean, false) as explains_values,
+        -- it exists from PostgreSQL 16 on, and is -1 unless somebody sets it: whole parameters are logged
+        coalesce(nullif(current_setting('auto_explain.log_nested_statements', true), '')::boolean, false)
+            and coalesce(nullif(current_setting('auto_explain.log_parameter_max_length', true), ''), '0') <> '0' as explains_parameters,
         coalesce(current_setting('pgaudit.log', true), 'none') as audited,
         coalesce(nullif(current_setting('pgaudit.log_parameter', true), '')::boolean, false) as audits_parameters
 )
@@ -22,6 +25,9 @@ cross join lateral (
         (s.plan, 'debug_print_plan', 'is on: the plans of statements inside our functions are logged, with secrets as bytes'),
         (s.explains_values and s.explained <> '-1', 'auto_explain.log_verbose',
             format('is on with log_nested_statements: of statements inside our functions that take %s or longer, secrets are logged', s.explained)),
+        (s.explains_parameters and s.explained <> '-1', 'auto_explain.log_parameter_max_length',
+            format('is not 0 with log_nested_statements: of statements inside our functions that take %s or longer, secrets are logged',
+                s.explained)),
         (s.audits_parameters and s.audited <> 'none', 'pgaudit.log_parameter',
             'is on: the parameters of statements inside our functions are logged'),
         (s.statement in ('mod', 'all'), 'log_statement', format('is %s: a secret that somebody writes by SQL is logged', s.statement)),

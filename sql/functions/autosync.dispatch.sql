@@ -13,6 +13,7 @@ declare
     job autosync.job;
     project_url text;
     call_headers jsonb;
+    is_checked boolean;
     epoch timestamptz := autosync.server_epoch();
     due integer;
     requests integer;
@@ -34,9 +35,9 @@ begin
             raise warning 'could not prune the history of job "%": %', job.name, sqlerrm;
     end;
     if job.paused_at is null or force then
-        project_url := autosync.read_secret('project_url');
-        call_headers := autosync.call_headers(job.name);
-        perform autosync.check_binding();
+        -- one statement, so one snapshot: no credential goes to an address that it was not stored with
+        select autosync.read_secret('project_url'), autosync.call_headers(job.name), autosync.check_binding() is null
+        into project_url, call_headers, is_checked;
     end if;
 
     -- Counting stops where more would not change the number of requests. What can be claimed is at the front of

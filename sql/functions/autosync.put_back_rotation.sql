@@ -12,9 +12,16 @@ declare
     kept_value text;
     found_rows integer := 0;
 begin
+    -- the table before its rows, as take_over_rotation() does; of several that end one rotation the first one wins, and
+    -- the others wait here and then find no row of their token
+    lock table autosync.secret_rotation in row exclusive mode;
     -- secrets first: they were kept where the secrets are now
     for item in
-        select r.* from autosync.secret_rotation as r where r.token = rotation_token order by r.name like 'setting:%', r.name
+        select r.*
+        from autosync.secret_rotation as r
+        where r.token = rotation_token
+        order by r.name like 'setting:%', r.name
+        for update
     loop
         found_rows := found_rows + 1;
         if item.name like 'setting:%' then

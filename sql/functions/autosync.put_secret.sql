@@ -11,6 +11,7 @@ as $$
 declare
     present_id uuid;
     present_value text;
+    present_description text;
     refused_by text;
 begin
     if autosync.secret_store() <> 'vault' then
@@ -29,13 +30,19 @@ begin
         end;
     end if;
 
-    execute 'select v.id, v.decrypted_secret from vault.decrypted_secrets as v where v.name = $1'
-    into present_id, present_value
+    execute 'select v.id, v.decrypted_secret, v.description from vault.decrypted_secrets as v where v.name = $1'
+    into present_id, present_value, present_description
     using secret_name;
     if present_id is null then
         execute 'select vault.create_secret($1, $2, $3)'
         using new_value, secret_name, 'autosync-db: a secret of the scheduled calls';
     elsif present_value is distinct from new_value then
+        if secret_name not in ('project_url', 'service_role_key', 'cron_secret')
+            and coalesce(present_description, '') not like 'autosync-db%'
+        then
+            raise exception 'the vault already has a secret "%" that this toolkit did not store', secret_name
+                using errcode = 'AS002', hint = 'choose another name, or rename or delete that one in the vault first';
+        end if;
         execute 'select vault.update_secret($1, $2)' using present_id, new_value;
     else
         return false;

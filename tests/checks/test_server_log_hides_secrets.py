@@ -38,6 +38,11 @@ def _findings(session: psycopg.Connection[clusters.Row], settings: dict[str, str
              "auto_explain.log_nested_statements": "on"},
             "auto_explain.log_verbose: is on with log_nested_statements: of statements inside our functions",
         ),
+        (
+            {"auto_explain.log_min_duration": "1s", "auto_explain.log_nested_statements": "on",
+             "auto_explain.log_parameter_max_length": "-1"},
+            "auto_explain.log_parameter_max_length: is not 0 with log_nested_statements: of statements inside our",
+        ),
         ({"pgaudit.log": "write", "pgaudit.log_parameter": "on"}, "pgaudit.log_parameter: is on"),
         ({"log_statement": "mod"}, "log_statement: is mod: a secret that somebody writes by SQL"),
         ({"log_statement": "all"}, "log_statement: is all"),
@@ -55,7 +60,8 @@ def test_settings_that_log_no_value_are_no_fault(session: psycopg.Connection[clu
     harmless = {
         "log_statement": "ddl", "log_min_duration_statement": "1s", "log_min_messages": "debug1", "log_duration": "on",
         "auto_explain.log_min_duration": "1s", "auto_explain.log_nested_statements": "on",
-        "auto_explain.log_verbose": "", "pgaudit.log": "none", "pgaudit.log_parameter": "on",
+        "auto_explain.log_verbose": "", "auto_explain.log_parameter_max_length": "0",
+        "pgaudit.log": "none", "pgaudit.log_parameter": "on",
     }  # fmt: skip
     assert _findings(session, harmless) == []
     assert _findings(session, {"auto_explain.log_min_duration": "-1", "auto_explain.log_verbose": "on"}) == []

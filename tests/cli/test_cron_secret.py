@@ -6,13 +6,16 @@ Commands run in this process: there are many, and starting one takes longer than
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autosync_db import cron_secret
+from autosync_db import cron_secret, probe, rotation, secret_store
 from autosync_db.errors import SecretError
 from autosync_db.local.cluster import Cluster
+from autosync_db.probe import Verdict
 from autosync_db.secret import Secret
 from tests.cli.conftest import RARELY
 from tests.support import clusters, command, keys
@@ -59,9 +62,10 @@ class Place:
     function: Function
     said: list[str] = field(default_factory=list)
 
-    def run(self, *arguments: str, stdin: str = "") -> Result:
+    def run(self, *arguments: str, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
         """Run a command and keep what it said."""
-        result = command.run_here(*arguments, database=self.cluster.url(), variables=RARELY, stdin=stdin)
+        chosen = {**RARELY, **(variables or {})}
+        result = command.run_here(*arguments, database=self.cluster.url(), variables=chosen, stdin=stdin)
         self.said.append(result.out + result.err)
         return result
 
@@ -272,6 +276,66 @@ class TestRotation:
         command.succeeds(working.run("rotate", "--generate"))
         assert len(set(working.tell())) == 2
 
+    def test_a_killed_one_is_proven_and_no_other_is_made(self, working: Place) -> None:
+        [old] = working.function.told
+        working.run("rotate", "--generate")
+        _, new = working.tell()
+        with clusters.connect(working.cluster) as connection:
+            assert rotation.begin(connection, {"cron_secret": Secret(new)})
+            said = command.refused(working.run("rotate", "--generate", "-q"), 6)
+            assert "is under way since" in said
+            assert working.stored()["cron_secret_next"] == new, "a run beside it changes nothing"
+            connection.execute("update autosync.secret_rotation set lease_expires_at = '2000-01-01'")
+        assert working.tell() == [new, old], "it may be put back"
+        done = command.succeeds(working.run("rotate", "--generate", "--format", "json")).json()
+        assert done["outcome"] == "rotated"
+        assert working.stored()["cron_secret"] == new
+        assert "cron_secret_next" not in working.stored()
+        assert working.tell() == [new]
+
+    def test_one_that_was_made_meanwhile_is_not_deleted(self, working: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        working.run("rotate", "--generate")
+        working.tell()
+        other, replace = cron_secret.generate(), rotation.replace
+
+        def meanwhile(*arguments: Any, **named: Any) -> rotation.Result:
+            with clusters.connect(working.cluster) as connection:
+                secret_store.store(connection, {cron_secret.NEXT: other})
+            return replace(*arguments, **named)
+
+        monkeypatch.setattr(rotation, "replace", meanwhile)
+        command.succeeds(working.run("rotate", "--generate"))
+        assert working.stored()["cron_secret_next"] == other.reveal()
+
+    def test_what_another_job_shows_is_neither_deleted_nor_replaced_by_accident(self, working: Place) -> None:
+        variables = {"AUTOSYNC_JOB__NAME": "other", "AUTOSYNC_FUNCTION__AUTH": "service_key"}
+        [own] = working.function.told
+        with clusters.connect(working.cluster) as connection:
+            connection.execute(
+                "insert into autosync.job (name, function, schedule) values ('other', 'other', '0 0 1 1 *')"
+            )
+        try:
+            result = working.run("secrets", "delete", "cron_secret", "-q", variables=variables)
+            assert "Without cron_secret no call is made" in command.refused(result, 2)
+            variables["AUTOSYNC_FUNCTION__AUTH"] = "cron_secret"
+            result = working.run(
+                "setup", "--cron-secret-file", "-", "-q",
+                stdin=cron_secret.generate().reveal(), variables=variables,
+            )  # fmt: skip
+            assert "another job's calls show the cron secret" in command.refused(result, 2)
+            assert working.stored()["cron_secret"] == own
+            result = working.run(
+                "setup", "--project-url", "http://127.0.0.1:1", "--service-role-key-file", "-", "-q", "--no-wait",
+                stdin=keys.secret().reveal(), variables=variables | {"AUTOSYNC_FUNCTION__AUTH": "service_key"},
+            )  # fmt: skip
+            with clusters.connect(working.cluster) as connection:
+                names = {one.name for one in rotation.unfinished(connection)}
+            assert names == {"project_url", "service_role_key"}, "the first job's address can be put back"
+        finally:
+            with clusters.connect(working.cluster) as connection:
+                connection.execute("select cron.unschedule(j.jobid) from cron.job as j where j.jobname = 'other'")
+                connection.execute("delete from autosync.job where name = 'other'")
+
     def test_one_that_was_made_elsewhere_is_proven_too(self, working: Place) -> None:
         other = cron_secret.generate().reveal()
         working.function.told.append(other)
@@ -304,3 +368,44 @@ def test_only_a_public_key_goes_beside_it(place: Place) -> None:
     refused = place.run("secrets", "set", "gateway_key", "--from-file", "-", stdin=keys.secret().reveal())
     assert "only a public key" in command.refused(refused, 6)
     command.succeeds(place.run("secrets", "set", "gateway_key", "--from-file", "-", stdin=keys.legacy("anon").reveal()))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("sb_publishable_" + "p" * 20 + " x" * 9, "only a public key"),
+        (keys.legacy("anon", ref=keys.PROJECT_REF[::-1]).reveal(), "belongs to the project"),
+        (keys.legacy("anon", expires_in=-60).reveal(), "has expired"),
+    ],
+    ids=["blanks", "another project", "expired"],
+)
+def test_a_public_key_that_cannot_work_is_not_stored(place: Place, value: str, said: str) -> None:
+    with clusters.connect(place.cluster) as connection:
+        secret_store.store(connection, {"project_url": Secret(f"https://{keys.PROJECT_REF}.supabase.co")})
+    result = place.run("secrets", "set", "gateway_key", "--from-file", "-", "-q", stdin=value)
+    assert said in command.refused(result, 6)
+    assert "gateway_key" not in place.stored()
+
+
+def test_a_file_with_other_lines_is_not_to_be_deleted(place: Place) -> None:
+    _choose(CRON_SECRET)
+    Path("cron.env").write_text("OTHER=1\nAUTOSYNC_CRON_SECRET=x\n")
+    steps = place.setup("--format", "json").json()["steps"]
+    assert "rm -f" not in steps[-1]["result"]
+    Path("cron.env").write_text("AUTOSYNC_CRON_SECRET=x\n")
+    steps = place.setup("--format", "json").json()["steps"]
+    assert "; rm -f cron.env" in steps[-1]["result"]
+
+
+def test_a_stranger_comes_through_the_gateway_too(stub: Stub) -> None:
+    """What the gateway wants of everybody is no credential, so a function behind it need not be called."""
+    own, public = cron_secret.generate(), keys.legacy("anon")
+
+    def judge(request: Request) -> int:
+        stub.answer(error_code=None if "authorization" in request.headers else "UNAUTHORIZED_NO_AUTH_HEADER")
+        return 405 if request.headers.get(HEADER) == own.reveal() else 401
+
+    stub.judge = judge
+    shown = {HEADER: own.reveal(), "authorization": f"Bearer {public.reveal()}"}
+    found = probe.ask(stub.url, "any", shown, timedelta(seconds=5))
+    assert (found.verdict, [request.method for request in stub.requests]) == (Verdict.ACCEPTED, ["GET", "GET"])

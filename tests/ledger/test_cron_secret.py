@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from autosync_db import secret_store
+from autosync_db import rotation, secret_store
 from autosync_db.secret import Secret
 from tests.support import clusters, keys
 
@@ -76,3 +76,9 @@ def test_each_job_has_its_own_way(owner: Connection) -> None:
     assert secret_store.needed(owner, JOB) == ("cron_secret", "project_url")
     assert secret_store.needed(owner, "other") == ("project_url", "service_role_key")
     assert secret_store.needed(owner) == ("cron_secret", "project_url", "service_role_key")
+
+
+def test_what_a_rotation_replaces_is_no_excerpt(owner: Connection) -> None:
+    assert rotation.begin(owner, {"cron_secret": Secret("n" * 43)})
+    row = owner.execute("select autosync.excerpt(%s)", [f"{'c' * 43} {'n' * 43} fine"]).fetchone()
+    assert row == ("*** *** fine",)

@@ -1,11 +1,15 @@
 """autosync.dispatch(): what it sends, what it refuses to send, and what it writes down."""
 
+import threading
+from typing import Any
+
 import psycopg
 import pytest
 
+from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.ledger.conftest import Chain
-from tests.support import keys
+from tests.support import clusters, keys
 from tests.support.http_stub import Stub
 
 URL = "http://project.internal"
@@ -194,3 +198,42 @@ def test_no_key_is_kept_in_the_ledger(chain: Chain, stub: Stub) -> None:
         " (select string_agg(i::text, ' ') from autosync.invocation as i))"
     )
     assert key.reveal() not in ledger
+
+
+def test_address_and_credential_are_of_one_moment(chain: Chain, served: Cluster) -> None:
+    """Whoever stores another project's address and key in between does not get its key sent to the old address."""
+    lock = 20261124
+    old_url = chain.value("select secret from public.pg_cron_secrets where name = 'project_url'")
+    newer = keys.secret()
+    sent: list[tuple[Any, ...]] = []
+
+    def tick() -> None:
+        with clusters.connect(served) as other:
+            other.execute("begin")
+            [(source,)] = other.execute(
+                "select pg_get_functiondef('autosync.read_secret(text)'::regprocedure)"
+            ).fetchall()
+            other.execute(
+                source.replace(
+                    "return found_value;",
+                    "if read_secret.secret_name = 'project_url' then"
+                    f" perform pg_advisory_xact_lock_shared({lock}); end if; return found_value;",
+                ).encode()
+            )
+            other.execute("select autosync.dispatch(force := true)")
+            sent.extend(other.execute("select url, headers from net.http_request_queue").fetchall())
+            other.execute("rollback")
+
+    with clusters.connect(served) as holder:
+        holder.execute("select pg_advisory_lock(%s)", [lock])
+        ticking = threading.Thread(target=tick)
+        ticking.start()
+        clusters.wait_for(
+            lambda: chain.value("select count(*) from pg_locks where locktype = 'advisory' and not granted") == 1,
+            "the tick that has read the address",
+        )
+        chain.store("http://127.0.0.1:9", newer)
+    ticking.join(30)
+    [(url, headers)] = sent
+    assert url.startswith(old_url)
+    assert newer.reveal() not in str(headers)

@@ -146,3 +146,47 @@ def test_rotation_does_not_wait_for_ticks_and_ticks_do_not_wait_for_it(project: 
             assert rotation.begin(project.owner, {"service_role_key": newer})
             other.execute("select autosync.dispatch(%s, true)", [project.job_name])
         other.rollback()
+
+
+def test_whoever_was_taken_over_puts_nothing_back(project: Project) -> None:
+    """Taken over between its first look at the rotation and its last: the new owner's value stays in force."""
+    begun = rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    assert begun is not None
+    outcomes: list[str] = []
+
+    def end() -> None:
+        with clusters.connect(project.cluster) as connection:
+            try:
+                rotation.put_back(connection, begun.token)
+            except SecretError as error:
+                outcomes.append(error.message)
+
+    with psycopg.connect(project.cluster.url().reveal()) as other:
+        other.execute("update autosync.secret_rotation set token = gen_random_uuid()")
+        ending = threading.Thread(target=end)
+        ending.start()
+        clusters.wait_for(
+            lambda: project.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") > 0,
+            "the one that was taken over",
+        )
+        other.commit()
+        ending.join(30)
+    assert outcomes == ["another rotation took this one over"]
+    assert project.stored() != project.key.reveal()
+
+
+def test_a_secret_that_somebody_locks_keeps_no_rotation_waiting(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autosync_db import secret_store
+
+    monkeypatch.setattr(secret_store, "SHORT_LOCKS", b"set local lock_timeout = '50ms'")
+    begun = rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    assert begun is not None
+    project.owner.execute("set statement_timeout = '20s'")
+    with psycopg.connect(project.cluster.url().reveal()) as other:
+        other.execute("select 1 from public.pg_cron_secrets for update")
+        with pytest.raises(SecretError, match="left unfinished") as caught:
+            rotation.put_back(project.owner, begun.token)
+    project.owner.execute("reset statement_timeout")
+    assert "rotate --resume" in caught.value.hint

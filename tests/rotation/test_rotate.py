@@ -1,5 +1,7 @@
 """`rotate`: what it proves, what it refuses, and what is in force afterwards."""
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +9,14 @@ from contextlib import contextmanager
 import pexpect
 import pytest
 
-from autosync_db import migrate, rotation, secret_store
+from autosync_db import migrate, progress, rotation, secret_store
 from autosync_db.errors import AutosyncError, MigrationError, SecretError
 from autosync_db.local.cluster import Cluster
 from autosync_db.probe import Verdict
 from autosync_db.rotation import Result
 from autosync_db.secret import Secret
-from tests.rotation.conftest import SILENT, Project
-from tests.support import clusters, command, keys, pooler
+from tests.rotation.conftest import SILENT, Project, shown
+from tests.support import clusters, command, health, keys, pooler
 from tests.support.http_stub import Request
 
 HOSTED = f"https://{keys.PROJECT_REF}.supabase.co"
@@ -210,6 +212,20 @@ class TestPreflight:
         project.stub.judge = judge
         assert _replace(project, newer).preflight == "200"
 
+    def test_of_a_function_whose_gateway_refuses_strangers_makes_a_call(self, project: Project) -> None:
+        """The gateway lets any JWT through, and the function looks at the method first."""
+
+        def judge(request: Request) -> int:
+            if not shown(request):
+                project.stub.answer(401, error_code="UNAUTHORIZED_NO_AUTH_HEADER")
+                return 401
+            project.stub.answer(200)
+            return 405 if request.method != "POST" else project.gate.judge(request)
+
+        project.stub.judge = judge
+        with pytest.raises(SecretError, match="refused the new service key with 401; nothing was changed"):
+            _replace(project, keys.legacy())
+
     def test_can_be_left_out(self, project: Project) -> None:
         newer = keys.secret()
         project.gate.accept(project.key, newer)
@@ -312,3 +328,71 @@ def _held_open(cluster: Cluster) -> Iterator[int]:
         connection.execute("begin")
         connection.execute("select 1 from autosync.job")
         yield connection.info.backend_pid
+
+
+def test_nobody_who_listens_any_more_ends_no_rotation(project: Project) -> None:
+    """Stderr is a pipe whose reader has gone: the new key is proven all the same, and 0 is true."""
+    newer = keys.secret()
+    project.gate.accept(project.key, newer)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*command.PROGRAM, "rotate", "--from-file", "-"],
+        env=command.environment(project.cluster.url()),
+        input=newer.reveal(),
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, project.stored(), project.is_finished()) == (0, newer.reveal(), True)
+
+
+@pytest.mark.parametrize("last", ["storing", "store", "making"])
+def test_leaving_at_any_word_puts_the_old_key_back(project: Project, last: str) -> None:
+    """Who talks may leave with SystemExit, as Rich does when nobody reads."""
+
+    def say(text: str) -> None:
+        if text.startswith(last):
+            raise SystemExit(1)
+
+    reporter = progress.Reporter(lambda step: say(step.name), say)
+    with pytest.raises(SystemExit):
+        rotation.replace(project.configuration, rotation.SERVICE_KEY, keys.secret(), preflight=False, reporter=reporter)
+    assert (project.stored(), project.is_finished()) == (project.key.reveal(), True)
+
+
+def test_setup_that_nobody_reads_does_not_say_that_all_is_well(project: Project) -> None:
+    """The verdict is 3, whether or not somebody reads it."""
+    project.owner.execute("update public.pg_cron_secrets set secret = %s where name = 'service_role_key'", ["k" * 30])
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*command.PROGRAM, "setup"],
+        env=command.environment(project.cluster.url(), {"AUTOSYNC_JOB__SCHEDULE": health.NEVER}),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 3, done.stderr
+
+
+def test_resume_that_is_interrupted_can_be_repeated_at_once(project: Project) -> None:
+    newer = keys.secret()
+    project.gate.accept(project.key, newer)
+    assert rotation.begin(project.owner, {"service_role_key": newer})
+    project.lapse()
+
+    def interrupted(*_: object) -> rotation.Proof:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rotation.resume(project.configuration, prove=interrupted, reporter=SILENT)
+    assert project.stored() == newer.reveal()
+    assert rotation.resume(project.configuration, reporter=SILENT).outcome == "finished"

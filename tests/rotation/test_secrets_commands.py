@@ -66,6 +66,7 @@ def test_set_stores_replaces_and_leaves_alone(project: Project) -> None:
     [
         ("service_role_key", "autosync-db rotate"),
         ("cron_secret", "autosync-db rotate"),
+        ("cron_secret_next", "autosync-db rotate --generate"),
         ("project_url", "autosync-db setup"),
         ("Not A Name", "small letters"),
         ("service_role_key.previous", "small letters"),

@@ -220,6 +220,33 @@ class TestCommands:
         _move(vaulted, "table")
         assert _kept(vaulted) == {"stripe": "theirs"}
 
+    def test_a_secret_of_the_projects_own_is_not_overwritten(self, vaulted: Project) -> None:
+        vaulted.owner.execute("select vault.create_secret('theirs', 'stripe', 'billing')")
+        result = vaulted.run("secrets", "set", "stripe", "--from-file", "-", "-q", stdin="o" * 30)
+        assert "that this toolkit did not store" in command.refused(result, 6)
+        assert _kept(vaulted)["stripe"] == "theirs"
+
+    def test_a_vault_that_cannot_be_decrypted_is_emptied_and_filled_again(self, vaulted: Project) -> None:
+        """As after a restore into another project, whose root key is another one."""
+        with clusters.connect(vaulted.cluster, "supabase_admin") as connection:
+            connection.execute("update vault.secrets set secret = '%'")
+        assert "cannot be read" in command.refused(vaulted.run("secrets", "list", "-q"), 6)
+        for name in ("service_role_key", "project_url"):
+            command.succeeds(vaulted.run("secrets", "delete", name, "--yes"))
+        command.refused(vaulted.run("secrets", "delete", "project_url", "--yes", "-q"), 2)
+        done = vaulted.run(
+            "setup", "--project-url", vaulted.stub.url, "--service-role-key-file", "-", stdin=vaulted.key.reveal()
+        )
+        command.succeeds(done)
+        assert vaulted.in_force() == vaulted.key
+
+    def test_what_is_being_replaced_is_blotted_out_too(self, vaulted: Project) -> None:
+        old = "o" * 43
+        secret_store.store(vaulted.owner, {"cron_secret": Secret(old)})
+        assert rotation.begin(vaulted.owner, {"cron_secret": Secret("n" * 43)})
+        assert vaulted.value("select autosync.excerpt(%s)", [f"it was {old}"]) == "it was ***"
+        assert rotation.kept(vaulted.owner, "cron_secret") == Secret(old)
+
     def test_a_choice_that_was_not_carried_out_stops_the_commands(self, project: Project) -> None:
         configuration = _choose("vault")
         with pytest.raises(UsageError, match="the secrets are in the table") as caught:
