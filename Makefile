@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test test-containers lint format lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo: setup  ## show the whole chain at work on this machine (KEEP=1 leaves it r
 
 test: setup  ## run the tests on private PostgreSQL clusters
 	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+test-containers: setup  ## run the same tests on PostgreSQL 17 with pg_cron 1.6, in a container
+	@.ci/containers run .venv/bin/python .ci/suite.py $(ARGS)
 
 lint: setup  ## check style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

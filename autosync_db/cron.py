@@ -5,7 +5,7 @@ pg_cron takes much that is not meant: a sixth field is ignored, a step larger th
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cronsim import CronSim, CronSimError
 
@@ -21,7 +21,7 @@ def check(schedule: str, pg_cron_version: str | None = None) -> None:
 
     `pg_cron_version`, where known, decides about schedules in seconds.
     """
-    if _SECONDS.fullmatch(schedule):
+    if every(schedule):
         if pg_cron_version is not None and _numbers(pg_cron_version) < SECONDS_SINCE:
             raise UsageError(
                 f"the schedule {schedule!r} needs pg_cron 1.5 or newer; this server has {pg_cron_version}",
@@ -43,6 +43,12 @@ def check(schedule: str, pg_cron_version: str | None = None) -> None:
         raise UsageError(f"the schedule {schedule!r} is not understood: {str(error).lower()}", hint=_EXAMPLES) from None
     except StopIteration:
         raise UsageError(f"the schedule {schedule!r} never comes", hint=_EXAMPLES) from None
+
+
+def every(schedule: str) -> timedelta | None:
+    """Return the period of a schedule in seconds; None for any other."""
+    found = _SECONDS.fullmatch(schedule)
+    return timedelta(seconds=int(found[1])) if found else None
 
 
 def next_tick(schedule: str, after: datetime) -> datetime | None:

@@ -89,7 +89,9 @@ def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
     if scheduled.paused_at:
         state = f"paused by {scheduled.paused_by}"
     answer = found.last_call
-    tick = cron.next_tick(scheduled.cron_schedule, now) if scheduled.active and scheduled.cron_schedule else None
+    ticks_by = (scheduled.cron_schedule if scheduled.active else None) or ""
+    tick, period = cron.next_tick(ticks_by, now), cron.every(ticks_by)
+    coming = f"{tick:%Y-%m-%d %H:%M} UTC" if tick else f"in at most {duration.describe(period)}" if period else ""
     return [
         (
             "revision",
@@ -106,7 +108,7 @@ def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
             "last call",
             f"{answer.summary} ({answer.cause.value}), {ago(answer.queued_at)}" if answer else "never",
         ),
-        ("next tick", f"{tick:%Y-%m-%d %H:%M} UTC" if tick else "not foreseen"),
+        ("next tick", coming or "not foreseen"),
         (
             "schedules",
             f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue",

@@ -77,3 +77,11 @@ def stub() -> Iterator[Stub]:
     """An HTTP server that stands for the project's functions."""
     with http_stub.serve() as running:
         yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the versions that a test saw, in whichever process it ran."""
+    for report in [report for reports in terminalreporter.stats.values() for report in reports]:
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "versions" and report.when == "call":
+                terminalreporter.write_line(f"ran on: {value}")

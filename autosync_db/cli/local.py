@@ -24,7 +24,18 @@ _FOLLOW_SECONDS = 0.3
 @command(group, "up")
 def _up(
     session: Session,
-    engine: Annotated[str, typer.Option(help="What runs PostgreSQL: system (Debian packages).")] = "system",
+    engine: Annotated[
+        Literal["system", "docker", "podman"] | None,
+        typer.Option(
+            help="What runs PostgreSQL: system (Debian packages), docker (or Podman where only that answers), podman."
+        ),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            help="Image with PostgreSQL and pg_cron, e.g. supabase/postgres:TAG, instead of the project's own."
+        ),
+    ] = None,
     key_kind: Annotated[
         Literal["legacy", "secret"] | None,
         typer.Option(help="Kind of the service key to make; legacy."),
@@ -42,11 +53,17 @@ def _up(
 
     Data is kept under .autosync; ports are free ones. Use it with --target local.
     """
-    if engine != "system":
-        raise UsageError(f"there is no engine {engine!r}", hint="use --engine system")
+    if image is not None and engine == "system":
+        raise UsageError("the engine system runs no image", hint="use --engine docker or --engine podman with --image")
     stack = _stack()
     with session.progress("starting the local stack") as say:
-        stack.up(key_kind=key_kind, functions=functions, say=say)
+        stack.up(
+            key_kind=key_kind,
+            functions=functions,
+            kind=engine or ("docker" if image else None),
+            image=image,
+            say=say,
+        )
     _print(session, stack)
     session.say("next: autosync-db setup --target local")
 
@@ -62,7 +79,7 @@ def _down(
     if not found:
         session.say("there is no local stack here")
     else:
-        session.say("stopped" + (" and deleted" if purge else "; the data is kept under .autosync"))
+        session.say("stopped" + (" and deleted" if purge else "; the data is kept"))
 
 
 @command(group, "status")

@@ -30,24 +30,14 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """A cluster under `folder`; methods start, stop and address it."""
+class Server:
+    """A server on a loopback port, whatever runs it; what the host keeps of it is in `folder`."""
 
     folder: Path
     port: int
     major: int
     stand_in: bool
     passwords: dict[str, str] = field(repr=False)
-
-    @property
-    def installation(self) -> Installation:
-        """Return the private installation that runs this cluster."""
-        return Installation(self.major, self.folder / "install")
-
-    @property
-    def data(self) -> Path:
-        """Return the data directory."""
-        return self.folder / "data"
 
     @property
     def log(self) -> Path:
@@ -72,6 +62,21 @@ class Cluster:
             "PGDATABASE": "postgres",
             "PGPASSFILE": str(self.password_file),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster(Server):
+    """A cluster of this machine's PostgreSQL under `folder`; methods start and stop it."""
+
+    @property
+    def installation(self) -> Installation:
+        """Return the private installation that runs this cluster."""
+        return Installation(self.major, self.folder / "install")
+
+    @property
+    def data(self) -> Path:
+        """Return the data directory."""
+        return self.folder / "data"
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections. Raises UnreachableError with the log's tail."""
@@ -125,31 +130,35 @@ class Cluster:
         return done
 
     def _write_settings(self) -> None:
-        libraries = "pg_cron" if self.stand_in else "pg_cron,pg_net"
-        settings = {
-            "listen_addresses": HOST,
-            "port": str(self.port),
-            "unix_socket_directories": "",
-            "shared_preload_libraries": libraries,
-            "session_preload_libraries": "pgextwlist",
-            "extwlist.extensions": "pg_cron,pg_net",
-            "extwlist.custom_path": str(self.folder / "extensions"),
-            "cron.database_name": "postgres",
-            "cron.host": HOST,
-            "pg_net.username": "postgres",
-            # their defaults; spelled out so that the stand-in, which has no library, can be configured too
-            "pg_net.ttl": "6 hours",
-            "pg_net.batch_size": "200",
-            "max_connections": "100",
-            "max_worker_processes": "16",
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-            "log_line_prefix": "%m [%p] %q%u@%d/%a ",
-            "password_encryption": "scram-sha-256",
-        }
-        text = "".join(f"{name} = '{value}'\n" for name, value in settings.items())
-        target = self.data / "conf.d" / "autosync.conf"
-        _write(target, text)
+        values = settings(self.port, stand_in=self.stand_in, scripts=str(self.folder / "extensions"))
+        # clients of the data directory's own machine have the port
+        values["unix_socket_directories"] = ""
+        text = "".join(f"{name} = '{value}'\n" for name, value in values.items())
+        write(self.data / "conf.d" / "autosync.conf", text)
+
+
+def settings(port: int, *, stand_in: bool, scripts: str) -> dict[str, str]:
+    """Return the server's settings; `scripts` is where it finds what follows the creation of an extension."""
+    return {
+        "listen_addresses": HOST,
+        "port": str(port),
+        "shared_preload_libraries": "pg_cron" if stand_in else "pg_cron,pg_net",
+        "session_preload_libraries": "pgextwlist",
+        "extwlist.extensions": "pg_cron,pg_net",
+        "extwlist.custom_path": scripts,
+        "cron.database_name": "postgres",
+        "cron.host": HOST,
+        "pg_net.username": "postgres",
+        # their defaults; spelled out so that the stand-in, which has no library, can be configured too
+        "pg_net.ttl": "6 hours",
+        "pg_net.batch_size": "200",
+        "max_connections": "100",
+        "max_worker_processes": "16",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_line_prefix": "%m [%p] %q%u@%d/%a ",
+        "password_encryption": "scram-sha-256",
+    }
 
 
 def create(
@@ -172,15 +181,11 @@ def create(
     installation.copy(source, folder / "install", stand_in=uses_stand_in)
     with resources.folder("templates/local/extensions") as scripts:
         shutil.copytree(scripts, folder / "extensions")
-    passwords = {role: secrets.token_urlsafe(24) for role in LOGIN_ROLES}
+    passwords = new_passwords()
     cluster = Cluster(folder, free_port(), source.major, uses_stand_in, passwords)
-    _write(
-        cluster.password_file,
-        "".join(f"*:*:*:{role}:{passwords[role]}\n" for role in LOGIN_ROLES),
-        mode=0o600,
-    )
+    write(cluster.password_file, password_lines(passwords), mode=0o600)
     password = folder / "initdb.password"
-    _write(password, passwords[SUPERUSER], mode=0o600)
+    write(password, passwords[SUPERUSER], mode=0o600)
     give_to_server(folder)
     done = cluster._run(
         "initdb", "-D", str(cluster.data), "-U", SUPERUSER, "-A", "scram-sha-256",
@@ -192,15 +197,39 @@ def create(
         )
     password.unlink()
     (cluster.data / "conf.d").mkdir()
-    with (cluster.data / "postgresql.conf").open("a") as settings:
-        settings.write("include_dir = 'conf.d'\n")
+    with (cluster.data / "postgresql.conf").open("a") as file:
+        file.write("include_dir = 'conf.d'\n")
         if not durable:
-            settings.write("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n")
-    _write(cluster.data / "pg_hba.conf", f"host all all {HOST}/32 scram-sha-256\n")
+            file.write("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n")
+    write(cluster.data / "pg_hba.conf", f"host all all {HOST}/32 scram-sha-256\n")
     give_to_server(folder)
     cluster.start()
-    _create_roles(cluster, open_default_privileges=open_default_privileges)
+    with psycopg.connect(cluster.url(SUPERUSER).reveal(), autocommit=True) as connection:
+        create_roles(connection, open_default_privileges=open_default_privileges)
+        set_passwords(connection, {role: passwords[role] for role in LOGIN_ROLES[1:]})
     return cluster
+
+
+def new_passwords() -> dict[str, str]:
+    """Return a random password for each role that may log in."""
+    return {role: secrets.token_urlsafe(24) for role in LOGIN_ROLES}
+
+
+def password_lines(passwords: dict[str, str]) -> str:
+    """Return the content of a libpq password file."""
+    return "".join(f"*:*:*:{role}:{password}\n" for role, password in passwords.items())
+
+
+def create_roles(connection: psycopg.Connection[Any], *, open_default_privileges: bool) -> None:
+    """Give a new server, as its superuser, the roles, schemas and grants of a hosted project."""
+    statements = resources.render("templates/local/supabase.sql.j2", open_default_privileges=open_default_privileges)
+    connection.execute(statements.encode())
+
+
+def set_passwords(connection: psycopg.Connection[Any], passwords: dict[str, str]) -> None:
+    """Set the passwords of roles, as superuser."""
+    for role, password in passwords.items():
+        connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(password)))
 
 
 def free_port() -> int:
@@ -247,17 +276,8 @@ def _server_account() -> pwd.struct_passwd:
     )
 
 
-def _create_roles(cluster: Cluster, *, open_default_privileges: bool) -> None:
-    statements = resources.render("templates/local/supabase.sql.j2", open_default_privileges=open_default_privileges)
-    with psycopg.connect(cluster.url(SUPERUSER).reveal(), autocommit=True) as connection:
-        connection.execute(statements.encode())
-        for role in LOGIN_ROLES[1:]:
-            connection.execute(
-                sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(cluster.passwords[role]))
-            )
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
+def write(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file; as root it belongs to whom its folder belongs."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w") as file:

@@ -6,6 +6,7 @@ which `.autosync/cluster` points.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -29,12 +30,16 @@ import psycopg
 from autosync_db import resources
 from autosync_db.errors import UnreachableError, UsageError
 from autosync_db.local import cluster as clusters
-from autosync_db.local import process
+from autosync_db.local import container, engine, process
 from autosync_db.local.cluster import HOST, SUPERUSER, Cluster
+from autosync_db.local.container import Container
+from autosync_db.local.engine import Engine
 from autosync_db.local.process import Process
 from autosync_db.secret import Secret
 
 KeyKind = Literal["legacy", "secret"]
+EngineKind = Literal["system", "docker", "podman"]
+Database = Cluster | Container
 LOGS = ("postgres", "pg_net", "edge")
 _OUTSIDE = Path("/var/tmp")  # noqa: S108 - mkdtemp makes a private folder in it
 _PREFIX = "autosync-"
@@ -53,6 +58,18 @@ class _State:
     functions: str
     key_kind: KeyKind
     processes: dict[str, Process] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _InContainer:
+    """Where the database runs, if not on this machine's own PostgreSQL; written before anything is created."""
+
+    program: engine.Program
+    name: str
+    image: str | None
+
+    def __str__(self) -> str:
+        return f"{self.program} with {self.image or 'its own image'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +110,42 @@ class Stack:
         """Return whether every part runs."""
         return self.exists() and all(part.running for part in self.status())
 
-    def cluster(self) -> Cluster:
+    def cluster(self) -> Database:
         """Return the stack's database cluster."""
         state = self._state()
         folder = self._cluster_folder()
+        inside = self._in_container()
         try:
             lines = (folder / "pgpass").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             raise self._damaged() from None
         passwords = dict(line.split(":")[3:5] for line in lines)
-        return Cluster(folder, state.port, state.major, state.stand_in, passwords)
+        if inside is None:
+            return Cluster(folder, state.port, state.major, state.stand_in, passwords)
+        return Container(
+            folder,
+            state.port,
+            state.major,
+            state.stand_in,
+            passwords,
+            Engine(inside.program),
+            inside.name,
+            inside.image,
+        )
 
-    def up(self, *, key_kind: KeyKind | None = None, functions: Path | None = None, say: Callable[[str], None]) -> None:
+    def up(
+        self,
+        *,
+        key_kind: KeyKind | None = None,
+        functions: Path | None = None,
+        kind: EngineKind | None = None,
+        image: str | None = None,
+        say: Callable[[str], None],
+    ) -> None:
         """Start whatever does not run, creating what is not there; an interrupted creation is begun anew.
 
-        Raises UsageError when something is missing here, or when another command works on the stack.
+        `kind` and `image` choose what runs PostgreSQL, once. Raises UsageError when something is missing here, or when
+        another command works on the stack; UnreachableError when a part does not start.
         """
         deno = find_deno()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -119,11 +157,11 @@ class Stack:
                     raise UsageError(
                         f"this stack has a {state.key_kind} key", hint="begin anew: autosync-db local down --purge"
                     )
+                self._demand_same(kind, image)
                 database = self._restart_cluster(state, say)
             else:
                 self._discard_cluster()
-                say("creating a private PostgreSQL cluster")
-                database = clusters.create(self._new_cluster_folder())
+                database = self._create_cluster(kind or "system", image, say)
                 state = _State(
                     port=database.port,
                     major=database.major,
@@ -138,6 +176,11 @@ class Stack:
                 state.processes.pop("edge").stop()
             state.functions = wanted
             self._write(state)
+            if isinstance(database, Container) and not self._runs(state, "log"):
+                state.processes["log"] = process.start(
+                    database.follow_log, environment={}, log=database.log, folder=self.folder
+                )
+                self._write(state)
             if database.stand_in:
                 self._start(state, "pg_net", [sys.executable, "-m", "autosync_db.local.pg_net_worker"], {
                     **database.environment("postgres"), "PYTHONUNBUFFERED": "1",
@@ -159,13 +202,18 @@ class Stack:
         with self._locked():
             found = self.exists()
             if found:
-                state = self._state()
-                for part in state.processes.values():
-                    part.stop()
+                state, database = self._state(), self.cluster()
+                if isinstance(database, Container):
+                    engine.find(database.engine.program)  # what does not answer would leave its container behind
+                for name, part in state.processes.items():
+                    if name != "log":  # it ends with what it follows
+                        part.stop()
+                (self.folder / "target.json").unlink(missing_ok=True)
+                database.stop()
+                if "log" in state.processes:
+                    state.processes["log"].stop()
                 state.processes = {}
                 self._write(state)
-                (self.folder / "target.json").unlink(missing_ok=True)
-                self.cluster().stop()
             if purge:
                 found = self._discard_cluster() or found
                 for name in ("state.json", "keys.json", "service_role_key", "functions.env", "edge.log", "pg_net.log"):
@@ -183,7 +231,11 @@ class Stack:
         if not self.exists():
             return []
         state, database = self._state(), self.cluster()
-        parts = [Component("postgres", database.is_running(), f"PostgreSQL {state.major} on {HOST}:{state.port}")]
+        runs = database.is_running()
+        where = f"PostgreSQL {state.major} on {HOST}:{state.port}"
+        if isinstance(database, Container):
+            where += f" in the {database.engine.program} container {database.name}"
+        parts = [Component("postgres", runs, where)]
         if state.stand_in:
             parts.append(
                 Component(
@@ -193,7 +245,7 @@ class Stack:
                 )
             )
         else:
-            parts.append(Component("pg_net", database.is_running(), "the real pg_net, inside PostgreSQL"))
+            parts.append(Component("pg_net", runs, "the real pg_net, inside PostgreSQL"))
         parts.append(
             Component(
                 "edge",
@@ -259,6 +311,43 @@ class Stack:
             raise UsageError(f"{link} points to {target}, which was not made here", hint=f"remove the link: rm {link}")
         return target
 
+    @property
+    def _container_file(self) -> Path:
+        return self.folder / "container.json"
+
+    def _in_container(self) -> _InContainer | None:
+        try:
+            return _InContainer(**json.loads(self._container_file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (TypeError, ValueError):
+            raise self._damaged() from None
+
+    def _demand_same(self, kind: EngineKind | None, image: str | None) -> None:
+        """Raise UsageError when this stack's database runs on something else than what is asked for."""
+        inside = self._in_container()
+        if inside is None:
+            same = kind in (None, "system")
+        else:
+            # docker means whichever of the two answered
+            same = kind in (None, "docker", inside.program) and image in (None, inside.image)
+        if not same:
+            raise UsageError(
+                f"the database of this stack runs on {inside or 'the engine system'}",
+                hint="begin anew: autosync-db local down --purge",
+            )
+
+    def _create_cluster(self, kind: EngineKind, image: str | None, say: Callable[[str], None]) -> Database:
+        if kind == "system":
+            say("creating a private PostgreSQL cluster")
+            return clusters.create(self._new_cluster_folder())
+        runner = engine.find(None if kind == "docker" else kind)
+        folder = self.folder.resolve()
+        name = f"autosync-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+        inside = _InContainer(runner.program, name, image)
+        _write_private(self._container_file, json.dumps(asdict(inside)))
+        return container.create(folder / "cluster", runner=runner, name=name, image=image, say=say)
+
     def _new_cluster_folder(self) -> Path:
         inside = self.folder.resolve() / "cluster"
         if clusters.server_can_enter(self.folder.resolve()):
@@ -272,7 +361,13 @@ class Stack:
         """Stop and delete whatever cluster there is, a half-made one too; return whether there was any."""
         folder = self._cluster_folder()
         found = folder.exists()
-        if found:
+        inside = self._in_container()
+        if inside is not None:
+            runner = engine.find(inside.program)
+            Container(folder, 0, 0, False, {}, runner, inside.name, inside.image).delete()
+            self._container_file.unlink()
+            found = True
+        if folder.exists():
             if (folder / "data" / "postmaster.pid").exists():
                 majors = [int(entry.name) for entry in (folder / "install" / "lib" / "postgresql").iterdir()]
                 Cluster(folder, 0, majors[0], False, {}).stop("immediate")
@@ -284,8 +379,10 @@ class Stack:
             link.unlink()
         return found
 
-    def _restart_cluster(self, state: _State, say: Callable[[str], None]) -> Cluster:
+    def _restart_cluster(self, state: _State, say: Callable[[str], None]) -> Database:
         database = self.cluster()
+        if isinstance(database, Container):
+            engine.find(database.engine.program)
         if database.is_running():
             return database
         say("starting PostgreSQL")
@@ -332,7 +429,7 @@ class Stack:
                 command, environment=environment, log=self.folder / f"{name}.log", folder=self.folder
             )
 
-    def _start_edge(self, state: _State, database: Cluster, deno: str) -> None:
+    def _start_edge(self, state: _State, database: Database, deno: str) -> None:
         if self._runs(state, "edge"):
             return
         runtime = self.folder / "edge"
@@ -383,7 +480,7 @@ class Stack:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         raise UnreachableError("the Edge Functions did not start: " + " | ".join(tail), hint=f"read {log}")
 
-    def _write_target(self, state: _State, database: Cluster) -> None:
+    def _write_target(self, state: _State, database: Database) -> None:
         target = {
             "database_url": database.url().reveal(),
             "project_url": f"http://{HOST}:{state.edge_port}",

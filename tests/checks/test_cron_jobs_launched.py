@@ -1,24 +1,32 @@
 """cron_jobs_launched: a pg_cron that is told to start nothing says so nowhere else."""
 
 from autosync_db.checks.model import Status
-from tests.support import server
+from tests.support import server, versions
 from tests.support.health import Project, result_of
 
 ONLY = ["cron_jobs_launched"]
 
 
 def test_switched_off_launching_is_the_root_cause_of_overdue_schedules(project: Project) -> None:
-    # as pg_cron 1.6 shows it; 1.4 has no such setting
-    server.pretend_setting(project, "cron.launch_active_jobs", "off")
+    if versions.pg_cron(project.cluster) < versions.RETURNS:
+        server.pretend_setting(project, "cron.launch_active_jobs", "off")
+    else:
+        server.configure(project, "cron.launch_active_jobs = off")
+        project.restart_server()
     project.add_schedule(next_run_at="now() - interval '100 days'")
     project.must_fail("cron_jobs_launched", names="cron.launch_active_jobs: is off")
     project.must_be_blocked("schedules_not_overdue", "cron_jobs_launched")
-    server.pretend_setting(project, "cron.launch_active_jobs", "on")
+    if versions.pg_cron(project.cluster) < versions.RETURNS:
+        server.pretend_setting(project, "cron.launch_active_jobs", "on")
+    else:
+        server.configure(project)
+        project.restart_server()
     project.owner.execute("delete from public.auto_sync_schedules")
     project.must_be_healthy()
 
 
 def test_line_that_an_old_pg_cron_ignores_is_no_fault(project: Project) -> None:
+    versions.needs_older_pg_cron(project.cluster, versions.RETURNS, "a cron.launch_active_jobs that means nothing")
     server.configure(project, "cron.launch_active_jobs = off")
     project.must_be_healthy()
 

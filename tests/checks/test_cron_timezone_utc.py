@@ -3,7 +3,7 @@
 import pytest
 
 from autosync_db.checks.model import Status
-from tests.support import clusters, server
+from tests.support import clusters, server, versions
 from tests.support.health import Project, result_of
 
 ONLY = ["cron_timezone_utc"]
@@ -36,7 +36,22 @@ def test_schedule_without_an_hour_is_the_same_everywhere(project: Project, sched
     assert "Europe/Paris" in found.verdict.summary
 
 
+def test_the_zone_that_a_newer_pg_cron_really_has_is_a_warning_until_it_is_taken_back(project: Project) -> None:
+    versions.needs_pg_cron(project.cluster, versions.SECONDS, "cron.timezone")
+    server.configure(project, "cron.timezone = 'America/New_York'")
+    clusters.wait_for(
+        lambda: project.value("select pending_restart from pg_settings where name = 'cron.timezone'"), "the setting"
+    )
+    project.must_fail(*ONLY, status=Status.WARNING, names="was changed, which takes effect when PostgreSQL restarts")
+    project.restart_server()
+    project.must_fail(*ONLY, status=Status.WARNING, names="is America/New_York: pg_cron reads")
+    server.configure(project, "cron.timezone = 'UTC'")
+    project.restart_server()
+    project.must_be_healthy()
+
+
 def test_line_that_an_old_pg_cron_ignores_is_a_warning(project: Project) -> None:
+    versions.needs_older_pg_cron(project.cluster, versions.SECONDS, "a cron.timezone that is ignored")
     server.configure(project, "cron.timezone = 'America/New_York'")
     clusters.wait_for(
         lambda: project.value("select current_setting('cron.timezone', true)") == "America/New_York", "the setting"

@@ -27,10 +27,11 @@ def test_second_job_of_the_name_is_not_a_matter_of_the_owner(project: Project) -
 
 
 def test_jobs_of_superusers_that_pg_cron_skips_are_named(project: Project) -> None:
-    project.admin.execute("alter role postgres superuser")
-    assert result_of(project.report(), "job_owner_matches").status is Status.OK
     project.admin.execute("alter system set cron.enable_superuser_jobs = off")
     project.restart_server()
+    assert result_of(project.report(), "job_owner_matches").status is Status.OK
+    # not before: pg_cron 1.6.5 crashes when it reads such a job, and takes the whole server with it
+    project.admin.execute("alter role postgres superuser")
     found = result_of(project.report(), "job_owner_matches")
     assert found.status is Status.CRITICAL
     assert "pg_cron skips it" in found.verdict.summary

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from autosync_db.checks.model import Status
-from tests.support import clusters, server
+from tests.support import clusters, server, versions
 from tests.support.health import Project, result_of
 
 ONLY = ["pg_cron_scheduler_running"]
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.young_launcher
 
 
 def test_terminated_launcher_is_the_root_cause_until_a_restart(project: Project) -> None:
-    # pg_cron 1.4 leaves for good; later versions come back after a second, which this test cannot wait away
+    versions.needs_older_pg_cron(project.cluster, versions.RETURNS, "a terminated launcher that stays away")
     project.admin.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pg_cron scheduler'"
     )
@@ -23,6 +23,24 @@ def test_terminated_launcher_is_the_root_cause_until_a_restart(project: Project)
     project.must_be_blocked("schedules_not_overdue", "pg_cron_scheduler_running")
 
     project.owner.execute("delete from public.auto_sync_schedules")
+    project.restart_server()
+    project.must_be_healthy()
+
+
+def test_terminated_launcher_that_comes_back_is_no_fault(project: Project) -> None:
+    versions.needs_pg_cron(project.cluster, versions.RETURNS, "a launcher that comes back")
+    before = server.launcher(project)
+    project.admin.execute("select pg_terminate_backend(%s)", [before])
+    clusters.wait_for(lambda: server.launcher(project) not in (None, before), "another launcher")
+    project.must_be_healthy()
+
+
+def test_launcher_that_found_no_worker_process_is_the_root_cause_until_there_is_one(project: Project) -> None:
+    server.configure(project, "max_worker_processes = 0")
+    server.restart(project)
+    project.must_fail("pg_cron_scheduler_running", names="no such process is connected")
+
+    server.configure(project)
     project.restart_server()
     project.must_be_healthy()
 

@@ -1,0 +1,16 @@
+# What the whole test suite needs to run inside a container: the database image, and what .ci/bootstrap installs there.
+ARG BASE
+FROM ${BASE} AS packages
+RUN apt-get update -q \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends ca-certificates git python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /checkout
+
+FROM packages AS installed
+COPY checkout /checkout
+COPY wheels /wheels
+# the wheels were fetched outside, where mirrors and certificates are set up; their hashes are checked here
+RUN PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels .ci/bootstrap
+
+FROM packages
+COPY --from=installed /checkout/.venv /checkout/.venv
