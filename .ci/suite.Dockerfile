@@ -6,11 +6,8 @@ RUN apt-get update -q \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /checkout
 
-FROM packages AS installed
-COPY checkout /checkout
-COPY wheels /wheels
-# the wheels were fetched outside, where mirrors and certificates are set up; their hashes are checked here
-RUN PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels .ci/bootstrap
-
 FROM packages
-COPY --from=installed /checkout/.venv /checkout/.venv
+COPY wheels /wheels
+COPY checkout /checkout
+# the wheels were fetched outside, where mirrors and certificates are set up; their hashes are checked here
+RUN CI=true PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels .ci/bootstrap && rm -rf /wheels /var/lib/apt/lists/*

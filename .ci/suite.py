@@ -33,7 +33,7 @@ CHECKOUT = "/checkout"
 INSTALLED_FROM = (".ci/bootstrap", ".ci/requirements.txt", "pyproject.toml", "README.md", "autosync_db/__init__.py")
 EXPECTED = "postgresql=17 pg_cron=1.6 python=3.13"
 # a machine's mirrors and proxies
-HANDED_ON = ("DENO_", "NPM_CONFIG_", "PYTEST_", "AUTOSYNC_TEST_")
+HANDED_ON = ("DENO_", "NPM_CONFIG_", "PYTEST_", "AUTOSYNC_TEST_EXPECT")
 CERTIFICATES = "/usr/local/share/autosync-certificates.crt"
 MOST_SECONDS = 3600
 

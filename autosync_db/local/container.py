@@ -64,7 +64,7 @@ class Container(Server):
     def stop(self, mode: str = "fast") -> None:
         """Remove the container, after a shutdown unless `mode` is "immediate"; the data stays."""
         if mode == "fast":
-            self.engine.run("stop", "--time", str(_STOP_SECONDS), self.name)
+            self.engine.run("stop", "-t", str(_STOP_SECONDS), self.name)
         self.engine.run("rm", "--force", "--volumes", self.name)
 
     def delete(self) -> None:
@@ -74,8 +74,11 @@ class Container(Server):
             self.engine.run("volume", "rm", "--force", volume)
 
     def is_running(self) -> bool:
-        """Return whether the container runs."""
-        done = self.engine.run("container", "inspect", "--format", "{{.State.Running}}", self.name)
+        """Return whether the container runs; it does not where the engine does not answer."""
+        try:
+            done = self.engine.run("container", "inspect", "--format", "{{.State.Running}}", self.name)
+        except UnreachableError:
+            return False
         return done.stdout.strip() == b"true"
 
     @property

@@ -30,14 +30,21 @@ class Engine:
     def run(
         self, *arguments: str, stdin: bytes | None = None, patience: float = _SECONDS
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run one command of the engine to its end, whatever its exit status."""
-        return subprocess.run(  # a secret is never among the arguments
-            [self.program, *arguments],
-            input=stdin if stdin is not None else b"",
-            capture_output=True,
-            check=False,
-            timeout=patience,
-        )
+        """Run one command of the engine to its end, whatever its exit status.
+
+        Raises UnreachableError when there is no such program (any more), or it takes longer than `patience` seconds.
+        """
+        try:
+            return subprocess.run(  # a secret is never among the arguments
+                [self.program, *arguments],
+                input=stdin if stdin is not None else b"",
+                capture_output=True,
+                check=False,
+                timeout=patience,
+            )
+        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+            wrong = "is not installed" if isinstance(error, FileNotFoundError) else f"hangs at `{arguments[0]}`"
+            raise UnreachableError(f"{self.program} {wrong}", hint=f"see what it says: {self.program} info") from None
 
     def demand(self, *arguments: str, stdin: bytes | None = None, patience: float = _SECONDS) -> str:
         """Run one command of the engine and return what it prints. Raises UnreachableError when it fails."""
@@ -55,10 +62,11 @@ class Engine:
 
         Podman's own choice is higher, which is refused where root is not all-powerful (in another container, say).
         """
-        if self.program == "docker":
-            return []  # the daemon has limits of its own
+        numbers = Path("/proc/sys/kernel/pid_max")
+        if self.program == "docker" or not numbers.exists():
+            return []  # the daemon, or the virtual machine, has limits of its own
         files, processes = (resource.getrlimit(kind)[1] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
-        most = int(Path("/proc/sys/kernel/pid_max").read_text())  # podman lowers its own limit to that
+        most = int(numbers.read_text())  # podman lowers its own limit to that
         processes = most if processes == resource.RLIM_INFINITY else min(processes, most)
         return [f"--ulimit=nofile={files}:{files}", f"--ulimit=nproc={processes}:{processes}"]
 

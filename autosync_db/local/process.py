@@ -10,7 +10,11 @@ from pathlib import Path
 import psutil
 
 _STOP_SECONDS = 10
-_INHERITED = {"PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"}
+_INHERITED = {
+    *("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
+    # where the container engine is
+    *("XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,11 +317,22 @@ class Stack:
 
     def _in_container(self) -> _InContainer | None:
         try:
-            return _InContainer(**json.loads(self._container_file.read_text(encoding="utf-8")))
+            found = _InContainer(**json.loads(self._container_file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (TypeError, ValueError):
             raise self._damaged() from None
+        if found.name != self._container_name:
+            # the container is another folder's, of which this one is a copy
+            raise UsageError(
+                f"the stack in {self.folder} was made in another folder, to which the container {found.name} belongs",
+                hint=f"begin anew: rm -r {self.folder}, then: autosync-db local up",
+            )
+        return found
+
+    @property
+    def _container_name(self) -> str:
+        return f"autosync-{hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:12]}"
 
     def _demand_same(self, kind: EngineKind | None, image: str | None) -> None:
         """Raise UsageError when this stack's database runs on something else than what is asked for."""
@@ -342,11 +353,10 @@ class Stack:
             say("creating a private PostgreSQL cluster")
             return clusters.create(self._new_cluster_folder())
         runner = engine.find(None if kind == "docker" else kind)
-        folder = self.folder.resolve()
-        name = f"autosync-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
-        inside = _InContainer(runner.program, name, image)
+        inside = _InContainer(runner.program, self._container_name, image)
         _write_private(self._container_file, json.dumps(asdict(inside)))
-        return container.create(folder / "cluster", runner=runner, name=name, image=image, say=say)
+        folder = self.folder.resolve() / "cluster"
+        return container.create(folder, runner=runner, name=inside.name, image=image, say=say)
 
     def _new_cluster_folder(self) -> Path:
         inside = self.folder.resolve() / "cluster"

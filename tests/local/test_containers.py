@@ -76,9 +76,9 @@ def test_the_chain_runs_with_the_database_in_a_container_and_leaves_nothing(
     stack = Stack(tmp_path / ".autosync")
     database = stack.cluster()
     listening = {
-        found.laddr.ip
+        found.laddr[0]
         for found in psutil.net_connections("inet")
-        if found.status == psutil.CONN_LISTEN and found.laddr.port == database.port
+        if found.laddr and found.status == psutil.CONN_LISTEN and found.laddr[1] == database.port
     }
     assert listening == {"127.0.0.1"}
     told = json.dumps(inspect(runner, name))
@@ -112,7 +112,7 @@ def test_what_an_interrupted_creation_left_is_purged(run: Run, tmp_path: Path) -
     runner = running("docker")
     folder = tmp_path / ".autosync"
     folder.mkdir()
-    name = "autosync-test-interrupted"
+    name = Stack(folder)._container_name
     runner.demand("volume", "create", name)
     (folder / "container.json").write_text(json.dumps({"program": "docker", "name": name, "image": None}))
     command.succeeds(run("local", "down", "--purge"))
@@ -122,10 +122,10 @@ def test_what_an_interrupted_creation_left_is_purged(run: Run, tmp_path: Path) -
 
 def test_the_engine_is_chosen_once(tmp_path: Path) -> None:
     (tmp_path / ".autosync").mkdir()
-    (tmp_path / ".autosync" / "container.json").write_text(
-        json.dumps({"program": "podman", "name": "autosync-test-none", "image": None})
-    )
     stack = Stack(tmp_path / ".autosync")
+    (tmp_path / ".autosync" / "container.json").write_text(
+        json.dumps({"program": "podman", "name": stack._container_name, "image": None})
+    )
     for kind, image in (("system", None), (None, "other/image:1")):
         with pytest.raises(AutosyncError, match="runs on podman with its own image") as caught:
             stack._demand_same(kind, image)  # type: ignore[arg-type]
@@ -133,6 +133,15 @@ def test_the_engine_is_chosen_once(tmp_path: Path) -> None:
     stack._demand_same(None, None)
     stack._demand_same("docker", None)
     shutil.rmtree(tmp_path / ".autosync")
+
+
+def test_a_copy_of_the_folder_does_not_touch_the_container_of_the_original(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / ".autosync"
+    folder.mkdir()
+    marker = folder / "container.json"
+    marker.write_text(json.dumps({"program": "docker", "name": "autosync-of-another", "image": None}))
+    assert "made in another folder" in command.refused(run("local", "down", "--purge"), 2)
+    marker.unlink()
 
 
 def test_an_image_needs_a_container(run: Run) -> None:
