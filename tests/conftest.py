@@ -1,5 +1,6 @@
 """Clusters that tests run on: `blank` and `migrated` are fresh copies, `shared` is for what leaves no trace."""
 
+import signal
 from collections.abc import Iterator
 
 import psycopg
@@ -9,6 +10,9 @@ from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
 from tests.support import clusters, http_stub
 from tests.support.http_stub import Stub
+
+# a shell that starts the suite in the background makes it ignore the interrupts that tests send to its children
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +41,15 @@ def migrated_template(blank_template: Cluster) -> Iterator[Cluster]:
         yield copy
 
 
+@pytest.fixture(scope="session")
+def quiet_template(migrated_template: Cluster) -> Iterator[Cluster]:
+    """A stopped cluster at head whose copies do not tick at the full minute before their test can keep them quiet."""
+    with clusters.cloned(migrated_template) as copy:
+        clusters.keep_quiet(copy)
+        copy.stop()
+        yield copy
+
+
 @pytest.fixture
 def blank(blank_template: Cluster) -> Iterator[Cluster]:
     """A running cluster of the test's own, without the toolkit."""
@@ -45,17 +58,17 @@ def blank(blank_template: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def migrated(migrated_template: Cluster) -> Iterator[Cluster]:
+def migrated(quiet_template: Cluster) -> Iterator[Cluster]:
     """A running cluster of the test's own, at head; no pg_net worker runs."""
-    with clusters.cloned(migrated_template) as copy:
+    with clusters.cloned(quiet_template) as copy:
         clusters.keep_quiet(copy)
         yield copy
 
 
 @pytest.fixture(scope="session")
-def shared(migrated_template: Cluster) -> Iterator[Cluster]:
+def shared(quiet_template: Cluster) -> Iterator[Cluster]:
     """A running cluster at head for tests that roll back what they do."""
-    with clusters.cloned(migrated_template) as copy:
+    with clusters.cloned(quiet_template) as copy:
         clusters.keep_quiet(copy)
         yield copy
 

@@ -85,9 +85,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def home(migrated_template: Cluster) -> Iterator[Cluster]:
+def home(quiet_template: Cluster) -> Iterator[Cluster]:
     """A running database at head of the module's own, with a worker."""
-    with clusters.cloned(migrated_template) as copy, clusters.pg_net_worker(copy):
+    with clusters.cloned(quiet_template) as copy, clusters.pg_net_worker(copy):
         clusters.keep_quiet(copy)
         yield copy
 

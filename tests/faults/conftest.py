@@ -45,9 +45,9 @@ class _Collector:
 
 
 @pytest.fixture(scope="session")
-def workshop(migrated_template: Cluster) -> Iterator[Workshop]:
+def workshop(quiet_template: Cluster) -> Iterator[Workshop]:
     """A source of healthy projects."""
     with health.launcher_that_counts_as_settled():
-        made = Workshop(migrated_template)
+        made = Workshop(quiet_template)
         yield made
         made.discard()

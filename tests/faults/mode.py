@@ -21,7 +21,7 @@ class Mode:
 
     `role` is whom verify connects as, unless it goes to another `url`. With `watched`, verify watches pg_cron's process
     for seconds as it does outside of tests; with `probe` it may call the function. `simulated` says what of the
-    evidence is not the real thing.
+    evidence is not the real thing. `gone_with` is the version of pg_cron with which the fault ceased to exist.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Mode:
     watched: bool = False
     probe: bool = False
     simulated: str = ""
+    gone_with: tuple[int, int] | None = None
 
     @property
     def is_critical(self) -> bool:

@@ -8,12 +8,14 @@ from tests.faults import guide, table
 from tests.faults.catalogue import MODES
 from tests.faults.mode import Mode
 from tests.faults.workshop import Workshop, mended, verify
-from tests.support import health
+from tests.support import health, versions
 
 
 @pytest.mark.parametrize("mode", MODES, ids=[mode.id for mode in MODES])
 def test_verify_names_the_fault(mode: Mode, workshop: Workshop, record_property: table.Record) -> None:
     project = workshop.healthy()
+    if mode.gone_with:
+        versions.needs_older_pg_cron(project.cluster, mode.gone_with, mode.fault)
     mode.inject(project)
     seen = guide.look(project)
     found = verify(project, mode)

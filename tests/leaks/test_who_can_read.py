@@ -77,9 +77,9 @@ def secrets_by_name() -> dict[str, Secret]:
 
 
 @pytest.fixture(scope="module")
-def stored(migrated_template: Cluster, secrets_by_name: dict[str, Secret]) -> Iterator[Cluster]:
+def stored(quiet_template: Cluster, secrets_by_name: dict[str, Secret]) -> Iterator[Cluster]:
     """A project with secrets, statistics about them and a rotation that keeps one; `passer_by` may log in."""
-    with clusters.cloned(migrated_template) as copy:
+    with clusters.cloned(quiet_template) as copy:
         clusters.keep_quiet(copy)
         with clusters.connect(copy) as owner, clusters.connect(copy, "supabase_admin") as admin:
             admin.execute("create role passer_by login")

@@ -38,9 +38,9 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(migrated_template: Cluster) -> Iterator[Shop]:
+def shop(quiet_template: Cluster) -> Iterator[Shop]:
     """Where projects come from."""
-    opened = Shop(migrated_template)
+    opened = Shop(quiet_template)
     yield opened
     opened.close()
 

@@ -136,10 +136,10 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(migrated_template: Cluster) -> Iterator[Place]:
+def place(quiet_template: Cluster) -> Iterator[Place]:
     """A running database of the module's own."""
     with (
-        clusters.cloned(migrated_template) as cluster,
+        clusters.cloned(quiet_template) as cluster,
         health.impatience(),
         clusters.connect(cluster) as owner,
         clusters.connect(cluster, "supabase_admin") as admin,

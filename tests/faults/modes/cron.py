@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from autosync_db.checks import job_ticks_on_time, runner
 from autosync_db.checks.model import Status
-from tests.faults.mode import Action, Mode, admin, tick
-from tests.support import clusters, server
+from tests.faults.mode import Action, Mode, admin, steps, tick
+from tests.support import clusters, server, versions
 from tests.support.health import Project, patched
 
 _TRIGGER = """
@@ -18,7 +18,11 @@ _WAITING = "select 1 from pg_locks as l where not l.granted and l.waitstart < cl
 
 
 def terminate_launcher(project: Project) -> None:
-    """End pg_cron's process; before 1.6.1 it does not come back."""
+    """End pg_cron's process; one that would come back finds no place to start in."""
+    if versions.pg_cron(project.cluster) >= versions.RETURNS:
+        server.configure(project, "max_worker_processes = 0")
+        server.restart(project)
+        return
     project.admin.execute("select pg_terminate_backend(%s)", [server.launcher(project)])
     clusters.wait_for(lambda: server.launcher(project) is None, "the launcher's end")
 
@@ -126,7 +130,7 @@ MODES = (
         "pg_cron_scheduler_running",
         terminate_launcher,
         says="no such process is connected",
-        mend=Project.restart_server,
+        mend=steps(server.configure, Project.restart_server),
         watched=True,
     ),
     Mode(

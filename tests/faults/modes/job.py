@@ -2,7 +2,7 @@
 
 from autosync_db.checks.model import Status
 from tests.faults.mode import Action, Mode, admin, sql, steps, tick
-from tests.support import server
+from tests.support import server, versions
 from tests.support.health import NEVER, Project
 
 _CALL = "select net.http_post(url := 'https://api.example.com/functions/v1/auto-sync-cron', body := '{}')"
@@ -24,6 +24,22 @@ def _plain_role(project: Project) -> None:
 def no_plain_role(project: Project) -> None:
     """Drop the role that sees little."""
     project.admin.execute("drop owned by plain; drop role plain")
+
+
+def _zone(project: Project) -> None:
+    if versions.pg_cron(project.cluster) < versions.SECONDS:
+        server.pretend_setting(project, "cron.timezone", "Europe/Paris")
+    else:
+        server.configure(project, "cron.timezone = 'Europe/Paris'")
+        server.restart(project)
+
+
+def _no_zone(project: Project) -> None:
+    if versions.pg_cron(project.cluster) < versions.SECONDS:
+        server.restore_settings_view(project)
+    else:
+        server.configure(project)
+        project.restart_server()
 
 
 MODES = (
@@ -76,10 +92,10 @@ MODES = (
         "C6",
         "the schedule names an hour, and pg_cron reads it in another zone",
         "cron_timezone_utc",
-        lambda project: server.pretend_setting(project, "cron.timezone", "Europe/Paris"),
+        _zone,
         status=Status.WARNING,
         says="is Europe/Paris: pg_cron reads '0 0 1 1 *' in that time zone",
-        mend=server.restore_settings_view,
+        mend=_no_zone,
         simulated="pg_settings shows the setting, which pg_cron has since 1.5",
     ),
     Mode(
