@@ -69,7 +69,7 @@ def main() -> int:
         return stream(
             client,
             inside.id,
-            ["bash", "-c", script, str(os.nice(0)), *(sys.argv[1:] or ["-n", "2", "--dist", "loadfile"])],
+            ["bash", "-c", script, str(os.nice(0)), *sys.argv[1:]],
             environment,
         )
 

@@ -99,16 +99,36 @@ def inserts(db: psycopg.Connection[Any], rows: int) -> None:
             )
 
 
-def buffers(db: psycopg.Connection[Any]) -> None:
-    for rows in (1_000, 1_000_000):
+# one row per index that a claimed row gets a new entry in: how many pages a search passes above the leaf
+LEVELS = """
+select i.indexrelid::regclass::text, m.fastlevel
+from pg_index as i cross join lateral bt_metap(i.indexrelid::regclass::text) as m
+where i.indrelid = %s::regclass
+order by 1
+"""
+
+
+def buffers(db: psycopg.Connection[Any], batch: int = 50) -> None:
+    """Print the buffers that a claim touches, and what is left of them without the inner pages of the B-trees."""
+    db.execute("create extension if not exists pageinspect")
+    for rows in (1_000, 10_000, 100_000, 1_000_000):
         fill(db, rows, False)
         db.execute(f"vacuum analyze {TABLE}")
+        levels: dict[str, int] = dict(db.execute(LEVELS, [TABLE]).fetchall())
+        # a claimed row is found by its primary key, and entered into every index
+        inner = batch * (sum(levels.values()) + levels["auto_sync_schedules_pkey"])
         touched = []
         for _ in range(5):
-            [plan] = db.execute("explain (analyze, buffers, format json) select * from public.auto_sync_claim(50)")
+            [plan] = db.execute(
+                f"explain (analyze, buffers, format json) select * from public.auto_sync_claim({batch:d})"
+            )
             top = plan[0][0]["Plan"]
             touched.append(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
-        print(f"claim(50) of {rows:8} schedules: buffers {touched}", flush=True)
+        print(
+            f"claim({batch}) of {rows:8} schedules: buffers {touched}, B-tree levels {[*levels.values()]},"
+            f" without inner pages {[each - inner for each in touched]}",
+            flush=True,
+        )
 
 
 def claiming(db: psycopg.Connection[Any]) -> int:
