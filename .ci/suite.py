@@ -53,7 +53,8 @@ def main() -> int:
         .with_command(["bash", "-c", f"trap exit TERM; sleep {MOST_SECONDS} & wait $!"])
         # the clusters, whose programs are copied too; the second argument is any option of the mount
         .with_tmpfs_mount("/tmp", "exec,mode=1777")
-        .with_kwargs(labels={LABEL: str(os.getpid())}, auto_remove=True, shm_size="1g")
+        # root outside may read what the environment of the server's processes is; without this root in here may not
+        .with_kwargs(labels={LABEL: str(os.getpid())}, auto_remove=True, shm_size="1g", cap_add=["SYS_PTRACE"])
     )
     with container:
         inside = container.get_wrapped_container()

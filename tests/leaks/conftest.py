@@ -35,6 +35,7 @@ track_activity_query_size = 65536
 pg_stat_statements.track = 'all'
 pg_stat_statements.track_utility = on
 """
+FILLER_BYTES = 500_000
 RARELY = {"AUTOSYNC_JOB__SCHEDULE": "59 23 31 12 *"}
 CRON_SECRET = {"AUTOSYNC_FUNCTION__AUTH": "cron_secret"}
 HEADER = "x-autosync-cron-secret"
@@ -263,10 +264,11 @@ def _send_slowly(
     def values() -> Iterator[tuple[str, Secret]]:
         yield "incoming", Secret(secret)
         # what was written goes out when there is more of it
-        yield "filler", Secret("f" * 500_000)
+        yield "filler", Secret("f" * FILLER_BYTES)
         clusters.wait_for(
             lambda: admin.execute(
-                "select 1 from pg_stat_progress_copy where pid = %s and tuples_processed > 0", [owner.info.backend_pid]
+                "select 1 from pg_stat_progress_copy where pid = %s and bytes_processed > %s",
+                [owner.info.backend_pid, FILLER_BYTES],
             ).fetchone(),
             "the first rows",
         )

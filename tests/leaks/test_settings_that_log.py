@@ -13,6 +13,8 @@ EXPLAIN = {
     "auto_explain.log_nested_statements": "on",
     "auto_explain.log_verbose": "on",
 }
+# without its values; the parameters, whole unless somebody says otherwise, came with version 16
+PARAMETERS = EXPLAIN | {"auto_explain.log_verbose": "off"}
 
 
 def _as_bytes(log: str) -> str:
@@ -25,7 +27,7 @@ def _as_bytes(log: str) -> str:
     ("settings", "warned"),
     [
         (EXPLAIN, True),
-        (EXPLAIN | {"auto_explain.log_verbose": "off"}, False),
+        (PARAMETERS | {"auto_explain.log_parameter_max_length": "0"}, False),
         (EXPLAIN | {"auto_explain.log_nested_statements": "off"}, False),
         ({"debug_print_plan": "on", "debug_pretty_print": "off"}, True),
         ({"debug_print_parse": "on", "debug_pretty_print": "off"}, False),
@@ -35,6 +37,16 @@ def _as_bytes(log: str) -> str:
 def test_the_log_holds_a_key_that_is_stored_and_sent_exactly_when_it_is_warned_of(
     settings: dict[str, str], warned: bool, migrated: Cluster
 ) -> None:
+    _compare(settings, warned, migrated)
+
+
+def test_the_parameters_that_newer_servers_explain_hold_it_too(migrated: Cluster) -> None:
+    if migrated.major < 16:
+        pytest.skip("auto_explain.log_parameter_max_length came with PostgreSQL 16: tested in the container")
+    _compare(PARAMETERS, True, migrated)
+
+
+def _compare(settings: dict[str, str], warned: bool, migrated: Cluster) -> None:
     key = keys.secret().reveal()
     with clusters.connect(migrated, "supabase_admin") as admin:
         settings = {"session_preload_libraries": "pgextwlist,auto_explain", **settings}
