@@ -44,22 +44,21 @@ def _hang(run: psycopg.Connection[clusters.Row]) -> None:
 def a_run_of_pg_cron(project: Project, minutes: int) -> Iterator[None]:
     """Be a run of the job that began so many minutes ago, and does not end unless it is cancelled."""
     with ThreadPoolExecutor(1) as pool, clusters.connection(project.cluster, application_name="pg_cron") as run:
+        process = run.info.backend_pid
         hanging = pool.submit(_hang, run)
         project.record_run("running", "")
         project.admin.execute(
             "update cron.job_run_details"
             " set job_pid = %s, end_time = null, start_time = now() - make_interval(mins => %s)"
             " where runid = (select max(runid) from cron.job_run_details)",
-            [run.info.backend_pid, minutes],
+            [process, minutes],
         )
         clusters.wait_for(
-            lambda: project.value(
-                "select state = 'active' from pg_stat_activity where pid = %s", [run.info.backend_pid]
-            ),
+            lambda: project.value("select state = 'active' from pg_stat_activity where pid = %s", [process]),
             "the run",
         )
         yield
-        project.admin.execute("select pg_cancel_backend(%s)", [run.info.backend_pid])
+        project.admin.execute("select pg_cancel_backend(%s)", [process])
         hanging.result(timeout=20)
     clusters.wait_for(
         lambda: not project.value("select count(*) from pg_stat_activity where application_name = 'pg_cron'"),
