@@ -64,6 +64,9 @@ def _accept(listening: socket.socket, proxy: Proxy) -> None:
         while True:
             client, _ = listening.accept()
             server = socket.create_connection((HOST, proxy.cluster.port))
+            for one in (client, server):
+                # an answer is several small messages; without this each waits 40 ms for the one before
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=_forward, args=(client, server), daemon=True).start()
             threading.Thread(target=_answer, args=(server, client, proxy), daemon=True).start()
 
