@@ -137,11 +137,15 @@ left join cron.job as c
     )
 """
 
-# The statements that take back every grant on a function but its owner's.
+# The statements that take back every grant on these functions but their owner's.
 CLOSING = """
 select 'revoke all on function ' || p.oid::regprocedure || ' from '
     || case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
-from (select split_part(%(path)s::text, '/', 3) as name) as file
+from (
+    select split_part(path, '/', 3) as name
+    from unnest(%(paths)s::text[]) as path
+    where path like 'sql/functions/%%'
+) as file
 join pg_proc as p
     on p.pronamespace = to_regnamespace(split_part(file.name, '.', 1)) and p.proname = split_part(file.name, '.', 2)
 cross join lateral aclexplode(p.proacl) as a
@@ -238,21 +242,28 @@ def apply(connection: Connection, revision: str | None, isolation: IsolationSett
     connection.execute("delete from autosync.object where not path = any(%s::text[])", [[file.path for file in wanted]])
     changed = states(connection, revision)
     applied = [file for file in wanted if changed[file.path] is not State.CURRENT]
+    if not applied:
+        return []
+    # while all this goes on the API waits for our locks: no round trip for each file that is not needed
+    for statement in _closing(connection, applied):
+        connection.execute(statement.encode())
     for file in applied:
-        for statement in _closing(connection, file):
-            connection.execute(statement.encode())
         # no parameters: the text runs as written, with its % and :
         connection.execute(file.source.encode())
     rendered = _rendered(connection, wanted)
-    for file in applied:
-        connection.execute(
-            """
-            insert into autosync.object (path, source_hash, live_hash) values (%s, %s, %s)
-            on conflict (path) do update
-            set source_hash = excluded.source_hash, live_hash = excluded.live_hash, applied_at = clock_timestamp()
-            """,
-            [file.path, file.source_hash, rendered[file.path]],
-        )
+    connection.execute(
+        """
+        insert into autosync.object (path, source_hash, live_hash)
+        select * from unnest(%s::text[], %s::text[], %s::text[])
+        on conflict (path) do update
+        set source_hash = excluded.source_hash, live_hash = excluded.live_hash, applied_at = clock_timestamp()
+        """,
+        [
+            [file.path for file in applied],
+            [file.source_hash for file in applied],
+            [rendered[file.path] for file in applied],
+        ],
+    )
     return [file.path for file in applied]
 
 
@@ -269,9 +280,8 @@ def reapplication(
     statements: list[sql.Composable] = [sql.SQL("set local check_function_bodies = off")]
     if isolation is not None and _has_settings(connection):
         statements.append(choosing(isolation))
-    for file in wanted:
-        statements += map(_text, _closing(connection, file))
-        statements.append(_text(file.source.strip().removesuffix(";")))
+    statements += map(_text, _closing(connection, wanted))
+    statements += [_text(file.source.strip().removesuffix(";")) for file in wanted]
     record = (
         "insert into autosync.object (path, source_hash, live_hash)"
         " select w.path, w.source_hash, case when w.path like 'sql/jobs/%' then 'current'"
@@ -364,11 +374,10 @@ def _text(text: str) -> sql.SQL:
     return sql.SQL(text)
 
 
-def _closing(connection: Connection, file: ObjectFile) -> list[str]:
-    """Return what takes back the grants on a function, which `create or replace` keeps when somebody added some."""
-    if not file.path.startswith("sql/functions/"):
-        return []
-    return [statement for (statement,) in connection.execute(CLOSING, {"path": file.path}).fetchall()]
+def _closing(connection: Connection, applied: list[ObjectFile]) -> list[str]:
+    """Return what takes back the grants on functions, which `create or replace` keeps when somebody added some."""
+    rows = connection.execute(CLOSING, {"paths": [file.path for file in applied]}).fetchall()
+    return [statement for (statement,) in rows]
 
 
 def _recorded(connection: Connection) -> dict[str, tuple[str, str]]:
