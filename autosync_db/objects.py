@@ -240,16 +240,13 @@ def apply(connection: Connection, revision: str | None, isolation: IsolationSett
         connection.execute(choosing(isolation))
     wanted = available_at(revision, stored_isolation(connection))
     connection.execute("delete from autosync.object where not path = any(%s::text[])", [[file.path for file in wanted]])
-    changed = states(connection, revision)
+    changed = compare(wanted, _recorded(connection), _rendered(connection, wanted))
     applied = [file for file in wanted if changed[file.path] is not State.CURRENT]
     if not applied:
         return []
-    # while all this goes on the API waits for our locks: no round trip for each file that is not needed
-    for statement in _closing(connection, applied):
-        connection.execute(statement.encode())
-    for file in applied:
-        # no parameters: the text runs as written, with its % and :
-        connection.execute(file.source.encode())
+    # one round trip, as the API may be waiting for our locks; no parameters: the text runs as written, with its % and :
+    statements = [f"{statement};" for statement in _closing(connection, applied)] + [file.source for file in applied]
+    connection.execute("\n".join(statements).encode())
     rendered = _rendered(connection, wanted)
     connection.execute(
         """
