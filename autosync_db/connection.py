@@ -20,6 +20,9 @@ CONNECT_TIMEOUT_SECONDS = 10
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+# idle_in_transaction_session_timeout and transaction_timeout
+_TIMED_OUT = {"25P03", "25P04"}
+
 _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"password authentication failed|no password supplied",
@@ -104,6 +107,14 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise access_denied(error) from error
+    except psycopg.errors.InternalError as error:
+        if error.sqlstate not in _TIMED_OUT:
+            raise
+        raise UnreachableError(
+            f"the server ended the connection: {error.diag.message_primary or error}",
+            hint="see idle_in_transaction_session_timeout and transaction_timeout of this role and database,"
+            " then run it again",
+        ) from error
 
 
 def access_denied(error: psycopg.Error) -> AutosyncError:

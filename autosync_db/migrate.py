@@ -23,7 +23,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from psycopg import sql
 
-from autosync_db import config, inventory, objects, preflight, resources
+from autosync_db import config, duration, inventory, objects, preflight, resources
 from autosync_db import revision as revisions
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
@@ -34,6 +34,12 @@ from autosync_db.secret import Secret
 
 LOCK_TIMEOUT = "3s"
 LOCK_ATTEMPTS = 6
+# while tables are locked already: a migration waits in three places at most, so for no longer in all
+HELD_LOCK_TIMEOUT = "1s"
+# a client that was stopped, or whose line is dead, must not keep the tables locked
+IDLE_TIMEOUT = "60s"
+# the tables of the API that a migration locks
+API_TABLES = ("public.pg_cron_secrets", "public.auto_sync_schedules")
 # what a downgrade must not drop unasked once it holds rows
 DATA_TABLES = (
     "public.pg_cron_secrets",
@@ -44,12 +50,59 @@ DATA_TABLES = (
 )
 ADVISORY_LOCK = revisions.ADVISORY_LOCK
 
-_PREPARE = f"""
-set local statement_timeout = 0;
-set local idle_in_transaction_session_timeout = 0;
-select pg_advisory_xact_lock({ADVISORY_LOCK});
-set local lock_timeout = '{LOCK_TIMEOUT}';
-"""
+# Limits of the role are for what it does every day. In any other isolation level whoever waited for the advisory lock
+# would not see what was done meanwhile.
+_LIMITS = f"""
+set transaction isolation level read committed;
+select set_config(s.name, '0', true) from pg_settings as s
+where s.name in ('statement_timeout', 'lock_timeout', 'transaction_timeout');
+set local idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}';
+"""  # noqa: S608 - constants
+
+# Who waits behind a lock that is waited for waits as long. So each table is waited for while nothing is locked, and let
+# go again: a long transaction is met here, and not in the middle, with one table locked or a million rows mended.
+_AWAIT = f"""
+do $await$
+declare
+    wanted regclass;
+begin
+    for wanted in
+        select c.oid
+        from unnest(array[{", ".join(f"'{table}'" for table in API_TABLES)}]) as w (name)
+        join pg_catalog.pg_class as c on c.oid = to_regclass(w.name)
+        where c.relkind = 'r' and has_table_privilege(c.oid, 'update')
+    loop
+        begin
+            execute format('lock table %s in access exclusive mode', wanted);
+            raise sqlstate 'AS000';
+        exception
+            when sqlstate 'AS000' then null;
+        end;
+    end loop;
+end
+$await$;
+"""  # noqa: S608 - constants
+
+# The longest transaction that has a lock on what a migration changes; those of strangers show only to pg_monitor.
+_HOLDER = f"""
+select format('%I.%I', c.relnamespace::regnamespace, c.relname), l.pid, coalesce(a.usename, a.backend_type, 'unknown'),
+    coalesce(nullif(a.application_name, ''), 'unknown'), clock_timestamp() - a.xact_start
+from pg_locks as l
+left join pg_stat_activity as a on a.pid = l.pid
+join pg_class as c on c.oid = l.relation and c.relkind = 'r'
+where l.granted and l.pid is distinct from pg_backend_pid()
+    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+    and (
+        c.relnamespace in (to_regnamespace('{SCHEMA}'), to_regnamespace('cron'))
+        or c.oid = any(array[{", ".join(f"to_regclass('{table}')" for table in API_TABLES)}])
+    )
+order by a.xact_start, c.relnamespace <> 'public'::regnamespace, l.pid
+limit 1
+"""  # noqa: S608 - constants
+
+
+class LockedError(MigrationError):
+    """Another session has a lock that the migration needs; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +159,7 @@ class Outcome:
 
 def plan(database_url: Secret | None, revision: str = "head", isolation: IsolationSettings | None = None) -> Plan:
     """Return what `upgrade` would do to this database. Reads only."""
-    with connect(database_url) as connection:
+    with connect(database_url) as connection, _unhurried(connection):
         preflight.check(connection)
         current = revisions.current(connection)
         with _script_directory() as script:
@@ -133,8 +186,8 @@ def upgrade(
     """Bring the database to `revision`, in one transaction; an up-to-date database is left untouched.
 
     `isolation` None keeps the mode that the database was last given.
-    `on_retry` is told when another session's lock makes it wait. Raises MigrationError when it is refused or
-    fails, and then nothing has changed.
+    `on_retry` is told whose lock made an attempt fail. Raises LockedError after the last one, and MigrationError
+    when it is refused or fails; then nothing has changed.
     """
     attributes = {"isolation": isolation, "apply_objects": True, "drop_rows": True}
     return _migrate(database_url, revision, command.upgrade, on_retry, attributes)
@@ -226,11 +279,13 @@ def write_script(context: Any) -> None:
         context.run_migrations()
         return
     with context.begin_transaction():
-        migration.impl.static_output(_PREPARE.strip())
+        migration.impl.static_output(_LIMITS.strip())
+        migration.impl.static_output(f"select pg_advisory_xact_lock({ADVISORY_LOCK});")
         migration.impl.static_output(f"create schema if not exists {SCHEMA};")
         migration.impl.static_output(_announce(context.config.attributes.get("isolation")) + ";")
+        migration.impl.static_output(_await().strip())
         context.run_migrations()
-        migration.impl.static_output(objects.script(_last(context), context.config.attributes.get("isolation")))
+        migration.impl.static_output(objects.script(_target(context), context.config.attributes.get("isolation")))
 
 
 def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
@@ -244,7 +299,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
     def applied(ctx: Any, step: MigrationInfo, heads: Any, run_args: Any) -> None:
         steps.append(str(step.up_revision_id))
 
-    with engine.connect() as connection:
+    with _explained(psycopg_connection), engine.connect() as connection:
         context.configure(
             connection=connection,
             version_table_schema=SCHEMA,
@@ -256,12 +311,14 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             if migration.opts.get("dont_mutate"):
                 context.run_migrations()
                 return
-            psycopg_connection.execute(_PREPARE.encode())
+            psycopg_connection.execute(f"{_LIMITS} select pg_advisory_xact_lock({ADVISORY_LOCK})".encode())
             outcome.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
             psycopg_connection.execute(_announce(context.config.attributes.get("isolation")).encode())
             filled = [] if context.config.attributes.get("drop_rows") else _filled_tables(psycopg_connection)
+            is_moving = outcome.before != _target(context)
+            psycopg_connection.execute((_await() if is_moving else _short_locks(LOCK_TIMEOUT)).encode())
             context.run_migrations()
             outcome.after = migration.get_current_revision()
             outcome.revisions = steps
@@ -276,10 +333,70 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 )
 
 
+def _target(context: EnvironmentContext) -> str | None:
+    """Return the revision that was asked for, None for `base` and whatever Alembic has to look up."""
+    destination = context.get_revision_argument()
+    return destination if isinstance(destination, str) else None
+
+
+def _await() -> str:
+    return _short_locks(LOCK_TIMEOUT) + _AWAIT + _short_locks(HELD_LOCK_TIMEOUT)
+
+
+def _short_locks(timeout: str) -> str:
+    return f"set local lock_timeout = '{timeout}';"
+
+
 def _announce(isolation: IsolationSettings | None) -> str:
     """Return the statement that tells the revisions which mode of isolation somebody chose, if any."""
     chosen = isolation.model_dump_json() if isolation is not None else ""
     return sql.SQL("select set_config('autosync.isolation', {}, true)").format(sql.Literal(chosen)).as_string()
+
+
+@contextmanager
+def _unhurried(connection: Connection) -> Iterator[None]:
+    """Run the block in one transaction, without the time limits of the role."""
+    with connection.transaction():
+        connection.execute(_LIMITS.encode())
+        yield
+
+
+@contextmanager
+def _explained(connection: Connection) -> Iterator[None]:
+    """Raise what the server refused as the error that says so; a broken connection is for connect() to name."""
+    try:
+        yield
+    except (sqlalchemy.exc.DBAPIError, psycopg.Error) as raised:
+        error = raised.orig if isinstance(raised, sqlalchemy.exc.DBAPIError) else raised
+        if not isinstance(error, psycopg.Error):
+            raise
+        if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+            raise _locked(connection) from None
+        if isinstance(error, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege) or connection.broken:
+            raise error from None
+        raise MigrationError(
+            f"the migration failed: {error.diag.message_primary or error}; nothing was changed",
+            hint=error.diag.message_hint or "run it with -vv to see the statement, and report it",
+        ) from error
+
+
+def _locked(connection: Connection) -> LockedError:
+    with _unhurried(connection):
+        row = connection.execute(_HOLDER.encode()).fetchone()
+    if row is None:
+        return LockedError(
+            "a table was locked by a transaction that has ended since", hint="run it again when less is going on"
+        )
+    table, pid, user, application, age = row
+    if pid is None:
+        return LockedError(
+            f"{table} is locked by a prepared transaction", hint="end it (select * from pg_prepared_xacts)"
+        )
+    lasting = f"for {duration.describe(age)}" if age is not None else "since an unknown time"
+    return LockedError(
+        f"{table} is locked by session {pid} (user {user}, application {application}, in a transaction {lasting})",
+        hint=f"wait for that transaction, or end it with: select pg_terminate_backend({pid}); then run it again",
+    )
 
 
 def _filled_tables(connection: Connection) -> list[str]:
@@ -303,11 +420,11 @@ def _migrate(
     attributes: dict[str, Any],
 ) -> Outcome:
     def told(state: tenacity.RetryCallState) -> None:
-        if on_retry:
-            on_retry(f"a lock is held by another session; attempt {state.attempt_number} of {LOCK_ATTEMPTS}")
+        if on_retry and state.outcome:
+            on_retry(f"attempt {state.attempt_number} of {LOCK_ATTEMPTS}: {state.outcome.exception()}")
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(psycopg.errors.LockNotAvailable),
+        retry=tenacity.retry_if_exception_type(LockedError),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=8),
         stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS),
         before_sleep=told,
@@ -315,26 +432,18 @@ def _migrate(
     )
     try:
         return retrying(_attempt, database_url, revision, run, attributes)
-    except psycopg.errors.LockNotAvailable:
-        raise MigrationError(
-            f"another session held a lock for longer than {LOCK_ATTEMPTS} attempts; nothing was changed",
-            hint="end the long transaction (select * from pg_stat_activity where state <> 'idle'), then run it again",
-        ) from None
-    except psycopg.OperationalError:
-        raise  # the connection broke: connection.connect names it
-    except psycopg.Error as error:
-        raise MigrationError(
-            f"the migration failed: {error.diag.message_primary or error}; nothing was changed",
-            hint=error.diag.message_hint or "run it with -vv to see the statement, and report it",
-        ) from error
+    except LockedError as error:
+        message = f"{error.message}; nothing was changed in {LOCK_ATTEMPTS} attempts"
+        raise LockedError(message, hint=error.hint) from None
 
 
 def _attempt(
     database_url: Secret | None, revision: str, run: Callable[..., None], attributes: dict[str, Any]
 ) -> Outcome:
     with connect(database_url) as connection:
-        preflight.check(connection)
-        revisions.current(connection)  # an unknown revision is refused before Alembic stumbles over it
+        with _unhurried(connection):
+            preflight.check(connection)
+            revisions.current(connection)  # an unknown revision is refused before Alembic stumbles over it
         with _alembic_config() as configuration:
             outcome = Outcome()
             connection.add_notice_handler(partial(_hear, outcome))
@@ -353,10 +462,6 @@ def _run_alembic(run: Callable[..., None], configuration: Config, revision: str,
         run(configuration, revision, **options)
     except CommandError as error:
         raise _unknown_revision(revision) from error
-    except sqlalchemy.exc.DBAPIError as error:
-        if isinstance(error.orig, psycopg.Error):
-            raise error.orig from None
-        raise
 
 
 def _unknown_revision(revision: str) -> AutosyncError:
@@ -376,11 +481,6 @@ def _resolve(script: ScriptDirectory, revision: str) -> str | None:
     if found is None or not re.fullmatch(r"head|\d{4}", revision):
         raise _unknown_revision(revision)
     return found.revision
-
-
-def _last(context: Any) -> str | None:
-    destination = context.get_revision_argument()
-    return destination if isinstance(destination, str) else None
 
 
 @contextmanager

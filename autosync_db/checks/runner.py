@@ -154,6 +154,7 @@ def _opening(job_name: str) -> bytes:
         "jit": "off",
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": LOCK_TIMEOUT,
+        "idle_in_transaction_session_timeout": "0",
         "search_path": "",
         "autosync.job": job_name,
         "autosync.head": revision.head(),
@@ -162,7 +163,11 @@ def _opening(job_name: str) -> bytes:
         sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
         for name, value in settings.items()
     )
-    return sql.SQL("begin transaction read only; select {}").format(calls).as_bytes()
+    # a server before 17 has no transaction_timeout
+    unlimited = sql.SQL(
+        "select set_config(s.name, '0', true) from pg_settings as s where s.name = 'transaction_timeout'"
+    )
+    return sql.SQL("begin transaction read only; select {}; {}").format(calls, unlimited).as_bytes()
 
 
 def _query(id: str, check: Check) -> str:

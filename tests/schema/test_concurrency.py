@@ -1,140 +1,92 @@
-"""Migrations that run at once, are killed, or find a lock: one works, all or nothing, again to finish."""
+"""Any number of migrations at once: one works, the others wait and find nothing to do, the end is a lone run's."""
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from autosync_db import migrate, revision
-from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
-from tests.schema import catalog
-from tests.support import clusters
+from autosync_db.secret import Secret
+from tests.schema import catalog, interrupted
+from tests.support import clusters, command
 
 ROOT = Path(__file__).parents[2]
-# as the guide's own migration made it: revision 0002 has to alter it
-GUIDES_TABLE = "create table public.pg_cron_secrets (name text primary key, secret text not null)"
-WAITING = """
-select a.pid
-from pg_stat_activity as a
-where a.application_name = 'autosync-db' and a.wait_event_type = 'Lock'
-"""
-
-
-def start(cluster: Cluster) -> subprocess.Popen[str]:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "autosync_db", "migrate", "--format", "json"],
-        env={**environment, "AUTOSYNC_DATABASE_URL": cluster.url().reveal()},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+AT_ONCE = 20
+WAITING = "select count(*) from pg_locks as l where l.locktype = 'advisory' and not l.granted"
 
 
 @contextmanager
-def locked(cluster: Cluster, table: str) -> Iterator[psycopg.Connection[Any]]:
-    """Hold a lock on a table, as a long transaction of the application does."""
-    with psycopg.connect(cluster.url().reveal()) as holder:
-        holder.execute(f"lock table {table} in access share mode".encode())
-        yield holder
-        holder.rollback()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for a lock 100 ms, three times."""
-    monkeypatch.setattr(migrate, "LOCK_ATTEMPTS", 3)
-    monkeypatch.setattr(migrate, "_PREPARE", migrate._PREPARE.replace(f"'{migrate.LOCK_TIMEOUT}'", "'100ms'"))
-
-
-def test_of_eight_at_once_one_works(blank: Cluster, migrated_template: Cluster) -> None:
-    with clusters.connect(blank) as barrier, clusters.connect(blank, "supabase_admin") as watcher:
-        # all of them have looked at the empty database before the first may change it
+def held_back(cluster: Cluster, number: int) -> Iterator[None]:
+    """Hold the lock of migrations until `number` of them, begun in the block, wait for it."""
+    with clusters.connect(cluster) as barrier:
         barrier.execute("select pg_advisory_lock(%s)", [migrate.ADVISORY_LOCK])
-        running = [start(blank) for _ in range(8)]
-        clusters.wait_for(lambda: len(watcher.execute(WAITING).fetchall()) == 8, "all to wait", patience=60)
-    answers = [process.communicate(timeout=120) for process in running]
-    assert [process.returncode for process in running] == [0] * 8, [errors for _, errors in answers]
-    done = [json.loads(output) for output, _ in answers]
-    assert sorted(len(outcome["revisions"]) for outcome in done)[:7] == [0] * 7
-    (worker,) = [outcome for outcome in done if outcome["revisions"]]
-    assert worker["after"] == revision.head()
-    assert [outcome["objects"] for outcome in done if outcome is not worker] == [[]] * 7
-    with clusters.cloned(migrated_template) as alone:
-        assert catalog.snapshot(blank) == catalog.snapshot(alone)
+        yield
+        clusters.wait_for(lambda: barrier.execute(WAITING).fetchone() == (number,), "all to wait", patience=60)
 
 
-def test_a_killed_migration_leaves_nothing_and_the_next_one_finishes(blank: Cluster) -> None:
-    with clusters.connect(blank) as connection, clusters.connect(blank, "supabase_admin") as watcher:
-        connection.execute(GUIDES_TABLE)
-        before = catalog.snapshot(blank)
-        with locked(blank, "public.pg_cron_secrets"):
-            process = start(blank)
-            waiting = clusters.wait_for(
-                lambda: watcher.execute(WAITING).fetchall(), "the migration to wait for the lock"
-            )
-            process.kill()
-            process.communicate(timeout=20)
-        clusters.wait_for(
-            lambda: watcher.execute(
-                "select 1 where not exists (select from pg_stat_activity where pid = %s)", waiting[0]
-            ).fetchone(),
-            "its backend to end",
-        )
-        assert catalog.snapshot(blank) == before
-    again = start(blank)
-    _, errors = again.communicate(timeout=60)
-    assert again.returncode == 0, errors
-    assert migrate.plan(blank.url()).is_current
+def _upgrade(url: str, answers: Any) -> None:
+    done = migrate.upgrade(Secret(url))
+    answers.put((done.before, done.after, done.revisions, done.objects))
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_lock_that_is_given_back_only_delays(blank: Cluster) -> None:
-    told: list[str] = []
-    with clusters.connect(blank) as connection:
-        connection.execute(GUIDES_TABLE)
-    with locked(blank, "public.pg_cron_secrets") as holder:
+@pytest.mark.parametrize(
+    ("template", "isolation"),
+    [
+        ("blank_template", "read committed"),
+        ("deployed_template", "read committed"),
+        # who waited must see what the other did, whatever the role's default is
+        ("deployed_template", "serializable"),
+    ],
+)
+def test_of_twenty_at_once_one_works(
+    template: str, isolation: str, children: ForkServerContext, request: pytest.FixtureRequest
+) -> None:
+    source: Cluster = request.getfixturevalue(template)
+    with clusters.cloned(source) as alone:
+        kept = interrupted.rows(alone)
+        migrate.upgrade(alone.url())
+        expected = catalog.snapshot(alone)
+    with clusters.cloned(source) as cluster:
+        with clusters.connect(cluster, "supabase_admin") as admin:
+            admin.execute(f"alter role postgres set default_transaction_isolation = '{isolation}'".encode())
+        answers = children.Queue()
+        with held_back(cluster, AT_ONCE):
+            running = [
+                children.Process(target=_upgrade, args=(cluster.url().reveal(), answers)) for _ in range(AT_ONCE)
+            ]
+            for process in running:
+                process.start()
+        for process in running:
+            process.join(120)
+        assert [process.exitcode for process in running] == [0] * AT_ONCE
+        outcomes = sorted((answers.get() for _ in running), key=lambda outcome: -len(outcome[2]))
+        before, after, revisions, objects = outcomes[0]
+        assert (before, after, revisions) == (None, revision.head(), revision.known())
+        assert objects
+        assert outcomes[1:] == [(revision.head(), revision.head(), [], [])] * (AT_ONCE - 1)
+        assert catalog.snapshot(cluster) == expected
+        assert interrupted.rows(cluster) == kept
 
-        def release(message: str) -> None:
-            told.append(message)
-            holder.rollback()
 
-        done = migrate.upgrade(blank.url(), on_retry=release)
-    assert told == ["a lock is held by another session; attempt 1 of 3"]
-    assert done.after == revision.head()
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_lock_that_is_kept_ends_in_an_error_and_changes_nothing(blank: Cluster) -> None:
-    told: list[str] = []
-    with clusters.connect(blank) as connection:
-        connection.execute(GUIDES_TABLE)
-    before = catalog.snapshot(blank)
-    with locked(blank, "public.pg_cron_secrets"):
-        with pytest.raises(MigrationError, match="nothing was changed") as caught:
-            migrate.upgrade(blank.url(), on_retry=told.append)
-        assert catalog.snapshot(blank) == before
-    assert "pg_stat_activity" in caught.value.hint
-    assert len(told) == 2
-
-
-@pytest.mark.usefixtures("impatient")
-def test_waiting_for_a_lock_blocks_nobody_for_longer_than_the_timeout(blank: Cluster) -> None:
-    """A waiting ALTER queues readers behind it: they must get through between the attempts."""
-    with clusters.connect(blank) as connection:
-        connection.execute(GUIDES_TABLE)
-        read: list[int] = []
-
-        def reader(_: str) -> None:
-            connection.execute("set statement_timeout = '1s'")
-            read.append(len(connection.execute("select * from public.pg_cron_secrets").fetchall()))
-
-        with locked(blank, "public.pg_cron_secrets"), pytest.raises(MigrationError):
-            migrate.upgrade(blank.url(), on_retry=reader)
-    assert read == [0, 0]
+def test_alembic_and_migrate_at_once_end_well(deployed_template: Cluster) -> None:
+    with clusters.cloned(deployed_template) as cluster:
+        kept = interrupted.rows(cluster)
+        with held_back(cluster, 2):
+            running = [
+                subprocess.Popen(
+                    [sys.executable, "-m", *arguments],
+                    cwd=ROOT, env={**command.environment(cluster.url()), "PYTHONPATH": str(ROOT)},
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                )
+                for arguments in (["alembic", "upgrade", "head"], ["autosync_db", "migrate"])
+            ]  # fmt: skip
+        said = [process.communicate(timeout=60)[0] for process in running]
+        assert [process.returncode for process in running] == [0, 0], said
+        assert migrate.plan(cluster.url()).is_current
+        assert interrupted.rows(cluster) == kept

@@ -1,4 +1,4 @@
-"""A relay before PostgreSQL that counts what the server has finished, and cuts the line at a chosen point."""
+"""A relay before PostgreSQL that counts what the server has finished, and acts or cuts the line at a chosen point."""
 
 import socket
 import threading
@@ -22,6 +22,7 @@ class Proxy:
     port: int
     cut_after: int | None = None
     on_cut: Callable[[], None] = lambda: None
+    cuts: bool = True
     finished: int = 0
     was_cut: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -31,10 +32,14 @@ class Proxy:
         direct = self.cluster.url().reveal().replace(f":{self.cluster.port}/", f":{self.port}/")
         return Secret(direct + ("&" if "?" in direct else "?") + "sslmode=disable&gssencmode=disable")
 
-    def arm(self, cut_after: int | None, on_cut: Callable[[], None] = lambda: None) -> None:
-        """Count from zero, and cut before the answer number `cut_after` reaches the client; None: never."""
+    def arm(self, cut_after: int | None, on_cut: Callable[[], None] = lambda: None, *, cuts: bool = True) -> None:
+        """Count from zero, and cut before the answer number `cut_after` reaches the client; None: never.
+
+        Without `cuts` the answer arrives after `on_cut`, and the line stays.
+        """
         with self._lock:
-            self.cut_after, self.on_cut, self.finished, self.was_cut = cut_after, on_cut, 0, False
+            self.cut_after, self.on_cut, self.cuts = cut_after, on_cut, cuts
+            self.finished, self.was_cut = 0, False
 
     def _count(self) -> bool:
         """Count one answer and return whether the line is to be cut now."""
@@ -44,7 +49,7 @@ class Proxy:
                 return False
             self.was_cut = True
             self.on_cut()
-            return True
+            return self.cuts
 
 
 @contextmanager

@@ -1,0 +1,37 @@
+"""Stopped clusters in the states from which a migration starts, and processes that begin with everything imported."""
+
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
+
+import pytest
+
+from autosync_db import migrate
+from autosync_db.local.cluster import Cluster
+from tests.schema import interrupted
+from tests.support import clusters, handmade
+
+
+@pytest.fixture(scope="session")
+def deployed_template(blank_template: Cluster) -> Iterator[Cluster]:
+    """A stopped cluster in the deployed state, with rows; its job ticks in January alone."""
+    with clusters.cloned(blank_template) as copy:
+        handmade.deploy(copy)
+        with clusters.connect(copy, "supabase_admin") as admin:
+            admin.execute("update cron.job set schedule = '0 0 1 1 *'")
+        copy.stop()
+        yield copy
+
+
+@pytest.fixture(scope="session")
+def adopted_template(deployed_template: Cluster) -> Iterator[Cluster]:
+    """A stopped cluster that was brought from the deployed state to head."""
+    with clusters.cloned(deployed_template) as copy:
+        migrate.upgrade(copy.url())
+        copy.stop()
+        yield copy
+
+
+@pytest.fixture(scope="session")
+def children() -> ForkServerContext:
+    """Where processes begin with everything imported."""
+    return interrupted.children()
