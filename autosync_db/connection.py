@@ -42,6 +42,11 @@ _HINTS: tuple[tuple[str, str], ...] = (
         r"Network is unreachable|timeout expired|timed out",
         "check network and firewall; from IPv4 networks use the address of Supabase's session pooler",
     ),
+    (
+        r"terminating connection|closed the connection|connection is (lost|closed)|is (shutting down|starting up)|"
+        r"in recovery mode|not accepting connections",
+        "the server restarted, or somebody ended the connection: when it is up again, run this again",
+    ),
     (r"Connection refused", "check host and port, and that the server is running"),
     (
         r"SSL|TLS|certificate",

@@ -50,15 +50,6 @@ DATA_TABLES = (
 )
 ADVISORY_LOCK = revisions.ADVISORY_LOCK
 
-# Limits of the role are for what it does every day. In any other isolation level whoever waited for the advisory lock
-# would not see what was done meanwhile.
-_LIMITS = f"""
-set transaction isolation level read committed;
-select set_config(s.name, '0', true) from pg_settings as s
-where s.name in ('statement_timeout', 'lock_timeout', 'transaction_timeout');
-set local idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}';
-"""  # noqa: S608 - constants
-
 # Who waits behind a lock that is waited for waits as long. So each table is waited for while nothing is locked, and let
 # go again: a long transaction is met here, and not in the middle, with one table locked or a million rows mended.
 _AWAIT = f"""
@@ -279,7 +270,7 @@ def write_script(context: Any) -> None:
         context.run_migrations()
         return
     with context.begin_transaction():
-        migration.impl.static_output(_LIMITS.strip())
+        migration.impl.static_output(_limits().strip())
         migration.impl.static_output(f"select pg_advisory_xact_lock({ADVISORY_LOCK});")
         migration.impl.static_output(f"create schema if not exists {SCHEMA};")
         migration.impl.static_output(_announce(context.config.attributes.get("isolation")) + ";")
@@ -311,7 +302,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             if migration.opts.get("dont_mutate"):
                 context.run_migrations()
                 return
-            psycopg_connection.execute(f"{_LIMITS} select pg_advisory_xact_lock({ADVISORY_LOCK})".encode())
+            psycopg_connection.execute(f"{_limits()} select pg_advisory_xact_lock({ADVISORY_LOCK})".encode())
             outcome.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
@@ -339,6 +330,17 @@ def _target(context: EnvironmentContext) -> str | None:
     return destination if isinstance(destination, str) else None
 
 
+def _limits() -> str:
+    # Limits of the role are for what it does every day. In any other isolation level whoever waited for the advisory
+    # lock would not see what was done meanwhile.
+    return f"""
+set transaction isolation level read committed;
+select set_config(s.name, '0', true) from pg_settings as s
+where s.name in ('statement_timeout', 'lock_timeout', 'transaction_timeout');
+set local idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}';
+"""  # noqa: S608 - constants
+
+
 def _await() -> str:
     return _short_locks(LOCK_TIMEOUT) + _AWAIT + _short_locks(HELD_LOCK_TIMEOUT)
 
@@ -357,7 +359,7 @@ def _announce(isolation: IsolationSettings | None) -> str:
 def _unhurried(connection: Connection) -> Iterator[None]:
     """Run the block in one transaction, without the time limits of the role."""
     with connection.transaction():
-        connection.execute(_LIMITS.encode())
+        connection.execute(_limits().encode())
         yield
 
 

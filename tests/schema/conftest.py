@@ -8,6 +8,7 @@ import pytest
 from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
 from tests.schema import interrupted
+from tests.schema.interrupted import Ground
 from tests.support import clusters, handmade
 
 
@@ -35,3 +36,39 @@ def adopted_template(deployed_template: Cluster) -> Iterator[Cluster]:
 def children() -> ForkServerContext:
     """Where processes begin with everything imported."""
     return interrupted.children()
+
+
+@pytest.fixture(scope="session")
+def _empty(blank_template: Cluster, children: ForkServerContext) -> Iterator[Ground]:
+    with interrupted.ground(blank_template, interrupted.upgrade, children) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _deployed(deployed_template: Cluster, children: ForkServerContext) -> Iterator[Ground]:
+    with interrupted.ground(deployed_template, interrupted.upgrade, children) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _adopted(adopted_template: Cluster, children: ForkServerContext) -> Iterator[Ground]:
+    with interrupted.ground(adopted_template, interrupted.downgrade, children) as made:
+        yield made
+
+
+@pytest.fixture
+def empty(_empty: Ground) -> Ground:
+    """An empty database to migrate."""
+    return _empty.begin()
+
+
+@pytest.fixture
+def deployed(_deployed: Ground) -> Ground:
+    """A database in the deployed state to migrate."""
+    return _deployed.begin()
+
+
+@pytest.fixture
+def adopted(_adopted: Ground) -> Ground:
+    """A database that was brought from the deployed state to head, to take back."""
+    return _adopted.begin()

@@ -66,6 +66,12 @@ def upgrade(url: str) -> None:
     migrate.upgrade(Secret(url))
 
 
+def upgrade_impatiently(url: str) -> None:
+    """What a child does: the same, but it waits for locks no longer than a moment."""
+    migrate.LOCK_TIMEOUT = "200ms"
+    upgrade(url)
+
+
 def downgrade(url: str) -> None:
     """What a child does: go back to before the first revision, or to the adopted tables."""
     migrate.downgrade(Secret(url), "base", drop_rows=True)
@@ -112,8 +118,8 @@ class Ground:
     template: Cluster
     work: Callable[[str], None]
     children: ForkServerContext
-    outcomes: dict[str, int] = field(default_factory=lambda: {UNTOUCHED: 0, DONE: 0})
-    finished_after: int = 0
+    outcomes: dict[str, int] = field(init=False)
+    finished_after: int = field(init=False)
     cluster: Cluster = field(init=False)
     proxy: Proxy = field(init=False)
     _before: str = field(init=False)
@@ -126,7 +132,12 @@ class Ground:
             self._rows = rows(alone)
             self.work(alone.url().reveal())
             self._done = catalog.snapshot(alone)
+
+    def begin(self) -> "Ground":
+        """Return this on a fresh copy, with nothing counted yet."""
+        self.outcomes, self.finished_after = {UNTOUCHED: 0, DONE: 0}, 0
         self.renew()
+        return self
 
     def renew(self) -> None:
         """Begin anew on a fresh copy."""
@@ -136,13 +147,17 @@ class Ground:
         with clusters.connect(self.cluster, "supabase_admin") as admin:
             self._before = fingerprint(admin)
 
+    def tally(self) -> dict[str, int]:
+        """Return how often the work was ended, what was found, and how many next runs finished."""
+        return {"ended": sum(self.outcomes.values()), **self.outcomes, "finished": self.finished_after}
+
     def close(self) -> None:
         """Leave nothing."""
         self._stack.close()
 
-    def start(self, url: str) -> ForkServerProcess:
-        """Begin the work in a process of its own."""
-        child = self.children.Process(target=self.work, args=(url,))
+    def start(self, url: str, work: Callable[[str], None] | None = None) -> ForkServerProcess:
+        """Begin the work, or another, in a process of its own."""
+        child = self.children.Process(target=work or self.work, args=(url,))
         child.start()
         return child
 
