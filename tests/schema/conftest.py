@@ -1,15 +1,45 @@
-"""Stopped clusters in the states from which a migration starts, and processes that begin with everything imported."""
+"""Databases in the states from which a migration starts, and the page of what was found when it was interrupted."""
 
 from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 
 import pytest
 
 from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
-from tests.schema import interrupted
+from tests.schema import interrupted, interruption_page
 from tests.schema.interrupted import Ground
 from tests.support import clusters, handmade
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the run write its page."""
+    parser.addoption("--write-interruption", metavar="PATH", help="write what the runs that were interrupted left")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what the tests report, here or in the workers of xdist."""
+    path = config.getoption("--write-interruption", default=None)
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Collector(config.rootpath / path))
+
+
+class _Collector:
+    """Gathers the properties of finished tests and writes them down once, at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: list[tuple[str, object]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what a test says it saw, whether it passed or not."""
+        if report.when == "call":
+            self._found += report.user_properties
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the page."""
+        self._path.write_text(interruption_page.page(self._found), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

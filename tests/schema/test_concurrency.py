@@ -36,16 +36,20 @@ def _upgrade(url: str, answers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "isolation"),
+    ("template", "settings"),
     [
-        ("blank_template", "read committed"),
-        ("deployed_template", "read committed"),
-        # who waited must see what the other did, whatever the role's default is
-        ("deployed_template", "serializable"),
+        ("blank_template", {}),
+        ("deployed_template", {}),
+        # who waited must see what the other did, and may have to wait for longer than for anything else
+        (
+            "deployed_template",
+            {"default_transaction_isolation": "serializable", "statement_timeout": "50ms", "lock_timeout": "50ms"},
+        ),
     ],
+    ids=["empty", "deployed", "role with settings"],
 )
 def test_of_twenty_at_once_one_works(
-    template: str, isolation: str, children: ForkServerContext, request: pytest.FixtureRequest
+    template: str, settings: dict[str, str], children: ForkServerContext, request: pytest.FixtureRequest
 ) -> None:
     source: Cluster = request.getfixturevalue(template)
     with clusters.cloned(source) as alone:
@@ -54,7 +58,8 @@ def test_of_twenty_at_once_one_works(
         expected = catalog.snapshot(alone)
     with clusters.cloned(source) as cluster:
         with clusters.connect(cluster, "supabase_admin") as admin:
-            admin.execute(f"alter role postgres set default_transaction_isolation = '{isolation}'".encode())
+            for name, value in settings.items():
+                admin.execute(f"alter role postgres set {name} = '{value}'".encode())
         answers = children.Queue()
         with held_back(cluster, AT_ONCE):
             running = [

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.schema.interrupted import DONE, UNTOUCHED, Ground
+from tests.schema.interruption_page import INTERRUPTION
 
 MOST_POINTS = 1000
 # at every point would take minutes; the database is the same at all that are untouched
@@ -36,7 +37,7 @@ def test_killed_between_any_two_statements(
         pytest.fail("the child never came to its end")
     ground.check_done("the run that nobody killed")
     print(f"\n{name}: killed at {point - 1} points: {ground.tally()}")
-    record_property("interruption", {"what": f"{name}: SIGKILL at every statement boundary", **ground.tally()})
+    record_property(INTERRUPTION, {"what": f"{name}: SIGKILL at every statement boundary", **ground.tally()})
     assert ground.outcomes[UNTOUCHED] > 50
     # the server had committed, and the client was killed before it heard
     assert ground.outcomes[DONE] == 1

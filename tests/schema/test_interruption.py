@@ -13,6 +13,7 @@ from autosync_db import migrate
 from autosync_db.errors import AutosyncError, UnreachableError
 from tests.schema import interrupted
 from tests.schema.interrupted import DONE, UNTOUCHED, Ground
+from tests.schema.interruption_page import INTERRUPTION
 from tests.support import clusters
 from tests.support.command import Result, refused
 
@@ -107,7 +108,7 @@ def test_ended_by_the_server(mode: str, deployed: Ground, tmp_path: Path, record
             deployed.cluster.start()
         assert deployed.judge(what) == (DONE if place == "commit" else UNTOUCHED)
         deployed.finish(what)
-    record_property("interruption", {"what": f"`migrate`, deployed, {ENDINGS[mode]}", **deployed.tally()})
+    record_property(INTERRUPTION, {"what": f"`migrate`, deployed, {ENDINGS[mode]}", **deployed.tally()})
 
 
 ENDINGS = {
