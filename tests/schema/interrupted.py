@@ -51,13 +51,16 @@ from public.auto_sync_schedules order by id
 """
 _SECRETS = "select name, secret, created_at, updated_at from public.pg_cron_secrets order by name"
 
+_PRELOADED = (
+    "tests.schema.interrupted", "autosync_db.cli.migration", "autosync_db.cli.console", "alembic.command", "jinja2",
+    "sqlalchemy.dialects.postgresql.psycopg",
+)  # fmt: skip
+
 
 def children() -> ForkServerContext:
     """Return where processes begin with everything imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["tests.schema.interrupted", "autosync_db.cli", "sqlalchemy.dialects.postgresql.psycopg", "alembic.command"]
-    )
+    context.set_forkserver_preload([*_PRELOADED])
     return context
 
 

@@ -9,7 +9,7 @@ from tests.schema.interruption_page import INTERRUPTION
 
 MOST_POINTS = 1000
 # at every point would take minutes; the database is the same at all that are untouched
-FINISHED_EACH = 25
+FINISHED_EACH = 40
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.support import clusters, command, cutting_proxy
 SCHEDULES, SECRETS = "public.auto_sync_schedules", "public.pg_cron_secrets"
 LOCK_TIMEOUT = timedelta(milliseconds=400)
 # what comes on top on a busy machine: the server's own delays, and the work between the lock and giving way
-SLACK = timedelta(milliseconds=200)
+SLACK = timedelta(milliseconds=150)
 ATTEMPTS = 3
 MEMBER = {"sub": "00000000-0000-4000-8000-00000000a001", "role": "authenticated"}
 WAITED = "extract(epoch from clock_timestamp() - statement_timestamp())"
