@@ -202,7 +202,7 @@ def _objects(
         rendering=objects.RENDERED.replace("%(paths)s", "$1"),
         jobs_comparable=objects.JOBS_COMPARABLE,
         jobs_current=objects.JOBS_CURRENT,
-        closing=objects.CLOSING.replace("%(path)s", "$1"),
+        closing=objects.CLOSING.replace("%(paths)s", "$1"),
         **_common([file.source for file, _ in pending]),
     )
     names = list(dict.fromkeys(file.path for file, _ in pending))

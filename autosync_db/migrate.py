@@ -334,10 +334,12 @@ def _limits() -> str:
     # Limits of the role are for what it does every day. In any other isolation level whoever waited for the advisory
     # lock would not see what was done meanwhile.
     return f"""
-set transaction isolation level read committed;
-select set_config(s.name, '0', true) from pg_settings as s
-where s.name in ('statement_timeout', 'lock_timeout', 'transaction_timeout');
+set local transaction_isolation = 'read committed';
+set local statement_timeout = 0;
+set local lock_timeout = 0;
 set local idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}';
+-- since PostgreSQL 17
+select set_config(s.name, '0', true) from pg_settings as s where s.name = 'transaction_timeout';
 """  # noqa: S608 - constants
 
 

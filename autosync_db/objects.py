@@ -144,7 +144,7 @@ select 'revoke all on function ' || p.oid::regprocedure || ' from '
 from (
     select split_part(path, '/', 3) as name
     from unnest(%(paths)s::text[]) as path
-    where path like 'sql/functions/%%'
+    where starts_with(path, 'sql/functions/')
 ) as file
 join pg_proc as p
     on p.pronamespace = to_regnamespace(split_part(file.name, '.', 1)) and p.proname = split_part(file.name, '.', 2)
