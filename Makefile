@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 # twice as many as two cores: tests wait for servers half of the time; whole files stay together until a worker is idle
-PARALLEL = -n 4 --dist worksteal
+PARALLEL ?= -n 4 --dist worksteal
 .PHONY: help setup demo test test-containers lint format lock clean
 
 help:    ## list these commands
