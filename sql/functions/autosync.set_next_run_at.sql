@@ -59,13 +59,15 @@ begin
     if window_changed
         and (new.time_window_enabled or new.time_window_start is not null or new.time_window_end is not null) then
         -- 24:00 is a time to Postgres and to nobody else
-        if new.time_window_start = time '24:00' then
-            new.time_window_start := time '00:00';
+        if time '24:00' in (new.time_window_start, new.time_window_end) then
+            if new.time_window_start = time '24:00' then
+                new.time_window_start := time '00:00';
+            end if;
+            if new.time_window_end = time '24:00' then
+                new.time_window_end := time '00:00';
+            end if;
         end if;
-        if new.time_window_end = time '24:00' then
-            new.time_window_end := time '00:00';
-        end if;
-        if complaint is null then
+        if complaint is null and (new.time_window_start = new.time_window_end) is not false then
             wrong_constraint := 'valid_time_window';
             if new.time_window_start is null then
                 wrong_column := 'time_window_start';
@@ -75,7 +77,7 @@ begin
                 wrong_column := 'time_window_end';
                 complaint := 'time_window_end is missing: a time window needs time_window_start and time_window_end';
                 advice := 'Give both as times from 00:00 to 23:59, or turn the window off and leave both empty.';
-            elsif new.time_window_start = new.time_window_end then
+            else
                 wrong_column := 'time_window_end';
                 complaint := pg_catalog.format(
                     'time_window_end must differ from time_window_start, both are %s', new.time_window_start);

@@ -18,16 +18,11 @@ declare
     clock time;
     today date;
     day date;
-    span interval := stop - start;
+    -- a window whose end is not after its start crosses midnight
+    span interval := stop - start + case when stop > start then interval '0' else interval '24 hours' end;
     opens timestamptz;
     closes timestamptz;
 begin
-    if not isfinite(moment) then
-        return moment;
-    end if;
-    if span <= interval '0' then
-        span := span + interval '24 hours';
-    end if;
     wall := moment at time zone zone;
 
     -- far from any change of clocks the answer is plain subtraction, and that is nearly always
@@ -43,7 +38,8 @@ begin
         if clock - start + interval '24 hours' < span then
             return moment;
         end if;
-        return moment + (start - clock);
+        -- infinity has no time of day
+        return coalesce(moment + (start - clock), moment);
     end if;
 
     today := cast(wall as date);
