@@ -69,8 +69,7 @@ def test_job_that_never_ticked_misses_what_came_since_set_up(hourly: Project, mo
 def test_missed_ticks_of_a_launcher_that_is_gone_are_explained_by_it(
     hourly: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.configure(hourly, "max_worker_processes = 0")  # it finds no place when the server starts again
-    server.restart(hourly)
+    server.lose_launcher(hourly)
     _look_later(monkeypatch, "3 hours")
     hourly.must_be_blocked("job_ticks_on_time", "pg_cron_scheduler_running")
 

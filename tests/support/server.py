@@ -5,7 +5,7 @@ import signal
 
 import psycopg
 
-from tests.support import clusters
+from tests.support import clusters, versions
 from tests.support.health import Project
 
 
@@ -15,6 +15,16 @@ def launcher(project: Project) -> int | None:
         "select pid from pg_stat_activity where application_name = 'pg_cron scheduler'"
     ).fetchone()
     return None if row is None else int(row[0])
+
+
+def lose_launcher(project: Project) -> None:
+    """End pg_cron's process; where it would come back, let it find no place to start in."""
+    if versions.pg_cron(project.cluster) >= versions.RETURNS:
+        configure(project, "max_worker_processes = 0")
+        restart(project)
+        return
+    project.admin.execute("select pg_terminate_backend(%s)", [launcher(project)])
+    clusters.wait_for(lambda: launcher(project) is None, "the launcher's end")
 
 
 def configure(project: Project, *lines: str) -> None:

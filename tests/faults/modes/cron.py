@@ -7,7 +7,7 @@ from datetime import timedelta
 from autosync_db.checks import job_ticks_on_time, runner
 from autosync_db.checks.model import Status
 from tests.faults.mode import Action, Mode, admin, steps, tick
-from tests.support import clusters, server, versions
+from tests.support import clusters, server
 from tests.support.health import Project, patched
 
 _TRIGGER = """
@@ -15,16 +15,6 @@ create function public.raising() returns trigger language plpgsql set search_pat
 create trigger guard before update on cron.job_run_details for each row execute function public.raising()
 """
 _WAITING = "select 1 from pg_locks as l where not l.granted and l.waitstart < clock_timestamp() - interval '3.2 s'"
-
-
-def terminate_launcher(project: Project) -> None:
-    """End pg_cron's process; one that would come back finds no place to start in."""
-    if versions.pg_cron(project.cluster) >= versions.RETURNS:
-        server.configure(project, "max_worker_processes = 0")
-        server.restart(project)
-        return
-    project.admin.execute("select pg_terminate_backend(%s)", [server.launcher(project)])
-    clusters.wait_for(lambda: server.launcher(project) is None, "the launcher's end")
 
 
 def orphan(project: Project) -> None:
@@ -128,7 +118,7 @@ MODES = (
         "B1",
         "the launcher was terminated",
         "pg_cron_scheduler_running",
-        terminate_launcher,
+        server.lose_launcher,
         says="no such process is connected",
         mend=steps(server.configure, Project.restart_server),
         watched=True,
