@@ -17,7 +17,19 @@ from autosync_db.connection import Connection
 _COLUMNS = """
     select id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome, status_code,
         error_code, error_message, body_excerpt, cause
-    from autosync.recent_outcomes(%s, %s)
+    from autosync.recent_outcomes(%(job)s, %(limit)s)
+"""
+# as many of the newest as there are since the tick's first
+_OF_TICK = """
+    select o.id, o.tick_id, o.request_id, o.queued_at, o.settled_at, o.timeout_milliseconds, o.outcome, o.status_code,
+        o.error_code, o.error_message, o.body_excerpt, o.cause
+    from autosync.recent_outcomes(%(job)s, (
+        select cast(count(*) as integer)
+        from autosync.invocation as i
+        where i.job_name = %(job)s
+            and i.id >= (select min(first.id) from autosync.invocation as first where first.tick_id = %(tick)s)
+    )) as o
+    where o.tick_id = %(tick)s
 """
 # how long after the call's own timeout an answer may still be on its way through pg_net
 GRACE = timedelta(seconds=15)
@@ -67,7 +79,13 @@ class Invocation:
 def recent(connection: Connection, job_name: str, limit: int = 20) -> list[Invocation]:
     """Return the newest requests of a job, newest first. Reads only."""
     with connection.cursor(row_factory=kwargs_row(_invocation)) as cursor:
-        return cursor.execute(_COLUMNS, [job_name, limit]).fetchall()
+        return cursor.execute(_COLUMNS, {"job": job_name, "limit": limit}).fetchall()
+
+
+def of_tick(connection: Connection, job_name: str, tick_id: int) -> list[Invocation]:
+    """Return all requests of one tick, newest first, however many came after them. Reads only."""
+    with connection.cursor(row_factory=kwargs_row(_invocation)) as cursor:
+        return cursor.execute(_OF_TICK, {"job": job_name, "tick": tick_id}).fetchall()
 
 
 def wait(
@@ -87,7 +105,7 @@ def wait(
         if on_wait:
             on_wait(waited)
         connection.execute("select autosync.settle()")
-        found = [row for row in recent(connection, job_name, 200) if row.tick_id == tick_id]
+        found = of_tick(connection, job_name, tick_id)
         # an answer may have come between settling and looking: it is waited for until it is durable
         if all(row.settled_at is not None for row in found) or waited >= patience:
             return found
@@ -113,9 +131,7 @@ def wait_for_next_tick(
         newer = connection.execute(
             "select id from autosync.tick where job_name = %s and id > %s order by id limit 1", [job_name, row[0]]
         ).fetchone()
-        if newer and all(
-            call.cause is not Cause.PENDING for call in recent(connection, job_name, 200) if call.tick_id == newer[0]
-        ):
+        if newer and all(call.cause is not Cause.PENDING for call in of_tick(connection, job_name, newer[0])):
             return True
         time.sleep(_POLL_SECONDS)
     return False

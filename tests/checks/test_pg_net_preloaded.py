@@ -4,7 +4,7 @@ import pytest
 
 from autosync_db.checks.model import Status
 from autosync_db.outcome import Cause
-from tests.support import clusters
+from tests.support import clusters, server
 from tests.support.health import Project, result_of
 
 
@@ -15,7 +15,7 @@ def _drop_the_library(project: Project) -> None:
         project.stop_worker()
     else:
         project.admin.execute("alter system set shared_preload_libraries = 'pg_cron'")
-        project.restart_server()
+        server.restart(project, worker=False)
 
 
 def _bring_the_library_back(project: Project) -> None:

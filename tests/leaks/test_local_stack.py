@@ -94,7 +94,9 @@ def test_no_process_has_what_the_user_exported(local: Local) -> None:
 
 
 def test_neither_logs_nor_output_hold_a_secret(local: Local) -> None:
-    texts = {name: stack.Stack(local.folder / ".autosync").log(name).read_text() for name in stack.LOGS}
+    logs = {name: stack.Stack(local.folder / ".autosync").log(name) for name in stack.LOGS}
+    # the real pg_net logs into the server's
+    texts = {name: log.read_text() for name, log in logs.items() if log.exists() or name != "pg_net"}
     texts["output"] = local.said
     assert texts["edge"]
     held = {(where, name) for where, text in texts.items() for name, value in local.secrets.items() if value in text}

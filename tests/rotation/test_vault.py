@@ -268,7 +268,8 @@ class TestCommands:
             try:
                 command.succeeds(vaulted.rotate(newer))
             finally:
-                connection.execute("alter system reset all")
+                for setting in ("log_statement", "log_min_duration_statement", "log_parameter_max_length"):
+                    connection.execute(f"alter system reset {setting}".encode())
                 connection.execute("select pg_reload_conf()")
         log = vaulted.cluster.log.read_text()
         assert "autosync.begin_rotation" in log, "statements are logged"

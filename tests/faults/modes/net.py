@@ -184,6 +184,8 @@ def _crash_with_a_call_queued(project: Project) -> None:
     project.stop_worker()
     project.run_by_cron()
     server.crash(project)
+    if REAL_PG_NET:
+        project.start_worker()  # the crash brought it back, and it was told to send nothing
 
 
 def _crash_of_the_worker(project: Project) -> None:
