@@ -15,6 +15,6 @@ def test_the_answer_of_a_tick_that_many_came_after(chain: Chain) -> None:
         "select count(autosync.dispatch(force := true)) from generate_series(1, %s)",
         250,
     )
-    (call,) = outcome.wait(chain.connection, JOB, tick, timedelta(seconds=20))
+    (call,) = outcome.wait(chain.connection, JOB, tick, timedelta(seconds=60))
     assert call.tick_id == tick
     assert call.cause is Cause.OK
