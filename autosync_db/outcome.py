@@ -14,23 +14,19 @@ from psycopg.rows import kwargs_row
 
 from autosync_db.connection import Connection
 
-_COLUMNS = """
+_RECENT = """
     select id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome, status_code,
         error_code, error_message, body_excerpt, cause
     from autosync.recent_outcomes(%(job)s, %(limit)s)
 """
 # as many of the newest as there are since the tick's first
-_OF_TICK = """
-    select o.id, o.tick_id, o.request_id, o.queued_at, o.settled_at, o.timeout_milliseconds, o.outcome, o.status_code,
-        o.error_code, o.error_message, o.body_excerpt, o.cause
-    from autosync.recent_outcomes(%(job)s, (
-        select cast(count(*) as integer)
-        from autosync.invocation as i
-        where i.job_name = %(job)s
-            and i.id >= (select min(first.id) from autosync.invocation as first where first.tick_id = %(tick)s)
-    )) as o
-    where o.tick_id = %(tick)s
-"""
+_SINCE_TICK = """(
+    select cast(count(*) as integer)
+    from autosync.invocation as i
+    where i.job_name = %(job)s
+        and i.id >= (select min(first.id) from autosync.invocation as first where first.tick_id = %(tick)s)
+)"""
+_OF_TICK = _RECENT.replace("%(limit)s", _SINCE_TICK) + "where tick_id = %(tick)s"
 # how long after the call's own timeout an answer may still be on its way through pg_net
 GRACE = timedelta(seconds=15)
 # most answers come at once, some take minutes
@@ -79,7 +75,7 @@ class Invocation:
 def recent(connection: Connection, job_name: str, limit: int = 20) -> list[Invocation]:
     """Return the newest requests of a job, newest first. Reads only."""
     with connection.cursor(row_factory=kwargs_row(_invocation)) as cursor:
-        return cursor.execute(_COLUMNS, {"job": job_name, "limit": limit}).fetchall()
+        return cursor.execute(_RECENT, {"job": job_name, "limit": limit}).fetchall()
 
 
 def of_tick(connection: Connection, job_name: str, tick_id: int) -> list[Invocation]:
