@@ -25,7 +25,7 @@ lint: setup  ## check style and types
 format: setup  ## format Python and TypeScript
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 	@.venv/bin/deno fmt --quiet --config templates/functions/deno.json templates/functions
-	@.venv/bin/deno fmt --quiet --config templates/local/edge/deno.json templates/local/edge
+	@.venv/bin/deno fmt --quiet --config autosync_db/local/edge/deno.json autosync_db/local/edge
 
 lock: setup  ## resolve .ci/requirements.txt anew
 	@.venv/bin/python -m pip install --quiet uv

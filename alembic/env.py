@@ -5,7 +5,7 @@
 
 from alembic import context
 
-from autosync_db import migrate
+from autosync_db.schema import migrate
 
 if context.is_offline_mode():
     migrate.write_script(context)

@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from autosync_db import duration, project
-from autosync_db.credential import LOOKS_SECRET
+from autosync_db import duration
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
+from autosync_db.supabase import address
+from autosync_db.supabase.key import LOOKS_SECRET
 
 FILE_NAME = "autosync.toml"
 LOCAL_FOLDER = ".autosync"
@@ -161,7 +162,7 @@ class Target:
     @property
     def project_ref(self) -> str | None:
         """The ref of a hosted project, None elsewhere."""
-        return project.ref_of(self.project_url) if self.project_url else None
+        return address.ref_of(self.project_url) if self.project_url else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +316,11 @@ def _target(flags: Flags, settings: Settings) -> Target:
             f"target {name!r} has both project_ref and project_url",
             hint="keep one of them in the settings file",
         )
-    url = chosen.project_url and project.check_url(chosen.project_url)
+    url = chosen.project_url and address.check_url(chosen.project_url)
     return Target(
         name=name or "default",
         database_url=flags.database_url or _database_of(name, chosen) or _database_of_environment(),
-        project_url=project.url_of(chosen.project_ref) if chosen.project_ref else url,
+        project_url=address.url_of(chosen.project_ref) if chosen.project_ref else url,
         service_role_key_file=chosen.service_role_key_file,
     )
 

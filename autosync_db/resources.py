@@ -1,6 +1,7 @@
-"""The files that ship with the package: sql/, alembic/, templates/ and the pages of the checks.
+"""The files that ship with the package, named by their path in the repository.
 
-In a checkout they lie at the top level; in a wheel under `autosync_db/_bundled`. No other module knows that.
+sql/, alembic/, templates/ and docs/checks/ lie at the top level of a checkout, and in a wheel under
+`autosync_db/_bundled`. Files under autosync_db/ lie in the package in both. No other module knows that.
 """
 
 from collections.abc import Iterator
@@ -10,15 +11,19 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 
-def root() -> Traversable:
-    """Return the folder that holds `sql/`, `alembic/`, `templates/` and `docs/checks/`."""
-    bundled = files("autosync_db") / "_bundled"
-    return bundled if bundled.is_dir() else Path(__file__).parents[1]
+def locate(path: str) -> Traversable:
+    """Return the shipped file or folder that lies at `path` in the repository."""
+    top, *rest = path.split("/")
+    package = files("autosync_db")
+    if top == "autosync_db":
+        return package.joinpath(*rest)
+    bundled = package / "_bundled"
+    return (bundled if bundled.is_dir() else Path(__file__).parents[1]).joinpath(top, *rest)
 
 
 def read(path: str) -> str:
     """Return the text of the shipped file at `path`, e.g. `sql/checks/job_active.sql`."""
-    return root().joinpath(*path.split("/")).read_text(encoding="utf-8")
+    return locate(path).read_text(encoding="utf-8")
 
 
 def render(path: str, **values: object) -> str:
@@ -33,12 +38,12 @@ def render(path: str, **values: object) -> str:
 
 def names(folder: str, suffix: str) -> list[str]:
     """Return the sorted names (without suffix) of the files in `folder` that end in `suffix`."""
-    found = root().joinpath(*folder.split("/"))
-    return sorted(entry.name.removesuffix(suffix) for entry in found.iterdir() if entry.name.endswith(suffix))
+    found = locate(folder).iterdir()
+    return sorted(entry.name.removesuffix(suffix) for entry in found if entry.name.endswith(suffix))
 
 
 @contextmanager
 def folder(path: str) -> Iterator[Path]:
     """Yield the shipped folder as a real directory, unpacked for the time of the block if it must be."""
-    with as_file(root().joinpath(*path.split("/"))) as real:
+    with as_file(locate(path)) as real:
         yield real

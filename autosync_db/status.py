@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db import cron, duration, job, outcome, rotation, schedules
-from autosync_db import revision as revisions
+from autosync_db import duration
 from autosync_db.connection import Connection
-from autosync_db.job import Job
-from autosync_db.outcome import Invocation
-from autosync_db.rotation import Unfinished
+from autosync_db.credentials import rotation
+from autosync_db.credentials.rotation import Unfinished
+from autosync_db.jobs import calls, cron, registry
+from autosync_db.jobs.calls import Invocation
+from autosync_db.jobs.registry import Job
+from autosync_db.schedules import table
+from autosync_db.schema import revisions
 
 _SCHEDULES = f"""
     select count(*) filter (where s.enabled), count(*) filter (where s.enabled and s.next_run_at <= now()),
-        count(*) filter (where {schedules.OVERDUE}),
+        count(*) filter (where {table.OVERDUE}),
         min(s.next_run_at) filter (where s.enabled and s.next_run_at > now())
     from public.auto_sync_schedules as s
 """  # noqa: S608 - a constant
@@ -40,7 +43,7 @@ class Status:
 
 def collect(connection: Connection, job_name: str) -> Status:
     """Return the status of a project. Raises MigrationError when the database was never set up."""
-    found = job.find(connection, job_name)
+    found = registry.find(connection, job_name)
     extensions = {
         name: (version, stand_in)
         for name, version, stand_in in connection.execute(
@@ -69,7 +72,7 @@ def collect(connection: Connection, job_name: str) -> Status:
         job=found,
         last_tick_at=tick[0],
         last_decision=tick[1],
-        last_call=next(iter(outcome.recent(connection, job_name, 1)), None),
+        last_call=next(iter(calls.recent(connection, job_name, 1)), None),
         schedules_enabled=enabled,
         schedules_due=due,
         schedules_overdue=overdue,

@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
 from tests.support import clusters, handmade
 
 ROWS = """

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from autosync_db import secret_scan
+from autosync_db.credentials import scan
 from tests.support import keys
 
 REPEATS = 5
@@ -79,7 +79,7 @@ def main() -> None:
         print(f"{files} files, {size / 1e6:.0f} MB, {KEYS} keys; medians of {REPEATS} runs, warm")
         print(f"grep -rE                 {peer:6.2f} s   1.00")
         for name, work in (
-            ("secret_scan.scan()", lambda: len(secret_scan.scan([root]).findings)),
+            ("secret_scan.scan()", lambda: len(scan.scan([root]).findings)),
             ("autosync-db secrets scan", by_process),
         ):
             taken = seconds(work)

@@ -18,8 +18,8 @@ from typing import Any
 
 import psycopg
 
-from autosync_db import migrate
 from autosync_db.local import cluster
+from autosync_db.schema import migrate
 
 TABLE = "public.auto_sync_schedules"
 TRIGGER = "auto_sync_schedules_next_run_at"

@@ -21,11 +21,14 @@ from typing import Any
 
 import psycopg
 
-from autosync_db import checks, config, job, migrate, outcome, secret_store
-from autosync_db.checks import runner
+from autosync_db import config
 from autosync_db.config import Configuration
+from autosync_db.credentials import store
+from autosync_db.health import catalogue, verify
+from autosync_db.jobs import calls, registry
 from autosync_db.local import cluster, installation
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
 from autosync_db.secret import Secret
 from tests.support import clusters, http_stub, keys
 
@@ -117,9 +120,9 @@ def measure(name: str, database: Cluster, configuration: Configuration) -> Measu
     """Run every check's query by itself and all at once, then verify as a user does."""
     say(f"measuring: {name}")
     found = Measured(name)
-    queries = {id: runner._query(id, check) for id, check in checks.catalogue().items() if check.look is None}
+    queries = {id: verify._query(id, check) for id, check in catalogue.all_checks().items() if check.look is None}
     with psycopg.connect(database.url().reveal(), autocommit=True) as db:
-        db.execute(runner._opening(configuration.settings.job.name))
+        db.execute(verify._opening(configuration.settings.job.name))
         for _ in range(2):  # the first fills the catalog caches
             for id, query in queries.items():
                 found.buffers[id] = buffers(explained(db, query))
@@ -132,7 +135,7 @@ def measure(name: str, database: Cluster, configuration: Configuration) -> Measu
         began = time.perf_counter()
         with psycopg.connect(database.url().reveal(), autocommit=True) as db, tempfile.TemporaryFile("w+") as trace:
             db.pgconn.trace(trace.fileno())
-            report = runner.run(db, configuration)
+            report = verify.run(db, configuration)
             db.pgconn.untrace()
             trace.seek(0)
             found.round_trips = trace.read().count("ReadyForQuery")
@@ -204,8 +207,8 @@ def main() -> None:
         admin = stack.enter_context(psycopg.connect(database.url("supabase_admin").reveal(), autocommit=True))
         (folder / "autosync.toml").write_text(f'[job]\nschedule = "{NEVER}"\n')
         configuration = config.load(config.Flags(database_url=database.url(), config=folder / "autosync.toml"))
-        job.configure(owner, configuration.settings)
-        secret_store.store(owner, {"project_url": Secret(stub.url), "service_role_key": keys.legacy()})
+        registry.configure(owner, configuration.settings)
+        store.store(owner, {"project_url": Secret(stub.url), "service_role_key": keys.legacy()})
         call(owner, configuration)
 
         small = measure("as set up", database, configuration)
@@ -230,8 +233,8 @@ def main() -> None:
 def call(owner: psycopg.Connection[Any], configuration: Configuration) -> None:
     """Make a call, so that its answer is the newest that is known."""
     name = configuration.settings.job.name
-    tick = job.trigger(owner, name)
-    outcome.wait(owner, name, tick, configuration.settings.job.timeout)
+    tick = registry.trigger(owner, name)
+    calls.wait(owner, name, tick, configuration.settings.job.timeout)
 
 
 _PAGE = """\

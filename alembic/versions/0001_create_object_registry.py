@@ -12,7 +12,7 @@ Revises:
 
 from alembic import op
 
-from autosync_db import adoption
+from autosync_db.schema import adoption
 
 revision = "0001"
 down_revision = None

@@ -9,7 +9,7 @@ Revises: 0001
 
 from alembic import op
 
-from autosync_db import adoption
+from autosync_db.schema import adoption
 
 revision = "0002"
 down_revision = "0001"

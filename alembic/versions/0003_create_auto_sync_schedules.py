@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from autosync_db import adoption, objects
+from autosync_db.schema import adoption, objects
 
 revision = "0003"
 down_revision = "0002"

@@ -10,7 +10,7 @@ Revises: 0004
 
 from alembic import op
 
-from autosync_db import adoption
+from autosync_db.schema import adoption
 
 revision = "0005"
 down_revision = "0004"

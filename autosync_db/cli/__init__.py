@@ -69,7 +69,7 @@ def _usage(error: typer.TyperException) -> int:
 
 def _fail(message: str, hint: str, code: int) -> int:
     from autosync_db.cli.console import Talk, Verbosity
-    from autosync_db.credential import redact
+    from autosync_db.supabase.key import redact
 
     # what the user typed is quoted, and a key may be among it; a server's DETAIL may hold a whole row
     if Verbosity.level >= 2:
@@ -118,16 +118,16 @@ def _root(
 # each module registers its commands on the app above
 from autosync_db.cli import (  # noqa: E402
     export,  # noqa: F401
-    function,  # noqa: F401
     job,  # noqa: F401
     local,  # noqa: F401
-    migration,  # noqa: F401
-    project,  # noqa: F401
+    migrate,  # noqa: F401
     repair,  # noqa: F401
+    scaffold,  # noqa: F401
     schedules,  # noqa: F401
     secret_scan,  # noqa: F401
     secrets,  # noqa: F401
-    verification,  # noqa: F401
+    setup,  # noqa: F401
+    verify,  # noqa: F401
     workflow,  # noqa: F401
 )
 

@@ -28,7 +28,7 @@ def _supabase(
 
     Files that are there are never written again. Pushing is harmless where `migrate` has been, and the other way round.
     """
-    from autosync_db import export
+    from autosync_db.schema import export
 
     found = export.plan(directory, session.configuration.isolation)
     if not check:

@@ -11,7 +11,7 @@ from autosync_db.cli.options import command
 from autosync_db.errors import CheckFailedError
 
 if TYPE_CHECKING:
-    from autosync_db.outcome import Invocation
+    from autosync_db.jobs.calls import Invocation
 
 group = typer.Typer(no_args_is_help=True, help="The scheduled job: show, pause, resume, trigger.")
 app.add_typer(group, name="job")
@@ -20,12 +20,12 @@ app.add_typer(group, name="job")
 @command(group, "show")
 def _show(session: Session) -> None:
     """Show what the job must be and what pg_cron has."""
-    from autosync_db import job
     from autosync_db.connection import connect
+    from autosync_db.jobs import registry
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        found = job.find(connection, session.configuration.settings.job.name)
+        found = registry.find(connection, session.configuration.settings.job.name)
     if session.is_json:
         session.print_json(found)
         return
@@ -45,22 +45,22 @@ def _show(session: Session) -> None:
 @command(group, "pause")
 def _pause(session: Session) -> None:
     """Stop the job's ticks; verify then reports a pause, not a fault."""
-    from autosync_db import job
     from autosync_db.connection import connect
+    from autosync_db.jobs import registry
 
     with connect(session.configuration.target.database_url) as connection:
-        job.pause(connection, session.configuration.settings.job.name)
+        registry.pause(connection, session.configuration.settings.job.name)
     session.say("paused; resume with: autosync-db job resume")
 
 
 @command(group, "resume")
 def _resume(session: Session) -> None:
     """Let the job tick again."""
-    from autosync_db import job
     from autosync_db.connection import connect
+    from autosync_db.jobs import registry
 
     with connect(session.configuration.target.database_url) as connection:
-        job.resume(connection, session.configuration.settings.job.name)
+        registry.resume(connection, session.configuration.settings.job.name)
     session.say("resumed")
 
 
@@ -70,18 +70,18 @@ def _trigger(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the answer.")] = False,
 ) -> None:
     """Run one tick now and wait for the function's real answer; exit 3 if it is not a success."""
-    from autosync_db import job, outcome
     from autosync_db.connection import connect
-    from autosync_db.outcome import GRACE
+    from autosync_db.jobs import calls, registry
+    from autosync_db.jobs.calls import GRACE
 
     settings = session.configuration.settings.job
     with connect(session.configuration.target.database_url) as connection:
-        tick_id = job.trigger(connection, settings.name)
+        tick_id = registry.trigger(connection, settings.name)
         if no_wait:
             session.say(f"tick {tick_id} was posted; see what became of it with: autosync-db runs")
             return
         with session.progress("waiting for the function's answer") as say:
-            answers = outcome.wait(
+            answers = calls.wait(
                 connection,
                 settings.name,
                 tick_id,
@@ -98,19 +98,19 @@ def _runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many calls to show.")] = 20,
 ) -> None:
     """List the newest calls with what really became of them, newest first."""
-    from autosync_db import job, outcome
     from autosync_db.connection import connect
+    from autosync_db.jobs import calls, registry
 
     name = session.configuration.settings.job.name
     with connect(session.configuration.target.database_url) as connection:
-        job.find(connection, name)
-        found = outcome.recent(connection, name, limit)
+        registry.find(connection, name)
+        found = calls.recent(connection, name, limit)
     _print_invocations(session, found)
 
 
 def require_success(answers: "Sequence[Invocation]") -> None:
     """Raise CheckFailedError unless every answer is a success."""
-    from autosync_db.outcome import Cause
+    from autosync_db.jobs.calls import Cause
 
     for answer in answers:
         if answer.cause is Cause.PENDING:

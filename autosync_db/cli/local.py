@@ -146,12 +146,12 @@ def _demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
 ) -> None:
     """Show the whole chain at work: up, setup, two schedules, a real pg_cron tick, verify. Exit 0 only if healthy."""
-    from autosync_db.cli import verification
+    from autosync_db.cli.verify import exit_code, show
     from autosync_db.local import demo
 
     report = demo.run(_stack(), keep=keep, say=session.say, progress=session.progress)
-    verification.show(session, report, as_json=session.is_json)
-    raise typer.Exit(verification.exit_code(report))
+    show(session, report, as_json=session.is_json)
+    raise typer.Exit(exit_code(report))
 
 
 def _stack() -> "Stack":

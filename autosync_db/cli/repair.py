@@ -12,8 +12,8 @@ from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from autosync_db.checks.runner import Report
-    from autosync_db.repair.runner import Outcome, Plan, Proposal
+    from autosync_db.health.repair import Outcome, Plan, Proposal
+    from autosync_db.health.verify import Report
 
 
 @command(app, "repair")
@@ -36,16 +36,16 @@ def _repair(
     each; with --yes only those are done whose ID is given. With --dry-run --yes exactly what --yes would do is printed.
     Exits as verify does, and 3 when a repair failed.
     """
-    from autosync_db.checks import runner as checks
-    from autosync_db.cli import verification
+    from autosync_db.cli.verify import exit_code
     from autosync_db.connection import connect
-    from autosync_db.repair import runner
+    from autosync_db.health import repair
+    from autosync_db.health import verify as checks
 
     configuration, named = session.configuration, ids or []
     with connect(configuration.target.database_url) as connection:
         with session.progress("looking"):
             report = checks.run(connection, configuration)
-            plan = runner.plan(connection, configuration, report, named)
+            plan = repair.plan(connection, configuration, report, named)
         for refused in plan.refusals:
             session.say(f"{refused.id}: {refused.reason}; {refused.hint}")
         if dry_run:
@@ -55,11 +55,11 @@ def _repair(
         outcomes: tuple[Outcome, ...] = ()
         if chosen:
             with session.progress("mending") as say:
-                outcomes = runner.apply(connection, configuration, chosen, say)
-                report = runner.recheck(connection, configuration, outcomes)
+                outcomes = repair.apply(connection, configuration, chosen, say)
+                report = repair.recheck(connection, configuration, outcomes)
     _report(session, plan, outcomes, report)
     failed = any(outcome.error and not outcome.skipped for outcome in outcomes)
-    raise typer.Exit(ExitCode.CHECK_FAILED if failed else verification.exit_code(report))
+    raise typer.Exit(ExitCode.CHECK_FAILED if failed else exit_code(report))
 
 
 def _chosen(plan: "Plan", named: Sequence[str], *, yes: bool) -> "tuple[Proposal, ...]":
@@ -84,13 +84,13 @@ def _chosen(plan: "Plan", named: Sequence[str], *, yes: bool) -> "tuple[Proposal
 
 def _show(session: Session, plan: "Plan", shown: "Sequence[Proposal]") -> None:
     """Print proposals as one script, or as JSON."""
-    from autosync_db.repair import runner
+    from autosync_db.health import repair
     from autosync_db.report import repairs
 
     if session.is_json:
         session.print_json(repairs.report_json(plan, session.configuration, planned=shown))
         return
-    scripts = [runner.script(session.configuration, proposal) for proposal in shown]
+    scripts = [repair.script(session.configuration, proposal) for proposal in shown]
     scripts += [
         f"-- {proposal.id}: {proposal.sentence}; needs consent: autosync-db repair {proposal.id} --yes\n"
         for proposal in plan.proposals
@@ -101,11 +101,11 @@ def _show(session: Session, plan: "Plan", shown: "Sequence[Proposal]") -> None:
 
 def _report(session: Session, plan: "Plan", outcomes: "Sequence[Outcome]", report: "Report") -> None:
     """Print what was done, then what is left."""
-    from autosync_db.cli import verification
+    from autosync_db.cli.verify import show
     from autosync_db.report import repairs
 
     if session.is_json:
         session.print_json(repairs.report_json(plan, session.configuration, outcomes=outcomes, health=report))
         return
     repairs.report_text(plan, outcomes, report, session.out)
-    verification.show(session, report, as_json=False)
+    show(session, report, as_json=False)

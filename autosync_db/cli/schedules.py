@@ -36,14 +36,14 @@ def _list(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to list at most.")] = 100,
 ) -> None:
     """List schedules with their state and next run, in UTC and in their own zone."""
-    from autosync_db import schedules
     from autosync_db.connection import connect
     from autosync_db.report import as_text
+    from autosync_db.schedules import table
 
-    if state is not None and state not in schedules.STATES:
-        raise UsageError(f"there is no state {state!r}", hint=f"choose one of: {', '.join(schedules.STATES)}")
+    if state is not None and state not in table.STATES:
+        raise UsageError(f"there is no state {state!r}", hint=f"choose one of: {', '.join(table.STATES)}")
     with connect(session.configuration.target.database_url) as connection:
-        found = schedules.find(connection, state=state, limit=limit)
+        found = table.find(connection, state=state, limit=limit)
     if session.is_json:
         from dataclasses import asdict
 
@@ -79,13 +79,13 @@ def _add(
     disabled: Annotated[bool, typer.Option("--disabled", help="Add it switched off.")] = False,
 ) -> None:
     """Add a schedule; it is due at once, or when its window opens."""
-    from autosync_db import schedules
     from autosync_db.connection import connect
+    from autosync_db.schedules import table
 
     values = _values(every, window, timezone, direction, conflict_resolution)
     values |= {"integration_id": integration, "organization_id": organization, "enabled": not disabled}
     with connect(session.configuration.target.database_url) as connection:
-        id = schedules.add(connection, values)
+        id = table.add(connection, values)
     if session.is_json:
         session.print_json({"id": id})
     else:
@@ -125,12 +125,12 @@ def _remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a schedule."""
-    from autosync_db import schedules
     from autosync_db.connection import connect
+    from autosync_db.schedules import table
 
     session.confirm(f"Delete the schedule {id}?", flag="--yes", given=yes)
     with connect(session.configuration.target.database_url) as connection:
-        schedules.remove(connection, id)
+        table.remove(connection, id)
     session.say(f"deleted {id}")
 
 
@@ -151,13 +151,13 @@ def _preview(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10000, help="How many runs to show.")] = 10,
 ) -> None:
     """Show the next runs of a schedule with what clock changes do to them; contacts no database."""
-    from autosync_db import schedule
     from autosync_db.report import as_text
+    from autosync_db.schedules import preview
 
     _require_frequency(every)
     bounds = _window(window)
     try:
-        zone = schedule.find_zone(timezone)
+        zone = preview.find_zone(timezone)
     except ValueError:
         raise UsageError(
             f"timezone must be UTC or an IANA name such as Europe/Paris, not {timezone!r}",
@@ -165,9 +165,9 @@ def _preview(
         ) from None
     try:
         runs = list(
-            schedule.preview(
+            preview.preview(
                 frequency_minutes=every,
-                window=schedule.Window(*bounds) if bounds else None,
+                window=preview.Window(*bounds) if bounds else None,
                 zone=zone,
                 at=start.replace(tzinfo=UTC) if start else datetime.now(UTC).replace(microsecond=0),
                 count=count,
@@ -185,11 +185,11 @@ def _preview(
 
 
 def _change(session: Session, id: uuid.UUID, values: dict[str, Any]) -> None:
-    from autosync_db import schedules
     from autosync_db.connection import connect
+    from autosync_db.schedules import table
 
     with connect(session.configuration.target.database_url) as connection:
-        schedules.change(connection, id, values)
+        table.change(connection, id, values)
     session.say(f"changed {id}")
 
 

@@ -38,11 +38,11 @@ def _scan(
 
     Nothing is contacted and no settings are read, so that it can be a pre-commit hook.
     """
-    from autosync_db import secret_scan
+    from autosync_db.credentials import scan
 
     if not places:
-        places = [secret_scan.DEFAULT_FOLDER if secret_scan.DEFAULT_FOLDER.is_dir() else Path()]
-    found = secret_scan.scan(places, include_ignored=include_ignored, include_public=include_public)
+        places = [scan.DEFAULT_FOLDER if scan.DEFAULT_FOLDER.is_dir() else Path()]
+    found = scan.scan(places, include_ignored=include_ignored, include_public=include_public)
     if session.is_json:
         session.print_json(found)
     else:

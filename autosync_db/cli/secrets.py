@@ -12,8 +12,8 @@ from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, SecretError, UsageError
 
 if TYPE_CHECKING:
+    from autosync_db.credentials.rotation import Result
     from autosync_db.progress import Step
-    from autosync_db.rotation import Result
 
 group = typer.Typer(no_args_is_help=True, help="The secrets of the scheduled calls: names and facts, never values.")
 app.add_typer(group, name="secrets")
@@ -49,7 +49,7 @@ def _rotate(
     When that fails the old key is put back and the exit code is 6. Without --from-file and --from-env a terminal is
     asked. Interrupted at any moment, the old or the new key is in force; run it again, or with --resume or --abort.
     """
-    from autosync_db import cron_secret, rotation
+    from autosync_db.credentials import cron_secret, rotation
     from autosync_db.progress import Reporter
 
     if resume and abort:
@@ -90,8 +90,8 @@ def _env(
 
     While a new secret is not in force yet, both are in it. Other lines of the file are kept; nothing is printed.
     """
-    from autosync_db import cron_secret
     from autosync_db.connection import connect
+    from autosync_db.credentials import cron_secret
 
     with connect(session.configuration.target.database_url) as connection:
         values = cron_secret.known(connection)
@@ -105,12 +105,13 @@ def _env(
 @command(group, "list")
 def _list(session: Session) -> None:
     """List names, kinds, fingerprints and ages, and the last call that succeeded since each was changed."""
-    from autosync_db import duration, secret_listing
+    from autosync_db import duration
     from autosync_db.connection import connect
+    from autosync_db.credentials import listing
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        found = secret_listing.collect(connection, session.configuration.settings.job.name)
+        found = listing.collect(connection, session.configuration.settings.job.name)
     if session.is_json:
         session.print_json(found)
         return
@@ -145,26 +146,28 @@ def _set(
 
     The service key is replaced by `rotate`, the project URL by `setup`: both are proven by a call.
     """
-    from autosync_db import credential, project, rotation, secret_store
     from autosync_db.connection import connect
+    from autosync_db.credentials import rotation, store
+    from autosync_db.supabase import address as project
+    from autosync_db.supabase import key
 
-    secret_store.require_settable(name)
+    store.require_settable(name)
     value = secret_input.chosen(from_file, from_env, f"value of {name}")
-    secret_store.require_value(name, value)
+    store.require_value(name, value)
     with connect(session.configuration.target.database_url) as connection:
-        secret_store.require_history(connection)
+        store.require_history(connection)
         rotation.require_store(connection, session.configuration)
         rotation.require_settled(connection, name)
-        if name == secret_store.GATEWAY_KEY:
-            address = secret_store.project_url(connection)
-            credential.inspect_public(value, project_ref=project.ref_of(address) if address else None)
-        existed = name in secret_store.stored(connection)
-        changed = bool(secret_store.store(connection, {name: value}))
+        if name == store.GATEWAY_KEY:
+            address = store.project_url(connection)
+            key.inspect_public(value, project_ref=project.ref_of(address) if address else None)
+        existed = name in store.stored(connection)
+        changed = bool(store.store(connection, {name: value}))
     outcome = "unchanged" if not changed else "replaced" if existed else "stored"
     if session.is_json:
-        session.print_json({"name": name, "outcome": outcome, "fingerprint": credential.fingerprint(value)})
+        session.print_json({"name": name, "outcome": outcome, "fingerprint": key.fingerprint(value)})
     else:
-        session.say(f"{outcome} {name} (fingerprint {credential.fingerprint(value)})")
+        session.say(f"{outcome} {name} (fingerprint {key.fingerprint(value)})")
 
 
 @command(group, "delete")
@@ -174,16 +177,16 @@ def _delete(
     yes: Annotated[bool, typer.Option("--yes", help="Delete also what the job needs, without a question.")] = False,
 ) -> None:
     """Delete a secret. One that a job needs is deleted only if you say so: no call is made without it."""
-    from autosync_db import rotation, secret_store
     from autosync_db.connection import connect
+    from autosync_db.credentials import rotation, store
 
     with connect(session.configuration.target.database_url) as connection:
-        secret_store.require_history(connection)
+        store.require_history(connection)
         rotation.require_store(connection, session.configuration)
         rotation.require_settled(connection, name)
         unreadable = None
         try:
-            is_stored = name in secret_store.stored(connection)
+            is_stored = name in store.stored(connection)
         except SecretError as error:
             # a vault that cannot decrypt any more can still be emptied
             is_stored, unreadable = True, error
@@ -191,9 +194,9 @@ def _delete(
         if not is_stored:
             raise absent
         # another job may need it as well
-        if name in secret_store.needed(connection):
+        if name in store.needed(connection):
             session.confirm(f"Without {name} no call is made. Delete it?", flag="--yes", given=yes)
-        if not secret_store.delete(connection, name):
+        if not store.delete(connection, name):
             raise unreadable or absent
     if session.is_json:
         session.print_json({"name": name, "outcome": "deleted"})
@@ -208,13 +211,13 @@ def _history(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many changes to show.")] = 50,
 ) -> None:
     """List who changed which secret when, newest first; changes by hand are among them."""
-    from autosync_db import secret_store
     from autosync_db.connection import connect
+    from autosync_db.credentials import store
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        secret_store.require_history(connection)
-        found = secret_store.history(connection, name, limit)
+        store.require_history(connection)
+        found = store.history(connection, name, limit)
     if session.is_json:
         session.print_json(found)
         return

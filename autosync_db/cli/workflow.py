@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from autosync_db.cli.console import Session
-from autosync_db.cli.function import group
 from autosync_db.cli.options import command
+from autosync_db.cli.scaffold import group
 
 
 class Kind(StrEnum):

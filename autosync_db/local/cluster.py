@@ -179,7 +179,7 @@ def create(
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     installation.copy(source, folder / "install", stand_in=uses_stand_in)
-    with resources.folder("templates/local/extensions") as scripts:
+    with resources.folder("autosync_db/local/extensions") as scripts:
         shutil.copytree(scripts, folder / "extensions")
     passwords = new_passwords()
     cluster = Cluster(folder, free_port(), source.major, uses_stand_in, passwords)
@@ -223,7 +223,7 @@ def password_lines(passwords: dict[str, str]) -> str:
 
 def create_roles(connection: psycopg.Connection[Any], *, open_default_privileges: bool) -> None:
     """Give a new server, as its superuser, the roles, schemas and grants of a hosted project."""
-    statements = resources.render("templates/local/supabase.sql.j2", open_default_privileges=open_default_privileges)
+    statements = resources.render("autosync_db/local/supabase.sql.j2", open_default_privileges=open_default_privileges)
     connection.execute(statements.encode())
 
 

@@ -150,7 +150,7 @@ class Container(Server):
             for one in _EXTENSIONS:
                 add(f"{_FILES}/extensions/{one}/after-create.sql", _after_create(one).encode())
             if self.stand_in:
-                with resources.folder("templates/local/pg_net") as files:
+                with resources.folder("autosync_db/local/pg_net") as files:
                     for file in files.iterdir():
                         add(f"{found.share}/extension/{file.name}", file.read_bytes())
         return packed.getvalue()
@@ -294,4 +294,4 @@ def _prepare(connection: "psycopg.Connection[tuple[object, ...]]", image: str, f
 
 
 def _after_create(extension: str) -> str:
-    return resources.read(f"templates/local/extensions/{extension}/after-create.sql")
+    return resources.read(f"autosync_db/local/extensions/{extension}/after-create.sql")

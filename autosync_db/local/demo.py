@@ -7,18 +7,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autosync_db import config, outcome, setup
-from autosync_db.checks import runner
-from autosync_db.checks.runner import Report
+from autosync_db import config
 from autosync_db.config import Configuration, JobSettings, Settings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import CheckFailedError
+from autosync_db.health import verify
+from autosync_db.health.verify import Report
+from autosync_db.jobs import calls
 from autosync_db.local.stack import Stack
 from autosync_db.progress import Reporter
+from autosync_db.setup import run as setup
 
 SCHEDULE = "* * * * *"
 # the next minute, plus the call's own time limit
-PATIENCE = timedelta(seconds=60) + JobSettings().timeout + outcome.GRACE
+PATIENCE = timedelta(seconds=60) + JobSettings().timeout + calls.GRACE
 _POLL_SECONDS = 0.5
 
 # a tick counts when pg_cron's own history has a run of that very backend, the request it queued was answered with
@@ -111,7 +113,7 @@ def _show(
             f"tick      {proof.tick_id} at {proof.ticked_at:%H:%M:%S} UTC: cron run {proof.run_id} {proof.run_status}, "
             f"request {proof.request_id} answered {proof.status_code}, {proof.schedules_synced} schedules synced"
         )
-        return runner.run(connection, configuration)
+        return verify.run(connection, configuration)
 
 
 def _add_schedule(connection: Connection, frequency_minutes: int) -> uuid.UUID:

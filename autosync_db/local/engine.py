@@ -16,7 +16,7 @@ Program = Literal["docker", "podman"]
 # never looked up anywhere: a name without a host could be somebody else's image
 _IMAGE = "localhost/autosync-db/postgres"
 _BASE = "localhost/autosync-db/base:trixie"
-_CONTEXT = "templates/local/docker"
+_CONTEXT = "autosync_db/local/docker"
 _SECONDS = 120
 BUILD_SECONDS = 900
 

@@ -88,7 +88,7 @@ def copy(source: Installation, prefix: Path, *, stand_in: bool) -> Installation:
         if not (stand_in and entry.name.startswith("pg_net")):
             (extensions / entry.name).symlink_to(entry)
     if stand_in:
-        with resources.folder("templates/local/pg_net") as files:
+        with resources.folder("autosync_db/local/pg_net") as files:
             for entry in files.iterdir():
                 shutil.copyfile(entry, extensions / entry.name)
     return private

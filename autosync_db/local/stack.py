@@ -182,7 +182,7 @@ class Stack:
                 )
                 self._write(state)
             if database.stand_in:
-                self._start(state, "pg_net", [sys.executable, "-m", "autosync_db.local.pg_net_worker"], {
+                self._start(state, "pg_net", [sys.executable, "-m", "autosync_db.local.pg_net.worker"], {
                     **database.environment("postgres"), "PYTHONUNBUFFERED": "1",
                 })  # fmt: skip
                 self._write(state)
@@ -444,7 +444,7 @@ class Stack:
             return
         runtime = self.folder / "edge"
         shutil.rmtree(runtime, ignore_errors=True)
-        with resources.folder("templates/local/edge") as source:
+        with resources.folder("autosync_db/local/edge") as source:
             shutil.copytree(source, runtime)
         settings = self.folder / "functions.env"
         settings.touch(mode=0o600)

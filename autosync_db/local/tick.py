@@ -2,11 +2,11 @@
 
 import psycopg
 
-from autosync_db import outcome
 from autosync_db.config import JobSettings
 from autosync_db.connection import Connection
 from autosync_db.errors import CheckFailedError
-from autosync_db.outcome import GRACE
+from autosync_db.jobs import calls
+from autosync_db.jobs.calls import GRACE
 
 
 def run(connection: Connection, job: JobSettings) -> str:
@@ -25,7 +25,7 @@ def run(connection: Connection, job: JobSettings) -> str:
         ) from error
     assert row is not None
     tick_id = int(row[0])
-    answers = outcome.wait(connection, job.name, tick_id, job.timeout + GRACE)
+    answers = calls.wait(connection, job.name, tick_id, job.timeout + GRACE)
     found = connection.execute("select decision, due, ticked_at from autosync.tick where id = %s", [tick_id]).fetchone()
     assert found is not None
     decision, due, ticked_at = found

@@ -8,7 +8,7 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 
-from autosync_db.repair.model import Draft
+from autosync_db.health.drafts import Draft
 
 _NOT_REPAIRS = {"model", "runner", "statement"}
 

@@ -1,7 +1,7 @@
 """api_roles_cannot_reach_private_schema: take back what opens the schema autosync."""
 
+from autosync_db.health.drafts import Refusal, Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Refusal, Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair | Refusal]:

@@ -1,7 +1,7 @@
 """claims_not_stuck: let schedules go that were claimed over an hour ago, longer than any function lives."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(_scene: Scene) -> list[Repair]:

@@ -1,7 +1,7 @@
 """invocations_bounded: delete the ticks and runs that are older than they are kept."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(_scene: Scene) -> list[Repair]:

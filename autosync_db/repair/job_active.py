@@ -1,7 +1,7 @@
 """job_active: switch the job on again."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

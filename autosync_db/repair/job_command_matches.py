@@ -1,7 +1,7 @@
 """job_command_matches: let the job run autosync.dispatch() again."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

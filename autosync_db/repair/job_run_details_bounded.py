@@ -1,7 +1,7 @@
 """job_run_details_bounded: delete the runs of all jobs that are older than they are kept."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

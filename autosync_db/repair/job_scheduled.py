@@ -1,7 +1,7 @@
 """job_scheduled: schedule the job, and register it first where autosync.job does not know it."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

@@ -1,7 +1,7 @@
 """no_secret_in_migration_history: mask the keys in the texts that the Supabase CLI keeps of its migrations."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

@@ -1,7 +1,7 @@
 """no_stuck_runs: cancel what the run is doing; its transaction is rolled back, and the next tick does its work."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

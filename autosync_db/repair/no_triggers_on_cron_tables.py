@@ -1,7 +1,7 @@
 """no_triggers_on_cron_tables: drop the triggers that are not pg_cron's own."""
 
+from autosync_db.health.drafts import Refusal, Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Refusal, Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair | Refusal]:

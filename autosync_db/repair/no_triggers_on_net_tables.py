@@ -1,7 +1,7 @@
 """no_triggers_on_net_tables: drop the triggers on pg_net's tables."""
 
+from autosync_db.health.drafts import Refusal, Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Refusal, Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair | Refusal]:

@@ -2,8 +2,8 @@
 
 from psycopg import sql
 
+from autosync_db.health.drafts import Refusal, Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Refusal, Repair, Scene
 
 _PATHS = ("sql/extensions/pg_cron.sql", "sql/jobs/auto-sync-cron-job.sql")
 

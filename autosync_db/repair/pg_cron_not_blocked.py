@@ -4,8 +4,8 @@ import re
 
 from psycopg import sql
 
+from autosync_db.health.drafts import Refusal, Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Refusal, Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair | Refusal]:

@@ -1,7 +1,7 @@
 """pg_net_queue_drains: wake the worker, which may have gone back to sleep while a table was locked."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

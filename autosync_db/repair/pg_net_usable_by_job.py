@@ -3,8 +3,8 @@
 from psycopg import sql
 
 from autosync_db import resources
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 _GRANTS = (
     "grant usage on schema net to {}",

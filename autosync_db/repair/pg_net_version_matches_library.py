@@ -1,7 +1,7 @@
 """pg_net_version_matches_library: bring the extension's SQL to the version of the library."""
 
+from autosync_db.health.drafts import Refusal, Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Refusal, Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair | Refusal]:

@@ -2,8 +2,8 @@
 
 from psycopg import sql
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 _TRIGGER = "sql/triggers/public.auto_sync_schedules.auto_sync_schedules_next_run_at.sql"
 _FUNCTION = "sql/functions/autosync.set_next_run_at.sql"

@@ -1,7 +1,7 @@
 """schedules_have_next_run: let the trigger compute what is missing."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(_scene: Scene) -> list[Repair]:

@@ -1,7 +1,7 @@
 """schedules_table_protected: protect the schedules as the isolation mode says."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair]:

@@ -1,7 +1,7 @@
 """secrets_clean: take blanks and invisible characters out of the stored values, without reading them."""
 
+from autosync_db.health.drafts import Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Repair, Scene
 
 
 def draft(_scene: Scene) -> list[Repair]:

@@ -1,7 +1,7 @@
 """service_role_can_use_schedules: grant the function's role what it needs."""
 
+from autosync_db.health.drafts import Refusal, Repair, Scene
 from autosync_db.repair import statement
-from autosync_db.repair.model import Refusal, Repair, Scene
 
 
 def draft(scene: Scene) -> list[Repair | Refusal]:

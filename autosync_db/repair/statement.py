@@ -4,9 +4,11 @@ from collections.abc import Collection
 
 from psycopg import sql
 
-from autosync_db import job, objects, resources, revision
+from autosync_db import resources
 from autosync_db.errors import CheckFailedError
-from autosync_db.repair.model import Refusal, Repair, Scene
+from autosync_db.health.drafts import Refusal, Repair, Scene
+from autosync_db.jobs import registry
+from autosync_db.schema import objects, revisions
 
 SCHEDULES_ACCESS = "templates/access/public.auto_sync_schedules.sql.j2"
 SYNC = sql.SQL("select autosync.sync_job({})")
@@ -45,7 +47,7 @@ def schedule_job(scene: Scene) -> list[sql.Composable]:
             f"the job belongs to the role {stranger}", hint="run first: autosync-db repair job_owner_matches job_unique"
         )
     registered = scene.value("select exists (select from autosync.job as j where j.name = %s)", [scene.job])
-    known = [] if registered else job.registration(scene.configuration.settings)
+    known = [] if registered else registry.registration(scene.configuration.settings)
     return [*known, SYNC.format(sql.Literal(scene.job))]
 
 
@@ -63,7 +65,7 @@ def unschedule(scene: Scene, number: int, role: str) -> list[sql.Composable]:
 def reapply(scene: Scene, paths: Collection[str]) -> list[sql.Composable]:
     """Return what applies these files of sql/ and templates/access/ again and records it."""
     return objects.reapplication(
-        scene.connection, revision.current(scene.connection), scene.configuration.isolation, paths
+        scene.connection, revisions.current(scene.connection), scene.configuration.isolation, paths
     )
 
 

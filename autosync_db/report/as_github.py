@@ -3,8 +3,8 @@
 Commands: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
 """
 
-from autosync_db.checks.model import CheckResult, Status
-from autosync_db.checks.runner import Report
+from autosync_db.health.model import CheckResult, Status
+from autosync_db.health.verify import Report
 
 _LEVELS = {Status.CRITICAL: "error", Status.UNKNOWN: "error", Status.WARNING: "warning"}
 

@@ -2,8 +2,8 @@
 
 from xml.etree import ElementTree  # writes only; nothing is parsed
 
-from autosync_db.checks.model import CheckResult, Status
-from autosync_db.checks.runner import Report
+from autosync_db.health.model import CheckResult, Status
+from autosync_db.health.verify import Report
 
 
 def report(found: Report) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from autosync_db.checks.model import Status
-from autosync_db.checks.runner import Report
 from autosync_db.config import Configuration
-from autosync_db.repair import runner
-from autosync_db.repair.runner import Outcome, Plan, Proposal
+from autosync_db.health import repair
+from autosync_db.health.model import Status
+from autosync_db.health.repair import Outcome, Plan, Proposal
+from autosync_db.health.verify import Report
 from autosync_db.report import as_json
 
 _STYLES = {
@@ -46,7 +46,7 @@ def report_json(
                 "rows": found.rows if found else None,
                 "error": found.error if found else None,
                 "hint": found.hint if found else None,
-                "sql": runner.script(configuration, proposal),
+                "sql": repair.script(configuration, proposal),
             }
             for proposal in plan.proposals
             for found in [_outcome(proposal, outcomes)]

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from autosync_db import cron_secret, probe, rotation, secret_store
+from autosync_db.credentials import cron_secret, rotation, store
 from autosync_db.errors import SecretError
 from autosync_db.local.cluster import Cluster
-from autosync_db.probe import Verdict
 from autosync_db.secret import Secret
+from autosync_db.supabase import function as probe
+from autosync_db.supabase.function import Verdict
 from tests.cli.conftest import RARELY
 from tests.support import clusters, command, keys
 from tests.support.command import Result
@@ -300,7 +301,7 @@ class TestRotation:
 
         def meanwhile(*arguments: Any, **named: Any) -> rotation.Result:
             with clusters.connect(working.cluster) as connection:
-                secret_store.store(connection, {cron_secret.NEXT: other})
+                store.store(connection, {cron_secret.NEXT: other})
             return replace(*arguments, **named)
 
         monkeypatch.setattr(rotation, "replace", meanwhile)
@@ -381,7 +382,7 @@ def test_only_a_public_key_goes_beside_it(place: Place) -> None:
 )
 def test_a_public_key_that_cannot_work_is_not_stored(place: Place, value: str, said: str) -> None:
     with clusters.connect(place.cluster) as connection:
-        secret_store.store(connection, {"project_url": Secret(f"https://{keys.PROJECT_REF}.supabase.co")})
+        store.store(connection, {"project_url": Secret(f"https://{keys.PROJECT_REF}.supabase.co")})
     result = place.run("secrets", "set", "gateway_key", "--from-file", "-", "-q", stdin=value)
     assert said in command.refused(result, 6)
     assert "gateway_key" not in place.stored()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from autosync_db import revision
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import revisions
 from tests.cli.conftest import Project
 from tests.support import clusters, command
 
@@ -34,7 +34,7 @@ def test_status_and_runs_tell_what_really_happened(project: Project) -> None:
     assert len(command.succeeds(project.run("runs", "-n", "1", "--format", "json")).json()) == 1
 
     shown = command.succeeds(project.run("status")).out
-    assert f"{revision.head()} (head)" in shown
+    assert f"{revisions.head()} (head)" in shown
     assert "500" in shown
     table = command.succeeds(project.run("runs")).out.splitlines()
     assert "cause" in table[0]

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from autosync_db import revision as revisions
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import revisions
 from tests.cli.conftest import Dump, Listener
 from tests.support import clusters, command, keys
 from tests.support.command import Result

@@ -8,7 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from autosync_db import checks, resources
+from autosync_db import resources
+from autosync_db.health import catalogue
 from autosync_db.local.cluster import Cluster
 from tests.cli.conftest import Dump, Project
 from tests.support import clusters, command
@@ -28,10 +29,10 @@ def test_the_schema_is_one() -> None:
 
 
 def test_the_schema_knows_every_layer_and_verdict() -> None:
-    from autosync_db.checks.model import Status
+    from autosync_db.health.model import Status
 
     check = SCHEMA["$defs"]["check"]["properties"]
-    assert {found.layer for found in checks.catalogue().values()} <= set(check["layer"]["enum"])
+    assert {found.layer for found in catalogue.all_checks().values()} <= set(check["layer"]["enum"])
     assert {status.value for status in Status} == set(check["status"]["enum"])
 
 
@@ -59,7 +60,9 @@ def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:
     report = _report(result)
     assert report["status"] == "ok"
     # what calls the function itself is asked for with --probe
-    assert {check["id"] for check in report["checks"]} == {id for id, it in checks.catalogue().items() if not it.probes}
+    assert {check["id"] for check in report["checks"]} == {
+        id for id, it in catalogue.all_checks().items() if not it.probes
+    }
     assert all(check["remedy"] is None for check in report["checks"])
     shown = command.succeeds(project.run("verify"))
     assert shown.out.startswith("OK")
@@ -112,19 +115,19 @@ def test_a_report_of_another_role_shows_no_secret(project: Project) -> None:
 
 def test_explain_lists_the_catalogue() -> None:
     listed = command.succeeds(command.run("explain", "--format", "json")).json()
-    assert {row["id"] for row in listed} == set(checks.catalogue())
+    assert {row["id"] for row in listed} == set(catalogue.all_checks())
     shown = command.succeeds(command.run("explain", variables={"COLUMNS": "200"}))
-    assert all(name in shown.out for name in checks.catalogue())
+    assert all(name in shown.out for name in catalogue.all_checks())
 
 
-@pytest.mark.parametrize("name", sorted(checks.catalogue()))
+@pytest.mark.parametrize("name", sorted(catalogue.all_checks()))
 def test_explain_prints_the_page_of_every_check(name: str) -> None:
     page = resources.read(f"docs/checks/{name}.md")
     assert name in page
     assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
     told = command.succeeds(command.run("explain", name, "--format", "json")).json()
     assert (told["id"], told["page"]) == (name, page)
-    assert bool(told["query"]) == checks.find(name).has_query
+    assert bool(told["query"]) == catalogue.find(name).has_query
 
 
 def test_explain_of_an_unknown_check_is_refused() -> None:

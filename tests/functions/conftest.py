@@ -26,7 +26,7 @@ from tests.support import clusters
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "templates" / "functions"
-EDGE = ROOT / "templates" / "local" / "edge"
+EDGE = ROOT / "autosync_db" / "local" / "edge"
 STEERED_DEVICE_SYNC = Path(__file__).parent / "fixtures" / "steered_device_sync.ts"
 
 # Beside the schedules of a migrated project: what the tests of the Data API ask for.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from autosync_db import secret_store
+from autosync_db.credentials import store
 from autosync_db.secret import Secret
 from tests.functions.conftest import Database, Edge, Keys, StartEdge
 from tests.support import clusters
@@ -20,7 +20,7 @@ def tick(database: Database) -> Iterator[Tick]:
 
     def make(edge: Edge) -> tuple[int, str | None]:
         with clusters.connect(database.cluster) as owner:
-            secret_store.store(owner, {"project_url": Secret(f"http://127.0.0.1:{edge.port}")})
+            store.store(owner, {"project_url": Secret(f"http://127.0.0.1:{edge.port}")})
             [(tick_id,)] = owner.execute("select autosync.dispatch()").fetchall()
 
             def answer() -> tuple[int, str | None] | None:
@@ -62,7 +62,7 @@ def start(start_edge: StartEdge, steered_functions: object, database: Database, 
 
 def _store(database: Database, **values: str) -> None:
     with clusters.connect(database.cluster) as owner:
-        secret_store.store(owner, {name: Secret(value) for name, value in values.items()})
+        store.store(owner, {name: Secret(value) for name, value in values.items()})
 
 
 def test_the_secret_alone_runs_what_is_due(

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from autosync_db import checks, config, secret_store
-from autosync_db.checks.model import Status, Verdict
+from autosync_db import config
+from autosync_db.credentials import store
+from autosync_db.health import catalogue
+from autosync_db.health.model import Status, Verdict
 from autosync_db.secret import Secret
 from tests.functions.conftest import FUNCTIONS, Database, Edge, Keys, StartEdge
 from tests.support import clusters
 
-CHECK = checks.find("function_rejects_strangers")
+CHECK = catalogue.find("function_rejects_strangers")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def _environment(keys: Keys, database: Database, *, verify: bool) -> dict[str, s
 def _look(database: Database, edge: Edge, keys: Keys) -> Verdict:
     with clusters.connect(database.cluster) as connection:
         address = Secret(f"http://127.0.0.1:{edge.port}")
-        secret_store.store(connection, {"project_url": address, "service_role_key": Secret(keys.token("service_role"))})
+        store.store(connection, {"project_url": address, "service_role_key": Secret(keys.token("service_role"))})
         assert CHECK.look is not None
         return CHECK.judge(CHECK.look(connection, config.load(config.Flags())), CHECK.claim)
 

@@ -1,3 +1,3 @@
 """The same healthy project as the checks have."""
 
-from tests.checks.conftest import project as project  # a fixture
+from tests.health.checks.conftest import project as project  # a fixture

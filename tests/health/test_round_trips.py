@@ -2,17 +2,17 @@
 
 import tempfile
 
-from autosync_db.checks import runner
 from autosync_db.connection import connect
+from autosync_db.health import verify
 from tests.support import health
 from tests.support.health import Project
 
 
-def _asked(project: Project) -> tuple[int, runner.Report]:
+def _asked(project: Project) -> tuple[int, verify.Report]:
     """Return how often the server was asked while verify ran on a connection of its own, and what it said."""
     with connect(project.cluster.url()) as connection, tempfile.TemporaryFile("w+") as trace:
         connection.pgconn.trace(trace.fileno())
-        report = runner.run(connection, project.configuration)
+        report = verify.run(connection, project.configuration)
         connection.pgconn.untrace()
         trace.seek(0)
         # the server says that it is ready once at the end of every round trip

@@ -3,8 +3,8 @@
 import threading
 from datetime import timedelta
 
-from autosync_db import outcome
 from autosync_db.connection import connect
+from autosync_db.jobs import calls
 from tests.support import clusters
 from tests.support.health import Project
 
@@ -16,7 +16,7 @@ def test_it_waits_for_a_newer_tick_to_settle(project: Project) -> None:
     def waiting() -> None:
         with connect(project.cluster.url()) as connection:
             found.append(
-                outcome.wait_for_next_tick(connection, project.job_name, timedelta(seconds=30), lambda _: heard.set())
+                calls.wait_for_next_tick(connection, project.job_name, timedelta(seconds=30), lambda _: heard.set())
             )
 
     thread = threading.Thread(target=waiting)
@@ -30,10 +30,10 @@ def test_it_waits_for_a_newer_tick_to_settle(project: Project) -> None:
 
 def test_it_gives_up_when_no_tick_comes(project: Project) -> None:
     with clusters.connect(project.cluster) as connection:
-        assert not outcome.wait_for_next_tick(connection, project.job_name, timedelta(milliseconds=300))
+        assert not calls.wait_for_next_tick(connection, project.job_name, timedelta(milliseconds=300))
 
 
 def test_it_writes_nothing(project: Project) -> None:
     with clusters.connect(project.cluster) as connection:
         connection.execute("set default_transaction_read_only = on")
-        outcome.wait_for_next_tick(connection, project.job_name, timedelta(milliseconds=100))
+        calls.wait_for_next_tick(connection, project.job_name, timedelta(milliseconds=100))

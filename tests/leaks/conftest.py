@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from autosync_db import cron_secret, secret_store
+from autosync_db.credentials import cron_secret, store
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, command, http_stub, keys
@@ -254,7 +254,7 @@ def _cancel_a_copy(world: World) -> None:
             _send_slowly(owner, admin, secret, end)
         world.said[f"{len(world.said)}: {end}"] = str(caught.value)
     with pytest.raises(psycopg.DataError) as caught, world.connect("postgres") as owner, owner.transaction():
-        secret_store.send(owner, {"spoiled": Secret(secret + "\0")})
+        store.send(owner, {"spoiled": Secret(secret + "\0")})
     world.said[f"{len(world.said)}: zero byte"] = str(caught.value)
 
 
@@ -280,7 +280,7 @@ def _send_slowly(
             return values()
 
     with owner.transaction():
-        secret_store.send(owner, Slow())
+        store.send(owner, Slow())
 
 
 def _fail_a_call(world: World, owner: psycopg.Connection[clusters.Row]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from autosync_db import config, cron_secret, rotation, secret_scan
+from autosync_db import config
 from autosync_db.cli.console import Format, Session
 from autosync_db.connection import parameters
+from autosync_db.credentials import cron_secret, rotation, scan
 from autosync_db.errors import UsageError
 from autosync_db.report import as_json
 from autosync_db.secret import Secret
@@ -210,7 +211,7 @@ def test_the_users_keys_do_not_reach_what_a_scan_starts(tmp_path: Path, monkeypa
     monkeypatch.setenv("PATH", str(git.parent), prepend=os.pathsep)
     for name in ("SUPABASE_SERVICE_ROLE_KEY", "AUTOSYNC_DATABASE_URL", "DATABASE_URL", "PGPASSWORD"):
         monkeypatch.setenv(name, key)
-    secret_scan.scan([tmp_path])
+    scan.scan([tmp_path])
     written = (tmp_path / "environment").read_text()
     assert "PATH=" in written
     assert key not in written

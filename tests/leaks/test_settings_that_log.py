@@ -2,7 +2,8 @@
 
 import pytest
 
-from autosync_db import checks, secret_store
+from autosync_db.credentials import store
+from autosync_db.health import catalogue
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, keys
@@ -56,9 +57,9 @@ def _compare(settings: dict[str, str], warned: bool, migrated: Cluster) -> None:
             admin.execute(f"alter database postgres set {name} = {listed}".encode())
     with clusters.connect(migrated) as owner:
         values = {"project_url": Secret("http://127.0.0.1:9"), "service_role_key": Secret(key)}
-        secret_store.store(owner, values)
+        store.store(owner, values)
         owner.execute("select autosync.dispatch(force => true)")
-        findings = owner.execute(checks.query(CHECK).encode()).fetchall()
+        findings = owner.execute(catalogue.query(CHECK).encode()).fetchall()
     log = migrated.log.read_text(errors="replace")
     assert (key in log or key in _as_bytes(log)) == warned
     assert bool(findings) == warned

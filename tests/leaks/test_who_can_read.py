@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from autosync_db import migrate, secret_store
+from autosync_db.credentials import store
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
 from autosync_db.secret import Secret
 from tests.support import clusters, keys
 
@@ -83,7 +84,7 @@ def stored(quiet_template: Cluster, secrets_by_name: dict[str, Secret]) -> Itera
         clusters.keep_quiet(copy)
         with clusters.connect(copy) as owner, clusters.connect(copy, "supabase_admin") as admin:
             admin.execute("create role passer_by login")
-            secret_store.store(owner, secrets_by_name)
+            store.store(owner, secrets_by_name)
             owner.execute(
                 "insert into autosync.secret_rotation (name, token, kept, previous, lease_expires_at)"
                 " select 'service_role_key', gen_random_uuid(), 'here', s.secret, now()"
@@ -265,7 +266,7 @@ def test_the_bait_is_taken_where_a_path_is_not_pinned(admin: Connection) -> None
 def test_statistics_of_before_are_forgotten(blank: Cluster, secrets_by_name: dict[str, Secret]) -> None:
     migrate.upgrade(blank.url(), "0006")
     with clusters.connect(blank) as owner, clusters.connect(blank, "supabase_admin") as admin:
-        secret_store.store(owner, secrets_by_name)
+        store.store(owner, secrets_by_name)
         owner.execute("analyze public.pg_cron_secrets")
         noted = (
             "select count(*) from pg_statistic where starelid = 'public.pg_cron_secrets'::regclass and staattnum = 2"

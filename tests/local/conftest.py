@@ -49,7 +49,7 @@ class NetServer:
         """Start the stand-in's worker; with the real extension the server has done so."""
         if not self.real:
             self.worker = subprocess.Popen(
-                [sys.executable, "-m", "autosync_db.local.pg_net_worker"],
+                [sys.executable, "-m", "autosync_db.local.pg_net.worker"],
                 env={**os.environ, **self.cluster.environment("postgres")},
                 stderr=(self.cluster.folder / "pg_net.log").open("ab"),
             )

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import typer
 
-from autosync_db import cli, migrate, revision
+from autosync_db import cli
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate, revisions
 from tests.poolers.conftest import KEY_VARIABLE, WAYS, Way, reached
 from tests.support import clusters, command, health
 
@@ -80,7 +81,7 @@ def healthy(request: pytest.FixtureRequest, blank_template: Cluster) -> Iterator
 def test_command(name: str, healthy: Way, capsys: pytest.CaptureFixture[str]) -> None:
     values = {
         "project_url": healthy.stub.url,
-        "head": revision.head(),
+        "head": revisions.head(),
         "integration": str(uuid.uuid4()),
         "last": "",
     }
@@ -103,7 +104,7 @@ def test_command(name: str, healthy: Way, capsys: pytest.CaptureFixture[str]) ->
 def test_from_nothing_to_head_and_back(name: str, blank_template: Cluster) -> None:
     with reached(blank_template, name) as way:
         assert way.run("migrate", "--check") == 5
-        for step in revision.known():
+        for step in revisions.known():
             assert way.run("migrate", step) == 0
         assert way.run("migrate", "--check") == 0
         assert way.run("rollback", "base", "--yes") == 0

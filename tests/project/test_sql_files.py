@@ -9,8 +9,8 @@ import pglast
 import pytest
 from pglast import ast, enums, parser, visitors
 
-from autosync_db import migrate, objects
 from autosync_db.config import IsolationSettings
+from autosync_db.schema import migrate, objects
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "sql"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autosync_db import migrate
+from autosync_db.schema import migrate
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / ".ci/squawk.toml"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autosync_db import migrate
+from autosync_db.schema import migrate
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ("sql", "alembic", "templates", "docs/checks")
@@ -91,8 +91,9 @@ def test_wheel_is_typed_and_has_its_command(wheel: Path) -> None:
 
 
 def test_installed_wheel_runs_on_its_own_files(installed: Path) -> None:
-    printed = run(installed, "-c", "import autosync_db.resources as r; print(r.__file__); print(r.root())").splitlines()
-    assert printed == [str(installed / "autosync_db/resources.py"), str(installed / "autosync_db/_bundled")]
+    places = "import autosync_db.resources as r; print(r.__file__); print(r.locate('sql'))"
+    printed = run(installed, "-c", places).splitlines()
+    assert printed == [str(installed / "autosync_db/resources.py"), str(installed / "autosync_db/_bundled/sql")]
 
 
 def test_installed_wheel_shows_help(installed: Path) -> None:
@@ -104,10 +105,6 @@ def test_installed_wheel_prints_the_same_script_as_the_checkout(installed: Path)
 
 
 def test_installed_wheel_knows_the_same_checks_as_the_checkout(installed: Path) -> None:
-    listed = run(installed, "-c", "from autosync_db import checks; print(*checks.catalogue())").split()
-    modules = {path.stem for path in (ROOT / "autosync_db/checks").glob("*.py")} - {
-        "__init__",
-        "model",
-        "runner",
-    }
+    listed = run(installed, "-c", "from autosync_db.health import catalogue; print(*catalogue.all_checks())").split()
+    modules = {path.stem for path in (ROOT / "autosync_db/health/checks").glob("*.py")} - {"__init__"}
     assert set(listed) == modules

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autosync_db import schedule
-from autosync_db.schedule import Window, next_run, window_opening
+from autosync_db.schedules import preview
+from autosync_db.schedules.preview import Window, next_run, window_opening
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -70,11 +70,11 @@ def changes(zone: str) -> list[datetime]:
     place = ZoneInfo(zone)
     found: list[datetime] = []
     at = datetime(1971, 1, 1)
-    offset = schedule._offset(at, place)
+    offset = preview._offset(at, place)
     while at.year < 2045:
         following = at + timedelta(days=1)
-        if (later := schedule._offset(following, place)) != offset:
-            found.append(schedule._change(at, following, place).replace(tzinfo=UTC))
+        if (later := preview._offset(following, place)) != offset:
+            found.append(preview._change(at, following, place).replace(tzinfo=UTC))
         at, offset = following, later
     return found
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
-from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
 from tests.support import clusters
 
 DEPLOYED = """

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from autosync_db.schedule import Run, Window, find_zone, next_run, preview
+from autosync_db.schedules.preview import Run, Window, find_zone, next_run, preview
 
 Connect = Callable[..., psycopg.Connection[Any]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
 from tests.schema import interrupted, interruption_page
 from tests.schema.interrupted import Ground
 from tests.support import clusters, handmade

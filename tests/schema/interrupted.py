@@ -16,8 +16,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from autosync_db import cli, migrate
+from autosync_db import cli
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
 from autosync_db.secret import Secret
 from tests.schema import catalog
 from tests.support import clusters, cutting_proxy

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autosync_db import migrate
+from autosync_db.schema import migrate
 
 # the properties of a test, which travel from the workers of xdist
 INTERRUPTION = "interruption"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from autosync_db import migrate, revision
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
+from autosync_db.schema import revisions as revision
 from autosync_db.secret import Secret
 from tests.schema import catalog, interrupted
 from tests.support import clusters, command

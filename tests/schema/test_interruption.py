@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from autosync_db import migrate
 from autosync_db.errors import AutosyncError, UnreachableError
+from autosync_db.schema import migrate
 from tests.schema import interrupted
 from tests.schema.interrupted import DONE, UNTOUCHED, Ground
 from tests.schema.interruption_page import INTERRUPTION

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import psycopg
 import pytest
 
-from autosync_db import objects, revision
 from autosync_db.config import IsolationSettings
+from autosync_db.schema import objects, revisions
 
 # lint: the query that lists offenders, and an offence that it must see
 LINTS: dict[str, tuple[str, str]] = {
@@ -156,7 +156,7 @@ def test_our_objects_draw_no_finding(
     query, _ = LINTS[lint]
     transaction.execute(APPLICATION)
     isolation = IsolationSettings(mode=mode, integration_table="app.integrations", membership_table="app.members")
-    objects.apply(transaction, revision.head(), isolation)
+    objects.apply(transaction, revisions.head(), isolation)
     assert transaction.execute(query.encode()).fetchall() == []
 
 

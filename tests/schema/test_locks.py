@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from autosync_db import migrate, revision
 from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate, revisions
 from tests.schema import catalog
 from tests.schema.interruption_page import LOCK_WAIT
 from tests.support import clusters, command, cutting_proxy
@@ -190,7 +190,7 @@ def test_a_lock_that_is_given_back_only_delays(deployed: Cluster) -> None:
 
         done = migrate.upgrade(deployed.url(), on_retry=release)
     assert len(told) == 1
-    assert done.after == revision.head()
+    assert done.after == revisions.head()
 
 
 def test_nothing_to_do_waits_for_no_table(migrated: Cluster) -> None:
@@ -229,7 +229,7 @@ def test_a_deadlock_is_a_lock_to_wait_for(deployed: Cluster) -> None:
 
         proxy.arm(1, look, cuts=False)
         done = migrate.upgrade(proxy.url(), on_retry=release)
-    assert done.after == revision.head()
+    assert done.after == revisions.head()
     assert len(told) == 1
 
 

@@ -5,10 +5,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from autosync_db import migrate, objects, resources, revision
+from autosync_db import resources
 from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
-from autosync_db.objects import State
+from autosync_db.schema import migrate, objects, revisions
+from autosync_db.schema.objects import State
 from tests.schema import catalog
 from tests.support import clusters
 
@@ -198,7 +199,7 @@ def test_a_pause_survives_a_migration(migrated: Cluster) -> None:
 
 
 def test_every_file_may_be_run_twice(transaction: psycopg.Connection[Any]) -> None:
-    before = objects.states(transaction, revision.head())
+    before = objects.states(transaction, revisions.head())
     for file in objects.files(IsolationSettings()) * 2:
         transaction.execute(file.source.encode())
-    assert objects.states(transaction, revision.head()) == before == dict.fromkeys(before, State.CURRENT)
+    assert objects.states(transaction, revisions.head()) == before == dict.fromkeys(before, State.CURRENT)

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from autosync_db import migrate
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
 from tests.schema import catalog
 from tests.support import clusters
 

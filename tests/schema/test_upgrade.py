@@ -10,8 +10,9 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from autosync_db import migrate, resources, revision
+from autosync_db import resources
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate, revisions
 from tests.schema import catalog
 from tests.support import clusters
 
@@ -60,7 +61,7 @@ def test_there_is_one_head() -> None:
     with resources.folder("alembic") as folder:
         configuration = Config()
         configuration.set_main_option("script_location", str(folder))
-        assert ScriptDirectory.from_config(configuration).get_heads() == [REVISIONS[-1]] == [revision.head()]
+        assert ScriptDirectory.from_config(configuration).get_heads() == [REVISIONS[-1]] == [revisions.head()]
 
 
 def test_the_migrating_role_is_no_superuser(blank: Cluster) -> None:

@@ -133,7 +133,7 @@ def pg_net_worker(cluster: Cluster) -> Iterator[None]:
             _set_batch_size(cluster, 0)
         return
     worker = subprocess.Popen(
-        [sys.executable, "-m", "autosync_db.local.pg_net_worker"],
+        [sys.executable, "-m", "autosync_db.local.pg_net.worker"],
         env={**os.environ, **cluster.environment("postgres")},
         stderr=(cluster.folder / "pg_net.log").open("ab"),
     )

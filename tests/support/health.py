@@ -11,13 +11,17 @@ from typing import Any
 
 import psycopg
 
-from autosync_db import checks, config, job, outcome, secret_store
-from autosync_db.checks import pg_cron_scheduler_running, runner
-from autosync_db.checks.model import CheckResult, Status
-from autosync_db.checks.runner import Report
+from autosync_db import config
+from autosync_db.credentials import store as secret_store
+from autosync_db.health import catalogue, verify
+from autosync_db.health import repair as repairs
+from autosync_db.health.checks import pg_cron_scheduler_running
+from autosync_db.health.model import CheckResult, Status
+from autosync_db.health.verify import Report
+from autosync_db.jobs import calls as outcome
+from autosync_db.jobs import registry
+from autosync_db.jobs.calls import Cause
 from autosync_db.local.cluster import Cluster
-from autosync_db.outcome import Cause
-from autosync_db.repair import runner as repairs
 from autosync_db.secret import Secret
 from tests.support import clusters, command, keys
 from tests.support.http_stub import Stub
@@ -47,9 +51,9 @@ class Project:
     def report(self, only: Collection[str] = (), role: str | None = None) -> Report:
         """Run the catalogue, as the owner or as `role`."""
         if role is None:
-            return runner.run(self.owner, self.configuration, only)
+            return verify.run(self.owner, self.configuration, only)
         with clusters.connect(self.cluster, role) as connection:
-            return runner.run(connection, self.configuration, only)
+            return verify.run(connection, self.configuration, only)
 
     def must_be_healthy(self) -> Report:
         """Fail unless every check says ok."""
@@ -99,7 +103,7 @@ class Project:
     def repair(self, *names: str, role: str | None = None) -> tuple[repairs.Outcome, ...]:
         """Repair these checks as the owner or `role`, also what needs consent; something must be done, nothing fail."""
         with clusters.connect(self.cluster, role or "postgres") as connection:
-            report = runner.run(connection, self.configuration)
+            report = verify.run(connection, self.configuration)
             plan = repairs.plan(connection, self.configuration, report, names)
             assert plan.proposals, f"{plan.refusals}\n{described(report)}"
             outcomes = repairs.apply(connection, self.configuration, plan.proposals)
@@ -109,7 +113,7 @@ class Project:
 
     def run_remedy(self, name: str) -> None:
         """Run a check's remedy as it is written: statements as the owner, commands as a process, repairs in this."""
-        remedy = checks.find(name).remedy
+        remedy = catalogue.find(name).remedy
         assert remedy is not None
         if remedy.startswith("autosync-db repair "):
             self.repair(*remedy.split()[2:])
@@ -191,8 +195,8 @@ class Project:
 
     def restore_job(self) -> None:
         """Bring the job back to what the settings say, in both registries, and let it tick."""
-        job.resume(self.owner, self.job_name)
-        job.configure(self.owner, self.configuration.settings)
+        registry.resume(self.owner, self.job_name)
+        registry.configure(self.owner, self.configuration.settings)
 
     def hold(self, held: AbstractContextManager[clusters.T]) -> clusters.T:
         """Enter something that lasts until release(), such as a session that holds a lock."""
@@ -293,7 +297,7 @@ def healthy(cluster: Cluster, stub: Stub) -> Iterator[Project]:
     with impatience(), clusters.connect(cluster) as owner, clusters.connect(cluster, "supabase_admin") as admin:
         project = Project(cluster, stub, owner, admin, configuration)
         try:
-            job.configure(owner, configuration.settings)
+            registry.configure(owner, configuration.settings)
             project.store(project_url=stub.url, service_role_key=keys.legacy())
             project.start_worker()
             assert project.call() is Cause.OK

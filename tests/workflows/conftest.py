@@ -13,7 +13,7 @@ import yaml
 
 from autosync_db import scaffold
 from autosync_db.local.cluster import Cluster
-from tests.checks.conftest import project as project  # a fixture
+from tests.health.checks.conftest import project as project  # a fixture
 
 WORKFLOW = scaffold.WORKFLOWS["github"]
 

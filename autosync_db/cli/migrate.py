@@ -1,0 +1,109 @@
+"""`migrate` and `rollback`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosync_db.cli import app
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command
+from autosync_db.errors import MigrationError, UsageError
+
+if TYPE_CHECKING:
+    from autosync_db.schema.migrate import Plan
+
+
+@command(app, "migrate")
+def _migrate(
+    session: Session,
+    revision: Annotated[str, typer.Argument(help="Revision to bring the database to.")] = "head",
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 5 if anything is pending or drifted; change nothing.")
+    ] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL script; connect to nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")] = False,
+) -> None:
+    """Bring the database to a revision, in one transaction.
+
+    Safe to repeat and to run from several places at once: one works, the others find nothing to do.
+    """
+    from autosync_db.schema import migrate
+
+    if check + sql + dry_run > 1:
+        raise UsageError("--check, --sql and --dry-run exclude each other", hint="choose one of them")
+    configuration = session.configuration
+    if sql:
+        session.print_text(migrate.script_sql(revision, configuration.isolation))
+        return
+    url, isolation = configuration.target.database_url, configuration.isolation
+    if check or dry_run:
+        _show_plan(session, migrate.plan(url, revision, isolation), check=check)
+        return
+    with session.progress("migrating") as say:
+        outcome = migrate.upgrade(url, revision, isolation=isolation, on_retry=say)
+    if session.is_json:
+        session.print_json(outcome)
+        return
+    for warning in outcome.warnings:
+        session.say(f"warning: {warning}")
+    if not outcome.revisions and not outcome.objects:
+        session.say(f"nothing to do: the database is at {outcome.after}")
+    else:
+        session.say(
+            f"{outcome.before or 'empty'} -> {outcome.after}: "
+            f"{len(outcome.revisions)} revisions, {len(outcome.objects)} objects applied"
+        )
+        if session.verbose:
+            for name in (*outcome.revisions, *outcome.objects):
+                session.say(f"  {name}")
+
+
+@command(app, "rollback")
+def _rollback(
+    session: Session,
+    revision: Annotated[str, typer.Argument(help="Revision to go back to; `base` for before the first.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Drop tables even if they hold rows.")] = False,
+) -> None:
+    """Downgrade the database to a revision, in one transaction.
+
+    Refuses to drop tables that hold rows unless --yes is given.
+    """
+    from autosync_db.schema import migrate
+
+    url = session.configuration.target.database_url
+    with session.progress("rolling back") as say:
+        outcome = migrate.downgrade(url, revision, drop_rows=yes, on_retry=say)
+    if session.is_json:
+        session.print_json(outcome)
+        return
+    for warning in outcome.warnings:
+        session.say(f"warning: {warning}")
+    if outcome.revisions:
+        session.say(f"{outcome.before} -> {outcome.after or 'base'}")
+    else:
+        session.say(f"nothing to do: the database is at {outcome.after or 'base'}")
+
+
+def _show_plan(session: Session, plan: "Plan", *, check: bool) -> None:
+    if session.is_json:
+        session.print_json(plan)
+    elif plan.is_current:
+        session.say(f"nothing to do: the database is at {plan.current or 'base'}, and every object is as it should be")
+    else:
+        from autosync_db.report import as_text
+
+        rows = [("revision", step.id, step.summary) for step in plan.upgrades]
+        rows += [("there", change.action, f"{change.object}: {change.detail}") for change in plan.adoption]
+        rows += [("object", state.value, path) for path, state in plan.objects.items()]
+        as_text.table(("kind", "what", "description"), rows, session.out)
+    if plan.refusals:
+        raise MigrationError(
+            f"{len(plan.refusals)} differences stand in the way: "
+            + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
+            hint="change what is named, or rename the table; its rows can be copied over afterwards (docs/adoption.md)",
+        )
+    if check and not plan.is_current:
+        raise MigrationError(
+            f"{len(plan.upgrades)} revisions and {len(plan.objects)} objects are pending",
+            hint="run: autosync-db migrate",
+        )

@@ -1,0 +1,207 @@
+"""A random secret that the function alone knows: the credential of the calls with [function] auth = "cron_secret".
+
+It opens one function and nothing else, so that whoever reads it in pg_net's queue has little. It is made here and kept
+beside the project URL; the function gets it as a variable, from a file that only its owner can read. A new one is
+first stored beside the one in force (NEXT), so that the function can be told of both before the calls change.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from autosync_db import config
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection, connect
+from autosync_db.credentials import rotation, store
+from autosync_db.credentials.rotation import Result, Subject
+from autosync_db.errors import SecretError, UsageError
+from autosync_db.progress import Reporter
+from autosync_db.secret import Secret
+from autosync_db.supabase import function, key
+
+Auth = Literal["service_key", "cron_secret"]
+HEADER = function.CRON_SECRET_HEADER
+VARIABLE = "AUTOSYNC_CRON_SECRET"
+NOUN = "cron secret"
+NEXT = store.CRON_SECRET_NEXT
+SETTING = "function_auth"
+_BYTES = 32
+# what stands in a variable, in a list with commas and in a header without any quoting
+_FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
+_LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
+_FILE = "cron.env"
+# begin_rotation() takes it too
+_ALONE = "lock table autosync.secret_rotation in share row exclusive mode"
+
+
+def generate() -> Secret:
+    """Return a new secret of 256 random bits."""
+    return Secret(secrets.token_urlsafe(_BYTES))
+
+
+def inspect(value: Secret, _project_ref: str | None = None) -> None:
+    """Return if `value` can be a cron secret. Raises SecretError, which never quotes it, when it cannot."""
+    if key.LOOKS_SECRET.search(value.reveal()) or value.reveal().startswith("sb_"):
+        raise SecretError("this is a key of a project, not a cron secret", hint="let one be made: rotate --generate")
+    if not _FORM.fullmatch(value.reveal()):
+        raise SecretError(
+            "a cron secret has at least 32 letters, digits, _ and -",
+            hint="let one be made: autosync-db rotate --generate",
+        )
+
+
+def auth_in_force(connection: Connection, job_name: str) -> Auth:
+    """Return how the job's function knows its caller, as the database has it."""
+    if connection.execute("select to_regprocedure('autosync.function_auth(text)') is null").fetchone() == (True,):
+        return "service_key"
+    row = connection.execute("select autosync.function_auth(%s)", [job_name]).fetchone()
+    return "cron_secret" if row == ("cron_secret",) else "service_key"
+
+
+def auth_wanted(connection: Connection, configuration: Configuration) -> Auth:
+    """Return how it shall be: as the settings say, or as it is when they say nothing."""
+    settings = configuration.settings
+    if "function" in settings.model_fields_set:
+        return settings.function.auth
+    return auth_in_force(connection, settings.job.name)
+
+
+def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, Any]:
+    """Return the whole row of autosync.setting with which the job has `auth`; other jobs keep theirs."""
+    row = connection.execute("select value from autosync.setting where name = %s", [SETTING]).fetchone()
+    return {**(row[0] if row else {}), job_name: auth}
+
+
+def reveal(connection: Connection, name: str) -> Secret | None:
+    """Return a value that the function must be told or asked about: one of CRON_SECRET, NEXT and GATEWAY_KEY."""
+    assert name in {store.CRON_SECRET, NEXT, store.GATEWAY_KEY}
+    with store.refusals():
+        row = connection.execute(
+            "select btrim(s.secret, E' \\t\\r\\n') from autosync.stored_secrets() as s where s.name = %s", [name]
+        ).fetchone()
+    return Secret(row[0]) if row else None
+
+
+def subject(configuration: Configuration) -> Subject:
+    """Return what a rotation must know of the cron secret of this project."""
+
+    def headers(value: Secret) -> dict[str, str]:
+        with connect(configuration.target.database_url) as connection:
+            return call_headers(connection, value)
+
+    advice = f"tell the function first: {hand_over(configuration)}"
+    return Subject(store.CRON_SECRET, NOUN, headers, inspect, advice)
+
+
+def call_headers(connection: Connection, value: Secret) -> dict[str, str]:
+    """Return the headers that carry a cron secret, as autosync.dispatch() sends them."""
+    gateway_key = reveal(connection, store.GATEWAY_KEY)
+    return {HEADER: value.reveal(), **(key.headers(gateway_key) if gateway_key else {})}
+
+
+def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool = True) -> Result:
+    """Make a new cron secret at the first call, and at the second put it in force and prove it.
+
+    In between the function must be told of it (`hand_over`). Raises SecretError when the function does not accept it
+    yet; the old one is in force then, and the new one stays where it was. Without a cron secret: UsageError.
+    One that a killed rotation put in force is proven, and none is made.
+    """
+    job_name = configuration.settings.job.name
+    with connect(configuration.target.database_url) as connection:
+        store.require_history(connection)
+        rotation.require_store(connection, configuration)
+        if auth_in_force(connection, job_name) != "cron_secret":
+            raise UsageError(
+                f"the function of {job_name} knows its caller by the service key, which nobody can make here",
+                hint='choose [function] auth = "cron_secret" and run autosync-db setup, or pass --from-file PATH',
+            )
+        with store.refusals(), connection.transaction():
+            connection.execute(store.SHORT_LOCKS)
+            connection.execute(_ALONE)
+            rotation.require_idle(connection)
+            in_force, following = reveal(connection, store.CRON_SECRET), reveal(connection, NEXT)
+            if in_force and any(one.name == store.CRON_SECRET for one in rotation.unfinished(connection)):
+                following = in_force
+            elif following is None or following == in_force:
+                following = generate()
+                store.store(connection, {NEXT: following})
+                return Result("generated", (rotation.Change(NEXT, None, key.fingerprint(following)),))
+    result = rotation.replace(configuration, subject(configuration), following, preflight=preflight, reporter=reporter)
+    with (
+        connect(configuration.target.database_url) as connection,
+        store.refusals(),
+        connection.transaction(),
+    ):
+        connection.execute(store.SHORT_LOCKS)
+        connection.execute(_ALONE)
+        # somebody may have made another one since
+        if reveal(connection, NEXT) == following:
+            store.delete(connection, NEXT)
+    return result
+
+
+def known(connection: Connection) -> list[Secret]:
+    """Return what the function must accept: the secret in force, what a rotation would put back, and the next one.
+
+    Raises SecretError when none is stored.
+    """
+    found = [
+        reveal(connection, store.CRON_SECRET),
+        rotation.kept(connection, store.CRON_SECRET),
+        reveal(connection, NEXT),
+    ]
+    values = list(dict.fromkeys(value for value in found if value is not None))
+    if not values:
+        raise SecretError(
+            "no cron secret is stored", hint='choose [function] auth = "cron_secret", then run: autosync-db setup'
+        )
+    return values
+
+
+def write_environment(path: Path, values: Iterable[Secret]) -> bool:
+    """Put the function's variable into an environment file that only its owner can read; return whether it changed.
+
+    Other lines of a file that exists are kept. Raises UsageError when it cannot be written.
+    """
+    line = f"{VARIABLE}={','.join(value.reveal() for value in values)}"
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        others = _others(before)
+        after = "".join(f"{one}\n" for one in (*others, line))
+        if after == before and path.stat().st_mode & 0o077 == 0:
+            return False
+        temporary = path.with_name(path.name + ".new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(after)
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="choose another file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no text file", hint="choose another file") from None
+    return True
+
+
+def hand_over(configuration: Configuration) -> str:
+    """Return the command that tells the function its cron secret, without showing it to anybody.
+
+    It deletes the file afterwards, unless that holds something else.
+    """
+    target = "" if configuration.target.name == "default" else f" --target {configuration.target.name}"
+    if configuration.target.name == config.LOCAL_TARGET:
+        return f"autosync-db secrets env {config.local_folder() / 'functions.env'}{target}"
+    try:
+        is_shared = bool(_others(Path(_FILE).read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError):
+        is_shared = False
+    told = f"autosync-db secrets env {_FILE}{target} && supabase secrets set --env-file {_FILE}"
+    return told if is_shared else f"{told}; rm -f {_FILE}"
+
+
+def _others(text: str) -> list[str]:
+    """Return the lines of an environment file that do not set the function's variable."""
+    return [line for line in text.splitlines() if not _LINE.match(line)]

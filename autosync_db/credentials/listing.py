@@ -1,0 +1,58 @@
+"""What may be told of the stored secrets: kind, age, and when a call last succeeded with them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from autosync_db.connection import Connection
+from autosync_db.credentials import rotation
+from autosync_db.credentials import store as secret_store
+
+# a bounded look back: the ledger keeps thousands of calls
+_LAST_SUCCESS = """
+select max(o.queued_at)
+from autosync.recent_outcomes(%s, 200) as o
+where o.cause = 'ok'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One stored secret. `last_success_at`: the newest successful call since it was changed, if the job uses it.
+
+    `is_unproven`: a rotation put it in force and was not finished; `is_being_proven`: somebody still works on that.
+    """
+
+    name: str
+    store: str
+    kind: str
+    fingerprint: str
+    created_at: datetime
+    changed_at: datetime
+    is_needed: bool
+    last_success_at: datetime | None
+    is_unproven: bool
+    is_being_proven: bool
+
+
+def collect(connection: Connection, job_name: str) -> list[Listed]:
+    """Return every stored secret by name. Reads only; no value leaves the server."""
+    secret_store.require_history(connection)
+    needed = secret_store.needed(connection, job_name)
+    row = connection.execute(_LAST_SUCCESS, [job_name]).fetchone()
+    succeeded_at: datetime | None = row[0] if row else None
+    left = {one.name: one for one in rotation.unfinished(connection)}
+    return [
+        Listed(
+            one.name,
+            one.store,
+            one.kind,
+            one.fingerprint,
+            one.created_at,
+            one.changed_at,
+            one.name in needed,
+            succeeded_at if one.name in needed and succeeded_at and succeeded_at > one.changed_at else None,
+            one.name in left,
+            one.name in left and left[one.name].is_live,
+        )
+        for one in secret_store.stored(connection).values()
+    ]

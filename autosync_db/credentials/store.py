@@ -1,0 +1,281 @@
+"""The secrets of the scheduled calls: in public.pg_cron_secrets, or in Supabase's vault.
+
+Where they are is a setting of the database (autosync.secret_store()); the server's functions read and write there.
+Values travel towards the server as COPY data: it logs statements and bind parameters when it is told to, but never
+copied rows. A service key never travels back; a cron secret does, because somebody must tell the function, and so does
+the public gateway_key, with which the function is asked (cron_secret.py).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import psycopg
+
+from autosync_db.connection import Connection
+from autosync_db.errors import AutosyncError, MigrationError, SecretError, UsageError
+from autosync_db.secret import Secret
+from autosync_db.supabase import key
+
+PROJECT_URL = "project_url"
+SERVICE_KEY = "service_role_key"
+CRON_SECRET = "cron_secret"  # noqa: S105 - the name of a secret, not its value
+CRON_SECRET_NEXT = "cron_secret_next"  # noqa: S105
+GATEWAY_KEY = "gateway_key"
+
+Store = Literal["table", "vault"]
+# raised by sql/functions: somebody else holds the lease of a rotation; something else stands in the way
+UNDER_WAY = "AS001"
+IN_THE_WAY = "AS002"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+SHORT_LOCKS = b"set local lock_timeout = '3s'"
+
+_FACTS = """
+select f.name, f.store, f.kind, f.fingerprint, f.created_at, f.changed_at
+from autosync.secret_facts() as f
+order by f.name
+"""
+# before revision 0004 there is only the table, as a guide's migration or revision 0002 made it
+_FACTS_OF_TABLE = """
+select s.name, 'table', 'other', left(encode(sha256(convert_to(s.secret, 'UTF8')), 'hex'), 4), s.created_at,
+    s.updated_at
+from public.pg_cron_secrets as s
+order by s.name
+"""
+_HISTORY = """
+select c.changed_at, c.action, c.name, c.store, c.kind, c.fingerprint_before, c.fingerprint_after, c.session_role,
+    c.acting_role, c.application_name, host(c.client_address)
+from autosync.secret_change as c
+where %(name)s::text is null or c.name = %(name)s
+order by c.id desc
+limit %(limit)s
+"""
+_VAULT_LACKS = """
+with vault_functions as (
+    select p.oid, p.proname
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace and n.nspname = 'vault'
+    where p.proname in ('create_secret', 'update_secret')
+)
+select case
+    when to_regnamespace('vault') is null then 'there is no schema vault'
+    when not has_schema_privilege('vault', 'usage')
+        then format('the role %s may not use the schema vault', current_user)
+    when to_regclass('vault.secrets') is null or to_regclass('vault.decrypted_secrets') is null
+        then 'the schema vault lacks the table secrets or the view decrypted_secrets'
+    when (select count(distinct f.proname) from vault_functions as f) < 2
+        then 'the schema vault lacks the function create_secret or update_secret'
+    when not has_table_privilege(to_regclass('vault.decrypted_secrets'), 'select')
+        or not has_table_privilege(to_regclass('vault.secrets'), 'select')
+        or not has_table_privilege(to_regclass('vault.secrets'), 'delete')
+        or exists (select from vault_functions as f where not has_function_privilege(f.oid, 'execute'))
+        then format('the role %s may not read, create, update and delete secrets in it', current_user)
+    when exists (
+        select from pg_roles as r
+        where r.rolname in ('anon', 'authenticated')
+            and has_schema_privilege(r.oid, 'vault', 'usage')
+            and has_table_privilege(r.oid, to_regclass('vault.decrypted_secrets'), 'select')
+    ) then 'anon or authenticated may read vault.decrypted_secrets'
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """What may be said about a stored secret."""
+
+    name: str
+    store: str
+    kind: str
+    fingerprint: str
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the history: who did what to which secret, from where; fingerprints stand for values."""
+
+    changed_at: datetime
+    action: str
+    name: str
+    store: str
+    kind: str
+    fingerprint_before: str | None
+    fingerprint_after: str | None
+    session_role: str
+    acting_role: str
+    application_name: str
+    client_address: str | None
+
+
+def store_of(connection: Connection) -> Store:
+    """Return where the secrets of this database are."""
+    if connection.execute("select to_regprocedure('autosync.secret_store()') is null").fetchone() == (True,):
+        return "table"
+    row = connection.execute("select autosync.secret_store()").fetchone()
+    return "vault" if row == ("vault",) else "table"
+
+
+def needed(connection: Connection, job_name: str | None = None) -> tuple[str, ...]:
+    """Return the names that the ticks of a job read, or those of all jobs; without one of them no call is made."""
+    if connection.execute("select to_regprocedure('autosync.needed_secrets(text)') is null").fetchone() == (True,):
+        return (PROJECT_URL, SERVICE_KEY)
+    rows = connection.execute(
+        "select distinct n.name from autosync.job as j cross join unnest(autosync.needed_secrets(j.name)) as n (name)"
+        " where %(job)s::text is null or j.name = %(job)s order by 1",
+        {"job": job_name},
+    ).fetchall()
+    return tuple(row[0] for row in rows) or (PROJECT_URL, SERVICE_KEY)
+
+
+def stored(connection: Connection) -> dict[str, StoredSecret]:
+    """Return the facts of every stored secret by name, none before the first migration; no value leaves the server.
+
+    Raises SecretError when the vault cannot be read.
+    """
+    row = connection.execute(
+        "select to_regprocedure('autosync.secret_facts()') is not null,"
+        " to_regclass('public.pg_cron_secrets') is not null"
+    ).fetchone()
+    assert row is not None
+    has_facts, has_table = row
+    if not has_table:
+        return {}
+    with refusals():
+        rows = connection.execute(_FACTS if has_facts else _FACTS_OF_TABLE).fetchall()
+    return {row[0]: StoredSecret(*row) for row in rows}
+
+
+def project_url(connection: Connection) -> str | None:
+    """Return the stored address, which is no secret, or None."""
+    with refusals():
+        row = connection.execute(
+            "select btrim(s.secret, E' \\t\\r\\n') from autosync.stored_secrets() as s where s.name = %s", [PROJECT_URL]
+        ).fetchone()
+    return str(row[0]) if row else None
+
+
+def store(connection: Connection, values: Mapping[str, Secret]) -> list[str]:
+    """Store `values` in one transaction and return the names that changed; equal values are left untouched.
+
+    Nothing is proven; see rotation.replace. Raises SecretError when a value is refused, e.g. by a constraint that
+    the project added.
+    """
+    with refusals(), connection.transaction():
+        send(connection, values)
+        rows = connection.execute(
+            "select i.name from pg_temp.incoming_secret as i where autosync.put_secret(i.name, i.secret) order by 1"
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def delete(connection: Connection, name: str) -> bool:
+    """Delete a secret and return whether there was one."""
+    with refusals():
+        row = connection.execute("select autosync.delete_secret(%s)", [name]).fetchone()
+    return row == (True,)
+
+
+def history(connection: Connection, name: str | None = None, limit: int = 50) -> list[Change]:
+    """Return the newest changes, of one secret or of all, newest first. Reads only."""
+    rows = connection.execute(_HISTORY.encode(), {"name": name, "limit": limit}).fetchall()
+    return [Change(*row) for row in rows]
+
+
+def send(connection: Connection, values: Mapping[str, Secret]) -> None:
+    """Copy `values` into pg_temp.incoming_secret, which lasts as long as the caller's transaction.
+
+    In binary: of rows in text the server quotes the one at which a COPY ends, if that is by an error or a cancel.
+    """
+    connection.execute(
+        "drop table if exists pg_temp.incoming_secret;"
+        " create temporary table incoming_secret (name text, secret text) on commit drop"
+    )
+    with connection.cursor().copy("copy pg_temp.incoming_secret (name, secret) from stdin (format binary)") as copy:
+        copy.set_types(["text", "text"])
+        for name, value in values.items():
+            copy.write_row((name, value.reveal()))
+
+
+def require_vault(connection: Connection) -> None:
+    """Return if this role can keep secrets in the vault. Raises SecretError that says why not."""
+    row = connection.execute(_VAULT_LACKS.encode()).fetchone()
+    assert row is not None
+    if row[0] is not None:
+        raise SecretError(
+            f"the vault cannot be used here: {row[0]}",
+            hint='enable Vault under Integrations, or keep the default: [secrets] store = "table"',
+        )
+
+
+def require_settable(name: str) -> None:
+    """Return if a secret of this name may be stored without a proof. Raises UsageError that says what does it."""
+    if name in {SERVICE_KEY, CRON_SECRET}:
+        raise UsageError(
+            f"{name} is what every call shows: it is replaced with a proof",
+            hint="run: autosync-db rotate (the first one is stored by: autosync-db setup)",
+        )
+    if name == PROJECT_URL:
+        raise UsageError(
+            "project_url is where every call goes: it is changed with a proof",
+            hint="run: autosync-db setup --project-url URL",
+        )
+    if name == CRON_SECRET_NEXT:
+        raise UsageError(
+            f"{name} is what the next rotation puts in force", hint="let it be made: autosync-db rotate --generate"
+        )
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not a name of a secret", hint="use small letters, digits and _, beginning with a letter"
+        )
+
+
+def require_value(name: str, value: Secret) -> None:
+    """Return if `value` can be a secret. Raises SecretError if it is blank or a placeholder."""
+    text = value.reveal().strip()
+    if not text:
+        raise SecretError(f"the value of {name} is blank", hint=f"delete it with: autosync-db secrets delete {name}")
+    if "\0" in text:
+        raise SecretError(f"the value of {name} holds a zero byte", hint="store it in base64")
+    if name == GATEWAY_KEY and not key.is_public(value):
+        raise SecretError(
+            "gateway_key goes through the gateway beside the cron secret: only a public key is worth as little",
+            hint="pass the project's publishable or anon key",
+        )
+    if len(text) < 60 and key.PLACEHOLDER.fullmatch(text):
+        raise SecretError(f"the value of {name} is a placeholder", hint="pass the value itself")
+
+
+def require_history(connection: Connection) -> None:
+    """Return if the database has the tables that changes of secrets need. Raises MigrationError if not."""
+    if connection.execute("select to_regclass('autosync.secret_rotation') is null").fetchone() == (True,):
+        raise MigrationError("this database is older than this command", hint="run: autosync-db migrate")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what the server's functions refuse into a SecretError; no detail is kept, it could quote a row."""
+    try:
+        yield
+    except psycopg.Error as error:
+        explained = _explain(error)
+        if explained is None:
+            raise
+        raise explained from None
+
+
+def _explain(error: psycopg.Error) -> AutosyncError | None:
+    ours = error.sqlstate in {UNDER_WAY, IN_THE_WAY}
+    message = error.diag.message_primary or ""
+    if ours or isinstance(error, psycopg.IntegrityError) or message.startswith("the secrets are in the vault, which"):
+        return SecretError(message, hint=error.diag.message_hint or "run: autosync-db verify")
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return SecretError(
+            "another session holds a lock on the secrets; nothing was changed",
+            hint="end its transaction (select * from pg_stat_activity where state <> 'idle'), then run it again",
+        )
+    return None

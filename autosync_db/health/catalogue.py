@@ -1,0 +1,44 @@
+"""The catalogue of health checks: one module, one page, one test each, and mostly one query.
+
+A check is found because its module lies in health/checks/; there is no other registry. Its query is
+sql/checks/<id>.sql, its page docs/checks/<id>.md.
+"""
+
+import pkgutil
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib import import_module
+
+from autosync_db import resources
+from autosync_db.errors import UsageError
+from autosync_db.health import checks
+from autosync_db.health.model import Check
+
+
+@cache
+def all_checks() -> dict[str, Check]:
+    """Return every check by id, causes before consequences."""
+    ids = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+    found: dict[str, Check] = {id: import_module(f"{checks.__name__}.{id}").CHECK for id in ids}
+    order = TopologicalSorter(
+        {id: (*found[id].needs, *found[id].causes, *found[id].overlaps) for id in ids}
+    ).static_order()
+    return {id: found[id] for id in order}
+
+
+def find(id: str) -> Check:
+    """Return the check called `id`. Raises UsageError when there is none."""
+    try:
+        return all_checks()[id]
+    except KeyError:
+        raise UsageError(f"there is no check {id!r}", hint="list them with: autosync-db explain") from None
+
+
+def query(id: str) -> str:
+    """Return the text of a check's query, which can be run as it is; a check that looks by other means has none."""
+    return resources.read(f"sql/checks/{id}.sql")
+
+
+def page(id: str) -> str:
+    """Return a check's page."""
+    return resources.read(f"docs/checks/{id}.md")

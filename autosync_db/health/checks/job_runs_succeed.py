@@ -1,0 +1,27 @@
+"""The newest run of the job did not fail."""
+
+from autosync_db.health.model import Check
+
+CHECK = Check(
+    layer="job",
+    claim="the newest run of the job did not fail",
+    remedy="autosync-db job trigger",
+    needs=("job_scheduled", "head_applied", "pg_cron_not_blocked", "privileges_sufficient"),
+    causes=(
+        "pg_net_installed",
+        "pg_net_preloaded",
+        "pg_net_usable_by_job",
+        "secrets_present",
+        "database_is_the_bound_one",
+        "head_applied",
+        "job_command_matches",
+        "job_owner_matches",
+        "job_can_connect",
+        "secrets_clean",
+        "secrets_readable_by_job",
+        "project_url_valid",
+        "server_writable",
+        "cron_slots_free",
+        "objects_current",
+    ),
+)

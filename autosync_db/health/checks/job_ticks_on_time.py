@@ -1,0 +1,186 @@
+"""The job has ticked when its schedule last said so."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.jobs import cron
+
+# a tick may wait for the launcher, for a connection and for the ten seconds in which a job may start
+_GRACE = timedelta(seconds=90)
+
+_NAMED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_SECONDS = re.compile(r"(\d+) seconds?", re.IGNORECASE)
+
+# of the runs of all jobs the newest 1000, by primary key: bounded
+_QUERY = """
+select jsonb_build_object(
+    'schedule', c.schedule,
+    'is_on', c.active and j.paused_at is null,
+    'now', now(),
+    'since', greatest(autosync.server_epoch(), pg_postmaster_start_time(), j.created_at, j.updated_at),
+    'ticked_at', (
+        select t.ticked_at
+        from (
+            select k.ticked_at, k.caller
+            from autosync.tick as k
+            where k.job_name = c.jobname
+            order by k.id desc
+            limit 100
+        ) as t
+        -- a tick by hand through autosync-db does not show that pg_cron ticks; without a name it may be pg_cron's
+        where t.caller like 'pg\\_cron%' or t.caller = c.username
+        order by t.ticked_at desc
+        limit 1
+    ),
+    'zone', (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
+    'sees_settings', pg_has_role('pg_read_all_settings', 'usage'),
+    'is_cut', h.runs >= 1000,
+    'oldest', h.oldest,
+    'newest_runs', h.newest_runs
+) as fact
+from (
+    select o.* from cron.job as o where o.jobname = current_setting('autosync.job') order by o.jobid limit 1
+) as c
+join autosync.job as j on j.name = c.jobname
+cross join lateral (
+    select count(*) as runs, (array_agg(d.start_time order by d.runid))[1] as oldest,
+        jsonb_agg(jsonb_build_array(d.start_time, d.end_time) order by d.runid desc)
+            filter (where d.age <= 2 and d.is_own) as newest_runs
+    from (
+        select n.runid, n.start_time, n.end_time, r.jobid is not null as is_own,
+            row_number() over (partition by r.jobid is not null order by n.runid desc) as age
+        from (select i.* from cron.job_run_details as i order by i.runid desc limit 1000) as n
+        left join cron.job as r on r.jobid = n.jobid and r.jobname = c.jobname
+    ) as d
+) as h
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of the job; a failed connection has no times before pg_cron 1.6.3."""
+
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    what = f"cron job {answer.configuration.settings.job.name}"
+    if not answer.values:
+        return [Row("unknown", what, "does not exist")]
+    facts = answer.values[0]
+    now, since = _moment(facts["now"]), _moment(facts["since"])
+    if not facts["is_on"] or now is None or since is None:
+        return []
+    runs = [_Run(_moment(start), _moment(end)) for start, end in facts["newest_runs"] or ()]
+    if runs and runs[0].started_at is None:
+        return []  # it was started; when, this version of pg_cron did not write down
+    oldest = _moment(facts["oldest"])
+    if facts["is_cut"] and oldest:
+        # what lies before the runs that were read cannot be said to be missing
+        since = max(since, oldest)
+    seen_at = (_moment(facts["ticked_at"]), runs[0].started_at if runs else None)
+    last = max((moment for moment in seen_at if moment), default=None)
+    expected = _ticks_after(facts["schedule"], max(since, last) if last else since, facts["zone"])
+    if len(expected) == 2 and expected[1] + _GRACE < now:
+        seen = f"its last tick was at {_text(last)}" if last else "it never ticked"
+        return [
+            Row(
+                "critical" if facts["sees_settings"] else "unknown",
+                what,
+                f"{seen}; by its schedule {facts['schedule']} it should have ticked at {_text(expected[0])}"
+                f" and {_text(expected[1])}"
+                + (
+                    "" if facts["sees_settings"] else ", unless cron.timezone, which is hidden from this role, moves it"
+                ),
+            )
+        ]
+    return _late(what, runs)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a moment of the answer; None for none and for infinity."""
+    return None if text is None or "infinity" in text else datetime.fromisoformat(text)
+
+
+def _ticks_after(schedule: str, moment: datetime, zone: str | None) -> list[datetime]:
+    """Return the next two ticks after a moment; fewer when the schedule has no more or is not understood."""
+    if seconds := _SECONDS.fullmatch(schedule.strip()):
+        period = timedelta(seconds=int(seconds[1]))
+        return [moment + period, moment + 2 * period]
+    text = " ".join(_NAMED.get(schedule.strip(), schedule).split()[:5])
+    try:
+        place = ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return []
+    # schedules are read on the clock of cron.timezone, so they are followed on that clock
+    wall = moment.astimezone(place).replace(tzinfo=UTC)
+    found = []
+    for _ in range(2):
+        tick = cron.next_tick(text, wall)
+        if tick is None:
+            break
+        wall = tick
+        found.append(tick.replace(tzinfo=place).astimezone(UTC))
+    return found
+
+
+def _late(what: str, runs: list[_Run]) -> list[Row]:
+    """Return a warning when the newest run had to wait for its predecessor, which pg_cron starts back to back."""
+    if len(runs) < 2:
+        return []
+    start, before = runs[0].started_at, runs[1]
+    if start is None or before.started_at is None or before.ended_at is None:
+        return []
+    took = before.ended_at - before.started_at
+    waited = timedelta(0) <= start - before.ended_at < timedelta(seconds=1)
+    if took < timedelta(minutes=1) or not waited or start.second < 5:
+        return []
+    detail = f"its run at {_text(start)} had to wait for the one before, which took {took.total_seconds():.0f} s"
+    return [Row("warning", what, detail)]
+
+
+def _text(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else "(never)"
+
+
+CHECK = Check(
+    layer="job",
+    claim="the job has ticked when its schedule last said so",
+    remedy=(
+        "# restart PostgreSQL (on Supabase: Project Settings > General > Restart project),"
+        " then: autosync-db verify --wait 10m"
+    ),
+    needs=("job_scheduled", "head_applied"),
+    causes=(
+        "pg_cron_scheduler_running",
+        "job_scheduled",
+        "job_active",
+        "job_owner_matches",
+        "job_schedule_matches",
+        "no_stuck_runs",
+        "server_writable",
+        "cron_database_matches",
+        "cron_run_sequence_ahead",
+        "pg_cron_not_blocked",
+        "no_triggers_on_cron_tables",
+        "cron_jobs_launched",
+        "cron_slots_free",
+    ),
+    question=Question(_query, _read),
+)

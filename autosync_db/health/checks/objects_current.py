@@ -1,0 +1,79 @@
+"""Every function, trigger, policy, grant and job is as this version's files say."""
+
+from psycopg import sql
+
+from autosync_db.config import IsolationSettings
+from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.schema import objects, revisions
+
+_QUERY = """
+select jsonb_build_object(
+    'revision', (select v.version_num from autosync.alembic_version as v),
+    'isolation', (select s.value from autosync.setting as s where s.name = 'isolation'),
+    'recorded', (
+        select jsonb_object_agg(o.path, jsonb_build_array(o.source_hash, o.live_hash)) from autosync.object as o
+    ),
+    'rendered', (
+        select jsonb_object_agg(r.path, encode(sha256(convert_to(r.text, 'UTF8')), 'hex')) from (%s) as r (path, text)
+    )
+) as fact
+"""
+
+
+def _query() -> str:
+    # jobs are compared by checks of their own
+    paths = [path for path in objects.paths() if not path.startswith("sql/jobs/")]
+    return _QUERY % objects.RENDERED.replace("%(paths)s", sql.Literal(paths).as_string())
+
+
+def _read(answer: Answer) -> list[Row]:
+    found = answer.values[0]
+    if found["revision"] is None:
+        return [Row("unknown", "schema autosync", "was never migrated")]
+    at = revisions.check_known(found["revision"])
+    stored = IsolationSettings.model_validate(found["isolation"]) if found["isolation"] else IsolationSettings()
+    wanted = objects.available_at(at, answer.configuration.isolation or stored)
+    recorded = {path: (source, live) for path, (source, live) in (found["recorded"] or {}).items()}
+    return [
+        Row(
+            "critical" if state is objects.State.MISSING else "warning",
+            _object_of(file.path),
+            f"{_DETAILS[state]} ({file.path})",
+        )
+        for file, state in zip(wanted, objects.compare(wanted, recorded, found["rendered"]).values(), strict=True)
+        if state is not objects.State.CURRENT
+        and not file.path.startswith(_SPOKEN_FOR)
+        and not (state is objects.State.EDITED and file.path in _EDITS_SPOKEN_FOR)
+    ]
+
+
+def _object_of(path: str) -> str:
+    """Name an object as other checks do, so that the same fault of it is recognised."""
+    name = path.rpartition("/")[2].removesuffix(".j2").removesuffix(".sql")
+    return f"function {name}" if path.startswith("sql/functions/") else f"object {name}"
+
+
+# objects with checks of their own, which say more of them
+_SPOKEN_FOR = (
+    "sql/extensions/",
+    "sql/jobs/",
+    "sql/access/public.pg_cron_secrets.sql",
+    "sql/triggers/public.auto_sync_schedules.auto_sync_schedules_next_run_at.sql",
+)
+_EDITS_SPOKEN_FOR = ("sql/access/autosync.sql", "templates/access/public.auto_sync_schedules.sql.j2")
+_DETAILS = {
+    objects.State.MISSING: "is missing: never applied, or dropped since",
+    objects.State.OUTDATED: "was applied from an older text of its file",
+    objects.State.EDITED: "was changed in the database since it was applied",
+}
+
+CHECK = Check(
+    layer="migrations",
+    claim="every function, trigger, policy, grant and job is as this version's files say",
+    remedy="autosync-db repair objects_current",
+    needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
+    causes=("head_applied",),
+    overlaps=("functions_not_exposed", "search_path_pinned", "service_role_can_use_schedules"),
+    repairable=True,
+    question=Question(_query, _read),
+)

@@ -1,0 +1,20 @@
+"""What became of the newest calls is known."""
+
+from autosync_db.health.model import Check
+
+CHECK = Check(
+    layer="net",
+    claim="what became of the newest calls is known",
+    remedy="autosync-db job trigger",
+    needs=(
+        "head_applied",
+        "pg_net_installed",
+        "server_is_primary",
+        "privileges_sufficient",
+        "secrets_readable_by_job",
+    ),
+    causes=(
+        "pg_net_installed",
+        "pg_net_settings_valid",
+    ),
+)

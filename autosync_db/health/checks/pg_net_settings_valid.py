@@ -1,0 +1,112 @@
+"""The settings of pg_net are such that its worker can work."""
+
+import re
+from typing import Any
+
+import psycopg
+
+from autosync_db.connection import Connection
+from autosync_db.health.model import Answer, Check, Question, Row
+
+# the stand-in has no library, so its settings are placeholders, which pg_settings leaves out
+_QUERY = """
+with setting as (
+    select obj_description(e.oid, 'pg_extension') like 'stand-in%' or pg_has_role('pg_read_all_settings', 'usage') as is_visible,
+        (
+            select jsonb_object_agg(
+                n.name,
+                case
+                    when obj_description(e.oid, 'pg_extension') like 'stand-in%' then current_setting(n.name, true)
+                    else (select s.setting from pg_catalog.pg_settings as s where s.name = n.name)
+                end
+            )
+            from (values ('pg_net.ttl'), ('pg_net.batch_size'), ('pg_net.username')) as n (name)
+        ) as values
+    from pg_catalog.pg_extension as e
+    where e.extname = 'pg_net'
+)
+select jsonb_build_object(
+    'is_visible', coalesce(s.is_visible, false),
+    'values', s.values,
+    'can_login', (select r.rolcanlogin from pg_catalog.pg_roles as r where r.rolname = s.values ->> 'pg_net.username'),
+    'lacking', (
+        select jsonb_agg(format('%s on net.%s', lower(w.privilege), w.name) order by w.name, w.privilege)
+        from (values
+            ('http_request_queue', 'SELECT'), ('http_request_queue', 'DELETE'),
+            ('_http_response', 'SELECT'), ('_http_response', 'INSERT'), ('_http_response', 'DELETE')
+        ) as w (name, privilege)
+        join pg_catalog.pg_class as c on c.relname = w.name
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'net'
+        join pg_catalog.pg_roles as r on r.rolname = s.values ->> 'pg_net.username'
+        where not has_table_privilege(r.oid, c.oid, w.privilege)
+    )
+) as fact
+from setting as s
+"""  # noqa: E501
+# what needs no server to be understood
+_PLAIN_INTERVAL = re.compile(r"[1-9]\d{0,5} *(seconds?|minutes?|hours?|days?|s|min|h|d)")
+
+
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    if not answer.values:
+        return [Row("unknown", "extension pg_net", "is not installed")]
+    found: dict[str, Any] = answer.values[0]
+    values = found["values"]
+    if not found["is_visible"]:
+        return [Row("unknown", "settings pg_net.*", "are hidden from this role; as a superuser grant it pg_monitor")]
+    return [
+        Row("critical", f"setting {name}", detail)
+        for name, detail in (
+            ("pg_net.ttl", _fault_of_ttl(answer.connection, values["pg_net.ttl"])),
+            ("pg_net.batch_size", _fault_of_batch_size(values["pg_net.batch_size"])),
+            ("pg_net.username", _fault_of_username(values["pg_net.username"], found["can_login"], found["lacking"])),
+        )
+        if detail
+    ]
+
+
+def _fault_of_ttl(connection: Connection, text: str | None) -> str | None:
+    if not text or _PLAIN_INTERVAL.fullmatch(text):
+        return None
+    try:
+        # a text that is no interval raises, as it does in the worker
+        with connection.transaction():
+            row = connection.execute("select %s::interval > interval '0'", [text]).fetchone()
+    except psycopg.DataError:
+        return f"is {text!r}, which is no interval, so the worker ends as soon as it starts"
+    return None if row == (True,) else f"is {text!r}, so every answer is deleted at once"
+
+
+def _fault_of_batch_size(text: str | None) -> str | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        return f"is {text!r}, which is no number"
+    return "is 0, so no request is ever taken from the queue" if int(text) == 0 else None
+
+
+def _fault_of_username(name: str | None, can_login: bool | None, lacking: list[str] | None) -> str | None:
+    if not name:
+        return None
+    if can_login is None:
+        return f"is {name!r}, and there is no such role, so the worker cannot connect"
+    if not can_login:
+        return f"is {name!r}, which may not log in, so the worker cannot connect"
+    rights = ", ".join(lacking or ())
+    return f"is {name!r}, which lacks {rights}, so the worker ends when it starts to work" if rights else None
+
+
+CHECK = Check(
+    layer="net",
+    claim="the settings of pg_net are such that its worker can work",
+    remedy=(
+        "alter system reset pg_net.ttl; select pg_reload_conf(); select net.worker_restart();"
+        " -- as a superuser; or the setting named above"
+    ),
+    needs=("pg_net_installed", "pg_net_preloaded", "privileges_sufficient"),
+    question=Question(_query, _read),
+)

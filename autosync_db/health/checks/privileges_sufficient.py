@@ -1,0 +1,142 @@
+"""This role may see everything that the checks look at."""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
+from psycopg import sql
+
+from autosync_db.health import catalogue
+from autosync_db.health.model import Answer, Check, Question, Row
+
+# privileges are taken from the queries themselves, so that a new check is covered without a second list
+_NAME = re.compile(r"\b(autosync|cron|net|public)\.(\w+)")
+# names of settings, paths of files and comments are no things that are read
+_SETTING = re.compile(r"current_setting\('[^']*'|'(?:sql|templates)/[^']*'|^\s*--.*$", re.MULTILINE)
+_MONITOR_ROLES = ("pg_read_all_settings", "pg_read_all_stats")
+# a grant there would leak the secrets, or be a change that objects_current reports and migrate undoes
+_OWN_SCHEMAS = ("autosync", "public")
+
+_QUERY = """
+with named (nspname, name) as (
+    select n.nspname, n.name
+    from unnest({schemas}::text[], {names}::text[]) as n (nspname, name)
+),
+schemas as (
+    select n.oid, n.nspname, n.nspowner
+    from pg_catalog.pg_namespace as n
+    where n.nspname in (select d.nspname from named as d)
+),
+lacking (kind, schema, name, shown, hidden, owner) as (
+    select 'schema', s.nspname::text, '*', s.nspname::text, false, pg_catalog.pg_get_userbyid(s.nspowner)::text
+    from schemas as s
+    where not pg_catalog.has_schema_privilege(s.oid, 'usage')
+    union all
+    select case c.relkind when 'S' then 'sequence' else 'table' end, s.nspname::text, c.relname::text, c.relname::text,
+        k.hidden, pg_catalog.pg_get_userbyid(c.relowner)::text
+    from schemas as s
+    join pg_catalog.pg_class as c on c.relnamespace = s.oid and c.relkind in ('r', 'p', 'v', 'm', 'S')
+    join named as d on d.nspname = s.nspname and d.name = c.relname
+    cross join (values (false), (true)) as k (hidden)
+    where case
+        when k.hidden then pg_catalog.row_security_active(c.oid)
+        when c.relkind = 'S' then not pg_catalog.has_sequence_privilege(c.oid, 'select')
+        else not pg_catalog.has_table_privilege(c.oid, 'select')
+    end
+    union all
+    select 'function', s.nspname::text, p.proname::text,
+        pg_catalog.format('%I(%s)', p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)),
+        false, pg_catalog.pg_get_userbyid(p.proowner)::text
+    from schemas as s
+    -- no check calls a volatile function: those stand in a text only
+    join pg_catalog.pg_proc as p on p.pronamespace = s.oid and p.provolatile <> 'v'
+    join named as d on d.nspname = s.nspname and d.name = p.proname
+    where not pg_catalog.has_function_privilege(p.oid, 'execute')
+    union all
+    select 'role', '', r.rolname::text, r.rolname::text, false, ''
+    from pg_catalog.pg_roles as r
+    where r.rolname = any ({roles}::text[]) and not pg_catalog.pg_has_role(r.oid, 'usage')
+)
+select jsonb_build_array(current_user, l.kind, l.schema, l.name, l.shown, l.hidden, l.owner) as fact
+from lacking as l
+-- an owner is told of what it lacks by the checks of that object: it is no stranger who needs a grant
+where l.owner <> current_user
+-- what can be granted first
+order by l.schema in ('autosync', 'public'), array_position(array['role', 'schema'], l.kind), l.kind, l.schema, l.shown,
+    l.hidden
+"""
+
+
+class _Lack(NamedTuple):
+    """Something that this role may not use, or whose rows are hidden from it."""
+
+    kind: str
+    schema: str
+    name: str
+    shown: str
+    hidden: bool
+    owner: str
+
+
+def _query() -> str:
+    named = [key for key in _readers() if key[0]]
+    return _QUERY.format(
+        schemas=sql.Literal([schema for schema, _ in named]).as_string(),
+        names=sql.Literal([name for _, name in named]).as_string(),
+        roles=sql.Literal(list(_MONITOR_ROLES)).as_string(),
+    )
+
+
+def _read(answer: Answer) -> list[Row]:
+    return [_finding(role, _Lack(*lack), _readers()) for role, *lack in answer.values]
+
+
+def _finding(role: str, lack: _Lack, readers: dict[tuple[str, str], set[str]]) -> Row:
+    kind, schema, name, shown, hidden, owner = lack
+    grantee = sql.Identifier(role).as_string()
+    if kind == "schema":
+        users = _join(id for (of, _), ids in readers.items() if of == schema for id in ids)
+    else:
+        users = _join(readers[schema, name])
+    thing = f"{kind} {schema}.{shown}" if schema and kind != "schema" else f"{kind} {shown}"
+    if kind == "role":
+        way = f"run: grant pg_monitor to {grantee}"
+    elif schema in _OWN_SCHEMAS:
+        way = f"is for {owner} alone: connect as that role"
+    elif kind == "schema":
+        way = f"run: grant usage on schema {schema} to {grantee}"
+    elif hidden:
+        way = f"hides rows from this role: connect as the one that ran migrate, or run: alter role {grantee} bypassrls"
+    elif kind == "function":
+        way = f"run: grant execute on function {schema}.{shown} to {grantee}"
+    else:
+        way = f"run: grant select on {kind} {schema}.{shown} to {grantee}"
+    return Row("unknown", thing, f"{way}; for {users}")
+
+
+def _join(ids: Iterable[str]) -> str:
+    return ", ".join(sorted(set(ids)))
+
+
+@cache
+def _readers() -> dict[tuple[str, str], set[str]]:
+    """Return the checks that read each thing, by schema and name; a role has no schema."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for id, check in catalogue.all_checks().items():
+        if check is CHECK or check.look is not None:
+            continue
+        text = _SETTING.sub("", catalogue.query(id) if check.question is None else check.question.query())
+        things = {(match[1], match[2]) for match in _NAME.finditer(text)}
+        things |= {("", role) for role in _MONITOR_ROLES if role in text}
+        for thing in things:
+            found.setdefault(thing, set()).add(id)
+    return found
+
+
+CHECK = Check(
+    layer="server",
+    claim="this role may see everything that the checks look at",
+    remedy="autosync-db verify --database-url URL  # as the role that ran migrate; or run the grants named above",
+    question=Question(_query, _read),
+)

@@ -1,0 +1,11 @@
+"""No enabled schedule fails again and again."""
+
+from autosync_db.health.model import Check
+
+CHECK = Check(
+    layer="schedules",
+    claim="no enabled schedule fails again and again",
+    remedy="autosync-db schedules list --state failing",
+    needs=("head_applied",),
+    causes=("function_succeeds", "function_accepts_key", "function_deployed"),
+)

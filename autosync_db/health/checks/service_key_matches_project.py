@@ -1,0 +1,60 @@
+"""The key, the URL and this database belong to one project."""
+
+import re
+
+from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.jobs import binding
+from autosync_db.supabase import address
+
+_KEY = "secret service_role_key"
+_URL = "secret project_url"
+_QUERY = """
+select jsonb_build_object(
+    'url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'),
+    'has_key', exists (select from autosync.service_key_facts()),
+    'needs_key', 'service_role_key' = any (autosync.needed_secrets(current_setting('autosync.job'))),
+    'ref_of_key', (select f.project_ref from autosync.service_key_facts() as f)
+) as fact
+"""
+
+
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    found = answer.values[0]
+    if found["url"] is None or (found["needs_key"] and not found["has_key"]):
+        return [Row("unknown", _URL if found["url"] is None else _KEY, "is not stored, or this role cannot see it")]
+    called, ref_of_key = _ref_of(found["url"]), found["ref_of_key"]
+    if called is None:
+        return []
+    rows = []
+    if ref_of_key and re.fullmatch(r"[a-z]{20}", ref_of_key) and ref_of_key != called:
+        rows.append(Row("critical", _KEY, f"is a key of the project {ref_of_key}, but project_url names {called}"))
+    own = answer.configuration.target.project_ref or binding.ref_of_database(answer.connection)
+    if own and own != called:
+        rows.append(Row("critical", _URL, f"names the project {called}, but this database is that of {own}"))
+    return rows
+
+
+def _ref_of(project_url: str) -> str | None:
+    try:
+        return address.ref_of(project_url.strip())
+    except ValueError:
+        return None
+
+
+CHECK = Check(
+    layer="secrets",
+    claim="the key, the URL and this database belong to one project",
+    remedy="autosync-db setup --project-ref REF --service-role-key-file PATH",
+    needs=(
+        "head_applied",
+        "secrets_present",
+        "project_url_valid",
+        "secrets_readable_by_job",
+    ),
+    causes=("database_is_the_bound_one",),
+    question=Question(_query, _read),
+)

@@ -1,0 +1,16 @@
+"""The stored service key is one in form: right kind, right role, not expired."""
+
+from autosync_db.health.model import Check
+
+CHECK = Check(
+    layer="secrets",
+    claim="the stored service key is one in form: right kind, right role, not expired",
+    remedy="autosync-db setup --service-role-key-file PATH",
+    needs=(
+        "head_applied",
+        "secrets_present",
+        "privileges_sufficient",
+        "secrets_readable_by_job",
+    ),
+    causes=("secrets_clean",),
+)

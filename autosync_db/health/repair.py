@@ -1,0 +1,325 @@
+"""Plan repairs from a health report, print them, and apply them: root causes first, each in a transaction of its own.
+
+What is printed is what runs: every statement is rendered once, by the driver, when the repair is planned.
+"""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from autosync_db import repair
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection
+from autosync_db.errors import AutosyncError
+from autosync_db.health import catalogue
+from autosync_db.health import verify as checks_runner
+from autosync_db.health.drafts import Refusal, Repair, Scene
+from autosync_db.health.model import CheckResult, Status
+from autosync_db.health.verify import Report
+from autosync_db.schema.revisions import ADVISORY_LOCK
+
+LOCK_TIMEOUT = "3s"
+STATEMENT_TIMEOUT = "60s"
+SETTLING = timedelta(seconds=5)
+_PAUSE_SECONDS = 0.2
+
+Kind = Literal["healthy", "not_repairable", "unknown", "blocked", "refused"]
+_FAILING = {Status.WARNING, Status.CRITICAL}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A repair of a failing check as it would be made: `statements` are exactly what runs, in this order.
+
+    `after` are the checks that explain this one; it makes no sense before they are mended.
+    """
+
+    id: str
+    sentence: str
+    statements: tuple[str, ...]
+    destructive: bool
+    in_batches: bool
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A check that is not repaired, why, and what can be done instead."""
+
+    id: str
+    kind: Kind
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What can be repaired, root causes first, and what cannot."""
+
+    proposals: tuple[Proposal, ...]
+    refusals: tuple[Refused, ...]
+
+    def consented(self, ids: Collection[str] = ()) -> tuple[Proposal, ...]:
+        """Return the proposals that need no consent, and those that have it because their check was named."""
+        return tuple(proposal for proposal in self.proposals if not proposal.destructive or proposal.id in ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a repair: done, or an error with a hint and nothing changed; `rows` counts what batches did.
+
+    A `skipped` one was not tried, because what explains its check was not mended.
+    """
+
+    id: str
+    sentence: str
+    error: str | None = None
+    hint: str | None = None
+    skipped: bool = False
+    rows: int | None = None
+
+
+def plan(connection: Connection, configuration: Configuration, report: Report, ids: Collection[str] = ()) -> Plan:
+    """Return the repairs of the failing checks of a full report, or of those named. Reads only.
+
+    Raises UsageError for an id that is no check.
+    """
+    for id in ids:
+        catalogue.find(id)
+    results = {result.id: result for result in report.results}
+    chosen = [id for id in results if id in ids] if ids else [id for id in results if _is_mendable(results[id])]
+    # the catalogue has causes before consequences
+    chosen.sort(key=lambda name: results[name].status is Status.BLOCKED)
+    proposals: list[Proposal] = []
+    refusals: list[Refused] = []
+    connection.execute(_opening("begin transaction read only", configuration))
+    try:
+        for id in chosen:
+            for found in _propose(connection, configuration, results[id], results, {done.id for done in proposals}):
+                if isinstance(found, Refused):
+                    refusals.append(found)
+                else:
+                    proposals.append(found)
+    finally:
+        if not connection.broken:
+            connection.execute("rollback")
+    return Plan(tuple(proposals), tuple(refusals))
+
+
+def script(configuration: Configuration, proposal: Proposal) -> str:
+    """Return a proposal as text that psql can run as it is."""
+    notes = [f"-- {proposal.id}: {proposal.sentence}"]
+    if proposal.destructive:
+        notes.append("-- this deletes, drops or overwrites something: repair does it by consent alone")
+    if proposal.in_batches:
+        notes.append("-- in batches: what follows is one of them; repeat it until it answers 0")
+    return "\n".join([*notes, *_transaction(configuration, proposal)]) + "\n"
+
+
+def apply(
+    connection: Connection,
+    configuration: Configuration,
+    proposals: Iterable[Proposal],
+    say: Callable[[str], None] | None = None,
+) -> tuple[Outcome, ...]:
+    """Make the repairs in the order given and return what became of each; one that fails leaves nothing half done.
+
+    Only batches that were done stay done. `say` is told of progress. Raises only when the connection itself breaks.
+    """
+    outcomes: list[Outcome] = []
+    mended: set[str] = set()
+    failed: set[str] = set()
+    for proposal in proposals:
+        outcome = _make(connection, configuration, proposal, mended - failed, say)
+        (failed if outcome.error else mended).add(proposal.id)
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+def _make(
+    connection: Connection,
+    configuration: Configuration,
+    proposal: Proposal,
+    mended: Collection[str],
+    say: Callable[[str], None] | None,
+) -> Outcome:
+    outcome = Outcome(proposal.id, proposal.sentence)
+    if missing := [id for id in proposal.after if id not in mended]:
+        return replace(
+            outcome,
+            skipped=True,
+            error=f"not tried: {', '.join(missing)} explains it and was not mended",
+            hint=f"run: autosync-db repair {' '.join([*missing, proposal.id])}",
+        )
+    if proposal.after and checks_runner.run(connection, configuration, [proposal.id]).status is Status.OK:
+        return outcome  # the root cause was all there was to mend
+    if say:
+        say(f"{proposal.id}: {proposal.sentence}")
+    try:
+        return replace(outcome, rows=_run(connection, configuration, proposal, say))
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return replace(outcome, error=_message(error), hint=_hint(connection, error, proposal))
+
+
+def recheck(
+    connection: Connection, configuration: Configuration, outcomes: Iterable[Outcome], patience: timedelta = SETTLING
+) -> Report:
+    """Return a new health report; what was mended is given some seconds to show, as a process takes to start."""
+    mended = {outcome.id for outcome in outcomes if outcome.error is None}
+    deadline = time.monotonic() + patience.total_seconds()
+    while mended and time.monotonic() < deadline:
+        if checks_runner.run(connection, configuration, mended).status is Status.OK:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    return checks_runner.run(connection, configuration)
+
+
+def _is_mendable(result: CheckResult) -> bool:
+    # what another check says of the same objects is mended with that one
+    is_said_twice = bool(result.blocked_by) and set(result.blocked_by) <= set(result.check.overlaps)
+    return result.check.repairable and result.verdict.status in _FAILING and not is_said_twice
+
+
+def _propose(
+    connection: Connection,
+    configuration: Configuration,
+    result: CheckResult,
+    results: dict[str, CheckResult],
+    proposed: Collection[str],
+) -> list[Proposal | Refused]:
+    """Return the proposals for one check, or why there are none."""
+    id, verdict = result.id, result.verdict
+    if verdict.status is Status.OK:
+        return [Refused(id, "healthy", "nothing to do: the check says ok", f"see: autosync-db explain {id}")]
+    if missing := [cause for cause in result.blocked_by if cause not in proposed]:
+        first = results[missing[0]].check
+        way = f"autosync-db repair {missing[0]} {id}" if first.repairable else first.remedy
+        return [Refused(id, "blocked", f"explained by {', '.join(missing)}, which must be mended first", f"run: {way}")]
+    if not result.check.repairable:
+        return [Refused(id, "not_repairable", "cannot be mended from here", f"its remedy: {result.check.remedy}")]
+    if verdict.status is Status.UNKNOWN:
+        return [Refused(id, "unknown", verdict.summary, "let it look first: autosync-db verify")]
+    scene = Scene(connection, configuration, result)
+    try:
+        with connection.transaction():
+            drafts = list(repair.catalogue()[id](scene))
+            return [_finish(scene, draft) for draft in drafts]
+    except (psycopg.Error, AutosyncError) as error:
+        if connection.broken:
+            raise
+        if isinstance(error, AutosyncError):
+            return [Refused(id, "refused", error.message, error.hint)]
+        return [Refused(id, "refused", _message(error), "connect as the role that ran migrate")]
+
+
+def _finish(scene: Scene, draft: Repair | Refusal) -> Proposal | Refused:
+    """Turn a draft into text; it is refused when its statements need an owner that this session may not act as."""
+    id = scene.result.id
+    if isinstance(draft, Refusal):
+        return Refused(id, "refused", _plain(draft.reason), _plain(draft.hint))
+    statements = [statement.as_string(scene.connection) for statement in draft.statements]
+    owner = scene.owner
+    if draft.as_owner and owner is not None and owner != scene.me:
+        if not scene.may_act_as(owner):
+            name, me = (sql.Identifier(role).as_string() for role in (owner, scene.me))
+            return Refused(
+                id,
+                "refused",
+                _plain(f"{draft.sentence}: that is for the role {name} alone"),
+                _plain(f"connect as {name}; or, as a superuser, run: grant {name} to {me}"),
+            )
+        statements.insert(0, sql.SQL("set local role {}").format(sql.Identifier(owner)).as_string(scene.connection))
+    return Proposal(
+        id, _plain(draft.sentence), tuple(statements), draft.destructive, draft.in_batches, scene.result.blocked_by
+    )
+
+
+def _plain(text: str) -> str:
+    # it is printed behind `--`, and on terminals
+    return _CONTROL.sub(" ", text)
+
+
+def _opening(begin: str, configuration: Configuration) -> bytes:
+    return "; ".join([begin, *_settings(configuration)]).encode()
+
+
+def _settings(configuration: Configuration) -> list[str]:
+    job = sql.Literal(configuration.settings.job.name).as_string()
+    return [
+        f"set local lock_timeout = '{LOCK_TIMEOUT}'",
+        f"set local statement_timeout = '{STATEMENT_TIMEOUT}'",
+        "set local search_path = ''",
+        f"set local autosync.job = {job}",
+    ]
+
+
+def _transaction(configuration: Configuration, proposal: Proposal) -> list[str]:
+    """Return the statements of one transaction, each with its semicolon."""
+    # a migration, or another repair, may be at work
+    lock = f"select pg_catalog.pg_advisory_xact_lock({ADVISORY_LOCK})"
+    lines = ["begin", *_settings(configuration), lock, *proposal.statements, "commit"]
+    return [_ended(line) for line in lines]
+
+
+def _ended(statement: str) -> str:
+    # a comment at the end would swallow a semicolon on its line
+    return statement + ("\n;" if "--" in statement.rpartition("\n")[2] else ";")
+
+
+def _run(
+    connection: Connection, configuration: Configuration, proposal: Proposal, say: Callable[[str], None] | None
+) -> int | None:
+    """Run the transaction, or the batches, and return how many rows these worked on."""
+    lines = _transaction(configuration, proposal)
+    if not proposal.in_batches:
+        _execute(connection, lines)
+        return None
+    total = 0
+    while worked := _execute(connection, lines):
+        total += worked
+        if say:
+            say(f"{proposal.id}: {proposal.sentence} ({total} so far)")
+    return total
+
+
+def _execute(connection: Connection, lines: Sequence[str]) -> int:
+    """Run one transaction and return the number that the statement before `commit` answers, 0 when it answers none."""
+    answer = 0
+    try:
+        for line in lines[:-1]:
+            cursor = connection.execute(line.encode())
+            row = cursor.fetchone() if cursor.description else None
+            answer = row[0] if row and isinstance(row[0], int) else 0
+        connection.execute(lines[-1].encode())
+    except BaseException:
+        if not connection.broken:
+            connection.execute("rollback")
+        raise
+    return answer
+
+
+def _message(error: psycopg.Error) -> str:
+    return _plain(error.diag.message_primary or str(error) or type(error).__name__)
+
+
+def _hint(connection: Connection, error: psycopg.Error, proposal: Proposal) -> str:
+    """Return what to do about a refusal of the server; what it says itself knows best."""
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return "another session holds a lock: run it again, or find it with: select * from pg_stat_activity"
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return f"it took longer than {STATEMENT_TIMEOUT}: run it again when the server has less to do"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        me = connection.execute("select quote_ident(current_user)").fetchall()[0][0]
+        return error.diag.message_hint or (
+            f"run it as the owner or a superuser, not as {me}: autosync-db repair {proposal.id} --database-url URL"
+        )
+    return error.diag.message_hint or f"read the page: autosync-db explain {proposal.id}"

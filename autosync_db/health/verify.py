@@ -1,0 +1,284 @@
+"""Run the catalogue against a database, read-only, and find the root causes.
+
+All queries run as one statement in one read-only transaction, which takes three round trips: begin, ask, end. Only if
+the statement fails does each query run in a savepoint of its own, so that one that cannot look says `unknown` and the
+others still speak.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import psycopg
+from psycopg import sql
+
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection
+from autosync_db.errors import AutosyncError, UnreachableError, UsageError
+from autosync_db.health import catalogue as checks
+from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Row, Status, Verdict
+from autosync_db.schema import revisions
+
+T = TypeVar("T")
+# status, object and detail of a finding; of a fact the detail alone
+_Told = tuple[object, ...]
+# what kept a check from looking
+Blind = psycopg.Error | AutosyncError
+
+REACHED = "server_reachable"
+# what explains that a lock kept a check from looking
+LOCKERS = ("tables_not_locked", "pg_cron_not_blocked")
+LOCKED_OUT = "could not look: another session has locked what it looks at; run verify again"
+STATEMENT_TIMEOUT = "5s"
+LOCK_TIMEOUT = "1s"
+SHORT_LOCK_TIMEOUT = "100ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The verdicts on one target at one moment, and what explains the failing ones."""
+
+    target: str
+    job: str
+    checked_at: datetime
+    results: tuple[CheckResult, ...]
+
+    @property
+    def root_causes(self) -> tuple[CheckResult, ...]:
+        """Return the failing checks that no other failing check explains, most severe first."""
+        failing = [result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}]
+        return tuple(sorted(failing, key=lambda result: -result.status.severity))
+
+    @property
+    def notes(self) -> tuple[CheckResult, ...]:
+        """Return the healthy checks that have something to say all the same, such as a pause."""
+        return tuple(
+            result
+            for result in self.results
+            if result.check.notable and result.status is Status.OK and result.verdict.evidence
+        )
+
+    @property
+    def status(self) -> Status:
+        """Return the worst of all verdicts."""
+        roots = self.root_causes
+        return roots[0].status if roots else Status.OK
+
+
+def run(
+    connection: Connection,
+    configuration: Configuration,
+    only: Collection[str] = (),
+    skip: Collection[str] = (),
+    *,
+    probe: bool = False,
+) -> Report:
+    """Return the verdicts of the chosen checks on this database, causes first. Changes nothing there.
+
+    With `only`, the checks that could explain the chosen ones are run too, but not reported. Without `probe` the
+    report is without the checks that call the function: what was not looked at is not called healthy.
+    """
+    for id in (*only, *skip):
+        if checks.find(id).probes and not probe and id in only:
+            raise UsageError(f"the check {id} calls the function", hint="allow that with --probe")
+    catalogue = {id: check for id, check in checks.all_checks().items() if probe or not check.probes}
+    wanted = {found for id in only or catalogue for found in (id, *_explaining(id, catalogue, Status.UNKNOWN))}
+    wanted -= set(skip)
+    reported = [id for id in catalogue if id in wanted and (not only or id in only)]
+    if not reported:
+        raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
+    name = configuration.settings.job.name
+    rows = _collect(connection, configuration, {id: catalogue[id] for id in catalogue if id in wanted})
+    verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
+    results = (CheckResult(id, catalogue[id], verdicts[id], _blocked_by(id, verdicts, catalogue)) for id in reported)
+    return Report(configuration.target.name, name, datetime.now(UTC), tuple(results))
+
+
+def unreachable(configuration: Configuration, error: UnreachableError) -> Report:
+    """Return the report of a server that could not be looked at: one root cause that explains everything else."""
+    unseen = Verdict(Status.UNKNOWN, "could not look: the server was not reached")
+    seen = Verdict(Status.CRITICAL, error.message, (Evidence("server", error.message),))
+    results = (
+        CheckResult(id, check, seen) if id == REACHED else CheckResult(id, check, unseen, (REACHED,))
+        for id, check in checks.all_checks().items()
+        if not check.probes
+    )
+    return Report(configuration.target.name, configuration.settings.job.name, datetime.now(UTC), tuple(results))
+
+
+def _collect(
+    connection: Connection, configuration: Configuration, wanted: Mapping[str, Check]
+) -> dict[str, list[Row] | Blind]:
+    """Return each check's findings, or the error that kept it from looking."""
+    queries = {id: _query(id, check) for id, check in wanted.items() if check.look is None}
+    opening = _opening(configuration.settings.job.name)
+    connection.execute(opening)
+    try:
+        asked_at = _now()
+        told = _ask_at_once(connection, queries)
+        if not isinstance(told, dict):
+            connection.execute("rollback")
+            connection.execute(opening)
+            if isinstance(told, psycopg.errors.LockNotAvailable):
+                # who waited once waits no second time, and there are many who would
+                connection.execute(f"set local lock_timeout = '{SHORT_LOCK_TIMEOUT}'".encode())
+            asked_at = _now()
+            told = {id: _try(connection, partial(_ask, connection, query)) for id, query in queries.items()}
+        answered_at = _now()
+        found: dict[str, list[Row] | Blind] = {}
+        for id, check in wanted.items():
+            if check.look is not None:
+                found[id] = _try(connection, partial(check.look, connection, configuration))
+                continue
+            rows = told[id]
+            if isinstance(rows, Blind):
+                found[id] = rows
+            elif check.question is None:
+                found[id] = [Row(*map(str, row)) for row in rows]
+            else:
+                values = [json.loads(str(value)) for *_, value in rows]
+                answer = Answer(values, asked_at, answered_at, connection, configuration)
+                found[id] = _read(check.question.read, answer)
+        return found
+    finally:
+        if not connection.broken:
+            connection.execute("rollback")
+
+
+def _opening(job_name: str) -> bytes:
+    """Return the statements that begin to look; without parameters they are one round trip."""
+    settings = {
+        # compiling the one large statement would cost seconds, on tables that were never analysed
+        "jit": "off",
+        "statement_timeout": STATEMENT_TIMEOUT,
+        "lock_timeout": LOCK_TIMEOUT,
+        "idle_in_transaction_session_timeout": "0",
+        "search_path": "",
+        "autosync.job": job_name,
+        "autosync.head": revisions.head(),
+    }
+    calls = sql.SQL(", ").join(
+        sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+        for name, value in settings.items()
+    )
+    # a server before 17 has no transaction_timeout
+    unlimited = sql.SQL(
+        "select set_config(s.name, '0', true) from pg_settings as s where s.name = 'transaction_timeout'"
+    )
+    return sql.SQL("begin transaction read only; select {}; {}").format(calls, unlimited).as_bytes()
+
+
+def _query(id: str, check: Check) -> str:
+    """Return a check's query with the columns that all share; our own files, and ids that are names of modules."""
+    name = sql.Literal(id).as_string()
+    if check.question is None:
+        return f"select {name} as id, f.status, f.object, f.detail from (\n{checks.query(id)}\n) as f"  # noqa: S608
+    return f"select {name} as id, '' as status, '' as object, f.fact::text as detail from (\n{check.question.query()}\n) as f"  # noqa: S608, E501
+
+
+def _ask_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[_Told] | Blind] | psycopg.Error:
+    """Run all queries as one statement, or return the error that ended it and the transaction."""
+    try:
+        rows = connection.execute("\nunion all\n".join(queries.values()).encode()).fetchall() if queries else []
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return error
+    told: dict[str, list[_Told]] = {id: [] for id in queries}
+    for id, *row in rows:
+        told[id].append(tuple(row))
+    return dict(told)
+
+
+def _ask(connection: Connection, query: str) -> list[_Told]:
+    return [tuple(row) for _, *row in connection.execute(query.encode()).fetchall()]
+
+
+def _read(read: Callable[[Answer], list[Row]], answer: Answer) -> list[Row] | Blind:
+    """Return what a question's reader makes of the answer, or the error that kept it from judging."""
+    try:
+        return read(answer)
+    except (psycopg.Error, AutosyncError) as error:
+        if answer.connection.broken:
+            raise
+        return error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _try(connection: Connection, look: Callable[[], list[T]]) -> list[T] | Blind:
+    """Return what `look` finds, in a savepoint, or the error that kept it from looking."""
+    try:
+        with connection.transaction():
+            return look()
+    except (psycopg.Error, AutosyncError) as error:
+        if connection.broken:
+            raise
+        return error
+
+
+def _judge(check: Check, found: list[Row] | Blind) -> Verdict:
+    if isinstance(found, psycopg.errors.LockNotAvailable):
+        return Verdict(Status.UNKNOWN, LOCKED_OUT)
+    if isinstance(found, Blind):
+        primary = found.diag.message_primary if isinstance(found, psycopg.Error) else found.message
+        reason = primary or type(found).__name__
+        return Verdict(Status.UNKNOWN, f"could not look: {reason}")
+    return check.judge(found, check.claim)
+
+
+def _blocked_by(id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str, Check]) -> tuple[str, ...]:
+    """Return the failing checks that explain this one and are not explained themselves; empty for a root cause."""
+    status = verdicts[id].status
+    if status is Status.OK:
+        return ()
+    # what nobody could look at explains no failure that was seen
+    explains = {Status.CRITICAL, Status.UNKNOWN} if status is Status.UNKNOWN else {Status.CRITICAL}
+    failing = [
+        cause
+        for cause in _explaining(id, catalogue, status, verdicts)
+        if cause in verdicts and verdicts[cause].status in explains
+    ]
+    failing += [
+        cause for cause in catalogue[id].overlaps if cause in verdicts and _covers(verdicts[cause], verdicts[id])
+    ]
+    if verdicts[id].summary == LOCKED_OUT:
+        # whoever holds the locks is the whole explanation, unless they were let go meanwhile
+        lockers = [cause for cause in LOCKERS if cause in verdicts and verdicts[cause].status is not Status.OK]
+        failing = lockers or failing
+    return tuple(cause for cause in dict.fromkeys(failing) if not _blocked_by(cause, verdicts, catalogue))
+
+
+def _covers(wider: Verdict, verdict: Verdict) -> bool:
+    """Return whether a verdict is as grave as another and names every object of it."""
+    return (
+        wider.status in {Status.WARNING, Status.CRITICAL}
+        and wider.status.severity >= verdict.status.severity
+        and {item.object for item in verdict.evidence} <= {item.object for item in wider.evidence}
+    )
+
+
+def _explaining(
+    id: str, catalogue: Mapping[str, Check], status: Status, verdicts: Mapping[str, Verdict] | None = None
+) -> list[str]:
+    """Return every check whose failure explains `status` of this one, nearest first.
+
+    With `verdicts`, a chain ends at a healthy check: what lies behind it has no effect here. Without, the checks that
+    overlap are among them.
+    """
+    found: list[str] = []
+    pending = [id]
+    while pending:
+        check = catalogue[pending.pop(0)]
+        overlaps = check.overlaps if verdicts is None else ()
+        for cause in (*check.causes, *overlaps, *(check.needs if status is Status.UNKNOWN else ())):
+            if cause not in found:
+                found.append(cause)
+                if verdicts is None or cause not in verdicts or verdicts[cause].status is not Status.OK:
+                    pending.append(cause)
+    return found

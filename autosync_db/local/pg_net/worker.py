@@ -1,0 +1,522 @@
+"""The worker of the pg_net stand-in: send the requests in `net.http_request_queue`, store the responses.
+
+Run it as `python -m autosync_db.local.pg_net.worker`. The connection comes from libpq's environment
+variables (`PGHOST`, `PGPORT`, `PGUSER`, `PGDATABASE`, `PGPASSFILE`), so that nothing of it shows in a process
+list. Any role that may log in will do: the stand-in grants its tables to everyone, as pg_net does.
+
+It runs until SIGTERM or SIGINT and then exits 0. A lost connection, a batch that cannot be stored and a
+setting that makes no sense all end the same way: the open transaction is rolled back and the worker connects
+again a second later, which sends the rolled-back batch once more.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import selectors
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import psycopg
+import pycurl
+from psycopg import pq
+
+VERSION: Final = "0.20.4"
+APPLICATION_NAME: Final = f"pg_net {VERSION} (stand-in)"
+
+_PAUSE: Final = 1.0  # seconds: between batches, and before connecting again
+_DEFAULT_TTL: Final = "6 hours"
+_DEFAULT_BATCH_SIZE: Final = 200
+_MAX_BATCH_SIZE: Final = 32767
+_TIMEOUT_MESSAGE_LIMIT: Final = 255
+_WAKE_CHANNEL: Final = "pg_net_wake"
+_RESTART_CHANNEL: Final = "pg_net_restart"
+_TLS_BUNDLES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+
+_SETTINGS: Final = """
+    select
+        pg_catalog.current_setting('pg_net.ttl', true),
+        pg_catalog.current_setting('pg_net.batch_size', true)
+"""
+_LOCK: Final = "lock table net.http_request_queue, net._http_response in access share mode nowait"
+_EXPIRE: Final = """
+    delete from net._http_response
+    where ctid = any (array(
+        select response.ctid
+        from net._http_response as response
+        where response.created < pg_catalog.now() - %s::pg_catalog.interval
+        order by response.created
+        limit %s
+    ))
+"""
+_TAKE: Final = """
+    delete from net.http_request_queue as request
+    where request.id in (select queued.id from net.http_request_queue as queued order by queued.id limit %s)
+    returning
+        request.id,
+        pg_catalog.lower(request.method),
+        pg_catalog.convert_to(request.url, 'UTF8'),
+        request.timeout_milliseconds,
+        array(
+            select pg_catalog.convert_to(header.name || ': ' || header.value, 'UTF8')
+            from pg_catalog.jsonb_each_text(request.headers) as header (name, value)
+            where header.value is not null
+        ),
+        request.body
+"""
+_STORE_RESPONSE: Final = """
+    insert into net._http_response (id, status_code, content_type, headers, content, timed_out)
+    values (
+        %s,
+        %s,
+        net._stand_in_text(%s),
+        pg_catalog.jsonb_object(
+            array(
+                select net._stand_in_text(header.name)
+                from pg_catalog.unnest(%s::pg_catalog.bytea[]) with ordinality as header (name, position)
+                order by header.position
+            ),
+            array(
+                select net._stand_in_text(header.value)
+                from pg_catalog.unnest(%s::pg_catalog.bytea[]) with ordinality as header (value, position)
+                order by header.position
+            )
+        ),
+        net._stand_in_text(%s),
+        false
+    )
+"""
+_STORE_FAILURE: Final = """
+    insert into net._http_response (id, timed_out, error_msg) values (%s, %s, %s)
+"""
+
+_log = logging.getLogger("pg_net stand-in")
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGINT arrived; a BaseException so that no retry swallows it."""
+
+
+class RestartRequestedError(Exception):
+    """Somebody called `net.worker_restart()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One row taken from the queue; `headers` are complete lines without a line end."""
+
+    id: int
+    method: str
+    url: bytes
+    timeout_milliseconds: int
+    headers: tuple[bytes, ...]
+    body: bytes | None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request on its way together with what has come back for it."""
+
+    request: Request
+    handle: Any = None
+    body: bytearray = field(default_factory=bytearray)
+    responses: list[list[tuple[bytes, bytes]]] = field(default_factory=list)
+    _in_head: bool = False
+    _informational: bool = False
+
+    def receive_header(self, line: bytes) -> None:
+        """Collect one header line; informational responses and trailers are left out."""
+        text = line.rstrip(b"\r\n")
+        if not self._in_head and text.startswith(b"HTTP/"):
+            status = text.split(None, 2)[1:2]
+            self._in_head = True
+            self._informational = bool(status) and status[0].startswith(b"1")
+            if not self._informational:
+                self.responses.append([])
+        elif not self._in_head or self._informational:
+            self._in_head = self._in_head and text != b""
+        elif not text:
+            self._in_head = False
+        elif text[:1] in (b" ", b"\t") and self.responses[-1]:
+            name, value = self.responses[-1][-1]
+            self.responses[-1][-1] = (name, value + b" " + text.strip(b" \t"))
+        else:
+            name, colon, value = text.partition(b":")
+            if colon:
+                self.responses[-1].append((name.strip(b" \t"), value.strip(b" \t")))
+
+    @property
+    def first_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers of the first response: for a redirected request pg_net stores those of the redirect."""
+        return self.responses[0] if self.responses else []
+
+    @property
+    def content_type(self) -> bytes | None:
+        """Content type of the last response, or None when it named none."""
+        last = self.responses[-1] if self.responses else []
+        return next((value for name, value in last if name.lower() == b"content-type"), None)
+
+
+class Transfers:
+    """Runs many HTTP exchanges at once on one libcurl multi handle, whose connections outlive a batch."""
+
+    def __init__(self, interrupt: socket.socket) -> None:
+        self._interrupt = interrupt
+        self._deadline: float | None = None
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(interrupt, selectors.EVENT_READ)
+        self._multi: Any = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._open: dict[Any, Exchange] = {}
+
+    def close(self) -> None:
+        """Abandon whatever is still open."""
+        for handle in list(self._open):
+            self._multi.remove_handle(handle)
+            handle.close()
+        self._open.clear()
+        self._multi.close()
+        self._selector.close()
+
+    def add(self, request: Request) -> None:
+        """Start one request; raises `pycurl.error` for what libcurl refuses, such as a negative timeout."""
+        exchange = Exchange(request)
+        exchange.handle = _prepare(exchange)
+        self._open[exchange.handle] = exchange
+        self._multi.add_handle(exchange.handle)
+
+    def finish(self) -> Iterator[tuple[Exchange, int]]:
+        """Yield every exchange as it ends, with libcurl's result code; raises `Terminated` on a signal."""
+        while self._open:
+            self._step()
+            while True:
+                left, succeeded, failed = self._multi.info_read()
+                ended = [(handle, pycurl.E_OK) for handle in succeeded]
+                ended += [(handle, code) for handle, code, _ in failed]
+                for handle, code in ended:
+                    exchange = self._open.pop(handle)
+                    try:
+                        yield exchange, code
+                    finally:
+                        self._multi.remove_handle(handle)
+                        handle.close()
+                if not left:
+                    break
+
+    def _step(self) -> None:
+        wait = _PAUSE
+        if self._deadline is not None:
+            wait = min(wait, max(0.0, self._deadline - time.monotonic()))
+        for key, events in self._selector.select(wait):
+            if key.fileobj is self._interrupt:
+                raise Terminated
+            action = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
+            action |= pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
+            self._multi.socket_action(key.fd, action)
+        if self._deadline is not None and self._deadline <= time.monotonic():
+            self._deadline = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
+        known = descriptor in self._selector.get_map()
+        if what == pycurl.POLL_REMOVE:
+            if known:
+                self._selector.unregister(descriptor)
+            return
+        events = selectors.EVENT_READ if what in (pycurl.POLL_IN, pycurl.POLL_INOUT) else 0
+        events |= selectors.EVENT_WRITE if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT) else 0
+        if known:
+            self._selector.modify(descriptor, events)
+        else:
+            self._selector.register(descriptor, events)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        self._deadline = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+
+class Worker:
+    """Serves one database until a signal arrives."""
+
+    def __init__(self) -> None:
+        self._interrupt, self._wakeup = socket.socketpair()
+        self._interrupt.setblocking(False)
+        self._wakeup.setblocking(False)
+        self._polling_curl = False
+        self._wake = True
+        self._restart = False
+        self._unreachable = False
+        self._last_complaint: str | None = None
+
+    def run(self) -> None:
+        """Serve, connecting again a second after every failure; return after SIGTERM or SIGINT."""
+        signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGINT, self._terminate)
+        try:
+            while True:
+                try:
+                    self._serve()
+                except RestartRequestedError:
+                    _log.info("restarting")
+                except (psycopg.Error, pycurl.error) as error:
+                    self._complain(_describe(error))
+                if select.select([self._interrupt.fileno()], [], [], _PAUSE)[0]:
+                    return
+        except Terminated:
+            return
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _log.info("stopped")
+
+    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
+        # an exception inside one of libcurl's callbacks would be printed and lost; there the wake-up socket
+        # ends the wait instead
+        if not self._polling_curl:
+            raise Terminated
+
+    def _complain(self, complaint: str) -> None:
+        # a server that is down for an hour deserves one line, not 3600
+        if complaint != self._last_complaint:
+            _log.warning("%s; trying again every second", complaint)
+            self._last_complaint = complaint
+
+    def _serve(self) -> None:
+        try:
+            connection = _connect()
+        except psycopg.OperationalError:
+            self._unreachable = True
+            raise
+        transfers = Transfers(self._interrupt)
+        try:
+            connection.add_notify_handler(self._note)
+            connection.execute(f"listen {_WAKE_CHANNEL}")
+            connection.execute(f"listen {_RESTART_CHANNEL}")
+            # only now, because net.wait_until_running() looks for this name
+            connection.execute("select pg_catalog.set_config('application_name', %s, false)", [APPLICATION_NAME])
+            if self._unreachable:
+                self._unreachable, self._last_complaint = False, None
+            if self._last_complaint is None:
+                _log.info("connected to database %s as %s", connection.info.dbname, connection.info.user)
+            # requests may have been left by an earlier connection
+            self._wake, self._restart = True, False
+            while True:
+                if not self._wake:
+                    self._wait(connection, None)
+                    continue
+                self._wake = False
+                while self._run_batch(connection, transfers):
+                    self._wait(connection, _PAUSE)
+        except Terminated:
+            if connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+                connection.cancel_safe(timeout=1.0)
+            raise
+        finally:
+            connection.close()
+            transfers.close()
+
+    def _note(self, notification: psycopg.Notify) -> None:
+        if notification.channel == _RESTART_CHANNEL:
+            self._restart = True
+        else:
+            self._wake = True
+
+    def _wait(self, connection: psycopg.Connection[Any], seconds: float | None) -> None:
+        """Return after a notification or after `seconds`; raises `RestartRequestedError`."""
+        if not self._wake and not self._restart:
+            ready = select.select([connection.fileno(), self._interrupt.fileno()], [], [], seconds)[0]
+            if self._interrupt.fileno() in ready:
+                # the signal came when its handler had to keep still
+                raise Terminated
+            connection.pgconn.consume_input()
+            while (raw := connection.pgconn.notifies()) is not None:
+                self._note(psycopg.Notify(raw.relname.decode(), "", raw.be_pid))
+        if self._restart:
+            raise RestartRequestedError
+
+    def _run_batch(self, connection: psycopg.Connection[Any], transfers: Transfers) -> bool:
+        """Run one batch in one transaction; return whether it found anything to do."""
+        connection.execute("begin")
+        try:
+            connection.execute(_LOCK)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.InvalidSchemaName) as error:
+            connection.execute("rollback")
+            _log.info("asleep until the next wake: %s", _describe(error))
+            return False
+        except psycopg.errors.UndefinedTable as error:
+            connection.execute("rollback")
+            _log.warning("asleep until the next wake: schema net lacks the tables of pg_net (%s)", error.sqlstate)
+            return False
+
+        ttl, batch_size = _read_settings(connection)
+        expired = connection.execute(_EXPIRE, [ttl, batch_size]).rowcount
+        cursor = connection.cursor(binary=True)
+        requests = sorted(
+            (
+                Request(id_, method, url, timeout, tuple(headers), body)
+                for id_, method, url, timeout, headers, body in cursor.execute(_TAKE, [batch_size]).fetchall()
+            ),
+            key=lambda request: request.id,
+        )
+        self._polling_curl = True
+        try:
+            for request in requests:
+                transfers.add(request)
+            for exchange, code in transfers.finish():
+                self._polling_curl = False
+                _store(connection, exchange, code)
+                self._polling_curl = True
+        finally:
+            self._polling_curl = False
+        connection.execute("commit")
+
+        self._last_complaint = None
+        if requests or expired:
+            _log.info("sent %d, removed %d expired", len(requests), expired)
+        return bool(requests or expired)
+
+
+def _connect() -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        "",
+        autocommit=True,
+        connect_timeout=10,
+        client_encoding="UTF8",
+        application_name="stand-in of pg_net, starting",
+        # a background worker is under none of these, whatever its role or database sets
+        options="-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0",
+    )
+
+
+def _read_settings(connection: psycopg.Connection[Any]) -> tuple[str, int]:
+    row = connection.execute(_SETTINGS).fetchone()
+    ttl, size = row if row is not None else (None, None)
+    # a malformed ttl stays as it is and fails in the next statement, as pg_net's does
+    batch_size = int(size) if size and size.isdecimal() and int(size) <= _MAX_BATCH_SIZE else _DEFAULT_BATCH_SIZE
+    return ttl if ttl is not None else _DEFAULT_TTL, batch_size
+
+
+def _prepare(exchange: Exchange) -> Any:
+    request = exchange.request
+    handle: Any = pycurl.Curl()
+    # pg_net hands libcurl C strings, which end at the first NUL
+    body = None if request.body is None else request.body.split(b"\0", 1)[0]
+
+    if request.method == "post" and body is None:
+        handle.setopt(pycurl.POST, 1)
+        handle.setopt(pycurl.POSTFIELDSIZE, 0)
+    if body is not None:
+        handle.setopt(pycurl.POSTFIELDS, body)
+    if request.method == "delete" or (request.method == "get" and body is not None):
+        handle.setopt(pycurl.CUSTOMREQUEST, request.method.upper())
+
+    handle.setopt(pycurl.URL, request.url)
+    handle.setopt(pycurl.HTTPHEADER, [*request.headers, f"User-Agent: pg_net/{VERSION}".encode()])
+    handle.setopt(pycurl.TIMEOUT_MS, request.timeout_milliseconds)
+    handle.setopt(pycurl.FOLLOWLOCATION, 1)
+    handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    handle.setopt(pycurl.WRITEFUNCTION, exchange.body.extend)
+    handle.setopt(pycurl.HEADERFUNCTION, exchange.receive_header)
+    # the stack's own servers are on loopback, where a developer's proxy cannot reach them
+    handle.setopt(pycurl.NOPROXY, ",".join(filter(None, [_no_proxy(), "localhost,127.0.0.1,::1"])))
+    bundle = _tls_bundle()
+    if bundle is not None:
+        handle.setopt(pycurl.CAINFO, bundle)
+    return handle
+
+
+def _no_proxy() -> str:
+    return os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+
+
+def _tls_bundle() -> str | None:
+    # pycurl's wheels carry a libcurl that knows no certificate store
+    named = ssl.get_default_verify_paths().cafile
+    return next((path for path in (named, *_TLS_BUNDLES) if path and Path(path).is_file()), None)
+
+
+def _store(connection: psycopg.Connection[Any], exchange: Exchange, code: int) -> None:
+    request = exchange.request
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        message = _timeout_message(exchange.handle, request.timeout_milliseconds)
+        connection.execute(_STORE_FAILURE, [request.id, True, message])
+    elif code != pycurl.E_OK:
+        connection.execute(_STORE_FAILURE, [request.id, False, pycurl.easy_strerror(code)])
+    else:
+        headers = exchange.first_headers
+        content = bytes(exchange.body).split(b"\0", 1)[0]
+        connection.execute(
+            _STORE_RESPONSE,
+            [
+                request.id,
+                exchange.handle.getinfo(pycurl.RESPONSE_CODE),
+                exchange.content_type,
+                [name for name, _ in headers],
+                [value for _, value in headers],
+                content or None,
+            ],
+        )
+
+
+def _timeout_message(handle: Any, limit: int) -> str:
+    """Say how long each phase of a timed-out exchange took, in milliseconds."""
+    lookup, connected, secured, started, total = (
+        handle.getinfo(what)
+        for what in (
+            pycurl.NAMELOOKUP_TIME,
+            pycurl.CONNECT_TIME,
+            pycurl.APPCONNECT_TIME,
+            pycurl.PRETRANSFER_TIME,
+            pycurl.TOTAL_TIME,
+        )
+    )
+    # libcurl leaves the clock of an unfinished phase at 0, so the phase that ran out is charged with the
+    # rest; recent versions stop the last clock nevertheless, so a request of no bytes counts as not begun
+    if lookup == 0 and connected == 0:
+        dns, handshake, http = total, 0.0, 0.0
+    elif started == 0 or handle.getinfo(pycurl.REQUEST_SIZE) == 0:
+        dns, handshake, http = lookup, total - lookup, 0.0
+    else:
+        dns, handshake, http = lookup, max(connected, secured) - lookup, total - started
+    message = (
+        f"Timeout of {limit} ms reached. Total time: {total * 1000:f} ms (DNS time: {dns * 1000:f} ms, "
+        f"TCP/SSL handshake time: {handshake * 1000:f} ms, HTTP Request/Response time: {http * 1000:f} ms)"
+    )
+    return message[:_TIMEOUT_MESSAGE_LIMIT]
+
+
+def _describe(error: BaseException) -> str:
+    """Name an error without anything that could quote a header or a body."""
+    if isinstance(error, pycurl.error):
+        return f"libcurl: {pycurl.easy_strerror(error.args[0])}"
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        # the text of raised, data and constraint errors may quote the row
+        quotes_data = error.sqlstate[:2] in ("P0", "22", "23")
+        text = "" if quotes_data else f": {error.diag.message_primary}"
+        return f"{type(error).__name__} ({error.sqlstate}){text}"
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), 'no message')}"
+
+
+def main() -> int:
+    """Run the worker until it is told to stop; return the exit status."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    Worker().run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""The revisions and objects as migrations of the Supabase CLI, for `supabase db push`.
+
+One file per revision, then one for the objects that belong to the last. Each file is one statement that looks at what
+the database has and leaves alone what is there, so a project may go back and forth between `supabase db push` and
+`autosync-db migrate`. Files that exist are known by their first line and never written again.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from psycopg import sql
+
+from autosync_db import resources
+from autosync_db.config import IsolationSettings
+from autosync_db.errors import MigrationError, UsageError
+from autosync_db.scaffold import files_of_the_user
+from autosync_db.schema import migrate, objects
+from autosync_db.schema.adoption import ADOPTED_MODES
+from autosync_db.schema.objects import ObjectFile
+from autosync_db.schema.revisions import ADVISORY_LOCK, SCHEMA
+
+_HEADER = re.compile(r"-- autosync-db: (revision|objects at) (\d{4}), sha256 ([0-9a-f]{64})")
+_OBJECT = re.compile(r"^\(\d+, '([^']+)', '([0-9a-f]{64})', (null|'[^']*')::jsonb, ", re.MULTILINE)
+_CHOSEN = re.compile(r"^    chosen constant jsonb := '(.*)';$", re.MULTILINE)
+# as the CLI reads file names; it applies them in the order of their versions as text
+_VERSION = re.compile(r"(\d+)_.*\.sql")
+_TIMESTAMP = "%Y%m%d%H%M%S"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file of an earlier export, as it is now."""
+
+    path: Path
+    revision: str
+    is_objects: bool
+    text: str
+    edited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFile:
+    """A file that is still to be written."""
+
+    path: Path
+    summary: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What the folder holds and what it lacks; nothing has been written to find out."""
+
+    existing: list[ExportedFile]
+    pending: list[PendingFile]
+
+    @property
+    def edited(self) -> list[Path]:
+        """Return the exported files that were changed since."""
+        return [file.path for file in self.existing if file.edited]
+
+    def write(self) -> None:
+        """Write what is pending. Raises UsageError when a file cannot be written; none is ever overwritten."""
+        with files_of_the_user():
+            for file in self.pending:
+                file.path.parent.mkdir(parents=True, exist_ok=True)
+                with file.path.open("x", encoding="utf-8", newline="\n") as opened:
+                    opened.write(file.text)
+
+
+def plan(directory: Path, isolation: IsolationSettings | None = None, now: datetime | None = None) -> Export:
+    """Return what an export into `directory` would write. Connects to nothing.
+
+    `isolation` None keeps the mode of the last export, or the default. New files are dated `now` (UTC), or later where
+    they would not come after every migration that is there. Raises MigrationError when the folder was exported by a
+    newer version of the package or lacks a file between others.
+    """
+    now = now or datetime.now(UTC)
+    existing, newest = _read(directory)
+    steps = migrate.steps()
+    known = [step.revision for step in steps]
+    exported = {file.revision for file in existing}
+    if unknown := sorted(exported - set(known)):
+        raise MigrationError(
+            f"{directory} holds revision {unknown[-1]}, which this version of autosync-db does not know",
+            hint="upgrade autosync-db: a newer one exported it",
+        )
+    exported = {file.revision for file in existing if not file.is_objects}
+    missing = [step for step in steps if step.revision not in exported]
+    if missing and exported and missing[0].revision < max(exported):
+        raise MigrationError(
+            f"{directory} lacks the file of revision {missing[0].revision}, but holds that of {max(exported)}",
+            hint="restore it from version control: a new one would come too late",
+        )
+    bodies = [(_revision_name(step.revision), step.summary, _revision_text(step)) for step in missing]
+    bodies += _objects(existing, known[-1], isolation, now)
+    names = _versions(newest, now, len(bodies), directory)
+    return Export(
+        existing,
+        [
+            PendingFile(directory / f"{version}_autosync_{name}.sql", summary, text)
+            for version, (name, summary, text) in zip(names, bodies, strict=True)
+        ],
+    )
+
+
+def _read(directory: Path) -> tuple[list[ExportedFile], str]:
+    """Return the exported files, oldest first, and the newest version of any migration, '' for none."""
+    found, newest = [], ""
+    with files_of_the_user():
+        for path in sorted(directory.glob("*.sql")) if directory.is_dir() else []:
+            named = _VERSION.fullmatch(path.name)
+            if named is None:
+                continue  # the CLI skips it, too
+            newest = max(newest, named[1])
+            with path.open("rb") as opened:
+                header = _HEADER.fullmatch(opened.readline(200).decode(errors="replace").rstrip("\r\n"))
+            if header is None:
+                continue
+            # read as text: a checkout may have other line breaks
+            body = path.read_text(encoding="utf-8", errors="replace").partition("\n")[2]
+            kind, revision, checksum = header.groups()
+            found.append((named[1], ExportedFile(path, revision, kind != "revision", body, _hash(body) != checksum)))
+    return [file for _, file in sorted(found, key=lambda item: item[0])], newest
+
+
+def _versions(newest: str, now: datetime, count: int, directory: Path) -> list[str]:
+    """Return `count` timestamps, a second apart, that all sort after `newest`."""
+    start = now
+    if newest >= now.strftime(_TIMESTAMP):
+        try:
+            start = datetime.strptime(newest, _TIMESTAMP).replace(tzinfo=UTC) + timedelta(seconds=1)
+        except ValueError:
+            raise UsageError(
+                f"no timestamp comes after {newest}, the version of a migration in {directory}",
+                hint="rename that migration to a timestamp of 14 digits, as `supabase migration new` gives",
+            ) from None
+    return [(start + timedelta(seconds=n)).strftime(_TIMESTAMP) for n in range(count)]
+
+
+def _revision_name(revision: str) -> str:
+    (name,) = (name for name in resources.names("alembic/versions", ".py") if name.startswith(f"{revision}_"))
+    return name
+
+
+def _revision_text(step: migrate.Step) -> str:
+    body = resources.render(
+        "templates/supabase/revision.sql.j2",
+        revision=step.revision,
+        previous=step.previous,
+        summary=step.summary.rstrip("."),
+        statements=step.statements,
+        **_common(step.statements),
+    )
+    return f"-- autosync-db: revision {step.revision}, sha256 {_hash(body)}\n{body}"
+
+
+def _objects(
+    existing: list[ExportedFile], revision: str, isolation: IsolationSettings | None, now: datetime
+) -> list[tuple[str, str, str]]:
+    """Return name, summary and text of the file with the objects that the folder does not hold yet; [] for none."""
+    earlier = [file for file in existing if file.is_objects]
+    exported: dict[tuple[str, str], str] = {}
+    replaced: dict[str, dict[str, None]] = {}
+    for file in earlier:
+        for path, source_hash, mode in _OBJECT.findall(file.text):
+            exported[path, mode] = source_hash
+            replaced.setdefault(path, {})[source_hash] = None
+    choices = [found[1] for file in earlier if (found := _CHOSEN.search(file.text))]
+    if isolation is None and choices:
+        isolation = IsolationSettings(**json.loads(choices[-1]))
+    wanted = _wanted(revision, isolation)
+    # a new revision may have dropped what an unchanged file made: then all of them, each applied only where it must be
+    complete = not any(file.revision == revision for file in earlier)
+    pending = [(file, mode) for file, mode in wanted if complete or exported.get((file.path, mode)) != file.source_hash]
+    if not pending:
+        return []
+    body = resources.render(
+        "templates/supabase/objects.sql.j2",
+        revision=revision,
+        written_at=f"{now:%Y-%m-%d %H:%M:%S}+00",
+        chosen=_json(isolation) if isolation else "null",
+        choosing=objects.choosing(isolation).as_string() if isolation else "",
+        earlier_choices=[_literal(choice) for choice in dict.fromkeys(choices)],
+        default_isolation=json.dumps(IsolationSettings().model_dump()),
+        complete=complete,
+        paths=list(dict.fromkeys(file.path for file, _ in wanted)),
+        objects=[
+            {
+                "path": file.path,
+                "source_hash": file.source_hash,
+                "isolation": mode,
+                "replaces": [_literal(source_hash) for source_hash in replaced.get(file.path, ())],
+                "source": file.source.strip(),
+            }
+            for file, mode in pending
+        ],
+        rendering=objects.RENDERED.replace("%(paths)s", "$1"),
+        jobs_comparable=objects.JOBS_COMPARABLE,
+        jobs_current=objects.JOBS_CURRENT,
+        closing=objects.CLOSING.replace("%(paths)s", "$1"),
+        **_common([file.source for file, _ in pending]),
+    )
+    names = list(dict.fromkeys(file.path for file, _ in pending))
+    summary = f"{len(names)} objects" if complete else ", ".join(names)
+    return [(f"{revision}_objects", summary, f"-- autosync-db: objects at {revision}, sha256 {_hash(body)}\n{body}")]
+
+
+def _wanted(revision: str, isolation: IsolationSettings | None) -> list[tuple[ObjectFile, str]]:
+    """Return every object, in order, with the isolation that it is for as SQL: `null` where it is for all.
+
+    Where nobody chose a mode, a rendered file comes in every mode that a database may have by itself.
+    """
+    modes = [isolation] if isolation else [IsolationSettings(mode=mode) for mode in ADOPTED_MODES]
+    variants = [(mode, {file.path: file for file in objects.available_at(revision, mode)}) for mode in modes]
+    found = []
+    for path, file in variants[0][1].items():
+        if path.endswith(".j2"):
+            found += [(files[path], _json(mode)) for mode, files in variants]
+        else:
+            found.append((file, "null"))
+    return found
+
+
+def _json(isolation: IsolationSettings) -> str:
+    return _literal(json.dumps(isolation.model_dump()))
+
+
+def _common(texts: list[str]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "lock": ADVISORY_LOCK,
+        "lock_timeout": migrate.LOCK_TIMEOUT,
+        "tag": _tag("migration", texts),
+        "inner": _tag("text", texts),
+    }
+
+
+def _tag(name: str, texts: list[str]) -> str:
+    """Return a dollar quote that none of the texts contains."""
+    number = 0
+    while any((tag := f"$autosync_{name}{number or ''}$") in text for text in texts):
+        number += 1
+    return tag
+
+
+def _literal(text: str) -> str:
+    return sql.Literal(text).as_string()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

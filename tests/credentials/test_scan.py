@@ -1,0 +1,276 @@
+"""Keys in files are found however they are written, public ones and look-alikes are not, and none is ever shown."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import jwt
+import pytest
+
+from autosync_db.credentials import scan as secret_scan
+from autosync_db.credentials.scan import Kind, Scan
+from autosync_db.errors import UsageError
+from autosync_db.secret import Secret
+from autosync_db.supabase import key as credential
+from tests.support import command, keys
+
+REF = keys.PROJECT_REF
+
+
+def _scan(*places: Path, **options: bool) -> Scan:
+    return secret_scan.scan(places, **options)
+
+
+def _write(folder: Path, text: str | bytes, name: str = "0001_job.sql") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def _pieces(key: str, count: int = 4) -> list[str]:
+    size = -(-len(key) // count)
+    return [key[at : at + size] for at in range(0, len(key), size)]
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "alone": lambda key: key,
+    "in a header": lambda key: f"""headers := '{{"Authorization": "Bearer {key}"}}'::jsonb""",
+    "in a variable": lambda key: f"SUPABASE_SERVICE_ROLE_KEY={key}\nOTHER=1",
+    "after an escaped line break": lambda key: f'"key:\\n{key}\\n"',
+    "wrapped": lambda key: "\n".join(_pieces(key)),
+    "wrapped by Windows": lambda key: "\r\n".join(_pieces(key)),
+    "folded in YAML": lambda key: "key: >-\n    " + "\n    ".join(_pieces(key)) + "\nother: value\n",
+    "in a comment": lambda key: "-- " + "\n-- ".join(_pieces(key)) + "\n-- end of it",
+    "in a block comment": lambda key: "/*\n * " + "\n * ".join(_pieces(key)) + "\n */",
+    "added by a patch": lambda key: "+" + "\n+".join(_pieces(key)) + "\n context",
+    "continued by backslashes": lambda key: "export KEY=" + "\\\n".join(_pieces(key)),
+    "quoted-printable": lambda key: "=\r\n".join(_pieces(key)) + " rest",
+    "concatenated in SQL": lambda key: "select " + " || ".join(f"'{piece}'" for piece in _pieces(key)) + ";",
+    "concatenated over lines": lambda key: "select " + "\n    || ".join(f"'{piece}'" for piece in _pieces(key)) + ";",
+    "adjacent literals": lambda key: "select " + "\n    ".join(f"'{piece}'" for piece in _pieces(key)) + ";",
+    "added up": lambda key: "const key = " + " +\n  ".join(f'"{piece}"' for piece in _pieces(key)) + ";",
+    "joined by dots": lambda key: "$key = " + " . ".join(f'"{piece}"' for piece in _pieces(key)) + ";",
+    "escape strings": lambda key: "select " + " || ".join(f"E'{piece}'" for piece in _pieces(key)) + ";",
+}
+
+
+@pytest.mark.parametrize("kind", [Kind.LEGACY, Kind.SECRET])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_is_found_in_every_form(form: str, kind: Kind, tmp_path: Path) -> None:
+    for _ in range(5):  # keys are random, and so is where they break
+        key = keys.legacy(ref=REF) if kind is Kind.LEGACY else _platform_key()
+        _write(tmp_path, f"-- one\n-- two\n{FORMS[form](key.reveal())}\n")
+        [found] = _scan(tmp_path).findings
+        assert (found.kind, found.fingerprint) == (kind, credential.fingerprint(key)), form
+        assert found.project_ref == (REF if kind is Kind.LEGACY else None)
+        assert found.line in {3, 4}, "a key begins on its first line, after what leads to it"
+
+
+def _platform_key() -> Secret:
+    # as long as the platform's own, and with a digit and both cases as nearly all of them
+    while True:
+        key = keys.secret().reveal()[: len("sb_secret_") + 31]
+        body = key.removeprefix("sb_secret_")
+        if all(re.search(some, body) for some in ("[0-9]", "[a-z]", "[A-Z]")):
+            return Secret(key)
+
+
+@pytest.mark.parametrize("joint", ["' || '.' || '", '", ".", "', "' . '.' .\n  '"])
+def test_the_parts_of_a_jwt_are_found_when_they_are_joined_at_its_dots(joint: str, tmp_path: Path) -> None:
+    key = keys.legacy()
+    quote = joint[0]
+    _write(tmp_path, f"select concat({quote}{key.reveal().replace('.', joint)}{quote})")
+    [found] = _scan(tmp_path).findings
+    assert found.fingerprint == credential.fingerprint(key)
+
+
+def test_each_key_is_reported_where_it_stands_and_once_a_line(tmp_path: Path) -> None:
+    one, other = keys.legacy(), keys.secret()
+    _write(tmp_path, f"{one.reveal()}\n\n{other.reveal()} {other.reveal()}\n{one.reveal()}")
+    assert [(found.line, found.fingerprint) for found in _scan(tmp_path).findings] == [
+        (1, credential.fingerprint(one)), (3, credential.fingerprint(other)), (4, credential.fingerprint(one)),
+    ]  # fmt: skip
+
+
+def test_a_file_of_powershell_is_text(tmp_path: Path) -> None:
+    key = keys.legacy()
+    _write(tmp_path, f"KEY={key.reveal()}\r\n".encode("utf-16"))
+    assert _scan(tmp_path).findings[0].fingerprint == credential.fingerprint(key)
+
+
+def test_a_large_file_is_looked_into_to_its_end(tmp_path: Path) -> None:
+    key = keys.legacy()
+    _write(tmp_path, b"-- nothing to see eyJ\n" * 100_000 + key.reveal().encode())
+    assert _scan(tmp_path).findings[0].line == 100_001
+
+
+def test_a_token_of_an_account_is_found(tmp_path: Path) -> None:
+    _write(tmp_path, "sbp_" + os.urandom(20).hex())
+    assert [found.kind for found in _scan(tmp_path).findings] == [Kind.ACCESS_TOKEN]
+
+
+def _sample() -> str:
+    claims = {"iss": "supabase-demo", "role": "service_role", "exp": 1983812996}
+    return jwt.encode(claims, "-".join(("super", "secret", "jwt", "token", "with", "at", "least", "32", "characters",
+                                        "long")), algorithm="HS256")  # fmt: skip
+
+
+PUBLIC = {
+    Kind.ANON: keys.legacy("anon", ref=REF).reveal(),
+    Kind.PUBLISHABLE: "sb_publishable_" + os.urandom(15).hex(),
+    Kind.SAMPLE: _sample(),
+}
+
+
+@pytest.mark.parametrize("kind", PUBLIC)
+def test_a_public_key_is_reported_only_when_asked_for(kind: Kind, tmp_path: Path) -> None:
+    _write(tmp_path, f"key = '{PUBLIC[kind]}'")
+    assert _scan(tmp_path).findings == ()
+    assert [found.kind for found in _scan(tmp_path, include_public=True).findings] == [kind]
+
+
+def test_a_sample_by_its_claims_alone_is_a_secret(tmp_path: Path) -> None:
+    claims = jwt.decode(_sample(), options={"verify_signature": False, "verify_exp": False})
+    _write(tmp_path, jwt.encode(claims, os.urandom(32).hex(), algorithm="HS256"))
+    assert [found.kind for found in _scan(tmp_path).findings] == [Kind.LEGACY]
+
+
+LOOK_ALIKES = {
+    "a user's token": keys.legacy("authenticated").reveal(),
+    "a token without a role": jwt.encode({"sub": "somebody"}, "k" * 32, algorithm="HS256"),
+    "a key without its signature": keys.legacy().reveal().rpartition(".")[0],
+    "a key that was cut off": keys.legacy().reveal()[:-20],
+    "an abbreviated key": keys.legacy().reveal()[:60] + "...",
+    "a placeholder": "sb_secret_" + "your_secret_key_of_the_project",
+    "crosses": "sb_secret_" + "x" * 31,
+    "a prefix in a list": 'startswith(("sb_secret_' + 'one", "SB_PUBLISHABLE_and_something_2_long"))',
+    "a prefix in prose": "keys begin with sb_secret_" + "\nand_this_is_a_name_of_somebodys_CHOOSING_2",
+    "a source map": "sourceMappingURL=data:application/json;base64," + "eyJ2ZXJzaW9uIjozLCJzb3VyY2VzIjpb" * 2000,
+}
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_what_only_looks_like_a_key_is_not_reported(name: str, tmp_path: Path) -> None:
+    _write(tmp_path, LOOK_ALIKES[name] + "\n")
+    assert _scan(tmp_path, include_public=True).findings == ()
+
+
+def test_binary_files_and_folders_of_others_are_left_out(tmp_path: Path) -> None:
+    key = keys.legacy().reveal()
+    for folder in secret_scan.SKIPPED_FOLDERS:
+        _write(tmp_path, key, f"deep/{folder}/file.txt")
+    _write(tmp_path, b"PK\0\0" + key.encode(), "archive.bin")
+    _write(tmp_path, "nothing", "file.txt")
+    (tmp_path / "link").symlink_to(_write(tmp_path.parent, key, "outside.txt"))
+    assert _scan(tmp_path) == Scan((), 1, ())
+
+
+class TestInARepository:
+    """What git ignores is left out, unless it is named."""
+
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        """A repository with a key in a tracked, an untracked and two ignored files."""
+        subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+        _write(tmp_path, ".env\nbuild/\n", ".gitignore")
+        for name in ("tracked.sql", "untracked.sql", "sub/.env", "build/out.js"):
+            _write(tmp_path, keys.legacy().reveal(), name)
+        subprocess.run(["git", "-C", str(tmp_path), "add", "tracked.sql"], check=True)
+        return tmp_path
+
+    def _names(self, scan: Scan, folder: Path) -> list[str]:
+        return [str(Path(found.path).relative_to(folder)) for found in scan.findings]
+
+    def test_ignored_files_are_left_out(self, repository: Path) -> None:
+        assert self._names(_scan(repository), repository) == ["tracked.sql", "untracked.sql"]
+
+    def test_ignored_files_are_looked_into_on_demand(self, repository: Path) -> None:
+        found = self._names(_scan(repository, include_ignored=True), repository)
+        assert found == ["build/out.js", "sub/.env", "tracked.sql", "untracked.sql"]
+
+    def test_what_is_named_is_looked_into_though_ignored(self, repository: Path) -> None:
+        assert self._names(_scan(repository / "sub" / ".env"), repository) == ["sub/.env"]
+        assert self._names(_scan(repository / "build"), repository) == ["build/out.js"]
+
+    def test_a_tracked_file_counts_whatever_the_ignore_file_says(self, repository: Path) -> None:
+        subprocess.run(["git", "-C", str(repository), "add", "--force", "sub/.env"], check=True)
+        assert self._names(_scan(repository / "sub"), repository) == ["sub/.env"]
+
+    def test_a_repository_inside_is_looked_into(self, repository: Path) -> None:
+        subprocess.run(["git", "init", "--quiet", str(repository / "inner")], check=True)
+        _write(repository, keys.legacy().reveal(), "inner/file.sql")
+        assert "inner/file.sql" in self._names(_scan(repository), repository)
+
+    def test_a_deleted_file_is_no_fault(self, repository: Path) -> None:
+        (repository / "tracked.sql").unlink()
+        assert self._names(_scan(repository), repository) == ["untracked.sql"]
+
+    def test_a_setting_of_a_strange_repository_starts_nothing(self, repository: Path) -> None:
+        hook = _write(repository, f"#!/bin/sh\ntouch {repository}/started\n", "hook")
+        hook.chmod(0o755)
+        subprocess.run(["git", "-C", str(repository), "config", "core.fsmonitor", str(hook)], check=True)
+        _scan(repository)
+        assert not (repository / "started").exists()
+
+
+def test_a_missing_place_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no file or folder"):
+        _scan(tmp_path / "nowhere")
+
+
+class TestCommand:
+    """`secrets scan` as a process: its exit codes, and that it shows no key."""
+
+    @pytest.mark.parametrize("kind", ["legacy", "secret"])
+    def test_a_finding_exits_3_and_shows_no_key(self, kind: str, tmp_path: Path) -> None:
+        key = keys.legacy(ref=REF) if kind == "legacy" else keys.secret()
+        _write(tmp_path, f"\n{key.reveal()}", "supabase/migrations/1_job.sql")
+        result = command.run("secrets", "scan", "-vv", folder=tmp_path)
+        assert result.code == 3
+        assert result.out.startswith("supabase/migrations/1_job.sql:2: ")
+        assert credential.fingerprint(key) in result.out
+        assert (REF in result.out) == (kind == "legacy")
+        for part in _pieces(key.reveal(), 6):
+            assert part not in result.out + result.err
+
+    def test_json(self, tmp_path: Path) -> None:
+        key = keys.secret()
+        path = _write(tmp_path, key.reveal())
+        result = command.run("secrets", "scan", "--format", "json", str(path))
+        assert result.code == 3
+        assert result.json() == {
+            "findings": [
+                {
+                    "path": str(path), "line": 1, "kind": "secret", "project_ref": None,
+                    "fingerprint": credential.fingerprint(key),
+                }
+            ],
+            "files": 1,
+            "unread": [],
+        }  # fmt: skip
+
+    def test_nothing_found_exits_0_and_says_how_much_was_read(self, tmp_path: Path) -> None:
+        _write(tmp_path, PUBLIC[Kind.ANON])
+        result = command.succeeds(command.run("secrets", "scan", str(tmp_path)))
+        assert (result.out, result.err) == ("", "scanned 1 text files\n")
+
+    def test_public_keys_are_no_failure(self, tmp_path: Path) -> None:
+        _write(tmp_path, PUBLIC[Kind.ANON])
+        assert "anon key (public)" in command.succeeds(command.run("secrets", "scan", "--all", str(tmp_path))).out
+
+    def test_a_missing_place_exits_2(self, tmp_path: Path) -> None:
+        command.refused(command.run("secrets", "scan", str(tmp_path / "nowhere")), 2)
+
+    def test_settings_that_cannot_be_read_do_not_matter(self, tmp_path: Path) -> None:
+        _write(tmp_path, "this is not toml", "autosync.toml")
+        command.succeeds(command.run("secrets", "scan", folder=tmp_path))
+
+    def test_the_hook_names_a_command_that_exists(self) -> None:
+        text = (Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text()
+        [entry] = re.findall(r"^  entry: autosync-db (.+)$", text, flags=re.MULTILINE)
+        result = command.succeeds(command.run(*entry.split(), "--format", "json", str(Path(__file__))))
+        assert json.loads(result.out)["files"] == 1

@@ -1,0 +1,133 @@
+"""`secrets list`, `set` and `delete`: facts and never values; what the job needs is not lost by accident."""
+
+import pexpect
+import pytest
+
+from autosync_db.credentials import rotation, store
+from autosync_db.secret import Secret
+from tests.credentials.conftest import Project
+from tests.support import command, keys
+
+VALUE = "a value that nobody may see"
+
+
+def test_list_tells_kind_age_and_the_last_call_that_succeeded(project: Project) -> None:
+    store.store(project.owner, {"other": Secret(VALUE)})
+    before = {one["name"]: one for one in command.succeeds(project.run("secrets", "list", "--format", "json")).json()}
+    assert {name: one["kind"] for name, one in before.items()} == {
+        "project_url": "url", "service_role_key": "secret", "other": "other",
+    }  # fmt: skip
+    assert before["service_role_key"]["last_success_at"] is None
+
+    assert project.in_force() == project.key
+    project.run("runs")  # whoever looks sees the answer
+    after = {one["name"]: one for one in command.succeeds(project.run("secrets", "list", "--format", "json")).json()}
+    assert after["service_role_key"]["last_success_at"] > after["service_role_key"]["changed_at"]
+    assert (after["other"]["is_needed"], after["other"]["last_success_at"]) == (False, None)
+
+    project.owner.execute("update public.pg_cron_secrets set secret = %s where name = 'service_role_key'", ["k" * 30])
+    changed = {one["name"]: one for one in command.succeeds(project.run("secrets", "list", "--format", "json")).json()}
+    assert changed["service_role_key"]["last_success_at"] is None, "no call since"
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_no_command_shows_a_value(project: Project, form: str) -> None:
+    done = project.run("secrets", "set", "other", "--from-file", "-", "--format", form, "-vv", stdin=VALUE)
+    said = [command.succeeds(done)]
+    for name in ("list", "history"):
+        said.append(command.succeeds(project.run("secrets", name, "--format", form, "-vv")))
+    said.append(command.succeeds(project.run("secrets", "delete", "other", "--format", form, "-vv")))
+    for result in said:
+        for value in (VALUE, project.key.reveal()):
+            assert value not in result.out + result.err
+
+
+def test_list_tells_of_an_unproven_key_and_so_does_status(project: Project) -> None:
+    assert rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    assert "being proven" in command.succeeds(project.run("secrets", "list")).out
+    project.lapse()
+    assert "not proven" in command.succeeds(project.run("secrets", "list")).out
+    assert "was never proven: autosync-db rotate --resume" in command.succeeds(project.run("status")).out
+
+
+def test_set_stores_replaces_and_leaves_alone(project: Project) -> None:
+    def outcome(value: str) -> str:
+        result = project.run("secrets", "set", "webhook_token", "--from-file", "-", "--format", "json", stdin=value)
+        return str(command.succeeds(result).json()["outcome"])
+
+    assert [outcome("first value\n"), outcome("second value"), outcome("second value")] == [
+        "stored", "replaced", "unchanged",
+    ]  # fmt: skip
+    assert project.stored("webhook_token") == "second value"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("service_role_key", "autosync-db rotate"),
+        ("cron_secret", "autosync-db rotate"),
+        ("cron_secret_next", "autosync-db rotate --generate"),
+        ("project_url", "autosync-db setup"),
+        ("Not A Name", "small letters"),
+        ("service_role_key.previous", "small letters"),
+    ],
+)
+def test_set_refuses_what_must_be_proven_and_what_is_no_name(project: Project, name: str, hint: str) -> None:
+    result = project.run("secrets", "set", name, "--from-file", "-", "-q", stdin=keys.secret().reveal())
+    command.refused(result, 2)
+    assert hint in result.hints[0]
+    assert project.stored() == project.key.reveal()
+
+
+@pytest.mark.parametrize("value", ["", "  \n", "changeme"])
+def test_set_refuses_what_is_no_value(project: Project, value: str) -> None:
+    command.refused(project.run("secrets", "set", "other", "--from-file", "-", "-q", stdin=value), 6)
+    assert project.stored("other") is None
+
+
+def test_set_asks_on_a_terminal_without_showing_it(project: Project) -> None:
+    program, *arguments = [*command.PROGRAM, "secrets", "set", "other"]
+    environment = command.environment(project.cluster.url(), {"TERM": "dumb"})
+    with pexpect.spawn(program, arguments, env=environment, timeout=60) as terminal:
+        terminal.expect_exact("New value of other: ")
+        terminal.sendline(VALUE)
+        terminal.expect(pexpect.EOF)
+        shown = terminal.before
+    assert terminal.exitstatus == 0, shown
+    assert VALUE.encode() not in shown
+    assert project.stored("other") == VALUE
+
+
+def test_delete_asks_only_about_what_the_job_needs(project: Project) -> None:
+    store.store(project.owner, {"other": Secret(VALUE)})
+    command.succeeds(project.run("secrets", "delete", "other"))
+    assert project.stored("other") is None
+
+    result = project.run("secrets", "delete", "service_role_key", "-q")
+    command.refused(result, 2)
+    assert "--yes" in result.hints[0]
+    assert project.stored() == project.key.reveal()
+    command.succeeds(project.run("secrets", "delete", "service_role_key", "--yes"))
+    assert project.stored() is None
+
+    command.refused(project.run("secrets", "delete", "service_role_key", "-q"), 2)
+
+
+@pytest.mark.parametrize("answer", ["n", "y"])
+def test_delete_asks_on_a_terminal(project: Project, answer: str) -> None:
+    program, *arguments = [*command.PROGRAM, "secrets", "delete", "project_url"]
+    environment = command.environment(project.cluster.url(), {"TERM": "dumb"})
+    with pexpect.spawn(program, arguments, env=environment, timeout=60) as terminal:
+        terminal.expect_exact("Without project_url no call is made. Delete it?")
+        terminal.sendline(answer)
+        terminal.expect(pexpect.EOF)
+    assert terminal.exitstatus == (0 if answer == "y" else 2)
+    assert (project.stored("project_url") is None) == (answer == "y")
+
+
+@pytest.mark.parametrize("action", [("set", "--from-file", "-"), ("delete", "--yes")])
+def test_nothing_is_changed_under_a_rotation(project: Project, action: tuple[str, ...]) -> None:
+    assert rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    name = "service_role_key" if action[0] == "delete" else "other"
+    verb, *flags = action
+    assert "is under way" in command.refused(project.run("secrets", verb, name, *flags, "-q", stdin=VALUE), 6)

@@ -1,0 +1,89 @@
+"""`setup` replaces a secret by the same path as `rotate`, so it survives the same death."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from autosync_db.credentials import store
+from tests.credentials.conftest import Project
+from tests.support import clusters, command, health, keys
+
+# the year's first minute: no tick of pg_cron's own joins in
+RARELY = {"AUTOSYNC_JOB__SCHEDULE": health.NEVER}
+
+
+def _killed(project: Project, number: int, key: str) -> int:
+    """Run `setup` with a new key, send it a signal while it waits for the function, and return its exit code."""
+    project.stub.delay_seconds = 3
+    child = subprocess.Popen(
+        [*command.PROGRAM, "setup", "--service-role-key-file", "-"],
+        env=command.environment(project.cluster.url(), RARELY),
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert child.stdin is not None
+    child.stdin.write(key.encode())
+    child.stdin.close()
+    clusters.wait_for(lambda: [r for r in project.stub.requests if r.method == "POST"], "the call")
+    os.kill(child.pid, number)
+    code = child.wait(30)
+    project.stub.delay_seconds = 0
+    return code
+
+
+def test_killed_while_it_waits_it_says_what_is_unproven_and_a_rerun_ends_it(project: Project) -> None:
+    newer = keys.secret()
+    project.gate.accept(project.key, newer)
+    assert _killed(project, signal.SIGKILL, newer.reveal()) == -signal.SIGKILL
+    assert project.in_force() == newer
+    assert not project.is_finished()
+
+    # the one that died holds its lease for a while yet
+    again = ("setup", "--service-role-key-file", "-")
+    told = project.run(*again, "-q", stdin=newer.reveal(), variables=RARELY)
+    assert "is under way since" in command.refused(told, 6)
+    project.lapse()
+    assert project.verdict()[0] == "warning"
+    project.run(*again, stdin=newer.reveal(), variables=RARELY)
+    assert project.is_finished()
+    assert project.in_force() == newer
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_it_puts_the_old_key_back_itself(project: Project, number: int) -> None:
+    newer = keys.secret()
+    project.gate.accept(project.key, newer)
+    assert _killed(project, number, newer.reveal()) == 130
+    assert project.stored() == project.key.reveal()
+    assert project.is_finished()
+    assert [change.action for change in store.history(project.owner, "service_role_key")][:2] == [
+        "put back", "replaced",
+    ]  # fmt: skip
+
+
+def test_without_a_wait_the_new_key_is_in_force_and_told_as_unproven(project: Project) -> None:
+    newer = keys.secret()
+    project.gate.accept(project.key, newer)
+    command.succeeds(
+        project.run("setup", "--no-wait", "--service-role-key-file", "-", stdin=newer.reveal(), variables=RARELY)
+    )
+    assert project.stored() == newer.reveal()
+    assert project.verdict()[0] == "warning"
+    command.succeeds(project.run("rotate", "--resume"))
+    assert project.is_finished()
+
+
+def test_a_key_for_a_function_that_never_worked_stays_and_is_told_as_unproven(project: Project) -> None:
+    """There is nothing to go back to that worked, so what was given is kept for when the function works."""
+    newer = keys.secret()
+    project.gate.accept(project.key, newer)
+    project.gate.status = 500
+    result = project.run("setup", "--service-role-key-file", "-", stdin=newer.reveal(), variables=RARELY)
+    assert result.code == 3
+    assert project.stored() == newer.reveal()
+    assert project.verdict()[0] == "warning"
+    project.gate.status = 200
+    project.run("setup", variables=RARELY)
+    assert project.is_finished()
+    assert project.stored() == newer.reveal()

@@ -1,0 +1,316 @@
+"""The same commands on Supabase's vault, and the way there and back without a lost call."""
+
+from pathlib import Path
+
+import pytest
+
+from autosync_db import config
+from autosync_db.credentials import rotation
+from autosync_db.credentials import store as secret_store
+from autosync_db.errors import SecretError, UsageError
+from autosync_db.local.cluster import Cluster
+from autosync_db.schema import migrate
+from autosync_db.secret import Secret
+from tests.credentials.conftest import SILENT, Project
+from tests.support import clusters, command, health, keys
+from tests.support.http_stub import Stub
+
+VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
+
+
+def _create_vault(cluster: Cluster) -> None:
+    with clusters.connect(cluster, "supabase_admin") as connection:
+        connection.execute(VAULT.encode())
+
+
+def _choose(store: str) -> config.Configuration:
+    """Write the choice into the settings file of the current folder and return the settings in force."""
+    Path("autosync.toml").write_text(f'[job]\nschedule = "{health.NEVER}"\n[secrets]\nstore = "{store}"\n')
+    return config.load(config.Flags())
+
+
+def _move(project: Project, store: str) -> None:
+    _choose(store)
+    command.succeeds(project.run("setup"))
+
+
+def _kept(project: Project) -> dict[str, str]:
+    """Return what the vault holds, decrypted."""
+    rows = project.owner.execute("select name, decrypted_secret from vault.decrypted_secrets").fetchall()
+    return dict(rows)
+
+
+def _in_table(project: Project) -> int:
+    return int(project.value("select count(*) from public.pg_cron_secrets"))
+
+
+@pytest.fixture
+def vaulted(project: Project) -> Project:
+    """A project whose secrets are in the vault."""
+    _create_vault(project.cluster)
+    _move(project, "vault")
+    return project
+
+
+class TestMove:
+    def test_to_the_vault_is_proven_and_leaves_nothing_behind(self, project: Project) -> None:
+        _create_vault(project.cluster)
+        secret_store.store(project.owner, {"other": Secret("o" * 30)})
+        _choose("vault")
+        done = command.succeeds(project.run("setup"))
+        assert "moved to the vault" in done.err
+        assert _in_table(project) == 0
+        assert _kept(project) == {
+            "project_url": project.stub.url, "service_role_key": project.key.reveal(), "other": "o" * 30,
+        }  # fmt: skip
+        assert project.key.reveal() not in str(
+            project.owner.execute("select t::text from vault.secrets as t").fetchall()
+        )
+        assert project.gate.seen == [project.key.reveal()]
+        assert project.is_finished()
+        assert project.in_force() == project.key
+
+        again = command.succeeds(project.run("setup"))
+        assert "* " not in again.err
+
+    def test_and_back_to_the_table(self, vaulted: Project) -> None:
+        _move(vaulted, "table")
+        assert _kept(vaulted) == {}
+        assert vaulted.value("select secret from public.pg_cron_secrets where name = 'service_role_key'") == (
+            vaulted.key.reveal()
+        )
+        assert vaulted.in_force() == vaulted.key
+
+    def test_that_cannot_be_proven_is_undone(self, project: Project) -> None:
+        _create_vault(project.cluster)
+        assert project.in_force() == project.key
+        clusters.wait_for(
+            lambda: project.value(
+                "with s as (select autosync.settle()) select count(*) from s, autosync.invocation where outcome = 'ok'"
+            ),
+            "a call that succeeded",
+        )
+        _choose("vault")
+        project.gate.status = 500
+        said = command.refused(project.run("setup", "-q"), 6)
+        assert "is back in force" in said
+        assert _kept(project) == {}
+        assert _in_table(project) == 2
+        project.gate.status = 200
+        assert project.in_force() == project.key
+
+    def test_that_was_killed_goes_on(self, project: Project) -> None:
+        """Between the transactions of a move the secrets are in both places, and the vault's are in force."""
+        _create_vault(project.cluster)
+        assert rotation.begin(project.owner, {}, {"secrets": {"store": "vault"}})
+        assert (_in_table(project), len(_kept(project))) == (2, 2)
+        assert project.in_force() == project.key
+        project.lapse()
+        assert project.verdict()[0] == "warning"
+        assert "setting secrets" in project.verdict()[1]
+        assert rotation.resume(project.configuration, reporter=SILENT).outcome == "finished"
+        assert (_in_table(project), len(_kept(project))) == (0, 2)
+
+    def test_that_was_killed_can_be_aborted(self, project: Project) -> None:
+        _create_vault(project.cluster)
+        assert rotation.begin(project.owner, {}, {"secrets": {"store": "vault"}})
+        project.lapse()
+        assert rotation.abort(project.configuration).outcome == "put back"
+        assert (_in_table(project), len(_kept(project))) == (2, 0)
+        assert project.in_force() == project.key
+
+    def test_does_not_take_what_is_somebody_elses(self, project: Project) -> None:
+        _create_vault(project.cluster)
+        project.owner.execute("select vault.create_secret('theirs', 'service_role_key', 'mine')")
+        _choose("vault")
+        result = project.run("setup", "-q")
+        assert 'the vault already has a secret "service_role_key" with another value' in command.refused(result, 6)
+        assert _kept(project) == {"service_role_key": "theirs"}
+        assert _in_table(project) == 2
+        assert project.is_finished()
+
+    def test_does_not_happen_while_a_key_is_unproven(self, project: Project) -> None:
+        _create_vault(project.cluster)
+        assert rotation.begin(project.owner, {"service_role_key": keys.secret()})
+        project.lapse()
+        _choose("vault")
+        result = project.run("setup", "-q")
+        assert "cannot be moved" in command.refused(result, 6)
+        assert result.hints == ["run: autosync-db rotate --resume"]
+
+
+class TestWithout:
+    """Where no vault is, or it cannot be used, nothing is changed and the error says why."""
+
+    def test_a_vault(self, project: Project) -> None:
+        _choose("vault")
+        result = project.run("setup", "-q")
+        assert "there is no schema vault" in command.refused(result, 6)
+        assert 'store = "table"' in result.hints[0]
+        assert project.in_force() == project.key
+
+    @pytest.mark.parametrize(
+        ("damage", "said"),
+        [
+            ("drop function vault.update_secret", "lacks the function"),
+            ("drop view vault.decrypted_secrets", "lacks the table secrets or the view"),
+            ("revoke delete on vault.secrets from postgres, service_role", "may not read, create, update and delete"),
+            (
+                "grant usage on schema vault to anon; grant select on vault.decrypted_secrets to anon",
+                "anon or authenticated may read",
+            ),
+        ],
+    )
+    def test_a_usable_one(self, project: Project, damage: str, said: str) -> None:
+        _create_vault(project.cluster)
+        with clusters.connect(project.cluster, "supabase_admin") as connection:
+            connection.execute(damage.encode())
+        with pytest.raises(SecretError, match=said):
+            secret_store.require_vault(project.owner)
+
+    def test_the_one_that_was_chosen(self, vaulted: Project) -> None:
+        with clusters.connect(vaulted.cluster, "supabase_admin") as connection:
+            connection.execute("drop schema vault cascade")
+        ticked = vaulted.run("job", "trigger", "-q")
+        assert "the secrets are in the vault, which cannot be read" in command.refused(ticked, 3)
+        assert "vault.decrypted_secrets" in vaulted.verdict("secrets_readable_by_job")[1]
+        assert "the secrets are in the vault, which cannot be read" in command.refused(
+            vaulted.run("secrets", "list", "-q"), 6
+        )
+
+
+class TestCommands:
+    def test_rotate(self, vaulted: Project) -> None:
+        newer = keys.legacy()
+        vaulted.gate.accept(vaulted.key, newer)
+        command.succeeds(vaulted.rotate(newer))
+        assert _kept(vaulted) == {"project_url": vaulted.stub.url, "service_role_key": newer.reveal()}
+        assert vaulted.in_force() == newer
+
+    def test_rotate_puts_back(self, vaulted: Project) -> None:
+        newer = keys.secret()
+        command.refused(vaulted.rotate(newer, "-q", "--no-preflight"), 6)
+        assert _kept(vaulted) == {"project_url": vaulted.stub.url, "service_role_key": vaulted.key.reveal()}
+        assert vaulted.in_force() == vaulted.key
+
+    def test_the_previous_value_lies_open_nowhere(self, vaulted: Project) -> None:
+        newer = keys.secret()
+        begun = rotation.begin(vaulted.owner, {"service_role_key": newer})
+        assert begun is not None
+        rows = str(vaulted.owner.execute("select r::text from autosync.secret_rotation as r").fetchall())
+        assert vaulted.key.reveal() not in rows
+        assert _kept(vaulted)["service_role_key.previous"] == vaulted.key.reveal()
+        assert set(secret_store.stored(vaulted.owner)) == {"project_url", "service_role_key"}
+        rotation.finish(vaulted.owner, begun.token)
+        assert "service_role_key.previous" not in _kept(vaulted)
+
+    def test_set_list_history_and_delete(self, vaulted: Project) -> None:
+        command.succeeds(vaulted.run("secrets", "set", "other", "--from-file", "-", stdin="o" * 30))
+        assert _kept(vaulted)["other"] == "o" * 30
+        listed = command.succeeds(vaulted.run("secrets", "list", "--format", "json")).json()
+        assert {one["name"]: one["store"] for one in listed} == dict.fromkeys(
+            ("other", "project_url", "service_role_key"), "vault"
+        )
+        command.succeeds(vaulted.run("secrets", "delete", "other"))
+        assert "other" not in _kept(vaulted)
+        told = secret_store.history(vaulted.owner, "other")
+        assert [(change.action, change.store) for change in told] == [("deleted", "vault"), ("stored", "vault")]
+
+    def test_other_secrets_of_the_project_are_neither_listed_nor_deleted(self, vaulted: Project) -> None:
+        vaulted.owner.execute("select vault.create_secret('theirs', 'stripe', 'billing')")
+        assert "stripe" not in secret_store.stored(vaulted.owner)
+        command.refused(vaulted.run("secrets", "delete", "stripe", "--yes", "-q"), 2)
+        _move(vaulted, "table")
+        assert _kept(vaulted) == {"stripe": "theirs"}
+
+    def test_a_secret_of_the_projects_own_is_not_overwritten(self, vaulted: Project) -> None:
+        vaulted.owner.execute("select vault.create_secret('theirs', 'stripe', 'billing')")
+        result = vaulted.run("secrets", "set", "stripe", "--from-file", "-", "-q", stdin="o" * 30)
+        assert "that this toolkit did not store" in command.refused(result, 6)
+        assert _kept(vaulted)["stripe"] == "theirs"
+
+    def test_a_vault_that_cannot_be_decrypted_is_emptied_and_filled_again(self, vaulted: Project) -> None:
+        """As after a restore into another project, whose root key is another one."""
+        with clusters.connect(vaulted.cluster, "supabase_admin") as connection:
+            connection.execute("update vault.secrets set secret = '%'")
+        assert "cannot be read" in command.refused(vaulted.run("secrets", "list", "-q"), 6)
+        for name in ("service_role_key", "project_url"):
+            command.succeeds(vaulted.run("secrets", "delete", name, "--yes"))
+        command.refused(vaulted.run("secrets", "delete", "project_url", "--yes", "-q"), 2)
+        done = vaulted.run(
+            "setup", "--project-url", vaulted.stub.url, "--service-role-key-file", "-", stdin=vaulted.key.reveal()
+        )
+        command.succeeds(done)
+        assert vaulted.in_force() == vaulted.key
+
+    def test_what_is_being_replaced_is_blotted_out_too(self, vaulted: Project) -> None:
+        old = "o" * 43
+        secret_store.store(vaulted.owner, {"cron_secret": Secret(old)})
+        assert rotation.begin(vaulted.owner, {"cron_secret": Secret("n" * 43)})
+        assert vaulted.value("select autosync.excerpt(%s)", [f"it was {old}"]) == "it was ***"
+        assert rotation.kept(vaulted.owner, "cron_secret") == Secret(old)
+
+    def test_a_choice_that_was_not_carried_out_stops_the_commands(self, project: Project) -> None:
+        configuration = _choose("vault")
+        with pytest.raises(UsageError, match="the secrets are in the table") as caught:
+            rotation.require_store(project.owner, configuration)
+        assert "autosync-db setup" in caught.value.hint
+
+    def test_settings_that_say_nothing_keep_the_store(self, vaulted: Project) -> None:
+        Path("autosync.toml").write_text(f'[job]\nschedule = "{health.NEVER}"\n')
+        command.succeeds(vaulted.run("setup"))
+        assert secret_store.store_of(vaulted.owner) == "vault"
+
+    def test_the_server_log_shows_no_value(self, vaulted: Project) -> None:
+        newer = keys.secret()
+        vaulted.gate.accept(vaulted.key, newer)
+        with clusters.connect(vaulted.cluster, "supabase_admin") as connection:
+            for setting in ("log_statement = 'all'", "log_min_duration_statement = 0", "log_parameter_max_length = -1"):
+                connection.execute(f"alter system set {setting}".encode())
+            connection.execute("select pg_reload_conf()")
+            try:
+                command.succeeds(vaulted.rotate(newer))
+            finally:
+                for setting in ("log_statement", "log_min_duration_statement", "log_parameter_max_length"):
+                    connection.execute(f"alter system reset {setting}".encode())
+                connection.execute("select pg_reload_conf()")
+        log = vaulted.cluster.log.read_text()
+        assert "autosync.begin_rotation" in log, "statements are logged"
+        assert newer.reveal() not in log
+
+
+def test_the_whole_catalogue_is_healthy_on_a_vault(vaulted: Project) -> None:
+    from autosync_db.health import verify
+
+    with clusters.connect(vaulted.cluster) as connection:
+        report = verify.run(connection, config.load(config.Flags()))
+    assert not {result.id for result in report.root_causes} & {
+        "secrets_present", "secrets_clean", "secrets_readable_by_job", "service_key_valid", "service_key_fresh",
+        "project_url_valid", "service_key_matches_project", "rotation_finished", "function_accepts_key",
+        "secrets_table_protected", "privileges_sufficient",
+    }, health.described(report)  # fmt: skip
+
+
+def test_missing_and_spoiled_secrets_of_a_vault_are_named(vaulted: Project) -> None:
+    vaulted.owner.execute("select vault.update_secret(id, E'a b') from vault.secrets where name = 'service_role_key'")
+    assert vaulted.verdict("secrets_clean")[0] == "critical"
+    vaulted.owner.execute("delete from vault.secrets where name = 'service_role_key'")
+    assert "is missing from the vault" in vaulted.verdict("secrets_present")[1]
+
+
+def test_the_first_secrets_go_straight_into_the_vault(blank: Cluster, stub: Stub) -> None:
+    _create_vault(blank)
+    _choose("vault")
+    key = keys.secret()
+    with clusters.pg_net_worker(blank):
+        result = command.run(
+            "setup", "--project-url", stub.url, "--service-role-key-file", "-", database=blank.url(), stdin=key.reveal()
+        )
+    command.succeeds(result)
+    with clusters.connect(blank) as connection:
+        assert connection.execute("select count(*) from public.pg_cron_secrets").fetchone() == (0,)
+        assert connection.execute(
+            "select decrypted_secret from vault.decrypted_secrets where name = 'service_role_key'"
+        ).fetchone() == (key.reveal(),)
+        assert rotation.unfinished(connection) == ()
+    assert migrate.plan(blank.url()).is_current

@@ -1,0 +1,236 @@
+"""The catalogue as a whole: complete, honest about what it cannot see, leaving no trace."""
+
+import re
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import get_args
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from autosync_db import config, resources
+from autosync_db.health import catalogue as checks
+from autosync_db.health import verify
+from autosync_db.health.model import Layer, Status
+from autosync_db.jobs.calls import Cause
+from autosync_db.local.cluster import Cluster
+from autosync_db.schema import revisions
+from tests.support import clusters, health
+from tests.support.health import Project
+
+ROOT = Path(__file__).parents[3]
+SECTIONS = ["Claim", "Why it matters", "How it looks", "Evidence", "Remedy", "False positives", "Source"]
+IDS = sorted(checks.all_checks())
+QUERIES = [name for name, check in checks.all_checks().items() if check.has_query]
+
+
+def _sections(name: str) -> dict[str, str]:
+    parts = re.split(r"^## (.+)\n", checks.page(name), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
+def _names(folder: str, pattern: str) -> set[str]:
+    return {match[1] for path in (ROOT / folder).iterdir() if (match := re.fullmatch(pattern, path.name))}
+
+
+def test_every_check_has_its_query_its_page_and_its_test() -> None:
+    assert IDS
+    assert _names("sql/checks", r"(\w+)\.sql") == set(QUERIES)
+    assert _names("docs/checks", r"(\w+)\.md") == set(IDS)
+    assert _names("tests/health/checks", r"test_(?!catalogue)(\w+)\.py") == set(IDS)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_check_speaks_of_itself(name: str) -> None:
+    check = checks.find(name)
+    assert check.layer in get_args(Layer)
+    assert check.remedy
+    assert name not in QUERIES or checks.query(name).startswith(f"-- {name}: ")
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_page_has_the_sections_and_says_what_the_check_says(name: str) -> None:
+    page, sections = checks.page(name), _sections(name)
+    assert page.startswith(f"# {name}\n")
+    assert list(sections) == SECTIONS
+    assert all(sections.values())
+    claim = checks.find(name).claim
+    assert sections["Claim"] == f"{claim[:1].upper()}{claim[1:]}."
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_page_shows_the_query_as_it_is(name: str) -> None:
+    evidence = _sections(name)["Evidence"]
+    blocks = re.findall(r"^```sql\n(.*?)^```$", evidence, flags=re.MULTILINE | re.DOTALL)
+    assert blocks == [checks.query(name).rstrip() + "\n"]
+    first = evidence.splitlines()[0]
+    assert "set autosync.job = 'auto-sync-cron-job';" in first
+    assert ("set autosync.head = " in first) == ("autosync.head" in checks.query(name))
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_page_links_to_public_pages_and_names_no_key(name: str) -> None:
+    source = _sections(name)["Source"]
+    assert all(re.fullmatch(r"- \[[^\]]+\]\(https://\S+\)", line) for line in source.splitlines()), source
+    assert not re.search(r"eyJ[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9]", checks.page(name))
+
+
+def test_causes_and_needs_are_checks_and_go_round_in_no_circle() -> None:
+    catalogue = checks.all_checks()
+    graph = {name: {*check.needs, *check.causes} for name, check in catalogue.items()}
+    assert set().union(*graph.values()) <= set(catalogue)
+    assert all(name not in causes for name, causes in graph.items())
+    list(TopologicalSorter(graph).static_order())
+
+
+def test_queries_make_one_statement_of_three_text_columns(
+    transaction: psycopg.Connection[clusters.Row],
+) -> None:
+    transaction.execute(
+        "select set_config('autosync.job', 'auto-sync-cron-job', true),"
+        " set_config('autosync.head', %s, true), set_config('search_path', '', true)",
+        [revisions.head()],
+    )
+    for name in QUERIES:
+        with transaction.transaction():
+            # as somebody would run it who copied it from its page
+            transaction.execute("reset search_path")
+            transaction.execute(checks.query(name).encode())
+        columns = transaction.execute(checks.query(name).encode()).description
+        assert columns is not None
+        assert [(column.name, column.type_display) for column in columns] == [
+            ("status", "text"), ("object", "text"), ("detail", "text"),
+        ], name  # fmt: skip
+    union = sql.SQL(" union all ").join(
+        sql.SQL("select f.status, f.object, f.detail from (\n{}\n) as f").format(sql.SQL(checks.query(name)))
+        for name in QUERIES
+    )
+    rows = transaction.execute(union).fetchall()
+    assert {row[0] for row in rows} <= set(Status)
+
+
+def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster) -> None:
+    with clusters.connect(blank) as connection:
+        report = verify.run(connection, config.load(config.Flags(database_url=blank.url())))
+    assert health.roots(report) == dict.fromkeys(("head_applied",), Status.CRITICAL)
+    healthy = {name for name, status in health.statuses(report).items() if status is Status.OK}
+    # the server and its libraries are there, with their processes, and a schema that nobody made holds no secret
+    libraries = {"pg_net_preloaded", "pg_net_settings_valid", "pg_net_worker_running"}
+    unmade = {"no_secret_in_migration_history", "server_log_hides_secrets"}
+    layers = {checks.find(id).layer for id in healthy - unmade - libraries}
+    assert layers <= {"server", "cron"}
+    for result in report.results:
+        if result.status is Status.BLOCKED:
+            assert set(result.blocked_by) == {"head_applied"}
+
+
+def test_extensions_alone_leave_the_missing_migration_as_the_root_cause(blank: Cluster) -> None:
+    with clusters.connect(blank, "postgres") as connection:
+        connection.execute("create extension pg_cron")
+        connection.execute("create extension pg_net with schema extensions")
+        report = verify.run(connection, config.load(config.Flags(database_url=blank.url())))
+    assert health.roots(report)["head_applied"] is Status.CRITICAL
+    assert "pg_net_installed" not in health.roots(report)
+
+
+# what any role may know without a privilege
+VISIBLE_TO_ALL = {
+    "pg_cron_installed", "pg_cron_scheduler_running", "pg_net_installed", "pg_net_worker_running",
+    "secrets_table_protected",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "grants",
+    [
+        "",
+        "grant pg_read_all_data to plain",
+        "grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain",
+    ],
+    ids=["nothing", "reads-all", "reads-and-executes"],
+)
+def test_role_that_cannot_see_says_so_and_never_critical(project: Project, grants: str) -> None:
+    project.create_role("plain", grants=grants)
+    report = project.report(role="plain")
+    verdicts = {result.id: result.verdict.status for result in report.results}
+    assert Status.CRITICAL not in verdicts.values(), health.described(report)
+    assert report.status is Status.UNKNOWN
+    seen = {name for name, status in verdicts.items() if status is Status.OK}
+    assert seen >= VISIBLE_TO_ALL
+    if not grants:
+        hidden = {result.id for result in report.results if result.check.layer in {"function", "schedules", "secrets"}}
+        # where there is no such schema everybody can see that, and privileges are no secret
+        assert seen & hidden <= {
+            "no_secret_in_migration_history", "schedule_trigger_enabled", "secrets_readable_by_job",
+            "service_role_can_use_schedules",
+        }  # fmt: skip
+    for name in ("job_scheduled", "job_unique", "secrets_present", "schedules_not_overdue"):
+        assert verdicts[name] is Status.UNKNOWN, name
+
+
+def test_looking_changes_nothing(project: Project) -> None:
+    project.owner.execute("delete from public.pg_cron_secrets where name = 'project_url'")
+    project.stub.answer(500)
+    project.add_schedule(next_run_at="now() - interval '300 days'")
+    before = _traces(project)
+    project.owner.execute("set default_transaction_read_only = on")
+    project.report()
+    project.owner.execute("reset default_transaction_read_only")
+    project.run_verify()
+    assert _traces(project) == before
+
+
+def _traces(project: Project) -> list[object]:
+    """Return all that looking could change: the rows of every table, and the newest transaction id."""
+    tables = (
+        "public.pg_cron_secrets", "public.auto_sync_schedules", "autosync.job", "autosync.tick",
+        "autosync.invocation", "autosync.object", "cron.job", "cron.job_run_details",
+        "net.http_request_queue", "net._http_response",
+    )  # fmt: skip
+    found: list[object] = [
+        project.admin.execute(
+            f"select count(*), md5(string_agg(t::text, '' order by t::text)) from {table} as t".encode()
+        ).fetchone()
+        for table in tables
+    ]
+    # every write takes a transaction id, so that none was taken says that none was made
+    row = project.admin.execute("select pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+    return [*found, row]
+
+
+def test_transaction_that_looks_leaves_no_setting_behind(project: Project) -> None:
+    before = project.value("show search_path")
+    project.report()
+    assert project.value("show search_path") == before
+    assert not project.value("select current_setting('autosync.job', true)")
+    assert project.owner.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+
+
+def test_independent_faults_are_both_root_causes(project: Project) -> None:
+    project.owner.execute("grant select on public.pg_cron_secrets to anon")
+    project.stub.answer(500)
+    assert project.call() is Cause.FUNCTION
+    project.must_fail("secrets_table_protected", "function_succeeds")
+
+
+def test_consequence_is_blocked_and_names_its_cause_alone(project: Project) -> None:
+    project.owner.execute("select cron.unschedule('auto-sync-cron-job')")
+    report = project.report()
+    assert health.roots(report) == {"job_scheduled": Status.CRITICAL}
+    blocked = {result.id: result.blocked_by for result in report.results if result.status is Status.BLOCKED}
+    assert {"job_active", "job_command_matches", "job_runs_succeed"} <= set(blocked)
+    assert set(blocked.values()) == {("job_scheduled",)}
+
+
+def test_cause_explains_though_it_is_not_reported(project: Project) -> None:
+    project.owner.execute("select cron.unschedule('auto-sync-cron-job')")
+    report = project.report(["job_active"])
+    assert [(result.id, result.status, result.blocked_by) for result in report.results] == [
+        ("job_active", Status.BLOCKED, ("job_scheduled",))
+    ]
+
+
+def test_pages_and_queries_ship_with_the_package() -> None:
+    assert set(resources.names("docs/checks", ".md")) == set(IDS)
+    assert set(resources.names("sql/checks", ".sql")) == set(QUERIES)

@@ -1,0 +1,151 @@
+"""C: the definition of the job."""
+
+from autosync_db.health.model import Status
+from tests.health.faults.mode import Action, Mode, admin, sql, steps, tick
+from tests.support import server, versions
+from tests.support.health import NEVER, Project
+
+_CALL = "select net.http_post(url := 'https://api.example.com/functions/v1/auto-sync-cron', body := '{}')"
+
+
+def command(text: str) -> Action:
+    """Return what makes the job run something else."""
+
+    def act(project: Project) -> None:
+        project.admin.execute("update cron.job set command = %s where jobname = %s", [text, project.job_name])
+
+    return act
+
+
+def _plain_role(project: Project) -> None:
+    project.create_role("plain", grants="grant usage on schema cron to plain; grant select on cron.job to plain")
+
+
+def no_plain_role(project: Project) -> None:
+    """Drop the role that sees little."""
+    project.admin.execute("drop owned by plain; drop role plain")
+
+
+def _zone(project: Project) -> None:
+    if versions.pg_cron(project.cluster) < versions.SECONDS:
+        server.pretend_setting(project, "cron.timezone", "Europe/Paris")
+    else:
+        server.configure(project, "cron.timezone = 'Europe/Paris'")
+        server.restart(project)
+
+
+def _no_zone(project: Project) -> None:
+    if versions.pg_cron(project.cluster) < versions.SECONDS:
+        server.restore_settings_view(project)
+    else:
+        server.configure(project)
+        project.restart_server()
+
+
+MODES = (
+    Mode(
+        "C1",
+        "pg_cron was dropped and created again",
+        "job_scheduled",
+        sql("drop extension pg_cron", "create extension pg_cron"),
+        says="cron job auto-sync-cron-job: does not exist",
+        repairable=True,
+        tidy=Project.reconnect,
+    ),
+    Mode(
+        "C2",
+        "the job was switched off and scheduled again, which leaves it off",
+        "job_active",
+        sql(
+            "select cron.alter_job(jobid, active := false) from cron.job",
+            f"select cron.schedule('auto-sync-cron-job', '{NEVER}', command) from cron.job",
+        ),
+        says="is inactive, and nobody paused it",
+        repairable=True,
+    ),
+    Mode(
+        "C3",
+        "a second role has a job of the same name",
+        "job_unique",
+        admin(f"select cron.schedule('auto-sync-cron-job', '{NEVER}', 'select autosync.dispatch()')"),
+        says="of role supabase_admin makes the same calls",
+        mend=admin("select cron.unschedule(jobid) from cron.job where username = 'supabase_admin'"),
+    ),
+    Mode(
+        "C4",
+        "the job belongs to a role that its maintainer cannot act as",
+        "job_owner_matches",
+        admin("update cron.job set username = 'authenticator'"),
+        simulated="the role is written into cron.job",
+        says="belongs to the role authenticator",
+        mend=admin("update cron.job set username = 'postgres'"),
+    ),
+    Mode(
+        "C5",
+        "the schedule is accepted and never comes",
+        "job_schedule_matches",
+        sql("update autosync.job set schedule = '0 0 30 2 *'", "select autosync.sync_job()"),
+        says='its schedule "0 0 30 2 *"',
+        mend=Project.restore_job,
+    ),
+    Mode(
+        "C6",
+        "the schedule names an hour, and pg_cron reads it in another zone",
+        "cron_timezone_utc",
+        _zone,
+        status=Status.WARNING,
+        says="is Europe/Paris: pg_cron reads '0 0 1 1 *' in that time zone",
+        mend=_no_zone,
+        simulated="pg_settings shows the setting, which pg_cron has since 1.5",
+    ),
+    Mode(
+        "C7",
+        "the job's database does not exist",
+        "job_can_connect",
+        admin("update cron.job set database = 'gone'"),
+        says="the database gone does not exist",
+        repairable=True,
+    ),
+    Mode(
+        "C8",
+        "the job's role lost CONNECT on the database",
+        "job_can_connect",
+        steps(
+            admin("revoke connect on database postgres from public, postgres"),
+            lambda project: project.record_run("failed", "connection failed"),
+        ),
+        says="the role postgres may not connect to the database postgres",
+        mend=steps(admin("grant connect on database postgres to public, postgres"), tick),
+        role="supabase_admin",
+        simulated="the failed run is written into pg_cron's history",
+    ),
+    Mode(
+        "C9",
+        "the job's text holds the address of the function",
+        "job_command_matches",
+        command(_CALL),
+        says="runs something else than",
+        repairable=True,
+    ),
+    Mode(
+        "C10",
+        "the job's name is written in other letters",
+        "job_scheduled",
+        sql(
+            "select cron.unschedule('auto-sync-cron-job')",
+            f"select cron.schedule('Auto-Sync-Cron-Job', '{NEVER}', 'select autosync.dispatch()')",
+        ),
+        says="cron job auto-sync-cron-job: does not exist",
+        repairable=True,
+    ),
+    Mode(
+        "C11",
+        "verify is run by a role from which row level security hides the jobs",
+        "privileges_sufficient",
+        _plain_role,
+        status=Status.UNKNOWN,
+        says="table cron.job: hides rows from this role",
+        mend=no_plain_role,
+        role="plain",
+    ),
+)

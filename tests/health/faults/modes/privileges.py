@@ -1,0 +1,105 @@
+"""J: who may see and do too much."""
+
+from autosync_db.health.model import Status
+from tests.health.faults.mode import Mode, admin, sql, steps
+from tests.support import clusters, keys
+from tests.support.health import NEVER, Project
+
+_WATCH = (
+    "create function public.watch() returns trigger language plpgsql set search_path = ''"
+    " as $$ begin return null; end $$",
+    "create trigger watch after insert on net._http_response for each row execute function public.watch()",
+)
+
+
+def _job_with_a_key(project: Project) -> None:
+    text = f"select 'Bearer {keys.secret().reveal()}'"
+    project.owner.execute("select cron.schedule('mailer', %s, %s)", [NEVER, text])
+
+
+MODES = (
+    Mode(
+        "J1",
+        "anon may read the secrets",
+        "secrets_table_protected",
+        sql("grant select on public.pg_cron_secrets to anon"),
+        says="anon may select it",
+        repairable=True,
+    ),
+    Mode(
+        "J2",
+        "anon may call a function that works with the owner's rights",
+        "functions_not_exposed",
+        sql("grant execute on function public.auto_sync_claim(integer, interval) to anon"),
+        says="function public.auto_sync_claim: anon may execute it",
+        repairable=True,
+    ),
+    Mode(
+        "J3",
+        "a function with its owner's rights lost its search_path",
+        "search_path_pinned",
+        sql("alter function autosync.dispatch(text, boolean) reset search_path"),
+        says="function autosync.dispatch: works with its owner's rights",
+        repairable=True,
+    ),
+    Mode(
+        "J4",
+        "the text of a job holds a key",
+        "no_secret_in_job_command",
+        _job_with_a_key,
+        says="cron job mailer: the text of job",
+        mend=sql("select cron.unschedule('mailer')"),
+    ),
+    Mode(
+        "J5",
+        "a login role can read the queued keys",
+        "pg_net_not_exposed",
+        lambda project: project.create_role("reporting"),
+        status=Status.WARNING,
+        says="role reporting: may log in and read net.http_request_queue",
+        mend=admin("drop role reporting"),
+    ),
+    Mode(
+        "J6",
+        "the Data API serves the schema net",
+        "pg_net_not_exposed",
+        admin("alter role authenticator set pgrst.db_schemas = 'public, net'"),
+        says="serves the schema net through the Data API",
+        repairable=True,
+        repaired_by="supabase_admin",
+    ),
+    Mode(
+        "J8",
+        "a trigger on pg_net's tables runs as a superuser",
+        "no_triggers_on_net_tables",
+        steps(
+            admin(*_WATCH),
+            lambda project: project.hold(
+                clusters.connection(project.cluster, "supabase_admin", application_name="pg_net 0.20.4")
+            ),
+        ),
+        says="as the superuser supabase_admin",
+        mend=steps(Project.release, admin("drop trigger watch on net._http_response", "drop function public.watch()")),
+        simulated="the worker of the superuser is a session that bears its name",
+    ),
+    Mode(
+        "J9",
+        "a view shows the secrets to anon",
+        "secrets_table_protected",
+        sql(
+            "create view public.peek as select secret from public.pg_cron_secrets",
+            "grant select on public.peek to anon",
+        ),
+        says="view public.peek: anon may select it",
+        repairable=True,
+    ),
+    Mode(
+        "J10",
+        "the job runs as a superuser",
+        "job_owner_matches",
+        admin("update cron.job set username = 'supabase_admin'"),
+        simulated="the role is written into cron.job",
+        says="it runs as a superuser",
+        mend=admin("update cron.job set username = 'postgres'"),
+    ),
+)

@@ -1,0 +1,221 @@
+"""A: the configuration of the server."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+
+from autosync_db.health.model import Status
+from tests.health.faults.mode import Action, Mode, admin, steps, tick
+from tests.support import clusters, server, versions
+from tests.support.health import Project
+
+
+def restarted_with(*settings: str, worker: bool = True) -> Action:
+    """Return what restarts the server with lines added to its settings."""
+
+    def act(project: Project) -> None:
+        server.configure(project, *settings)
+        server.restart(project, worker=worker)
+
+    return act
+
+
+def _restored(project: Project) -> None:
+    project.release()
+    server.configure(project)
+    project.restart_server()
+
+
+def _connection_failed(project: Project) -> None:
+    project.record_run("failed", "connection failed")
+
+
+def _hang(run: psycopg.Connection[clusters.Row]) -> None:
+    try:
+        run.execute("select pg_sleep(300)")
+    except psycopg.errors.QueryCanceled:
+        # as pg_cron does with the connection of a run that ended
+        run.close()
+
+
+@contextmanager
+def a_run_of_pg_cron(project: Project, minutes: int) -> Iterator[None]:
+    """Be a run of the job that began so many minutes ago, and does not end unless it is cancelled."""
+    with ThreadPoolExecutor(1) as pool, clusters.connection(project.cluster, application_name="pg_cron") as run:
+        process = run.info.backend_pid
+        hanging = pool.submit(_hang, run)
+        project.record_run("running", "")
+        project.admin.execute(
+            "update cron.job_run_details"
+            " set job_pid = %s, end_time = null, start_time = now() - make_interval(mins => %s)"
+            " where runid = (select max(runid) from cron.job_run_details)",
+            [process, minutes],
+        )
+        clusters.wait_for(
+            lambda: project.value("select state = 'active' from pg_stat_activity where pid = %s", [process]),
+            "the run",
+        )
+        yield
+        project.admin.execute("select pg_cancel_backend(%s)", [process])
+        hanging.result(timeout=20)
+    clusters.wait_for(
+        lambda: not project.value("select count(*) from pg_stat_activity where application_name = 'pg_cron'"),
+        "the end of the run",
+    )
+    project.admin.execute(
+        "update cron.job_run_details set status = 'succeeded', end_time = start_time where end_time is null"
+    )
+
+
+def _standby(project: Project) -> None:
+    (project.cluster.data / "standby.signal").touch()
+    server.restart(project, worker=False)
+
+
+def _primary(project: Project) -> None:
+    (project.cluster.data / "standby.signal").unlink()
+    project.restart_server()
+
+
+MODES = (
+    Mode(
+        "A1",
+        "the server starts without the library of pg_cron",
+        "pg_cron_preloaded",
+        restarted_with(f"shared_preload_libraries = '{'pg_net' if clusters.REAL_PG_NET else ''}'"),
+        says="does not name pg_cron",
+        mend=_restored,
+    ),
+    Mode(
+        "A2",
+        "cron.database_name names another database",
+        "cron_database_matches",
+        steps(admin("create database other"), restarted_with("cron.database_name = 'other'")),
+        says="jobs in postgres are kept and never started",
+        mend=steps(_restored, admin("drop database other with (force)")),
+    ),
+    Mode(
+        "A3",
+        "the server is a hot standby",
+        "server_is_primary",
+        _standby,
+        says="is a read replica",
+        mend=_primary,
+    ),
+    Mode(
+        "A4",
+        "pg_cron's connection is refused by pg_hba.conf",
+        "job_can_connect",
+        _connection_failed,
+        says="look at pg_hba.conf",
+        mend=tick,
+        simulated="the failed run is written into pg_cron's history",
+    ),
+    Mode(
+        "A5",
+        "the job's address is localhost and the connection is refused",
+        "job_can_connect",
+        steps(admin("update cron.job set nodename = 'localhost'"), _connection_failed),
+        says="at localhost:",
+        repairable=True,
+        simulated="the failed run is written into pg_cron's history",
+    ),
+    Mode(
+        "A6",
+        "the job keeps the port of an earlier server",
+        "job_can_connect",
+        steps(admin("update cron.job set nodeport = 1"), _connection_failed),
+        says=":1, but this server listens on port",
+        repairable=True,
+        simulated="the failed run is written into pg_cron's history",
+    ),
+    Mode(
+        "A7",
+        "the connection limit of the database is used up",
+        "cron_slots_free",
+        admin("alter database postgres connection limit 1"),
+        says="database postgres: allows 1 connections",
+        mend=admin("alter database postgres connection limit -1"),
+        role="supabase_admin",
+    ),
+    Mode(
+        "A8",
+        "jobs run in background workers, and there is none left",
+        "cron_slots_free",
+        # pg_cron's own, that of logical replication, and the real pg_net's
+        restarted_with("cron.use_background_workers = on", f"max_worker_processes = {2 + clusters.REAL_PG_NET}"),
+        says="setting max_worker_processes: allows",
+        mend=_restored,
+    ),
+    Mode(
+        "A9",
+        "a run that hangs takes the only slot of cron.max_running_jobs",
+        "cron_slots_free",
+        steps(
+            restarted_with("cron.max_running_jobs = 1"),
+            lambda project: project.hold(a_run_of_pg_cron(project, 2)),
+        ),
+        says="allows 1 jobs at a time, and 1 have been running",
+        mend=_restored,
+        simulated="the run is a session of this suite and a row in pg_cron's history",
+    ),
+    Mode(
+        "A10",
+        "cron.launch_active_jobs is off",
+        "cron_jobs_launched",
+        lambda project: server.pretend_setting(project, "cron.launch_active_jobs", "off"),
+        says="is off: pg_cron runs, jobs are active, and none is started",
+        mend=server.restore_settings_view,
+        simulated="pg_settings shows the setting, which pg_cron has since 1.6",
+    ),
+    Mode(
+        "A11",
+        "cron.log_run is off",
+        "cron_history_recorded",
+        restarted_with("cron.log_run = off"),
+        status=Status.WARNING,
+        says="pg_cron writes no run down",
+        mend=_restored,
+    ),
+    Mode(
+        "A12",
+        "the server is in read-only mode",
+        "server_writable",
+        restarted_with("default_transaction_read_only = on", worker=False),
+        says="is on for the whole server (configuration file",
+        mend=_restored,
+        watched=True,
+    ),
+    Mode(
+        "A13",
+        "cron.timezone is set, and pg_cron 1.4 does not read it",
+        "cron_timezone_utc",
+        steps(
+            lambda project: server.configure(project, "cron.timezone = 'America/New_York'"),
+            lambda project: server.wait_for_setting(project, "cron.timezone", "America/New_York"),
+        ),
+        status=Status.WARNING,
+        says="is set to America/New_York, which pg_cron 1.4-1 ignores",
+        mend=lambda project: server.configure(project, "cron.timezone = 'UTC'"),
+        gone_with=versions.SECONDS,
+    ),
+    Mode(
+        "A14",
+        "a server process is killed and the server recovers",
+        "no_recent_crash",
+        lambda project: server.crash(project),
+        status=Status.WARNING,
+        says="crashed and recovered at",
+    ),
+    Mode(
+        "A15",
+        "the job belongs to a superuser and cron.enable_superuser_jobs is off",
+        "job_owner_matches",
+        # in this order: pg_cron 1.6.5 crashes when it starts with such a job, and takes the whole server with it
+        steps(restarted_with("cron.enable_superuser_jobs = off"), admin("alter role postgres superuser")),
+        says="pg_cron skips it",
+        mend=steps(admin("alter role postgres nosuperuser"), _restored),
+    ),
+)

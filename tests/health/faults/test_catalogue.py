@@ -1,0 +1,48 @@
+"""The catalogue of failures as a whole: no letter is forgotten, and what docs/faults.md tells is what is tested."""
+
+import re
+from pathlib import Path
+
+from autosync_db.health import catalogue
+from tests.health.faults.catalogue import LEFT_OUT, LETTERS, MODES
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "faults.md"
+
+
+def test_every_letter_is_injected_or_left_out_with_a_reason() -> None:
+    injected = [mode.id for mode in MODES]
+    assert len(LETTERS) == 181
+    assert len(set(injected)) == len(injected)
+    assert set(injected) | set(LEFT_OUT) == LETTERS
+    assert not set(injected) & set(LEFT_OUT)
+    assert all(LEFT_OUT.values())
+
+
+def test_at_least_ninety_modes_are_injected() -> None:
+    assert len(MODES) >= 90
+
+
+def test_every_mode_names_checks_that_exist() -> None:
+    known = set(catalogue.all_checks())
+    for mode in MODES:
+        assert {mode.names, *mode.also} <= known, mode.id
+        assert mode.says, mode.id
+        assert not mode.repairable or catalogue.find(mode.names).repairable, mode.id
+
+
+def test_what_is_tested_names_the_file_that_tests_it() -> None:
+    root = Path(__file__).parents[3]
+    for letter, reason in LEFT_OUT.items():
+        for path in re.findall(r"tests/[\w/]+\.py", reason):
+            assert (root / path).exists(), letter
+
+
+def test_the_document_lists_exactly_these_modes() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    injected, _, left_out = text.partition("## Left out")
+    assert re.findall(r"^\| ([A-N]\d+b?) \|", injected, flags=re.MULTILINE) == [mode.id for mode in MODES]
+    assert set(re.findall(r"^\| ([A-N]\d+b?) \|", left_out, flags=re.MULTILINE)) == set(LEFT_OUT)
+    for mode in MODES:
+        row = next(line for line in injected.splitlines() if line.startswith(f"| {mode.id} |"))
+        assert f"| {mode.fault} |" in row or f"| {mode.fault} (" in row, mode.id
+        assert f"`{mode.names}`" in row, mode.id

@@ -1,0 +1,97 @@
+"""The formats that other programs read: nothing that a database says may break their syntax."""
+
+from datetime import UTC, datetime
+from xml.etree import ElementTree
+
+import pytest
+
+from autosync_db.health import catalogue
+from autosync_db.health.model import CheckResult, Evidence, Status, Verdict
+from autosync_db.health.verify import Report
+from autosync_db.report import as_github, as_junit, as_nagios, as_prometheus
+
+NASTY = 'quoted "name" | <tag> & 100%\nsecond line\\'
+
+
+def _report(*failing: tuple[str, Status, tuple[str, ...]]) -> Report:
+    verdicts = {id: (status, blocked_by) for id, status, blocked_by in failing}
+    results = []
+    for id, check in catalogue.all_checks().items():
+        status, blocked_by = verdicts.get(id, (Status.OK, ()))
+        results.append(CheckResult(id, check, Verdict(status, NASTY, (Evidence("job", NASTY),)), blocked_by))
+    return Report("production", "auto-sync-cron-job", datetime(2026, 11, 23, 12, tzinfo=UTC), tuple(results))
+
+
+HEALTHY = _report()
+BROKEN = _report(
+    ("job_active", Status.CRITICAL, ()),
+    ("secrets_present", Status.WARNING, ()),
+    ("pg_net_worker_running", Status.UNKNOWN, ()),
+    ("schedules_not_overdue", Status.CRITICAL, ("job_active",)),
+)
+
+
+def test_junit_has_one_case_per_check_and_says_how_each_ended() -> None:
+    suite = ElementTree.fromstring(as_junit.report(BROKEN))
+    cases = {case.get("name"): case for case in suite.iter("testcase")}
+    assert set(cases) == set(catalogue.all_checks())
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("2", "1", "1")
+    failure = cases["job_active"].find("failure")
+    assert failure is not None
+    assert failure.get("type") == "critical"
+    assert "remedy: autosync-db repair job_active" in (failure.text or "")
+    skipped = cases["schedules_not_overdue"].find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "explained by job_active"
+    assert not ElementTree.fromstring(as_junit.report(HEALTHY)).findall(".//failure")
+
+
+def test_github_annotates_root_causes_alone_one_line_each() -> None:
+    lines = as_github.annotations(BROKEN).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("::error title=job_active::")
+    assert {line.split(" ")[0] for line in lines} == {"::error", "::warning"}
+    assert all("%25" in line and "%0A" in line for line in lines)
+    assert as_github.annotations(HEALTHY).startswith("::notice ")
+
+
+def test_github_summary_is_one_table_row_per_root_cause() -> None:
+    rows = [line for line in as_github.summary(BROKEN).splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + 3
+    assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
+    assert "Explained by these: `schedules_not_overdue`." in as_github.summary(BROKEN)
+
+
+def test_prometheus_gives_every_check_exactly_one_status() -> None:
+    samples = {}
+    for line in as_prometheus.report(BROKEN).splitlines():
+        if not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            samples[name] = float(value)
+    for id in catalogue.all_checks():
+        mine = [value for name, value in samples.items() if f'check="{id}"' in name]
+        assert (len(mine), sum(mine)) == (len(Status), 1)
+    labels = 'target="production",job="auto-sync-cron-job"'
+    assert samples[f"autosync_root_causes{{{labels}}}"] == 3
+    assert samples[f"autosync_healthy{{{labels}}}"] == 0
+    assert f"autosync_healthy{{{labels}}} 1\n" in as_prometheus.report(HEALTHY)
+
+
+@pytest.mark.parametrize(
+    ("report", "code", "word"),
+    [
+        (HEALTHY, 0, "OK"),
+        (_report(("job_active", Status.WARNING, ())), 1, "WARNING"),
+        (BROKEN, 2, "CRITICAL"),
+        (_report(("job_active", Status.UNKNOWN, ())), 3, "UNKNOWN"),
+    ],
+)
+def test_nagios_has_a_status_line_with_performance_data_and_the_plugin_codes(
+    report: Report, code: int, word: str
+) -> None:
+    first = as_nagios.report(report).splitlines()[0]
+    assert first.startswith(f"AUTOSYNC {word} - ")
+    text, _, performance = first.partition(" | ")
+    assert "|" not in text
+    assert f"{word.lower()}=" in performance
+    assert as_nagios.EXIT_CODES[report.status] == code
