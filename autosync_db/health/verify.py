@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
@@ -114,13 +115,13 @@ def _collect(
 ) -> dict[str, list[Row] | Blind]:
     """Return each check's findings, or the error that kept it from looking."""
     queries = {id: _query(id, check) for id, check in wanted.items() if check.look is None}
-    opening = _opening(configuration.settings.job.name)
+    opening, ending = _brackets(connection, configuration.settings.job.name)
     connection.execute(opening)
     try:
         asked_at = _now()
         told = _ask_at_once(connection, queries)
         if not isinstance(told, dict):
-            connection.execute("rollback")
+            connection.execute(ending)
             connection.execute(opening)
             if isinstance(told, psycopg.errors.LockNotAvailable):
                 # who waited once waits no second time, and there are many who would
@@ -145,11 +146,14 @@ def _collect(
         return found
     finally:
         if not connection.broken:
-            connection.execute("rollback")
+            connection.execute(ending)
 
 
-def _opening(job_name: str) -> bytes:
-    """Return the statements that begin to look; without parameters they are one round trip."""
+def _brackets(connection: Connection, job_name: str) -> tuple[bytes, bytes]:
+    """Return the statements that begin to look and that end it; without parameters each is one round trip.
+
+    Inside a transaction of the caller they are a savepoint, so that uncommitted changes can be looked at.
+    """
     settings = {
         # compiling the one large statement would cost seconds, on tables that were never analysed
         "jit": "off",
@@ -168,7 +172,11 @@ def _opening(job_name: str) -> bytes:
     unlimited = sql.SQL(
         "select set_config(s.name, '0', true) from pg_settings as s where s.name = 'transaction_timeout'"
     )
-    return sql.SQL("begin transaction read only; select {}; {}").format(calls, unlimited).as_bytes()
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        begin, end = "begin transaction read only", "rollback"
+    else:
+        begin, end = "savepoint looking; set transaction read only", "rollback to savepoint looking; release looking"
+    return sql.SQL("{}; select {}; {}").format(sql.SQL(begin), calls, unlimited).as_bytes(), end.encode()
 
 
 def _query(id: str, check: Check) -> str:
