@@ -1,10 +1,11 @@
 """A steerable HTTP server on loopback that stands where a project's gateway and functions stand."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -86,10 +87,19 @@ def serve() -> Iterator[Stub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     stub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=_accept, args=(server,), daemon=True)
     thread.start()
     try:
         yield stub
     finally:
-        server.shutdown()
+        # serve_forever() would notice the end of a block only every half second
+        server.socket.shutdown(socket.SHUT_RDWR)
+        thread.join()
         server.server_close()
+
+
+def _accept(server: ThreadingHTTPServer) -> None:
+    """Serve until the listening socket is shut down."""
+    with suppress(OSError):
+        while True:
+            server.process_request(*server.get_request())
