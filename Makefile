@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # twice as many as two cores: tests wait for servers half of the time; whole files stay together until a worker is idle
 PARALLEL ?= -n 4 --dist worksteal
-.PHONY: help setup demo test test-containers lint format lock clean
+.PHONY: help setup demo test test-all test-containers lint format lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -13,11 +13,14 @@ setup:   ## install what is missing: system packages and .venv
 demo: setup  ## show the whole chain at work on this machine (KEEP=1 leaves it running)
 	@.venv/bin/autosync-db local demo $(if $(filter 1,$(KEEP)),--keep)
 
-test: setup  ## run the tests on private PostgreSQL clusters
+test: setup  ## run the tests on private PostgreSQL clusters, but for the long ones
+	@.venv/bin/pytest $(PARALLEL) -m "not long" $(ARGS)
+
+test-all: setup  ## run all tests, also those that are too long for every push
 	@.venv/bin/pytest $(PARALLEL) $(ARGS)
 
 test-containers: setup  ## run the same tests on PostgreSQL 17 with pg_cron 1.6, in a container
-	@.ci/containers run .venv/bin/python .ci/suite.py $(PARALLEL) $(ARGS)
+	@.ci/containers run .venv/bin/python .ci/suite.py $(PARALLEL) -m "not long" $(ARGS)
 
 lint: setup  ## check style and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
