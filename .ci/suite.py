@@ -1,6 +1,6 @@
 """Run the whole test suite inside one container, on the image's PostgreSQL and Python, and pass its exit status on.
 
-Arguments go to pytest. Why one container and not one per cluster: docs/containers.md.
+Arguments go to pytest. Why one container and not one per cluster: docs/guides/containers.md.
 """
 
 import hashlib

@@ -289,7 +289,7 @@ def _explain(error: ValidationError, source: Path | None) -> UsageError:
     variable = "AUTOSYNC_" + "__".join(str(part) for part in first["loc"]).upper()
     return UsageError(
         f"{f'the variable {variable}' if variable in os.environ else source or 'the environment'}: {where}: {message}",
-        hint="the settings are listed in docs/configuration.md; autosync-db init writes a file with all of them",
+        hint="the settings are listed in docs/reference/settings.md; autosync-db init writes a file with all of them",
     )
 
 

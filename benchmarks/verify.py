@@ -1,4 +1,4 @@
-"""Measure what verify reads: python benchmarks/verify.py [--write docs/verify-cost.md].
+"""Measure what verify reads: python benchmarks/verify.py [--write docs/explanation/verify-cost.md].
 
 Runs on a private cluster of its own, first as it was set up, then with years of history, before and after ANALYZE, and
 last with every schedule overdue. Buffers are counted by EXPLAIN (ANALYZE, BUFFERS); they do not depend on the machine.
@@ -247,7 +247,7 @@ queries (begin, ask, end). A pg_cron process that is younger than five seconds, 
 The figures are written by the benchmark, on a private cluster (PostgreSQL {version}, {machine}, a busy machine):
 
 ```sh
-python benchmarks/verify.py --write docs/verify-cost.md
+python benchmarks/verify.py --write docs/explanation/verify-cost.md
 ```
 
 *Large* is {runs:,} rows in `cron.job_run_details`, {schedules:,} schedules, {answers:,} rows in

@@ -100,7 +100,7 @@ def _show_plan(session: Session, plan: "Plan", *, check: bool) -> None:
         raise MigrationError(
             f"{len(plan.refusals)} differences stand in the way: "
             + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
-            hint="change what is named, or rename the table; its rows can be copied over afterwards (docs/adoption.md)",
+            hint="fix what is named, or rename the table and copy its rows over afterwards (docs/guides/adoption.md)",
         )
     if check and not plan.is_current:
         raise MigrationError(

@@ -1,6 +1,6 @@
 """What became of the requests that a tick made, and which layer answered.
 
-Rows come from autosync.recent_outcomes(), which also classifies them (autosync.classify); see docs/architecture.md.
+Rows come from autosync.recent_outcomes(), which also classifies them (autosync.classify()).
 """
 
 import time

@@ -1,7 +1,7 @@
 """The local stack's PostgreSQL in a container: the project's own image, or any that is started as the official one is.
 
 The container shares the host's network, so the server listens on the host's loopback alone, and pg_net in it reaches
-the Edge Functions where everybody else does; docs/containers.md says why. Nothing of the host is mounted.
+the Edge Functions where everybody else does; docs/guides/containers.md says why. Nothing of the host is mounted.
 """
 
 import io

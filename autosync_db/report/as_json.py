@@ -1,4 +1,4 @@
-"""Results as JSON; the shapes are public API (docs/schemas/)."""
+"""Results as JSON; the shapes are public API (docs/reference/schemas/)."""
 
 import json
 from dataclasses import asdict, is_dataclass

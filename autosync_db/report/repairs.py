@@ -1,4 +1,4 @@
-"""Repairs as text and as JSON (docs/schemas/repair.schema.json)."""
+"""Repairs as text and as JSON (docs/reference/schemas/repair.schema.json)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""When a schedule runs: the rules of docs/next-run-at.md in plain Python, without a database.
+"""When a schedule runs: the rules of docs/explanation/next-run-at.md in plain Python, without a database.
 
 The trigger computes next_run_at in SQL by asking Postgres for local times. This module starts from the other
 end: it lists the stretches of time in which a zone keeps one offset, and looks the answer up in them. Neither

@@ -1,6 +1,6 @@
 """What a service key is, judged by its form alone; nothing here contacts anybody.
 
-Two kinds exist (see docs/keys.md): the legacy `service_role` JWT, sent as `Authorization: Bearer`, and the
+Two kinds exist (see docs/explanation/keys.md): the legacy `service_role` JWT, sent as `Authorization: Bearer`, and the
 secret key `sb_secret_...`, sent as `apikey`. Their public counterparts (`anon`, `sb_publishable_...`) look
 alike, pass the gateway, and then read nothing: they must never be stored as the service key.
 """

@@ -1,4 +1,4 @@
--- set_next_run_at(): refuse a bad schedule in words a form can show, and own next_run_at (docs/next-run-at.md).
+-- set_next_run_at(): refuse a bad schedule in words a form can show, and own next_run_at (docs/explanation/next-run-at.md).
 -- requires: 0003
 --
 -- Security definer, because whoever may write a schedule may not use the schema autosync. It is a trigger function:

@@ -15,7 +15,7 @@ from tests.cli.conftest import Dump, Project
 from tests.support import clusters, command
 from tests.support.command import Result
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "verify.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "schemas" / "verify.schema.json").read_text())
 
 
 def _report(result: Result) -> dict[str, Any]:

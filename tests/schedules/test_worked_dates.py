@@ -1,4 +1,4 @@
-"""Every worked date in docs/next-run-at.md is what the database and the reference say."""
+"""Every worked date in docs/explanation/next-run-at.md is what the database and the reference say."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autosync_db.schedules.preview import Run, Window, find_zone, next_run, prev
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
-PAGE = Path(__file__).parents[2] / "docs" / "next-run-at.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "next-run-at.md"
 
 
 def worked() -> list[list[str]]:

@@ -16,7 +16,7 @@ same command again finishes**. The page is written by the tests, from what they 
 
 ```sh
 pytest tests/schema/test_crash_points.py tests/schema/test_interruption.py tests/schema/test_locks.py \\
-    --write-interruption docs/interruption.md
+    --write-interruption docs/explanation/interruption.md
 ```
 
 ## Crash points

@@ -1,4 +1,4 @@
-"""Projects to break, and the table of what was found: `pytest tests/health/faults --write-table docs/faults.md`."""
+"""Projects to break, and docs/reference/faults.md, which is written with --write-table."""
 
 from collections.abc import Iterator
 from pathlib import Path

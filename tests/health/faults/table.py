@@ -23,7 +23,7 @@ are an HTTP server of the tests, which answers with the status, code and body th
 is not the real thing stands in brackets behind the fault. The page is written by the tests:
 
 ```sh
-pytest tests/health/faults --write-table docs/faults.md
+pytest tests/health/faults --write-table docs/reference/faults.md
 ```
 
 {environment} The letters are those of a catalogue of 181 failure modes from the field. *Guide* is

@@ -1,4 +1,4 @@
-"""The catalogue of failures as a whole: no letter is forgotten, and what docs/faults.md tells is what is tested."""
+"""The catalogue of failures as a whole: no letter is forgotten, and docs/reference/faults.md is what is tested."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from autosync_db.health import catalogue
 from tests.health.faults.catalogue import LEFT_OUT, LETTERS, MODES
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "faults.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "faults.md"
 
 
 def test_every_letter_is_injected_or_left_out_with_a_reason() -> None:

@@ -21,7 +21,7 @@ from tests.support.command import Result
 from tests.support.health import Project, described, result_of
 from tests.support.http_stub import Stub
 
-SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / "repair.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "schemas" / "repair.schema.json").read_text())
 OFF = "select cron.alter_job(jobid, active := false) from cron.job where jobname = 'auto-sync-cron-job'"
 TWIN = "select cron.schedule('0 0 1 1 *', 'select autosync.dispatch();')"
 

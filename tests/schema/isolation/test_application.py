@@ -1,4 +1,4 @@
-"""What the application's own tables must allow, and what follows when they do not (docs/isolation.md)."""
+"""What the application's own tables must allow, and what follows when they do not (docs/guides/isolation.md)."""
 
 import psycopg
 import pytest

@@ -85,7 +85,7 @@ settings            foreign  denied  0       0       1             1
 delete              own      denied  1       1       1             1
 delete              foreign  denied  0       0       1             1
 """
-# what a mode judges by cannot be moved to somebody else; the other id is the application's (docs/isolation.md)
+# what a mode judges by cannot be moved to somebody else; the other id is the application's (docs/guides/isolation.md)
 OWNER = f"""{_PROTECTED}{_ROWS}
 give_away           own      denied  1       1       1             1
 give_away           foreign  denied  0       0       1             1
