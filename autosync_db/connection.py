@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import conninfo
+from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
@@ -22,6 +23,13 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 # idle_in_transaction_session_timeout and transaction_timeout
 _TIMED_OUT = {"25P03", "25P04"}
+
+_EXIST = """
+    select bool_and(coalesce(
+        case when n.name like '%%(%%' then to_regprocedure(n.name)::oid else to_regclass(n.name)::oid end, 0
+    ) <> 0)
+    from unnest(%(names)s::text[]) as n (name)
+"""
 
 _HINTS: tuple[tuple[str, str], ...] = (
     (
@@ -120,6 +128,26 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
             hint="see idle_in_transaction_session_timeout and transaction_timeout of this role and database,"
             " then run it again",
         ) from error
+
+
+def value(connection: Connection, query: QueryNoTemplate, parameters: Params | None = None) -> Any:
+    """Return the first column of the first row, None when the query returns no row. One round trip."""
+    row = connection.execute(query, parameters).fetchone()
+    return None if row is None else row[0]
+
+
+def rows(connection: Connection, query: QueryNoTemplate, parameters: Params | None = None) -> list[tuple[Any, ...]]:
+    """Return all rows of a query, which must be one that returns rows. One round trip."""
+    return connection.execute(query, parameters).fetchall()
+
+
+def exists(connection: Connection, *names: str) -> bool:
+    """Return whether all of these exist: relations (`autosync.job`) and functions (`autosync.settle()`).
+
+    Names carry their schema, functions their argument types as well (`autosync.needed_secrets(text)`). One round
+    trip, however many are named. Raises psycopg's InsufficientPrivilege to who may not use the schema.
+    """
+    return bool(value(connection, _EXIST, {"names": list(names)}))
 
 
 def access_denied(error: psycopg.Error) -> AutosyncError:

@@ -1,11 +1,12 @@
-"""Connection parameters; the connections themselves are tested against real servers."""
+"""Connection parameters and the ways to read a query's result; commands are tested against real servers."""
 
+import psycopg
 import pytest
 
 from autosync_db import connection
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
-from tests.support import keys
+from tests.support import clusters, keys
 
 
 def _of(url: str) -> dict[str, object]:
@@ -83,3 +84,43 @@ def test_a_url_that_cannot_be_parsed_is_refused_without_being_quoted(form: str) 
     assert canary not in caught.value.message + caught.value.hint
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_a_value_is_the_first_column_of_the_first_row(transaction: psycopg.Connection[clusters.Row]) -> None:
+    assert connection.value(transaction, "select n, 'x' from generate_series(%s, 9) as n", [7]) == 7
+    assert connection.value(transaction, "select %(name)s::text", {"name": "a"}) == "a"
+    assert connection.value(transaction, "select 1 where false") is None
+    assert connection.value(transaction, "select null") is None
+
+
+def test_rows_are_all_rows_of_a_query(transaction: psycopg.Connection[clusters.Row]) -> None:
+    assert connection.rows(transaction, "select n, -n from generate_series(1, %s) as n", [2]) == [(1, -1), (2, -2)]
+    assert connection.rows(transaction, "select 1 where false") == []
+    with pytest.raises(psycopg.ProgrammingError):
+        connection.rows(transaction, "set local lock_timeout = 0")
+
+
+@pytest.mark.parametrize(
+    ("names", "there"),
+    [
+        (["autosync.job"], True),
+        (["autosync.settle()"], True),
+        (["autosync.needed_secrets(text)"], True),
+        (["autosync.job", "autosync.settle()"], True),
+        (["autosync.job", "autosync.nothing()"], False),
+        (["autosync.nothing", "autosync.job"], False),
+        (["autosync.needed_secrets()"], False),
+        (["nowhere.job"], False),
+        (["nowhere.settle()"], False),
+    ],
+)
+def test_existence_is_that_of_all_relations_and_functions_named(
+    transaction: psycopg.Connection[clusters.Row], names: list[str], there: bool
+) -> None:
+    assert connection.exists(transaction, *names) is there
+
+
+def test_existence_is_refused_to_who_may_not_use_the_schema(transaction: psycopg.Connection[clusters.Row]) -> None:
+    transaction.execute("set local role anon")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.exists(transaction, "autosync.job")
