@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 # twice as many as two cores: tests wait for servers half of the time; whole files stay together until a worker is idle
 PARALLEL ?= -n 4 --dist worksteal
+DENO_FOLDERS = templates/functions autosync_db/local/edge
+SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
 .PHONY: help setup demo test test-all test-containers lint format lock clean
 
 help:    ## list these commands
@@ -22,19 +24,26 @@ test-all: setup  ## run all tests, also those that are too long for every push
 test-containers: setup  ## run the same tests on PostgreSQL 17 with pg_cron 1.6, in a container
 	@.ci/containers run .venv/bin/python .ci/suite.py $(PARALLEL) -m "not long" $(ARGS)
 
-lint: setup  ## check style and types
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+lint: setup  ## check style, types, the direction of imports, and the functions and scripts that come along
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports --no-logo --no-cache
+	@for folder in $(DENO_FOLDERS); do \
+		.venv/bin/deno fmt --check --quiet --config $$folder/deno.json $$folder && \
+		.venv/bin/deno lint --quiet --config $$folder/deno.json $$folder || exit 1; done
+	@if [ -x .venv/bin/shellcheck ]; then .venv/bin/shellcheck $(SHELL_SCRIPTS); fi
+	@.venv/bin/mypy
 
 format: setup  ## format Python and TypeScript
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
-	@.venv/bin/deno fmt --quiet --config templates/functions/deno.json templates/functions
-	@.venv/bin/deno fmt --quiet --config autosync_db/local/edge/deno.json autosync_db/local/edge
+	@for folder in $(DENO_FOLDERS); do .venv/bin/deno fmt --quiet --config $$folder/deno.json $$folder; done
 
-lock: setup  ## resolve .ci/requirements.txt anew
+lock: setup  ## update .ci/requirements.txt to the newest versions
 	@.venv/bin/python -m pip install --quiet uv
 	@.venv/bin/uv pip compile pyproject.toml --quiet --extra local --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file .ci/requirements.txt
 
 clean:   ## stop the local stack and delete what was made here
 	@if [ -x .venv/bin/autosync-db ]; then .venv/bin/autosync-db local down --purge; fi
-	@rm -rf .venv .autosync .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	@rm -rf .venv .autosync .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build *.egg-info
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
