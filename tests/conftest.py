@@ -11,6 +11,9 @@ from autosync_db.schema import migrate
 from tests.support import clusters, http_stub
 from tests.support.http_stub import Stub
 
+# fixtures of more than one folder
+pytest_plugins = ["tests.support.edge"]
+
 # a shell that starts the suite in the background makes it ignore the interrupts that tests send to its children
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

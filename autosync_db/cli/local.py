@@ -86,8 +86,6 @@ def _down(
 def _status(session: Session) -> None:
     """Show what runs and where; exit 3 if something does not."""
     stack = _stack()
-    if not stack.exists():
-        raise UsageError("there is no local stack here", hint="start one with: autosync-db local up")
     _print(session, stack)
     if not stack.is_running():
         raise CheckFailedError("the local stack is not running", hint="start it with: autosync-db local up")
@@ -147,22 +145,22 @@ def _demo(
 ) -> None:
     """Show the whole chain at work: up, setup, two schedules, a real pg_cron tick, verify. Exit 0 only if healthy."""
     from autosync_db.cli.verify import exit_code, show
+
+    stack = _stack()
     from autosync_db.local import demo
 
-    report = demo.run(_stack(), keep=keep, say=session.say, progress=session.progress)
+    report = demo.run(stack, keep=keep, say=session.say, progress=session.progress)
     show(session, report, as_json=session.is_json)
     raise typer.Exit(exit_code(report))
 
 
 def _stack() -> "Stack":
     from autosync_db import config
+    from autosync_db.local import require
 
-    try:
-        from autosync_db.local.stack import Stack
-    except ImportError as error:
-        raise UsageError(
-            f"the local stack needs the package {error.name}", hint="run: pip install 'autosync-db[local]'"
-        ) from None
+    require("psutil")
+    from autosync_db.local.stack import Stack
+
     return Stack(config.local_folder())
 
 

@@ -17,7 +17,7 @@ import psycopg
 
 from autosync_db import resources
 from autosync_db.errors import UnreachableError, UsageError
-from autosync_db.local import cluster, engine
+from autosync_db.local import cluster, engine, installation
 from autosync_db.local.cluster import HOST, SUPERUSER, Server
 from autosync_db.local.engine import Engine
 
@@ -150,8 +150,8 @@ class Container(Server):
             for one in _EXTENSIONS:
                 add(f"{_FILES}/extensions/{one}/after-create.sql", _after_create(one).encode())
             if self.stand_in:
-                with resources.folder("autosync_db/local/pg_net") as files:
-                    for file in files.iterdir():
+                with installation.stand_in_files() as files:
+                    for file in files:
                         add(f"{found.share}/extension/{file.name}", file.read_bytes())
         return packed.getvalue()
 

@@ -6,6 +6,8 @@ folders is a complete installation: the stand-in's extension files go there, and
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +90,14 @@ def copy(source: Installation, prefix: Path, *, stand_in: bool) -> Installation:
         if not (stand_in and entry.name.startswith("pg_net")):
             (extensions / entry.name).symlink_to(entry)
     if stand_in:
-        with resources.folder("autosync_db/local/pg_net") as files:
-            for entry in files.iterdir():
+        with stand_in_files() as files:
+            for entry in files:
                 shutil.copyfile(entry, extensions / entry.name)
     return private
+
+
+@contextmanager
+def stand_in_files() -> Iterator[list[Path]]:
+    """Yield the extension files of the pg_net stand-in, beside which its worker's modules lie."""
+    with resources.folder("autosync_db/local/pg_net") as folder:
+        yield [*folder.glob("*.control"), *folder.glob("*.sql")]

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.functions.conftest import FUNCTIONS, Database, Edge, Keys, StartEdge
 from tests.support import clusters
+from tests.support.edge import FUNCTIONS, Database, Edge, Keys, StartEdge
 
 LIMITS = {"AUTOSYNC_CALL_TIMEOUT_MS": "900", "AUTOSYNC_CONCURRENCY": "3"}
 

@@ -8,8 +8,8 @@ import pytest
 
 from autosync_db.credentials import store
 from autosync_db.secret import Secret
-from tests.functions.conftest import Database, Edge, Keys, StartEdge
 from tests.support import clusters
+from tests.support.edge import Database, Edge, Keys, StartEdge
 
 Tick = Callable[[Edge], tuple[int, str | None]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.functions.conftest import Database, Edge, Keys, StartEdge
+from tests.support.edge import Database, Edge, Keys, StartEdge
 
 DEPLOYED = Path(__file__).parent / "fixtures" / "deployed_auto_sync_cron.ts"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functions.conftest import EDGE, FUNCTIONS, deno_binary
+from tests.support.edge import EDGE, FUNCTIONS, deno_binary
 
 
 def run_deno(folder: Path, *arguments: str) -> None:

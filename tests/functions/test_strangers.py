@@ -12,8 +12,8 @@ from autosync_db.credentials import store
 from autosync_db.health import catalogue
 from autosync_db.health.model import Status, Verdict
 from autosync_db.secret import Secret
-from tests.functions.conftest import FUNCTIONS, Database, Edge, Keys, StartEdge
 from tests.support import clusters
+from tests.support.edge import FUNCTIONS, Database, Edge, Keys, StartEdge
 
 CHECK = catalogue.find("function_rejects_strangers")
 

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.functions.conftest import Database, Edge, Keys, StartEdge
 from tests.support import clusters
+from tests.support.edge import Database, Edge, Keys, StartEdge
 
 
 def _bearer(keys: Keys) -> dict[str, str]:

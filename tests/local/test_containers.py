@@ -15,12 +15,14 @@ from autosync_db.errors import AutosyncError
 from autosync_db.local import engine
 from autosync_db.local.engine import Engine, Program
 from autosync_db.local.stack import Stack
+from autosync_db.local.state import State
 from tests.support import command
 from tests.support.command import Result
 
 # where this is set, an engine that does not answer is a failure
 DEMANDED = os.environ.get("AUTOSYNC_TEST_CONTAINERS") == "1"
 Run = Callable[..., Result]
+MADE = State(port=1, major=17, stand_in=True, edge_port=2, functions="", key_kind="legacy")
 
 
 def running(program: Program) -> Engine:
@@ -128,10 +130,10 @@ def test_the_engine_is_chosen_once(tmp_path: Path) -> None:
     )
     for kind, image in (("system", None), (None, "other/image:1")):
         with pytest.raises(AutosyncError, match="runs on podman with its own image") as caught:
-            stack._demand_same(kind, image)  # type: ignore[arg-type]
+            stack._require_same(MADE, None, kind, image)  # type: ignore[arg-type]
         assert "--purge" in caught.value.hint
-    stack._demand_same(None, None)
-    stack._demand_same("docker", None)
+    stack._require_same(MADE, None, None, None)
+    stack._require_same(MADE, None, "docker", None)
     shutil.rmtree(tmp_path / ".autosync")
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.functions.conftest import Database, Edge, Keys, StartEdge
+from tests.support.edge import Database, Edge, Keys, StartEdge
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.functions.conftest import Edge, Keys, StartEdge
 from tests.support import clusters
+from tests.support.edge import Edge, Keys, StartEdge
 
 ECHO = """
 Deno.serve(async (request) => {

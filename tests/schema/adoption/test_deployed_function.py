@@ -8,8 +8,8 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
-from tests.functions.conftest import Edge, Keys
 from tests.support import clusters
+from tests.support.edge import Edge, Keys
 
 FIXTURES = Path(__file__).parents[2] / "functions" / "fixtures"
 # answers every schedule alike

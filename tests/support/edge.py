@@ -27,7 +27,7 @@ from tests.support import clusters
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "templates" / "functions"
 EDGE = ROOT / "autosync_db" / "local" / "edge"
-STEERED_DEVICE_SYNC = Path(__file__).parent / "fixtures" / "steered_device_sync.ts"
+STEERED_DEVICE_SYNC = ROOT / "tests" / "functions" / "fixtures" / "steered_device_sync.ts"
 
 # Beside the schedules of a migrated project: what the tests of the Data API ask for.
 TABLES = """
