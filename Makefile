@@ -4,7 +4,7 @@
 PARALLEL ?= -n 4 --dist worksteal
 DENO_FOLDERS = templates/functions autosync_db/local/edge
 SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
-.PHONY: help setup demo test test-all test-containers lint format lock clean
+.PHONY: help setup demo test test-all test-containers lint format generate new-check lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ lint: setup  ## check style, types, the direction of imports, and the functions 
 format: setup  ## format Python and TypeScript
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 	@for folder in $(DENO_FOLDERS); do .venv/bin/deno fmt --quiet --config $$folder/deno.json $$folder; done
+
+generate: setup  ## write the pages and references that come from the code
+	@.venv/bin/python .ci/generate
+
+new-check:  ## write module, query, page and test of a new check as stubs that fail: NAME=job_is_quick
+	@.venv/bin/python .ci/new-check $(NAME)
 
 lock: setup  ## update .ci/requirements.txt to the newest versions
 	@.venv/bin/python -m pip install --quiet uv
