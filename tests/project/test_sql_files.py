@@ -1,55 +1,70 @@
-"""The files of sql/ keep the house rules; Postgres' own parser judges them."""
+"""The files of sql/ keep the house rules; Postgres' own parser judges them. Each rule lists all offenders at once."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pglast
 import pytest
 from pglast import ast, enums, parser, visitors
 
-from autosync_db.config import IsolationSettings
-from autosync_db.schema import migrate, objects
+from autosync_db.schema import migrate
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "sql"
-MODES: tuple[Literal["none", "owner", "organization"], ...] = ("none", "owner", "organization")
-# `folder/name.sql`; what is rendered for a mode of isolation bears the mode behind an @
-SOURCES = {
-    path.relative_to(SQL).as_posix(): path.read_text(encoding="utf-8")
-    for path in sorted(SQL.rglob("*"))
-    if path.is_file()
-} | {
-    f"access/{file.path.rpartition('/')[2].removesuffix('.sql.j2')}.sql@{mode}": file.source
-    for mode in MODES
-    for file in objects.files(IsolationSettings(mode=mode))
-    if file.path.startswith("templates/access/")
-}
-FILES = sorted(SOURCES)
-OBJECTS = [path for path in FILES if not path.startswith(("checks/", "repairs/"))]
-FUNCTIONS = [path for path in FILES if path.startswith("functions/")]
-TRIGGERS = [path for path in FILES if path.startswith("triggers/")]
-ACCESS = [path for path in FILES if path.startswith("access/")]
-CHECKS = [path for path in FILES if path.startswith("checks/")]
-REPAIRS = [path for path in FILES if path.startswith("repairs/")]
 REVISIONS = {path.name[:4] for path in (ROOT / "alembic" / "versions").glob("*.py")}
 FOREIGN_SCHEMAS = {"cron", "net"}
+NAMED_FOR_THEIR_FILE = ("access", "jobs", "checks", "repairs")
+WRITES = (ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt, ast.IntoClause, ast.LockingClause)
+
+Offence = tuple[int, str]
 
 
-def text_of(path: str) -> str:
-    return SOURCES[path]
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of sql/: `path` is below it."""
+
+    path: str
+    source: str
+
+    @property
+    def folder(self) -> str:
+        """Return the first folder."""
+        return self.path.partition("/")[0]
+
+    @property
+    def stem(self) -> str:
+        """Return the name without folder and ending."""
+        return self.path.rpartition("/")[2].removesuffix(".sql")
+
+    @property
+    def statements(self) -> tuple[tuple[int, Any], ...]:
+        """Return each statement with the number of its first line."""
+        return _parsed(self.source)
+
+    @property
+    def functions(self) -> list[tuple[int, Any]]:
+        """Return the statements that create functions."""
+        return [(line, s) for line, s in self.statements if kind(s) == "CreateFunctionStmt"]
 
 
-def stem_of(path: str) -> str:
-    return path.partition("@")[0].rpartition("/")[2].removesuffix(".sql")
-
-
-def statements(source: str) -> list[Any]:
-    return [raw.stmt for raw in pglast.parse_sql(source)]
+@cache
+def _parsed(source: str) -> tuple[tuple[int, Any], ...]:
+    text = source.encode()  # the parser counts bytes
+    found = []
+    for raw in pglast.parse_sql(source):
+        begin = raw.stmt_location or 0
+        blank = re.match(rb"(?:\s|--[^\n]*\n)*", text[begin:])
+        assert blank
+        found.append((text[: begin + blank.end()].count(b"\n") + 1, raw.stmt))
+    return tuple(found)
 
 
 def kind(node: Any) -> str:
+    """Return the name of a node's type."""
     return type(node).__name__
 
 
@@ -67,89 +82,85 @@ def all_nodes(root: Any, wanted: type | tuple[type, ...]) -> list[Any]:
 
 
 def words(names: Any) -> str:
+    """Return a name of several parts with dots."""
     return ".".join(name.sval for name in names)
 
 
 def types(names: Any) -> list[str]:
+    """Return types without their schemas."""
     return [words(t.names[-1:]) + "[]" * len(t.arrayBounds or ()) for t in names or ()]
 
 
 def input_parameters(function: Any) -> list[Any]:
+    """Return the parameters that a caller gives."""
     modes = enums.FunctionParameterMode
     return [p for p in function.parameters or () if p.mode not in (modes.FUNC_PARAM_OUT, modes.FUNC_PARAM_TABLE)]
 
 
-def created_functions(path: str) -> list[Any]:
-    return [s for s in statements(text_of(path)) if kind(s) == "CreateFunctionStmt"]
+def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
+    known = {"extensions", "functions", "triggers", "access", "jobs", "checks", "repairs"}
+    if file.folder not in known or not file.path.endswith(".sql"):
+        yield 1, f"files lie in {sorted(known)} and end in .sql"
 
 
-def test_every_file_is_sql_in_a_known_folder() -> None:
-    assert {path.partition("/")[0] for path in FILES} <= {
-        "extensions", "functions", "triggers", "access", "jobs", "checks", "repairs",
-    }  # fmt: skip
-    assert [path for path in FILES if not path.partition("@")[0].endswith(".sql")] == []
-
-
-@pytest.mark.parametrize("path", FILES)
-def test_first_line_names_the_object_and_its_purpose(path: str) -> None:
+def first_line_names_the_object_and_its_purpose(file: File) -> Iterator[Offence]:
     # the purpose of a check or a repair may need more than a line
-    comment = re.match(r"(?:--[^\n]*\n)+" if path.startswith(("checks/", "repairs/")) else r"--[^\n]*\n", text_of(path))
+    comment = re.match(r"(?:--[^\n]*\n)+" if file.folder in ("checks", "repairs") else r"--[^\n]*\n", file.source)
     head = comment and re.fullmatch(
         r"-- (?:schema )?(?P<name>[\w.-]+)(?:\((?P<arguments>[^)]*)\))?: \S.*\.\n", comment[0], re.DOTALL
     )
-    assert head, f"the first line of sql/{path} must be `-- name(args): purpose.`"
-    stem = stem_of(path)
-    assert head["name"] == (
-        stem if path.startswith(("access/", "jobs/", "checks/", "repairs/")) else stem.rpartition(".")[2]
-    )
-    if path.startswith("functions/"):
-        given = [name.strip() for name in (head["arguments"] or "").split(",") if name.strip()]
+    if not head:
+        yield 1, "the first line must be `-- name(args): purpose.`"
+        return
+    name = file.stem if file.folder in NAMED_FOR_THEIR_FILE else file.stem.rpartition(".")[2]
+    if head["name"] != name:
+        yield 1, f"{head['name']} is not {name}"
+    if file.folder == "functions":
+        given = [argument.strip() for argument in (head["arguments"] or "").split(",") if argument.strip()]
         # `...` stands for more arguments than a line holds
-        assert given == ["..."] or given in [[p.name for p in input_parameters(f)] for f in created_functions(path)]
+        if given != ["..."] and given not in [[p.name for p in input_parameters(f)] for _, f in file.functions]:
+            yield 1, f"the function does not have the arguments {given}"
 
 
-@pytest.mark.parametrize("path", OBJECTS)
-def test_requires_names_an_existing_revision(path: str) -> None:
-    second = text_of(path).splitlines()[1]
-    required = re.fullmatch(r"-- requires: (\d{4})", second)
-    assert required, f"the second line of sql/{path} must be `-- requires: NNNN`"
-    assert required[1] in REVISIONS
+def second_line_names_the_revision_that_it_needs(file: File) -> Iterator[Offence]:
+    required = re.fullmatch(r"-- requires: (\d{4})", file.source.splitlines()[1])
+    if not required or required[1] not in REVISIONS:
+        yield 2, "the second line must be `-- requires: NNNN`, a revision that exists"
 
 
-@pytest.mark.parametrize("path", CHECKS)
-def test_checks_require_no_revision(path: str) -> None:
-    assert "-- requires:" not in text_of(path)  # a check must be able to look at any database
+def a_check_needs_no_revision(file: File) -> Iterator[Offence]:
+    if "-- requires:" in file.source:
+        yield 1, "a check must be able to look at any database"
 
 
-@pytest.mark.parametrize("path", OBJECTS)
-def test_file_may_be_run_again(path: str) -> None:
-    found = statements(text_of(path))
-    assert found
-    for position, statement in enumerate(found):
+def may_run_again(file: File) -> Iterator[Offence]:
+    rows = (enums.AlterTableType.AT_EnableRowSecurity, enums.AlterTableType.AT_ForceRowSecurity)
+    for position, (line, statement) in enumerate(file.statements):
         match kind(statement):
-            case "CreateFunctionStmt" | "CreateTrigStmt":
-                assert statement.replace, "write `create or replace`"
-            case "DropStmt":
-                assert statement.missing_ok, "write `drop ... if exists`"
-            case "CreatePolicyStmt":
-                assert any(_drops_policies(s, statement) for s in found[:position]), "drop the policy first"
-            case "AlterTableStmt":
-                allowed = {
-                    enums.AlterTableType.AT_EnableRowSecurity,
-                    enums.AlterTableType.AT_ForceRowSecurity,
-                }
-                assert {command.subtype for command in statement.cmds} <= allowed, "this belongs into a revision"
-            case "CreateExtensionStmt":
-                assert statement.if_not_exists, "write `if not exists`"
-            case "GrantStmt" | "CommentStmt" | "DoStmt":
+            case "CreateFunctionStmt" | "CreateTrigStmt" if not statement.replace:
+                yield line, "write `create or replace`"
+            case "DropStmt" if not statement.missing_ok:
+                yield line, "write `drop ... if exists`"
+            case "CreateExtensionStmt" if not statement.if_not_exists:
+                yield line, "write `if not exists`"
+            case "CreatePolicyStmt" if not any(_drops(s, statement) for _, s in file.statements[:position]):
+                yield line, "drop the policy first"
+            case "AlterTableStmt" if not all(command.subtype in rows for command in statement.cmds):
+                yield line, "this belongs into a revision"
+            case "SelectStmt" if file.folder != "jobs":
+                yield line, "only a job's file calls something"
+            case (
+                "CreateFunctionStmt" | "CreateTrigStmt" | "DropStmt" | "CreateExtensionStmt" | "CreatePolicyStmt"
+                | "AlterTableStmt" | "SelectStmt" | "GrantStmt" | "CommentStmt" | "DoStmt"
+            ):  # fmt: skip
                 pass
-            case "SelectStmt":
-                assert path.startswith("jobs/")
-            case _:
-                pytest.fail(f"{type(statement).__name__} is not re-runnable: it belongs into a revision")
+            case other:
+                yield line, f"{other} cannot be run again: it belongs into a revision"
+    if not file.statements:
+        yield 1, "holds no statement"
 
 
-def _drops_policies(statement: Any, policy: Any) -> bool:
+def _drops(statement: Any, policy: Any) -> bool:
     table = f"{policy.table.schemaname}.{policy.table.relname}"
     if kind(statement) == "DropStmt":
         return (
@@ -159,58 +170,64 @@ def _drops_policies(statement: Any, policy: Any) -> bool:
     return kind(statement) == "DoStmt" and f"drop policy %I on {table}" in str(statement.args[0].arg.sval)
 
 
-@pytest.mark.parametrize("path", FUNCTIONS)
-def test_function_file_holds_the_function_that_it_is_named_for(path: str) -> None:
-    created = created_functions(path)
-    assert {words(function.funcname) for function in created} == {path.partition("/")[2].removesuffix(".sql")}
-    assert [s for s in statements(text_of(path)) if kind(s) in ("CreateTrigStmt", "CreatePolicyStmt")] == []
+def holds_the_function_that_it_is_named_for(file: File) -> Iterator[Offence]:
+    for line, statement in file.statements:
+        if kind(statement) in ("CreateTrigStmt", "CreatePolicyStmt"):
+            yield line, f"{kind(statement)} has a file of its own"
+    for line, function in file.functions:
+        if words(function.funcname) != file.stem:
+            yield line, f"creates {words(function.funcname)}"
+    if not file.functions:
+        yield 1, "creates no function"
 
 
-@pytest.mark.parametrize("path", FUNCTIONS)
-def test_function_pins_its_search_path_and_says_so_before_its_body(path: str) -> None:
-    for function in created_functions(path):
-        options = {option.defname: option.arg for option in function.options if option.defname != "set"}
+def pins_its_search_path_before_its_body(file: File) -> Iterator[Offence]:
+    for line, function in file.functions:
+        options = [option.defname for option in function.options]
         pinned = [o.arg for o in function.options if o.defname == "set" and o.arg.name == "search_path"]
-        assert [[value.val.sval for value in setting.args] for setting in pinned] == [["pg_catalog", "pg_temp"]]
-        assert "language" in options
-        assert function.options[-1].defname == "as", "language and options come before the body"
+        if [[value.val.sval for value in setting.args] for setting in pinned] != [["pg_catalog", "pg_temp"]]:
+            yield line, "set search_path to pg_catalog, pg_temp"
+        if "language" not in options or options[-1] != "as":
+            yield line, "language and options come before the body"
 
 
-@pytest.mark.parametrize("path", FUNCTIONS)
-def test_function_is_closed_to_everybody_and_described_in_its_own_file(path: str) -> None:
-    found = statements(text_of(path))
+def is_closed_to_everybody_and_described(file: File) -> Iterator[Offence]:
+    kinds, public = enums.ObjectType, enums.RoleSpecType.ROLESPEC_PUBLIC
     revoked, described = [], []
-    for statement in found:
-        if kind(statement) == "GrantStmt" and not statement.is_grant and statement.privileges is None:
-            public = enums.RoleSpecType.ROLESPEC_PUBLIC
-            if statement.objtype == enums.ObjectType.OBJECT_FUNCTION and statement.grantees[0].roletype == public:
-                revoked += [(words(o.objname), types(o.objargs)) for o in statement.objects]
-        elif kind(statement) == "CommentStmt" and statement.objtype == enums.ObjectType.OBJECT_FUNCTION:
-            assert statement.comment
-            described.append((words(statement.object.objname), types(statement.object.objargs)))
-    for function in created_functions(path):
+    for _, s in file.statements:
+        if kind(s) not in ("GrantStmt", "CommentStmt") or s.objtype != kinds.OBJECT_FUNCTION:
+            continue
+        if kind(s) == "CommentStmt" and s.comment:
+            described.append((words(s.object.objname), types(s.object.objargs)))
+        elif kind(s) == "GrantStmt" and not s.is_grant and s.privileges is None and s.grantees[0].roletype == public:
+            revoked += [(words(o.objname), types(o.objargs)) for o in s.objects]
+    for line, function in file.functions:
         signature = (words(function.funcname), types([p.argType for p in input_parameters(function)]))
-        assert signature in revoked, "revoke all on function ... from public"
-        assert signature in described, "comment on function ... is '...'"
+        if signature not in revoked:
+            yield line, "revoke all on function ... from public"
+        if signature not in described:
+            yield line, "comment on function ... is '...'"
 
 
-@pytest.mark.parametrize("path", TRIGGERS)
-def test_trigger_file_holds_the_trigger_that_it_is_named_for(path: str) -> None:
-    (trigger,) = statements(text_of(path))
-    name = f"{trigger.relation.schemaname}.{trigger.relation.relname}.{trigger.trigname}"
-    assert path == f"triggers/{name}.sql"
-    assert words(trigger.funcname).count(".") == 1, "name the function with its schema"
+def holds_the_trigger_that_it_is_named_for(file: File) -> Iterator[Offence]:
+    for line, trigger in file.statements:
+        if kind(trigger) != "CreateTrigStmt":
+            yield line, f"{kind(trigger)} has a file of its own"
+        elif file.stem != f"{trigger.relation.schemaname}.{trigger.relation.relname}.{trigger.trigname}":
+            yield line, f"creates {trigger.trigname}"
+        elif words(trigger.funcname).count(".") != 1:
+            yield line, "name the function with its schema"
 
 
-@pytest.mark.parametrize("path", ACCESS)
-def test_access_file_speaks_of_one_object_alone(path: str) -> None:
-    source = text_of(path)
-    subject = stem_of(path)
-    tables = {f"{r.schemaname}.{r.relname}" for s in statements(source) for r in _subjects(s)}
-    assert tables <= {subject}
+def is_about_one_object_alone(file: File) -> Iterator[Offence]:
+    for line, statement in file.statements:
+        for table in _subjects(statement):
+            if (name := f"{table.schemaname}.{table.relname}") != file.stem:
+                yield line, f"changes {name}"
     # what runs inside do-blocks is text to the parser
-    named = set(re.findall(r"\bon (?:table |all \w+ in schema |schema )?(\w+(?:\.\w+)?)(?: from| to|')", source))
-    assert named <= {subject}
+    for found in re.finditer(r"\bon (?:table |all \w+ in schema |schema )?(\w+(?:\.\w+)?)(?: from| to|')", file.source):
+        if found[1] != file.stem:
+            yield file.source.count("\n", 0, found.start()) + 1, f"changes {found[1]}"
 
 
 def _subjects(statement: Any) -> list[Any]:
@@ -224,74 +241,100 @@ def _subjects(statement: Any) -> list[Any]:
             return all_nodes(statement, ast.RangeVar)
 
 
-@pytest.mark.parametrize("path", CHECKS)
-def test_check_is_one_read_only_select_of_status_object_detail(path: str) -> None:
-    source = text_of(path)
-    (statement,) = statements(source)
-    assert kind(statement) == "SelectStmt"
-    assert not source.rstrip().endswith(";"), "the runner embeds the text, so no semicolon ends it"
-    writing = (
-        ast.InsertStmt,
-        ast.UpdateStmt,
-        ast.DeleteStmt,
-        ast.MergeStmt,
-        ast.IntoClause,
-        ast.LockingClause,
-    )
-    assert all_nodes(statement, writing) == []
+def a_check_is_one_read_only_select(file: File) -> Iterator[Offence]:
+    (line, statement), *more = file.statements
+    if more or file.source.rstrip().endswith(";"):
+        yield line, "one statement without a semicolon: the catalogue embeds the text"
+    if kind(statement) != "SelectStmt" or all_nodes(statement, WRITES):
+        yield line, "a check only reads"
+        return
     first = statement
     while first.larg:
         first = first.larg
-    assert [target.name or words(target.val.fields[-1:]) for target in first.targetList] == [
-        "status",
-        "object",
-        "detail",
+    columns = [target.name or words(target.val.fields[-1:]) for target in first.targetList]
+    if columns not in (["status", "object", "detail"], ["status", "object", "detail", "facts"]):
+        yield line, f"returns {columns}, not status, object, detail, facts"
+
+
+def a_repair_changes_rows_and_calls_functions_alone(file: File) -> Iterator[Offence]:
+    own = {cte.ctename for _, s in file.statements for cte in all_nodes(s, ast.CommonTableExpr)}
+    for line, statement in file.statements:
+        if kind(statement) not in ("SelectStmt", "UpdateStmt"):
+            yield line, f"{kind(statement)} is for a revision"
+        for table in all_nodes(statement, ast.RangeVar):
+            if not table.schemaname and table.relname not in own:
+                yield line, f"{table.relname} has no schema"
+
+
+def keywords_are_lower_case(file: File) -> Iterator[Offence]:
+    bodies = [found.span(1) for found in re.finditer(r"\$\$(.*?)\$\$", file.source, re.DOTALL)]
+    for begin, end in [(0, len(file.source)), *bodies]:
+        text = file.source[begin:end].encode()  # the parser counts bytes
+        for token in parser.scan(text.decode()):
+            word = text[token.start : token.end + 1].decode()
+            if token.kind != "NO_KEYWORD" and word != word.lower():
+                yield file.source.count("\n", 0, begin) + text.count(b"\n", 0, token.start) + 1, f"{word} shouts"
+
+
+FOLDERS = ("extensions", "functions", "triggers", "access", "jobs", "checks", "repairs")
+OBJECTS = FOLDERS[:5]
+# each rule, the folders that it holds for, and a file that breaks it
+RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] = {
+    lies_in_a_known_folder: ((), File("views/x.sql", "select 1")),
+    first_line_names_the_object_and_its_purpose: (FOLDERS, File("jobs/x.sql", "-- y: does it.\n")),
+    second_line_names_the_revision_that_it_needs: (OBJECTS, File("jobs/x.sql", "-- x: does it.\n-- requires: 9999\n")),
+    a_check_needs_no_revision: (("checks",), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n")),
+    may_run_again: (OBJECTS, File("functions/x.sql", "create function x() language sql as 'select 1'")),
+    holds_the_function_that_it_is_named_for: (
+        ("functions",), File("functions/x.sql", "create function y() language sql as 'select 1'"),
+    ),
+    pins_its_search_path_before_its_body: (
+        ("functions",), File("functions/x.sql", "create function x() language sql as 'select 1' set search_path to ''"),
+    ),
+    is_closed_to_everybody_and_described: (
+        ("functions",), File("functions/x.sql", "create function x() language sql as 'select 1'"),
+    ),
+    holds_the_trigger_that_it_is_named_for: (
+        ("triggers",), File("triggers/a.b.c.sql", "create trigger d after insert on a.b execute function a.f()"),
+    ),
+    is_about_one_object_alone: (("access",), File("access/a.b.sql", "grant select on a.c to public")),
+    a_check_is_one_read_only_select: (("checks",), File("checks/x.sql", "delete from a.b returning 1")),
+    a_repair_changes_rows_and_calls_functions_alone: (("repairs",), File("repairs/x.sql", "update b set c = 1")),
+    keywords_are_lower_case: (FOLDERS, File("checks/x.sql", "select 1\nFROM a.b")),
+}  # fmt: skip
+
+
+def files() -> list[File]:
+    """Return every file of sql/."""
+    return [
+        File(path.relative_to(SQL).as_posix(), path.read_text(encoding="utf-8"))
+        for path in sorted(SQL.rglob("*"))
+        if path.is_file()
     ]
 
 
-@pytest.mark.parametrize("path", REPAIRS)
-def test_repair_changes_rows_and_calls_functions_alone(path: str) -> None:
-    found = statements(text_of(path))
-    assert {kind(statement) for statement in found} <= {"SelectStmt", "UpdateStmt"}
-    names = [word for s in found for word in all_nodes(s, ast.RangeVar)]
-    own = {cte.ctename for s in found for cte in all_nodes(s, ast.CommonTableExpr)}
-    assert [name.relname for name in names if not name.schemaname and name.relname not in own] == []
-
-
-@pytest.mark.parametrize("path", FILES)
-def test_keywords_are_lower_case(path: str) -> None:
-    source = text_of(path)
-    pieces = [source, *re.findall(r"\$\$(.*?)\$\$", source, re.DOTALL)]
-    shouted = {
-        word
-        for piece in pieces
-        for token in parser.scan(piece)
-        if token.kind != "NO_KEYWORD"
-        # the parser counts bytes
-        and (word := piece.encode()[token.start : token.end + 1].decode()) != word.lower()
-    }
-    assert shouted == set()
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_file_keeps_the_rule(rule: Callable[[File], Iterator[Offence]]) -> None:
+    folders, broken = RULES[rule]
+    held = [file for file in files() if not folders or file.folder in folders]
+    assert {file.folder for file in held} >= set(folders)
+    assert [f"sql/{file.path}:{line}: {what}" for file in held for line, what in rule(file)] == []
+    assert list(rule(broken)), "the rule no longer sees what breaks it"
 
 
 def test_nothing_hangs_on_tables_of_the_extensions() -> None:
     """Views block the platform's upgrades; triggers run inside pg_cron's launcher or send without end."""
     assert list(_hangs_on_foreign(migrate.script_sql())) == []
-
-
-@pytest.mark.parametrize(
-    "offence",
-    [
+    for offence in (
         "create view public.runs as select * from cron.job_run_details",
         "create trigger t after insert on net._http_response for each row execute function public.f()",
         "create table autosync.x (runid bigint references cron.job_run_details (runid))",
-    ],
-)
-def test_what_hangs_on_tables_of_the_extensions_is_seen(offence: str) -> None:
-    assert list(_hangs_on_foreign(offence))
+    ):
+        assert list(_hangs_on_foreign(offence)), offence
 
 
 def _hangs_on_foreign(source: str) -> Iterator[str]:
-    for statement in statements(source):
+    for _, statement in _parsed(source):
         relations: list[Any] = []
         if kind(statement) in ("ViewStmt", "CreateTableAsStmt"):
             relations = all_nodes(statement, ast.RangeVar)
