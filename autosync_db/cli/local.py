@@ -144,14 +144,14 @@ def _demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
 ) -> None:
     """Show the whole chain at work: up, setup, two schedules, a real pg_cron tick, verify. Exit 0 only if healthy."""
-    from autosync_db.cli.verify import exit_code, show
+    from autosync_db.cli.verify import show
 
     stack = _stack()
     from autosync_db.local import demo
 
     report = demo.run(stack, keep=keep, say=session.say, progress=session.progress)
     show(session, report, as_json=session.is_json)
-    raise typer.Exit(exit_code(report))
+    raise typer.Exit(report.exit_code())
 
 
 def _stack() -> "Stack":

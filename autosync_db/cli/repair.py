@@ -12,8 +12,8 @@ from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from autosync_db.health.model import Report
     from autosync_db.health.repair import Outcome, Plan, Proposal
-    from autosync_db.health.verify import Report
 
 
 @command(app, "repair")
@@ -36,15 +36,13 @@ def _repair(
     each; with --yes only those are done whose ID is given. With --dry-run --yes exactly what --yes would do is printed.
     Exits as verify does, and 3 when a repair failed.
     """
-    from autosync_db.cli.verify import exit_code
     from autosync_db.connection import connect
-    from autosync_db.health import repair
-    from autosync_db.health import verify as checks
+    from autosync_db.health import repair, verify
 
     configuration, named = session.configuration, ids or []
     with connect(configuration.target.database_url) as connection:
         with session.progress("looking"):
-            report = checks.run(connection, configuration)
+            report = verify.run(connection, configuration)
             plan = repair.plan(connection, configuration, report, named)
         for refused in plan.refusals:
             session.say(f"{refused.id}: {refused.reason}; {refused.hint}")
@@ -59,7 +57,7 @@ def _repair(
                 report = repair.recheck(connection, configuration, outcomes)
     _report(session, plan, outcomes, report)
     failed = any(outcome.error and not outcome.skipped for outcome in outcomes)
-    raise typer.Exit(ExitCode.CHECK_FAILED if failed else exit_code(report))
+    raise typer.Exit(ExitCode.CHECK_FAILED if failed else report.exit_code())
 
 
 def _chosen(plan: "Plan", named: Sequence[str], *, yes: bool) -> "tuple[Proposal, ...]":

@@ -68,7 +68,7 @@ def _setup(
     Safe to repeat: a second run changes nothing. The service key is never taken from the command line.
     """
     from autosync_db import progress
-    from autosync_db.cli.verify import exit_code, show
+    from autosync_db.cli.verify import show
     from autosync_db.connection import connect
     from autosync_db.health import verify
     from autosync_db.setup import run
@@ -113,7 +113,7 @@ def _setup(
         say("verifying")
         with connect(configuration.target.database_url) as connection:
             report = verify.run(connection, configuration)
-    code = ExitCode.OK if no_wait else exit_code(report)
+    code = ExitCode.OK if no_wait else report.exit_code()
     if any(step.name == "next" for step in steps):
         code = ExitCode.CHECK_FAILED  # what the settings say is not so yet
     Ending.unread = code

@@ -8,13 +8,13 @@ import typer
 from autosync_db.cli import app
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, UnreachableError, UsageError
+from autosync_db.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from autosync_db.connection import Connection
-    from autosync_db.health.verify import Report
+    from autosync_db.health.model import Report
 
 
 class ReportFormat(StrEnum):
@@ -75,20 +75,12 @@ def _verify(
         from autosync_db.report import as_nagios
 
         raise typer.Exit(as_nagios.EXIT_CODES[report.status])
-    raise typer.Exit(exit_code(report, strict=strict))
+    raise typer.Exit(report.exit_code(strict=strict))
 
 
 def show(session: Session, report: "Report", *, as_json: bool) -> None:
     """Print a health report on stdout."""
     _print(session, report, ReportFormat.JSON if as_json else ReportFormat.TABLE)
-
-
-def exit_code(report: "Report", *, strict: bool = False) -> ExitCode:
-    """Return what the process ends with: only a report that proves health exits 0."""
-    from autosync_db.health.model import Status
-
-    failing = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
-    return ExitCode.CHECK_FAILED if report.status in failing else ExitCode.OK
 
 
 def _print(session: Session, report: "Report", format: ReportFormat) -> None:

@@ -1,114 +1,165 @@
-"""What a repair is, and what it is drafted from."""
+"""The statements that the repairs of several checks have in common."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Collection
 
 from psycopg import sql
 
-from autosync_db.config import Configuration
-from autosync_db.connection import Connection
-from autosync_db.health.model import CheckResult
+from autosync_db import resources
+from autosync_db.errors import CheckFailedError
+from autosync_db.health.model import Refusal, Repair, Scene
+from autosync_db.jobs import registry
+from autosync_db.schema import objects, revisions
 
-Parameters = Sequence[Any] | Mapping[str, Any]
+SCHEDULES_ACCESS = "templates/access/public.auto_sync_schedules.sql.j2"
+SYNC = sql.SQL("select autosync.sync_job({})")
+# `create extension` and `alter extension` want a schema to fall back on
+WITH_A_SCHEMA = sql.SQL("set local search_path = public")
+_EXPOSED = sql.SQL("pgrst.db_schemas")
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """Statements that mend a fault, in one transaction, and what they do in one plain sentence.
+def fixed(id: str) -> list[sql.Composable]:
+    """Return the one statement of sql/repairs/<id>.sql, which knows the job by `current_setting('autosync.job')`."""
+    return [text(resources.read(f"sql/repairs/{id}.sql"))]
 
-    A `destructive` one deletes rows, or drops or overwrites something that is not ours: it needs consent by name.
-    With `in_batches` the statements run again and again, each time in a transaction of its own, until the last one
-    answers 0. They act as the owner of the schema autosync, unless not `as_owner`. No statement holds a secret.
+
+def text(statement: str) -> sql.SQL:
+    """Return a statement that is our own, or that the server itself wrote and quoted."""
+    return sql.SQL(statement.strip().removesuffix(";"))
+
+
+def acting_as(scene: Scene, role: str, *statements: sql.Composable) -> list[sql.Composable]:
+    """Return the statements as the ones of another role, for a repair that does not act as the owner throughout."""
+    if role == scene.me:
+        return list(statements)
+    return [sql.SQL("set local role {}").format(sql.Identifier(role)), *statements, sql.SQL("reset role")]
+
+
+def schedule_job(scene: Scene) -> list[sql.Composable]:
+    """Return what makes cron.job say what autosync.job says; a job that is not registered there is registered first.
+
+    Raises CheckFailedError when the job belongs to another role: it must be taken over first.
     """
-
-    sentence: str
-    statements: Sequence[sql.Composable]
-    destructive: bool = False
-    in_batches: bool = False
-    as_owner: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why something is not mended, and what can be done instead."""
-
-    reason: str
-    hint: str
-
-
-class Scene:
-    """What a repair is drafted from: the findings, and whom this session may act as. Reads only."""
-
-    def __init__(self, connection: Connection, configuration: Configuration, result: CheckResult) -> None:
-        self.connection = connection
-        self.configuration = configuration
-        self.result = result
-
-    @property
-    def job(self) -> str:
-        """Return the name of the scheduled job."""
-        return self.configuration.settings.job.name
-
-    @property
-    def findings(self) -> str:
-        """Return all that the check said, for repairs that differ by it."""
-        return "; ".join(f"{item.object}: {item.detail}" for item in self.result.verdict.evidence)
-
-    @cached_property
-    def me(self) -> str:
-        """Return the role that this session works as."""
-        return str(self.value("select current_user"))
-
-    @cached_property
-    def is_superuser(self) -> bool:
-        """Return whether this session's role is a superuser."""
-        return bool(self.value("select rolsuper from pg_catalog.pg_roles where rolname = current_user"))
-
-    @cached_property
-    def owner(self) -> str | None:
-        """Return the role that owns the schema autosync; None before the first migration."""
-        name = self.value("select pg_get_userbyid(nspowner) from pg_catalog.pg_namespace where nspname = 'autosync'")
-        return None if name is None else str(name)
-
-    @property
-    def acts_as_owner(self) -> bool:
-        """Return whether a repair of things that are not ours is made as the owner: a superuser may do more as such."""
-        return not self.is_superuser
-
-    def named_jobs(self) -> list[tuple[int, str | None, str, bool]]:
-        """Return number, name and role of the cron jobs that the findings name, and whether autosync.job knows them."""
-        found = [re.match(r"(?:the text of )?job (\d+) ", item.detail) for item in self.result.verdict.evidence]
-        rows = self.rows(
-            "select c.jobid, c.jobname::text, c.username,"
-            " exists (select from autosync.job as j where j.name = c.jobname)"
-            " from cron.job as c where c.jobid = any(%s::bigint[]) order by c.jobid",
-            [[match[1] for match in found if match]],
+    stranger = scene.value(
+        "select c.username from cron.job as c where c.jobname = %s and c.username <> %s", [scene.job, scene.owner]
+    )
+    if stranger is not None:
+        raise CheckFailedError(
+            f"the job belongs to the role {stranger}", hint="run first: autosync-db repair job_owner_matches job_unique"
         )
-        return [(number, name, role, is_registered) for number, name, role, is_registered in rows]
+    registered = scene.value("select exists (select from autosync.job as j where j.name = %s)", [scene.job])
+    known = [] if registered else registry.registration(scene.configuration.settings)
+    return [*known, SYNC.format(sql.Literal(scene.job))]
 
-    def may_act_as(self, role: str) -> bool:
-        """Return whether `set role` to this role is allowed."""
-        kind = "set" if self.connection.info.server_version >= 160000 else "member"
-        return role == self.me or bool(
-            self.value(
-                "select r.rolsuper or exists ("
-                "select from pg_catalog.pg_roles as o where o.rolname = %s and pg_has_role(r.oid, o.oid, %s))"
-                " from pg_catalog.pg_roles as r where r.rolname = current_user",
-                [role, kind],
-            )
+
+def may_unschedule(scene: Scene, role: str) -> bool:
+    """Return whether a job of this role can be unscheduled from here: by a superuser, or by who may act as the role."""
+    return scene.is_superuser or scene.may_act_as(role)
+
+
+def unschedule(scene: Scene, number: int, role: str) -> list[sql.Composable]:
+    """Return what unschedules a job of this role, for a repair that does not act as the owner throughout."""
+    call = sql.SQL("select cron.unschedule({}::bigint)").format(sql.Literal(number))
+    return [call] if scene.is_superuser else acting_as(scene, role, call)
+
+
+def reapply(scene: Scene, paths: Collection[str]) -> list[sql.Composable]:
+    """Return what applies these files of sql/ and templates/access/ again and records it."""
+    return objects.reapplication(
+        scene.connection, revisions.current(scene.connection), scene.configuration.isolation, paths
+    )
+
+
+def withdraw(scene: Scene, schemas: Collection[str]) -> list[sql.Composable]:
+    """Return what takes schemas off the Data API wherever a role's or the database's setting names them."""
+    found = scene.rows(
+        """
+        select concat_ws(' ',
+                case when s.setrole <> 0 then format('role %%I', r.rolname) end,
+                case when s.setrole <> 0 and s.setdatabase <> 0 then 'in' end,
+                case when s.setdatabase <> 0 then format('database %%I', current_database()) end
+            ),
+            string_agg(btrim(m.name), ', ' order by m.number)
+                filter (where btrim(m.name, ' "') <> all (%(schemas)s::text[]))
+        from pg_catalog.pg_db_role_setting as s
+        left join pg_catalog.pg_roles as r on r.oid = s.setrole
+        cross join lateral unnest(s.setconfig) as c (setting)
+        cross join lateral regexp_split_to_table(substring(c.setting, '^pgrst\\.db_schemas=(.*)$'), ',')
+            with ordinality as m (name, number)
+        where s.setdatabase in (0, (select d.oid from pg_catalog.pg_database as d where d.datname = current_database()))
+        group by 1
+        having bool_or(btrim(m.name, ' "') = any (%(schemas)s::text[]))
+        order by 1
+        """,
+        {"schemas": list(schemas)},
+    )
+    statements: list[sql.Composable] = []
+    for place, rest in found:
+        change = (
+            sql.SQL("set {} = {}").format(_EXPOSED, sql.Literal(rest)) if rest else sql.SQL("reset {}").format(_EXPOSED)
         )
-
-    def rows(self, query: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        return self.connection.execute(query, parameters or None).fetchall()
-
-    def value(self, query: str, parameters: Parameters = ()) -> Any:
-        """Return the first value of a query, None where there is none."""
-        found = self.rows(query, parameters)
-        return found[0][0] if found else None
+        statements.append(sql.SQL("alter {} {}").format(text(place), change))
+    return [*statements, sql.SQL("notify pgrst, 'reload config'")] if statements else []
 
 
-Draft = Callable[[Scene], Iterable[Repair | Refusal]]
+def functions_named(scene: Scene) -> tuple[list[str], list[str]]:
+    """Return the files of our own functions that the findings name, and the signatures of all others, quoted."""
+    named = [
+        item.object.removeprefix("function ") for item in scene.verdict.evidence if item.object.startswith("function ")
+    ]
+    files = {f"sql/functions/{name}.sql" for name in named} & set(objects.paths())
+    foreign = scene.rows(
+        """
+        select p.oid::regprocedure::text
+        from pg_catalog.pg_proc as p
+        join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+        where format('%%s.%%s', n.nspname, p.proname) = any (%s::text[])
+        order by 1
+        """,
+        [[name for name in named if f"sql/functions/{name}.sql" not in files]],
+    )
+    return sorted(files), [signature for (signature,) in foreign]
+
+
+def protect_schedules(scene: Scene) -> Repair:
+    """Return the repair that gives the schedules' table the protection and the grants of the isolation mode."""
+    shut = reapply(scene, [SCHEDULES_ACCESS])
+    sentence = "give each role of the API what the isolation mode gives it on the schedules"
+    isolation = scene.configuration.isolation or objects.stored_isolation(scene.connection)
+    if isolation.mode == "custom":  # it keeps the project's own policies
+        return Repair(sentence, shut)
+    return dropping_policies(scene, "public.auto_sync_schedules", sentence, shut)
+
+
+def dropping_policies(scene: Scene, table: str, sentence: str, statements: list[sql.Composable]) -> Repair:
+    """Return a repair that applies a table's access file, which drops all policies: by consent if one is not ours."""
+    name = table.rpartition(".")[2]
+    foreign = scene.rows(
+        "select p.policyname from pg_catalog.pg_policies as p where p.schemaname = 'public' and p.tablename = %s"
+        " and p.policyname not like replace(%s, '_', '\\_') || '\\_%%' order by 1",
+        [name, name],
+    )
+    if not foreign:
+        return Repair(sentence, statements)
+    names = ", ".join(policy for (policy,) in foreign)
+    return Repair(f"{sentence}; this drops the policy {names}", statements, destructive=True)
+
+
+def drop_triggers(scene: Scene, schema: str, tables: Collection[str], own: str = "") -> list[Repair | Refusal]:
+    """Return the repair that drops the triggers on an extension's tables, but for its own one, as the tables' owner."""
+    found = scene.rows(
+        """
+        select format('drop trigger %%I on %%I.%%I', t.tgname, n.nspname, c.relname), pg_get_userbyid(c.relowner)
+        from pg_catalog.pg_trigger as t
+        join pg_catalog.pg_class as c on c.oid = t.tgrelid
+        join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname = %s and c.relname = any (%s::text[]) and not t.tgisinternal and t.tgname <> %s
+        order by 1
+        """,
+        [schema, list(tables), own],
+    )
+    drops = "; ".join(drop for drop, _ in found)
+    owner = str(found[0][1])
+    if not scene.may_act_as(owner):
+        return [Refusal(f"only {owner}, who owns the tables, may drop triggers on them", f"as {owner} run: {drops}")]
+    statements = acting_as(scene, owner, *(text(drop) for drop, _ in found))
+    return [Repair(drops, statements, destructive=True, as_owner=False)]

@@ -1,14 +1,20 @@
-"""What a check is, and what it can say."""
+"""What a check is, what it can say, what a repair of it is, and the report on all of them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
+
+from psycopg import sql
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
+from autosync_db.errors import ExitCode
+
+Parameters = Sequence[Any] | Mapping[str, Any]
 
 Layer = Literal[
     "server", "cron", "job", "net", "function", "secrets", "schedules", "security", "retention", "migrations"
@@ -59,11 +65,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement with its reason in one plain sentence, and the findings behind it."""
+    """A judgement with its reason in one plain sentence, and the findings behind it.
+
+    `locked_out`: the check could not look because of another session's lock.
+    """
 
     status: Status
     summary: str
     evidence: tuple[Evidence, ...] = ()
+    locked_out: bool = False
 
 
 def judge_rows(rows: list[Row], claim: str) -> Verdict:
@@ -115,6 +125,105 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """Statements that mend a fault, in one transaction, and what they do in one plain sentence.
+
+    A `destructive` one deletes rows, or drops or overwrites something that is not ours: it needs consent by name.
+    With `in_batches` the statements run again and again, each time in a transaction of its own, until the last one
+    answers 0. They act as the owner of the schema autosync, unless not `as_owner`. No statement holds a secret.
+    """
+
+    sentence: str
+    statements: Sequence[sql.Composable]
+    destructive: bool = False
+    in_batches: bool = False
+    as_owner: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not mended, and what can be done instead."""
+
+    reason: str
+    hint: str
+
+
+class Scene:
+    """What a repair is drafted from: the findings, and whom this session may act as. Reads only."""
+
+    def __init__(self, connection: Connection, configuration: Configuration, verdict: Verdict) -> None:
+        self.connection = connection
+        self.configuration = configuration
+        self.verdict = verdict
+
+    @property
+    def job(self) -> str:
+        """Return the name of the scheduled job."""
+        return self.configuration.settings.job.name
+
+    @property
+    def findings(self) -> str:
+        """Return all that the check said, for repairs that differ by it."""
+        return "; ".join(f"{item.object}: {item.detail}" for item in self.verdict.evidence)
+
+    @cached_property
+    def me(self) -> str:
+        """Return the role that this session works as."""
+        return str(self.value("select current_user"))
+
+    @cached_property
+    def is_superuser(self) -> bool:
+        """Return whether this session's role is a superuser."""
+        return bool(self.value("select rolsuper from pg_catalog.pg_roles where rolname = current_user"))
+
+    @cached_property
+    def owner(self) -> str | None:
+        """Return the role that owns the schema autosync; None before the first migration."""
+        name = self.value("select pg_get_userbyid(nspowner) from pg_catalog.pg_namespace where nspname = 'autosync'")
+        return None if name is None else str(name)
+
+    @property
+    def acts_as_owner(self) -> bool:
+        """Return whether a repair of things that are not ours is made as the owner: a superuser may do more as such."""
+        return not self.is_superuser
+
+    def named_jobs(self) -> list[tuple[int, str | None, str, bool]]:
+        """Return number, name and role of the cron jobs that the findings name, and whether autosync.job knows them."""
+        found = [re.match(r"(?:the text of )?job (\d+) ", item.detail) for item in self.verdict.evidence]
+        rows = self.rows(
+            "select c.jobid, c.jobname::text, c.username,"
+            " exists (select from autosync.job as j where j.name = c.jobname)"
+            " from cron.job as c where c.jobid = any(%s::bigint[]) order by c.jobid",
+            [[match[1] for match in found if match]],
+        )
+        return [(number, name, role, is_registered) for number, name, role, is_registered in rows]
+
+    def may_act_as(self, role: str) -> bool:
+        """Return whether `set role` to this role is allowed."""
+        kind = "set" if self.connection.info.server_version >= 160000 else "member"
+        return role == self.me or bool(
+            self.value(
+                "select r.rolsuper or exists ("
+                "select from pg_catalog.pg_roles as o where o.rolname = %s and pg_has_role(r.oid, o.oid, %s))"
+                " from pg_catalog.pg_roles as r where r.rolname = current_user",
+                [role, kind],
+            )
+        )
+
+    def rows(self, query: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        return self.connection.execute(query, parameters or None).fetchall()
+
+    def value(self, query: str, parameters: Parameters = ()) -> Any:
+        """Return the first value of a query, None where there is none."""
+        found = self.rows(query, parameters)
+        return found[0][0] if found else None
+
+
+Draft = Callable[[Scene], Iterable[Repair | Refusal]]
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One claim about the healthy world.
 
@@ -127,7 +236,8 @@ class Check:
     The findings are the rows of sql/checks/<id>.sql. A check that compares the database with something that SQL cannot
     see has a `question` instead, or, when no query can know what to ask, a `look`, which costs time of its own. Both
     work in the same read-only transaction, and an error in them means `unknown`. One that `probes` makes calls to the
-    function itself: it is run only on demand.
+    function itself: it is run only on demand. `repair` drafts what ends a failure; it reads only, and may raise
+    AutosyncError or a database error.
     """
 
     layer: Layer
@@ -136,12 +246,17 @@ class Check:
     needs: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     overlaps: tuple[str, ...] = ()
-    repairable: bool = False
     notable: bool = False
     judge: Judge = field(default=judge_rows)
     question: Question | None = None
     look: Look | None = None
     probes: bool = False
+    repair: Draft | None = None
+
+    @property
+    def repairable(self) -> bool:
+        """Whether `repair` can do something about a failure."""
+        return self.repair is not None
 
     @property
     def has_query(self) -> bool:
@@ -162,3 +277,39 @@ class CheckResult:
     def status(self) -> Status:
         """Return the status to report: blocked when another failing check explains this one."""
         return Status.BLOCKED if self.blocked_by else self.verdict.status
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The verdicts on one target at one moment, and what explains the failing ones."""
+
+    target: str
+    job: str
+    checked_at: datetime
+    results: tuple[CheckResult, ...]
+
+    @property
+    def root_causes(self) -> tuple[CheckResult, ...]:
+        """Return the failing checks that no other failing check explains, most severe first."""
+        failing = [result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}]
+        return tuple(sorted(failing, key=lambda result: -result.status.severity))
+
+    @property
+    def notes(self) -> tuple[CheckResult, ...]:
+        """Return the healthy checks that have something to say all the same, such as a pause."""
+        return tuple(
+            result
+            for result in self.results
+            if result.check.notable and result.status is Status.OK and result.verdict.evidence
+        )
+
+    @property
+    def status(self) -> Status:
+        """Return the worst of all verdicts."""
+        roots = self.root_causes
+        return roots[0].status if roots else Status.OK
+
+    def exit_code(self, *, strict: bool = False) -> ExitCode:
+        """Return what a process that printed this ends with: only proven health is 0; `strict` fails warnings too."""
+        failing = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
+        return ExitCode.CHECK_FAILED if self.status in failing else ExitCode.OK

@@ -13,15 +13,11 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
-from autosync_db import repair
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError
-from autosync_db.health import catalogue
-from autosync_db.health import verify as checks_runner
-from autosync_db.health.drafts import Refusal, Repair, Scene
-from autosync_db.health.model import CheckResult, Status
-from autosync_db.health.verify import Report
+from autosync_db.health import catalogue, verify
+from autosync_db.health.model import CheckResult, Refusal, Repair, Report, Scene, Status
 from autosync_db.schema.revisions import ADVISORY_LOCK
 
 LOCK_TIMEOUT = "3s"
@@ -158,7 +154,7 @@ def _make(
             error=f"not tried: {', '.join(missing)} explains it and was not mended",
             hint=f"run: autosync-db repair {' '.join([*missing, proposal.id])}",
         )
-    if proposal.after and checks_runner.run(connection, configuration, [proposal.id]).status is Status.OK:
+    if proposal.after and verify.run(connection, configuration, [proposal.id]).status is Status.OK:
         return outcome  # the root cause was all there was to mend
     if say:
         say(f"{proposal.id}: {proposal.sentence}")
@@ -177,10 +173,10 @@ def recheck(
     mended = {outcome.id for outcome in outcomes if outcome.error is None}
     deadline = time.monotonic() + patience.total_seconds()
     while mended and time.monotonic() < deadline:
-        if checks_runner.run(connection, configuration, mended).status is Status.OK:
+        if verify.run(connection, configuration, mended).status is Status.OK:
             break
         time.sleep(_PAUSE_SECONDS)
-    return checks_runner.run(connection, configuration)
+    return verify.run(connection, configuration)
 
 
 def _is_mendable(result: CheckResult) -> bool:
@@ -204,15 +200,14 @@ def _propose(
         first = results[missing[0]].check
         way = f"autosync-db repair {missing[0]} {id}" if first.repairable else first.remedy
         return [Refused(id, "blocked", f"explained by {', '.join(missing)}, which must be mended first", f"run: {way}")]
-    if not result.check.repairable:
+    if result.check.repair is None:
         return [Refused(id, "not_repairable", "cannot be mended from here", f"its remedy: {result.check.remedy}")]
     if verdict.status is Status.UNKNOWN:
         return [Refused(id, "unknown", verdict.summary, "let it look first: autosync-db verify")]
-    scene = Scene(connection, configuration, result)
+    scene = Scene(connection, configuration, verdict)
     try:
         with connection.transaction():
-            drafts = list(repair.catalogue()[id](scene))
-            return [_finish(scene, draft) for draft in drafts]
+            return [_finish(scene, result, draft) for draft in result.check.repair(scene)]
     except (psycopg.Error, AutosyncError) as error:
         if connection.broken:
             raise
@@ -221,9 +216,9 @@ def _propose(
         return [Refused(id, "refused", _message(error), "connect as the role that ran migrate")]
 
 
-def _finish(scene: Scene, draft: Repair | Refusal) -> Proposal | Refused:
+def _finish(scene: Scene, result: CheckResult, draft: Repair | Refusal) -> Proposal | Refused:
     """Turn a draft into text; it is refused when its statements need an owner that this session may not act as."""
-    id = scene.result.id
+    id = result.id
     if isinstance(draft, Refusal):
         return Refused(id, "refused", _plain(draft.reason), _plain(draft.hint))
     statements = [statement.as_string(scene.connection) for statement in draft.statements]
@@ -239,7 +234,7 @@ def _finish(scene: Scene, draft: Repair | Refusal) -> Proposal | Refused:
             )
         statements.insert(0, sql.SQL("set local role {}").format(sql.Identifier(owner)).as_string(scene.connection))
     return Proposal(
-        id, _plain(draft.sentence), tuple(statements), draft.destructive, draft.in_batches, scene.result.blocked_by
+        id, _plain(draft.sentence), tuple(statements), draft.destructive, draft.in_batches, result.blocked_by
     )
 
 

@@ -7,7 +7,6 @@ others still speak.
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -20,7 +19,8 @@ from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.health import catalogue as checks
-from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Row, Status, Verdict
+from autosync_db.health import causes
+from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Report, Row, Status, Verdict
 from autosync_db.schema import revisions
 
 T = TypeVar("T")
@@ -30,43 +30,10 @@ _Told = tuple[object, ...]
 Blind = psycopg.Error | AutosyncError
 
 REACHED = "server_reachable"
-# what explains that a lock kept a check from looking
-LOCKERS = ("tables_not_locked", "pg_cron_not_blocked")
 LOCKED_OUT = "could not look: another session has locked what it looks at; run verify again"
 STATEMENT_TIMEOUT = "5s"
 LOCK_TIMEOUT = "1s"
 SHORT_LOCK_TIMEOUT = "100ms"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The verdicts on one target at one moment, and what explains the failing ones."""
-
-    target: str
-    job: str
-    checked_at: datetime
-    results: tuple[CheckResult, ...]
-
-    @property
-    def root_causes(self) -> tuple[CheckResult, ...]:
-        """Return the failing checks that no other failing check explains, most severe first."""
-        failing = [result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}]
-        return tuple(sorted(failing, key=lambda result: -result.status.severity))
-
-    @property
-    def notes(self) -> tuple[CheckResult, ...]:
-        """Return the healthy checks that have something to say all the same, such as a pause."""
-        return tuple(
-            result
-            for result in self.results
-            if result.check.notable and result.status is Status.OK and result.verdict.evidence
-        )
-
-    @property
-    def status(self) -> Status:
-        """Return the worst of all verdicts."""
-        roots = self.root_causes
-        return roots[0].status if roots else Status.OK
 
 
 def run(
@@ -86,7 +53,7 @@ def run(
         if checks.find(id).probes and not probe and id in only:
             raise UsageError(f"the check {id} calls the function", hint="allow that with --probe")
     catalogue = {id: check for id, check in checks.all_checks().items() if probe or not check.probes}
-    wanted = {found for id in only or catalogue for found in (id, *_explaining(id, catalogue, Status.UNKNOWN))}
+    wanted = {found for id in only or catalogue for found in (id, *causes.explaining(id, catalogue, Status.UNKNOWN))}
     wanted -= set(skip)
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
     if not reported:
@@ -94,7 +61,9 @@ def run(
     name = configuration.settings.job.name
     rows = _collect(connection, configuration, {id: catalogue[id] for id in catalogue if id in wanted})
     verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
-    results = (CheckResult(id, catalogue[id], verdicts[id], _blocked_by(id, verdicts, catalogue)) for id in reported)
+    results = (
+        CheckResult(id, catalogue[id], verdicts[id], causes.blocked_by(id, verdicts, catalogue)) for id in reported
+    )
     return Report(configuration.target.name, name, datetime.now(UTC), tuple(results))
 
 
@@ -232,61 +201,9 @@ def _try(connection: Connection, look: Callable[[], list[T]]) -> list[T] | Blind
 
 def _judge(check: Check, found: list[Row] | Blind) -> Verdict:
     if isinstance(found, psycopg.errors.LockNotAvailable):
-        return Verdict(Status.UNKNOWN, LOCKED_OUT)
+        return Verdict(Status.UNKNOWN, LOCKED_OUT, locked_out=True)
     if isinstance(found, Blind):
         primary = found.diag.message_primary if isinstance(found, psycopg.Error) else found.message
         reason = primary or type(found).__name__
         return Verdict(Status.UNKNOWN, f"could not look: {reason}")
     return check.judge(found, check.claim)
-
-
-def _blocked_by(id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str, Check]) -> tuple[str, ...]:
-    """Return the failing checks that explain this one and are not explained themselves; empty for a root cause."""
-    status = verdicts[id].status
-    if status is Status.OK:
-        return ()
-    # what nobody could look at explains no failure that was seen
-    explains = {Status.CRITICAL, Status.UNKNOWN} if status is Status.UNKNOWN else {Status.CRITICAL}
-    failing = [
-        cause
-        for cause in _explaining(id, catalogue, status, verdicts)
-        if cause in verdicts and verdicts[cause].status in explains
-    ]
-    failing += [
-        cause for cause in catalogue[id].overlaps if cause in verdicts and _covers(verdicts[cause], verdicts[id])
-    ]
-    if verdicts[id].summary == LOCKED_OUT:
-        # whoever holds the locks is the whole explanation, unless they were let go meanwhile
-        lockers = [cause for cause in LOCKERS if cause in verdicts and verdicts[cause].status is not Status.OK]
-        failing = lockers or failing
-    return tuple(cause for cause in dict.fromkeys(failing) if not _blocked_by(cause, verdicts, catalogue))
-
-
-def _covers(wider: Verdict, verdict: Verdict) -> bool:
-    """Return whether a verdict is as grave as another and names every object of it."""
-    return (
-        wider.status in {Status.WARNING, Status.CRITICAL}
-        and wider.status.severity >= verdict.status.severity
-        and {item.object for item in verdict.evidence} <= {item.object for item in wider.evidence}
-    )
-
-
-def _explaining(
-    id: str, catalogue: Mapping[str, Check], status: Status, verdicts: Mapping[str, Verdict] | None = None
-) -> list[str]:
-    """Return every check whose failure explains `status` of this one, nearest first.
-
-    With `verdicts`, a chain ends at a healthy check: what lies behind it has no effect here. Without, the checks that
-    overlap are among them.
-    """
-    found: list[str] = []
-    pending = [id]
-    while pending:
-        check = catalogue[pending.pop(0)]
-        overlaps = check.overlaps if verdicts is None else ()
-        for cause in (*check.causes, *overlaps, *(check.needs if status is Status.UNKNOWN else ())):
-            if cause not in found:
-                found.append(cause)
-                if verdicts is None or cause not in verdicts or verdicts[cause].status is not Status.OK:
-                    pending.append(cause)
-    return found

@@ -12,7 +12,7 @@ from autosync_db.config import Configuration, JobSettings, Settings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import CheckFailedError
 from autosync_db.health import verify
-from autosync_db.health.verify import Report
+from autosync_db.health.model import Report
 from autosync_db.jobs import calls
 from autosync_db.local.stack import Stack
 from autosync_db.progress import Reporter

@@ -3,8 +3,7 @@
 Commands: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
 """
 
-from autosync_db.health.model import CheckResult, Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import CheckResult, Report, Status
 
 _LEVELS = {Status.CRITICAL: "error", Status.UNKNOWN: "error", Status.WARNING: "warning"}
 

@@ -5,8 +5,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from autosync_db.health.model import CheckResult
-from autosync_db.health.verify import Report
+from autosync_db.health.model import CheckResult, Report
 
 SCHEMA_VERSION = 1
 

@@ -2,8 +2,7 @@
 
 from xml.etree import ElementTree  # writes only; nothing is parsed
 
-from autosync_db.health.model import CheckResult, Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import CheckResult, Report, Status
 
 
 def report(found: Report) -> str:

@@ -3,8 +3,7 @@
 Rules: https://www.monitoring-plugins.org/doc/guidelines.html
 """
 
-from autosync_db.health.model import Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import Report, Status
 
 EXIT_CODES = {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2, Status.UNKNOWN: 3}
 

@@ -3,8 +3,7 @@
 Metric names and labels are public API. Format: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
-from autosync_db.health.model import Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import Report, Status
 
 
 def report(found: Report) -> str:

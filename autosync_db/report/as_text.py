@@ -6,8 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autosync_db.health.model import CheckResult, Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import CheckResult, Report, Status
 
 _STYLES = {
     Status.OK: "green",

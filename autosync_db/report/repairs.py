@@ -9,9 +9,8 @@ from rich.text import Text
 
 from autosync_db.config import Configuration
 from autosync_db.health import repair
-from autosync_db.health.model import Status
+from autosync_db.health.model import Report, Status
 from autosync_db.health.repair import Outcome, Plan, Proposal
-from autosync_db.health.verify import Report
 from autosync_db.report import as_json
 
 _STYLES = {

@@ -4,11 +4,12 @@ import tempfile
 
 from autosync_db.connection import connect
 from autosync_db.health import verify
+from autosync_db.health.model import Report
 from tests.support import health
 from tests.support.health import Project
 
 
-def _asked(project: Project) -> tuple[int, verify.Report]:
+def _asked(project: Project) -> tuple[int, Report]:
     """Return how often the server was asked while verify ran on a connection of its own, and what it said."""
     with connect(project.cluster.url()) as connection, tempfile.TemporaryFile("w+") as trace:
         connection.pgconn.trace(trace.fileno())

@@ -6,8 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from autosync_db.health import catalogue
-from autosync_db.health.model import CheckResult, Evidence, Status, Verdict
-from autosync_db.health.verify import Report
+from autosync_db.health.model import CheckResult, Evidence, Report, Status, Verdict
 from autosync_db.report import as_github, as_junit, as_nagios, as_prometheus
 
 NASTY = 'quoted "name" | <tag> & 100%\nsecond line\\'

@@ -16,8 +16,7 @@ from autosync_db.credentials import store as secret_store
 from autosync_db.health import catalogue, verify
 from autosync_db.health import repair as repairs
 from autosync_db.health.checks import pg_cron_scheduler_running
-from autosync_db.health.model import CheckResult, Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import CheckResult, Report, Status
 from autosync_db.jobs import calls as outcome
 from autosync_db.jobs import registry
 from autosync_db.jobs.calls import Cause

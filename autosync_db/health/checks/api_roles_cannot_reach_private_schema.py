@@ -1,6 +1,26 @@
 """No role of the Data API can use the schema autosync."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Take back what opens the schema autosync."""
+    found: list[Repair | Refusal] = []
+    if " may " in scene.findings:
+        close = drafts.reapply(scene, ["sql/access/autosync.sql"])
+        found.append(Repair("take back what the roles of the API may do in the schema autosync", close))
+    if hide := drafts.withdraw(scene, ["autosync"]):
+        found.append(
+            Repair(
+                "take the schema autosync out of the setting pgrst.db_schemas",
+                hide,
+                destructive=True,
+                as_owner=scene.acts_as_owner,
+            )
+        )
+    return found
+
 
 CHECK = Check(
     layer="security",
@@ -8,5 +28,5 @@ CHECK = Check(
     remedy="autosync-db repair api_roles_cannot_reach_private_schema",
     needs=("head_applied",),
     causes=("head_applied",),
-    repairable=True,
+    repair=_draft,
 )

@@ -1,6 +1,34 @@
 """No API user can execute a function that works with the secrets or the job."""
 
-from autosync_db.health.model import Check
+from psycopg import sql
+
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Take the right to execute away from the roles of the Data API."""
+    ours, foreign = drafts.functions_named(scene)
+    found = []
+    if ours:
+        close = drafts.reapply(scene, ours)
+        found.append(Repair("take the functions of this package away from the roles of the API", close))
+    if foreign:
+        roles = scene.rows(
+            "select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated') order by 1"
+        )
+        strangers = sql.SQL(", ").join([sql.SQL("public"), *(sql.Identifier(role) for (role,) in roles)])
+        revoke = sql.SQL("revoke all on function {} from {}")
+        found.append(
+            Repair(
+                f"take {', '.join(foreign)} away from the roles of the API",
+                [revoke.format(drafts.text(signature), strangers) for signature in foreign],
+                destructive=True,
+                as_owner=scene.acts_as_owner,
+            )
+        )
+    return found
+
 
 CHECK = Check(
     layer="security",
@@ -8,5 +36,5 @@ CHECK = Check(
     remedy="autosync-db repair functions_not_exposed",
     needs=("head_applied",),
     causes=("head_applied",),
-    repairable=True,
+    repair=_draft,
 )

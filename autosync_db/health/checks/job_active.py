@@ -1,12 +1,19 @@
 """The job is switched on, or was paused on purpose."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Switch the job on again."""
+    return [Repair("switch the job on again", drafts.schedule_job(scene))]
+
 
 CHECK = Check(
     layer="job",
     claim="the job is switched on, or was paused on purpose",
     remedy="autosync-db repair job_active",
     needs=("job_scheduled", "head_applied", "privileges_sufficient"),
-    repairable=True,
+    repair=_draft,
     notable=True,
 )

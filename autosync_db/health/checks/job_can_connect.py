@@ -1,6 +1,32 @@
 """Pg_cron can connect as the job's role to the job's database."""
 
-from autosync_db.health.model import Check
+from psycopg import sql
+
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Schedule the job anew where it goes to another database or server than this one."""
+    numbers = scene.rows(
+        """
+        select c.jobid
+        from cron.job as c
+        where c.jobname = %s
+            and (
+                c.database <> current_database()
+                or c.nodeport <> current_setting('port')::integer
+                or c.nodename <> coalesce(current_setting('cron.host', true), c.nodename)
+            )
+        """,
+        [scene.job],
+    )
+    if not numbers:
+        return [Refusal(scene.verdict.summary, "read the page: autosync-db explain job_can_connect")]
+    unschedule = [sql.SQL("select cron.unschedule({}::bigint)").format(sql.Literal(number)) for (number,) in numbers]
+    statements = [*unschedule, *drafts.schedule_job(scene)]
+    return [Repair("schedule the job anew, for this server and database", statements)]
+
 
 CHECK = Check(
     layer="job",
@@ -11,5 +37,5 @@ CHECK = Check(
         "pg_cron_not_blocked",
     ),
     causes=("cron_slots_free",),
-    repairable=True,
+    repair=_draft,
 )

@@ -1,6 +1,21 @@
 """Pg_cron's history does not grow without end."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Delete the runs of all jobs that are older than they are kept."""
+    kept = scene.value("select j.keep_run_details::text from autosync.job as j where j.name = %s", [scene.job])
+    return [
+        Repair(
+            f"delete the runs of every job that ended more than {kept} ago",
+            drafts.fixed("job_run_details_bounded"),
+            destructive=True,
+            in_batches=True,
+        )
+    ]
+
 
 CHECK = Check(
     layer="retention",
@@ -12,5 +27,5 @@ CHECK = Check(
         "pg_cron_installed",
         "pg_cron_not_blocked",
     ),
-    repairable=True,
+    repair=_draft,
 )

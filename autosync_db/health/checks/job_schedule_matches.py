@@ -3,7 +3,8 @@
 import re
 
 from autosync_db.errors import UsageError
-from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.health import drafts
+from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 from autosync_db.jobs import cron
 
 _NAMED = re.compile(r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)")
@@ -54,11 +55,28 @@ def _misreading(schedule: str, version: str | None) -> tuple[str, str] | None:
     return None
 
 
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Give the job the schedule of autosync.job again."""
+    drifted = scene.value(
+        "select exists (select from cron.job as c join autosync.job as j on j.name = c.jobname"
+        " where c.jobname = %s and c.schedule <> j.schedule)",
+        [scene.job],
+    )
+    if not drifted:
+        return [
+            Refusal(
+                "autosync.job itself holds that schedule",
+                "write another one under [job] in autosync.toml, then run: autosync-db setup",
+            )
+        ]
+    return [Repair("give the job the schedule of autosync.job again", drafts.schedule_job(scene))]
+
+
 CHECK = Check(
     layer="job",
     claim="the job ticks as autosync.job says, and pg_cron reads that schedule as it is written",
     remedy="autosync-db repair job_schedule_matches",
     needs=("job_scheduled", "head_applied"),
-    repairable=True,
+    repair=_draft,
     question=Question(_query, _read),
 )

@@ -1,6 +1,13 @@
 """Pg_cron knows the job."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Schedule the job, and register it first where autosync.job does not know it."""
+    return [Repair(f"schedule the job {scene.job}", drafts.schedule_job(scene))]
+
 
 CHECK = Check(
     layer="job",
@@ -8,5 +15,5 @@ CHECK = Check(
     remedy="autosync-db repair job_scheduled",
     needs=("pg_cron_installed", "privileges_sufficient"),
     causes=("pg_cron_installed", "head_applied"),
-    repairable=True,
+    repair=_draft,
 )

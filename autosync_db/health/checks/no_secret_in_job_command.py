@@ -1,6 +1,34 @@
 """No job holds a key in its text."""
 
-from autosync_db.health.model import Check
+from psycopg import sql
+
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Replace the text of our own job, and mask keys in pg_cron's history."""
+    found: list[Repair | Refusal] = []
+    for number, name, _, is_registered in scene.named_jobs():
+        if is_registered:
+            sync = drafts.SYNC.format(sql.Literal(name))
+            found.append(Repair(f"overwrite the command of job {number}", [sync], destructive=True))
+        else:
+            reason = f"job {number} ({name or 'unnamed'}) is not ours: let it read its key from a table"
+            hint = f"change its text as its owner, with cron.alter_job({number}, command := ...), and rotate the key"
+            found.append(Refusal(reason, hint))
+    if "of the newest 1000 runs" in scene.findings:
+        found.append(
+            Repair(
+                "mask the keys in the commands that pg_cron's history kept (rotate them all the same)",
+                drafts.fixed("no_secret_in_job_command"),
+                destructive=True,
+                in_batches=True,
+                as_owner=scene.acts_as_owner,
+            )
+        )
+    return found
+
 
 CHECK = Check(
     layer="secrets",
@@ -12,5 +40,5 @@ CHECK = Check(
         "privileges_sufficient",
     ),
     causes=("pg_cron_installed",),
-    repairable=True,
+    repair=_draft,
 )

@@ -1,10 +1,17 @@
 """No trigger of anybody else's runs inside pg_cron."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Drop the triggers that are not pg_cron's own."""
+    return drafts.drop_triggers(scene, "cron", ("job", "job_run_details"), "cron_job_cache_invalidate")
+
 
 CHECK = Check(
     layer="cron",
     claim="no foreign trigger runs inside pg_cron",
     remedy="autosync-db repair no_triggers_on_cron_tables",
-    repairable=True,
+    repair=_draft,
 )

@@ -1,11 +1,18 @@
 """No trigger runs on the tables of pg_net."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Drop the triggers on pg_net's tables."""
+    return drafts.drop_triggers(scene, "net", ("http_request_queue", "_http_response"))
+
 
 CHECK = Check(
     layer="net",
     claim="no trigger runs on the tables of pg_net",
     remedy="autosync-db repair no_triggers_on_net_tables",
     needs=("pg_net_installed",),
-    repairable=True,
+    repair=_draft,
 )

@@ -3,8 +3,10 @@
 from psycopg import sql
 
 from autosync_db.config import IsolationSettings
-from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.health import drafts
+from autosync_db.health.model import Answer, Check, Question, Repair, Row, Scene
 from autosync_db.schema import objects, revisions
+from autosync_db.schema.objects import State
 
 _QUERY = """
 select jsonb_build_object(
@@ -67,6 +69,23 @@ _DETAILS = {
     objects.State.EDITED: "was changed in the database since it was applied",
 }
 
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Apply the files again whose objects are missing or outdated, and those that were edited by hand."""
+    states = objects.states(scene.connection, revisions.current(scene.connection), scene.configuration.isolation)
+    named = {path: state for path, state in states.items() if f"({path})" in scene.findings}
+    edited = [path for path, state in named.items() if state is State.EDITED]
+    others = [path for path, state in named.items() if state is not State.EDITED and path != drafts.SCHEDULES_ACCESS]
+    # its text is older, or another mode was chosen
+    found = [drafts.protect_schedules(scene)] if drafts.SCHEDULES_ACCESS in named else []
+    if others:
+        found.append(Repair(f"apply {', '.join(others)}", drafts.reapply(scene, others)))
+    if edited:
+        sentence = f"overwrite what was edited by hand with {', '.join(edited)}"
+        found.append(Repair(sentence, drafts.reapply(scene, edited), destructive=True))
+    return found
+
+
 CHECK = Check(
     layer="migrations",
     claim="every function, trigger, policy, grant and job is as this version's files say",
@@ -74,6 +93,6 @@ CHECK = Check(
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     causes=("head_applied",),
     overlaps=("functions_not_exposed", "search_path_pinned", "service_role_can_use_schedules"),
-    repairable=True,
+    repair=_draft,
     question=Question(_query, _read),
 )

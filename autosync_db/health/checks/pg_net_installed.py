@@ -1,11 +1,19 @@
 """The extension pg_net is installed in this database."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Create the extension."""
+    create = drafts.reapply(scene, ["sql/extensions/pg_net.sql"])
+    return [Repair("create the extension pg_net", [drafts.WITH_A_SCHEMA, *create])]
+
 
 CHECK = Check(
     layer="net",
     claim="the extension pg_net is installed in this database",
     remedy="autosync-db repair pg_net_installed",
     causes=("head_applied",),
-    repairable=True,
+    repair=_draft,
 )

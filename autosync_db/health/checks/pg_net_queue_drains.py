@@ -1,6 +1,15 @@
 """No call waits in pg_net's queue for longer than its timeout and a minute."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Wake the worker, which may have gone back to sleep while a table was locked."""
+    if scene.value("select to_regprocedure('net.wake()') is not null"):
+        return [Repair("wake the worker of pg_net", [drafts.text("select net.wake()")])]
+    return [Repair("restart the worker of pg_net", [drafts.text("select net.worker_restart()")])]
+
 
 CHECK = Check(
     layer="net",
@@ -22,5 +31,5 @@ CHECK = Check(
         "pg_net_version_matches_library",
         "no_triggers_on_net_tables",
     ),
-    repairable=True,
+    repair=_draft,
 )

@@ -1,6 +1,16 @@
 """The background worker that sends the requests of pg_net runs."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Restart the worker."""
+    if not scene.value("select to_regprocedure('net.worker_restart()') is not null"):
+        way = "restart PostgreSQL (on Supabase: Project Settings > General > Restart project)"
+        return [Refusal("this version of pg_net cannot restart its worker", way)]
+    return [Repair("restart the worker of pg_net", [drafts.text("select net.worker_restart()")])]
+
 
 CHECK = Check(
     layer="net",
@@ -16,5 +26,5 @@ CHECK = Check(
         "server_is_primary",
         "server_writable",
     ),
-    repairable=True,
+    repair=_draft,
 )

@@ -1,6 +1,14 @@
 """Every enabled schedule has a next run."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(_scene: Scene) -> list[Repair]:
+    """Let the trigger compute what is missing."""
+    sentence = "compute next_run_at for the enabled schedules that have none"
+    return [Repair(sentence, drafts.fixed("schedules_have_next_run"), in_batches=True)]
+
 
 CHECK = Check(
     layer="schedules",
@@ -8,5 +16,5 @@ CHECK = Check(
     remedy="autosync-db repair schedules_have_next_run",
     needs=("head_applied", "privileges_sufficient"),
     causes=("schedule_trigger_enabled",),
-    repairable=True,
+    repair=_draft,
 )

@@ -1,11 +1,19 @@
 """The stored secrets hold no blanks and no invisible characters."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Repair, Scene
+
+
+def _draft(_scene: Scene) -> list[Repair]:
+    """Take blanks and invisible characters out of the stored values, without reading them."""
+    sentence = "take blanks and invisible characters out of the stored address and key"
+    return [Repair(sentence, drafts.fixed("secrets_clean"))]
+
 
 CHECK = Check(
     layer="secrets",
     claim="the stored secrets hold no blanks and no invisible characters",
     remedy="autosync-db repair secrets_clean",
     needs=("head_applied", "secrets_present"),
-    repairable=True,
+    repair=_draft,
 )

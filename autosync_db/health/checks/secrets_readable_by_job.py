@@ -1,6 +1,59 @@
 """The role that the job reads the secrets as can read them."""
 
-from autosync_db.health.model import Check
+from psycopg import sql
+
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Let the owner of autosync.read_secret() read the secrets."""
+    reader, keeper, caller = scene.rows(
+        "select pg_get_userbyid(p.proowner), pg_get_userbyid(c.relowner), pg_get_userbyid(d.proowner)"
+        " from pg_catalog.pg_proc as p, pg_catalog.pg_class as c, pg_catalog.pg_proc as d"
+        " where p.oid = 'autosync.read_secret(text)'::regprocedure and c.oid = 'public.pg_cron_secrets'::regclass"
+        " and d.oid = 'autosync.dispatch(text, boolean)'::regprocedure"
+    )[0]
+    if "view vault.decrypted_secrets: " in scene.findings:
+        return [_open_vault(scene, reader)]
+    if reader != keeper:
+        return [_give_back(scene, reader, keeper, caller)]
+    statements: list[sql.Composable] = []
+    if "may not select it" in scene.findings:
+        grant = sql.SQL("grant select on table public.pg_cron_secrets to {}").format(sql.Identifier(reader))
+        statements.append(grant)
+    if "may not use the schema public" in scene.findings:
+        statements.append(sql.SQL("grant usage on schema public to {}").format(sql.Identifier(reader)))
+    if "forced on its owner" in scene.findings:
+        statements.append(drafts.text("alter table public.pg_cron_secrets no force row level security"))
+    return [Repair(f"let {reader}, as which the job reads the secrets, read them", statements)]
+
+
+def _give_back(scene: Scene, reader: str, keeper: str, caller: str) -> Repair | Refusal:
+    if caller == keeper and scene.may_act_as(reader) and scene.may_act_as(keeper):
+        owner = sql.SQL("alter function autosync.read_secret(text) owner to {}").format(sql.Identifier(keeper))
+        return Repair(f"give autosync.read_secret() back to {keeper}, who owns the secrets", [owner], as_owner=False)
+    return Refusal(
+        f"autosync.read_secret() belongs to {reader}, the secrets to {keeper}",
+        f"as a superuser run: alter function autosync.read_secret(text) owner to {keeper}",
+    )
+
+
+def _open_vault(scene: Scene, reader: str) -> Repair | Refusal:
+    if "cannot be read" in scene.findings:
+        return Refusal("the vault does not decrypt its secrets any more", "store them again: autosync-db setup")
+    if not scene.value("select to_regclass('vault.decrypted_secrets') is not null"):
+        return Refusal("the secrets were put into a vault that is gone", "store them again: autosync-db setup")
+    name = sql.Identifier(reader)
+    grants = [
+        sql.SQL("grant usage on schema vault to {}").format(name),
+        sql.SQL("grant select on table vault.decrypted_secrets to {}").format(name),
+    ]
+    if scene.is_superuser:
+        return Repair(f"let {reader}, as which the job reads the secrets, read the vault", grants, as_owner=False)
+    text = "; ".join(grant.as_string() for grant in grants)
+    return Refusal(f"the vault is not {scene.me}'s to open to {reader}", f"as its owner or a superuser run: {text};")
+
 
 CHECK = Check(
     layer="secrets",
@@ -11,5 +64,5 @@ CHECK = Check(
         "privileges_sufficient",
     ),
     causes=("head_applied",),
-    repairable=True,
+    repair=_draft,
 )

@@ -1,6 +1,30 @@
 """Service_role can read, claim and complete schedules."""
 
-from autosync_db.health.model import Check
+from autosync_db.health import drafts
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Grant the function's role what it needs."""
+    found: list[Repair | Refusal] = []
+    if "service_role may not select" in scene.findings or "service_role may not update" in scene.findings:
+        found.append(drafts.protect_schedules(scene))
+    ours, _ = drafts.functions_named(scene)
+    if ours:
+        grant = drafts.reapply(scene, ours)
+        found.append(Repair("let service_role execute the functions that claim and complete schedules", grant))
+    if "schema public: " in scene.findings:
+        usage = drafts.text("grant usage on schema public to service_role")
+        found.append(Repair("let service_role use the schema public", [usage], as_owner=scene.acts_as_owner))
+    if "does not bypass it" in scene.findings:
+        bypass, sentence = "alter role service_role bypassrls", "let service_role bypass row level security"
+        found.append(
+            Repair(sentence, [drafts.text(bypass)], as_owner=False)
+            if scene.is_superuser
+            else Refusal(f"only a superuser can {sentence}", f"as one run: {bypass}")
+        )
+    return found
+
 
 CHECK = Check(
     layer="schedules",
@@ -8,5 +32,5 @@ CHECK = Check(
     remedy="autosync-db repair service_role_can_use_schedules",
     needs=("head_applied",),
     causes=("head_applied",),
-    repairable=True,
+    repair=_draft,
 )

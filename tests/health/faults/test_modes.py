@@ -2,7 +2,6 @@
 
 import pytest
 
-from autosync_db.cli.verify import exit_code
 from autosync_db.errors import ExitCode
 from tests.health.faults import guide, table
 from tests.health.faults.catalogue import MODES
@@ -49,7 +48,7 @@ def test_verify_names_the_fault(mode: Mode, workshop: Workshop, record_property:
     evidence = " | ".join(f"{item.object}: {item.detail}" for item in result.verdict.evidence)
     assert mode.says in evidence, evidence
     expected = ExitCode.CHECK_FAILED if mode.is_critical else ExitCode.OK
-    assert exit_code(report) == expected, told
+    assert report.exit_code() == expected, told
 
     if not mode.repairable and not mode.mend:
         workshop.discard()

@@ -7,13 +7,11 @@ from contextlib import contextmanager
 import pytest
 
 from autosync_db import config
-from autosync_db.cli.verify import exit_code
 from autosync_db.connection import connect
 from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health import verify as runner
-from autosync_db.health.model import Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import Report, Status
 from autosync_db.jobs import registry
 from autosync_db.local import cluster as local_cluster
 from autosync_db.local.cluster import Cluster
@@ -62,7 +60,7 @@ def _age(project: Project, interval: str) -> None:
 
 def _fine(report: Report) -> None:
     assert not report.root_causes, health.described(report)
-    assert exit_code(report) == ExitCode.OK
+    assert report.exit_code() == ExitCode.OK
 
 
 def test_just_set_up(project: Project, tell: Tell) -> None:

@@ -11,8 +11,7 @@ from autosync_db.connection import connect
 from autosync_db.errors import UnreachableError
 from autosync_db.health import verify as runner
 from autosync_db.health.checks import pg_cron_scheduler_running
-from autosync_db.health.model import Status
-from autosync_db.health.verify import Report
+from autosync_db.health.model import Report, Status
 from autosync_db.local.cluster import Cluster
 from tests.health.faults import guide
 from tests.health.faults.mode import Mode
