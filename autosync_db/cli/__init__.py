@@ -23,7 +23,10 @@ class Reporting(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit with the code that errors.ExitCode gives to the outcome."""
+        from autosync_db.cli.console import Ending, Verbosity
+
         extra["standalone_mode"] = False
+        Verbosity.level, Ending.unread = 0, 0
         try:
             code = super().main(*args, **extra)
             if code == INTERRUPTED:  # Typer turns SIGINT into this and says nothing
@@ -35,8 +38,6 @@ class Reporting(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             code = _fail("interrupted", "run it again: every command can be repeated", INTERRUPTED)
         except SystemExit as leaving:
-            from autosync_db.cli.console import Ending
-
             # Typer and Rich leave with 1 when the reader, e.g. head, has gone: it has what it wanted
             code = Ending.unread if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
         except Exception as error:

@@ -1,7 +1,4 @@
-"""`[function] auth = "cron_secret"`: made here, told to the function by a file, proven, rotated.
-
-Commands run in this process: there are many, and starting one takes longer than what it does.
-"""
+"""`[function] auth = "cron_secret"`: made here, told to the function by a file, proven, rotated."""
 
 import re
 from collections.abc import Iterator
@@ -66,7 +63,7 @@ class Place:
     def run(self, *arguments: str, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
         """Run a command and keep what it said."""
         chosen = {**RARELY, **(variables or {})}
-        result = command.run_here(*arguments, database=self.cluster.url(), variables=chosen, stdin=stdin)
+        result = command.run(*arguments, database=self.cluster.url(), variables=chosen, stdin=stdin)
         self.said.append(result.out + result.err)
         return result
 

@@ -107,14 +107,14 @@ class World:
 
     def start(self, *arguments: str, code: int = 0, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
         """Run a command as a process with -vv; it must end with `code`."""
-        result = command.run(
+        result = command.run_process(
             *arguments, "-vv", database=self.cluster.url(), stdin=stdin, variables={**RARELY, **(variables or {})}
         )
         return self._keep(arguments, result, code)
 
     def run(self, *arguments: str, code: int = 0, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
         """Run a command in this process with -vv; it must end with `code`."""
-        result = command.run_here(
+        result = command.run(
             *arguments, "-vv", database=self.cluster.url(), stdin=stdin, variables={**RARELY, **(variables or {})}
         )
         return self._keep(arguments, result, code)
@@ -231,7 +231,7 @@ def _break(world: World) -> None:
             try:
                 for what in ("secrets set other", "rotate"):
                     secret = world.new(f"{what} with {name}", accepted=True)
-                    result = command.run_here(
+                    result = command.run(
                         *what.split(), "--from-file", "-", "-vv",
                         database=world.cluster.url(), stdin=secret, variables=RARELY,
                     )  # fmt: skip

@@ -27,7 +27,7 @@ class Local:
 
     def run(self, *arguments: str, variables: dict[str, str] | None = None) -> Result:
         """Run a command on it."""
-        result = command.run(*arguments, folder=self.folder, variables=variables)
+        result = command.run_process(*arguments, folder=self.folder, variables=variables)
         self.said += result.out + result.err
         return result
 
@@ -74,7 +74,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         made.command_lines = "\n".join(sampler.command_lines)
         yield made
     finally:
-        command.run("local", "down", "--purge", folder=folder)
+        command.run_process("local", "down", "--purge", folder=folder)
 
 
 def test_no_command_line_holds_a_secret(local: Local) -> None:

@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
     def run(*arguments: str) -> Result:
         # Deno's certificates and the engine's address are in the environment
-        return command.run(*arguments, folder=tmp_path, variables=os.environ)
+        return command.run_process(*arguments, folder=tmp_path, variables=os.environ)
 
     yield run
     if (tmp_path / ".autosync").exists():

@@ -21,7 +21,7 @@ def test_a_missing_package_is_named_with_what_installs_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setenv("PATH", str(tmp_path))  # Deno may be there, too
     for arguments in (*STARTING, *OTHERS):
-        done = command.run_here("local", *arguments)
+        done = command.run("local", *arguments)
         assert done.code in (0, 2), (arguments, done)
         if arguments in NEEDED[package]:
             assert package in command.refused(done, 2).lower(), arguments

@@ -116,7 +116,7 @@ def test_from_nothing_to_head_and_back(name: str, blank_template: Cluster) -> No
 def test_of_many_migrations_behind_two_connections_one_works(blank_template: Cluster) -> None:
     with reached(blank_template, "transaction") as way, ThreadPoolExecutor(4) as pool:
         # processes of their own: Alembic is not made for threads
-        run = partial(command.run, "migrate", "--format", "json", database=way.pooled.url())
+        run = partial(command.run_process, "migrate", "--format", "json", database=way.pooled.url())
         outcomes = [command.succeeds(done).json() for done in pool.map(lambda _: run(), range(4))]
         assert sorted(bool(outcome["revisions"]) for outcome in outcomes) == [False] * 3 + [True]
         assert migrate.plan(way.cluster.url()).is_current

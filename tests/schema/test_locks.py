@@ -235,7 +235,7 @@ def test_a_deadlock_is_a_lock_to_wait_for(deployed: Cluster) -> None:
 
 def test_the_command_line_tells_it_at_once_and_in_the_end(deployed: Cluster) -> None:
     with transaction(deployed, f"select * from {SCHEDULES}"):
-        result = command.run_here("migrate", database=deployed.url())
+        result = command.run("migrate", database=deployed.url())
     message = command.refused(result, 5)
     assert f"{SCHEDULES} is locked by session" in message
     lines = [line for line in result.err.splitlines() if line.startswith("attempt ")]

@@ -52,27 +52,27 @@ def test_every_command_works(settings: dict[str, str], blank: Cluster, stub: Stu
     handmade.deploy(blank, key=keys.secret(), url=stub.url)
     _set(blank, **settings)
     database = blank.url()
-    command.succeeds(command.run_here("migrate", "--dry-run", database=database))
-    assert command.run_here("migrate", "--check", database=database).code == 5
-    command.succeeds(command.run_here("migrate", database=database))
-    command.succeeds(command.run_here("migrate", "--check", database=database))
+    command.succeeds(command.run("migrate", "--dry-run", database=database))
+    assert command.run("migrate", "--check", database=database).code == 5
+    command.succeeds(command.run("migrate", database=database))
+    command.succeeds(command.run("migrate", "--check", database=database))
     settings = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal(), "AUTOSYNC_JOB__SCHEDULE": "0 0 1 1 *"}
     with clusters.pg_net_worker(blank):
-        setup = command.run_here("setup", "--project-url", stub.url, database=database, variables=settings)
+        setup = command.run("setup", "--project-url", stub.url, database=database, variables=settings)
     _works_or_names_the_limit(setup)
-    _works_or_names_the_limit(command.run_here("status", database=database))
-    verdict = command.run_here("verify", "--format", "json", database=database)
+    _works_or_names_the_limit(command.run("status", database=database))
+    verdict = command.run("verify", "--format", "json", database=database)
     assert verdict.code in {0, 3}, verdict.err
     unseen = [check for check in verdict.json()["checks"] if check["status"] == "unknown"]
     assert not [check["id"] for check in unseen if "could not look" in check["summary"]], unseen
-    command.succeeds(command.run_here("rollback", "base", "--yes", database=database))
+    command.succeeds(command.run("rollback", "base", "--yes", database=database))
 
 
 def test_a_read_only_role_is_told_so(deployed: Cluster) -> None:
     _set(deployed, default_transaction_read_only="on")
     setup = ["setup", "--project-url", "https://functions.example"]
     for arguments in (["migrate"], ["migrate", "--dry-run"], ["migrate", "--check"], ["rollback", "base"], setup):
-        result = command.run_here(
+        result = command.run(
             *arguments, database=deployed.url(), variables={"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
         )
         assert "default_transaction_read_only is on" in command.refused(result, 5), arguments
