@@ -7,15 +7,8 @@
 
 import postgres from "postgres";
 import { ApiError, asApiError } from "./data_api_errors.ts";
-import { describeFunction, describeTable } from "./data_api_catalogue.ts";
-import {
-  callFunction,
-  changeRows,
-  insertRows,
-  readRows,
-  removeRows,
-  type Transaction,
-} from "./data_api_statements.ts";
+import { describeFunction, describeTable, type Transaction } from "./data_api_catalogue.ts";
+import { callFunction, changeRows, insertRows, readRows, removeRows } from "./data_api_statements.ts";
 import type { Handler } from "./gateway.ts";
 import { bearerToken, type Claims, type Role, roleOfOpaqueKey, verifyToken } from "./keys.ts";
 import type { Settings } from "./settings.ts";

@@ -1,7 +1,9 @@
 // What the database's catalogue says of the functions and tables in schema public that callers name.
 
+import type postgres from "postgres";
 import { ApiError } from "./data_api_errors.ts";
-import type { Transaction } from "./data_api_statements.ts";
+
+export type Transaction = postgres.TransactionSql;
 
 /** A name and its type as SQL writes it; both come from the catalogue. */
 export interface Typed {

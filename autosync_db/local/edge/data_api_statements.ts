@@ -2,11 +2,10 @@
 // from the catalogue, and everything a caller wrote travels as a parameter.
 
 import type postgres from "postgres";
-import type { FunctionShape, TableShape, Typed } from "./data_api_catalogue.ts";
+import type { FunctionShape, TableShape, Transaction, Typed } from "./data_api_catalogue.ts";
 import { ApiError } from "./data_api_errors.ts";
 import { type Condition, filtersOf, numberOf, orderOf, selectedOf } from "./data_api_filters.ts";
 
-export type Transaction = postgres.TransactionSql;
 type Fragment = postgres.PendingQuery<postgres.Row[]>;
 type Json = Record<string, unknown>;
 

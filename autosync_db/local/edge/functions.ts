@@ -1,6 +1,6 @@
 // The functions folder: one worker per function, started at its first call, again after its files changed or it died.
 
-import { platformError } from "./gateway.ts";
+import { platformError } from "./platform_error.ts";
 import type { Settings } from "./settings.ts";
 import { parseEnvFile } from "./settings.ts";
 import { BootError, Worker } from "./worker_process.ts";

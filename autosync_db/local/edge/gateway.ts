@@ -1,18 +1,14 @@
-// The door: routes, the verify_jwt check of the hosted gateway, and the platform's own error answers.
+// The gateway: routes, the verify_jwt check of the hosted gateway, and the platform's own error answers.
 
 import type { Functions } from "./functions.ts";
 import { bearerToken, verifyToken } from "./keys.ts";
+import { platformError } from "./platform_error.ts";
 import type { Settings } from "./settings.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
 type RemoteHandler = (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Promise<Response>;
 
 const FUNCTION_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
-/** Return an answer of the platform itself, which names its cause in the `sb-error-code` header. */
-export function platformError(status: number, code: string, message: string): Response {
-  return Response.json({ code, message }, { status, headers: { "sb-error-code": code } });
-}
 
 /** Return the handler of the whole runtime. */
 export function serveGateway(settings: Settings, functions: Functions, api: Handler): RemoteHandler {

@@ -1,6 +1,6 @@
 // One function in a Deno process of its own: starting it, passing it requests, ending it.
 
-import { platformError } from "./gateway.ts";
+import { platformError } from "./platform_error.ts";
 
 /** The function did not come to listen. The message says why, for the log and for /health. */
 export class BootError extends Error {

@@ -17,7 +17,7 @@ create unlogged table net.http_request_queue (
 );
 
 comment on table net.http_request_queue is
-    'requests that the worker has not sent yet; rows inserted by hand wait for the next net.wake()';
+    'requests that the worker has not sent yet; rows inserted directly wait for the next net.wake()';
 
 create unlogged table net._http_response (
     id bigint,
@@ -60,147 +60,6 @@ as 'byteacat';
 comment on function net._stand_in_text(bytea, bytea) is
     'stand-in only: the two byte strings joined and labelled text, valid UTF-8 or not';
 
--- _stand_in_ipv4(host): the dotted-quad form of a numeric host such as 127.1 or 0x7f.1, or the host as it came.
-create function net._stand_in_ipv4(host text)
-    returns text
-    language plpgsql
-    immutable strict
-    set search_path = ''
-as $$
-declare
-    parts text[] := pg_catalog.string_to_array(host, '.');
-    part text;
-    digits text;
-    digit text;
-    base integer;
-    number numeric;
-    numbers numeric[] := '{}';
-    total numeric := 0;
-    count integer := pg_catalog.array_length(parts, 1);
-begin
-    if count is null or count > 4 then
-        return host;
-    end if;
-
-    foreach part in array parts loop
-        if part !~* '^(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)$' then
-            return host;
-        end if;
-        digits := pg_catalog.lower(part);
-        if digits like '0x%' then
-            base := 16;
-            digits := pg_catalog.substr(digits, 3);
-        elsif digits like '0%' then
-            base := 8;
-        else
-            base := 10;
-        end if;
-        number := 0;
-        foreach digit in array pg_catalog.string_to_array(digits, null) loop
-            number := number * base + pg_catalog.strpos('0123456789abcdef', digit) - 1;
-        end loop;
-        numbers := pg_catalog.array_append(numbers, number);
-    end loop;
-
-    -- the last number fills every byte that the others leave
-    for i in 1 .. count loop
-        if numbers[i] >= (case when i < count then 256 else 256::numeric ^ (5 - count) end) then
-            return host;
-        end if;
-        total := total + numbers[i] * (case when i < count then 256::numeric ^ (4 - i) else 1 end);
-    end loop;
-
-    return pg_catalog.host('0.0.0.0'::inet + total::bigint);
-end
-$$;
-
-comment on function net._stand_in_ipv4(text) is 'stand-in only: a numeric host in dotted-quad form';
-
--- _stand_in_host(host): the host as it belongs into a URL, or null when it cannot be one.
-create function net._stand_in_host(host text)
-    returns text
-    language plpgsql
-    immutable strict
-    set search_path = ''
-as $$
-declare
-    zone text;
-    address text;
-    short text;
-    decoded bytea := ''::bytea;
-    piece text;
-begin
-    if host like '[%' then
-        zone := pg_catalog.substring(host, '%(?:25)?([^]]+)\]$');
-        address := pg_catalog.regexp_replace(pg_catalog.btrim(host, '[]'), '%.*$', '');
-        if address !~ '^[0-9A-Fa-f:.]+$' or address !~ ':' then
-            return null;
-        end if;
-        short := pg_catalog.host(address::inet);
-        return '[' || case when pg_catalog.length(short) < pg_catalog.length(address) then short else address end
-            || coalesce('%25' || zone, '') || ']';
-    end if;
-
-    for piece in
-        select found.part[1]
-        from pg_catalog.regexp_matches(host, '%[0-9A-Fa-f]{2}|.', 'g') as found (part)
-    loop
-        if pg_catalog.length(piece) = 3 then
-            decoded := decoded || pg_catalog.decode(pg_catalog.substr(piece, 2), 'hex');
-        else
-            decoded := decoded || pg_catalog.convert_to(piece, 'UTF8');
-        end if;
-    end loop;
-    address := pg_catalog.convert_from(decoded, 'UTF8');
-
-    if address ~ '[\x01-\x20\x7f/:#?!@{}\[\]\\$''"^`*<>=;,+&()]' then
-        return null;
-    end if;
-    return pg_catalog.replace(net._stand_in_ipv4(address), '%', '%25');
-exception
-    -- not an address, or bytes that are not text
-    when invalid_text_representation or character_not_in_repertoire then
-        return null;
-end
-$$;
-
-comment on function net._stand_in_host(text) is 'stand-in only: a URL host, checked and normalised';
-
--- _stand_in_path(path): the path with its . and .. segments resolved (RFC 3986, 5.2.4).
-create function net._stand_in_path(path text)
-    returns text
-    language plpgsql
-    immutable strict
-    set search_path = ''
-as $$
-declare
-    segments text[];
-    kept text[] := '{}';
-    last integer;
-begin
-    if path !~ '/\.' then
-        return path;
-    end if;
-
-    segments := pg_catalog.string_to_array(pg_catalog.substr(path, 2), '/');
-    last := pg_catalog.array_length(segments, 1);
-    for i in 1 .. last loop
-        if segments[i] = '..' then
-            kept := kept[1 : pg_catalog.array_length(kept, 1) - 1];
-        elsif segments[i] <> '.' then
-            kept := pg_catalog.array_append(kept, segments[i]);
-        end if;
-        if i = last and segments[i] in ('.', '..') then
-            kept := pg_catalog.array_append(kept, '');
-        end if;
-    end loop;
-
-    return '/' || pg_catalog.array_to_string(kept, '/');
-end
-$$;
-
-comment on function net._stand_in_path(text) is 'stand-in only: a URL path without . and .. segments';
-
 -- _urlencode_string(string): the string with every byte but letters, digits and -._~ written as %XX.
 create function net._urlencode_string(string character varying)
     returns text
@@ -208,42 +67,28 @@ create function net._urlencode_string(string character varying)
     immutable
     set search_path = ''
 as $$
-    select case
-        when string is null then null
-        else coalesce(
-            (
-                select pg_catalog.string_agg(
-                    case
-                        when letter.value ~ '^[A-Za-z0-9._~-]$' then letter.value
-                        else (
-                            select pg_catalog.string_agg(
-                                '%' || pg_catalog.upper(
-                                    pg_catalog.lpad(
-                                        pg_catalog.to_hex(
-                                            pg_catalog.get_byte(
-                                                pg_catalog.convert_to(letter.value, 'UTF8'), byte.position
-                                            )
-                                        ), 2, '0'
-                                    )
-                                ),
-                                '' order by byte.position
-                            )
-                            from pg_catalog.generate_series(
-                                0, pg_catalog.octet_length(pg_catalog.convert_to(letter.value, 'UTF8')) - 1
-                            ) as byte (position)
-                        )
-                    end,
-                    '' order by letter.position
-                )
-                from pg_catalog.unnest(pg_catalog.string_to_array(string::text, null))
-                    with ordinality as letter (value, position)
-            ),
-            ''
-        )
-    end
+    select case when string is not null then coalesce(
+        (
+            select pg_catalog.string_agg(
+                case
+                    when byte.value < 128 and pg_catalog.chr(byte.value) ~ '[A-Za-z0-9._~-]'
+                        then pg_catalog.chr(byte.value)
+                    else '%' || pg_catalog.upper(pg_catalog.lpad(pg_catalog.to_hex(byte.value), 2, '0'))
+                end,
+                '' order by byte.position
+            )
+            from (
+                select found.position, pg_catalog.get_byte(encoded.bytes, found.position) as value
+                from pg_catalog.convert_to(string::text, 'UTF8') as encoded (bytes),
+                    pg_catalog.generate_series(0, pg_catalog.octet_length(encoded.bytes) - 1) as found (position)
+            ) as byte
+        ),
+        ''
+    ) end
 $$;
 
--- _encode_url_with_params_array(url, params): the URL, checked and normalised, its query extended by the parameters.
+-- _encode_url_with_params_array(url, params): the URL with the parameters at the end of its query.
+-- Refuses what can be no URL at all; libcurl judges the rest when the worker sends it.
 create function net._encode_url_with_params_array(url text, params_array text[])
     returns text
     language plpgsql
@@ -251,140 +96,21 @@ create function net._encode_url_with_params_array(url text, params_array text[])
     set search_path = ''
 as $$
 declare
-    junk constant text := '[\x01-\x20\x7f]';
-    known constant text[] := array[
-        'dict', 'file', 'ftp', 'ftps', 'gopher', 'gophers', 'http', 'https', 'imap', 'imaps', 'ldap', 'ldaps', 'mqtt',
-        'pop3', 'pop3s', 'rtmp', 'rtmpe', 'rtmps', 'rtmpt', 'rtmpte', 'rtmpts', 'rtsp', 'scp', 'sftp', 'smb', 'smbs',
-        'smtp', 'smtps', 'telnet', 'tftp'
-    ];
-    scheme text;
-    rest text;
-    slashes integer;
-    authority text := '';
-    login text;
-    secret text;
-    host text;
-    normal text;
-    port text;
-    path text;
-    query text;
-    fragment text;
+    address text := pg_catalog.split_part(url, '#', 1);
+    fragment text := pg_catalog.substr(url, pg_catalog.length(address) + 1);
     param text;
-    position integer;
     reason text;
 begin
     if url is null or params_array is null then
         return null;
     end if;
 
-    scheme := pg_catalog.lower(pg_catalog.substring(url, '^([A-Za-z0-9+.-]{1,40}):'));
-    if scheme is null then
-        raise exception using errcode = 'XX000', message = pg_catalog.format('invalid URL "%s": Bad scheme', url);
-    end if;
-    rest := pg_catalog.substr(url, pg_catalog.length(scheme) + 2);
-    slashes := pg_catalog.length(pg_catalog.substring(rest, '^/*'));
-
-    <<checks>>
-    begin
-        if scheme = 'file' then
-            authority := '';
-            if rest !~ '^/.' then
-                reason := 'Bad file:// URL';
-                exit checks;
-            end if;
-            if rest ~ '^//' then
-                rest := pg_catalog.regexp_replace(rest, '^//(localhost/|127\.0\.0\.1/|/)', '/', 'i');
-                if rest ~ '^//' then
-                    reason := 'Bad file:// URL';
-                    exit checks;
-                end if;
-            end if;
-        elsif scheme <> all (known) then
-            reason := 'Unsupported URL scheme';
-            exit checks;
-        elsif slashes not between 1 and 3 then
-            reason := 'Unsupported number of slashes following scheme';
-            exit checks;
-        else
-            rest := pg_catalog.substr(rest, slashes + 1);
-            authority := pg_catalog.substring(rest, '^[^/?#]*');
-            rest := pg_catalog.substr(rest, pg_catalog.length(authority) + 1);
-            -- http: and http:/ hold nothing but the scheme
-            if authority = '' then
-                reason := 'No host part in the URL';
-                exit checks;
-            end if;
-        end if;
-
-        -- the order of these checks decides which of several faults is named
-        if pg_catalog.strpos(rest, '#') > 0 then
-            fragment := pg_catalog.substr(rest, pg_catalog.strpos(rest, '#') + 1);
-            rest := pg_catalog.substr(rest, 1, pg_catalog.strpos(rest, '#') - 1);
-        end if;
-        if pg_catalog.strpos(rest, '?') > 0 then
-            query := pg_catalog.substr(rest, pg_catalog.strpos(rest, '?') + 1);
-            rest := pg_catalog.substr(rest, 1, pg_catalog.strpos(rest, '?') - 1);
-        end if;
-        path := case when rest = '' then '/' else net._stand_in_path(rest) end;
-
-        if fragment ~ junk then
-            reason := 'Bad fragment';
-        elsif query ~ junk then
-            reason := 'Bad query';
-        elsif rest ~ junk then
-            reason := 'Bad path';
-        end if;
-        exit checks when reason is not null or scheme = 'file';
-
-        position := pg_catalog.strpos(authority, '@');
-        if position > 0 then
-            login := pg_catalog.substr(authority, 1, position - 1);
-            authority := pg_catalog.substr(authority, position + 1);
-            if pg_catalog.strpos(login, ':') > 0 then
-                secret := pg_catalog.substr(login, pg_catalog.strpos(login, ':') + 1);
-                login := pg_catalog.substr(login, 1, pg_catalog.strpos(login, ':') - 1);
-            end if;
-            if login ~ junk then
-                reason := 'Bad user';
-                exit checks;
-            elsif secret ~ junk then
-                reason := 'Bad password';
-                exit checks;
-            end if;
-        end if;
-
-        if authority like '[%' then
-            host := pg_catalog.substring(authority, '^(\[[^]]*\])');
-            if host is null then
-                reason := 'Bad IPv6 address';
-                exit checks;
-            end if;
-            authority := pg_catalog.substr(authority, pg_catalog.length(host) + 1);
-        else
-            host := pg_catalog.substring(authority, '^[^:]*');
-            authority := pg_catalog.substr(authority, pg_catalog.length(host) + 1);
-        end if;
-
-        if authority not in ('', ':') then
-            port := pg_catalog.ltrim(pg_catalog.substring(authority, '^:([0-9]+)$'), '0');
-            if port is null or pg_catalog.length(port) > 5 or ('0' || port)::integer > 65535 then
-                reason := 'Port number was not a decimal number between 0 and 65535';
-                exit checks;
-            end if;
-            port := ('0' || port)::integer::text;
-        end if;
-
-        if host = '' then
-            reason := 'No host part in the URL';
-            exit checks;
-        end if;
-
-        normal := net._stand_in_host(host);
-        if normal is null then
-            reason := case when host like '[%' then 'Bad IPv6 address' else 'Bad hostname' end;
-        end if;
+    reason := case
+        when url !~* '^[a-z][a-z0-9+.-]*:' then 'Bad scheme'
+        when url !~ '^[^:]+:/' then 'Unsupported number of slashes following scheme'
+        when url ~ '^[^:]+:/+([:?#]|$)' then 'No host part in the URL'
+        when url ~ '[\x01-\x20\x7f]' then 'Malformed input to a URL function'
     end;
-
     if reason is not null then
         raise exception using
             errcode = 'XX000', message = pg_catalog.format('invalid URL "%s": %s', url, reason);
@@ -392,37 +118,12 @@ begin
 
     foreach param in array params_array loop
         continue when param is null;
-        -- what is already escaped is rewritten with lower-case digits
-        param := coalesce(
-            (
-                select pg_catalog.string_agg(
-                    case
-                        when piece.position > 1 and piece.value ~* '^[0-9a-f]{2}'
-                            then pg_catalog.lower(pg_catalog.substr(piece.value, 1, 2))
-                                || pg_catalog.substr(piece.value, 3)
-                        else piece.value
-                    end,
-                    '%' order by piece.position
-                )
-                from pg_catalog.unnest(pg_catalog.string_to_array(param, '%'))
-                    with ordinality as piece (value, position)
-            ),
-            ''
-        );
-        query := case
-            when coalesce(query, '') = '' then param
-            when query like '%&' then query || param
-            else query || '&' || param
-        end;
+        address := address
+            || case when address !~ '\?' then '?' when address ~ '[?&]$' then '' else '&' end
+            || param;
     end loop;
 
-    return scheme || '://'
-        || coalesce(login || coalesce(':' || secret, '') || '@', '')
-        || coalesce(normal, '')
-        || coalesce(':' || port, '')
-        || path
-        || coalesce('?' || nullif(query, ''), '')
-        || coalesce('#' || nullif(fragment, ''), '');
+    return address || fragment;
 end
 $$;
 
@@ -437,7 +138,7 @@ begin
 end
 $$;
 
--- worker_restart(): reload the configuration and have the worker start again within about a second.
+-- worker_restart(): reload the configuration and have the worker start again.
 -- security definer because pg_reload_conf() is not for everyone, while restarting this worker is
 create function net.worker_restart()
     returns boolean
