@@ -5,8 +5,8 @@ from datetime import datetime
 
 from autosync_db import duration
 from autosync_db.connection import Connection
-from autosync_db.credentials import rotation
-from autosync_db.credentials.rotation import Unfinished
+from autosync_db.credentials import lease
+from autosync_db.credentials.lease import Unfinished
 from autosync_db.jobs import calls, cron, registry
 from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.registry import Job
@@ -77,7 +77,7 @@ def collect(connection: Connection, job_name: str) -> Status:
         schedules_due=due,
         schedules_overdue=overdue,
         next_schedule_at=next_at,
-        unproven=rotation.unfinished(connection),
+        unproven=lease.unfinished(connection),
     )
 
 

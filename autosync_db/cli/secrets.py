@@ -9,7 +9,7 @@ import typer
 from autosync_db.cli import app, secret_input
 from autosync_db.cli.console import Ending, Session
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, SecretError, UsageError
+from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from autosync_db.credentials.rotation import Result
@@ -146,28 +146,15 @@ def _set(
 
     The service key is replaced by `rotate`, the project URL by `setup`: both are proven by a call.
     """
-    from autosync_db.connection import connect
-    from autosync_db.credentials import rotation, store
-    from autosync_db.supabase import address as project
-    from autosync_db.supabase import key
+    from autosync_db.credentials import edit, store
 
     store.require_settable(name)
     value = secret_input.chosen(from_file, from_env, f"value of {name}")
-    store.require_value(name, value)
-    with connect(session.configuration.target.database_url) as connection:
-        store.require_history(connection)
-        rotation.require_store(connection, session.configuration)
-        rotation.require_settled(connection, name)
-        if name == store.GATEWAY_KEY:
-            address = store.project_url(connection)
-            key.inspect_public(value, project_ref=project.ref_of(address) if address else None)
-        existed = name in store.stored(connection)
-        changed = bool(store.store(connection, {name: value}))
-    outcome = "unchanged" if not changed else "replaced" if existed else "stored"
+    done = edit.set_value(session.configuration, name, value)
     if session.is_json:
-        session.print_json({"name": name, "outcome": outcome, "fingerprint": key.fingerprint(value)})
+        session.print_json(done)
     else:
-        session.say(f"{outcome} {name} (fingerprint {key.fingerprint(value)})")
+        session.say(f"{done.outcome} {name} (fingerprint {done.fingerprint})")
 
 
 @command(group, "delete")
@@ -177,29 +164,12 @@ def _delete(
     yes: Annotated[bool, typer.Option("--yes", help="Delete also what the job needs, without a question.")] = False,
 ) -> None:
     """Delete a secret. One that a job needs is deleted only if you say so: no call is made without it."""
-    from autosync_db.connection import connect
-    from autosync_db.credentials import rotation, store
+    from autosync_db.credentials import edit
 
-    with connect(session.configuration.target.database_url) as connection:
-        store.require_history(connection)
-        rotation.require_store(connection, session.configuration)
-        rotation.require_settled(connection, name)
-        unreadable = None
-        try:
-            is_stored = name in store.stored(connection)
-        except SecretError as error:
-            # a vault that cannot decrypt any more can still be emptied
-            is_stored, unreadable = True, error
-        absent = UsageError(f"there is no secret {name!r}", hint="list them with: autosync-db secrets list")
-        if not is_stored:
-            raise absent
-        # another job may need it as well
-        if name in store.needed(connection):
-            session.confirm(f"Without {name} no call is made. Delete it?", flag="--yes", given=yes)
-        if not store.delete(connection, name):
-            raise unreadable or absent
+    question = f"Without {name} no call is made. Delete it?"
+    done = edit.delete(session.configuration, name, lambda: session.confirm(question, flag="--yes", given=yes))
     if session.is_json:
-        session.print_json({"name": name, "outcome": "deleted"})
+        session.print_json({"name": done.name, "outcome": done.outcome})
     else:
         session.say(f"deleted {name}")
 

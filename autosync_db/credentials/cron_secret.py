@@ -2,7 +2,7 @@
 
 It opens one function and nothing else, so that whoever reads it in pg_net's queue has little. It is made here and kept
 beside the project URL; the function gets it as a variable, from a file that only its owner can read. A new one is
-first stored beside the one in force (NEXT), so that the function can be told of both before the calls change.
+first stored beside the active one (NEXT), so that the function can get both before the calls change.
 """
 
 import os
@@ -15,7 +15,8 @@ from typing import Any, Literal
 from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
-from autosync_db.credentials import rotation, store
+from autosync_db.credentials import lease, rotation, store
+from autosync_db.credentials.lease import Replacement
 from autosync_db.credentials.rotation import Result, Subject
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.progress import Reporter
@@ -53,7 +54,7 @@ def inspect(value: Secret, _project_ref: str | None = None) -> None:
         )
 
 
-def auth_in_force(connection: Connection, job_name: str) -> Auth:
+def active_auth(connection: Connection, job_name: str) -> Auth:
     """Return how the job's function knows its caller, as the database has it."""
     if connection.execute("select to_regprocedure('autosync.function_auth(text)') is null").fetchone() == (True,):
         return "service_key"
@@ -62,11 +63,11 @@ def auth_in_force(connection: Connection, job_name: str) -> Auth:
 
 
 def auth_wanted(connection: Connection, configuration: Configuration) -> Auth:
-    """Return how it shall be: as the settings say, or as it is when they say nothing."""
+    """Return how it shall know its caller: as the settings say, or as it does now when they say nothing."""
     settings = configuration.settings
     if "function" in settings.model_fields_set:
         return settings.function.auth
-    return auth_in_force(connection, settings.job.name)
+    return active_auth(connection, settings.job.name)
 
 
 def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, 
 
 
 def reveal(connection: Connection, name: str) -> Secret | None:
-    """Return a value that the function must be told or asked about: one of CRON_SECRET, NEXT and GATEWAY_KEY."""
+    """Return a value that the function must get or is called with: one of CRON_SECRET, NEXT and GATEWAY_KEY."""
     assert name in {store.CRON_SECRET, NEXT, store.GATEWAY_KEY}
     with store.refusals():
         row = connection.execute(
@@ -92,7 +93,7 @@ def subject(configuration: Configuration) -> Subject:
         with connect(configuration.target.database_url) as connection:
             return call_headers(connection, value)
 
-    advice = f"tell the function first: {hand_over(configuration)}"
+    advice = f"give it to the function first: {hand_over(configuration)}"
     return Subject(store.CRON_SECRET, NOUN, headers, inspect, advice)
 
 
@@ -103,39 +104,24 @@ def call_headers(connection: Connection, value: Secret) -> dict[str, str]:
 
 
 def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool = True) -> Result:
-    """Make a new cron secret at the first call, and at the second put it in force and prove it.
+    """Make a new cron secret at the first call, and at the second activate it and prove it.
 
-    In between the function must be told of it (`hand_over`). Raises SecretError when the function does not accept it
-    yet; the old one is in force then, and the new one stays where it was. Without a cron secret: UsageError.
-    One that a killed rotation put in force is proven, and none is made.
+    In between the function must get it (`hand_over`). Raises SecretError when the function does not accept it yet; the
+    previous one is active then, and the new one stays where it was. Without a cron secret: UsageError.
+    One that a killed rotation activated is proven, and none is made.
     """
-    job_name = configuration.settings.job.name
-    with connect(configuration.target.database_url) as connection:
-        store.require_history(connection)
-        rotation.require_store(connection, configuration)
-        if auth_in_force(connection, job_name) != "cron_secret":
-            raise UsageError(
-                f"the function of {job_name} knows its caller by the service key, which nobody can make here",
-                hint='choose [function] auth = "cron_secret" and run autosync-db setup, or pass --from-file PATH',
-            )
-        with store.refusals(), connection.transaction():
-            connection.execute(store.SHORT_LOCKS)
+    url = configuration.target.database_url
+    with connect(url) as connection:
+        _require_use(connection, configuration)
+        with store.changing(connection):
             connection.execute(_ALONE)
-            rotation.require_idle(connection)
-            in_force, following = reveal(connection, store.CRON_SECRET), reveal(connection, NEXT)
-            if in_force and any(one.name == store.CRON_SECRET for one in rotation.unfinished(connection)):
-                following = in_force
-            elif following is None or following == in_force:
-                following = generate()
+            lease.require_idle(connection)
+            following, is_new = _following(connection)
+            if is_new:
                 store.store(connection, {NEXT: following})
-                return Result("generated", (rotation.Change(NEXT, None, key.fingerprint(following)),))
+                return Result("generated", (Replacement(NEXT, None, key.fingerprint(following)),))
     result = rotation.replace(configuration, subject(configuration), following, preflight=preflight, reporter=reporter)
-    with (
-        connect(configuration.target.database_url) as connection,
-        store.refusals(),
-        connection.transaction(),
-    ):
-        connection.execute(store.SHORT_LOCKS)
+    with connect(url) as connection, store.changing(connection):
         connection.execute(_ALONE)
         # somebody may have made another one since
         if reveal(connection, NEXT) == following:
@@ -143,14 +129,35 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
     return result
 
 
+def _require_use(connection: Connection, configuration: Configuration) -> None:
+    store.require_history(connection)
+    store.require_chosen(connection, configuration)
+    job_name = configuration.settings.job.name
+    if active_auth(connection, job_name) != "cron_secret":
+        raise UsageError(
+            f"the function of {job_name} knows its caller by the service key, which nobody can make here",
+            hint='choose [function] auth = "cron_secret" and run autosync-db setup, or pass --from-file PATH',
+        )
+
+
+def _following(connection: Connection) -> tuple[Secret, bool]:
+    """Return the cron secret to prove, and whether it was made just now."""
+    active, following = reveal(connection, store.CRON_SECRET), reveal(connection, NEXT)
+    if active and any(one.name == store.CRON_SECRET for one in lease.unfinished(connection)):
+        return active, False
+    if following is None or following == active:
+        return generate(), True
+    return following, False
+
+
 def known(connection: Connection) -> list[Secret]:
-    """Return what the function must accept: the secret in force, what a rotation would put back, and the next one.
+    """Return what the function must accept: the active secret, what a rotation would put back, and the next one.
 
     Raises SecretError when none is stored.
     """
     found = [
         reveal(connection, store.CRON_SECRET),
-        rotation.kept(connection, store.CRON_SECRET),
+        lease.kept(connection, store.CRON_SECRET),
         reveal(connection, NEXT),
     ]
     values = list(dict.fromkeys(value for value in found if value is not None))
@@ -187,7 +194,7 @@ def write_environment(path: Path, values: Iterable[Secret]) -> bool:
 
 
 def hand_over(configuration: Configuration) -> str:
-    """Return the command that tells the function its cron secret, without showing it to anybody.
+    """Return the command that gives the function its cron secret, without showing it to anybody.
 
     It deletes the file afterwards, unless that holds something else.
     """
@@ -198,8 +205,8 @@ def hand_over(configuration: Configuration) -> str:
         is_shared = bool(_others(Path(_FILE).read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError):
         is_shared = False
-    told = f"autosync-db secrets env {_FILE}{target} && supabase secrets set --env-file {_FILE}"
-    return told if is_shared else f"{told}; rm -f {_FILE}"
+    commands = f"autosync-db secrets env {_FILE}{target} && supabase secrets set --env-file {_FILE}"
+    return commands if is_shared else f"{commands}; rm -f {_FILE}"
 
 
 def _others(text: str) -> list[str]:

@@ -1,10 +1,10 @@
-"""What may be told of the stored secrets: kind, age, and when a call last succeeded with them."""
+"""What may be shown of the stored secrets: kind, age, and when a call last succeeded with them."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from autosync_db.connection import Connection
-from autosync_db.credentials import rotation
+from autosync_db.credentials import lease
 from autosync_db.credentials import store as secret_store
 
 # a bounded look back: the ledger keeps thousands of calls
@@ -19,7 +19,7 @@ where o.cause = 'ok'
 class Listed:
     """One stored secret. `last_success_at`: the newest successful call since it was changed, if the job uses it.
 
-    `is_unproven`: a rotation put it in force and was not finished; `is_being_proven`: somebody still works on that.
+    `is_unproven`: a rotation activated it and was not finished; `is_being_proven`: somebody still works on that.
     """
 
     name: str
@@ -40,7 +40,7 @@ def collect(connection: Connection, job_name: str) -> list[Listed]:
     needed = secret_store.needed(connection, job_name)
     row = connection.execute(_LAST_SUCCESS, [job_name]).fetchone()
     succeeded_at: datetime | None = row[0] if row else None
-    left = {one.name: one for one in rotation.unfinished(connection)}
+    left = {one.name: one for one in lease.unfinished(connection)}
     return [
         Listed(
             one.name,

@@ -15,6 +15,7 @@ from typing import Literal
 
 import psycopg
 
+from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, MigrationError, SecretError, UsageError
 from autosync_db.secret import Secret
@@ -83,6 +84,10 @@ end
 """
 
 
+class LockedError(SecretError):
+    """Another session held a lock on the secrets for too long; nothing was changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSecret:
     """What may be said about a stored secret."""
@@ -96,7 +101,7 @@ class StoredSecret:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class HistoryEntry:
     """One entry of the history: who did what to which secret, from where; fingerprints stand for values."""
 
     changed_at: datetime
@@ -180,10 +185,10 @@ def delete(connection: Connection, name: str) -> bool:
     return row == (True,)
 
 
-def history(connection: Connection, name: str | None = None, limit: int = 50) -> list[Change]:
+def history(connection: Connection, name: str | None = None, limit: int = 50) -> list[HistoryEntry]:
     """Return the newest changes, of one secret or of all, newest first. Reads only."""
     rows = connection.execute(_HISTORY.encode(), {"name": name, "limit": limit}).fetchall()
-    return [Change(*row) for row in rows]
+    return [HistoryEntry(*row) for row in rows]
 
 
 def send(connection: Connection, values: Mapping[str, Secret]) -> None:
@@ -256,6 +261,30 @@ def require_history(connection: Connection) -> None:
         raise MigrationError("this database is older than this command", hint="run: autosync-db migrate")
 
 
+def require_chosen(connection: Connection, configuration: Configuration) -> None:
+    """Return if the secrets are where the settings say. Raises UsageError if they say so and it is not so."""
+    settings = configuration.settings
+    if "secrets" not in settings.model_fields_set:
+        return
+    found = store_of(connection)
+    if found != settings.secrets.store:
+        raise UsageError(
+            f'the settings say [secrets] store = "{settings.secrets.store}", but the secrets are in the {found}',
+            hint="move them with: autosync-db setup",
+        )
+
+
+@contextmanager
+def changing(connection: Connection) -> Iterator[None]:
+    """Run the block as one transaction that waits only briefly for a lock.
+
+    Raises SecretError for what the server's functions refuse, LockedError when another session holds a lock.
+    """
+    with refusals(), connection.transaction():
+        connection.execute(SHORT_LOCKS)
+        yield
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turn what the server's functions refuse into a SecretError; no detail is kept, it could quote a row."""
@@ -274,7 +303,7 @@ def _explain(error: psycopg.Error) -> AutosyncError | None:
     if ours or isinstance(error, psycopg.IntegrityError) or message.startswith("the secrets are in the vault, which"):
         return SecretError(message, hint=error.diag.message_hint or "run: autosync-db verify")
     if isinstance(error, psycopg.errors.LockNotAvailable):
-        return SecretError(
+        return LockedError(
             "another session holds a lock on the secrets; nothing was changed",
             hint="end its transaction (select * from pg_stat_activity where state <> 'idle'), then run it again",
         )

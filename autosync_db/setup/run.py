@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
-from autosync_db.credentials import cron_secret, rotation, store
+from autosync_db.credentials import cron_secret, lease, store
+from autosync_db.credentials import proof as proofs
 from autosync_db.credentials.cron_secret import Auth
-from autosync_db.credentials.rotation import Proof, Rotation
+from autosync_db.credentials.lease import Rotation
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.jobs import binding, calls, cron, registry
 from autosync_db.jobs.calls import GRACE, Cause, Invocation
@@ -69,7 +70,7 @@ def run(
         cron.check(settings.job.schedule, preflight.pg_cron_version(connection))
         if _wanted_store(configuration, connection) == {"store": "vault"}:
             store.require_vault(connection)
-        rotation.require_idle(connection)
+        lease.require_idle(connection)
         auth = cron_secret.auth_wanted(connection, configuration)
         before = store.stored(connection)
         given = _given(project_url, before) | (
@@ -90,7 +91,7 @@ def run(
     with connect(url) as connection:
         worked = _worked(connection, settings.job.name)
         proof = None
-        with rotation.undone_when_interrupted(configuration, token):
+        with lease.undone_when_interrupted(configuration, token):
             bound = binding.stored(connection)
             # a new binding is put back with the secrets if they turn out wrong
             new_binding = binding.here(connection, ref) if rebind and bound and ref else None
@@ -101,11 +102,11 @@ def run(
             description = f"{settings.job.name} ({registry.find(connection, settings.job.name).schedule}) {scheduled}"
             reporter.done(Step("job", description, scheduled != "unchanged"))
             if begun and wait:
-                prove = rotation.by_dispatch(configuration, reporter.doing)
-                proof = prove(connection, rotation.keeper(connection, token))
+                prove = proofs.by_dispatch(configuration, reporter.doing)
+                proof = prove(connection, lease.keeper(connection, token))
         if not wait or (is_untold and proof is None):
             if begun:
-                rotation.release(connection, token)
+                lease.release(connection, token)
             _bind(connection, bound, ref, reporter)
             why = "the function does not know the cron secret yet" if is_untold else "--no-wait"
             reporter.done(Step("call", f"not made ({why})", False))
@@ -113,7 +114,9 @@ def run(
                 reporter.done(_next(configuration))
             return []
         if proof:
-            _settle(connection, token, proof, worked=worked, noun="cron secret" if auth == "cron_secret" else "key")
+            noun = "cron secret" if auth == "cron_secret" else "key"
+            # what did not work before either stays open, and verify tells why
+            proofs.conclude(connection, token, proof, noun, leave_unclear=not worked)
             answers = list(proof.answers)
         elif _proven(connection, settings.job.name):
             _bind(connection, bound, ref, reporter)
@@ -150,12 +153,12 @@ def _store(
     if not _is_complete(connection, configuration) and not replaced & _needed_by_others(connection, configuration):
         # nothing can have worked before, so there is nothing to go back to
         with connection.transaction():
-            first = rotation.begin(connection, given, new_settings, token=token)
+            first = lease.begin(connection, given, new_settings, token=token)
             if first:
-                rotation.finish(connection, token)
+                lease.finish(connection, token)
         begun, changed = None, [change.name for change in first.changes] if first else []
     else:
-        begun = rotation.begin(connection, given, new_settings, token=token)
+        begun = lease.begin(connection, given, new_settings, token=token)
         changed = [change.name for change in begun.changes] if begun else []
     secrets = [name for name in changed if not name.startswith("setting:")]
     parts = [f"stored {' and '.join(secrets)}"] if secrets else []
@@ -181,7 +184,7 @@ def _switch(
     beside it and taken out of `given`.
     """
     name = configuration.settings.job.name
-    if cron_secret.auth_in_force(connection, name) == auth:
+    if cron_secret.active_auth(connection, name) == auth:
         # a first secret is lacking, or a deleted one: nothing is called with it before the function knows it
         return None, is_untold
     row = cron_secret.new_setting(connection, name, auth)
@@ -227,7 +230,7 @@ def _refuse_what_another_job_shows(
     name = store.CRON_SECRET
     if name not in given or name not in before or before[name].fingerprint == credential.fingerprint(given[name]):
         return
-    if cron_secret.auth_in_force(connection, configuration.settings.job.name) == auth:
+    if cron_secret.active_auth(connection, configuration.settings.job.name) == auth:
         return  # it is replaced by a rotation
     if name in _needed_by_others(connection, configuration):
         raise UsageError(
@@ -274,18 +277,6 @@ def _bind(connection: Connection, bound: dict[str, Any] | None, ref: str | None,
     if bound is None and ref is not None:
         binding.bind(connection, ref)
         reporter.done(Step("binding", f"to the project {ref}", True))
-
-
-def _settle(connection: Connection, token: UUID, proof: Proof, *, worked: bool, noun: str) -> None:
-    """End a rotation as its proof demands. Raises SecretError when what was there before is put back."""
-    if proof.verdict is Verdict.ACCEPTED:
-        rotation.finish(connection, token)
-    elif proof.verdict is Verdict.REFUSED or worked:
-        rotation.put_back(connection, token)
-        raise rotation.unproven(proof, noun, "what was stored before is back in force")
-    else:
-        # what was there before did not work either: it stays open, and verify tells why
-        rotation.release(connection, token)
 
 
 def _wanted_store(configuration: Configuration, connection: Connection) -> dict[str, Any] | None:

@@ -35,11 +35,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict, and the answers that it rests on in a few words; `by_gateway`: the function itself did not answer."""
+    """A verdict, the answers that it rests on in a few words, and the gateway's error code, empty if it sent none."""
 
     verdict: Verdict
     summary: str
-    by_gateway: bool = False
+    error_code: str = ""
+
+    @property
+    def by_gateway(self) -> bool:
+        """Whether the gateway answered and not the function itself."""
+        return bool(self.error_code)
 
 
 def ask(project_url: str, function: str, credential: Mapping[str, str], timeout: timedelta) -> Finding:
@@ -116,5 +121,5 @@ def _judge(answer: "httpx.Response") -> Finding:
     code = answer.headers.get("sb-error-code", "")
     summary = f"{answer.status_code} {code}".strip()
     if answer.status_code in _REFUSED or code.startswith("UNAUTHORIZED"):
-        return Finding(Verdict.REFUSED, summary, bool(code))
-    return Finding(Verdict.ACCEPTED if answer.is_success else Verdict.UNCLEAR, summary, bool(code))
+        return Finding(Verdict.REFUSED, summary, code)
+    return Finding(Verdict.ACCEPTED if answer.is_success else Verdict.UNCLEAR, summary, code)

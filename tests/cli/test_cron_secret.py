@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autosync_db.credentials import cron_secret, rotation, store
+from autosync_db.credentials import cron_secret, lease, rotation, store
 from autosync_db.errors import SecretError
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
@@ -260,7 +260,7 @@ class TestRotation:
         working.run("rotate", "--generate")
         result = working.run("rotate", "--generate", "-q")
         assert "the function refused the new cron secret" in command.refused(result, 6)
-        assert "tell the function first: autosync-db secrets env" in result.hints[0]
+        assert "autosync-db secrets env" in result.hints[0]
         assert working.stored()["cron_secret"] == old
         command.succeeds(working.run("job", "trigger"))
         assert working.tell() == [old, working.stored()["cron_secret_next"]], "the new one waits where it was"
@@ -279,7 +279,7 @@ class TestRotation:
         working.run("rotate", "--generate")
         _, new = working.tell()
         with clusters.connect(working.cluster) as connection:
-            assert rotation.begin(connection, {"cron_secret": Secret(new)})
+            assert lease.begin(connection, {"cron_secret": Secret(new)})
             said = command.refused(working.run("rotate", "--generate", "-q"), 6)
             assert "is under way since" in said
             assert working.stored()["cron_secret_next"] == new, "a run beside it changes nothing"
@@ -327,7 +327,7 @@ class TestRotation:
                 stdin=keys.secret().reveal(), variables=variables | {"AUTOSYNC_FUNCTION__AUTH": "service_key"},
             )  # fmt: skip
             with clusters.connect(working.cluster) as connection:
-                names = {one.name for one in rotation.unfinished(connection)}
+                names = {one.name for one in lease.unfinished(connection)}
             assert names == {"project_url", "service_role_key"}, "the first job's address can be put back"
         finally:
             with clusters.connect(working.cluster) as connection:

@@ -124,7 +124,7 @@ def test_a_new_key_that_the_function_rejects_is_taken_back(project: Project) -> 
     project.stub.answer(401, error_code="UNAUTHORIZED_INVALID_JWT_FORMAT")
     newer = keys.secret()
     result = project.setup("-q", key=newer)
-    assert "what was stored before is back in force" in command.refused(result, 6)
+    assert "the previous value is active again" in command.refused(result, 6)
     assert project.stub.requests[-1].headers["apikey"] == newer.reveal(), "the new key was really tried"
     assert _stored(project.cluster) == before
     assert newer.reveal() not in result.err

@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from autosync_db.credentials import rotation
+from autosync_db.credentials import lease, rotation
 from autosync_db.errors import SecretError
 from autosync_db.secret import Secret
 from autosync_db.setup import run
@@ -17,7 +17,7 @@ from tests.support import clusters, command, keys
 def test_the_second_is_told_who_and_since_when(project: Project) -> None:
     first, second = keys.secret(), keys.secret()
     project.gate.accept(project.key, first, second)
-    begun = rotation.begin(project.owner, {"service_role_key": first})
+    begun = lease.begin(project.owner, {"service_role_key": first})
     assert begun is not None
     project.owner.execute("update autosync.secret_rotation set started_at = '2026-11-20 08:30:00+00'")
 
@@ -30,14 +30,14 @@ def test_the_second_is_told_who_and_since_when(project: Project) -> None:
     assert project.stored() == first.reveal()
     assert second.reveal() not in project.gate.seen
 
-    rotation.finish(project.owner, begun.token)
+    lease.finish(project.owner, begun.token)
     assert project.rotate(second).code == 0
 
 
 def test_setup_is_told_too(project: Project) -> None:
     first = keys.secret()
     project.gate.accept(project.key, first)
-    assert rotation.begin(project.owner, {"service_role_key": first})
+    assert lease.begin(project.owner, {"service_role_key": first})
     with pytest.raises(SecretError, match="is under way since"):
         run.run(project.configuration, None, keys.secret(), wait=True, reporter=SILENT)
     assert project.stored() == first.reveal()
@@ -74,8 +74,8 @@ def test_of_eight_at_once_one_wins(project: Project) -> None:
 def test_whoever_waits_keeps_the_lease(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = keys.secret()
     project.gate.accept(project.key, newer)
-    monkeypatch.setattr(rotation, "LEASE", timedelta(seconds=1))
-    monkeypatch.setattr(rotation, "_EXTEND_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(lease, "_EXTEND_AFTER_SECONDS", 0.1)
     project.stub.delay_seconds = 3
     outcomes: list[str] = []
 
@@ -92,7 +92,7 @@ def test_whoever_waits_keeps_the_lease(project: Project, monkeypatch: pytest.Mon
         "the end of the first lease",
     )
     with pytest.raises(SecretError, match="is under way since"):
-        rotation.begin(project.owner, {"service_role_key": keys.secret()})
+        lease.begin(project.owner, {"service_role_key": keys.secret()})
     waiting.join(30)
     assert outcomes == ["rotated"]
 
@@ -100,13 +100,13 @@ def test_whoever_waits_keeps_the_lease(project: Project, monkeypatch: pytest.Mon
 def test_a_lapsed_lease_can_be_taken_over_and_the_first_one_notices(project: Project) -> None:
     first, second = keys.secret(), keys.secret()
     project.gate.accept(project.key, first, second)
-    sleeper = rotation.begin(project.owner, {"service_role_key": first})
+    sleeper = lease.begin(project.owner, {"service_role_key": first})
     assert sleeper is not None
     project.lapse()
     assert rotation.replace(
         project.configuration, rotation.SERVICE_KEY, second, reporter=SILENT
     ).outcome == "rotated"  # fmt: skip
-    for end in (rotation.finish, rotation.put_back):
+    for end in (lease.finish, lease.put_back):
         with pytest.raises(SecretError, match="took this one over"):
             end(project.owner, sleeper.token)
     assert project.stored() == second.reveal()
@@ -115,9 +115,9 @@ def test_a_lapsed_lease_can_be_taken_over_and_the_first_one_notices(project: Pro
 def test_what_is_put_back_is_what_was_last_proven(project: Project) -> None:
     """Two keys in a row that nobody proved: the one before both comes back."""
     first, second = keys.secret(), keys.secret()
-    assert rotation.begin(project.owner, {"service_role_key": first})
+    assert lease.begin(project.owner, {"service_role_key": first})
     project.lapse()
-    with pytest.raises(SecretError, match="what was stored before is back in force"):
+    with pytest.raises(SecretError, match="the previous value is active again"):
         rotation.replace(project.configuration, rotation.SERVICE_KEY, second, preflight=False, reporter=SILENT)
     assert project.stored() == project.key.reveal()
     assert project.is_finished()
@@ -144,21 +144,21 @@ def test_rotation_does_not_wait_for_ticks_and_ticks_do_not_wait_for_it(project: 
     with psycopg.connect(project.cluster.url().reveal()) as other:
         other.execute("set lock_timeout = '1s'")
         with project.owner.transaction():
-            assert rotation.begin(project.owner, {"service_role_key": newer})
+            assert lease.begin(project.owner, {"service_role_key": newer})
             other.execute("select autosync.dispatch(%s, true)", [project.job_name])
         other.rollback()
 
 
 def test_whoever_was_taken_over_puts_nothing_back(project: Project) -> None:
     """Taken over between its first look at the rotation and its last: the new owner's value stays in force."""
-    begun = rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    begun = lease.begin(project.owner, {"service_role_key": keys.secret()})
     assert begun is not None
     outcomes: list[str] = []
 
     def end() -> None:
         with clusters.connect(project.cluster) as connection:
             try:
-                rotation.put_back(connection, begun.token)
+                lease.put_back(connection, begun.token)
             except SecretError as error:
                 outcomes.append(error.message)
 
@@ -182,12 +182,12 @@ def test_a_secret_that_somebody_locks_keeps_no_rotation_waiting(
     from autosync_db.credentials import store
 
     monkeypatch.setattr(store, "SHORT_LOCKS", b"set local lock_timeout = '50ms'")
-    begun = rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    begun = lease.begin(project.owner, {"service_role_key": keys.secret()})
     assert begun is not None
     project.owner.execute("set statement_timeout = '20s'")
     with psycopg.connect(project.cluster.url().reveal()) as other:
         other.execute("select 1 from public.pg_cron_secrets for update")
         with pytest.raises(SecretError, match="left unfinished") as caught:
-            rotation.put_back(project.owner, begun.token)
+            lease.put_back(project.owner, begun.token)
     project.owner.execute("reset statement_timeout")
     assert "rotate --resume" in caught.value.hint

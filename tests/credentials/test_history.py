@@ -3,14 +3,14 @@
 import psycopg
 import pytest
 
-from autosync_db.credentials import rotation, store
+from autosync_db.credentials import lease, store
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 from tests.credentials.conftest import Project
 from tests.support import clusters, command, keys
 
 
-def _history(project: Project) -> list[store.Change]:
+def _history(project: Project) -> list[store.HistoryEntry]:
     return store.history(project.owner)
 
 
@@ -100,14 +100,14 @@ def test_roles_of_the_api_neither_read_nor_write_it(project: Project, role: str,
 
 def test_whoever_reads_all_data_does_not_read_the_value_that_a_rotation_keeps(project: Project) -> None:
     newer = keys.secret()
-    begun = rotation.begin(project.owner, {"service_role_key": newer})
+    begun = lease.begin(project.owner, {"service_role_key": newer})
     assert begun is not None
     assert project.value("select previous from autosync.secret_rotation") == project.key.reveal()
     with psycopg.connect(project.cluster.url("supabase_admin").reveal()) as connection:
         connection.execute("create role reader; grant pg_read_all_data to reader; set role reader")
         assert connection.execute("select * from autosync.secret_rotation").fetchall() == []
         connection.rollback()
-    rotation.put_back(project.owner, begun.token)
+    lease.put_back(project.owner, begun.token)
 
 
 def test_no_object_of_somebody_elses_runs_as_the_owner(project: Project) -> None:

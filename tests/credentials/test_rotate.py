@@ -10,7 +10,7 @@ import pexpect
 import pytest
 
 from autosync_db import progress
-from autosync_db.credentials import rotation, store
+from autosync_db.credentials import lease, proof, rotation, store
 from autosync_db.credentials.rotation import Result
 from autosync_db.errors import AutosyncError, MigrationError, SecretError
 from autosync_db.local.cluster import Cluster
@@ -95,7 +95,7 @@ class TestRefused:
         result = project.rotate(newer, "-q", "--no-preflight")
         said = command.refused(result, 6)
         assert "refused the new service key with 401" in said
-        assert "what was stored before is back in force" in said
+        assert "the previous value is active again" in said
         assert newer.reveal() not in result.err
         assert project.gate.seen == [newer.reveal()], "it was really tried"
         assert project.in_force() == project.key
@@ -108,7 +108,7 @@ class TestRefused:
         project.gate.status = 500
         error = _refusal(project, newer, preflight=False)
         assert "could not be proven: 500" in error.message
-        assert "is back in force" in error.message
+        assert "is active again" in error.message
 
     def test_when_the_function_does_not_say(self, project: Project) -> None:
         project.stub.judge = None
@@ -130,10 +130,10 @@ class TestRefused:
         newer = keys.secret()
         project.gate.accept(project.key, newer)
 
-        def none(*_: object) -> rotation.Proof:
-            return rotation.Proof(Verdict.UNCLEAR, "pending")
+        def none(*_: object) -> proof.Proof:
+            return proof.Proof(Verdict.UNCLEAR, "pending")
 
-        with pytest.raises(SecretError, match="could not be proven: pending; what was stored before is back in force"):
+        with pytest.raises(SecretError, match="could not be proven: pending; the previous value is active again"):
             rotation.replace(project.configuration, rotation.SERVICE_KEY, newer, prove=none, reporter=SILENT)
         assert project.stored() == project.key.reveal()
         assert project.is_finished()
@@ -297,7 +297,7 @@ def test_an_older_transaction_is_waited_for_before_the_proof(project: Project, m
     sleep = time.sleep
 
     def wait(seconds: float) -> None:
-        if seconds != rotation._POLL_SECONDS:
+        if seconds != proof._POLL_SECONDS:
             sleep(seconds)
             return
         waited.append(seconds)
@@ -316,7 +316,7 @@ def test_an_older_transaction_is_waited_for_before_the_proof(project: Project, m
 def test_a_transaction_that_does_not_end_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = keys.secret()
     project.gate.accept(project.key, newer)
-    monkeypatch.setattr(rotation, "_READERS_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(proof, "_READERS_PATIENCE_SECONDS", 0)
     with _held_open(project.cluster) as pid:
         result = _replace(project, newer)
     assert result.outcome == "rotated"
@@ -388,10 +388,10 @@ def test_setup_that_nobody_reads_does_not_say_that_all_is_well(project: Project)
 def test_resume_that_is_interrupted_can_be_repeated_at_once(project: Project) -> None:
     newer = keys.secret()
     project.gate.accept(project.key, newer)
-    assert rotation.begin(project.owner, {"service_role_key": newer})
+    assert lease.begin(project.owner, {"service_role_key": newer})
     project.lapse()
 
-    def interrupted(*_: object) -> rotation.Proof:
+    def interrupted(*_: object) -> proof.Proof:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -3,7 +3,7 @@
 import pexpect
 import pytest
 
-from autosync_db.credentials import rotation, store
+from autosync_db.credentials import lease, store
 from autosync_db.secret import Secret
 from tests.credentials.conftest import Project
 from tests.support import command, keys
@@ -43,7 +43,7 @@ def test_no_command_shows_a_value(project: Project, form: str) -> None:
 
 
 def test_list_tells_of_an_unproven_key_and_so_does_status(project: Project) -> None:
-    assert rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    assert lease.begin(project.owner, {"service_role_key": keys.secret()})
     assert "being proven" in command.succeeds(project.run("secrets", "list")).out
     project.lapse()
     assert "not proven" in command.succeeds(project.run("secrets", "list")).out
@@ -127,7 +127,7 @@ def test_delete_asks_on_a_terminal(project: Project, answer: str) -> None:
 
 @pytest.mark.parametrize("action", [("set", "--from-file", "-"), ("delete", "--yes")])
 def test_nothing_is_changed_under_a_rotation(project: Project, action: tuple[str, ...]) -> None:
-    assert rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    assert lease.begin(project.owner, {"service_role_key": keys.secret()})
     name = "service_role_key" if action[0] == "delete" else "other"
     verb, *flags = action
     assert "is under way" in command.refused(project.run("secrets", verb, name, *flags, "-q", stdin=VALUE), 6)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autosync_db import config
-from autosync_db.credentials import rotation
+from autosync_db.credentials import lease, rotation
 from autosync_db.credentials import store as secret_store
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.local.cluster import Cluster
@@ -93,7 +93,7 @@ class TestMove:
         _choose("vault")
         project.gate.status = 500
         said = command.refused(project.run("setup", "-q"), 6)
-        assert "is back in force" in said
+        assert "is active again" in said
         assert _kept(project) == {}
         assert _in_table(project) == 2
         project.gate.status = 200
@@ -102,7 +102,7 @@ class TestMove:
     def test_that_was_killed_goes_on(self, project: Project) -> None:
         """Between the transactions of a move the secrets are in both places, and the vault's are in force."""
         _create_vault(project.cluster)
-        assert rotation.begin(project.owner, {}, {"secrets": {"store": "vault"}})
+        assert lease.begin(project.owner, {}, {"secrets": {"store": "vault"}})
         assert (_in_table(project), len(_kept(project))) == (2, 2)
         assert project.in_force() == project.key
         project.lapse()
@@ -113,7 +113,7 @@ class TestMove:
 
     def test_that_was_killed_can_be_aborted(self, project: Project) -> None:
         _create_vault(project.cluster)
-        assert rotation.begin(project.owner, {}, {"secrets": {"store": "vault"}})
+        assert lease.begin(project.owner, {}, {"secrets": {"store": "vault"}})
         project.lapse()
         assert rotation.abort(project.configuration).outcome == "put back"
         assert (_in_table(project), len(_kept(project))) == (2, 0)
@@ -131,7 +131,7 @@ class TestMove:
 
     def test_does_not_happen_while_a_key_is_unproven(self, project: Project) -> None:
         _create_vault(project.cluster)
-        assert rotation.begin(project.owner, {"service_role_key": keys.secret()})
+        assert lease.begin(project.owner, {"service_role_key": keys.secret()})
         project.lapse()
         _choose("vault")
         result = project.run("setup", "-q")
@@ -195,13 +195,13 @@ class TestCommands:
 
     def test_the_previous_value_lies_open_nowhere(self, vaulted: Project) -> None:
         newer = keys.secret()
-        begun = rotation.begin(vaulted.owner, {"service_role_key": newer})
+        begun = lease.begin(vaulted.owner, {"service_role_key": newer})
         assert begun is not None
         rows = str(vaulted.owner.execute("select r::text from autosync.secret_rotation as r").fetchall())
         assert vaulted.key.reveal() not in rows
         assert _kept(vaulted)["service_role_key.previous"] == vaulted.key.reveal()
         assert set(secret_store.stored(vaulted.owner)) == {"project_url", "service_role_key"}
-        rotation.finish(vaulted.owner, begun.token)
+        lease.finish(vaulted.owner, begun.token)
         assert "service_role_key.previous" not in _kept(vaulted)
 
     def test_set_list_history_and_delete(self, vaulted: Project) -> None:
@@ -246,14 +246,14 @@ class TestCommands:
     def test_what_is_being_replaced_is_blotted_out_too(self, vaulted: Project) -> None:
         old = "o" * 43
         secret_store.store(vaulted.owner, {"cron_secret": Secret(old)})
-        assert rotation.begin(vaulted.owner, {"cron_secret": Secret("n" * 43)})
+        assert lease.begin(vaulted.owner, {"cron_secret": Secret("n" * 43)})
         assert vaulted.value("select autosync.excerpt(%s)", [f"it was {old}"]) == "it was ***"
-        assert rotation.kept(vaulted.owner, "cron_secret") == Secret(old)
+        assert lease.kept(vaulted.owner, "cron_secret") == Secret(old)
 
     def test_a_choice_that_was_not_carried_out_stops_the_commands(self, project: Project) -> None:
         configuration = _choose("vault")
         with pytest.raises(UsageError, match="the secrets are in the table") as caught:
-            rotation.require_store(project.owner, configuration)
+            secret_store.require_chosen(project.owner, configuration)
         assert "autosync-db setup" in caught.value.hint
 
     def test_settings_that_say_nothing_keep_the_store(self, vaulted: Project) -> None:
@@ -312,5 +312,5 @@ def test_the_first_secrets_go_straight_into_the_vault(blank: Cluster, stub: Stub
         assert connection.execute(
             "select decrypted_secret from vault.decrypted_secrets where name = 'service_role_key'"
         ).fetchone() == (key.reveal(),)
-        assert rotation.unfinished(connection) == ()
+        assert lease.unfinished(connection) == ()
     assert migrate.plan(blank.url()).is_current

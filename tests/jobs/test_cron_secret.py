@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from autosync_db.credentials import rotation, store
+from autosync_db.credentials import lease, store
 from autosync_db.secret import Secret
 from tests.support import clusters, keys
 
@@ -79,6 +79,6 @@ def test_each_job_has_its_own_way(owner: Connection) -> None:
 
 
 def test_what_a_rotation_replaces_is_no_excerpt(owner: Connection) -> None:
-    assert rotation.begin(owner, {"cron_secret": Secret("n" * 43)})
+    assert lease.begin(owner, {"cron_secret": Secret("n" * 43)})
     row = owner.execute("select autosync.excerpt(%s)", [f"{'c' * 43} {'n' * 43} fine"]).fetchone()
     assert row == ("*** *** fine",)

@@ -1,6 +1,6 @@
 """rotation_finished: what a killed rotation left unproven is told; one that somebody works on is a note."""
 
-from autosync_db.credentials import rotation
+from autosync_db.credentials import lease
 from autosync_db.health.model import Status
 from autosync_db.jobs.calls import Cause
 from tests.support import keys
@@ -12,7 +12,7 @@ LAPSE = "update autosync.secret_rotation set lease_expires_at = clock_timestamp(
 
 def test_interrupted_rotation_is_a_warning_until_it_is_resumed(project: Project) -> None:
     newer = keys.secret()
-    assert rotation.begin(project.owner, {"service_role_key": newer})
+    assert lease.begin(project.owner, {"service_role_key": newer})
     project.owner.execute(LAPSE)
     found = project.must_fail(ID, status=Status.WARNING, names="secret service_role_key: was replaced at ")
     assert "never proven; no call was answered since" in found.verdict.summary
@@ -25,7 +25,7 @@ def test_interrupted_rotation_is_a_warning_until_it_is_resumed(project: Project)
 
 
 def test_unproven_key_that_is_refused_explains_the_refusals(project: Project) -> None:
-    assert rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    assert lease.begin(project.owner, {"service_role_key": keys.secret()})
     project.owner.execute(LAPSE)
     project.stub.answer(401, {}, "UNAUTHORIZED_INVALID_JWT_FORMAT")
     assert project.call() is Cause.KEY
@@ -39,12 +39,12 @@ def test_unproven_key_that_is_refused_explains_the_refusals(project: Project) ->
 
 
 def test_rotation_under_way_is_a_note_and_no_fault(project: Project) -> None:
-    begun = rotation.begin(project.owner, {"service_role_key": keys.secret()})
+    begun = lease.begin(project.owner, {"service_role_key": keys.secret()})
     assert begun is not None
     report = project.must_be_healthy()
     assert [note.id for note in report.notes if note.id == ID] == [ID]
     assert "is being proven" in result_of(report, ID).verdict.summary
-    rotation.finish(project.owner, begun.token)
+    lease.finish(project.owner, begun.token)
     assert ID not in {note.id for note in project.must_be_healthy().notes}
 
 

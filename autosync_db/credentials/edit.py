@@ -1,0 +1,67 @@
+"""Store and delete the secrets that no call proves; nothing is changed while a rotation would be disturbed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection, connect
+from autosync_db.credentials import lease, store
+from autosync_db.errors import AutosyncError, SecretError, UsageError
+from autosync_db.secret import Secret
+from autosync_db.supabase import address, key
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a named secret: `stored`, `replaced`, `unchanged` or `deleted`."""
+
+    name: str
+    outcome: str
+    fingerprint: str | None = None
+
+
+def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome:
+    """Store `value` under `name`, which store.require_settable() must have accepted.
+
+    Raises SecretError when it can be no value of that name, or a rotation is unfinished that it would disturb.
+    """
+    store.require_value(name, value)
+    with connect(configuration.target.database_url) as connection:
+        _require_changeable(connection, configuration, name)
+        if name == store.GATEWAY_KEY:
+            url = store.project_url(connection)
+            key.inspect_public(value, project_ref=address.ref_of(url) if url else None)
+        existed = name in store.stored(connection)
+        changed = bool(store.store(connection, {name: value}))
+    outcome = "unchanged" if not changed else "replaced" if existed else "stored"
+    return Outcome(name, outcome, key.fingerprint(value))
+
+
+def delete(configuration: Configuration, name: str, confirm: Callable[[], None]) -> Outcome:
+    """Delete the secret `name`. One that a job needs is deleted only if `confirm` returns; it raises to refuse.
+
+    Raises UsageError when there is no such secret, SecretError when a rotation is unfinished that it would disturb.
+    """
+    with connect(configuration.target.database_url) as connection:
+        _require_changeable(connection, configuration, name)
+        absent: AutosyncError = UsageError(
+            f"there is no secret {name!r}", hint="list them with: autosync-db secrets list"
+        )
+        try:
+            if name not in store.stored(connection):
+                raise absent
+        except SecretError as unreadable:
+            # a vault that cannot decrypt any more can still be emptied
+            absent = unreadable
+        # another job may need it as well
+        if name in store.needed(connection):
+            confirm()
+        if not store.delete(connection, name):
+            raise absent
+    return Outcome(name, "deleted")
+
+
+def _require_changeable(connection: Connection, configuration: Configuration, name: str) -> None:
+    store.require_history(connection)
+    store.require_chosen(connection, configuration)
+    lease.require_settled(connection, name)

@@ -1,0 +1,248 @@
+"""The lease of a rotation: new values are active, the previous ones are kept until the new ones are proven.
+
+begin     one transaction: keep what is stored, activate the new values
+finish    one transaction: delete what was kept
+put_back  one transaction: activate what was kept
+
+All of it is in autosync.secret_rotation. There is at most one rotation at a time. Its owner extends the lease while it
+works; once the lease has lapsed, anybody may take the rotation over. No session state is used: transactions, a table
+lock inside them, and a token, so that any pooler will do.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection, connect
+from autosync_db.credentials import store
+from autosync_db.errors import AutosyncError, SecretError
+from autosync_db.secret import Secret
+
+LEASE = timedelta(seconds=30)
+_EXTEND_AFTER_SECONDS = 5
+
+_BEGIN = "select b.name, b.fingerprint_before, b.fingerprint_after from autosync.begin_rotation(%s, %s, %s) as b"
+_FINISH = "select autosync.finish_rotation(%s)"
+_PUT_BACK = "select autosync.put_back_rotation(%s)"
+_HAS_TABLE = "select to_regclass('autosync.secret_rotation') is not null"
+_UNFINISHED = """
+select r.name, r.fingerprint_before, r.fingerprint_after, r.started_at, r.started_by, r.application_name,
+    host(r.client_address), r.lease_expires_at, r.lease_expires_at > clock_timestamp()
+from autosync.secret_rotation as r
+order by r.started_at, r.name
+"""
+_KEPT = "select r.kept, r.previous from autosync.secret_rotation as r where r.name = %s"
+_KEPT_IN_VAULT = "select v.decrypted_secret from vault.decrypted_secrets as v where v.name = %s"
+
+KeepAlive = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One name under rotation, with the fingerprints of the old and the new value; of a setting, the values."""
+
+    name: str
+    fingerprint_before: str | None
+    fingerprint_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A rotation that was begun or taken over: new values are active and not proven yet."""
+
+    token: UUID
+    changes: tuple[Replacement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """One name whose active value is not proven, and who stored it; `is_live`: somebody still works on it."""
+
+    name: str
+    fingerprint_before: str | None
+    fingerprint_after: str | None
+    started_at: datetime
+    started_by: str
+    application_name: str
+    client_address: str | None
+    lease_expires_at: datetime
+    is_live: bool
+
+
+def begin(
+    connection: Connection,
+    values: Mapping[str, Secret],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    token: UUID | None = None,
+) -> Rotation | None:
+    """Activate `values` and rows of autosync.setting, in one transaction that keeps what was there.
+
+    Returns None when nothing differed. A rotation whose lease has lapsed is taken over: what it kept stays what
+    put_back() returns to. Raises SecretError when somebody else's lease lasts, or a value is refused; nothing has
+    changed then.
+    """
+    token = token or uuid4()
+    with store.changing(connection):
+        store.send(connection, values)
+        rows = connection.execute(_BEGIN, [token, LEASE, Jsonb(dict(settings or {}))]).fetchall()
+    return Rotation(token, tuple(Replacement(*row) for row in rows)) if rows else None
+
+
+def take_over(connection: Connection) -> tuple[datetime, Rotation] | None:
+    """Become the owner of what is unfinished; return since when it is and what it is, None when nothing is.
+
+    Raises SecretError when somebody else's lease lasts.
+    """
+    token = uuid4()
+    with store.changing(connection):
+        connection.execute("select autosync.take_over_rotation(%s, %s)", [token, LEASE])
+        left = unfinished(connection)
+    if not left:
+        return None
+    changes = tuple(Replacement(one.name, one.fingerprint_before, one.fingerprint_after) for one in left)
+    return left[0].started_at, Rotation(token, changes)
+
+
+def keeper(connection: Connection, token: UUID) -> KeepAlive:
+    """Return what extends the lease of a rotation when called, every few seconds at most.
+
+    It raises SecretError when somebody else took the rotation over meanwhile.
+    """
+    extended = time.monotonic()
+
+    def keep() -> None:
+        nonlocal extended
+        if time.monotonic() - extended < _EXTEND_AFTER_SECONDS:
+            return
+        if connection.execute("select autosync.extend_rotation(%s, %s)", [token, LEASE]).fetchone() != (True,):
+            raise _taken_over()
+        extended = time.monotonic()
+
+    return keep
+
+
+def finish(connection: Connection, token: UUID) -> None:
+    """End a rotation whose values are proven: the old ones are deleted.
+
+    Raises SecretError when somebody else took it over; that one decides then.
+    """
+    _end(connection, _FINISH, token)
+
+
+def put_back(connection: Connection, token: UUID) -> None:
+    """End a rotation by activating what was there before. Raises SecretError when somebody else took it over."""
+    _end(connection, _PUT_BACK, token)
+
+
+def release(connection: Connection, token: UUID) -> None:
+    """Leave a rotation to whoever comes next: its lease ends now."""
+    connection.execute("select autosync.extend_rotation(%s, %s)", [token, timedelta()])
+
+
+@contextmanager
+def undone_when_interrupted(
+    configuration: Configuration,
+    token: UUID,
+    *,
+    interrupts: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, SystemExit),
+) -> Iterator[None]:
+    """Put back what was there before when the block is left by one of `interrupts`, and raise that again."""
+    try:
+        yield
+    except interrupts:
+        try:
+            # the other connection may be in the middle of a statement
+            with connect(configuration.target.database_url) as connection, store.changing(connection):
+                connection.execute(_PUT_BACK, [token])
+        except AutosyncError as failure:
+            raise SecretError(
+                f"interrupted, and it is not known whether the previous value is active again: {failure.message}",
+                hint="see which value is active with autosync-db verify, then run: autosync-db rotate --resume",
+            ) from None
+        raise
+
+
+@contextmanager
+def released_when_interrupted(configuration: Configuration, token: UUID) -> Iterator[None]:
+    """Let whoever comes next go on at once when the block is left early; the active value stays, unproven as before."""
+    try:
+        yield
+    except BaseException:
+        # the other connection may be in the middle of a statement; where none can be made the lease lapses by itself
+        with suppress(AutosyncError), connect(configuration.target.database_url) as connection:
+            release(connection, token)
+        raise
+
+
+def unfinished(connection: Connection) -> tuple[Unfinished, ...]:
+    """Return every name whose active value is not proven, oldest first. Reads only."""
+    if connection.execute(_HAS_TABLE).fetchone() != (True,):
+        return ()
+    return tuple(Unfinished(*row) for row in connection.execute(_UNFINISHED.encode()).fetchall())
+
+
+def kept(connection: Connection, name: str) -> Secret | None:
+    """Return what an unfinished rotation of `name` would put back, None when there is no such value."""
+    if connection.execute(_HAS_TABLE).fetchone() != (True,):
+        return None
+    row = connection.execute(_KEPT, [name]).fetchone()
+    if row is None:
+        return None
+    value = row[1]
+    if row[0] == "vault":
+        found = connection.execute(_KEPT_IN_VAULT, [f"{name}.previous"]).fetchone()
+        value = found[0] if found else None
+    return None if value is None else Secret(value.strip())
+
+
+def require_idle(connection: Connection) -> None:
+    """Return if nobody is at work on a rotation. Raises SecretError that says who is, and since when."""
+    _refuse_while_live(unfinished(connection))
+
+
+def require_settled(connection: Connection, name: str) -> None:
+    """Return if no rotation is unfinished that a change of `name` would disturb. Raises SecretError if one is."""
+    left = unfinished(connection)
+    _refuse_while_live(left)
+    for one in left:
+        if one.name == name or one.name.startswith("setting:"):
+            raise SecretError(
+                f'a rotation of "{one.name}" is not finished since {one.started_at:%Y-%m-%d %H:%M:%S} UTC',
+                hint="finish it with: autosync-db rotate --resume",
+            )
+
+
+def _refuse_while_live(left: tuple[Unfinished, ...]) -> None:
+    for one in left:
+        if one.is_live:
+            raise SecretError(
+                f'a rotation of "{one.name}" is under way since {one.started_at:%Y-%m-%d %H:%M:%S} UTC, by '
+                f"{one.started_by} ({one.application_name or 'no application name'}, "
+                f"{one.client_address or 'local socket'})",
+                hint=f"wait for it; if it died, its lease ends at {one.lease_expires_at:%H:%M:%S} UTC",
+            )
+
+
+def _end(connection: Connection, statement: str, token: UUID) -> None:
+    try:
+        with store.changing(connection):
+            ended = connection.execute(statement.encode(), [token]).fetchone()
+    except store.LockedError:
+        raise SecretError(
+            "another session holds a lock on the secrets, so the rotation is left unfinished",
+            hint="end its transaction, then run: autosync-db rotate --resume",
+        ) from None
+    if ended == (0,):
+        raise _taken_over()
+
+
+def _taken_over() -> SecretError:
+    return SecretError("another rotation took this one over", hint="see who and when with: autosync-db secrets history")

@@ -1,0 +1,145 @@
+"""The proof of a new secret: a real call through pg_net that succeeds, and no call left that carries the old one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection
+from autosync_db.credentials import lease
+from autosync_db.credentials.lease import KeepAlive
+from autosync_db.errors import CheckFailedError, SecretError
+from autosync_db.jobs import calls, registry
+from autosync_db.jobs.calls import GRACE, Cause, Invocation
+from autosync_db.supabase.function import Verdict
+
+# dispatch() takes milliseconds; whatever reads the registry for longer is no tick
+_READERS_PATIENCE_SECONDS = 10
+_POLL_SECONDS = 0.05
+CHECK_KEY = "check that the key belongs to this project and is enabled"
+_WANTS_JWT = {"UNAUTHORIZED_NO_AUTH_HEADER", "UNAUTHORIZED_INVALID_JWT_FORMAT"}
+
+# every dispatch() under way holds this lock from before it reads a secret until its calls are queued
+_READERS = """
+select l.virtualtransaction, l.pid
+from pg_locks as l
+where l.locktype = 'relation'
+    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+    and l.relation = 'autosync.job'::regclass
+    and l.pid <> pg_backend_pid()
+"""
+_OLDER_CALLS = "select count(*) from autosync.invocation as i where i.outcome = 'pending' and i.id < %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a call with the active values showed; `note` is what the operator should know besides."""
+
+    verdict: Verdict
+    summary: str
+    answers: tuple[Invocation, ...] = ()
+    note: str | None = None
+
+
+# the second argument is called while waiting, so that nobody takes the rotation for abandoned
+Prove = Callable[[Connection, KeepAlive], Proof]
+
+
+def by_dispatch(configuration: Configuration, say: Callable[[str], None]) -> Prove:
+    """Return the proof by a real tick through pg_net, which also waits until no older call is left to be sent.
+
+    A refusal of one call is a refusal; else one success is enough.
+    """
+    name, timeout = configuration.settings.job.name, configuration.settings.job.timeout
+
+    def prove(connection: Connection, keep_alive: KeepAlive) -> Proof:
+        note = _wait_for_readers(connection, keep_alive)
+        try:
+            tick_id = registry.trigger(connection, name)
+        except CheckFailedError as error:
+            return Proof(Verdict.UNCLEAR, error.message)
+        patience = timeout + GRACE
+
+        def waiting(waited: timedelta) -> None:
+            keep_alive()
+            say(f"waiting for the function's answer ({waited.total_seconds():.0f} s)")
+
+        answers = calls.wait(connection, name, tick_id, patience, waiting)
+        verdict, summary = _judge(answers)
+        if verdict is Verdict.ACCEPTED:
+            note = note or _wait_for_older_calls(connection, min(answer.id for answer in answers), patience, keep_alive)
+        return Proof(verdict, summary, tuple(answers), note)
+
+    return prove
+
+
+def conclude(connection: Connection, token: UUID, proof: Proof, noun: str, *, leave_unclear: bool = False) -> None:
+    """End a rotation as its proof demands: the new value stays, or the previous one is active again.
+
+    Raises SecretError when it is put back. `leave_unclear`: what proves nothing leaves the rotation open and the new
+    value active, for a project where the previous one did not work either.
+    """
+    if proof.verdict is Verdict.ACCEPTED:
+        lease.finish(connection, token)
+    elif proof.verdict is Verdict.UNCLEAR and leave_unclear:
+        lease.release(connection, token)
+    else:
+        lease.put_back(connection, token)
+        if proof.verdict is Verdict.UNCLEAR:
+            raise SecretError(
+                f"the {noun} could not be proven: {proof.summary}; the previous value is active again",
+                hint="find the cause with: autosync-db verify",
+            )
+        raise SecretError(
+            f"the function refused the {noun} with {proof.summary}; the previous value is active again",
+            hint=advice({answer.error_code for answer in proof.answers}),
+        )
+
+
+def advice(error_codes: set[str | None], otherwise: str = CHECK_KEY) -> str:
+    """Return what to do about a refusal: a gateway that asks for a JWT lets no other credential through."""
+    if error_codes & _WANTS_JWT:
+        return "deploy the function with verify_jwt = false: its gateway asks for a JWT, which this is not"
+    return otherwise
+
+
+def _judge(answers: list[Invocation]) -> tuple[Verdict, str]:
+    refused = [answer for answer in answers if answer.cause is Cause.KEY]
+    accepted = [answer for answer in answers if answer.cause is Cause.OK]
+    if refused:
+        return Verdict.REFUSED, refused[0].summary
+    if accepted:
+        return Verdict.ACCEPTED, accepted[0].summary
+    return Verdict.UNCLEAR, "; ".join(sorted({answer.summary for answer in answers})) or "no call was made"
+
+
+def _wait_for_readers(connection: Connection, keep_alive: KeepAlive) -> str | None:
+    """Return when every transaction has ended that may have read the old value and not queued its call yet."""
+    old = set(connection.execute(_READERS.encode()).fetchall())
+    deadline = time.monotonic() + _READERS_PATIENCE_SECONDS
+    while old:
+        if time.monotonic() > deadline:
+            first = min(pid for _, pid in old)
+            return f"a transaction that is older (pid {first}) may still make a call with the old one"
+        keep_alive()
+        time.sleep(_POLL_SECONDS)
+        old &= set(connection.execute(_READERS.encode()).fetchall())
+    return None
+
+
+def _wait_for_older_calls(
+    connection: Connection, first_id: int, patience: timedelta, keep_alive: KeepAlive
+) -> str | None:
+    """Return when every call that was queued before the proof, with whatever credential, has its outcome."""
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        row = connection.execute(_OLDER_CALLS, [first_id]).fetchone()
+        if row is None or row[0] == 0:
+            return None
+        if time.monotonic() > deadline:
+            return f"{row[0]} older calls have no outcome yet: keep the old one valid until they have"
+        keep_alive()
+        time.sleep(_POLL_SECONDS)
+        connection.execute("select autosync.settle()")
