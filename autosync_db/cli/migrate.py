@@ -10,7 +10,7 @@ from autosync_db.cli.options import command
 from autosync_db.errors import MigrationError, UsageError
 
 if TYPE_CHECKING:
-    from autosync_db.schema.migrate import Plan
+    from autosync_db.schema.migrate import MigrationPlan
 
 
 @command(app, "migrate")
@@ -84,7 +84,7 @@ def _rollback(
         session.say(f"nothing to do: the database is at {outcome.after or 'base'}")
 
 
-def _show_plan(session: Session, plan: "Plan", *, check: bool) -> None:
+def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
     if session.is_json:
         session.print_json(plan)
     elif plan.is_current:

@@ -19,8 +19,9 @@ from autosync_db import resources
 from autosync_db.config import IsolationSettings
 from autosync_db.errors import MigrationError, UsageError
 from autosync_db.scaffold import files_of_the_user
-from autosync_db.schema import migrate, objects
+from autosync_db.schema import locks, migrate, objects
 from autosync_db.schema.adoption import ADOPTED_MODES
+from autosync_db.schema.migrate import ScriptedRevision
 from autosync_db.schema.objects import ObjectFile
 from autosync_db.schema.revisions import ADVISORY_LOCK, SCHEMA
 
@@ -148,7 +149,7 @@ def _revision_name(revision: str) -> str:
     return name
 
 
-def _revision_text(step: migrate.Step) -> str:
+def _revision_text(step: ScriptedRevision) -> str:
     body = resources.render(
         "templates/supabase/revision.sql.j2",
         revision=step.revision,
@@ -235,7 +236,7 @@ def _common(texts: list[str]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "lock": ADVISORY_LOCK,
-        "lock_timeout": migrate.LOCK_TIMEOUT,
+        "lock_timeout": locks.LOCK_TIMEOUT,
         "tag": _tag("migration", texts),
         "inner": _tag("text", texts),
     }

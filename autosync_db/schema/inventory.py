@@ -37,7 +37,7 @@ _NAMED_IDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Note:
     """One thing that a migration would do to what is there, or would leave alone (`keep`)."""
 
     action: Action
@@ -56,7 +56,7 @@ class Privilege:
 
 def changes(
     connection: Connection, pending: Mapping[str, Any], isolation: IsolationSettings | None = None
-) -> list[Change]:
+) -> list[Note]:
     """Return what the `pending` revisions (id and module) and their objects would do to what is there. Reads only.
 
     If something cannot be adopted, these findings alone: nothing else would be done. Empty for a database without any
@@ -67,7 +67,7 @@ def changes(
         connection.execute("select set_config('search_path', '', true)")
         if refused := _refusals(connection, pending):
             return refused
-        found: list[Change] = []
+        found: list[Note] = []
         if "0002" in pending and _exists(connection, SECRETS.name):
             found += _secrets(connection)
         if "0003" in pending and _exists(connection, SCHEDULES.name):
@@ -77,7 +77,7 @@ def changes(
     return found
 
 
-def _refusals(connection: Connection, pending: Collection[str]) -> list[Change]:
+def _refusals(connection: Connection, pending: Collection[str]) -> list[Note]:
     queries = []
     if "0001" in pending:
         queries.append(adoption.SCHEMA_TAKEN)
@@ -90,21 +90,21 @@ def _refusals(connection: Connection, pending: Collection[str]) -> list[Change]:
     rows = [row for query in queries for row in _rows(connection, query)]
     if "0003" in pending and _exists(connection, SCHEDULES.name) and not any(row[0] == SCHEDULES.name for row in rows):
         rows += _rows(connection, adoption.SCHEDULES_VIOLATIONS)
-    return [Change("refuse", name, detail) for name, detail in rows]
+    return [Note("refuse", name, detail) for name, detail in rows]
 
 
-def _secrets(connection: Connection) -> list[Change]:
+def _secrets(connection: Connection) -> list[Note]:
     name = SECRETS.name
     names = [str(row[0]) for row in _rows(connection, "select s.name from public.pg_cron_secrets as s order by 1")]
     present = _columns(connection, name)
-    found = [Change("keep", name, f"{len(names)} rows: {', '.join(names)}" if names else "no rows")]
+    found = [Note("keep", name, f"{len(names)} rows: {', '.join(names)}" if names else "no rows")]
     found += [
-        Change("add", name, f"column {column}, with the time of the migration")
+        Note("add", name, f"column {column}, with the time of the migration")
         for column in SECRETS.new_columns
         if column not in present
     ]
     found += [
-        Change("replace", name, f"column {column} may be null and may not be so afterwards")
+        Note("replace", name, f"column {column} may be null and may not be so afterwards")
         for column in SECRETS.new_columns
         if present.get(column) is False
     ]
@@ -114,7 +114,7 @@ def _secrets(connection: Connection) -> list[Change]:
     found += _things(connection, name, "trigger")
     found += _unprotected(connection, name)
     found += [
-        Change("replace", f"policy {policy} on {name}", "by pg_cron_secrets_nobody: nobody but service_role reads")
+        Note("replace", f"policy {policy} on {name}", "by pg_cron_secrets_nobody: nobody but service_role reads")
         for policy, *_ in _policies(connection, name)
     ]
     held_before = privileges(connection, name)
@@ -123,53 +123,53 @@ def _secrets(connection: Connection) -> list[Change]:
     )
 
 
-def _schedules(connection: Connection, revision: Any, isolation: IsolationSettings | None) -> list[Change]:
+def _schedules(connection: Connection, revision: Any, isolation: IsolationSettings | None) -> list[Note]:
     name = SCHEDULES.name
     present = _columns(connection, name)
-    found = [Change("keep", name, f"{_one(connection, f'select count(*) from {name}')} rows, with their ids")]  # noqa: S608
-    found += [Change("add", name, f"column {column}") for column in SCHEDULES.new_columns if column not in present]
+    found = [Note("keep", name, f"{_one(connection, f'select count(*) from {name}')} rows, with their ids")]  # noqa: S608
+    found += [Note("add", name, f"column {column}") for column in SCHEDULES.new_columns if column not in present]
     found += _unknown_columns(SCHEDULES, present)
     found += _mends(connection)
     found += _checks(connection, revision.CHECKS)
     retired = {str(row[1]) for row in _rows(connection, revision.RETIRED_INDEXES)}
     ours = {*revision.INDEXES, "auto_sync_schedules_claimable_idx"}
     found += [
-        Change("add", f"index {index}", f"on {name}")
+        Note("add", f"index {index}", f"on {name}")
         for index in sorted(ours)
         if not _exists(connection, f"public.{index}")
     ]
-    found += [Change("remove", f"index {index}", "no query needs it besides the others") for index in sorted(retired)]
+    found += [Note("remove", f"index {index}", "no query needs it besides the others") for index in sorted(retired)]
     found += _things(connection, name, "index", besides=retired | ours)
     found += _things(connection, name, "constraint", besides={*revision.CHECKS})
     triggers = {str(row[0]) for row in _rows(connection, revision.RETIRED_TRIGGERS)}
-    found += [Change("replace", f"trigger {one}", "by auto_sync_schedules_next_run_at") for one in sorted(triggers)]
+    found += [Note("replace", f"trigger {one}", "by auto_sync_schedules_next_run_at") for one in sorted(triggers)]
     found += _things(connection, name, "trigger", besides=triggers)
     found += [
-        Change("keep", f"function {signature}", f"{users} uses it")
+        Note("keep", f"function {signature}", f"{users} uses it")
         if users
-        else Change("remove", f"function {signature}", "only the old trigger used it")
+        else Note("remove", f"function {signature}", "only the old trigger used it")
         for _, signature, users in _rows(connection, revision.RETIRED_FUNCTIONS)
     ]
     return found + _access(connection, isolation)
 
 
-def _access(connection: Connection, isolation: IsolationSettings | None) -> list[Change]:
+def _access(connection: Connection, isolation: IsolationSettings | None) -> list[Note]:
     name = SCHEDULES.name
     detected = str(_one(connection, adoption.ISOLATION_FOUND))
     mode = isolation.mode if isolation else detected
     policies = _policies(connection, name)
     found = _unprotected(connection, name)
     if mode == "custom":
-        found.append(Change("keep", name, 'its own policies: isolation mode "custom"; choose one in autosync.toml'))
-        found += [Change("keep", f"policy {policy} on {name}", "as it is") for policy, *_ in policies]
+        found.append(Note("keep", name, 'its own policies: isolation mode "custom"; choose one in autosync.toml'))
+        found += [Note("keep", f"policy {policy} on {name}", "as it is") for policy, *_ in policies]
     else:
         what = "as autosync.toml says" if isolation else "which lets in whom the policies let in"
-        found.append(Change("replace", name, f'policies, by isolation mode "{mode}", {what}'))
+        found.append(Note("replace", name, f'policies, by isolation mode "{mode}", {what}'))
         ours = f"auto_sync_schedules_{'nobody' if mode == 'none' else mode}"
         found += [
-            Change("remove", f"policy {policy} on {name}", "service_role passes without it")
+            Note("remove", f"policy {policy} on {name}", "service_role passes without it")
             if roles == ["service_role"]
-            else Change("replace", f"policy {policy} on {name}", f"by {ours}")
+            else Note("replace", f"policy {policy} on {name}", f"by {ours}")
             for policy, roles in policies
         ]
     before = privileges(connection, name)
@@ -198,15 +198,15 @@ def _kept(connection: Connection, before: set[Privilege], mode: str, detected: s
     return kept
 
 
-def _job(connection: Connection) -> list[Change]:
+def _job(connection: Connection) -> list[Note]:
     found = []
     for jobid, schedule, active, holds_key in connection.execute(_JOB, _JOB_VALUES).fetchall():
         name = f"cron job {adoption.JOB_NAME}"
         state = "" if active else ", and its pause"
-        found.append(Change("keep", name, f"job {jobid} with its schedule {schedule}{state}"))
-        found.append(Change("replace", name, "its command, by select autosync.dispatch()"))
+        found.append(Note("keep", name, f"job {jobid} with its schedule {schedule}{state}"))
+        found.append(Note("replace", name, "its command, by select autosync.dispatch()"))
         if holds_key:
-            found.append(Change("remove", name, "its command holds a key and is not remembered for a rollback"))
+            found.append(Note("remove", name, "its command holds a key and is not remembered for a rollback"))
     return found
 
 
@@ -222,7 +222,7 @@ _ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _TOUCHED = ("public", *adoption.API_ROLES)
 
 
-def revocations(table: str, before: set[Privilege], kept: set[Privilege]) -> list[Change]:
+def revocations(table: str, before: set[Privilege], kept: set[Privilege]) -> list[Note]:
     """Return who loses what: the privileges of `before` that are not `kept`."""
     found = []
     for role in sorted({held.role for held in before - kept}):
@@ -231,10 +231,10 @@ def revocations(table: str, before: set[Privilege], kept: set[Privilege]) -> lis
         still = {held.name for held in kept if held.role == role}
         whole = sorted({held.name.lower() for held in lost if held.name not in still})
         if whole:
-            found.append(Change("revoke", table, f"{role} loses {', '.join(whole)}"))
+            found.append(Note("revoke", table, f"{role} loses {', '.join(whole)}"))
         for name in sorted({held.name for held in lost} & still):
             columns = sorted(str(held.column) for held in lost if held.name == name)
-            found.append(Change("revoke", table, f"{role} loses {name.lower()} of {', '.join(columns)}"))
+            found.append(Note("revoke", table, f"{role} loses {name.lower()} of {', '.join(columns)}"))
     return found
 
 
@@ -263,7 +263,7 @@ def privileges(connection: Connection, table: str) -> set[Privilege]:
     return {Privilege(*row) for row in rows}
 
 
-def _mends(connection: Connection) -> list[Change]:
+def _mends(connection: Connection) -> list[Note]:
     selected = ", ".join(
         f"count(*) filter (where {mend.which}),"
         f" (array_agg(id::text order by id) filter (where {mend.which}))[1:{_NAMED_IDS}]"
@@ -276,11 +276,11 @@ def _mends(connection: Connection) -> list[Change]:
         count, ids = row[2 * position : 2 * position + 2]
         if count:
             more = f" and {count - _NAMED_IDS} more" if count > _NAMED_IDS else ""
-            found.append(Change("mend", SCHEDULES.name, f"{mend.told} (rows: {count}): {', '.join(ids)}{more}"))
+            found.append(Note("mend", SCHEDULES.name, f"{mend.told} (rows: {count}): {', '.join(ids)}{more}"))
     return found
 
 
-def _checks(connection: Connection, ours: Iterable[str]) -> list[Change]:
+def _checks(connection: Connection, ours: Iterable[str]) -> list[Note]:
     rows = connection.execute(
         "select conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '') from pg_constraint"
         " where conrelid = to_regclass(%s) and contype = 'c'",
@@ -290,11 +290,11 @@ def _checks(connection: Connection, ours: Iterable[str]) -> list[Change]:
     found = []
     for check in ours:
         if check not in present:
-            found.append(Change("add", f"constraint {check}", f"on {SCHEDULES.name}"))
+            found.append(Note("add", f"constraint {check}", f"on {SCHEDULES.name}"))
         elif check == "valid_time_window":
-            found.append(Change("replace", f"constraint {check}", "by one that also refuses a window of no width"))
+            found.append(Note("replace", f"constraint {check}", "by one that also refuses a window of no width"))
         elif present[check] != SHOWN_CHECKS.get(check):
-            found.append(Change("keep", f"constraint {check}", f"under the name {check}_before, beside ours"))
+            found.append(Note("keep", f"constraint {check}", f"under the name {check}_before, beside ours"))
     return found
 
 
@@ -326,20 +326,20 @@ _THINGS = {
 
 def _things(
     connection: Connection, table: str, kind: Literal["index", "constraint", "trigger"], besides: Collection[str] = ()
-) -> list[Change]:
+) -> list[Note]:
     """Return what belongs to the project and stays."""
     rows = connection.execute(_THINGS[kind].encode(), [table]).fetchall()
-    return [Change("keep", f"{kind} {name}", str(detail)) for name, detail in rows if name not in besides]
+    return [Note("keep", f"{kind} {name}", str(detail)) for name, detail in rows if name not in besides]
 
 
-def _unknown_columns(table: Table, present: Iterable[str]) -> list[Change]:
+def _unknown_columns(table: Table, present: Iterable[str]) -> list[Note]:
     known = {column.name for column in table.columns}
-    return [Change("keep", table.name, f"column {column} of your own") for column in present if column not in known]
+    return [Note("keep", table.name, f"column {column} of your own") for column in present if column not in known]
 
 
-def _unprotected(connection: Connection, table: str) -> list[Change]:
+def _unprotected(connection: Connection, table: str) -> list[Note]:
     row = connection.execute("select relrowsecurity from pg_class where oid = to_regclass(%s)", [table]).fetchone()
-    return [] if row == (True,) else [Change("replace", table, "row level security is turned on")]
+    return [] if row == (True,) else [Note("replace", table, "row level security is turned on")]
 
 
 def _policies(connection: Connection, table: str) -> list[tuple[str, list[str]]]:

@@ -16,6 +16,7 @@ from autosync_db.jobs import binding, calls, cron, registry
 from autosync_db.jobs.calls import GRACE, Cause, Invocation
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema import migrate, preflight
+from autosync_db.schema.environment import MigrationResult
 from autosync_db.secret import Secret
 from autosync_db.supabase import address as project
 from autosync_db.supabase import function
@@ -347,7 +348,7 @@ def _call(connection: Connection, configuration: Configuration, say: Callable[[s
     )
 
 
-def _describe(migrated: migrate.Outcome) -> str:
+def _describe(migrated: MigrationResult) -> str:
     parts = []
     if migrated.revisions:
         parts.append(f"{migrated.before or 'empty'} -> {migrated.after}")

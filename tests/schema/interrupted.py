@@ -18,7 +18,7 @@ from psycopg import sql
 
 from autosync_db import cli
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import migrate
+from autosync_db.schema import locks, migrate
 from autosync_db.secret import Secret
 from tests.schema import catalog
 from tests.support import clusters, cutting_proxy
@@ -72,7 +72,7 @@ def upgrade(url: str) -> None:
 
 def upgrade_impatiently(url: str) -> None:
     """What a child does: the same, but it waits for locks no longer than a moment."""
-    migrate.LOCK_TIMEOUT = "200ms"
+    locks.LOCK_TIMEOUT = "200ms"
     upgrade(url)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autosync_db.schema import migrate
+from autosync_db.schema import locks
 
 # the properties of a test, which travel from the workers of xdist
 INTERRUPTION = "interruption"
@@ -94,10 +94,10 @@ def page(found: list[tuple[str, Any]]) -> str:
             + " |"
             for wait in waits
         ),
-        timeout=_spaced(migrate.LOCK_TIMEOUT),
-        held=_spaced(migrate.HELD_LOCK_TIMEOUT),
-        idle=_spaced(migrate.IDLE_TIMEOUT),
-        attempts=migrate.LOCK_ATTEMPTS,
+        timeout=_spaced(locks.LOCK_TIMEOUT),
+        held=_spaced(locks.HELD_LOCK_TIMEOUT),
+        idle=_spaced(locks.IDLE_TIMEOUT),
+        attempts=locks.LOCK_ATTEMPTS,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import migrate
+from autosync_db.schema import locks, migrate
 from autosync_db.schema import revisions as revision
 from autosync_db.secret import Secret
 from tests.schema import catalog, interrupted
@@ -26,7 +26,7 @@ WAITING = "select count(*) from pg_locks as l where l.locktype = 'advisory' and 
 def held_back(cluster: Cluster, number: int) -> Iterator[None]:
     """Hold the lock of migrations until `number` of them, begun in the block, wait for it."""
     with clusters.connect(cluster) as barrier:
-        barrier.execute("select pg_advisory_lock(%s)", [migrate.ADVISORY_LOCK])
+        barrier.execute("select pg_advisory_lock(%s)", [locks.ADVISORY_LOCK])
         yield
         clusters.wait_for(lambda: barrier.execute(WAITING).fetchone() == (number,), "all to wait", patience=60)
 

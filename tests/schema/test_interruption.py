@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autosync_db.errors import AutosyncError, UnreachableError
-from autosync_db.schema import migrate
+from autosync_db.schema import locks
 from tests.schema import interrupted
 from tests.schema.interrupted import DONE, UNTOUCHED, Ground
 from tests.schema.interruption_page import INTERRUPTION
@@ -134,7 +134,7 @@ def test_killed_while_it_waits_for_a_lock(deployed: Ground) -> None:
 
 def test_a_client_that_stands_still_is_sent_away(deployed: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that sleeps, or whose line is dead, would keep the API out until it wakes."""
-    monkeypatch.setattr(migrate, "IDLE_TIMEOUT", "300ms")
+    monkeypatch.setattr(locks, "IDLE_TIMEOUT", "300ms")
     is_over = threading.Event()
     midway = _boundaries(deployed) // 2
 

@@ -15,7 +15,7 @@ import pytest
 
 from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import migrate, revisions
+from autosync_db.schema import locks, migrate, revisions
 from tests.schema import catalog
 from tests.schema.interruption_page import LOCK_WAIT
 from tests.support import clusters, command, cutting_proxy
@@ -42,9 +42,9 @@ TRAFFIC = {
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a lock for a moment, a few times."""
-    monkeypatch.setattr(migrate, "LOCK_ATTEMPTS", ATTEMPTS)
-    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", f"{LOCK_TIMEOUT / timedelta(milliseconds=1):.0f}ms")
-    monkeypatch.setattr(migrate, "HELD_LOCK_TIMEOUT", f"{LOCK_TIMEOUT / timedelta(milliseconds=1) / 3:.0f}ms")
+    monkeypatch.setattr(locks, "LOCK_ATTEMPTS", ATTEMPTS)
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", f"{LOCK_TIMEOUT / timedelta(milliseconds=1):.0f}ms")
+    monkeypatch.setattr(locks, "HELD_LOCK_TIMEOUT", f"{LOCK_TIMEOUT / timedelta(milliseconds=1) / 3:.0f}ms")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import inventory, migrate
+from autosync_db.schema.environment import MigrationResult
 from autosync_db.schema.inventory import Privilege
 from tests.support import clusters, handmade
 
@@ -104,8 +105,8 @@ class Adoption:
     cluster: Cluster
     before: Facts
     after: Facts
-    plan: migrate.Plan
-    outcome: migrate.Outcome
+    plan: migrate.MigrationPlan
+    outcome: MigrationResult
 
 
 def facts(cluster: Cluster) -> Facts:

@@ -12,7 +12,7 @@ from autosync_db import resources
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import adoption as texts
 from autosync_db.schema import inventory, migrate
-from autosync_db.schema.inventory import Change
+from autosync_db.schema.inventory import Note
 from tests.schema import catalog
 from tests.schema.adoption import conftest
 from tests.schema.adoption.conftest import Adoption
@@ -22,7 +22,7 @@ TABLES = ("public.pg_cron_secrets", "public.auto_sync_schedules")
 SCHEDULES = TABLES[1]
 
 
-def told(plan: migrate.Plan, action: str) -> dict[str, set[str]]:
+def told(plan: migrate.MigrationPlan, action: str) -> dict[str, set[str]]:
     """Return the details of one action by object."""
     found: dict[str, set[str]] = {}
     for change in plan.adoption:
@@ -176,7 +176,7 @@ KEPT = {
         "update public.auto_sync_schedules set frequency_minutes = 15 where frequency_minutes not in (5, 15, 60, 120);"
         "alter table public.auto_sync_schedules add constraint auto_sync_schedules_frequency_minutes_check"
         " check (frequency_minutes in (5, 15, 60, 120))",
-        Change(
+        Note(
             "keep",
             "constraint auto_sync_schedules_frequency_minutes_check",
             "under the name auto_sync_schedules_frequency_minutes_check_before, beside ours",
@@ -185,7 +185,7 @@ KEPT = {
     "a function of the old trigger that others use": (
         "create function public.mine() returns timestamptz language plpgsql as"
         " $$ begin return calculate_next_run(5, false, null, null); end $$",
-        Change(
+        Note(
             "keep",
             "function public.calculate_next_run(integer,boolean,time without time zone,time without time zone)",
             "public.mine() uses it",
@@ -195,11 +195,11 @@ KEPT = {
         "create function public.push() returns trigger language plpgsql as"
         " $$ begin new.next_run_at := now() + interval '1 year'; return new; end $$;"
         "create trigger zz before update on public.auto_sync_schedules for each row execute function public.push()",
-        Change("keep", "trigger zz", "public.push(), which speaks of next_run_at: look at it"),
+        Note("keep", "trigger zz", "public.push(), which speaks of next_run_at: look at it"),
     ),
     "a key in the text of the job": (
         "select cron.schedule('auto-sync-cron-job', '*/5 * * * *', $$select '{key}', '/functions/v1/auto-sync-cron'$$)",
-        Change("remove", "cron job auto-sync-cron-job", "its command holds a key and is not remembered for a rollback"),
+        Note("remove", "cron job auto-sync-cron-job", "its command holds a key and is not remembered for a rollback"),
     ),
 }
 
@@ -311,7 +311,7 @@ def test_what_cannot_be_adopted_is_refused_with_its_differences(
     assert newest is not None
     expected = detail.replace("job 2 (", f"job {newest[0]} (").replace("unschedule(2)", f"unschedule({newest[0]})")
     found = inventory.changes(field, pending)
-    assert Change("refuse", name, expected) in found
+    assert Note("refuse", name, expected) in found
     assert {change.action for change in found} == {"refuse"}
     # and the revisions themselves say the same
     with pytest.raises(psycopg.errors.InvalidTableDefinition) as refused:

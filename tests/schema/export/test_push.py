@@ -10,7 +10,7 @@ import pytest
 from autosync_db import resources
 from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import export, migrate, objects, revisions
+from autosync_db.schema import export, locks, migrate, objects, revisions
 from tests.schema import catalog
 from tests.schema.export.conftest import MIGRATIONS, Push, apply, succeeds, write
 from tests.support import clusters, handmade
@@ -142,7 +142,7 @@ class TestTheCli:
     def test_a_migration_that_fails_leaves_nothing_of_itself(
         self, blank: Cluster, push: Push, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "100ms")
+        monkeypatch.setattr(locks, "LOCK_TIMEOUT", "100ms")
         with clusters.connect(blank) as connection:
             connection.execute("create table public.pg_cron_secrets (name text primary key, secret text not null)")
         write()

@@ -13,6 +13,7 @@ from psycopg import sql
 from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
+from autosync_db.schema.environment import MigrationResult
 from tests.support import clusters
 
 Mode = Literal["none", "owner", "organization"]
@@ -82,7 +83,7 @@ class World:
 
     cluster: Cluster
 
-    def switch(self, mode: Mode, **settings: str) -> migrate.Outcome:
+    def switch(self, mode: Mode, **settings: str) -> MigrationResult:
         """Migrate to a mode of isolation."""
         isolation = IsolationSettings.model_validate({"mode": mode, **settings})
         return migrate.upgrade(self.cluster.url(), isolation=isolation)

@@ -1,0 +1,151 @@
+"""What Alembic's env.py runs: the revisions, then the replaceable objects, in one transaction, or as a printed script.
+
+`autosync-db migrate` hands over its connection; plain `alembic upgrade head` opens the configured database.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.util.exc import CommandError
+from psycopg import sql
+
+from autosync_db import config
+from autosync_db.config import IsolationSettings
+from autosync_db.connection import Connection, connect
+from autosync_db.errors import AutosyncError, MigrationError
+from autosync_db.schema import locks, objects
+from autosync_db.schema.revisions import SCHEMA
+
+# what a downgrade must not drop unasked once it holds rows
+DATA_TABLES = (
+    "public.pg_cron_secrets",
+    "public.auto_sync_schedules",
+    "autosync.tick",
+    "autosync.invocation",
+    "autosync.secret_change",
+)
+
+
+@dataclass(slots=True)
+class MigrationResult:
+    """What a migration did."""
+
+    before: str | None = None
+    after: str | None = None
+    revisions: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    # what the server wants somebody to know, e.g. of rows that an adoption changed
+    warnings: list[str] = field(default_factory=list)
+
+
+def run_revisions(context: EnvironmentContext) -> None:
+    """Run Alembic's command over the connection that was handed over, or over the configured database.
+
+    Raises LockedError or MigrationError, for a connection opened here Alembic's CommandError; then nothing is changed.
+    """
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        _run_on(context, given)
+        return
+    try:
+        configuration = config.load()
+        context.config.attributes["isolation"] = configuration.isolation
+        with connect(configuration.target.database_url) as opened:
+            _run_on(context, opened)
+    except AutosyncError as error:
+        raise CommandError(f"{error.message} (hint: {error.hint})") from None
+
+
+def write_script(context: EnvironmentContext) -> None:
+    """Write the offline script: the revisions, then every replaceable object that they allow."""
+    context.configure(
+        dialect_name="postgresql",
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},  # with psycopg's own style every % would be doubled
+        version_table_schema=SCHEMA,
+    )
+    migration: MigrationContext = context.get_context()
+    if context.config.attributes.get("only_revisions"):
+        context.run_migrations()
+        return
+    with context.begin_transaction():
+        migration.impl.static_output(locks.limits().strip())
+        migration.impl.static_output(locks.one_at_a_time())
+        migration.impl.static_output(f"create schema if not exists {SCHEMA};")
+        migration.impl.static_output(_announce(context.config.attributes.get("isolation")) + ";")
+        migration.impl.static_output(locks.await_tables().strip())
+        context.run_migrations()
+        migration.impl.static_output(objects.script(_target(context), context.config.attributes.get("isolation")))
+
+
+def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
+    result = context.config.attributes.setdefault("result", MigrationResult())
+    psycopg_connection.autocommit = False  # SQLAlchemy's begin() has no effect on an autocommit connection
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg_connection, poolclass=sqlalchemy.StaticPool
+    )
+    steps: list[str] = []
+
+    def applied(ctx: Any, step: MigrationInfo, heads: Any, run_args: Any) -> None:
+        steps.append(str(step.up_revision_id))
+
+    with locks.explained(psycopg_connection), engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            version_table_schema=SCHEMA,
+            on_version_apply=applied,
+            transaction_per_migration=False,
+        )
+        migration = context.get_context()
+        with context.begin_transaction():
+            if migration.opts.get("dont_mutate"):
+                context.run_migrations()
+                return
+            psycopg_connection.execute(f"{locks.limits()}{locks.one_at_a_time()}".encode())
+            result.before = migration.get_current_revision()
+            if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
+                psycopg_connection.execute(f"create schema {SCHEMA}")
+            psycopg_connection.execute(_announce(context.config.attributes.get("isolation")).encode())
+            filled = [] if context.config.attributes.get("drop_rows") else _filled_tables(psycopg_connection)
+            is_moving = result.before != _target(context)
+            psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
+            context.run_migrations()
+            result.after = migration.get_current_revision()
+            result.revisions = steps
+            if lost := [table for table in filled if not _exists(psycopg_connection, table)]:
+                raise MigrationError(
+                    f"this would delete the rows of {' and '.join(lost)}; nothing was changed",
+                    hint="save what you need, then pass --yes",
+                )
+            if steps or context.config.attributes.get("apply_objects"):
+                result.objects = objects.apply(
+                    psycopg_connection, result.after, context.config.attributes.get("isolation")
+                )
+
+
+def _target(context: EnvironmentContext) -> str | None:
+    """Return the revision that was asked for, None for `base` and whatever Alembic has to look up."""
+    destination = context.get_revision_argument()
+    return destination if isinstance(destination, str) else None
+
+
+def _announce(isolation: IsolationSettings | None) -> str:
+    """Return the statement that lets the revisions read which mode of isolation was chosen, if any."""
+    chosen = isolation.model_dump_json() if isolation is not None else ""
+    return sql.SQL("select set_config('autosync.isolation', {}, true)").format(sql.Literal(chosen)).as_string()
+
+
+def _filled_tables(connection: Connection) -> list[str]:
+    return [
+        table
+        for table in DATA_TABLES
+        if _exists(connection, table)
+        and connection.execute(f"select exists (select from {table})").fetchone() == (True,)  # noqa: S608 - constants
+    ]
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    return connection.execute("select to_regclass(%s) is not null", [table]).fetchone() == (True,)

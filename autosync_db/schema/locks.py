@@ -1,0 +1,179 @@
+"""How a migration waits for locks: for a short time, with nothing locked yet, and it names whom it waited for.
+
+All that changes the schema holds one advisory lock of the transaction, so that one works and the others wait.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+import sqlalchemy
+import tenacity
+from psycopg import sql
+
+from autosync_db import duration
+from autosync_db.connection import Connection
+from autosync_db.errors import MigrationError
+from autosync_db.schema import revisions
+
+T = TypeVar("T")
+LOCK_TIMEOUT = "3s"
+LOCK_ATTEMPTS = 6
+# while tables are locked already: a migration waits in three places at most, so for no longer in all
+HELD_LOCK_TIMEOUT = "1s"
+# a client that was stopped, or that cannot be reached any more, must not keep the tables locked
+IDLE_TIMEOUT = "60s"
+ADVISORY_LOCK = revisions.ADVISORY_LOCK
+
+# Whoever waits behind a lock that is waited for waits as long. So each table is waited for while nothing is locked, and
+# let go again: a long transaction is met here, and not later, with one table locked or a million rows changed.
+_AWAIT_TABLES = """
+do $await$
+declare
+    wanted regclass;
+begin
+    for wanted in
+        select c.oid
+        from unnest(array['public.pg_cron_secrets', 'public.auto_sync_schedules']) as w (name)
+        join pg_catalog.pg_class as c on c.oid = to_regclass(w.name)
+        where c.relkind = 'r' and has_table_privilege(c.oid, 'update')
+    loop
+        begin
+            execute format('lock table %s in access exclusive mode', wanted);
+            raise sqlstate 'AS000';
+        exception
+            when sqlstate 'AS000' then null;
+        end;
+    end loop;
+end
+$await$;
+"""
+
+# The longest transaction that has a lock on what a migration changes; those of other roles show only to pg_monitor.
+_HOLDER = """
+select format('%I.%I', c.relnamespace::regnamespace, c.relname), l.pid, coalesce(a.usename, a.backend_type, 'unknown'),
+    coalesce(nullif(a.application_name, ''), 'unknown'), clock_timestamp() - a.xact_start
+from pg_locks as l
+left join pg_stat_activity as a on a.pid = l.pid
+join pg_class as c on c.oid = l.relation and c.relkind = 'r'
+where l.granted and l.pid is distinct from pg_backend_pid()
+    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+    and (
+        c.relnamespace in (to_regnamespace('autosync'), to_regnamespace('cron'))
+        or c.oid in (to_regclass('public.pg_cron_secrets'), to_regclass('public.auto_sync_schedules'))
+    )
+order by a.xact_start, c.relnamespace <> 'public'::regnamespace, l.pid
+limit 1
+"""
+
+# Limits of the role are for what it does every day. In any other isolation level whoever waited for the advisory lock
+# would not see what was done meanwhile. transaction_timeout is there since PostgreSQL 17.
+_LIMITS = """
+set local transaction_isolation = 'read committed';
+set local statement_timeout = 0;
+set local lock_timeout = 0;
+set local idle_in_transaction_session_timeout = {};
+select set_config(s.name, '0', true) from pg_settings as s where s.name = 'transaction_timeout';
+"""
+
+
+class LockedError(MigrationError):
+    """Another session has a lock that the migration needs; the message says which."""
+
+
+def limits() -> str:
+    """Return the statements that lift the role's time limits for one transaction."""
+    return sql.SQL(_LIMITS).format(sql.Literal(IDLE_TIMEOUT)).as_string()
+
+
+def one_at_a_time() -> str:
+    """Return the statement that waits until no other migration runs, and keeps others waiting until the commit."""
+    return sql.SQL("select pg_advisory_xact_lock({});").format(sql.Literal(ADVISORY_LOCK)).as_string()
+
+
+def await_tables() -> str:
+    """Return the statements that wait for the tables of the API, and let later ones wait for less long."""
+    return f"{short()}{_AWAIT_TABLES}{_lock_timeout(HELD_LOCK_TIMEOUT)}"
+
+
+def short() -> str:
+    """Return the statement that lets the transaction wait for a lock no longer than LOCK_TIMEOUT."""
+    return _lock_timeout(LOCK_TIMEOUT)
+
+
+def _lock_timeout(limit: str) -> str:
+    return sql.SQL("set local lock_timeout = {};").format(sql.Literal(limit)).as_string()
+
+
+@contextmanager
+def unhurried(connection: Connection) -> Iterator[None]:
+    """Run the block in one transaction, without the time limits of the role."""
+    with connection.transaction():
+        connection.execute(limits().encode())
+        yield
+
+
+@contextmanager
+def explained(connection: Connection) -> Iterator[None]:
+    """Raise what the server refused in the block as LockedError or MigrationError.
+
+    A broken connection, a time limit and a missing privilege pass as psycopg's errors: connect() explains them.
+    """
+    try:
+        yield
+    except (sqlalchemy.exc.DBAPIError, psycopg.Error) as raised:
+        error = raised.orig if isinstance(raised, sqlalchemy.exc.DBAPIError) else raised
+        if not isinstance(error, psycopg.Error):
+            raise
+        if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+            raise _locked(connection) from None
+        if isinstance(error, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege) or connection.broken:
+            raise error from None
+        raise MigrationError(
+            f"the migration failed: {error.diag.message_primary or error}; nothing was changed",
+            hint=error.diag.message_hint or "run it with -vv to see the statement, and report it",
+        ) from error
+
+
+def retrying(attempt: Callable[[], T], on_retry: Callable[[str], None] | None) -> T:
+    """Return what `attempt` returns, tried again after random pauses while it raises LockedError.
+
+    `on_retry` gets a message before each pause. Raises LockedError after LOCK_ATTEMPTS attempts.
+    """
+
+    def report(state: tenacity.RetryCallState) -> None:
+        if on_retry and state.outcome:
+            on_retry(f"attempt {state.attempt_number} of {LOCK_ATTEMPTS}: {state.outcome.exception()}")
+
+    tries = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(LockedError),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=8),
+        stop=tenacity.stop_after_attempt(LOCK_ATTEMPTS),
+        before_sleep=report,
+        reraise=True,
+    )
+    try:
+        return tries(attempt)
+    except LockedError as error:
+        message = f"{error.message}; nothing was changed in {LOCK_ATTEMPTS} attempts"
+        raise LockedError(message, hint=error.hint) from None
+
+
+def _locked(connection: Connection) -> LockedError:
+    with unhurried(connection):
+        row = connection.execute(_HOLDER).fetchone()
+    if row is None:
+        return LockedError(
+            "a table was locked by a transaction that has ended since", hint="run it again when less is going on"
+        )
+    table, pid, user, application, age = row
+    if pid is None:
+        return LockedError(
+            f"{table} is locked by a prepared transaction", hint="end it (select * from pg_prepared_xacts)"
+        )
+    lasting = f"for {duration.describe(age)}" if age is not None else "since an unknown time"
+    return LockedError(
+        f"{table} is locked by session {pid} (user {user}, application {application}, in a transaction {lasting})",
+        hint=f"wait for that transaction, or end it with: select pg_terminate_backend({pid}); then run it again",
+    )
