@@ -8,8 +8,11 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from autosync_db.secret import Secret
 SUPERUSER = "supabase_admin"
 LOGIN_ROLES = (SUPERUSER, "postgres", "authenticator")
 HOST = "127.0.0.1"
+_STOP_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +94,40 @@ class Cluster(Server):
             )
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server if it runs; `mode` as pg_ctl's."""
-        if self.is_running():
-            self._run("pg_ctl", "stop", "-w", "-m", mode, "-D", str(self.data))
+        """Stop the server if it runs; after a shutdown, or at once if `mode` is "immediate".
+
+        Raises UnreachableError when it does not end.
+        """
+        pid = self._pid()
+        if pid is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT if mode == "fast" else signal.SIGQUIT)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self._pid() == pid:
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"the local PostgreSQL, process {pid}, does not stop", hint=f"read {self.log}")
+            time.sleep(0.01)
 
     def is_running(self) -> bool:
         """Return whether the server of this data directory runs."""
-        return (self.data / "postmaster.pid").exists() and self._run(
-            "pg_ctl", "status", "-D", str(self.data)
-        ).returncode == 0
+        return self._pid() is not None
 
     def reload(self) -> None:
         """Make the server read its settings again."""
-        self._run("pg_ctl", "reload", "-D", str(self.data))
+        if (pid := self._pid()) is not None:
+            os.kill(pid, signal.SIGHUP)
+
+    def _pid(self) -> int | None:
+        """Return the server's process id, which it removes from its file when it ends."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split()[0])
+            os.kill(pid, 0)
+        except (FileNotFoundError, IndexError, ProcessLookupError):
+            return None
+        except PermissionError:
+            pass  # it is another user's
+        return pid
 
     def _run(self, program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         environment = {

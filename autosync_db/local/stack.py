@@ -253,9 +253,7 @@ class Stack:
             state.container_file(self.folder).unlink()
             found = True
         if folder.exists():
-            if (folder / "data" / "postmaster.pid").exists():
-                majors = [int(entry.name) for entry in (folder / "install" / "lib" / "postgresql").iterdir()]
-                Cluster(folder, 0, majors[0], False, {}).stop("immediate")
+            Cluster(folder, 0, 0, False, {}).stop("immediate")
             shutil.rmtree(folder)
         link = self.folder / "cluster"
         if link.is_symlink():

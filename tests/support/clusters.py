@@ -4,8 +4,8 @@ import dataclasses
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +16,7 @@ import psycopg
 
 from autosync_db.local import cluster as clusters
 from autosync_db.local.cluster import Cluster
+from autosync_db.local.pg_net.worker import Worker
 from autosync_db.secret import Secret
 
 T = TypeVar("T")
@@ -62,7 +63,6 @@ def cloned(source: Cluster) -> Iterator[Cluster]:
     with scratch_folder() as folder:
         copy = prepared(source, folder / "cluster")
         subprocess.run(["cp", "-a", str(source.data), str(copy.data)], check=True)
-        clusters.give_to_server(copy.data)
         if not copy.stand_in:
             # the server runs the real worker itself: it sends nothing until pg_net_worker() lets it
             (copy.data / "conf.d" / "held.conf").write_text("pg_net.batch_size = 0\n")
@@ -124,7 +124,7 @@ def wait_for(look: Callable[[], T], what: str, patience: float = 20) -> T:
 
 @contextmanager
 def pg_net_worker(cluster: Cluster) -> Iterator[None]:
-    """Let requests be sent: by the stand-in's worker beside the cluster, or by the real one, which waits in it."""
+    """Let requests be sent: by the stand-in's worker in a thread, or by the real one, which waits in the cluster."""
     if not cluster.stand_in:
         _set_batch_size(cluster, 200)
         try:
@@ -132,11 +132,9 @@ def pg_net_worker(cluster: Cluster) -> Iterator[None]:
         finally:
             _set_batch_size(cluster, 0)
         return
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "autosync_db.local.pg_net.worker"],
-        env={**os.environ, **cluster.environment("postgres")},
-        stderr=(cluster.folder / "pg_net.log").open("ab"),
-    )
+    worker = Worker(cluster.url().reveal())
+    thread = threading.Thread(target=worker.run, name="pg_net worker", daemon=True)
+    thread.start()
     try:
         with connect(cluster, "supabase_admin") as connection:
             wait_for(
@@ -147,8 +145,9 @@ def pg_net_worker(cluster: Cluster) -> Iterator[None]:
             )
         yield
     finally:
-        worker.terminate()
-        worker.wait(timeout=10)
+        worker.stop()
+        thread.join(timeout=20)
+        assert not thread.is_alive(), "the worker did not end"
 
 
 def _set_batch_size(cluster: Cluster, size: int) -> None:

@@ -24,8 +24,8 @@ _TLS_BUNDLES: Final = (
 )
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGINT arrived; a BaseException so that no retry swallows it."""
+class StoppedError(Exception):
+    """The worker is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Transfers:
         self._multi.add_handle(exchange.handle)
 
     def finish(self) -> Iterator[tuple[Exchange, int]]:
-        """Yield every exchange as it ends, with libcurl's result code; raises `Terminated` on a signal."""
+        """Yield every exchange as it ends, with libcurl's result code; raises `StoppedError` when it is interrupted."""
         while self._open:
             self._step()
             while True:
@@ -137,7 +137,7 @@ class Transfers:
             wait = min(wait, max(0.0, self._deadline - time.monotonic()))
         for key, events in self._selector.select(wait):
             if key.fileobj is self._interrupt:
-                raise Terminated
+                raise StoppedError
             action = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
             action |= pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
             self._multi.socket_action(key.fd, action)
@@ -165,6 +165,7 @@ class Transfers:
 def _prepare(exchange: Exchange) -> Any:
     request = exchange.request
     handle: Any = pycurl.Curl()
+    handle.setopt(pycurl.NOSIGNAL, 1)
     # pg_net hands libcurl C strings, which end at the first NUL
     body = None if request.body is None else request.body.split(b"\0", 1)[0]
 

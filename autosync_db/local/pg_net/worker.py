@@ -16,14 +16,13 @@ import select
 import signal
 import socket
 import sys
-from types import FrameType
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
 import pycurl
-from psycopg import pq
 
-from autosync_db.local.pg_net.transfers import VERSION, Exchange, Request, Terminated, Transfers
+from autosync_db.local.pg_net.transfers import VERSION, Exchange, Request, StoppedError, Transfers
 
 APPLICATION_NAME: Final = f"pg_net {VERSION} (stand-in)"
 
@@ -100,46 +99,42 @@ class RestartRequestedError(Exception):
 
 
 class Worker:
-    """Serves one database until a signal arrives."""
+    """Serves one database until it is stopped; `conninfo` as libpq takes it, beside its variables."""
 
-    def __init__(self) -> None:
-        self._interrupt, self._wakeup = socket.socketpair()
-        self._interrupt.setblocking(False)
-        self._wakeup.setblocking(False)
-        self._polling_curl = False
+    def __init__(self, conninfo: str = "") -> None:
+        self._conninfo = conninfo
+        self._interrupt, self._interrupter = socket.socketpair()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._stopping = False
         self._wake = True
         self._restart = False
         self._unreachable = False
         self._last_complaint: str | None = None
 
     def run(self) -> None:
-        """Serve, connecting again a second after every failure; return after SIGTERM or SIGINT."""
-        signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._terminate)
-        signal.signal(signal.SIGINT, self._terminate)
-        try:
-            while True:
-                try:
-                    self._serve()
-                except RestartRequestedError:
-                    _log.info("restarting")
-                    continue
-                except (psycopg.Error, pycurl.error) as error:
-                    self._complain(_describe(error))
-                if select.select([self._interrupt.fileno()], [], [], _PAUSE)[0]:
-                    return
-        except Terminated:
-            return
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            _log.info("stopped")
+        """Serve until stop(), connecting again a second after every failure."""
+        while not self._stopping:
+            try:
+                self._serve()
+            except RestartRequestedError:
+                _log.info("restarting")
+                continue
+            except StoppedError:
+                break
+            except (psycopg.Error, pycurl.error) as error:
+                if self._stopping:
+                    break
+                self._complain(_describe(error))
+            select.select([self._interrupt], [], [], _PAUSE)
+        _log.info("stopped")
 
-    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
-        # an exception inside one of libcurl's callbacks would be printed and lost; there the wake-up socket
-        # ends the wait instead
-        if not self._polling_curl:
-            raise Terminated
+    def stop(self) -> None:
+        """Let run() return soon, whatever it waits for; for signal handlers and other threads."""
+        self._stopping = True
+        self._interrupter.send(b"x")
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.cancel_safe(timeout=1.0)
 
     def _complain(self, complaint: str) -> None:
         # a server that is down for an hour deserves one line, not 3600
@@ -149,11 +144,12 @@ class Worker:
 
     def _serve(self) -> None:
         try:
-            connection = _connect()
+            connection = _connect(self._conninfo)
         except psycopg.OperationalError:
             self._unreachable = True
             raise
         transfers = Transfers(self._interrupt)
+        self._connection = connection
         try:
             connection.add_notify_handler(self._note)
             connection.execute(f"listen {_WAKE_CHANNEL}")
@@ -173,11 +169,8 @@ class Worker:
                 self._wake = False
                 while self._run_batch(connection, transfers):
                     self._wait(connection, _PAUSE)
-        except Terminated:
-            if connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
-                connection.cancel_safe(timeout=1.0)
-            raise
         finally:
+            self._connection = None
             connection.close()
             transfers.close()
 
@@ -192,8 +185,7 @@ class Worker:
         if not self._wake and not self._restart:
             ready = select.select([connection.fileno(), self._interrupt.fileno()], [], [], seconds)[0]
             if self._interrupt.fileno() in ready:
-                # the signal came when its handler had to keep still
-                raise Terminated
+                raise StoppedError
             connection.pgconn.consume_input()
             while (raw := connection.pgconn.notifies()) is not None:
                 self._note(psycopg.Notify(raw.relname.decode(), "", raw.be_pid))
@@ -224,16 +216,10 @@ class Worker:
             ),
             key=lambda request: request.id,
         )
-        self._polling_curl = True
-        try:
-            for request in requests:
-                transfers.add(request)
-            for exchange, code in transfers.finish():
-                self._polling_curl = False
-                _store(connection, exchange, code)
-                self._polling_curl = True
-        finally:
-            self._polling_curl = False
+        for request in requests:
+            transfers.add(request)
+        for exchange, code in transfers.finish():
+            _store(connection, exchange, code)
         connection.execute("commit")
 
         self._last_complaint = None
@@ -242,9 +228,9 @@ class Worker:
         return bool(requests or expired)
 
 
-def _connect() -> psycopg.Connection[Any]:
+def _connect(conninfo: str) -> psycopg.Connection[Any]:
     return psycopg.connect(
-        "",
+        conninfo,
         autocommit=True,
         connect_timeout=10,
         client_encoding="UTF8",
@@ -327,7 +313,10 @@ def _describe(error: BaseException) -> str:
 def main() -> int:
     """Run the worker until SIGTERM or SIGINT; return the exit status."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    Worker().run()
+    worker = Worker()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
     return 0
 
 
