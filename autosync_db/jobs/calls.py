@@ -1,4 +1,4 @@
-"""What became of the requests that a tick made, and which layer answered.
+"""Run a tick of a job, and see what became of its calls and which layer answered.
 
 Rows come from autosync.recent_outcomes(), which also classifies them (autosync.classify()).
 """
@@ -10,9 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import psycopg
 from psycopg.rows import kwargs_row
 
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, value
+from autosync_db.errors import CheckFailedError
+from autosync_db.jobs import registry
 
 _RECENT = """
     select id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome, status_code,
@@ -72,6 +75,45 @@ class Invocation:
         return self.error_message or self.outcome
 
 
+def trigger(connection: Connection, job_name: str, *, force: bool = True) -> int:
+    """Run one tick now and return its id; with `force` it makes a call even when nothing is due or the job is paused.
+
+    Raises CheckFailedError with the message that pg_cron would record of a failed run, and what registry.find() raises
+    for a job that does not exist.
+    """
+    registry.find(connection, job_name)
+    try:
+        return int(value(connection, "select autosync.dispatch(%s, %s)", [job_name, force]))
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise CheckFailedError(
+            f"the tick failed: {error.diag.message_primary}",
+            hint=error.diag.message_hint or "find the cause with: autosync-db verify",
+        ) from error
+
+
+def trigger_and_wait(
+    connection: Connection,
+    job_name: str,
+    timeout: timedelta,
+    say: Callable[[str], None] | None = None,
+    *,
+    force: bool = True,
+) -> tuple[int, list[Invocation]]:
+    """Run one tick as trigger() does; return its id, and its calls once all are answered or `timeout` has passed.
+
+    `timeout` is that of a call; GRACE comes on top. `say` is called before each look with the time waited, in words.
+    """
+    tick_id = trigger(connection, job_name, force=force)
+
+    def waiting(waited: timedelta) -> None:
+        if say:
+            say(f"waiting for the function's answer ({waited.total_seconds():.0f} s)")
+
+    return tick_id, wait(connection, job_name, tick_id, timeout + GRACE, waiting)
+
+
 def recent(connection: Connection, job_name: str, limit: int = 20) -> list[Invocation]:
     """Return the newest requests of a job, newest first. Reads only."""
     with connection.cursor(row_factory=kwargs_row(_invocation)) as cursor:
@@ -93,7 +135,7 @@ def wait(
 ) -> list[Invocation]:
     """Return the requests of a tick once none is pending, or as they are when `patience` ends.
 
-    Settles what pg_net has, so that the outcome is durable. `on_wait` is told the time waited, before each look.
+    Settles what pg_net has, so that the outcome is durable. `on_wait` gets the time waited, before each look.
     """
     started, pause = time.monotonic(), _FIRST_POLL_SECONDS
     while True:
@@ -117,17 +159,16 @@ def wait_for_next_tick(
 ) -> bool:
     """Return whether a tick that began after now has settled within `patience`. Reads only."""
     started = time.monotonic()
-    row = connection.execute(
-        "select coalesce(max(id), 0) from autosync.tick where job_name = %s", [job_name]
-    ).fetchone()
-    assert row is not None
+    newest = value(connection, "select coalesce(max(id), 0) from autosync.tick where job_name = %s", [job_name])
     while (waited := timedelta(seconds=time.monotonic() - started)) < patience:
         if on_wait:
             on_wait(waited)
-        newer = connection.execute(
-            "select id from autosync.tick where job_name = %s and id > %s order by id limit 1", [job_name, row[0]]
-        ).fetchone()
-        if newer and all(call.cause is not Cause.PENDING for call in of_tick(connection, job_name, newer[0])):
+        newer = value(
+            connection,
+            "select id from autosync.tick where job_name = %s and id > %s order by id limit 1",
+            [job_name, newest],
+        )
+        if newer and all(call.cause is not Cause.PENDING for call in of_tick(connection, job_name, newer)):
             return True
         time.sleep(_POLL_SECONDS)
     return False

@@ -1,6 +1,5 @@
 """The one-time set-up of a project: every step checks first and changes only what is not yet so."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +12,7 @@ from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.lease import Rotation
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.jobs import binding, calls, cron, registry
-from autosync_db.jobs.calls import GRACE, Cause, Invocation
+from autosync_db.jobs.calls import Cause, Invocation
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema import migrate, preflight
 from autosync_db.schema.environment import MigrationResult
@@ -124,7 +123,7 @@ def run(
             reporter.done(Step("call", "not repeated: the last one succeeded with these settings", False))
             return []
         else:
-            answers = _call(connection, configuration, reporter.doing)
+            _, answers = calls.trigger_and_wait(connection, settings.job.name, settings.job.timeout, reporter.doing)
         _bind(connection, bound, ref, reporter)
         reporter.done(Step("call", "; ".join(sorted({answer.summary for answer in answers})) or "none made", True))
         if is_untold or (auth == "cron_secret" and any(answer.cause is Cause.KEY for answer in answers)):
@@ -334,18 +333,6 @@ def _proven(connection: Connection, name: str) -> bool:
     assert row is not None
     changed_at: datetime = row[0]
     return last.queued_at > changed_at
-
-
-def _call(connection: Connection, configuration: Configuration, say: Callable[[str], None]) -> list[Invocation]:
-    name, timeout = configuration.settings.job.name, configuration.settings.job.timeout
-    tick_id = registry.trigger(connection, name)
-    return calls.wait(
-        connection,
-        name,
-        tick_id,
-        timeout + GRACE,
-        lambda waited: say(f"waiting for the function's answer ({waited.total_seconds():.0f} s)"),
-    )
 
 
 def _describe(migrated: MigrationResult) -> str:
