@@ -259,7 +259,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         # the parser's message names line and column and quotes no value
         raise UsageError(f"{path} is not valid TOML: {error}", hint="correct the line it names") from None
     for where, text in _strings(values):
-        if LOOKS_SECRET.search(text) or re.search(r"://[^/@\s]*:[^/@\s]+@|\bpassword\s*=", text, re.IGNORECASE):
+        if LOOKS_SECRET.search(text) or re.search(r"://[^/@\s:]*:.*@|\bpassword\s*=", text, re.IGNORECASE):
             raise UsageError(
                 f"{path}: {where} holds a secret",
                 hint="remove it from the file (and from version control), rotate it, and pass it by "
@@ -303,12 +303,12 @@ def _target(flags: Flags, settings: Settings) -> Target:
             known.setdefault(LOCAL_TARGET, local)
         if name not in known:
             raise UsageError(
-                f"there is no target {name!r}",
+                f"there is no target {_shown(name)}",
                 hint="start the local stack first: autosync-db local up"
                 if name == LOCAL_TARGET
                 else f"known targets: {', '.join(sorted(known))}"
                 if known
-                else f"add a [targets.{name}] table to {FILE_NAME}",
+                else f"add a [targets.NAME] table to {FILE_NAME}",
             )
         chosen = known[name]
     if chosen.project_ref and chosen.project_url:
@@ -325,13 +325,18 @@ def _target(flags: Flags, settings: Settings) -> Target:
     )
 
 
+def _shown(name: str) -> str:
+    """Return a name for a message; a database URL that was given in its place is not quoted."""
+    return repr(name) if re.fullmatch(r"[\w.-]+", name) else "of that name"
+
+
 def _database_of(name: str | None, chosen: TargetSettings) -> Secret | None:
     if chosen.database_url_env:
         found = environment_secret(chosen.database_url_env)
         if found is None:
             raise UsageError(
-                f"target {name!r} takes its database from {chosen.database_url_env}, which is not set",
-                hint=f"export {chosen.database_url_env}=postgresql://...",
+                f"target {name!r} takes its database from {_shown(chosen.database_url_env)}, which is not set",
+                hint="export that variable; its value is the database's URL: postgresql://...",
             )
         return found
     return Secret(chosen.database_url) if chosen.database_url else None

@@ -7,7 +7,9 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import conninfo
@@ -31,10 +33,18 @@ _EXIST = """
     from unnest(%(names)s::text[]) as n (name)
 """
 
+_PARTS_OF_A_URL = (
+    "use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in the password write @ as %40, / as %2F, ? as %3F, # as %23,"
+    " % as %25 and a blank as %20, and replace all of Supabase's placeholder [YOUR-PASSWORD], brackets included"
+)
+_ENDED = "the server restarted, or somebody ended the connection: when it is up again, run this again"
+
+# libpq gives no SQLSTATE for a connection that was never made, only the server's or its own text
 _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"password authentication failed|no password supplied",
-        "check the password in the database URL; on Supabase reset it under Settings > Database",
+        "check the password in the database URL (a reserved character in it as %XX: @ is %40), and that nothing is left"
+        " of the placeholder [YOUR-PASSWORD]; on Supabase reset it under Settings > Database",
     ),
     (
         r"Tenant or user not found",
@@ -51,9 +61,9 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "check network and firewall; from IPv4 networks use the address of Supabase's session pooler",
     ),
     (
-        r"terminating connection|closed the connection|connection is (lost|closed)|is (shutting down|starting up)|"
-        r"in recovery mode|not accepting connections",
-        "the server restarted, or somebody ended the connection: when it is up again, run this again",
+        r"terminating connection|closed the connection|is (shutting down|starting up)|in recovery mode|"
+        r"not accepting connections",
+        _ENDED,
     ),
     (r"Connection refused", "check host and port, and that the server is running"),
     (
@@ -71,20 +81,25 @@ _HINTS: tuple[tuple[str, str], ...] = (
 def parameters(database_url: Secret | None) -> dict[str, Any]:
     """Return libpq parameters for `database_url`: TLS for hosts that are not local, a name and a time limit.
 
-    Raises UsageError when there is no URL or it cannot be parsed; the message never quotes it.
+    Raises UsageError when there is no URL, or one that cannot be parsed or is misread, as by an unescaped character in
+    its password; the message never quotes it.
     """
     if not database_url:
         raise UsageError(
             "no database was named",
             hint="pass --database-url, or set AUTOSYNC_DATABASE_URL, or choose a --target",
         )
-    try:
-        given = conninfo.conninfo_to_dict(database_url.reveal())
-    except psycopg.ProgrammingError:
+    text = database_url.reveal()
+    if re.search(r"\[your[-_ ]password\]", unquote(text), re.IGNORECASE):
         raise UsageError(
-            "the database URL cannot be parsed",
-            hint="use postgresql://USER@HOST:PORT/DATABASE, the password after USER: with reserved characters as %XX",
-        ) from None
+            "the database URL holds the placeholder [YOUR-PASSWORD] instead of a password", hint=_PARTS_OF_A_URL
+        )
+    try:
+        given = conninfo.conninfo_to_dict(text)
+    except (psycopg.ProgrammingError, UnicodeError):  # %a5 is no character
+        given = {}
+    if not given or _is_misread(text, given):
+        raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL)
     chosen: dict[str, Any] = dict(given)
     chosen.setdefault("application_name", APPLICATION_NAME)
     chosen.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
@@ -101,10 +116,14 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
     connection off inside the block; the message never contains the password.
     """
     chosen = parameters(database_url)
+    place = _place(database_url, chosen)
     try:
         opened = psycopg.connect(**chosen, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
-        raise _unreachable(error, chosen) from None
+        raise place.unreachable(error) from None
+    except psycopg.ProgrammingError:
+        # psycopg's own judgement of a parameter, which it quotes
+        raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL) from None
     try:
         with opened:
             yield opened
@@ -113,7 +132,7 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
     except psycopg.OperationalError as error:
         # class 08 and 57P0x, or no SQLSTATE at all: the connection itself broke
         if error.sqlstate is None or re.match(r"08|57P0", error.sqlstate):
-            raise _unreachable(error, chosen) from error
+            raise place.unreachable(error, hint=_ENDED) from error
         raise UnreachableError(
             f"the server ended a statement: {error.diag.message_primary or error}",
             hint="see statement_timeout and lock_timeout of this role and database, then run it again",
@@ -158,18 +177,91 @@ def access_denied(error: psycopg.Error) -> AutosyncError:
     )
 
 
-def _unreachable(error: psycopg.Error, chosen: Mapping[str, Any]) -> UnreachableError:
-    where = f"{chosen.get('host') or chosen.get('hostaddr') or 'the local socket'}:{chosen.get('port') or 5432}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    detail = lines[-1] if lines else "the connection was closed"
-    for line in lines:
-        if "FATAL" in line or "failed: " in line:
-            detail = line.rpartition("failed: ")[2].replace("FATAL:", "").strip()
-            break
-    if password := chosen.get("password"):
-        detail = detail.replace(str(password), "***")
-    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, str(error))), "check the database URL")
-    return UnreachableError(f"cannot use the database at {where}: {detail}", hint=hint)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A database's address, and what of it a message may show: only what is certainly no piece of a password."""
+
+    shown: str | None
+    public: frozenset[str]
+    private: tuple[str, ...]
+
+    def unreachable(self, error: psycopg.Error, hint: str | None = None) -> UnreachableError:
+        """Return the error for a connection that could not be made, or broke."""
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        detail = lines[-1] if lines else "the connection was closed"
+        for line in lines:
+            if "FATAL" in line or "failed: " in line:
+                detail = line.rpartition("failed: ")[2].replace("FATAL:", "").strip()
+                break
+        known = next((hint for pattern, hint in _HINTS if re.search(pattern, str(error))), "check the database URL")
+        where = f"the database at {self.shown}" if self.shown else "the database"
+        return UnreachableError(f"cannot use {where}: {self._masked(detail)}", hint=hint or known)
+
+    def _masked(self, text: str) -> str:
+        for part in self.private:
+            # a short one would make holes in words; what it names is quoted
+            if len(part) >= 4:
+                text = text.replace(part, "***")
+        return re.sub(r"\"([^\"]*)\"|(?<!\w)'([^']*)'(?!\w)", self._masked_quotation, text)
+
+    def _masked_quotation(self, found: re.Match[str]) -> str:
+        quoted = found[1] or found[2] or ""
+        if quoted in self.public or not any(quoted in part for part in self.private):
+            return found[0]
+        return found[0][0] + "***" + found[0][-1]
+
+
+def _place(database_url: Secret | None, chosen: Mapping[str, Any]) -> _Place:
+    text = database_url.reveal() if database_url else ""
+    rest = _after_scheme(text)
+    host, port = str(chosen.get("host") or chosen.get("hostaddr") or ""), str(chosen.get("port") or 5432)
+    # in a URL that lacks its host, the user or a piece of the password stands where a host would
+    is_certain = rest is None or all("." in one or _is_local(one) for one in host.split(","))
+    public = {*host.split(","), *port.split(",")} if is_certain else set()
+    if is_certain and re.fullmatch(r"[\w.$-]+", str(chosen.get("dbname", ""))):
+        public.add(str(chosen["dbname"]))
+    if rest is None or ":" in rest.partition("@")[0]:
+        public.add(str(chosen.get("user", "")))
+    password = str(chosen.get("password", ""))
+    private = {
+        text,
+        unquote(text),
+        *(str(chosen[name]) for name in ("user", "dbname", "host", "port", "password") if name in chosen),
+    } - public
+    return _Place(
+        f"{host or 'the local socket'}:{port}" if is_certain else None,
+        frozenset(public - {password}),
+        tuple(sorted(private | {password}, key=len, reverse=True)),
+    )
+
+
+def _is_misread(text: str, given: Mapping[str, Any]) -> bool:
+    """Return whether libpq took a part of the password for host, port or database, or something else is wrong there.
+
+    In a URL the first @ ends the password, unless a / came before it.
+    """
+    rest = _after_scheme(text)
+    if rest is not None and (rest.count("@") > 1 or "@" in rest.partition("/")[2]):
+        return True
+    ports = [port for port in str(given.get("port") or "").split(",") if port]
+    if not all(re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports):
+        return True
+    hosts = f"{given.get('host') or ''},{given.get('hostaddr') or ''}".split(",")
+    return not all(re.fullmatch(r"|/.*|@\S*|[\w.-]+", host) or _is_address(host) for host in hosts)
+
+
+def _after_scheme(text: str) -> str | None:
+    """Return what follows the scheme of a URL, None for a keyword string."""
+    found = re.fullmatch(r"postgres(?:ql)?://(.*)", text, re.DOTALL)
+    return found[1] if found else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _is_local(hosts: str) -> bool:
@@ -177,9 +269,6 @@ def _is_local(hosts: str) -> bool:
     for host in hosts.split(","):
         if host in {"", "localhost"} or host.startswith("/"):
             continue
-        try:
-            if not ipaddress.ip_address(host).is_loopback:
-                return False
-        except ValueError:
+        if not _is_address(host) or not ipaddress.ip_address(host).is_loopback:
             return False
     return True

@@ -1,10 +1,14 @@
 """Connection parameters and the ways to read a query's result; commands are tested against real servers."""
 
+from urllib.parse import quote
+
 import psycopg
 import pytest
+from psycopg import sql
 
 from autosync_db import connection
-from autosync_db.errors import UsageError
+from autosync_db.errors import UnreachableError, UsageError
+from autosync_db.local.cluster import HOST, Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, keys
 
@@ -75,15 +79,76 @@ def test_no_url_is_refused_with_the_ways_to_give_one(absent: Secret | None) -> N
         "host=h password={} x",
         "postgresql://u:{}@h/db?nonsense=1",
         "postgresql://u:{}%zz@h/db",
+        "postgresql://u:{}%a5@h/db",
+        # libpq takes a piece of it for something else
+        "postgresql://u:1234@{}@h/db",
+        "postgresql://u:1234@{}/1234@h/db",
+        "postgresql://u:1234@@{}@h/db",
+        "postgresql://u:1234/{}@h/db",
+        "postgresql://u:/{}@h/db",
+        "postgresql://u:1234 {}@h/db",
+        "postgresql://u:{}",
+        "postgresql://u:1234?{}",
+        "host=h port={}",
+        "host=h@{} user=u",
+        "host=h connect_timeout=2 port=65536 dbname={}",
     ],
 )
-def test_a_url_that_cannot_be_parsed_is_refused_without_being_quoted(form: str) -> None:
+def test_a_url_that_cannot_be_read_is_refused_without_being_quoted(form: str) -> None:
     canary = keys.secret().reveal()
     with pytest.raises(UsageError, match="cannot be parsed") as caught:
         _of(form.format(canary))
     assert canary not in caught.value.message + caught.value.hint
-    assert caught.value.__cause__ is None
+    assert "@ as %40" in caught.value.hint
+    assert "[YOUR-PASSWORD]" in caught.value.hint
+    assert caught.value.__context__ is None, "libpq's own error quotes it"
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:{}@h/db", "host=h user=u password={}"])
+@pytest.mark.parametrize("left", ["[YOUR-PASSWORD]", "%5BYOUR-PASSWORD%5D", "[your_password]"])
+def test_the_placeholder_of_the_dashboard_is_refused_by_name(url: str, left: str) -> None:
+    with pytest.raises(UsageError, match=r"placeholder \[YOUR-PASSWORD\]"):
+        _of(url.format(left))
+
+
+# what a message may name, and what it may not: in a URL that lacks its host something else stands in its place
+@pytest.mark.parametrize(
+    ("url", "named", "hidden"),
+    [
+        ("postgresql://u:word@no.such.invalid/db", "no.such.invalid:5432: failed to resolve host 'no.such", "word"),
+        ("postgresql://u:one%40two@127.0.0.1:1/db", "the database at 127.0.0.1:1: Connection refused", "two"),
+        ("host=nosuchhost user=u password=p@s/s?w#o%rd", "nosuchhost:5432: failed to resolve host 'nosuchhost'", "rd"),
+        ("postgresql://u:one@twotwo", "the database: failed to resolve host '***'", "twotwo"),
+        ("postgresql://uuuu:4321/twotwo", "the database: failed to resolve host '***'", "uuuu"),
+        ("host=127.0.0.1 sslmode=wordword", 'invalid sslmode value: "***"', "wordword"),
+    ],
+)
+def test_an_unreachable_host_is_named_only_if_it_is_one(url: str, named: str, hidden: str) -> None:
+    with pytest.raises(UnreachableError) as caught, connection.connect(Secret(url)):
+        pass
+    assert named in caught.value.message
+    assert hidden not in caught.value.message + caught.value.hint
     assert caught.value.__suppress_context__
+
+
+def test_a_parameter_that_psycopg_refuses_is_not_quoted() -> None:
+    with pytest.raises(UsageError, match="cannot be parsed"), connection.connect(Secret("host=h connect_timeout=word")):
+        pass
+
+
+def test_a_password_of_reserved_characters_works_when_it_is_escaped(shared: Cluster) -> None:
+    password = "p@s/s?w#o%r d"
+    with psycopg.connect(shared.url("supabase_admin").reveal(), autocommit=True) as admin:
+        admin.execute(sql.SQL("create role reader login password {}").format(sql.Literal(password)))
+        try:
+            for url in (
+                f"postgresql://reader:{quote(password, safe='')}@{HOST}:{shared.port}/postgres",
+                f"host={HOST} port={shared.port} dbname=postgres user=reader password='{password}'",
+            ):
+                with connection.connect(Secret(url)) as opened:
+                    assert connection.value(opened, "select current_user") == "reader"
+        finally:
+            admin.execute("drop role reader")
 
 
 def test_a_value_is_the_first_column_of_the_first_row(transaction: psycopg.Connection[clusters.Row]) -> None:

@@ -4,6 +4,7 @@ Nothing heavy is imported before a command runs, so that help and completion sta
 """
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -62,7 +63,8 @@ def _usage(error: typer.TyperException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         return ExitCode.USAGE  # the help has been printed already
     context = getattr(error, "ctx", None)
-    message = error.format_message()
+    # a database URL without its --database-url is quoted as an unexpected argument
+    message = re.sub(r"postgres(ql)?://.*|\bpassword\s*=.*|[^\s(]*@.*", "***", error.format_message())
     message = message[:1].lower() + message[1:].rstrip(".")
     command = context.command_path if context is not None else "autosync-db"
     return _fail(message, f"see {command} --help", ExitCode.USAGE)

@@ -65,12 +65,53 @@ def test_a_server_that_never_answers() -> None:
     assert "timeout" in message
 
 
+# a word before and one behind each of the characters that end or change the password of a URL
+CHARACTERS = ("@", "/", "#", "?", "%", " ", "@@", "@/", "/@", "%40@", "?@", ":@", "[YOUR-PASSWORD]")
+FORMS = (
+    f"postgresql://postgres:{{}}@{HOST}:1/postgres",
+    "postgresql://postgres:{}@nosuchhost.invalid/postgres?sslmode=disable",
+    "postgresql://postgres:{}/postgres",
+    f"host={HOST} port=1 user=postgres password={{}}",
+    f"host={HOST} port=1 user=postgres dbname={{}}",
+)
+
+
+def _pieces(password: str) -> set[str]:
+    """Return every piece of four characters, but for what the placeholder's name itself is."""
+    text = password.replace("[YOUR-PASSWORD]", "\n")
+    return {part[start : start + 4] for part in text.split("\n") for start in range(len(part) - 3)}
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("migrate",), SETUP, ("verify", "--format", "json")])
+def test_no_piece_of_a_password_is_shown_however_libpq_reads_the_url(arguments: tuple[str, ...]) -> None:
+    for character in CHARACTERS:
+        password = f"{secrets.token_hex(6)}{character}{secrets.token_hex(6)}"
+        for form in FORMS:
+            result = command.run_here(*arguments, "-vv", database=Secret(form.format(password)), variables=KEY)
+            assert result.code in {2, 4}, result
+            assert len(result.errors) == len(result.hints) == 1, result
+            shown = [piece for piece in _pieces(password) if piece in result.out + result.err]
+            assert not shown, f"{shown} of {form.format(password)} in {result}"
+            if result.code == 2:
+                assert "%40" in result.hints[0]
+                assert "[YOUR-PASSWORD]" in result.hints[0]
+
+
+def test_no_piece_of_a_password_is_shown_by_a_process_or_for_a_url_in_the_wrong_place() -> None:
+    url = f"postgresql://postgres:first@{(tail := secrets.token_hex(6))}@{HOST}:1/postgres"
+    for arguments in (("status", "-vv", "--database-url", url), ("status", url), ("status", "--target", url)):
+        result = command.run(*arguments)
+        assert result.code == 2
+        assert not [piece for piece in _pieces(f"first@{tail}") if piece in result.out + result.err], result
+
+
 @pytest.mark.parametrize("arguments", [*CHANGING, *READING])
 def test_a_wrong_password(shared: Cluster, arguments: tuple[str, ...]) -> None:
     url = Secret(f"postgresql://postgres:{_password()}@{HOST}:{shared.port}/postgres")
     message, hint = _refused(url, arguments, 4)
     assert "password authentication failed" in message
     assert "check the password" in hint
+    assert "%40" in hint
 
 
 def test_no_password(shared: Cluster) -> None:
