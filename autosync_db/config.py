@@ -234,6 +234,15 @@ def local_folder() -> Path:
     return found
 
 
+def make_local_folder(folder: Path) -> None:
+    """Create the folder of the local stack if it is not there, and let git ignore all that is in it: keys are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+
+
 def _nearest(name: str) -> Path | None:
     here = Path.cwd()
     return next((folder / name for folder in (here, *here.parents) if (folder / name).exists()), None)
@@ -303,12 +312,12 @@ def _target(flags: Flags, settings: Settings) -> Target:
             known.setdefault(LOCAL_TARGET, local)
         if name not in known:
             raise UsageError(
-                f"there is no target {_shown(name)}",
+                f"there is no target {name!r}" if _is_name(name) else "there is no target of that name",
                 hint="start the local stack first: autosync-db local up"
                 if name == LOCAL_TARGET
                 else f"known targets: {', '.join(sorted(known))}"
                 if known
-                else f"add a [targets.NAME] table to {FILE_NAME}",
+                else f"add a [targets.{name if _is_name(name) else 'NAME'}] table to {FILE_NAME}",
             )
         chosen = known[name]
     if chosen.project_ref and chosen.project_url:
@@ -325,17 +334,18 @@ def _target(flags: Flags, settings: Settings) -> Target:
     )
 
 
-def _shown(name: str) -> str:
-    """Return a name for a message; a database URL that was given in its place is not quoted."""
-    return repr(name) if re.fullmatch(r"[\w.-]+", name) else "of that name"
+def _is_name(text: str) -> bool:
+    """Return whether a message may quote a name: a database URL may have been given in its place."""
+    return re.fullmatch(r"[\w.-]+", text) is not None
 
 
 def _database_of(name: str | None, chosen: TargetSettings) -> Secret | None:
-    if chosen.database_url_env:
-        found = environment_secret(chosen.database_url_env)
+    if variable := chosen.database_url_env:
+        found = environment_secret(variable)
         if found is None:
             raise UsageError(
-                f"target {name!r} takes its database from {_shown(chosen.database_url_env)}, which is not set",
+                f"target {name!r} takes its database from "
+                + (f"{variable}, which is not set" if _is_name(variable) else "what is no name of a variable"),
                 hint="export that variable; its value is the database's URL: postgresql://...",
             )
         return found

@@ -1,5 +1,6 @@
 """Where settings come from, and which wins."""
 
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -216,3 +217,33 @@ def test_an_empty_variable_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     assert config.environment_secret("SUPABASE_SERVICE_ROLE_KEY") is None
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "x")
     assert config.environment_secret("SUPABASE_SERVICE_ROLE_KEY") == Secret("x")
+
+
+def test_a_url_in_place_of_a_name_is_not_quoted() -> None:
+    url = "postgresql://postgres:word/word@localhost/postgres"
+    _file(f"[targets.a]\ndatabase_url = '{url}'\n")
+    with pytest.raises(UsageError, match="holds a secret"):
+        config.load()
+    _file("[targets.a]\ndatabase_url_env = 'word/word@localhost'\n")
+    for target, message in ((url, "no target of that name"), ("a", "what is no name of a variable")):
+        with pytest.raises(UsageError, match=message) as caught:
+            config.load(Flags(target=target))
+        assert "word" not in caught.value.message + caught.value.hint
+
+
+def test_git_ignores_the_local_folder_and_what_is_in_it(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    folder = tmp_path / "app" / config.LOCAL_FOLDER
+    config.make_local_folder(folder)
+    (folder / "keys.json").write_text("{}")
+    config.make_local_folder(folder)  # as each start of the stack does
+    status = subprocess.run(
+        ["git", "-C", str(tmp_path), "status", "--porcelain"], capture_output=True, text=True, check=True
+    )
+    assert status.stdout == ""
+
+
+def test_a_gitignore_that_is_in_the_local_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*.json\n")
+    config.make_local_folder(tmp_path)
+    assert (tmp_path / ".gitignore").read_text() == "*.json\n"

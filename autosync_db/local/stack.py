@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 
+from autosync_db import config
 from autosync_db.errors import UsageError
 from autosync_db.local import cluster as clusters
 from autosync_db.local import container, edge_runtime, engine, keys, process, require, state
@@ -103,8 +104,7 @@ class Stack:
         """
         require("pycurl")
         deno = edge_runtime.find_deno()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o755)
+        config.make_local_folder(self.folder)
         with self._locked():
             if self.exists():
                 current = state.load(self.folder)
@@ -143,8 +143,8 @@ class Stack:
                     shutil.rmtree(self.folder / name, ignore_errors=True)
         if purge:
             (self.folder / "lock").unlink(missing_ok=True)
-            if not any(self.folder.iterdir()):
-                self.folder.rmdir()
+            if {path.name for path in self.folder.iterdir()} <= {".gitignore"}:
+                shutil.rmtree(self.folder)
         return found
 
     def status(self) -> list[Component]:

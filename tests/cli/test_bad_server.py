@@ -87,7 +87,7 @@ def test_no_piece_of_a_password_is_shown_however_libpq_reads_the_url(arguments: 
     for character in CHARACTERS:
         password = f"{secrets.token_hex(6)}{character}{secrets.token_hex(6)}"
         for form in FORMS:
-            result = command.run_here(*arguments, "-vv", database=Secret(form.format(password)), variables=KEY)
+            result = command.run(*arguments, "-vv", database=Secret(form.format(password)), variables=KEY)
             assert result.code in {2, 4}, result
             assert len(result.errors) == len(result.hints) == 1, result
             shown = [piece for piece in _pieces(password) if piece in result.out + result.err]
@@ -100,7 +100,7 @@ def test_no_piece_of_a_password_is_shown_however_libpq_reads_the_url(arguments: 
 def test_no_piece_of_a_password_is_shown_by_a_process_or_for_a_url_in_the_wrong_place() -> None:
     url = f"postgresql://postgres:first@{(tail := secrets.token_hex(6))}@{HOST}:1/postgres"
     for arguments in (("status", "-vv", "--database-url", url), ("status", url), ("status", "--target", url)):
-        result = command.run(*arguments)
+        result = command.run_process(*arguments)
         assert result.code == 2
         assert not [piece for piece in _pieces(f"first@{tail}") if piece in result.out + result.err], result
 

@@ -144,3 +144,7 @@ def test_a_cron_secret_is_told_by_the_command_that_setup_names(local: Local) -> 
 
 def _told(local: Local) -> list[str]:
     return (local.folder / ".autosync" / "functions.env").read_text().strip().partition("=")[2].split(",")
+
+
+def test_git_ignores_the_stack(local: Local) -> None:
+    assert (local.folder / ".autosync" / ".gitignore").read_text() == "*\n"
