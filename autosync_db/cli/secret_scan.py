@@ -25,9 +25,7 @@ def _scan(
     session: Session,
     places: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Files and folders [default: supabase/migrations, or the current folder].", metavar="[PATH]..."
-        ),
+        typer.Argument(help="Files and folders [default: the current folder].", metavar="[PATH]..."),
     ] = None,
     include_public: Annotated[bool, typer.Option("--all", help="Report public keys, too.")] = False,
     include_ignored: Annotated[
@@ -40,9 +38,7 @@ def _scan(
     """
     from autosync_db.credentials import scan
 
-    if not places:
-        places = [scan.DEFAULT_FOLDER if scan.DEFAULT_FOLDER.is_dir() else Path()]
-    found = scan.scan(places, include_ignored=include_ignored, include_public=include_public)
+    found = scan.scan(places or [Path()], include_ignored=include_ignored, include_public=include_public)
     if session.is_json:
         session.print_json(found)
     else:

@@ -17,9 +17,34 @@ from autosync_db.secret import Secret
 
 WHERE_TO_FIND = "copy the service_role or secret key from the project's Settings > API Keys page"
 PLACEHOLDER = re.compile(r"your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.", re.IGNORECASE)
-LOOKS_SECRET = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?|sb_secret_[A-Za-z0-9_-]{8,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A form of key, as a regular expression that Python, PostgreSQL and JavaScript read alike."""
+
+    name: str
+    expression: str
+    is_public: bool = False
+
+
+# the one list: .ci/generate writes autosync.holds_key(), autosync.mask_keys() and key_patterns.ts from it
+PATTERNS = (
+    # of which role it is, its payload says: see ANON
+    Pattern("jwt", r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*"),
+    Pattern("secret", "sb_secret_[A-Za-z0-9_-]{8,}"),
+    Pattern("access_token", "sbp_[0-9a-f]{40}"),
+    Pattern("publishable", "sb_publishable_[A-Za-z0-9_-]{8,}", is_public=True),
+)
+# "anon" in base64, by its place in the payload of a JWT: a public key is no secret
+ANON = "ImFub24i|Jhbm9uI|iYW5vbi"
+# how every pattern begins: what lacks both need not be looked at
+BEGINNINGS = ("eyJ", "sb")
+SECRETS = "|".join(pattern.expression for pattern in PATTERNS if not pattern.is_public)
+KEYS = "|".join(pattern.expression for pattern in PATTERNS)
+LOOKS_SECRET = re.compile(SECRETS)
 # of HS256, the shortest in use: 32 bytes in base64
-_SHORTEST_SIGNATURE = 43
+SHORTEST_SIGNATURE = 43
 _PUBLISHABLE = re.compile(r"sb_publishable_[A-Za-z0-9_-]{16,}")
 _URL_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]+(?=@)")
 
@@ -60,7 +85,7 @@ def is_public(key: Secret) -> bool:
     """Return whether everybody may know a key by its form: a publishable key, or the JWT of the role anon."""
     if key.reveal().startswith("sb_"):
         return bool(_PUBLISHABLE.fullmatch(key.reveal()))
-    return _claims(key).get("role") == "anon"
+    return claims(key).get("role") == "anon"
 
 
 def inspect_public(key: Secret, *, project_ref: str | None = None, now: datetime | None = None) -> None:
@@ -68,13 +93,13 @@ def inspect_public(key: Secret, *, project_ref: str | None = None, now: datetime
 
     A publishable key names neither project nor expiry.
     """
-    claims = _claims(key)
-    if project_ref and claims.get("iss") == "supabase-demo":
+    found = claims(key)
+    if project_ref and found.get("iss") == "supabase-demo":
         raise SecretError(
             f"this is the public key of every local Supabase stack, not one of {project_ref}",
             hint="pass the project's publishable or anon key",
         )
-    ref, expires_at = claims.get("ref"), claims.get("exp")
+    ref, expires_at = found.get("ref"), found.get("exp")
     if project_ref and ref and ref != project_ref:
         raise SecretError(
             f"this public key belongs to the project {ref}, not to {project_ref}", hint=f"pass the key of {project_ref}"
@@ -83,7 +108,7 @@ def inspect_public(key: Secret, *, project_ref: str | None = None, now: datetime
         raise SecretError("this public key has expired", hint="pass the project's publishable or anon key")
 
 
-def _claims(key: Secret) -> dict[str, Any]:
+def claims(key: Secret) -> dict[str, Any]:
     """Return what a JWT says, unproven; nothing for what is none."""
     import jwt
 
@@ -95,7 +120,7 @@ def _claims(key: Secret) -> dict[str, Any]:
 
 def redact(text: str) -> str:
     """Return `text` with everything that looks like a key, or like the password in a URL, replaced by `***`."""
-    return _URL_PASSWORD.sub(r"\1***", LOOKS_SECRET.sub("***", text))
+    return _URL_PASSWORD.sub(r"\1***", re.sub(KEYS, "***", text))
 
 
 def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None = None) -> ServiceKey:
@@ -133,7 +158,7 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
     import jwt
 
     head, *_, signature = (*key.reveal().split("."), "", "")[:3]
-    if head.startswith("eyJ") and len(signature) < _SHORTEST_SIGNATURE:
+    if head.startswith("eyJ") and len(signature) < SHORTEST_SIGNATURE:
         raise SecretError("the service key has no whole signature: it was cut off when copied", hint=WHERE_TO_FIND)
     try:
         # the signing secret is the platform's: only a live call can prove the signature
