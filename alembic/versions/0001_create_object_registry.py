@@ -63,6 +63,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # pg_cron and pg_net stay: dropping pg_cron would delete every job in the database, not only ours
+    op.execute("drop function if exists autosync.apply_object(text, text, text)")
+    op.execute("drop function if exists autosync.object_rendering(text[])")
     op.execute("drop table autosync.setting")
     op.execute("drop table autosync.adopted")
     op.execute("drop table autosync.object")

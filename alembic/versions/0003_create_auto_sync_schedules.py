@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from alembic import op
 
-from autosync_db.schema import adoption, objects
+from autosync_db.schedules import table
+from autosync_db.schema import adoption
 
 revision = "0003"
 down_revision = "0002"
@@ -173,7 +174,7 @@ begin
         raise warning 'public.auto_sync_schedules loses its policies, which are like mode "%": the settings say "%"',
             mode, chosen ->> 'mode';
     end if;
-    columns := ({adoption.user_columns(objects.API_COLUMNS)});
+    columns := ({adoption.user_columns(table.API_COLUMNS)});
     if mode <> 'none' and columns is not null then
         insert into autosync.setting (name, value) values ('user_columns', columns)
         on conflict (name) do update set value = excluded.value, updated_at = clock_timestamp();

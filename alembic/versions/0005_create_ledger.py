@@ -118,6 +118,7 @@ def downgrade() -> None:
         $$
         """
     )
+    op.execute("drop function if exists autosync.jobs_current()")
     op.execute("drop function if exists autosync.dispatch(text, boolean)")
     op.execute("drop function if exists autosync.call_findings(text, text, text[])")
     op.execute("drop function if exists autosync.classify(text, integer, text, text)")

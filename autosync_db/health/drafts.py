@@ -8,9 +8,9 @@ from autosync_db import resources
 from autosync_db.errors import CheckFailedError
 from autosync_db.health.model import Refusal, Repair, Scene
 from autosync_db.jobs import registry
-from autosync_db.schema import objects, revisions
+from autosync_db.schema import isolation, objects, revisions
 
-SCHEDULES_ACCESS = "templates/access/public.auto_sync_schedules.sql.j2"
+SCHEDULES_ACCESS = isolation.ACCESS_FILE
 SYNC = sql.SQL("select autosync.sync_job({})")
 # `create extension` and `alter extension` want a schema to fall back on
 WITH_A_SCHEMA = sql.SQL("set local search_path = public")
@@ -63,10 +63,8 @@ def unschedule(scene: Scene, number: int, role: str) -> list[sql.Composable]:
 
 
 def reapply(scene: Scene, paths: Collection[str]) -> list[sql.Composable]:
-    """Return what applies these files of sql/ and templates/access/ again and records it."""
-    return objects.reapplication(
-        scene.connection, revisions.current(scene.connection), scene.configuration.isolation, paths
-    )
+    """Return what applies these files of sql/ again and records it."""
+    return objects.reapplication(scene.connection, revisions.current(scene.connection), paths)
 
 
 def withdraw(scene: Scene, schemas: Collection[str]) -> list[sql.Composable]:
@@ -124,8 +122,7 @@ def protect_schedules(scene: Scene) -> Repair:
     """Return the repair that gives the schedules' table the protection and the grants of the isolation mode."""
     shut = reapply(scene, [SCHEDULES_ACCESS])
     sentence = "give each role of the API what the isolation mode gives it on the schedules"
-    isolation = scene.configuration.isolation or objects.stored_isolation(scene.connection)
-    if isolation.mode == "custom":  # it keeps the project's own policies
+    if isolation.stored(scene.connection).mode == "custom":  # it keeps the project's own policies
         return Repair(sentence, shut)
     return dropping_policies(scene, "public.auto_sync_schedules", sentence, shut)
 

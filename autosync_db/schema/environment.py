@@ -10,13 +10,12 @@ import sqlalchemy
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util.exc import CommandError
-from psycopg import sql
 
 from autosync_db import config
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
-from autosync_db.schema import locks, objects
+from autosync_db.schema import isolation, locks, objects
 from autosync_db.schema.revisions import SCHEMA
 
 # what a downgrade must not drop unasked once it holds rows
@@ -71,18 +70,22 @@ def write_script(context: EnvironmentContext) -> None:
     if context.config.attributes.get("only_revisions"):
         context.run_migrations()
         return
+    chosen: IsolationSettings | None = context.config.attributes.get("isolation")
     with context.begin_transaction():
         migration.impl.static_output(locks.limits().strip())
         migration.impl.static_output(locks.one_at_a_time())
         migration.impl.static_output(f"create schema if not exists {SCHEMA};")
-        migration.impl.static_output(_announce(context.config.attributes.get("isolation")) + ";")
+        migration.impl.static_output(isolation.announcement(chosen))
         migration.impl.static_output(locks.await_tables().strip())
         context.run_migrations()
-        migration.impl.static_output(objects.script(_target(context), context.config.attributes.get("isolation")))
+        if chosen is not None:
+            migration.impl.static_output(f"{isolation.choice(chosen).as_string()};")
+        migration.impl.static_output(objects.script(_target(context)))
 
 
 def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
     result = context.config.attributes.setdefault("result", MigrationResult())
+    chosen: IsolationSettings | None = context.config.attributes.get("isolation")
     psycopg_connection.autocommit = False  # SQLAlchemy's begin() has no effect on an autocommit connection
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg_connection, poolclass=sqlalchemy.StaticPool
@@ -108,7 +111,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             result.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
-            psycopg_connection.execute(_announce(context.config.attributes.get("isolation")).encode())
+            psycopg_connection.execute(isolation.announcement(chosen).encode())
             filled = [] if context.config.attributes.get("drop_rows") else _filled_tables(psycopg_connection)
             is_moving = result.before != _target(context)
             psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
@@ -121,21 +124,15 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                     hint="save what you need, then pass --yes",
                 )
             if steps or context.config.attributes.get("apply_objects"):
-                result.objects = objects.apply(
-                    psycopg_connection, result.after, context.config.attributes.get("isolation")
-                )
+                if chosen is not None and result.after is not None:
+                    isolation.choose(psycopg_connection, chosen)
+                result.objects = objects.apply(psycopg_connection, result.after)
 
 
 def _target(context: EnvironmentContext) -> str | None:
     """Return the revision that was asked for, None for `base` and whatever Alembic has to look up."""
     destination = context.get_revision_argument()
     return destination if isinstance(destination, str) else None
-
-
-def _announce(isolation: IsolationSettings | None) -> str:
-    """Return the statement that lets the revisions read which mode of isolation was chosen, if any."""
-    chosen = isolation.model_dump_json() if isolation is not None else ""
-    return sql.SQL("select set_config('autosync.isolation', {}, true)").format(sql.Literal(chosen)).as_string()
 
 
 def _filled_tables(connection: Connection) -> list[str]:

@@ -20,13 +20,12 @@ from autosync_db.config import IsolationSettings
 from autosync_db.errors import MigrationError, UsageError
 from autosync_db.scaffold import files_of_the_user
 from autosync_db.schema import locks, migrate, objects
-from autosync_db.schema.adoption import ADOPTED_MODES
+from autosync_db.schema.isolation import ACCESS_FILE, choice
 from autosync_db.schema.migrate import ScriptedRevision
-from autosync_db.schema.objects import ObjectFile
 from autosync_db.schema.revisions import ADVISORY_LOCK, SCHEMA
 
 _HEADER = re.compile(r"-- autosync-db: (revision|objects at) (\d{4}), sha256 ([0-9a-f]{64})")
-_OBJECT = re.compile(r"^\(\d+, '([^']+)', '([0-9a-f]{64})', (null|'[^']*')::jsonb, ", re.MULTILINE)
+_OBJECT = re.compile(r"^\(\d+, '([^']+)', '([0-9a-f]{64})', ", re.MULTILINE)
 _CHOSEN = re.compile(r"^    chosen constant jsonb := '(.*)';$", re.MULTILINE)
 # as the CLI reads file names; it applies them in the order of their versions as text
 _VERSION = re.compile(r"(\d+)_.*\.sql")
@@ -166,70 +165,48 @@ def _objects(
 ) -> list[tuple[str, str, str]]:
     """Return name, summary and text of the file with the objects that the folder does not hold yet; [] for none."""
     earlier = [file for file in existing if file.is_objects]
-    exported: dict[tuple[str, str], str] = {}
+    exported: dict[str, str] = {}
     replaced: dict[str, dict[str, None]] = {}
     for file in earlier:
-        for path, source_hash, mode in _OBJECT.findall(file.text):
-            exported[path, mode] = source_hash
+        for path, source_hash in _OBJECT.findall(file.text):
+            exported[path] = source_hash
             replaced.setdefault(path, {})[source_hash] = None
     choices = [found[1] for file in earlier if (found := _CHOSEN.search(file.text))]
-    if isolation is None and choices:
-        isolation = IsolationSettings(**json.loads(choices[-1]))
-    wanted = _wanted(revision, isolation)
+    last = IsolationSettings(**json.loads(choices[-1])) if choices else None
+    chosen = isolation or last
+    wanted = objects.available_at(revision)
     # a new revision may have dropped what an unchanged file made: then all of them, each applied only where it must be
     complete = not any(file.revision == revision for file in earlier)
-    pending = [(file, mode) for file, mode in wanted if complete or exported.get((file.path, mode)) != file.source_hash]
+    pending = [
+        file
+        for file in wanted
+        if complete or exported.get(file.path) != file.source_hash or (file.path == ACCESS_FILE and chosen != last)
+    ]
     if not pending:
         return []
     body = resources.render(
         "templates/supabase/objects.sql.j2",
         revision=revision,
         written_at=f"{now:%Y-%m-%d %H:%M:%S}+00",
-        chosen=_json(isolation) if isolation else "null",
-        choosing=objects.choosing(isolation).as_string() if isolation else "",
-        earlier_choices=[_literal(choice) for choice in dict.fromkeys(choices)],
-        default_isolation=json.dumps(IsolationSettings().model_dump()),
-        complete=complete,
-        paths=list(dict.fromkeys(file.path for file, _ in wanted)),
+        chosen=_literal(json.dumps(chosen.model_dump())) if chosen else "null",
+        choosing=choice(chosen).as_string() if chosen else "",
+        earlier_choices=[_literal(text) for text in dict.fromkeys(choices)],
+        access_file=ACCESS_FILE,
+        paths=[file.path for file in wanted] if complete else [],
+        tools=objects.TOOLS,
         objects=[
             {
                 "path": file.path,
                 "source_hash": file.source_hash,
-                "isolation": mode,
                 "replaces": [_literal(source_hash) for source_hash in replaced.get(file.path, ())],
                 "source": file.source.strip(),
             }
-            for file, mode in pending
+            for file in pending
         ],
-        rendering=objects.RENDERED.replace("%(paths)s", "$1"),
-        jobs_comparable=objects.JOBS_COMPARABLE,
-        jobs_current=objects.JOBS_CURRENT,
-        closing=objects.CLOSING.replace("%(paths)s", "$1"),
-        **_common([file.source for file, _ in pending]),
+        **_common([file.source for file in pending]),
     )
-    names = list(dict.fromkeys(file.path for file, _ in pending))
-    summary = f"{len(names)} objects" if complete else ", ".join(names)
+    summary = f"{len(pending)} objects" if complete else ", ".join(file.path for file in pending)
     return [(f"{revision}_objects", summary, f"-- autosync-db: objects at {revision}, sha256 {_hash(body)}\n{body}")]
-
-
-def _wanted(revision: str, isolation: IsolationSettings | None) -> list[tuple[ObjectFile, str]]:
-    """Return every object, in order, with the isolation that it is for as SQL: `null` where it is for all.
-
-    Where nobody chose a mode, a rendered file comes in every mode that a database may have by itself.
-    """
-    modes = [isolation] if isolation else [IsolationSettings(mode=mode) for mode in ADOPTED_MODES]
-    variants = [(mode, {file.path: file for file in objects.available_at(revision, mode)}) for mode in modes]
-    found = []
-    for path, file in variants[0][1].items():
-        if path.endswith(".j2"):
-            found += [(files[path], _json(mode)) for mode, files in variants]
-        else:
-            found.append((file, "null"))
-    return found
-
-
-def _json(isolation: IsolationSettings) -> str:
-    return _literal(json.dumps(isolation.model_dump()))
 
 
 def _common(texts: list[str]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection
+from autosync_db.schedules.table import API_COLUMNS
 from autosync_db.schema import adoption
 from autosync_db.schema.adoption import SCHEDULES, SECRETS, Table
-from autosync_db.schema.objects import API_COLUMNS
 
 Action = Literal["refuse", "add", "replace", "mend", "remove", "revoke", "keep"]
 Row = tuple[Any, ...]

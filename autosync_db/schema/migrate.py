@@ -25,6 +25,7 @@ from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.schema import inventory, locks, objects, preflight, revisions
 from autosync_db.schema.environment import MigrationResult
 from autosync_db.schema.inventory import Note
+from autosync_db.schema.isolation import ACCESS_FILE, stored
 from autosync_db.schema.revisions import SCHEMA
 from autosync_db.secret import Secret
 
@@ -83,7 +84,9 @@ def plan(
             ]
             upgrades = [Revision(step.revision, step.doc or "") for step in pending]
             adopted = inventory.changes(connection, {step.revision: step.module for step in pending}, isolation)
-        states = objects.states(connection, max(target or "", current or "") or None, isolation)
+        states = objects.states(connection, max(target or "", current or "") or None)
+        if isolation is not None and isolation != stored(connection) and ACCESS_FILE in states:
+            states[ACCESS_FILE] = objects.State.OUTDATED
     changed: dict[str, objects.State] = {
         path: state for path, state in states.items() if state is not objects.State.CURRENT
     }

@@ -6,7 +6,7 @@ begin
     if to_regnamespace('extensions') is not null then
         create extension if not exists pg_net with schema extensions;
     else
-        create extension if not exists pg_net;
+        create extension if not exists pg_net with schema public;
     end if;
 end
 $$;

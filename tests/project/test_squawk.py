@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autosync_db.schema import migrate
+from autosync_db.schema import migrate, objects
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / ".ci/squawk.toml"
@@ -35,9 +35,10 @@ def findings(script: Path, settings: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script of all revisions and objects."""
+    """The script of all revisions, and the objects, whose texts it quotes."""
     path = tmp_path_factory.mktemp("squawk") / "migrate.sql"
-    path.write_text(migrate.script_sql(), encoding="utf-8")
+    sources = "\n".join(file.source for file in objects.files())
+    path.write_text(f"{migrate.script_sql()}\n{sources}", encoding="utf-8")
     return path
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from autosync_db.config import IsolationSettings
 from autosync_db.schema import objects, revisions
+from autosync_db.schema.isolation import choose
 
 # lint: the query that lists offenders, and an offence that it must see
 LINTS: dict[str, tuple[str, str]] = {
@@ -156,7 +157,8 @@ def test_our_objects_draw_no_finding(
     query, _ = LINTS[lint]
     transaction.execute(APPLICATION)
     isolation = IsolationSettings(mode=mode, integration_table="app.integrations", membership_table="app.members")
-    objects.apply(transaction, revisions.head(), isolation)
+    choose(transaction, isolation)
+    objects.apply(transaction, revisions.head())
     assert transaction.execute(query.encode()).fetchall() == []
 
 

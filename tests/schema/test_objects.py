@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from autosync_db import resources
-from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate, objects, revisions
 from autosync_db.schema.objects import State
@@ -18,7 +17,7 @@ DISPATCH = "sql/functions/autosync.dispatch.sql"
 CLAIM = "sql/functions/public.auto_sync_claim.sql"
 TRIGGER = "sql/triggers/public.auto_sync_schedules.auto_sync_schedules_next_run_at.sql"
 SECRETS = "sql/access/public.pg_cron_secrets.sql"
-SCHEDULES = "templates/access/public.auto_sync_schedules.sql.j2"
+SCHEDULES = "sql/access/public.auto_sync_schedules.sql"
 SCHEMA = "sql/access/autosync.sql"
 JOB = "sql/jobs/auto-sync-cron-job.sql"
 UNSCHEDULE = "select cron.unschedule('auto-sync-cron-job')"
@@ -200,6 +199,6 @@ def test_a_pause_survives_a_migration(migrated: Cluster) -> None:
 
 def test_every_file_may_be_run_twice(transaction: psycopg.Connection[Any]) -> None:
     before = objects.states(transaction, revisions.head())
-    for file in objects.files(IsolationSettings()) * 2:
+    for file in objects.files() * 2:
         transaction.execute(file.source.encode())
     assert objects.states(transaction, revisions.head()) == before == dict.fromkeys(before, State.CURRENT)

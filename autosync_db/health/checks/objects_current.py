@@ -2,7 +2,6 @@
 
 from psycopg import sql
 
-from autosync_db.config import IsolationSettings
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Repair, Row, Scene
 from autosync_db.schema import objects, revisions
@@ -11,13 +10,10 @@ from autosync_db.schema.objects import State
 _QUERY = """
 select jsonb_build_object(
     'revision', (select v.version_num from autosync.alembic_version as v),
-    'isolation', (select s.value from autosync.setting as s where s.name = 'isolation'),
     'recorded', (
         select jsonb_object_agg(o.path, jsonb_build_array(o.source_hash, o.live_hash)) from autosync.object as o
     ),
-    'rendered', (
-        select jsonb_object_agg(r.path, encode(sha256(convert_to(r.text, 'UTF8')), 'hex')) from (%s) as r (path, text)
-    )
+    'rendered', (select jsonb_object_agg(r.path, r.live_hash) from (%s) as r (path, live_hash))
 ) as fact
 """
 
@@ -25,7 +21,7 @@ select jsonb_build_object(
 def _query() -> str:
     # jobs are compared by checks of their own
     paths = [path for path in objects.paths() if not path.startswith("sql/jobs/")]
-    return _QUERY % objects.RENDERED.replace("%(paths)s", sql.Literal(paths).as_string())
+    return _QUERY % objects.rendering().replace("$1", sql.Literal(paths).as_string() + "::text[]")
 
 
 def _read(answer: Answer) -> list[Row]:
@@ -33,8 +29,7 @@ def _read(answer: Answer) -> list[Row]:
     if found["revision"] is None:
         return [Row("unknown", "schema autosync", "was never migrated")]
     at = revisions.check_known(found["revision"])
-    stored = IsolationSettings.model_validate(found["isolation"]) if found["isolation"] else IsolationSettings()
-    wanted = objects.available_at(at, answer.configuration.isolation or stored)
+    wanted = objects.available_at(at)
     recorded = {path: (source, live) for path, (source, live) in (found["recorded"] or {}).items()}
     return [
         Row(
@@ -51,7 +46,7 @@ def _read(answer: Answer) -> list[Row]:
 
 def _object_of(path: str) -> str:
     """Name an object as other checks do, so that the same fault of it is recognised."""
-    name = path.rpartition("/")[2].removesuffix(".j2").removesuffix(".sql")
+    name = path.rpartition("/")[2].removesuffix(".sql")
     return f"function {name}" if path.startswith("sql/functions/") else f"object {name}"
 
 
@@ -62,7 +57,7 @@ _SPOKEN_FOR = (
     "sql/access/public.pg_cron_secrets.sql",
     "sql/triggers/public.auto_sync_schedules.auto_sync_schedules_next_run_at.sql",
 )
-_EDITS_SPOKEN_FOR = ("sql/access/autosync.sql", "templates/access/public.auto_sync_schedules.sql.j2")
+_EDITS_SPOKEN_FOR = ("sql/access/autosync.sql", "sql/access/public.auto_sync_schedules.sql")
 _DETAILS = {
     objects.State.MISSING: "is missing: never applied, or dropped since",
     objects.State.OUTDATED: "was applied from an older text of its file",
@@ -71,17 +66,17 @@ _DETAILS = {
 
 
 def _draft(scene: Scene) -> list[Repair]:
-    """Apply the files again whose objects are missing or outdated, and those that were edited by hand."""
-    states = objects.states(scene.connection, revisions.current(scene.connection), scene.configuration.isolation)
+    """Apply the files again whose objects are missing or outdated, and those that were edited in the database."""
+    states = objects.states(scene.connection, revisions.current(scene.connection))
     named = {path: state for path, state in states.items() if f"({path})" in scene.findings}
     edited = [path for path, state in named.items() if state is State.EDITED]
     others = [path for path, state in named.items() if state is not State.EDITED and path != drafts.SCHEDULES_ACCESS]
-    # its text is older, or another mode was chosen
+    # its text is older, or it was never applied
     found = [drafts.protect_schedules(scene)] if drafts.SCHEDULES_ACCESS in named else []
     if others:
         found.append(Repair(f"apply {', '.join(others)}", drafts.reapply(scene, others)))
     if edited:
-        sentence = f"overwrite what was edited by hand with {', '.join(edited)}"
+        sentence = f"overwrite what was edited in the database with {', '.join(edited)}"
         found.append(Repair(sentence, drafts.reapply(scene, edited), destructive=True))
     return found
 

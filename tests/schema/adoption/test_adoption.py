@@ -8,8 +8,8 @@ import pytest
 
 from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
+from autosync_db.schedules.table import API_COLUMNS
 from autosync_db.schema import migrate, revisions
-from autosync_db.schema.objects import API_COLUMNS
 from autosync_db.secret import Secret
 from tests.schema import catalog
 from tests.schema.adoption import conftest

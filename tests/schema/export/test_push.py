@@ -10,7 +10,7 @@ import pytest
 from autosync_db import resources
 from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import export, locks, migrate, objects, revisions
+from autosync_db.schema import export, locks, migrate, revisions
 from tests.schema import catalog
 from tests.schema.export.conftest import MIGRATIONS, Push, apply, succeeds, write
 from tests.support import clusters, handmade
@@ -72,13 +72,13 @@ def older(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def newer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package in which the text of one function has changed."""
-    source = objects._source
+    shipped = resources.read
 
-    def changed(path: str, isolation: IsolationSettings) -> str:
-        text = source(path, isolation)
+    def changed(path: str) -> str:
+        text = shipped(path)
         return text.replace("as $$", "as $$ -- newer", 1) if path == EDITED else text
 
-    monkeypatch.setattr(objects, "_source", changed)
+    monkeypatch.setattr(resources, "read", changed)
 
 
 class TestTheCli:
@@ -207,7 +207,7 @@ class TestBackAndForth:
         request.getfixturevalue("newer")
         (second,) = write()
         assert second.name.endswith(f"autosync_{revisions.head()}_objects.sql")
-        assert [path for path, _, _ in export._OBJECT.findall(second.read_text())] == [EDITED]
+        assert [path for path, _ in export._OBJECT.findall(second.read_text())] == [EDITED]
         assert second > max(first)
         before = traces(blank)
         apply(blank, second)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from autosync_db.errors import MigrationError
-from autosync_db.schema import migrate, objects
+from autosync_db.schedules.table import API_COLUMNS
+from autosync_db.schema import migrate
 from tests.schema.isolation.conftest import MODES, ORGANIZATIONS, SCHEDULED, USERS, Mode, World, asked_as, outcome
 from tests.support import clusters, command
 
@@ -14,7 +15,7 @@ POLICIES = {
     "owner": "auto_sync_schedules_owner",
     "organization": "auto_sync_schedules_organization",
 }
-PATH = "templates/access/public.auto_sync_schedules.sql.j2"
+PATH = "sql/access/public.auto_sync_schedules.sql"
 
 
 def test_every_way_into_a_mode_ends_in_the_same_policy_and_grants(world: World) -> None:
@@ -45,7 +46,7 @@ def test_column_grants_are_exactly_the_settings(world: World) -> None:
     for column, grantee, privilege in world.access():
         if grantee == "authenticated" and column not in ("policy", "table"):
             granted.setdefault(privilege, set()).add(column)
-    assert granted == {"INSERT": set(objects.API_COLUMNS), "UPDATE": set(objects.API_COLUMNS)}
+    assert granted == {"INSERT": set(API_COLUMNS), "UPDATE": set(API_COLUMNS)}
     tables = [(g, p) for kind, g, p in world.access() if kind == "table" and g != "postgres"]
     assert tables == [("authenticated", "DELETE"), ("authenticated", "SELECT")] + [
         ("service_role", privilege) for privilege in ("DELETE", "INSERT", "SELECT", "UPDATE")
