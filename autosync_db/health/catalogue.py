@@ -40,5 +40,10 @@ def query(id: str) -> str:
 
 
 def page(id: str) -> str:
-    """Return a check's page."""
-    return resources.read(f"docs/checks/{id}.md")
+    """Return a check's page with the text of its query, to which the file under docs/checks only links."""
+    text = resources.read(f"docs/checks/{id}.md")
+    if not find(id).has_query:
+        return text
+    head, evidence, rest = text.partition("\n## Evidence\n")
+    before, heading, after = rest.partition("\n## ")
+    return f"{head}{evidence}{before}\n```sql\n{query(id).strip()}\n```\n{heading}{after}"
