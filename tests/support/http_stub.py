@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,10 @@ class Request:
 
 @dataclass
 class Stub:
-    """The server's address, what it answers, and what it was sent; `judge` chooses the status of each answer."""
+    """The server's address, what it answers, and what it was sent; `judge` chooses the status of each answer.
+
+    `release` ends the delay of the answers that are under way.
+    """
 
     url: str = ""
     status: int = 200
@@ -32,6 +34,7 @@ class Stub:
     delay_seconds: float = 0
     requests: list[Request] = field(default_factory=list)
     judge: Callable[[Request], int] | None = None
+    release: threading.Event = field(default_factory=threading.Event)
 
     def answer(
         self, status: int = 200, body: object = None, error_code: str | None = None, delay_seconds: float = 0
@@ -60,7 +63,7 @@ def serve() -> Iterator[Stub]:
                 self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length)
             )
             stub.requests.append(request)
-            time.sleep(stub.delay_seconds)  # the slowness is the thing simulated
+            stub.release.wait(stub.delay_seconds)
             payload = stub.body.encode() if isinstance(stub.body, str) else stub.body
             try:
                 if self.path in stub.redirects:
@@ -92,6 +95,7 @@ def serve() -> Iterator[Stub]:
     try:
         yield stub
     finally:
+        stub.release.set()
         # serve_forever() would notice the end of a block only every half second
         server.socket.shutdown(socket.SHUT_RDWR)
         thread.join()
