@@ -4,6 +4,8 @@
 PARALLEL ?= -n 4 --dist worksteal
 DENO_FOLDERS = templates/functions autosync_db/local/edge
 SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
+# each worker, and each command that tests start, would compile every module again
+export PYTHONDONTWRITEBYTECODE =
 .PHONY: help setup demo test test-all test-containers lint format generate new-check lock clean
 
 help:    ## list these commands
@@ -21,8 +23,8 @@ test: setup  ## run the tests on private PostgreSQL clusters, but for the long o
 test-all: setup  ## run all tests, also those that are too long for every push
 	@.venv/bin/pytest $(PARALLEL) $(ARGS)
 
-test-containers: setup  ## run the same tests on PostgreSQL 17 with pg_cron 1.6, in a container
-	@.ci/containers run .venv/bin/python .ci/suite.py $(PARALLEL) -m "not long" $(ARGS)
+test-containers: setup  ## run the tests that use a server on PostgreSQL 17 with pg_cron 1.6, in a container
+	@.ci/containers run .venv/bin/python .ci/suite.py $(PARALLEL) -m "server and not long" $(ARGS)
 
 lint: setup  ## check style, types, the direction of imports, and the functions and scripts that come along
 	@.venv/bin/ruff check .

@@ -1,14 +1,18 @@
 """Clusters that tests run on: `blank` and `migrated` are fresh copies, `shared` is for what leaves no trace."""
 
+import itertools
+import os
+import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
-from tests.support import clusters, http_stub
+from tests.support import clusters, guard, http_stub
 from tests.support.http_stub import Stub
 
 # fixtures of more than one folder
@@ -17,6 +21,24 @@ pytest_plugins = ["tests.support.edge"]
 # a shell that starts the suite in the background makes it ignore the interrupts that tests send to its children
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_folders = itertools.count()
+_TEMPLATES = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the templates, which the workers of xdist share with the process that starts them."""
+    config.pluginmanager.register(guard.Guard())
+    if clusters.TEMPLATES not in os.environ:
+        config.stash[_TEMPLATES] = clusters.new_folder()
+        os.environ[clusters.TEMPLATES] = str(config.stash[_TEMPLATES])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Delete the templates, once the workers have ended."""
+    if _TEMPLATES in config.stash:
+        del os.environ[clusters.TEMPLATES]
+        shutil.rmtree(config.stash[_TEMPLATES], ignore_errors=True)
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -24,33 +46,29 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory:
     for name in ("AUTOSYNC_DATABASE_URL", "SUPABASE_DB_URL", "DATABASE_URL", "AUTOSYNC_TARGET", "AUTOSYNC_CONFIG",
                  "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_URL"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+    monkeypatch.chdir(tmp_path_factory.mktemp(f"here-{next(_folders)}", numbered=False))
 
 
 @pytest.fixture(scope="session")
-def blank_template() -> Iterator[Cluster]:
+def blank_template() -> Cluster:
     """A stopped cluster like a new Supabase project, without the toolkit."""
-    with clusters.created() as made:
-        made.stop()
-        yield made
+    return clusters.template("blank", lambda cluster: None)
 
 
 @pytest.fixture(scope="session")
-def migrated_template(blank_template: Cluster) -> Iterator[Cluster]:
+def migrated_template(blank_template: Cluster) -> Cluster:
     """A stopped cluster at head."""
-    with clusters.cloned(blank_template) as copy:
-        migrate.upgrade(copy.url())
-        copy.stop()
-        yield copy
+
+    def prepare(cluster: Cluster) -> None:
+        migrate.upgrade(cluster.url())
+
+    return clusters.template("migrated", prepare, blank_template)
 
 
 @pytest.fixture(scope="session")
-def quiet_template(migrated_template: Cluster) -> Iterator[Cluster]:
+def quiet_template(migrated_template: Cluster) -> Cluster:
     """A stopped cluster at head whose copies do not tick at the full minute before their test can keep them quiet."""
-    with clusters.cloned(migrated_template) as copy:
-        clusters.keep_quiet(copy)
-        copy.stop()
-        yield copy
+    return clusters.template("quiet", clusters.keep_quiet, migrated_template)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from tests.leaks.conftest import Sampler
 from tests.support import command, keys
 from tests.support.command import Result
 
+pytestmark = pytest.mark.server  # the stack's own
+
 
 @dataclass
 class Local:

@@ -1,7 +1,9 @@
 """Private database clusters for tests: created once, then copied as files, which takes a fraction of a second."""
 
 import dataclasses
+import fcntl
 import os
+import pickle
 import shutil
 import subprocess
 import tempfile
@@ -24,14 +26,25 @@ T = TypeVar("T")
 _MEMORY = Path("/dev/shm")
 _ENOUGH_BYTES = 4 * 2**30
 Row = tuple[Any, ...]
+# the clusters of this process by their folders, and the folders of those that were made since the list was emptied
+RUNNING: dict[Path, Cluster] = {}
+MADE: list[Path] = []
+# where the processes of a run keep the clusters that all of them copy
+TEMPLATES = "AUTOSYNC_TEST_TEMPLATES"
 REAL_PG_NET = os.environ.get("AUTOSYNC_TEST_REAL_PG_NET") == "1"
+
+
+def new_folder() -> Path:
+    """Return a new folder that the server's unprivileged user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="autosync-test-", dir=_MEMORY if _has_room(_MEMORY) else None))
+    folder.chmod(0o711)
+    return folder
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Yield a folder that the server's unprivileged user may enter, and delete it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="autosync-test-", dir=_MEMORY if _has_room(_MEMORY) else None))
-    folder.chmod(0o711)
+    folder = new_folder()
     try:
         yield folder
     finally:
@@ -46,32 +59,68 @@ def _has_room(folder: Path) -> bool:
     return not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize > _ENOUGH_BYTES
 
 
+def template(name: str, prepare: Callable[[Cluster], None], source: Cluster | None = None, **options: Any) -> Cluster:
+    """Return a stopped cluster that only copies are run of; the first process to need it makes it for all others.
+
+    It is a copy of `source`, or a new one with options as for autosync_db.local.cluster.create, after `prepare`.
+    """
+    home = Path(os.environ[TEMPLATES])
+    with (home / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        description = home / f"{name}.cluster"
+        if description.exists():
+            found: Cluster = pickle.loads(description.read_bytes())
+            return found
+        shutil.rmtree(home / name, ignore_errors=True)  # of a process that failed here
+        if source is None:
+            made = clusters.create(home / name, durable=False, **options)
+        else:
+            made = _copied(source, home / name)
+        try:
+            prepare(made)
+        finally:
+            made.stop()
+        description.touch(mode=0o600)  # its passwords
+        description.write_bytes(pickle.dumps(made))
+        return made
+
+
 @contextmanager
 def created(**options: Any) -> Iterator[Cluster]:
     """Yield a new running cluster; options as for autosync_db.local.cluster.create."""
     with scratch_folder() as folder:
         made = clusters.create(folder / "cluster", durable=False, **options)
-        try:
+        with _registered(made):
             yield made
-        finally:
-            made.stop("immediate")
 
 
 @contextmanager
 def cloned(source: Cluster) -> Iterator[Cluster]:
     """Yield a running copy of a stopped cluster."""
-    with scratch_folder() as folder:
-        copy = prepared(source, folder / "cluster")
-        subprocess.run(["cp", "-a", str(source.data), str(copy.data)], check=True)
-        if not copy.stand_in:
-            # the server runs the real worker itself: it sends nothing until pg_net_worker() lets it
-            (copy.data / "conf.d" / "held.conf").write_text("pg_net.batch_size = 0\n")
-            clusters.give_to_server(copy.data / "conf.d")
-        copy.start()
-        try:
-            yield copy
-        finally:
-            copy.stop("immediate")
+    with scratch_folder() as folder, _registered(_copied(source, folder / "cluster")) as copy:
+        yield copy
+
+
+@contextmanager
+def _registered(cluster: Cluster) -> Iterator[Cluster]:
+    RUNNING[cluster.folder] = cluster
+    MADE.append(cluster.folder)
+    try:
+        yield cluster
+    finally:
+        del RUNNING[cluster.folder]
+        cluster.stop("immediate")
+
+
+def _copied(source: Cluster, folder: Path) -> Cluster:
+    copy = prepared(source, folder)
+    subprocess.run(["cp", "-a", str(source.data), str(copy.data)], check=True)  # its owner, too
+    if not copy.stand_in:
+        # the server runs the real worker itself: it sends nothing until pg_net_worker() lets it
+        (copy.data / "conf.d" / "held.conf").write_text("pg_net.batch_size = 0\n")
+        clusters.give_to_server(copy.data / "conf.d")
+    copy.start()
+    return copy
 
 
 def prepared(source: Cluster, target: Path) -> Cluster:
