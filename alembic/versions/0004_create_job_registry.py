@@ -98,6 +98,8 @@ def downgrade() -> None:
         "autosync.stored_secrets()",
         "autosync.secret_store()",
         "autosync.secret_kind(text)",
+        "autosync.holds_key(text)",
+        "autosync.mask_keys(text)",
         "autosync.fingerprint(text)",
     ):
         op.execute(f"drop function if exists {function}")

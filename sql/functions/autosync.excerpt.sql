@@ -14,8 +14,7 @@ declare
 begin
     -- more than is kept, so that a key at the cut is still seen whole
     shown := pg_catalog.convert_from(pg_catalog.convert_to(pg_catalog.left(body, 4000), 'UTF8'), 'UTF8');
-    shown := pg_catalog.regexp_replace(
-        shown, 'eyJ[A-Za-z0-9_.-]{10,}|sb_(secret|publishable)_[A-Za-z0-9_-]+', '***', 'g');
+    shown := autosync.mask_keys(shown);
     -- a secret of no known form, such as a cron secret, is known by its value alone
     begin
         select pg_catalog.array_agg(s.secret) into ours from autosync.stored_secrets() as s where s.name <> 'project_url';
@@ -43,7 +42,7 @@ begin
         for known in
             select pg_catalog.btrim(o.secret, E' \t\r\n') from pg_catalog.unnest(ours) as o (secret)
         loop
-            -- a shorter one would blot out what is none
+            -- a shorter one would mask what is none
             if pg_catalog.length(known) >= 8 then
                 shown := pg_catalog.replace(shown, known, '***');
             end if;

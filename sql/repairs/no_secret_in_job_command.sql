@@ -3,15 +3,13 @@
 with found as (
     select d.runid
     from cron.job_run_details as d
-    where d.command ~ 'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}|sbp_[0-9a-f]{40}'
+    where autosync.holds_key(d.command)
     order by d.runid
     limit 200000
 ),
 masked as (
     update cron.job_run_details as d
-    set command = regexp_replace(
-        d.command, 'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}|sbp_[0-9a-f]{40}', '***', 'g'
-    )
+    set command = autosync.mask_keys(d.command)
     from found as f
     where d.runid = f.runid
     returning d.runid

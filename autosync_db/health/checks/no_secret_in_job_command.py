@@ -35,6 +35,7 @@ CHECK = Check(
     claim="no job holds a key in its text",
     remedy="autosync-db repair no_secret_in_job_command",
     needs=(
+        "head_applied",
         "pg_cron_installed",
         "pg_cron_not_blocked",
         "privileges_sufficient",

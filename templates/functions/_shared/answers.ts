@@ -1,5 +1,7 @@
 // Reading what others answer: never more than a bounded amount, and never a secret passed on.
 
+import { KEYS } from "./key_patterns.ts";
+
 const TEXT_LIMIT_BYTES = 1_000_000;
 const SHOWN_LIMIT_CHARACTERS = 200;
 
@@ -33,11 +35,10 @@ export function jsonObject(text: string): Record<string, unknown> | null {
   }
 }
 
-/** Return `text` on one line, shortened, with everything that looks like a credential or an address blotted out. */
+/** Return `text` on one line, shortened, with everything that looks like a credential or an address masked. */
 export function presentable(text: string): string {
   const clean = text
-    .replace(/eyJ[\w-]+(\.[\w-]*)*/g, "***")
-    .replace(/\bsb_(secret|publishable)_[\w-]+/g, "***")
+    .replace(KEYS, "***")
     .replace(/\bbearer\s+\S+/gi, "bearer ***")
     .replace(/\b(\w+:\/\/)[^\s/@]+@/g, "$1***@")
     .replace(/[\w.+-]+@[\w-]+\.[\w.-]+/g, "***")
