@@ -13,6 +13,8 @@ from autosync_db.cli.options import command
 from autosync_db.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
+    from autosync_db.config import JobSettings
+    from autosync_db.connection import Connection
     from autosync_db.local.stack import Stack
 
 group = typer.Typer(no_args_is_help=True, help="The whole chain on this machine, without an account.")
@@ -122,7 +124,6 @@ def _tick(
     """Do now what pg_cron does at its next tick, and show what became of it."""
     from autosync_db import config, duration
     from autosync_db.connection import connect
-    from autosync_db.local import tick
 
     try:
         pause = duration.parse(every) if every else None
@@ -132,7 +133,7 @@ def _tick(
     remaining = count or (None if pause else 1)
     with connect(configuration.target.database_url) as connection:
         while remaining is None or remaining > 0:
-            session.print_text(tick.run(connection, configuration.settings.job))
+            session.print_text(_tick_once(connection, configuration.settings.job))
             remaining = None if remaining is None else remaining - 1
             if pause and remaining != 0:
                 time.sleep(pause.total_seconds())
@@ -152,6 +153,19 @@ def _demo(
     report = demo.run(stack, keep=keep, say=session.say, progress=session.progress)
     show(session, report, as_json=session.is_json)
     raise typer.Exit(report.exit_code())
+
+
+def _tick_once(connection: "Connection", job: "JobSettings") -> str:
+    """Run one tick as pg_cron would, which makes no call when nothing is due, and return its outcome in one line."""
+    from autosync_db.connection import rows
+    from autosync_db.jobs import calls
+
+    tick_id, answers = calls.trigger_and_wait(connection, job.name, job.timeout, force=False)
+    [(decision, due, ticked_at)] = rows(
+        connection, "select decision, due, ticked_at from autosync.tick where id = %s", [tick_id]
+    )
+    outcome = ", ".join(f"{answer.cause.value} {answer.summary}" for answer in answers) or decision
+    return f"{ticked_at:%H:%M:%S} tick {tick_id}: {due} due, {outcome}"
 
 
 def _stack() -> "Stack":
