@@ -13,7 +13,7 @@ def blocked_by(id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str,
     status = verdicts[id].status
     if status is Status.OK:
         return ()
-    # what nobody could look at explains no failure that was seen
+    # what could not be looked at explains no failure that was seen
     explains = {Status.CRITICAL, Status.UNKNOWN} if status is Status.UNKNOWN else {Status.CRITICAL}
     failing = [
         cause

@@ -39,12 +39,12 @@ def schedule_job(scene: Scene) -> list[sql.Composable]:
 
     Raises CheckFailedError when the job belongs to another role: it must be taken over first.
     """
-    stranger = scene.value(
+    other = scene.value(
         "select c.username from cron.job as c where c.jobname = %s and c.username <> %s", [scene.job, scene.owner]
     )
-    if stranger is not None:
+    if other is not None:
         raise CheckFailedError(
-            f"the job belongs to the role {stranger}", hint="run first: autosync-db repair job_owner_matches job_unique"
+            f"the job belongs to the role {other}", hint="run first: autosync-db repair job_owner_matches job_unique"
         )
     registered = scene.value("select exists (select from autosync.job as j where j.name = %s)", [scene.job])
     known = [] if registered else registry.registration(scene.configuration.settings)
@@ -101,30 +101,25 @@ def withdraw(scene: Scene, schemas: Collection[str]) -> list[sql.Composable]:
 
 def functions_named(scene: Scene) -> tuple[list[str], list[str]]:
     """Return the files of our own functions that the findings name, and the signatures of all others, quoted."""
-    named = [
-        item.object.removeprefix("function ") for item in scene.verdict.evidence if item.object.startswith("function ")
-    ]
-    files = {f"sql/functions/{name}.sql" for name in named} & set(objects.paths())
-    foreign = scene.rows(
-        """
-        select p.oid::regprocedure::text
-        from pg_catalog.pg_proc as p
-        join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-        where format('%%s.%%s', n.nspname, p.proname) = any (%s::text[])
-        order by 1
-        """,
-        [[name for name in named if f"sql/functions/{name}.sql" not in files]],
-    )
-    return sorted(files), [signature for (signature,) in foreign]
+    ours = set(objects.paths())
+    files, foreign = set(), set()
+    for facts in scene.findings:
+        if "function" in facts:
+            path = f"sql/functions/{facts['function']}.sql"
+            if path in ours:
+                files.add(path)
+            else:
+                foreign.add(facts["signature"])
+    return sorted(files), sorted(foreign)
 
 
 def protect_schedules(scene: Scene) -> Repair:
     """Return the repair that gives the schedules' table the protection and the grants of the isolation mode."""
-    shut = reapply(scene, [SCHEDULES_ACCESS])
+    close = reapply(scene, [SCHEDULES_ACCESS])
     sentence = "give each role of the API what the isolation mode gives it on the schedules"
     if isolation.stored(scene.connection).mode == "custom":  # it keeps the project's own policies
-        return Repair(sentence, shut)
-    return dropping_policies(scene, "public.auto_sync_schedules", sentence, shut)
+        return Repair(sentence, close)
+    return dropping_policies(scene, "public.auto_sync_schedules", sentence, close)
 
 
 def dropping_policies(scene: Scene, table: str, sentence: str, statements: list[sql.Composable]) -> Repair:

@@ -41,14 +41,16 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a check's query: a finding about an object.
+    """One row of a check's query: a finding about an object, in words for people and as facts for programs.
 
-    Control characters become blanks: what a database or a server says must not steer a terminal or a CI system.
+    Control characters in the words become blanks: what a database or a server says must not steer a terminal or a CI
+    system. The keys of the facts are described in docs/reference/schemas/verify.schema.json; names in them are exact.
     """
 
     status: str
     object: str
     detail: str
+    facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "object", _CONTROL.sub(" ", self.object))
@@ -57,10 +59,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was seen, and of which object."""
+    """What was seen, and of which object: people read `detail`, programs read `facts` (see Row)."""
 
     object: str
     detail: str
+    facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,18 @@ def judge_rows(rows: list[Row], claim: str) -> Verdict:
     findings = [row for row in rows if row.status != Status.OK]
     if not findings:
         detail = f"{rows[0].object}: {rows[0].detail}" if rows else claim
-        return Verdict(Status.OK, detail, tuple(Evidence(row.object, row.detail) for row in rows))
+        return Verdict(Status.OK, detail, _evidence(rows))
     worst = max(findings, key=lambda row: Status(row.status).severity)
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
     return Verdict(
         Status(worst.status),
         f"{worst.object}: {worst.detail}{more}",
-        tuple(Evidence(row.object, row.detail) for row in findings),
+        _evidence(findings),
     )
+
+
+def _evidence(rows: list[Row]) -> tuple[Evidence, ...]:
+    return tuple(Evidence(row.object, row.detail, row.facts) for row in rows)
 
 
 Judge = Callable[[list[Row], str], Verdict]
@@ -126,7 +133,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Statements that mend a fault, in one transaction, and what they do in one plain sentence.
+    """Statements that end a fault, in one transaction, and what they do in one plain sentence.
 
     A `destructive` one deletes rows, or drops or overwrites something that is not ours: it needs consent by name.
     With `in_batches` the statements run again and again, each time in a transaction of its own, until the last one
@@ -142,7 +149,7 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something is not mended, and what can be done instead."""
+    """Why something is not repaired, and what can be done instead."""
 
     reason: str
     hint: str
@@ -162,9 +169,18 @@ class Scene:
         return self.configuration.settings.job.name
 
     @property
-    def findings(self) -> str:
-        """Return all that the check said, for repairs that differ by it."""
-        return "; ".join(f"{item.object}: {item.detail}" for item in self.verdict.evidence)
+    def findings(self) -> list[dict[str, Any]]:
+        """Return the facts of each finding."""
+        return [item.facts for item in self.verdict.evidence]
+
+    @property
+    def reasons(self) -> set[str]:
+        """Return the kinds of the findings, where the check has several."""
+        return {facts["reason"] for facts in self.findings if "reason" in facts}
+
+    def named(self, key: str) -> list[Any]:
+        """Return the values that the findings have under a key, in their order and each once."""
+        return list(dict.fromkeys(facts[key] for facts in self.findings if facts.get(key) is not None))
 
     @cached_property
     def me(self) -> str:
@@ -189,12 +205,11 @@ class Scene:
 
     def named_jobs(self) -> list[tuple[int, str | None, str, bool]]:
         """Return number, name and role of the cron jobs that the findings name, and whether autosync.job knows them."""
-        found = [re.match(r"(?:the text of )?job (\d+) ", item.detail) for item in self.verdict.evidence]
         rows = self.rows(
             "select c.jobid, c.jobname::text, c.username,"
             " exists (select from autosync.job as j where j.name = c.jobname)"
             " from cron.job as c where c.jobid = any(%s::bigint[]) order by c.jobid",
-            [[match[1] for match in found if match]],
+            [self.named("job_id")],
         )
         return [(number, name, role, is_registered) for number, name, role, is_registered in rows]
 

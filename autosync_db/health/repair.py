@@ -34,7 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 class Proposal:
     """A repair of a failing check as it would be made: `statements` are exactly what runs, in this order.
 
-    `after` are the checks that explain this one; it makes no sense before they are mended.
+    `after` are the checks that explain this one; it makes no sense before they are repaired.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Plan:
 class Outcome:
     """What became of a repair: done, or an error with a hint and nothing changed; `rows` counts what batches did.
 
-    A `skipped` one was not tried, because what explains its check was not mended.
+    A `skipped` one was not tried, because what explains its check was not repaired.
     """
 
     id: str
@@ -90,7 +90,7 @@ def plan(connection: Connection, configuration: Configuration, report: Report, i
     for id in ids:
         catalogue.find(id)
     results = {result.id: result for result in report.results}
-    chosen = [id for id in results if id in ids] if ids else [id for id in results if _is_mendable(results[id])]
+    chosen = [id for id in results if id in ids] if ids else [id for id in results if _is_repairable(results[id])]
     # the catalogue has causes before consequences
     chosen.sort(key=lambda name: results[name].status is Status.BLOCKED)
     proposals: list[Proposal] = []
@@ -127,14 +127,14 @@ def apply(
 ) -> tuple[Outcome, ...]:
     """Make the repairs in the order given and return what became of each; one that fails leaves nothing half done.
 
-    Only batches that were done stay done. `say` is told of progress. Raises only when the connection itself breaks.
+    Only batches that were done stay done. `say` receives progress messages. Raises only when the connection breaks.
     """
     outcomes: list[Outcome] = []
-    mended: set[str] = set()
+    repaired: set[str] = set()
     failed: set[str] = set()
     for proposal in proposals:
-        outcome = _make(connection, configuration, proposal, mended - failed, say)
-        (failed if outcome.error else mended).add(proposal.id)
+        outcome = _make(connection, configuration, proposal, repaired - failed, say)
+        (failed if outcome.error else repaired).add(proposal.id)
         outcomes.append(outcome)
     return tuple(outcomes)
 
@@ -143,19 +143,19 @@ def _make(
     connection: Connection,
     configuration: Configuration,
     proposal: Proposal,
-    mended: Collection[str],
+    repaired: Collection[str],
     say: Callable[[str], None] | None,
 ) -> Outcome:
     outcome = Outcome(proposal.id, proposal.sentence)
-    if missing := [id for id in proposal.after if id not in mended]:
+    if missing := [id for id in proposal.after if id not in repaired]:
         return replace(
             outcome,
             skipped=True,
-            error=f"not tried: {', '.join(missing)} explains it and was not mended",
+            error=f"not tried: {', '.join(missing)} explains it and was not repaired",
             hint=f"run: autosync-db repair {' '.join([*missing, proposal.id])}",
         )
     if proposal.after and verify.run(connection, configuration, [proposal.id]).status is Status.OK:
-        return outcome  # the root cause was all there was to mend
+        return outcome  # the root cause was all there was to repair
     if say:
         say(f"{proposal.id}: {proposal.sentence}")
     try:
@@ -169,18 +169,18 @@ def _make(
 def recheck(
     connection: Connection, configuration: Configuration, outcomes: Iterable[Outcome], patience: timedelta = SETTLING
 ) -> Report:
-    """Return a new health report; what was mended is given some seconds to show, as a process takes to start."""
-    mended = {outcome.id for outcome in outcomes if outcome.error is None}
+    """Return a new health report; what was repaired is given some seconds to show, as a process takes to start."""
+    repaired = {outcome.id for outcome in outcomes if outcome.error is None}
     deadline = time.monotonic() + patience.total_seconds()
-    while mended and time.monotonic() < deadline:
-        if verify.run(connection, configuration, mended).status is Status.OK:
+    while repaired and time.monotonic() < deadline:
+        if verify.run(connection, configuration, repaired).status is Status.OK:
             break
         time.sleep(_PAUSE_SECONDS)
     return verify.run(connection, configuration)
 
 
-def _is_mendable(result: CheckResult) -> bool:
-    # what another check says of the same objects is mended with that one
+def _is_repairable(result: CheckResult) -> bool:
+    # what another check says of the same objects is repaired with that one
     is_said_twice = bool(result.blocked_by) and set(result.blocked_by) <= set(result.check.overlaps)
     return result.check.repairable and result.verdict.status in _FAILING and not is_said_twice
 
@@ -199,9 +199,11 @@ def _propose(
     if missing := [cause for cause in result.blocked_by if cause not in proposed]:
         first = results[missing[0]].check
         way = f"autosync-db repair {missing[0]} {id}" if first.repairable else first.remedy
-        return [Refused(id, "blocked", f"explained by {', '.join(missing)}, which must be mended first", f"run: {way}")]
+        return [
+            Refused(id, "blocked", f"explained by {', '.join(missing)}, which must be repaired first", f"run: {way}")
+        ]
     if result.check.repair is None:
-        return [Refused(id, "not_repairable", "cannot be mended from here", f"its remedy: {result.check.remedy}")]
+        return [Refused(id, "not_repairable", "cannot be repaired from here", f"its remedy: {result.check.remedy}")]
     if verdict.status is Status.UNKNOWN:
         return [Refused(id, "unknown", verdict.summary, "let it look first: autosync-db verify")]
     scene = Scene(connection, configuration, verdict)

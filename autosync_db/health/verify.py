@@ -5,11 +5,10 @@ the statement fails does each query run in a savepoint of its own, so that one t
 others still speak.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -24,8 +23,8 @@ from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Repor
 from autosync_db.schema import revisions
 
 T = TypeVar("T")
-# status, object and detail of a finding; of a fact the detail alone
-_Told = tuple[object, ...]
+# status, object, detail and facts of a finding; a question's answer is in the place of the facts
+_Found = tuple[Any, ...]
 # what kept a check from looking
 Blind = psycopg.Error | AutosyncError
 
@@ -88,28 +87,28 @@ def _collect(
     connection.execute(opening)
     try:
         asked_at = _now()
-        told = _ask_at_once(connection, queries)
-        if not isinstance(told, dict):
+        answers = _ask_at_once(connection, queries)
+        if not isinstance(answers, dict):
             connection.execute(ending)
             connection.execute(opening)
-            if isinstance(told, psycopg.errors.LockNotAvailable):
+            if isinstance(answers, psycopg.errors.LockNotAvailable):
                 # who waited once waits no second time, and there are many who would
                 connection.execute(f"set local lock_timeout = '{SHORT_LOCK_TIMEOUT}'".encode())
             asked_at = _now()
-            told = {id: _try(connection, partial(_ask, connection, query)) for id, query in queries.items()}
+            answers = {id: _try(connection, partial(_ask, connection, query)) for id, query in queries.items()}
         answered_at = _now()
         found: dict[str, list[Row] | Blind] = {}
         for id, check in wanted.items():
             if check.look is not None:
                 found[id] = _try(connection, partial(check.look, connection, configuration))
                 continue
-            rows = told[id]
+            rows = answers[id]
             if isinstance(rows, Blind):
                 found[id] = rows
             elif check.question is None:
-                found[id] = [Row(*map(str, row)) for row in rows]
+                found[id] = [Row(status, str(object), str(detail), facts) for status, object, detail, facts in rows]
             else:
-                values = [json.loads(str(value)) for *_, value in rows]
+                values = [value for *_, value in rows]
                 answer = Answer(values, asked_at, answered_at, connection, configuration)
                 found[id] = _read(check.question.read, answer)
         return found
@@ -152,11 +151,11 @@ def _query(id: str, check: Check) -> str:
     """Return a check's query with the columns that all share; our own files, and ids that are names of modules."""
     name = sql.Literal(id).as_string()
     if check.question is None:
-        return f"select {name} as id, f.status, f.object, f.detail from (\n{checks.query(id)}\n) as f"  # noqa: S608
-    return f"select {name} as id, '' as status, '' as object, f.fact::text as detail from (\n{check.question.query()}\n) as f"  # noqa: S608, E501
+        return f"select {name} as id, f.status, f.object, f.detail, f.facts from (\n{checks.query(id)}\n) as f"  # noqa: S608
+    return f"select {name} as id, '' as status, '' as object, '' as detail, f.fact as facts from (\n{check.question.query()}\n) as f"  # noqa: S608, E501
 
 
-def _ask_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[_Told] | Blind] | psycopg.Error:
+def _ask_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
     """Run all queries as one statement, or return the error that ended it and the transaction."""
     try:
         rows = connection.execute("\nunion all\n".join(queries.values()).encode()).fetchall() if queries else []
@@ -164,13 +163,13 @@ def _ask_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str
         if connection.broken:
             raise
         return error
-    told: dict[str, list[_Told]] = {id: [] for id in queries}
+    answers: dict[str, list[_Found]] = {id: [] for id in queries}
     for id, *row in rows:
-        told[id].append(tuple(row))
-    return dict(told)
+        answers[id].append(tuple(row))
+    return dict(answers)
 
 
-def _ask(connection: Connection, query: str) -> list[_Told]:
+def _ask(connection: Connection, query: str) -> list[_Found]:
     return [tuple(row) for _, *row in connection.execute(query.encode()).fetchall()]
 
 

@@ -6,14 +6,38 @@ pg_cron takes much that is not meant: a sixth field is ignored, a step larger th
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
 from autosync_db.errors import UsageError
 
 _SECONDS = re.compile(r"([1-9]|[1-5]\d) seconds?", re.IGNORECASE)
+_NAMED = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 _EXAMPLES = "use five fields like */5 * * * *"
 SECONDS_SINCE = (1, 5)  # the version of pg_cron that brought schedules in seconds
+
+
+class Fault(NamedTuple):
+    """Why pg_cron does not run a schedule as it is written: the kind, the reason to print, and what to do instead."""
+
+    kind: Literal["reboot", "fields", "version", "step", "syntax", "never", "more_fields"]
+    reason: str
+    hint: str = _EXAMPLES
+
+    @property
+    def still_ticks(self) -> bool:
+        """Whether pg_cron runs such a schedule at times that can be foreseen, though not at those that are written."""
+        return self.kind in {"more_fields", "step"}
 
 
 def check(schedule: str, pg_cron_version: str | None = None) -> None:
@@ -21,28 +45,47 @@ def check(schedule: str, pg_cron_version: str | None = None) -> None:
 
     `pg_cron_version`, where known, decides about schedules in seconds.
     """
-    if every(schedule):
-        if pg_cron_version is not None and _numbers(pg_cron_version) < SECONDS_SINCE:
-            raise UsageError(
-                f"the schedule {schedule!r} needs pg_cron 1.5 or newer; this server has {pg_cron_version}",
-                hint="use five fields; the shortest schedule is every minute: * * * * *",
-            )
-        return
-    if len(schedule.split()) != 5:
-        raise UsageError(f"the schedule {schedule!r} has not five fields", hint=_EXAMPLES)
-    for field, limit in zip(schedule.split(), (59, 23, 31, 12, 7), strict=True):
-        step = re.search(r"/(\d+)$", field)
-        if step and int(step[1]) > limit:
-            raise UsageError(
-                f"the schedule {schedule!r} has the step {step[1]}, which is longer than its field",
-                hint=_EXAMPLES,
-            )
+    if fault := _fault(schedule, pg_cron_version):
+        raise UsageError(f"the schedule {schedule!r} {fault.reason}", hint=fault.hint)
+
+
+def misreading(schedule: str, pg_cron_version: str | None) -> Fault | None:
+    """Return what pg_cron makes of a schedule that is in cron.job; None when it runs as it is written."""
+    text = schedule.strip()
+    if text in _NAMED:
+        return None
+    if text == "@reboot":
+        return Fault("reboot", "ticks only when pg_cron's scheduler starts")
+    fields = text.split()
+    if len(fields) > 5:
+        shown = " ".join(fields[:5])
+        return Fault("more_fields", f'has more than five fields: pg_cron reads "{shown}" and ignores the rest')
+    return _fault(text, pg_cron_version)
+
+
+def ticks_after(schedule: str, moment: datetime, zone: str | None = None) -> list[datetime]:
+    """Return the next two ticks of a schedule in cron.job after a moment, in UTC; fewer when there are no more.
+
+    `zone` is cron.timezone; there are none when it, or the schedule, is not understood.
+    """
+    text = schedule.strip()
+    if period := every(text):
+        return [moment + period, moment + 2 * period]
+    text = " ".join(_NAMED.get(text, text).split()[:5])
     try:
-        next(_ticks(schedule, datetime.now(UTC)))
-    except CronSimError as error:
-        raise UsageError(f"the schedule {schedule!r} is not understood: {str(error).lower()}", hint=_EXAMPLES) from None
-    except StopIteration:
-        raise UsageError(f"the schedule {schedule!r} never comes", hint=_EXAMPLES) from None
+        place = ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return []
+    # schedules are read on the clock of cron.timezone, so they are followed on that clock
+    wall = moment.astimezone(place).replace(tzinfo=UTC)
+    found = []
+    for _ in range(2):
+        tick = next_tick(text, wall)
+        if tick is None:
+            break
+        wall = tick
+        found.append(tick.replace(tzinfo=place).astimezone(UTC))
+    return found
 
 
 def every(schedule: str) -> timedelta | None:
@@ -57,6 +100,30 @@ def next_tick(schedule: str, after: datetime) -> datetime | None:
         return next(_ticks(schedule, after), None)
     except CronSimError:
         return None
+
+
+def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
+    if every(schedule):
+        if pg_cron_version is not None and _numbers(pg_cron_version) < SECONDS_SINCE:
+            return Fault(
+                "version",
+                f"needs pg_cron 1.5 or newer; this server has {pg_cron_version}",
+                "use five fields; the shortest schedule is every minute: * * * * *",
+            )
+        return None
+    if len(schedule.split()) != 5:
+        return Fault("fields", "has not five fields")
+    for field, limit in zip(schedule.split(), (59, 23, 31, 12, 7), strict=True):
+        step = re.search(r"/(\d+)$", field)
+        if step and int(step[1]) > limit:
+            return Fault("step", f"has the step {step[1]}, which is longer than its field")
+    try:
+        next(_ticks(schedule, datetime.now(UTC)))
+    except CronSimError as error:
+        return Fault("syntax", f"is not understood: {str(error).lower()}")
+    except StopIteration:
+        return Fault("never", "never comes")
+    return None
 
 
 def _ticks(schedule: str, after: datetime) -> CronSim:

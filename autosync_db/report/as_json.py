@@ -1,6 +1,7 @@
 """Results as JSON; the shapes are public API (docs/reference/schemas/)."""
 
 import json
+import re
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from autosync_db.health.model import CheckResult, Report
 
 SCHEMA_VERSION = 1
+_C1 = re.compile(r"[\x7f-\x9f]")
 
 
 def report(found: Report) -> dict[str, Any]:
@@ -24,7 +26,9 @@ def report(found: Report) -> dict[str, Any]:
 
 def dumps(value: Any) -> str:
     """Return `value` as JSON text: dataclasses as objects, times in RFC 3339, durations in seconds."""
-    return json.dumps(value, default=_plain, indent=2, ensure_ascii=False)
+    text = json.dumps(value, default=_plain, indent=2, ensure_ascii=False)
+    # JSON escapes the other control characters; names in facts are exact, and terminals obey these too
+    return _C1.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _check(result: CheckResult) -> dict[str, Any]:

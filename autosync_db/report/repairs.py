@@ -14,7 +14,7 @@ from autosync_db.health.repair import Outcome, Plan, Proposal
 from autosync_db.report import as_json
 
 _STYLES = {
-    "mended": "green",
+    "repaired": "green",
     "applied": "yellow",
     "not_needed": "green",
     "failed": "bold red",
@@ -85,4 +85,4 @@ def _state(proposal: Proposal, found: Outcome | None, health: Report | None) -> 
         return "not_needed" if proposal.id in healthy else "needs_consent"
     if found.error:
         return "skipped" if found.skipped else "failed"
-    return "mended" if proposal.id in healthy else "applied"
+    return "repaired" if proposal.id in healthy else "applied"

@@ -2,7 +2,7 @@
 with private as (
     select n.oid, n.nspacl, n.nspowner from pg_catalog.pg_namespace as n where n.nspname = 'autosync'
 ),
-stranger as (
+caller as (
     select r.oid, r.rolname::text as name
     from pg_catalog.pg_roles as r
     where r.rolname in ('anon', 'authenticated', 'service_role')
@@ -10,17 +10,17 @@ stranger as (
     select 0, 'everybody'
 ),
 granted as (
-    select 'schema autosync' as object, g.grantee, lower(g.privilege_type) as privilege, true as opens
+    select 'schema autosync' as object, 'autosync' as schema, null as relation, g.grantee, lower(g.privilege_type) as privilege, true as opens
     from private as p
     cross join lateral aclexplode(coalesce(p.nspacl, acldefault('n', p.nspowner))) as g
     union
-    select format('table autosync.%s', c.relname), g.grantee, lower(g.privilege_type), false
+    select format('table autosync.%s', c.relname), null, format('autosync.%s', c.relname), g.grantee, lower(g.privilege_type), false
     from private as p
     join pg_catalog.pg_class as c on c.relnamespace = p.oid and c.relkind in ('r', 'p', 'v', 'm', 'S')
     cross join lateral aclexplode(c.relacl) as g
 ),
 exposed as (
-    select distinct format('setting pgrst.db_schemas of %s', case when s.setrole = 0 then 'the database' else s.setrole::regrole::text end) as place
+    select distinct nullif(s.setrole, 0)::regrole::text as role
     from pg_catalog.pg_db_role_setting as s
     cross join lateral unnest(s.setconfig) as c (setting)
     cross join lateral regexp_split_to_table(substring(c.setting, '^pgrst\.db_schemas=(.*)$'), ',') as m (name)
@@ -29,13 +29,16 @@ exposed as (
 )
 select case when bool_or(g.opens) then 'critical' else 'warning' end as status, g.object,
     format('%s may %s it', s.name,
-        string_agg(case g.privilege when 'usage' then 'use' when 'create' then 'create objects in' else g.privilege end, ', ' order by g.privilege)) as detail
+        string_agg(case g.privilege when 'usage' then 'use' when 'create' then 'create objects in' else g.privilege end, ', ' order by g.privilege)) as detail,
+    jsonb_strip_nulls(jsonb_build_object('role', case when s.oid = 0 then 'public' else s.name end, 'schema', g.schema, 'table', g.relation,
+        'privileges', jsonb_agg(g.privilege order by g.privilege))) as facts
 from granted as g
-join stranger as s on s.oid = g.grantee
-group by g.object, s.name
+join caller as s on s.oid = g.grantee
+group by g.object, g.schema, g.relation, s.oid, s.name
 union all
-select 'critical', e.place, 'serves the schema autosync through the Data API'
+select 'critical', format('setting pgrst.db_schemas of %s', coalesce(e.role, 'the database')), 'serves the schema autosync through the Data API',
+    jsonb_build_object('setting', 'pgrst.db_schemas', 'role', e.role, 'schema', 'autosync')
 from exposed as e
 union all
-select 'unknown', 'schema autosync', 'does not exist'
+select 'unknown', 'schema autosync', 'does not exist', jsonb_build_object('reason', 'missing', 'schema', 'autosync')
 where not exists (select from private)

@@ -13,6 +13,8 @@ select case when s.name is null then 'unknown' else 'critical' end as status,
         when not exists (select from pg_catalog.pg_database as d where d.datname = s.name)
             then format('names the database %s, which does not exist, so pg_cron dies at every start', s.name)
         else format('names the database %s: jobs in %s are kept and never started', s.name, current_database())
-    end as detail
+    end as detail,
+    jsonb_build_object('reason', case when s.name is null then 'hidden' else 'other_database' end,
+        'setting', 'cron.database_name', 'value', s.name, 'database', current_database()) as facts
 from served as s
 where s.name is distinct from current_database()

@@ -28,31 +28,33 @@ owner as (
     limit 1
 ),
 place as (
-    select format('role %s', o.rolname) as object, o.rolconnlimit as allowed,
+    select format('role %s', o.rolname) as object, jsonb_build_object('role', o.rolname) as thing, o.rolconnlimit as allowed,
         (select count(*) from process as p where p.is_client and not p.runs_job and p.usename = o.rolname) as taken
     from owner as o
     where o.rolconnlimit > 0
     union all
-    select format('database %s', d.datname), d.datconnlimit,
+    select format('database %s', d.datname), jsonb_build_object('database', d.datname), d.datconnlimit,
         (select count(*) from process as p where p.is_client and not p.runs_job and p.datname = d.datname)
     from owner as o
     join pg_catalog.pg_database as d on d.datname = o.database
     where d.datconnlimit > 0
     union all
-    select 'setting max_connections', s.connections,
+    select 'setting max_connections', jsonb_build_object('setting', 'max_connections'), s.connections,
         (select count(*) from process as p where p.is_client and not p.runs_job)
     from owner as o
     cross join setting as s
 )
 select case when p.taken >= p.allowed then 'critical' else 'warning' end as status, p.object as object,
-    format('allows %s connections, and %s are taken: pg_cron needs one more to run the job', p.allowed, p.taken) as detail
+    format('allows %s connections, and %s are taken: pg_cron needs one more to run the job', p.allowed, p.taken) as detail,
+    p.thing || jsonb_build_object('limit', p.allowed, 'taken', p.taken) as facts
 from place as p
 cross join setting as s
 where not s.in_background
     and p.taken >= p.allowed - case when p.object = 'setting max_connections' then 2 else 0 end
 union all
 select 'critical', 'setting max_worker_processes',
-    format('allows %s background workers, and %s are taken: pg_cron needs one more to run the job', s.workers, w.taken)
+    format('allows %s background workers, and %s are taken: pg_cron needs one more to run the job', s.workers, w.taken),
+    jsonb_build_object('setting', 'max_worker_processes', 'limit', s.workers, 'taken', w.taken)
 from setting as s
 cross join (
     select count(*) as taken
@@ -64,7 +66,8 @@ cross join (
 where s.in_background and w.taken >= s.workers
 union all
 select 'critical', 'setting cron.max_running_jobs',
-    format('allows %s jobs at a time, and %s have been running for more than a minute: others wait and leave no trace', s.slots, r.taken)
+    format('allows %s jobs at a time, and %s have been running for more than a minute: others wait and leave no trace', s.slots, r.taken),
+    jsonb_build_object('setting', 'cron.max_running_jobs', 'limit', s.slots, 'taken', r.taken)
 from setting as s
 cross join (
     select count(*) as taken
@@ -79,5 +82,6 @@ cross join (
 ) as r
 where r.taken >= s.slots
 union all
-select 'unknown', 'settings of pg_cron', format('are not visible to this role; run: grant pg_monitor to %I', current_user)
+select 'unknown', 'settings of pg_cron', format('are not visible to this role; run: grant pg_monitor to %I', current_user),
+    jsonb_build_object('reason', 'hidden', 'role', current_user, 'lacks', 'pg_monitor')
 where not (pg_has_role('pg_read_all_settings', 'usage') and pg_has_role('pg_read_all_stats', 'usage'))

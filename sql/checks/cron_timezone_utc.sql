@@ -23,13 +23,15 @@ select case when j.bound then 'warning' else 'ok' end as status, 'setting cron.t
         when z.pending_restart then format('is %s and was changed, which takes effect when PostgreSQL restarts', z.setting)
         when z.setting is not null then format('is %s: pg_cron reads %L in that time zone', z.setting, j.schedule)
         else format('is set to %s, which pg_cron %s ignores: it reads %L in GMT', z.ignored, z.version, j.schedule)
-    end as detail
+    end as detail,
+    jsonb_build_object('setting', 'cron.timezone', 'value', coalesce(z.setting, z.ignored), 'cron_schedule', j.schedule) as facts
 from zone as z
 cross join job as j
 where z.pending_restart
     or nullif(coalesce(z.setting, z.ignored), '') !~* '^(etc/)?(utc|gmt|uct|zulu|universal|greenwich|gmt[+-]?0)$'
 union all
-select 'unknown', 'setting cron.timezone', format('is not visible to this role; run: grant pg_monitor to %I', current_user)
+select 'unknown', 'setting cron.timezone', format('is not visible to this role; run: grant pg_monitor to %I', current_user),
+    jsonb_build_object('reason', 'hidden', 'setting', 'cron.timezone', 'role', current_user, 'lacks', 'pg_monitor')
 from zone as z
 where not pg_has_role('pg_read_all_settings', 'usage')
     and string_to_array(substring(z.version from '^\d+\.\d+'), '.')::integer[] >= array[1, 5]

@@ -9,9 +9,11 @@ select case when f.status = 'critical' and k.changed_at > f.last_at then 'unknow
             end), '')
             || case when k.changed_at > f.last_at then ', and no call was made with it since' else '' end
         else f.answer
-    end as detail
+    end as detail,
+    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
+        'changed_at', k.changed_at) as facts
 from autosync.call_findings(current_setting('autosync.job'), 'key', array['ok', 'function']) as f
--- the credential in force: another one of its kind, or another kind
+-- the active credential: another one of its kind, or another kind
 left join (
     select max(c.changed_at) as changed_at
     from (

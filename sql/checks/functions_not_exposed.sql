@@ -22,7 +22,9 @@ delicate as (
 select case when 'anon' = any (f.roles) or f.is_ours then 'critical' else 'warning' end as status,
     format('function %s.%s', f.nspname, f.proname) as object,
     format('%s may execute it%s', array_to_string(f.roles, ' and '),
-        case when f.is_ours then '' else ', and it works with the owner''s rights on the secrets or the job' end) as detail
+        case when f.is_ours then '' else ', and it works with the owner''s rights on the secrets or the job' end) as detail,
+    jsonb_build_object('function', format('%s.%s', f.nspname, f.proname), 'signature', f.oid::regprocedure::text, 'roles', f.roles,
+        'privilege', 'execute') as facts
 from (
     select d.oid, d.nspname, d.proname, d.is_ours, array_agg(a.rolname::text order by a.rolname) as roles
     from delicate as d
@@ -30,5 +32,5 @@ from (
     group by d.oid, d.nspname, d.proname, d.is_ours
 ) as f
 union all
-select 'unknown', 'schema autosync', 'does not exist'
+select 'unknown', 'schema autosync', 'does not exist', jsonb_build_object('reason', 'missing', 'schema', 'autosync')
 where not exists (select from delicate as d where d.is_ours)

@@ -5,7 +5,8 @@ select 'critical' as status, 'schema autosync' as object,
         when v.version_num > current_setting('autosync.head')
             then format('is at revision %s, but this version of autosync-db knows only up to %s', v.version_num, current_setting('autosync.head'))
         else format('is at revision %s, the newest is %s', v.version_num, current_setting('autosync.head'))
-    end as detail
+    end as detail,
+    jsonb_build_object('revision', v.version_num, 'head', current_setting('autosync.head')) as facts
 from (
     select case when to_regclass('autosync.alembic_version') is not null then (
         xpath('/table/row/version_num/text()',

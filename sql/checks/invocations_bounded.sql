@@ -18,7 +18,8 @@ oldest as (
 )
 select 'warning' as status, 'table autosync.tick' as object,
     format('holds ticks since %s, though they are kept for %s; it has %s rows', to_char(o.ticked_at at time zone 'UTC', 'YYYY-MM-DD'),
-        j.keep_invocations, case when c.reltuples < 0 then 'an unknown number of' else format('about %s', c.reltuples::bigint) end) as detail
+        j.keep_invocations, case when c.reltuples < 0 then 'an unknown number of' else format('about %s', c.reltuples::bigint) end) as detail,
+    jsonb_build_object('table', 'autosync.tick', 'oldest_at', o.ticked_at, 'kept', j.keep_invocations, 'rows', nullif(c.reltuples, -1)::bigint) as facts
 from oldest as o
 cross join recent as r
 join autosync.job as j on j.name = current_setting('autosync.job')

@@ -1,13 +1,15 @@
--- job_active: an inactive job starts nothing and leaves no trace; a recorded pause is told and is no fault.
+-- job_active: an inactive job starts nothing and leaves no trace; a recorded pause is a note, not a fault.
 select case when j.paused_at is null then 'critical' else 'ok' end as status,
     format('cron job %s', c.jobname) as object,
     case when j.paused_at is null
-        then 'is inactive, and nobody paused it through autosync-db'
+        then 'is inactive, and was not paused through autosync-db'
         else format('paused by %s since %s', j.paused_by, to_char(j.paused_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
-    end as detail
+    end as detail,
+    jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'paused_by', j.paused_by, 'paused_at', j.paused_at) as facts
 from cron.job as c
 left join autosync.job as j on j.name = c.jobname
 where c.jobname = current_setting('autosync.job') and not c.active
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
 where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

@@ -37,9 +37,11 @@ select 'critical' as status, format('cron job %s', r.jobname) as object,
             then format('its newest run could not connect: it goes to %s, but this server listens on port %s', r.address, current_setting('port'))
         else format('its newest run could not connect as %s to the database %s at %s: neither role nor database forbids it,'
             || ' so look at pg_hba.conf and at the server''s log', r.username, r.database, r.address)
-    end as detail
+    end as detail,
+    jsonb_build_object('job_id', r.jobid, 'job', r.jobname, 'role', r.username, 'database', r.database, 'address', r.address) as facts
 from reason as r
 where r.found is not null or r.failed
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
 where not exists (select from job)

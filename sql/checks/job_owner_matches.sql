@@ -5,7 +5,9 @@ select 'critical' as status, format('cron job %s', c.jobname) as object,
         then format('job %s belongs to the role %s, so %s, which maintains it, can neither change nor pause it%s', c.jobid, c.username, m.rolname,
             case when r.rolsuper then '; it runs as a superuser' else '' end)
         else format('job %s belongs to the superuser %s, and cron.enable_superuser_jobs is off: pg_cron skips it', c.jobid, c.username)
-    end as detail
+    end as detail,
+    jsonb_build_object('reason', case when c.username <> m.rolname then 'other_role' else 'superuser_jobs_off' end,
+        'job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'maintainer', m.rolname) as facts
 from cron.job as c
 cross join (
     select o.rolname
@@ -23,5 +25,6 @@ where c.jobname = current_setting('autosync.job')
         and exists (select from pg_catalog.pg_settings as s where s.name = 'cron.enable_superuser_jobs' and s.setting = 'off')
     )
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
 where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

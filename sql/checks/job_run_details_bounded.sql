@@ -27,15 +27,18 @@ kept as (
         and (o.runid <= j.pruned_runid or k.looked_at > 100000 and k.looked_at > h.reltuples)
 )
 select 'warning' as status, 'table cron.job_run_details' as object,
-    format('holds about %s rows in %s', greatest(h.reltuples, 0)::bigint, pg_size_pretty(h.bytes)) as detail
+    format('holds about %s rows in %s', greatest(h.reltuples, 0)::bigint, pg_size_pretty(h.bytes)) as detail,
+    jsonb_build_object('table', 'cron.job_run_details', 'rows', greatest(h.reltuples, 0)::bigint, 'bytes', h.bytes) as facts
 from history as h
 where h.reltuples > 1000000 or h.bytes > 1073741824
 union all
 select 'warning', format('history of cron job %s', current_setting('autosync.job')),
-    format('%s runs are older than they are kept, the oldest is of %s', k.runs, to_char(k.oldest at time zone 'UTC', 'YYYY-MM-DD'))
+    format('%s runs are older than they are kept, the oldest is of %s', k.runs, to_char(k.oldest at time zone 'UTC', 'YYYY-MM-DD')),
+    jsonb_build_object('job', current_setting('autosync.job'), 'count', k.runs, 'oldest_at', k.oldest)
 from kept as k
 -- one that ran on while later ones were pruned is no sign of anything
 where k.runs >= 10
 union all
-select 'unknown', 'table cron.job_run_details', 'runs of other roles are not visible to this role'
+select 'unknown', 'table cron.job_run_details', 'runs of other roles are not visible to this role',
+    jsonb_build_object('reason', 'hidden', 'table', 'cron.job_run_details', 'role', current_user)
 where row_security_active('cron.job_run_details')

@@ -18,14 +18,16 @@ failed as (
 select 'critical' as status, format('cron job %s', current_setting('autosync.job')) as object,
     format('the last %s of %s runs failed%s: %s', f.runs, (select count(*) from runs),
         coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''),
-        regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')) as detail
+        regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')) as detail,
+    jsonb_build_object('job', current_setting('autosync.job'), 'count', f.runs, 'since', f.since, 'last_at', f.last_at) as facts
 from failed as f
 where f.runs > 0
-    -- a tick by hand that came through since then proves the cause of an error in it mended, but not that pg_cron can connect
+    -- a tick that was triggered manually and succeeded since then proves that an error in it is fixed, but not that pg_cron can connect
     and not (
         coalesce(f.message, '') like 'ERROR:%'
         and exists (select from autosync.tick as t where t.job_name = current_setting('autosync.job') and t.ticked_at > f.last_at)
     )
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
 where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

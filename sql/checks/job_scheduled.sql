@@ -5,7 +5,9 @@ select
     case when r.rolsuper or r.rolbypassrls
         then 'does not exist'
         else 'is not visible to this role; connect as the role that owns it'
-    end as detail
+    end as detail,
+    jsonb_build_object('reason', case when r.rolsuper or r.rolbypassrls then 'missing' else 'hidden' end,
+        'job', current_setting('autosync.job'), 'role', r.rolname) as facts
 from pg_catalog.pg_roles as r
 where r.rolname = current_user
     and not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

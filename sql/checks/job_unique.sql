@@ -12,7 +12,8 @@ with own as (
     limit 1
 )
 select 'critical' as status, format('cron job %s', coalesce(c.jobname, '(unnamed)')) as object,
-    format('job %s of role %s makes the same calls (%s)', c.jobid, c.username, c.schedule) as detail
+    format('job %s of role %s makes the same calls (%s)', c.jobid, c.username, c.schedule) as detail,
+    jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'cron_schedule', c.schedule) as facts
 from own as o
 join cron.job as c on c.jobid <> o.jobid
 where c.jobname = current_setting('autosync.job')
@@ -30,6 +31,7 @@ where c.jobname = current_setting('autosync.job')
         )
     )
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'jobs of other roles are not visible to this role'
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'jobs of other roles are not visible to this role',
+    jsonb_build_object('reason', 'hidden', 'table', 'cron.job', 'role', current_user)
 where row_security_active('cron.job')
 order by detail

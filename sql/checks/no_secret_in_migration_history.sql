@@ -39,15 +39,18 @@ select case when array_length(f.in_use, 1) > 0 then 'critical' else 'warning' en
         array_to_string(f.versions[1:10], ', '),
         case when array_length(f.versions, 1) > 10 then ', ...' else '' end,
         case when array_length(f.in_use, 1) > 0 then format('; the key that is in use is in %s', array_to_string(f.in_use[1:10], ', ')) else '' end
-    ) as detail
+    ) as detail,
+    jsonb_build_object('table', 'supabase_migrations.schema_migrations', 'migrations', to_jsonb(f.versions), 'in_use', to_jsonb(f.in_use)) as facts
 from found as f
 where array_length(f.versions, 1) > 0
 union all
-select 'unknown', 'table supabase_migrations.schema_migrations', 'this role may not read it'
+select 'unknown', 'table supabase_migrations.schema_migrations', 'this role may not read it',
+    jsonb_build_object('reason', 'hidden', 'table', 'supabase_migrations.schema_migrations', 'role', current_user)
 from history as h
 where not h.readable
 union all
-select 'unknown', 'secret service_role_key', 'cannot be compared with them: ' || k.reason
+select 'unknown', 'secret service_role_key', 'cannot be compared with them: ' || k.reason,
+    jsonb_build_object('reason', 'hidden', 'secret', 'service_role_key', 'role', current_user)
 from history as h
 cross join (select autosync.secrets_hidden() as reason) as k
 where k.reason is not null

@@ -26,10 +26,13 @@ select case when o.is_alive then 'critical' else 'ok' end as status,
                 else ''
             end)
         else format('run %s is recorded as %s, but its process is gone', o.runid, o.status)
-    end as detail
+    end as detail,
+    jsonb_build_object('job', current_setting('autosync.job'), 'run_id', o.runid, 'pid', case when o.is_alive then o.job_pid end,
+        'since', o.start_time, 'pids', case when o.is_alive then to_jsonb(pg_blocking_pids(o.job_pid)) end) as facts
 from open as o
 where o.is_alive and o.start_time < now() - interval '5 minutes'
     or not o.is_alive and o.start_time < now() - interval '1 hour'
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist'
+select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
 where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))

@@ -1,5 +1,5 @@
 -- no_triggers_on_cron_tables: pg_cron's own trigger aside, a trigger there runs inside the launcher as the extension's owner.
--- Critical once the launcher is gone or was started anew within a day: a trigger that raises ends it. Three seconds cover the server's own start.
+-- Critical once the launcher is gone or was restarted within a day: a trigger that raises ends it. Three seconds cover the server's own start.
 select case when t.tgenabled in ('O', 'A') and (
         not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')
         or exists (
@@ -12,7 +12,9 @@ select case when t.tgenabled in ('O', 'A') and (
     ) then 'critical' else 'warning' end as status,
     format('table cron.%s', c.relname) as object,
     format('has the trigger %s (function %s), which runs as %s inside pg_cron', quote_ident(t.tgname),
-        t.tgfoid::regproc, pg_get_userbyid(c.relowner)) as detail
+        t.tgfoid::regproc, pg_get_userbyid(c.relowner)) as detail,
+    jsonb_build_object('table', format('cron.%s', c.relname), 'trigger', t.tgname, 'function', t.tgfoid::regproc::text,
+        'role', pg_get_userbyid(c.relowner)) as facts
 from pg_catalog.pg_trigger as t
 join pg_catalog.pg_class as c on c.oid = t.tgrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace

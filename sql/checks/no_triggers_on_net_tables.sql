@@ -7,7 +7,8 @@ select 'critical' as status, format('trigger %s on net.%s', t.tgname, c.relname)
             join pg_catalog.pg_roles as r on r.rolname = a.usename and r.rolsuper
             where a.application_name like 'pg\_net %'
             limit 1
-        ), '')) as detail
+        ), '')) as detail,
+    jsonb_build_object('table', format('net.%s', c.relname), 'trigger', t.tgname, 'function', t.tgfoid::regproc::text) as facts
 from pg_catalog.pg_trigger as t
 join pg_catalog.pg_class as c on c.oid = t.tgrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
@@ -16,6 +17,6 @@ where n.nspname = 'net'
     and not t.tgisinternal
     and t.tgenabled <> 'D'
 union all
-select 'unknown', 'extension pg_net', 'is not installed'
+select 'unknown', 'extension pg_net', 'is not installed', jsonb_build_object('reason', 'missing', 'extension', 'pg_net')
 where not exists (select from pg_catalog.pg_extension as e where e.extname = 'pg_net')
 order by object

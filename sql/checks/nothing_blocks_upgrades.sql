@@ -1,5 +1,5 @@
 -- nothing_blocks_upgrades: what depends on an object of pg_cron or pg_net and does not belong to it. An upgrade of the platform
--- drops the extension and makes it anew, which such an object forbids.
+-- drops the extension and creates it again, which such an object forbids.
 with member as (
     select e.extname, d.classid, d.objid
     from pg_catalog.pg_extension as e
@@ -35,10 +35,15 @@ select 'warning' as status,
         then pg_describe_object('pg_class'::regclass, d.relation, 0)
         else pg_describe_object(d.classid, d.objid, 0)
     end as object,
-    format('depends on the extension %s, which an upgrade drops and makes anew', d.extname) as detail
+    format('depends on the extension %s, which an upgrade drops and creates again', d.extname) as detail,
+    jsonb_build_object('extension', d.extname, 'kind', i.type, 'identity', i.identity) as facts
 from dependent as d
+cross join lateral pg_identify_object(
+    case when d.classid = 'pg_rewrite'::regclass then 'pg_class'::regclass::oid else d.classid end,
+    case when d.classid = 'pg_rewrite'::regclass then d.relation else d.objid end, 0
+) as i
 where not exists (select from carried as c where c.classid = d.classid and c.objid = d.objid)
     and not exists (select from carried as c where c.classid = 'pg_class'::regclass and c.objid = d.relation)
 union all
-select 'unknown', 'extensions pg_cron and pg_net', 'are not installed'
+select 'unknown', 'extensions pg_cron and pg_net', 'are not installed', jsonb_build_object('reason', 'missing')
 where not exists (select from member)

@@ -19,8 +19,9 @@ summary as (
 select
     case when u.calls = u.restarted then 'ok' when u.calls - u.restarted < 3 then 'warning' else 'critical' end as status,
     format('cron job %s', current_setting('autosync.job')) as object,
-    format('nobody knows what became of %s since %s: %s',
+    format('the outcome of %s since %s is not known: %s',
         case when u.calls = 1 then 'the newest call' else format('the newest %s calls', u.calls) end,
-        to_char(u.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), u.message) as detail
+        to_char(u.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), u.message) as detail,
+    jsonb_build_object('job', current_setting('autosync.job'), 'calls', u.calls, 'since', u.since) as facts
 from summary as u
 where u.calls > 0

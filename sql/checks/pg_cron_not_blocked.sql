@@ -1,6 +1,6 @@
 -- pg_cron_not_blocked: pg_cron has one process for all jobs; while it waits for a lock or for a standby, nothing starts.
--- A wait of up to 3 seconds is everyday life. A lock that lets nobody read keeps verify from looking, too, and is told before
--- the process runs into it.
+-- A wait of up to 3 seconds is normal. A lock that blocks all reading keeps verify from looking, too, and is reported
+-- before the process runs into it.
 with launcher as (
     select a.pid,
         case when coalesce(a.wait_event_type, 'Lock') = 'Lock'
@@ -29,14 +29,18 @@ select case when w.waited > interval '15 seconds' then 'critical' else 'warning'
                     where b.pid = any (pg_blocking_pids(w.pid))
                 ), 'another process'))
             else format('a standby to confirm a write (synchronous_standby_names is %L)', current_setting('synchronous_standby_names'))
-        end) as detail
+        end) as detail,
+    jsonb_build_object('reason', case when w.for_lock then 'lock' else 'standby' end,
+        'pids', case when w.for_lock then to_jsonb(array_remove(pg_blocking_pids(w.pid), 0)) end, 'seconds', floor(extract(epoch from w.waited))) as facts
 from waiting as w
 union all
 -- how long it has lasted is hidden from a role without pg_monitor
 select case when a.xact_start <= clock_timestamp() - interval '3 seconds' then 'critical' else 'unknown' end, format('table %s', h.tables),
     format('is locked against everybody by process %s (role %s, %s, %s) for %s s: the next run of any job will wait', h.pid, a.usename,
         coalesce(nullif(a.application_name, ''), 'no name'), coalesce(a.state, 'at work'),
-        coalesce(floor(extract(epoch from clock_timestamp() - a.xact_start))::text, 'some'))
+        coalesce(floor(extract(epoch from clock_timestamp() - a.xact_start))::text, 'some')),
+    jsonb_build_object('reason', 'lock', 'pids', jsonb_build_array(h.pid), 'role', a.usename,
+        'seconds', floor(extract(epoch from clock_timestamp() - a.xact_start)))
 from (
     select l.pid, string_agg(distinct format('cron.%s', c.relname), ', ') as tables
     from pg_catalog.pg_locks as l
@@ -53,5 +57,6 @@ from (
 join pg_catalog.pg_stat_activity as a on a.pid = h.pid
 union all
 select 'unknown', 'pg_cron scheduler',
-    format('this role does not see whether it waits for a standby; run: grant pg_monitor to %I', current_user)
+    format('this role does not see whether it waits for a standby; run: grant pg_monitor to %I', current_user),
+    jsonb_build_object('reason', 'hidden', 'role', current_user, 'lacks', 'pg_monitor')
 where current_setting('synchronous_standby_names') <> '' and not pg_has_role('pg_read_all_stats', 'usage')

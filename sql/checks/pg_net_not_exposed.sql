@@ -1,4 +1,4 @@
--- pg_net_not_exposed: queued requests hold the key until they are sent. Nobody but the platform's own roles should read the queue,
+-- pg_net_not_exposed: queued requests hold the key until they are sent. Only the platform's own roles should read the queue,
 -- and the Data API should not serve the schemas net and cron.
 with queue as (
     select c.oid, c.relowner, c.relnamespace
@@ -7,29 +7,32 @@ with queue as (
     where c.relname = 'http_request_queue'
 ),
 exposed as (
-    select distinct btrim(m.name, ' "') as name, d.place
+    select distinct btrim(m.name, ' "') as name, d.place, d.role
     from (
         select substring(c.setting, '^pgrst\.db_schemas=(.*)$') as schemas,
-            format('setting pgrst.db_schemas of %s', case when s.setrole = 0 then 'the database' else s.setrole::regrole::text end) as place
+            format('setting pgrst.db_schemas of %s', case when s.setrole = 0 then 'the database' else s.setrole::regrole::text end) as place,
+            nullif(s.setrole, 0)::regrole::text as role
         from pg_catalog.pg_db_role_setting as s
         cross join lateral unnest(s.setconfig) as c (setting)
         where (s.setdatabase = 0 or s.setdatabase = (select b.oid from pg_catalog.pg_database as b where b.datname = current_database()))
             and c.setting like 'pgrst.db\_schemas=%'
         union all
-        select current_setting('pgrst.db_schemas', true), 'setting pgrst.db_schemas'
+        select current_setting('pgrst.db_schemas', true), 'setting pgrst.db_schemas', null
     ) as d
     cross join lateral regexp_split_to_table(d.schemas, ',') as m (name)
 )
 select 'critical' as status, e.place as object,
     format('serves the schema %s through the Data API, %s', e.name,
-        case e.name when 'net' then 'where anybody reads the keys of queued requests' else 'where anybody reads the jobs' end) as detail
+        case e.name when 'net' then 'where anybody reads the keys of queued requests' else 'where anybody reads the jobs' end) as detail,
+    jsonb_build_object('reason', 'data_api', 'setting', 'pgrst.db_schemas', 'schema', e.name, 'role', e.role) as facts
 from exposed as e
 where e.name in ('net', 'cron')
 union all
 select case when k.is_sent then 'warning' else 'ok' end, format('role %s', r.rolname),
     'may log in and read net.http_request_queue, which holds the '
     || case when k.is_sent then 'service key of each request until it is sent; [function] auth = "cron_secret" would send one of little worth'
-        else 'cron secret of each request until it is sent; it opens the function alone' end
+        else 'cron secret of each request until it is sent; it opens the function alone' end,
+    jsonb_build_object('reason', 'privilege', 'role', r.rolname, 'table', 'net.http_request_queue', 'privilege', 'select')
 from queue as q
 join (
     select l.oid, l.rolname
@@ -49,5 +52,5 @@ cross join (
 -- the owner of the database set all of this up
 where r.oid <> (select d.datdba from pg_catalog.pg_database as d where d.datname = current_database())
 union all
-select 'unknown', 'table net.http_request_queue', 'does not exist'
+select 'unknown', 'table net.http_request_queue', 'does not exist', jsonb_build_object('reason', 'missing', 'table', 'net.http_request_queue')
 where not exists (select from queue)

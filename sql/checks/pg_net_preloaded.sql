@@ -7,7 +7,9 @@ select
         when e.oid is null then 'the extension is not installed'
         when pg_has_role('pg_read_all_settings', 'usage') then 'is not in shared_preload_libraries, so there is no worker and every call raises an error'
         else format('its settings are hidden from this role; as a superuser: grant pg_monitor to %I', current_user)
-    end as detail
+    end as detail,
+    jsonb_build_object('reason', case when e.oid is null or pg_has_role('pg_read_all_settings', 'usage') then 'missing' else 'hidden' end,
+        'setting', 'shared_preload_libraries', 'library', 'pg_net') as facts
 from (select) as always
 left join pg_catalog.pg_extension as e on e.extname = 'pg_net'
 where e.oid is null

@@ -11,7 +11,8 @@ select 'critical' as status, 'table net.http_request_queue' as object,
             from pg_catalog.pg_stat_activity as a
             where a.application_name like 'pg\_net %' or a.backend_type ilike '%pg_net%'
             limit 1
-        ), 'not connected')) as detail
+        ), 'not connected')) as detail,
+    jsonb_build_object('table', 'net.http_request_queue', 'count', q.waiting, 'calls', q.calls, 'since', q.since) as facts
 from (
     select count(*) as calls,
         count(*) filter (where o.is_late) as waiting,

@@ -21,17 +21,17 @@ relations as (
     join schema_net as n on n.oid = c.relnamespace
 ),
 lacking as (
-    select 'schema net' as object, 'use' as verb, c.oid as role
+    select 'schema net' as object, 'schema' as kind, 'net' as name, 'use' as verb, 'usage' as privilege, c.oid as role
     from caller as c
     cross join schema_net as n
     where not has_schema_privilege(c.oid, n.oid, 'usage')
     union all
-    select format('function net.%s()', f.proname), 'execute', c.oid
+    select format('function net.%s()', f.proname), 'function', format('net.%s', f.proname), 'execute', 'execute', c.oid
     from caller as c
     cross join functions as f
     where not has_function_privilege(c.oid, f.oid, 'execute')
     union all
-    select format('table net.%s', r.relname), lower(w.privilege), c.oid
+    select format('table net.%s', r.relname), 'table', format('net.%s', r.relname), lower(w.privilege), lower(w.privilege), c.oid
     from caller as c
     cross join (values ('http_request_queue', 'SELECT'), ('http_request_queue', 'INSERT'), ('_http_response', 'SELECT')) as w (name, privilege)
     join relations as r on r.relname = w.name and r.relkind in ('r', 'p')
@@ -39,15 +39,16 @@ lacking as (
         -- a function with its owner's rights, as before pg_net 0.12, needs none of the caller's
         and (w.privilege <> 'INSERT' or exists (select from functions as f where f.proname = 'http_post' and not f.prosecdef))
     union all
-    select format('sequence net.%s', r.relname), 'use', c.oid
+    select format('sequence net.%s', r.relname), 'sequence', format('net.%s', r.relname), 'use', 'usage', c.oid
     from caller as c
     join relations as r on r.relname = 'http_request_queue_id_seq' and r.relkind = 'S'
     where not has_sequence_privilege(c.oid, r.oid, 'usage')
         and exists (select from functions as f where f.proname = 'http_post' and not f.prosecdef)
 )
-select 'critical' as status, l.object as object, format('the role %s, as which the job makes its calls, may not %s it', l.role::regrole, l.verb) as detail
+select 'critical' as status, l.object as object, format('the role %s, as which the job makes its calls, may not %s it', l.role::regrole, l.verb) as detail,
+    jsonb_build_object(l.kind, l.name, 'role', pg_get_userbyid(l.role), 'privilege', l.privilege) as facts
 from lacking as l
 union all
-select 'unknown', 'function net.http_post()', 'or autosync.dispatch() does not exist'
+select 'unknown', 'function net.http_post()', 'or autosync.dispatch() does not exist', jsonb_build_object('reason', 'missing')
 where not exists (select from functions) or not exists (select from caller)
 order by object, detail

@@ -20,13 +20,16 @@ select case when (v.of_sql >= array[0, 19]) = (v.of_library >= array[0, 19]) the
         when v.of_sql >= array[0, 19]
             then format('is at version %s, but its library only at %s, which lacks what it calls', v.sql_text, v.library_text)
         else format('is at version %s, but its library at %s waits for a call of net.wake() that only 0.19 and later make', v.sql_text, v.library_text)
-    end as detail
+    end as detail,
+    jsonb_build_object('extension', 'pg_net', 'version', v.sql_text, 'library_version', v.library_text,
+        'older', case when v.of_sql < v.of_library then 'extension' else 'library' end) as facts
 from version as v
 where v.of_sql <> v.of_library
 union all
 select 'unknown', 'extension pg_net',
     case when exists (select from pg_catalog.pg_extension as e where e.extname = 'pg_net')
-        then 'no worker is connected that tells the version of its library'
+        then 'no worker is connected that shows the version of its library'
         else 'is not installed'
-    end
+    end,
+    jsonb_build_object('reason', 'missing', 'extension', 'pg_net')
 where not exists (select from version)

@@ -8,7 +8,11 @@ select
     case when pg_has_role('pg_read_all_stats', 'usage') or string_to_array(e.extversion, '.')::integer[] >= array[0, 14]
         then 'no such process is connected, so requests are queued and never sent'
         else 'this version of pg_net shows its worker only to members of pg_read_all_stats'
-    end as detail
+    end as detail,
+    jsonb_build_object('extension', 'pg_net', 'reason', case
+        when pg_has_role('pg_read_all_stats', 'usage') or string_to_array(e.extversion, '.')::integer[] >= array[0, 14] then 'missing'
+        else 'hidden'
+    end) as facts
 from (select) as always
 left join pg_catalog.pg_extension as e on e.extname = 'pg_net' and e.extversion ~ '^\d+(\.\d+)*$'
 where not exists (

@@ -6,5 +6,6 @@ select case when f.status in ('critical', 'warning') and not f.answer ~* 'resolv
             then format('%s of the last %s calls got no HTTP answer since %s; the newest: %s', f.calls, f.total, f.since, f.answer)
         when f.status in ('critical', 'warning') then 'the host name was resolved, the call failed later'
         else f.answer
-    end as detail
+    end as detail,
+    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
 from autosync.call_findings(current_setting('autosync.job'), 'network', array['ok', 'key', 'missing', 'function', 'slow']) as f

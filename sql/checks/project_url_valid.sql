@@ -12,34 +12,34 @@ parts as (
     from stored as u
     where u.url <> ''
 )
-select f.status, 'secret project_url' as object, f.detail
+select f.status, 'secret project_url' as object, f.detail, jsonb_build_object('secret', 'project_url', 'reason', f.reason) as facts
 from parts as p
 cross join lateral (
-    select 'critical' as status, 'has no scheme: an address starts with https://' as detail
+    select 'critical' as status, 'has no scheme: an address starts with https://' as detail, 'scheme' as reason
     where p.scheme is null
     union all
-    select 'critical', format('has the scheme %s, not https', p.scheme)
+    select 'critical', format('has the scheme %s, not https', p.scheme), 'scheme'
     where p.scheme not in ('http', 'https')
     union all
-    select 'critical', 'names no host'
+    select 'critical', 'names no host', 'host'
     where p.host = '' or p.host !~ '^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)$'
     union all
-    select 'critical', format('is an address of the database (%s), not of the project''s API', p.host)
+    select 'critical', format('is an address of the database (%s), not of the project''s API', p.host), 'database'
     where p.host ~ '^db\.[a-z]{20}\.supabase\.(co|in)$' or p.host ~ '\.pooler\.supabase\.com$'
     union all
-    select 'critical', 'is an address of the dashboard, not of the project''s API'
+    select 'critical', 'is an address of the dashboard, not of the project''s API', 'dashboard'
     where p.host in ('supabase.com', 'www.supabase.com', 'app.supabase.com', 'app.supabase.io')
     union all
-    select 'critical', 'ends in the path of the functions, which dispatch() adds itself'
+    select 'critical', 'ends in the path of the functions, which dispatch() adds itself', 'path'
     where p.rest ~ '^[^?#]*/functions(/|$)'
     union all
-    select 'critical', 'has a query or a fragment, after which no path can follow'
+    select 'critical', 'has a query or a fragment, after which no path can follow', 'query'
     where p.rest ~ '[?#]'
     union all
-    select 'warning', 'holds a login, which every request shows'
+    select 'warning', 'holds a login, which every request shows', 'login'
     where p.has_login
     union all
-    select 'warning', 'is not encrypted, so the network sees the key, and a redirect to https turns the call into a GET'
+    select 'warning', 'is not encrypted, so the network sees the key, and a redirect to https turns the call into a GET', 'unencrypted'
     where p.scheme = 'http'
         and not (
             p.host !~ '[.:]'
@@ -49,5 +49,5 @@ cross join lateral (
         )
 ) as f
 union all
-select 'unknown', 'secret project_url', 'is not stored, or this role cannot see it'
+select 'unknown', 'secret project_url', 'is not stored, or this role cannot see it', jsonb_build_object('secret', 'project_url', 'reason', 'missing')
 where not exists (select from parts)

@@ -1,5 +1,5 @@
--- rotation_finished: what a rotation put in force and nobody has proven since; it keeps what was there before. While its lease
--- lasts somebody is at work. No value is shown.
+-- rotation_finished: what a rotation activated and no call has proven since; it keeps what was there before. While its lease
+-- lasts a rotation is at work. No value is shown.
 select
     case when r.lease_expires_at > now() then 'ok' when c.cause = 'key' then 'critical' else 'warning' end as status,
     case when r.name like 'setting:%' then format('setting %s', substr(r.name, 9)) else format('secret %s', r.name) end as object,
@@ -10,7 +10,9 @@ select
         when c.cause = 'key' then format(' and never proven; the newest call since was refused: %s', c.answer)
         when c.cause is null then ' and never proven; no call was answered since'
         else format(' and never proven; the newest call since was answered %s', c.answer)
-    end as detail
+    end as detail,
+    jsonb_build_object(case when r.name like 'setting:%' then 'setting' else 'secret' end, regexp_replace(r.name, '^setting:', ''),
+        'role', r.started_by, 'started_at', r.started_at, 'expires_at', r.lease_expires_at, 'cause', c.cause) as facts
 from autosync.secret_rotation as r
 left join lateral (
     select o.cause, concat_ws(' ', coalesce(o.status_code::text, o.error_message, o.outcome), o.error_code) as answer
@@ -20,6 +22,7 @@ left join lateral (
     limit 1
 ) as c on true
 union all
-select 'unknown', 'table autosync.secret_rotation', 'its rows are hidden from this role by row level security'
+select 'unknown', 'table autosync.secret_rotation', 'its rows are hidden from this role by row level security',
+    jsonb_build_object('reason', 'hidden', 'table', 'autosync.secret_rotation', 'role', current_user)
 where row_security_active('autosync.secret_rotation')
 order by object

@@ -91,12 +91,15 @@ select case when j.has_clock and not j.is_missed then 'warning' else 'critical' 
                 j.time_window_end, j.timezone)
         else format('the time zone of %s schedules, %s, is an abbreviation or an offset, which knows no summer time', j.schedules,
             quote_literal(left(j.timezone, 60)))
-    end as detail
+    end as detail,
+    jsonb_build_object('reason', case when not j.has_clock then 'unknown_time_zone' when j.is_missed then 'no_tick' else 'fixed_offset' end,
+        'schedule', j.example, 'count', j.schedules, 'time_zone', left(j.timezone, 60)) as facts
 from (
     select i.* from judged as i where not i.has_clock or i.is_missed or not i.is_known
     order by not i.has_clock or i.is_missed desc, i.schedules desc, i.example
     limit 20
 ) as j
 union all
-select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security'
+select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security',
+    jsonb_build_object('reason', 'hidden', 'table', 'public.auto_sync_schedules', 'role', current_user)
 where row_security_active('public.auto_sync_schedules')

@@ -23,8 +23,11 @@ select
     format('failed %s times in a row, last at %s%s; %s of %s enabled schedules failed 3 times or more in a row',
         w.consecutive_failures, coalesce(to_char(w.last_run_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), '(unknown)'),
         coalesce(': ' || left(autosync.excerpt(w.last_run_summary ->> 'error'), 160), ''),
-        (select count(*) from failing), (select count(*) from upcoming)) as detail
+        (select count(*) from failing), (select count(*) from upcoming)) as detail,
+    jsonb_build_object('schedule', w.id, 'failures', w.consecutive_failures, 'last_at', w.last_run_at,
+        'count', (select count(*) from failing), 'total', (select count(*) from upcoming)) as facts
 from worst as w
 union all
-select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security'
+select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security',
+    jsonb_build_object('reason', 'hidden', 'table', 'public.auto_sync_schedules', 'role', current_user)
 where row_security_active('public.auto_sync_schedules')

@@ -45,10 +45,12 @@ select case when t.paused_at is null then 'critical' else 'ok' end as status,
     'table public.auto_sync_schedules' as object,
     format('%s schedules are due and were not run, the longest since %s%s', case when o.schedules >= 1000 then '1000 or more' else o.schedules::text end,
         to_char(o.oldest at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
-        case when t.paused_at is null then '' else '; the job is paused' end) as detail
+        case when t.paused_at is null then '' else '; the job is paused' end) as detail,
+    jsonb_build_object('table', 'public.auto_sync_schedules', 'count', o.schedules, 'since', o.oldest) as facts
 from (select count(*) as schedules, min(u.next_run_at) as oldest from overdue as u) as o
 cross join tick as t
 where o.schedules > 0
 union all
-select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security'
+select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security',
+    jsonb_build_object('reason', 'hidden', 'table', 'public.auto_sync_schedules', 'role', current_user)
 where row_security_active('public.auto_sync_schedules')

@@ -1,4 +1,4 @@
--- schedules_table_protected: row level security is on, no policy but the chosen one lets anybody in, and no API user writes what
+-- schedules_table_protected: row level security is on, no policy but the chosen one lets API users in, and no API user writes what
 -- belongs to the trigger and the function.
 with schedules as (
     select c.oid, c.relrowsecurity, c.relowner, c.relacl
@@ -22,15 +22,19 @@ chosen as (
         ) as is_custom
     ) as m
 )
-select f.status, f.object, f.detail
+select f.status, f.object, f.detail, f.facts
 from schedules as s
 cross join lateral (
-    select 'critical' as status, 'table public.auto_sync_schedules' as object, 'row level security is off' as detail
+    select 'critical' as status, 'table public.auto_sync_schedules' as object, 'row level security is off' as detail,
+        jsonb_build_object('reason', 'row_security', 'table', 'public.auto_sync_schedules') as facts
     where not s.relrowsecurity
     union all
     select 'critical', 'table public.auto_sync_schedules',
         format('%s may %s it', case when g.grantee = 0 then 'everybody' else g.grantee::regrole::text end,
-            string_agg(lower(g.privilege_type), ', ' order by g.privilege_type))
+            string_agg(lower(g.privilege_type), ', ' order by g.privilege_type)),
+        jsonb_build_object('reason', 'privilege', 'table', 'public.auto_sync_schedules',
+            'role', case when g.grantee = 0 then 'public' else pg_get_userbyid(g.grantee) end,
+            'privileges', jsonb_agg(lower(g.privilege_type) order by g.privilege_type))
     from aclexplode(coalesce(s.relacl, acldefault('r', s.relowner))) as g
     cross join chosen as c
     left join api as a on a.oid = g.grantee
@@ -39,7 +43,9 @@ cross join lateral (
     group by g.grantee
     union all
     select 'critical', 'table public.auto_sync_schedules',
-        format('%s may write %s, which belong to the trigger and the function', a.rolname, string_agg(t.attname, ', ' order by t.attnum))
+        format('%s may write %s, which belong to the trigger and the function', a.rolname, string_agg(t.attname, ', ' order by t.attnum)),
+        jsonb_build_object('reason', 'privilege', 'table', 'public.auto_sync_schedules', 'role', a.rolname,
+            'columns', jsonb_agg(t.attname order by t.attnum))
     from api as a
     cross join pg_catalog.pg_attribute as t
     where t.attrelid = s.oid
@@ -53,7 +59,8 @@ cross join lateral (
         )
     group by a.oid, a.rolname
     union all
-    select 'critical', format('policy %s', p.policyname), format('lets %s pass: %s', p.roles, coalesce(nullif(p.qual, 'false'), p.with_check))
+    select 'critical', format('policy %s', p.policyname), format('lets %s pass: %s', p.roles, coalesce(nullif(p.qual, 'false'), p.with_check)),
+        jsonb_build_object('reason', 'policy', 'policy', p.policyname, 'table', 'public.auto_sync_schedules', 'roles', to_jsonb(p.roles))
     from pg_catalog.pg_policies as p
     where p.schemaname = 'public'
         and p.tablename = 'auto_sync_schedules'
@@ -69,5 +76,6 @@ cross join lateral (
         )
 ) as f
 union all
-select 'unknown', 'table public.auto_sync_schedules', 'does not exist'
+select 'unknown', 'table public.auto_sync_schedules', 'does not exist',
+    jsonb_build_object('reason', 'missing', 'table', 'public.auto_sync_schedules')
 where not exists (select from schedules)

@@ -1,7 +1,7 @@
 -- search_path_pinned: a function that works with its owner's rights looks names up where its caller says, unless it pins search_path.
 -- Types are looked up in the caller's temporary schema first, even with an empty path, unless pg_temp stands at the path's end.
 with ours as (
-    select n.nspname, p.proname, p.prosecdef,
+    select p.oid, n.nspname, p.proname, p.prosecdef,
         exists (select from unnest(p.proconfig) as c (setting) where c.setting like 'search\_path=%') as pinned,
         exists (select from unnest(p.proconfig) as c (setting) where c.setting like 'search\_path=%pg\_temp') as temporary_last
     from pg_catalog.pg_namespace as n
@@ -18,9 +18,10 @@ select case when o.prosecdef and not o.pinned then 'critical' else 'warning' end
         when o.prosecdef and o.pinned then 'works with its owner''s rights, and the caller''s temporary types are found first'
         when o.prosecdef then 'works with its owner''s rights, and the caller decides where its names are looked up'
         else 'its caller decides where its names are looked up'
-    end as detail
+    end as detail,
+    jsonb_build_object('function', format('%s.%s', o.nspname, o.proname), 'signature', o.oid::regprocedure::text) as facts
 from ours as o
 where not o.pinned or o.prosecdef and not o.temporary_last
 union all
-select 'unknown', 'schema autosync', 'does not exist'
+select 'unknown', 'schema autosync', 'does not exist', jsonb_build_object('reason', 'missing', 'schema', 'autosync')
 where not exists (select from ours as o where o.nspname = 'autosync')

@@ -4,13 +4,14 @@ select case when s.stray > 0 then 'critical' else 'warning' end as status,
     case when s.stray > 0
         then format('contains %s blanks, line breaks or other characters that no header carries', s.stray)
         else format('has %s blanks or line breaks around it: dispatch() takes them off, other readers send them', s.padding)
-    end as detail
+    end as detail,
+    jsonb_build_object('secret', s.name, 'stray', s.stray, 'padding', s.padding) as facts
 from autosync.secret_facts() as s
 where s.name in ('project_url', 'service_role_key', 'cron_secret', 'gateway_key')
     and not s.is_blank
     and s.stray + s.padding > 0
 union all
-select 'unknown', h.object, h.reason
+select 'unknown', h.object, h.reason, jsonb_build_object('reason', 'hidden', 'role', current_user)
 from (
     select case autosync.secret_store() when 'vault' then 'view vault.decrypted_secrets' else 'table public.pg_cron_secrets' end
         as object, autosync.secrets_hidden() as reason

@@ -3,20 +3,22 @@ select 'critical' as status, format('secret %s', w.name) as object,
     case when s.name is not null then 'is blank'
         when autosync.secret_store() = 'vault' then 'is missing from the vault'
         else 'is missing from public.pg_cron_secrets'
-    end as detail
+    end as detail,
+    jsonb_build_object('reason', case when s.name is null then 'missing' else 'blank' end, 'secret', w.name) as facts
 from unnest(autosync.needed_secrets(current_setting('autosync.job'))) as w (name)
 left join autosync.secret_facts() as s on s.name = w.name
 where autosync.secrets_hidden() is null
     and (s.name is null or s.is_blank)
 union all
 -- without the primary key
-select 'critical', format('secret %s', s.name), format('has %s rows, and chance decides which one a call takes', count(*))
+select 'critical', format('secret %s', s.name), format('has %s rows, and chance decides which one a call takes', count(*)),
+    jsonb_build_object('reason', 'repeated', 'secret', s.name, 'count', count(*))
 from autosync.secret_facts() as s
 where s.name = any (autosync.needed_secrets(current_setting('autosync.job')))
 group by s.name
 having count(*) > 1
 union all
-select 'unknown', h.object, h.reason
+select 'unknown', h.object, h.reason, jsonb_build_object('reason', 'hidden', 'role', current_user)
 from (
     select case autosync.secret_store() when 'vault' then 'view vault.decrypted_secrets' else 'table public.pg_cron_secrets' end
         as object, autosync.secrets_hidden() as reason

@@ -11,20 +11,24 @@ secrets as (
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
     where c.relname = 'pg_cron_secrets'
 )
-select f.status, 'table public.pg_cron_secrets' as object, f.detail
+select f.status, 'table public.pg_cron_secrets' as object, f.detail,
+    jsonb_build_object('reason', f.reason, 'role', r.rolname, f.kind, f.name) as facts
 from reader as d
 join pg_catalog.pg_roles as r on r.oid = d.oid
 cross join secrets as s
 cross join lateral (
-    select 'critical' as status, format('the role %s, as which the job reads it, may not select it', r.rolname) as detail
+    select 'critical' as status, format('the role %s, as which the job reads it, may not select it', r.rolname) as detail, 'privilege' as reason,
+        'table' as kind, 'public.pg_cron_secrets' as name
     where not has_table_privilege(r.oid, s.oid, 'select')
         and not (has_column_privilege(r.oid, s.oid, 'name', 'select') and has_column_privilege(r.oid, s.oid, 'secret', 'select'))
     union all
-    select 'critical', format('the role %s, as which the job reads it, may not use the schema public', r.rolname)
+    select 'critical', format('the role %s, as which the job reads it, may not use the schema public', r.rolname),
+        'privilege', 'schema', 'public'
     where not has_schema_privilege(r.oid, s.relnamespace, 'usage')
     union all
     select 'critical', format('row level security%s hides its rows from the role %s, as which the job reads it',
-        case when pg_has_role(r.oid, s.relowner, 'usage') then ', forced on its owner,' else '' end, r.rolname)
+        case when pg_has_role(r.oid, s.relowner, 'usage') then ', forced on its owner,' else '' end, r.rolname),
+        case when pg_has_role(r.oid, s.relowner, 'usage') then 'forced_row_security' else 'row_security' end, 'table', 'public.pg_cron_secrets'
     where s.relrowsecurity
         and not r.rolsuper
         and not r.rolbypassrls
@@ -44,7 +48,8 @@ union all
 select 'critical', 'view vault.decrypted_secrets',
     case when v.oid is null then 'does not exist, and the secrets were put there'
         else format('the role %s, as which the job reads it, may not select it', r.rolname)
-    end
+    end,
+    jsonb_build_object('reason', case when v.oid is null then 'missing' else 'privilege' end, 'role', r.rolname, 'view', 'vault.decrypted_secrets')
 from reader as d
 join pg_catalog.pg_roles as r on r.oid = d.oid
 left join pg_catalog.pg_namespace as n on n.nspname = 'vault'
@@ -52,9 +57,10 @@ left join pg_catalog.pg_class as v on v.relnamespace = n.oid and v.relname = 'de
 where autosync.secret_store() = 'vault'
     and not coalesce(has_schema_privilege(r.oid, n.oid, 'usage') and has_table_privilege(r.oid, v.oid, 'select'), false)
 union all
-select 'critical', 'view vault.decrypted_secrets', e.told
-from (select autosync.vault_error() as told) as e
-where e.told is not null
+select 'critical', 'view vault.decrypted_secrets', e.message, jsonb_build_object('reason', 'undecryptable', 'view', 'vault.decrypted_secrets')
+from (select autosync.vault_error() as message) as e
+where e.message is not null
 union all
-select 'unknown', 'function autosync.read_secret', 'does not exist'
+select 'unknown', 'function autosync.read_secret', 'does not exist',
+    jsonb_build_object('reason', 'missing', 'function', 'autosync.read_secret')
 where not exists (select from reader) or not exists (select from secrets)

@@ -1,4 +1,4 @@
--- secrets_table_protected: row level security is on, no policy lets anybody in, no other role has a privilege on the
+-- secrets_table_protected: row level security is on, no policy lets another role in, no other role has a privilege on the
 -- table or on a view that reads it as its owner, and no publication sends it out.
 with recursive secrets as (
     select c.oid, c.relrowsecurity, c.relowner, c.relacl
@@ -33,13 +33,17 @@ granted as (
         where o.option_name = 'security_invoker' and o.option_value::boolean
     )
 )
-select 'critical' as status, 'table public.pg_cron_secrets' as object, 'row level security is off' as detail
+select 'critical' as status, 'table public.pg_cron_secrets' as object, 'row level security is off' as detail,
+    jsonb_build_object('reason', 'row_security', 'table', 'public.pg_cron_secrets') as facts
 from secrets as s
 where not s.relrowsecurity
 union all
 select 'critical', format('%s %s', case c.relkind when 'r' then 'table' else 'view' end, g.oid::regclass),
     format('%s may %s it', case when g.grantee = 0 then 'everybody' else g.grantee::regrole::text end,
-        string_agg(lower(g.privilege_type), ', ' order by g.privilege_type))
+        string_agg(lower(g.privilege_type), ', ' order by g.privilege_type)),
+    jsonb_build_object('reason', 'privilege', case c.relkind when 'r' then 'table' else 'view' end, g.oid::regclass::text,
+        'role', case when g.grantee = 0 then 'public' else pg_get_userbyid(g.grantee) end,
+        'privileges', jsonb_agg(lower(g.privilege_type) order by g.privilege_type))
 from granted as g
 join pg_catalog.pg_class as c on c.oid = g.oid
 left join pg_catalog.pg_roles as r on r.oid = g.grantee
@@ -49,12 +53,14 @@ where g.grantee <> g.relowner
     and not coalesce(r.rolsuper, false)
 group by g.oid, c.relkind, g.grantee
 union all
-select 'critical', format('policy %s', p.policyname), format('lets %s pass: %s', p.roles, coalesce(nullif(p.qual, 'false'), p.with_check))
+select 'critical', format('policy %s', p.policyname), format('lets %s pass: %s', p.roles, coalesce(nullif(p.qual, 'false'), p.with_check)),
+    jsonb_build_object('reason', 'policy', 'policy', p.policyname, 'table', 'public.pg_cron_secrets', 'roles', to_jsonb(p.roles))
 from pg_catalog.pg_policies as p
 where p.schemaname = 'public' and p.tablename = 'pg_cron_secrets' and p.permissive = 'PERMISSIVE'
     and (coalesce(p.qual, 'false') <> 'false' or coalesce(p.with_check, 'false') <> 'false')
     and not p.roles <@ array['service_role']::name[]
 union all
-select 'critical', format('publication %s', p.pubname), 'sends public.pg_cron_secrets to its subscribers'
+select 'critical', format('publication %s', p.pubname), 'sends public.pg_cron_secrets to its subscribers',
+    jsonb_build_object('reason', 'publication', 'publication', p.pubname, 'table', 'public.pg_cron_secrets')
 from pg_catalog.pg_publication_tables as p
 where p.schemaname = 'public' and p.tablename = 'pg_cron_secrets'

@@ -1,5 +1,5 @@
 -- server_log_hides_secrets: settings with which the server's log gets values of secrets. The commands of autosync-db send them as copied
--- data, which is never logged; that leaves what logs values inside our functions, and what somebody writes by SQL.
+-- data, which is never logged; that leaves what logs values inside our functions, and what is written manually by SQL.
 with setting as (
     select
         current_setting('log_min_messages') as messages,
@@ -10,13 +10,14 @@ with setting as (
         coalesce(current_setting('auto_explain.log_min_duration', true), '-1') as explained,
         coalesce(nullif(current_setting('auto_explain.log_nested_statements', true), '')::boolean, false)
             and coalesce(nullif(current_setting('auto_explain.log_verbose', true), '')::boolean, false) as explains_values,
-        -- it exists from PostgreSQL 16 on, and is -1 unless somebody sets it: whole parameters are logged
+        -- it exists from PostgreSQL 16 on, and is -1 unless it is set: whole parameters are logged
         coalesce(nullif(current_setting('auto_explain.log_nested_statements', true), '')::boolean, false)
             and coalesce(nullif(current_setting('auto_explain.log_parameter_max_length', true), ''), '0') <> '0' as explains_parameters,
         coalesce(current_setting('pgaudit.log', true), 'none') as audited,
         coalesce(nullif(current_setting('pgaudit.log_parameter', true), '')::boolean, false) as audits_parameters
 )
-select 'warning' as status, format('setting %s', f.name) as object, f.detail
+select 'warning' as status, format('setting %s', f.name) as object, f.detail,
+    jsonb_build_object('setting', f.name) as facts
 from setting as s
 cross join lateral (
     values

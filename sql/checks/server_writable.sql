@@ -1,5 +1,5 @@
 -- server_writable: default_transaction_read_only as pg_cron and pg_net get it; their processes die of it at every start.
--- A default that this session or its role chose for itself is nobody's fault; what it hides is looked up where it is stored.
+-- A default that this session or its role chose for itself is no fault; what it hides is looked up where it is stored.
 with stored as (
     select case when d.setrole <> 0 then format('role %s', pg_get_userbyid(d.setrole)) else format('database %s', current_database()) end as place
     from pg_catalog.pg_db_role_setting as d
@@ -24,17 +24,20 @@ shown as (
 )
 select 'critical' as status, 'setting default_transaction_read_only' as object,
     format('is on for the whole server (%s; the database holds %s): pg_cron and pg_net cannot write',
-        s.source, pg_size_pretty(pg_database_size(current_database()))) as detail
+        s.source, pg_size_pretty(pg_database_size(current_database()))) as detail,
+    jsonb_build_object('setting', 'default_transaction_read_only', 'source', s.source) as facts
 from shown as s
 where s.read_only and not s.own and not exists (select from stored)
 union all
 select 'critical', 'setting default_transaction_read_only',
     format('is on for %s (the database holds %s): pg_cron and pg_net cannot write',
-        p.place, pg_size_pretty(pg_database_size(current_database())))
+        p.place, pg_size_pretty(pg_database_size(current_database()))),
+    jsonb_build_object('setting', 'default_transaction_read_only', 'source', p.place)
 from stored as p
 union all
 select 'unknown', 'setting default_transaction_read_only',
-    'this role or session has its own value, which hides the server''s, and pg_cron''s scheduler is not connected'
+    'this role or session has its own value, which hides the server''s, and pg_cron''s scheduler is not connected',
+    jsonb_build_object('reason', 'hidden', 'setting', 'default_transaction_read_only')
 from shown as s
 where s.own and not exists (select from stored)
     and not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')

@@ -5,11 +5,12 @@ select 'critical' as status, 'secret service_role_key' as object,
         when k.kind = 'unknown' then 'is neither a JWT nor an sb_secret_ key'
         when k.role is distinct from 'service_role' then format('is a JWT of the role %s', coalesce(k.role, '(none)'))
         else format('expired on %s', to_char(k.expires_at at time zone 'UTC', 'YYYY-MM-DD'))
-    end as detail
+    end as detail,
+    jsonb_build_object('secret', 'service_role_key', 'kind', k.kind, 'role', k.role, 'expires_at', k.expires_at) as facts
 from autosync.service_key_facts() as k
 where k.kind in ('publishable', 'unknown')
     or (k.kind = 'legacy' and (k.role is distinct from 'service_role' or k.expires_at <= now()))
 union all
-select 'unknown', 'secret service_role_key', 'is not stored'
+select 'unknown', 'secret service_role_key', 'is not stored', jsonb_build_object('secret', 'service_role_key', 'reason', 'missing')
 where not exists (select from autosync.service_key_facts())
     and 'service_role_key' = any (autosync.needed_secrets(current_setting('autosync.job')))

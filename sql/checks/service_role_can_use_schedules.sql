@@ -8,26 +8,32 @@ schedules as (
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
     where c.relname = 'auto_sync_schedules'
 )
-select f.status, f.object, f.detail
+select f.status, f.object, f.detail, f.facts
 from service as r
 cross join schedules as s
 cross join lateral (
     select 'critical' as status, 'table public.auto_sync_schedules' as object,
-        format('service_role may not %s it', string_agg(p.name, ', ' order by p.name)) as detail
+        format('service_role may not %s it', string_agg(p.name, ', ' order by p.name)) as detail,
+        jsonb_build_object('reason', 'privilege', 'role', 'service_role', 'table', 'public.auto_sync_schedules',
+            'privileges', jsonb_agg(p.name order by p.name)) as facts
     from (values ('select'), ('update')) as p (name)
     where not has_table_privilege(r.oid, s.oid, p.name)
     having count(*) > 0
     union all
-    select 'critical', 'schema public', 'service_role may not use it'
+    select 'critical', 'schema public', 'service_role may not use it',
+        jsonb_build_object('reason', 'privilege', 'role', 'service_role', 'schema', 'public', 'privilege', 'usage')
     where not has_schema_privilege(r.oid, s.relnamespace, 'usage')
     union all
     select 'critical', format('function public.%s', w.name),
-        'service_role may not execute it'
+        'service_role may not execute it',
+        jsonb_build_object('reason', 'privilege', 'role', 'service_role', 'function', format('public.%s', w.name), 'signature', p.oid::regprocedure::text,
+            'privilege', 'execute')
     from (values ('auto_sync_claim'), ('auto_sync_complete')) as w (name)
     join pg_catalog.pg_proc as p on p.proname = w.name and p.pronamespace = s.relnamespace
     where not has_function_privilege(r.oid, p.oid, 'execute')
     union all
-    select 'critical', 'table public.auto_sync_schedules', 'row level security hides its rows from service_role, which does not bypass it'
+    select 'critical', 'table public.auto_sync_schedules', 'row level security hides its rows from service_role, which does not bypass it',
+        jsonb_build_object('reason', 'row_security', 'role', 'service_role', 'table', 'public.auto_sync_schedules')
     where s.relrowsecurity
         and not r.rolsuper
         and not r.rolbypassrls
@@ -42,5 +48,6 @@ cross join lateral (
         )
 ) as f
 union all
-select 'unknown', 'table public.auto_sync_schedules', 'does not exist'
+select 'unknown', 'table public.auto_sync_schedules', 'does not exist',
+    jsonb_build_object('reason', 'missing', 'table', 'public.auto_sync_schedules')
 where not exists (select from schedules)

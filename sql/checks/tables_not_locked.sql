@@ -1,9 +1,11 @@
--- tables_not_locked: sessions with a lock that lets nobody read, as a migration holds until it commits. The tables of pg_cron are
+-- tables_not_locked: sessions with a lock that blocks all reading, as a migration holds until it commits. The tables of pg_cron are
 -- a matter of pg_cron_not_blocked.
 select 'unknown' as status, format('table %s', h.name) as object,
     format('is locked against everybody by process %s (role %s, %s, %s) for %s s: what depends on it cannot be looked at', h.pid, a.usename,
         coalesce(nullif(a.application_name, ''), 'no name'), coalesce(a.state, 'at work'),
-        coalesce(floor(extract(epoch from clock_timestamp() - a.xact_start))::text, 'some')) as detail
+        coalesce(floor(extract(epoch from clock_timestamp() - a.xact_start))::text, 'some')) as detail,
+    jsonb_build_object('table', h.name, 'pids', jsonb_build_array(h.pid), 'role', a.usename,
+        'seconds', floor(extract(epoch from clock_timestamp() - a.xact_start))) as facts
 from (
     select distinct l.pid, format('%s.%s', n.nspname, c.relname) as name
     from pg_catalog.pg_locks as l

@@ -1,4 +1,4 @@
--- claims_not_stuck: take back claims of over an hour ago that still keep others away; return how many.
+-- claims_not_stuck: take back claims of over an hour ago that still block their schedules; return how many.
 with stuck as (
     select s.id
     from public.auto_sync_schedules as s

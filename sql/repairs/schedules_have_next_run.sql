@@ -2,11 +2,11 @@
 with missing as (
     select s.id from public.auto_sync_schedules as s where s.enabled and s.next_run_at is null limit 5000 for update skip locked
 ),
-mended as (
+repaired as (
     update public.auto_sync_schedules as s
     set updated_at = now()
     from missing as m
     where s.id = m.id
     returning s.next_run_at
 )
-select count(m.next_run_at) from mended as m;
+select count(r.next_run_at) from repaired as r;

@@ -37,3 +37,27 @@ def test_what_pg_cron_refuses_is_refused_before(schedule: str) -> None:
 
 def test_other_schedules_have_no_period() -> None:
     assert cron.every("*/5 * * * *") is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kind", "still_ticks"),
+    [
+        ("@daily", None, None),
+        (" */5 * * * * ", None, None),
+        ("@reboot", "reboot", False),
+        ("* * * * * *", "more_fields", True),
+        ("* * * *", "fields", False),
+        ("*/90 * * * *", "step", True),
+        ("61 * * * *", "syntax", False),
+        ("0 0 30 2 *", "syntax", False),
+    ],
+)
+def test_schedule_of_a_job_is_judged_by_kind(schedule: str, kind: str | None, still_ticks: bool | None) -> None:
+    fault = cron.misreading(schedule, "1.6")
+    assert (fault and fault.kind, fault and fault.still_ticks) == (kind, still_ticks)
+
+
+def test_schedule_in_seconds_on_an_older_pg_cron_is_a_matter_of_its_version() -> None:
+    fault = cron.misreading("5 seconds", "1.4")
+    assert fault is not None
+    assert fault.kind == "version"

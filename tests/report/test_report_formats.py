@@ -1,5 +1,6 @@
 """The formats that other programs read: nothing that a database says may break their syntax."""
 
+import json
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
@@ -7,7 +8,7 @@ import pytest
 
 from autosync_db.health import catalogue
 from autosync_db.health.model import CheckResult, Evidence, Report, Status, Verdict
-from autosync_db.report import as_github, as_junit, as_nagios, as_prometheus
+from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus
 
 NASTY = 'quoted "name" | <tag> & 100%\nsecond line\\'
 
@@ -94,3 +95,12 @@ def test_nagios_has_a_status_line_with_performance_data_and_the_plugin_codes(
     assert "|" not in text
     assert f"{word.lower()}=" in performance
     assert as_nagios.EXIT_CODES[report.status] == code
+
+
+def test_json_has_the_facts_exactly_and_no_control_character() -> None:
+    facts = {"role": "a\x9b\x1b[2J\nb", "pids": [1]}
+    text = as_json.dumps({"facts": facts})
+    assert not any(
+        (ord(character) < 0x20 and character != "\n") or 0x7F <= ord(character) <= 0x9F for character in text
+    )
+    assert json.loads(text) == {"facts": facts}

@@ -7,7 +7,7 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Take back what opens the schema autosync."""
     found: list[Repair | Refusal] = []
-    if " may " in scene.findings:
+    if any("privileges" in facts for facts in scene.findings):
         close = drafts.reapply(scene, ["sql/access/autosync.sql"])
         found.append(Repair("take back what the roles of the API may do in the schema autosync", close))
     if hide := drafts.withdraw(scene, ["autosync"]):

@@ -11,8 +11,8 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Unschedule the jobs of roles that are gone.
 
-    Whoever may not write to cron.job makes the role anew, unschedules the jobs as that role, and drops it again, before
-    anybody else sees it.
+    A role that may not write to cron.job creates the missing role, unschedules the jobs as that role, and drops it,
+    all in one transaction.
     """
     jobs = scene.named_jobs()
     numbers = ", ".join(str(number) for number, *_ in jobs)

@@ -25,26 +25,29 @@ def _look(connection: Connection, configuration: Configuration) -> list[Row]:
     ).fetchone()
     if address is None or found is None:
         missing = "secret project_url" if address is None else f"job {configuration.settings.job.name}"
-        return [Row("unknown", missing, "is not stored")]
+        return [Row("unknown", missing, "is not stored", {"reason": "missing"})]
     function, timeout = found
     object = f"function {function}"
-    strangers = _strangers()
+    callers = _callers()
     key = config.environment_secret(PUBLIC_KEY_VARIABLE)
     if key is not None:
         if not credential.is_public(key):
-            return [Row("unknown", f"variable {PUBLIC_KEY_VARIABLE}", "holds no public key")]
-        strangers["the project's public key"] = credential.headers(key)
-    findings = {who: probe.ask_as_stranger(address, function, headers, timeout) for who, headers in strangers.items()}
-    rows = [_row(object, who, finding) for who, finding in findings.items() if finding.verdict is not Verdict.REFUSED]
+            return [
+                Row("unknown", f"variable {PUBLIC_KEY_VARIABLE}", "holds no public key", {"reason": "no_public_key"})
+            ]
+        callers["the project's public key"] = credential.headers(key)
+    findings = {who: probe.ask_as_stranger(address, function, headers, timeout) for who, headers in callers.items()}
+    rows = [_row(function, who, finding) for who, finding in findings.items() if finding.verdict is not Verdict.REFUSED]
     if not rows and key is None and all(finding.by_gateway for finding in findings.values()):
-        detail = "was shielded by the gateway, which lets the public key through: with that one it was not asked"
-        rows = [Row("unknown", object, f"{detail} (set {PUBLIC_KEY_VARIABLE})")]
-    told = ", ".join(f"{who} ({finding.summary})" for who, finding in findings.items())
-    return rows or [Row("ok", object, f"refused a call with {told}")]
+        detail = "was shielded by the gateway, which lets the public key through: it was not called with that one"
+        facts = {"reason": "gateway", "function": function}
+        rows = [Row("unknown", object, f"{detail} (set {PUBLIC_KEY_VARIABLE})", facts)]
+    refused = ", ".join(f"{who} ({finding.summary})" for who, finding in findings.items())
+    return rows or [Row("ok", object, f"refused a call with {refused}", {"function": function})]
 
 
-def _strangers() -> dict[str, dict[str, str]]:
-    """Return the headers of callers that nobody knows; what a function compares with may be empty or missing."""
+def _callers() -> dict[str, dict[str, str]]:
+    """Return the headers of unauthenticated callers; what a function compares with may be empty or missing."""
     anon = jwt.encode({"iss": "supabase", "role": "anon"}, secrets.token_urlsafe(32), algorithm="HS256")
     return {
         "no credential": {},
@@ -54,10 +57,21 @@ def _strangers() -> dict[str, dict[str, str]]:
     }
 
 
-def _row(object: str, who: str, finding: Finding) -> Row:
+def _row(function: str, who: str, finding: Finding) -> Row:
+    facts = {"function": function, "caller": who}
     if finding.verdict is Verdict.ACCEPTED:
-        return Row("critical", object, f"answered {finding.summary} to a call with {who}: anybody can run it")
-    return Row("unknown", object, f"answered {finding.summary} to a call with {who}, which does not say who is let in")
+        return Row(
+            "critical",
+            f"function {function}",
+            f"answered {finding.summary} to a call with {who}: anybody can run it",
+            {**facts, "reason": "accepted"},
+        )
+    return Row(
+        "unknown",
+        f"function {function}",
+        f"answered {finding.summary} to a call with {who}, which does not show whether it needs a credential",
+        {**facts, "reason": "unclear"},
+    )
 
 
 CHECK = Check(

@@ -5,7 +5,7 @@ from autosync_db.health.model import Check
 CHECK = Check(
     layer="function",
     claim="the function answers without an error",
-    remedy="# read the function's log (on Supabase: Edge Functions > Logs), mend it, then: autosync-db job trigger",
+    remedy="# read the function's log (on Supabase: Edge Functions > Logs), fix it, then: autosync-db job trigger",
     needs=("head_applied", "function_accepts_key", "privileges_sufficient"),
     causes=("service_role_can_use_schedules",),
 )

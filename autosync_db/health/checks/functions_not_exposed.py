@@ -17,12 +17,12 @@ def _draft(scene: Scene) -> list[Repair]:
         roles = scene.rows(
             "select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated') order by 1"
         )
-        strangers = sql.SQL(", ").join([sql.SQL("public"), *(sql.Identifier(role) for (role,) in roles)])
+        callers = sql.SQL(", ").join([sql.SQL("public"), *(sql.Identifier(role) for (role,) in roles)])
         revoke = sql.SQL("revoke all on function {} from {}")
         found.append(
             Repair(
                 f"take {', '.join(foreign)} away from the roles of the API",
-                [revoke.format(drafts.text(signature), strangers) for signature in foreign],
+                [revoke.format(drafts.text(signature), callers) for signature in foreign],
                 destructive=True,
                 as_owner=scene.acts_as_owner,
             )

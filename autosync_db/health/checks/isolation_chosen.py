@@ -1,10 +1,10 @@
-"""Somebody has chosen which schedules API users see."""
+"""Which schedules API users see was chosen."""
 
 from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="security",
-    claim="somebody has chosen which schedules API users see",
+    claim="which schedules API users see was chosen",
     remedy="autosync-db migrate",
     needs=("head_applied",),
     causes=("head_applied",),

@@ -7,7 +7,7 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
-    """Schedule the job anew where it goes to another database or server than this one."""
+    """Schedule the job again where it goes to another database or server than this one."""
     numbers = scene.rows(
         """
         select c.jobid
@@ -25,7 +25,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
         return [Refusal(scene.verdict.summary, "read the page: autosync-db explain job_can_connect")]
     unschedule = [sql.SQL("select cron.unschedule({}::bigint)").format(sql.Literal(number)) for (number,) in numbers]
     statements = [*unschedule, *drafts.schedule_job(scene)]
-    return [Repair("schedule the job anew, for this server and database", statements)]
+    return [Repair("schedule the job again, for this server and database", statements)]
 
 
 CHECK = Check(

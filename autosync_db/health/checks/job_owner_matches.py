@@ -16,7 +16,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     if not jobs:
         return [
             Refusal(
-                f"the job belongs to {owner}, which is a superuser, and pg_cron is told to skip jobs of those",
+                f"the job belongs to {owner}, which is a superuser, and pg_cron is set to skip jobs of superusers",
                 "as a superuser run: alter system set cron.enable_superuser_jobs = on; then restart PostgreSQL",
             )
         ]

@@ -1,13 +1,9 @@
 """The job ticks as autosync.job says, and pg_cron reads that schedule as it is written."""
 
-import re
-
-from autosync_db.errors import UsageError
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 from autosync_db.jobs import cron
 
-_NAMED = re.compile(r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)")
 _QUERY = """
 select jsonb_build_array(c.schedule, j.schedule, e.extversion) as fact
 from cron.job as c
@@ -26,43 +22,23 @@ def _query() -> str:
 def _read(answer: Answer) -> list[Row]:
     name = answer.configuration.settings.job.name
     if not answer.values:
-        return [Row("unknown", f"cron job {name}", "does not exist")]
+        return [Row("unknown", f"cron job {name}", "does not exist", {"reason": "missing", "job": name})]
     rows = []
     for schedule, wanted, version in answer.values:
+        facts = {"job": name, "cron_schedule": schedule}
         if wanted is not None and schedule != wanted:
-            rows.append(Row("critical", f"cron job {name}", f'ticks at "{schedule}", autosync.job says "{wanted}"'))
-        if misread := _misreading(schedule, version):
-            rows.append(Row(misread[0], f"cron job {name}", f'its schedule "{schedule}" {misread[1]}'))
+            detail = f'ticks at "{schedule}", autosync.job says "{wanted}"'
+            rows.append(Row("critical", f"cron job {name}", detail, {**facts, "reason": "drift", "wanted": wanted}))
+        if fault := cron.misreading(schedule, version):
+            status = "warning" if fault.still_ticks else "critical"
+            detail = f'its schedule "{schedule}" {fault.reason}'
+            rows.append(Row(status, f"cron job {name}", detail, {**facts, "reason": fault.kind}))
     return rows
-
-
-def _misreading(schedule: str, version: str | None) -> tuple[str, str] | None:
-    """Return how bad it is and what pg_cron makes of the schedule; None when it reads it as it is written."""
-    text = schedule.strip()
-    if _NAMED.fullmatch(text):
-        return None
-    if text == "@reboot":
-        return "critical", "ticks only when pg_cron's scheduler starts"
-    fields = text.split()
-    if len(fields) > 5:
-        return "warning", f'has more than five fields: pg_cron reads "{" ".join(fields[:5])}" and ignores the rest'
-    try:
-        cron.check(text, version)
-    except UsageError as error:
-        reason = str(error).removeprefix(f"the schedule {text!r} ")
-        # a step beyond its field is the one that still ticks
-        return ("warning" if "step" in reason else "critical"), reason
-    return None
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Give the job the schedule of autosync.job again."""
-    drifted = scene.value(
-        "select exists (select from cron.job as c join autosync.job as j on j.name = c.jobname"
-        " where c.jobname = %s and c.schedule <> j.schedule)",
-        [scene.job],
-    )
-    if not drifted:
+    if "drift" not in scene.reasons:
         return [
             Refusal(
                 "autosync.job itself holds that schedule",

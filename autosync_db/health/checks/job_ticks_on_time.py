@@ -1,26 +1,13 @@
 """The job has ticked when its schedule last said so."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.jobs import cron
 
 # a tick may wait for the launcher, for a connection and for the ten seconds in which a job may start
 _GRACE = timedelta(seconds=90)
-
-_NAMED = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
-_SECONDS = re.compile(r"(\d+) seconds?", re.IGNORECASE)
 
 # of the runs of all jobs the newest 1000, by primary key: bounded
 _QUERY = """
@@ -38,7 +25,7 @@ select jsonb_build_object(
             order by k.id desc
             limit 100
         ) as t
-        -- a tick by hand through autosync-db does not show that pg_cron ticks; without a name it may be pg_cron's
+        -- a tick that was triggered manually does not show that pg_cron ticks; without a name it may be pg_cron's
         where t.caller like 'pg\\_cron%' or t.caller = c.username
         order by t.ticked_at desc
         limit 1
@@ -80,9 +67,10 @@ def _query() -> str:
 
 
 def _read(answer: Answer) -> list[Row]:
-    what = f"cron job {answer.configuration.settings.job.name}"
+    job = answer.configuration.settings.job.name
+    what = f"cron job {job}"
     if not answer.values:
-        return [Row("unknown", what, "does not exist")]
+        return [Row("unknown", what, "does not exist", {"reason": "missing", "job": job})]
     facts = answer.values[0]
     now, since = _moment(facts["now"]), _moment(facts["since"])
     if not facts["is_on"] or now is None or since is None:
@@ -96,7 +84,7 @@ def _read(answer: Answer) -> list[Row]:
         since = max(since, oldest)
     seen_at = (_moment(facts["ticked_at"]), runs[0].started_at if runs else None)
     last = max((moment for moment in seen_at if moment), default=None)
-    expected = _ticks_after(facts["schedule"], max(since, last) if last else since, facts["zone"])
+    expected = cron.ticks_after(facts["schedule"], max(since, last) if last else since, facts["zone"])
     if len(expected) == 2 and expected[1] + _GRACE < now:
         seen = f"its last tick was at {_text(last)}" if last else "it never ticked"
         return [
@@ -108,9 +96,15 @@ def _read(answer: Answer) -> list[Row]:
                 + (
                     "" if facts["sees_settings"] else ", unless cron.timezone, which is hidden from this role, moves it"
                 ),
+                {
+                    "reason": "no_tick",
+                    "job": job,
+                    "last_at": last and last.isoformat(),
+                    "expected": [tick.isoformat() for tick in expected],
+                },
             )
         ]
-    return _late(what, runs)
+    return _late(job, runs)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -118,29 +112,7 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None or "infinity" in text else datetime.fromisoformat(text)
 
 
-def _ticks_after(schedule: str, moment: datetime, zone: str | None) -> list[datetime]:
-    """Return the next two ticks after a moment; fewer when the schedule has no more or is not understood."""
-    if seconds := _SECONDS.fullmatch(schedule.strip()):
-        period = timedelta(seconds=int(seconds[1]))
-        return [moment + period, moment + 2 * period]
-    text = " ".join(_NAMED.get(schedule.strip(), schedule).split()[:5])
-    try:
-        place = ZoneInfo(zone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return []
-    # schedules are read on the clock of cron.timezone, so they are followed on that clock
-    wall = moment.astimezone(place).replace(tzinfo=UTC)
-    found = []
-    for _ in range(2):
-        tick = cron.next_tick(text, wall)
-        if tick is None:
-            break
-        wall = tick
-        found.append(tick.replace(tzinfo=place).astimezone(UTC))
-    return found
-
-
-def _late(what: str, runs: list[_Run]) -> list[Row]:
+def _late(job: str, runs: list[_Run]) -> list[Row]:
     """Return a warning when the newest run had to wait for its predecessor, which pg_cron starts back to back."""
     if len(runs) < 2:
         return []
@@ -152,7 +124,8 @@ def _late(what: str, runs: list[_Run]) -> list[Row]:
     if took < timedelta(minutes=1) or not waited or start.second < 5:
         return []
     detail = f"its run at {_text(start)} had to wait for the one before, which took {took.total_seconds():.0f} s"
-    return [Row("warning", what, detail)]
+    facts = {"reason": "waited", "job": job, "started_at": start.isoformat(), "seconds": took.total_seconds()}
+    return [Row("warning", f"cron job {job}", detail, facts)]
 
 
 def _text(moment: datetime | None) -> str:

@@ -17,7 +17,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
             reason = f"job {number} ({name or 'unnamed'}) is not ours: let it read its key from a table"
             hint = f"change its text as its owner, with cron.alter_job({number}, command := ...), and rotate the key"
             found.append(Refusal(reason, hint))
-    if "of the newest 1000 runs" in scene.findings:
+    if any(facts.get("runs") for facts in scene.findings):
         found.append(
             Repair(
                 "mask the keys in the commands that pg_cron's history kept (rotate them all the same)",

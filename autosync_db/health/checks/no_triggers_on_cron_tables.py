@@ -1,4 +1,4 @@
-"""No trigger of anybody else's runs inside pg_cron."""
+"""No foreign trigger runs inside pg_cron."""
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene

@@ -1,18 +1,18 @@
 """Nothing depends on the objects of pg_cron and pg_net."""
 
-import re
-
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+_WITHOUT_ROWS = {"view", "materialized view", "function", "procedure"}
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Drop the views and functions that depend on pg_cron or pg_net."""
-    objects = [item.object for item in scene.verdict.evidence]
+    objects = {f"{facts['kind']} {facts['identity']}": facts["kind"] for facts in scene.findings}
     # the server itself quoted the names
-    droppable = [name for name in objects if re.match(r"(?:materialized view|view|function) ", name)]
+    droppable = [name for name, kind in objects.items() if kind in _WITHOUT_ROWS]
     found: list[Repair | Refusal] = [
-        Refusal(f"{name} may belong to something that holds rows", "drop by hand what depends on the extension")
+        Refusal(f"{name} may belong to something that holds rows", "drop what depends on the extension yourself")
         for name in objects
         if name not in droppable
     ]

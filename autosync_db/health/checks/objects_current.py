@@ -27,7 +27,7 @@ def _query() -> str:
 def _read(answer: Answer) -> list[Row]:
     found = answer.values[0]
     if found["revision"] is None:
-        return [Row("unknown", "schema autosync", "was never migrated")]
+        return [Row("unknown", "schema autosync", "was never migrated", {"reason": "missing", "schema": "autosync"})]
     at = revisions.check_known(found["revision"])
     wanted = objects.available_at(at)
     recorded = {path: (source, live) for path, (source, live) in (found["recorded"] or {}).items()}
@@ -36,6 +36,7 @@ def _read(answer: Answer) -> list[Row]:
             "critical" if state is objects.State.MISSING else "warning",
             _object_of(file.path),
             f"{_DETAILS[state]} ({file.path})",
+            {"path": file.path, "state": state.value},
         )
         for file, state in zip(wanted, objects.compare(wanted, recorded, found["rendered"]).values(), strict=True)
         if state is not objects.State.CURRENT
@@ -67,12 +68,11 @@ _DETAILS = {
 
 def _draft(scene: Scene) -> list[Repair]:
     """Apply the files again whose objects are missing or outdated, and those that were edited in the database."""
-    states = objects.states(scene.connection, revisions.current(scene.connection))
-    named = {path: state for path, state in states.items() if f"({path})" in scene.findings}
-    edited = [path for path, state in named.items() if state is State.EDITED]
-    others = [path for path, state in named.items() if state is not State.EDITED and path != drafts.SCHEDULES_ACCESS]
+    states = {facts["path"]: facts["state"] for facts in scene.findings}
+    edited = [path for path, state in states.items() if state == State.EDITED]
+    others = [path for path, state in states.items() if state != State.EDITED and path != drafts.SCHEDULES_ACCESS]
     # its text is older, or it was never applied
-    found = [drafts.protect_schedules(scene)] if drafts.SCHEDULES_ACCESS in named else []
+    found = [drafts.protect_schedules(scene)] if drafts.SCHEDULES_ACCESS in states else []
     if others:
         found.append(Repair(f"apply {', '.join(others)}", drafts.reapply(scene, others)))
     if edited:

@@ -10,7 +10,7 @@ _PATHS = ("sql/extensions/pg_cron.sql", "sql/jobs/auto-sync-cron-job.sql")
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Create the extension and schedule every registered job."""
-    if "is not installed" not in scene.findings:
+    if "missing" not in scene.reasons:
         return [_grant(scene)]
     return [Repair("create the extension pg_cron and schedule the registered jobs", drafts.reapply(scene, _PATHS))]
 

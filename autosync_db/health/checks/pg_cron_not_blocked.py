@@ -1,6 +1,4 @@
-"""The process that starts the jobs waits for nobody."""
-
-import re
+"""The process that starts the jobs is not blocked."""
 
 from psycopg import sql
 
@@ -10,20 +8,20 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """End the sessions that hold what pg_cron waits for."""
-    holders = dict.fromkeys(re.findall(r"process (\d+) \(role", scene.findings))
+    holders = sorted({pid for facts in scene.findings for pid in facts.get("pids") or ()})
     if not holders:
         way = "as a superuser run: alter system reset synchronous_standby_names; select pg_reload_conf()"
         return [Refusal("pg_cron waits for a standby, not for a session", way)]
-    sentence = f"end process {', '.join(holders)}, which holds the lock: what it has not committed is lost"
-    # whoever came into the way since then was not named to whom consented
+    sentence = f"end process {', '.join(map(str, holders))}, which holds the lock: what it has not committed is lost"
+    # consent was given for these processes; one that took a lock since is not among them
     [still] = drafts.fixed("pg_cron_not_blocked")
-    named = sql.SQL(" and h.pid = any({})").format(sql.Literal([int(pid) for pid in holders]))
+    named = sql.SQL(" and h.pid = any({})").format(sql.Literal(holders))
     return [Repair(sentence, [still + named], destructive=True, as_owner=scene.acts_as_owner)]
 
 
 CHECK = Check(
     layer="cron",
-    claim="the process that starts the jobs waits for nobody",
+    claim="the process that starts the jobs is not blocked",
     remedy="autosync-db repair pg_cron_not_blocked",
     needs=("privileges_sufficient",),
     repair=_draft,

@@ -55,11 +55,16 @@ def _read(answer: Answer) -> list[Row]:
             seen_since = time.monotonic()
     pids.discard(None)
     if not pids:
-        return [Row("critical", _OBJECT, "no such process is connected, so no job of any role starts")]
+        return [
+            Row(
+                "critical", _OBJECT, "no such process is connected, so no job of any role starts", {"reason": "missing"}
+            )
+        ]
     if len(pids) > 1 or latest.pid is None:
         times = f"{len(pids)} processes" if len(pids) > 1 else "one"
-        return [Row("critical", _OBJECT, f"dies and is started again and again ({times} seen in"
-                    f" {time.monotonic() - began:.0f} s), so no job of any role starts")]  # fmt: skip
+        seconds = round(time.monotonic() - began)
+        detail = f"dies and is started again and again ({times} seen in {seconds} s), so no job of any role starts"
+        return [Row("critical", _OBJECT, detail, {"reason": "crash_loop", "count": len(pids), "seconds": seconds})]
     return []
 
 

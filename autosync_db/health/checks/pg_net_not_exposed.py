@@ -1,4 +1,4 @@
-"""Nobody but the platform can read the keys of queued requests."""
+"""Only the platform can read the keys of queued requests."""
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
@@ -10,11 +10,10 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     if hide := drafts.withdraw(scene, ["net", "cron"]):
         sentence = "take the schemas net and cron out of the setting pgrst.db_schemas"
         found.append(Repair(sentence, hide, destructive=True, as_owner=scene.acts_as_owner))
-    elif "through the Data API" in scene.findings:
+    elif "data_api" in scene.reasons:
         way = "change it where the Data API is configured (on Supabase: Project Settings > Data API)"
         found.append(Refusal("the setting is not one of a role or of this database", way))
-    objects = [item.object for item in scene.verdict.evidence]
-    roles = [name.removeprefix("role ") for name in objects if name.startswith("role ")]
+    roles = [facts["role"] for facts in scene.findings if facts["reason"] == "privilege"]
     if roles:
         reason = f"{', '.join(roles)} may log in and read the queue, and may be needed"
         found.append(Refusal(reason, f"where it is not, run: alter role {roles[0]} nologin"))
@@ -23,7 +22,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="security",
-    claim="nobody but the platform can read the keys of queued requests",
+    claim="only the platform can read the keys of queued requests",
     remedy="autosync-db repair pg_net_not_exposed",
     needs=("head_applied", "pg_net_installed", "privileges_sufficient"),
     causes=("pg_net_installed",),

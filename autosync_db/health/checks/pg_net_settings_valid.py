@@ -53,13 +53,14 @@ def _query() -> str:
 
 def _read(answer: Answer) -> list[Row]:
     if not answer.values:
-        return [Row("unknown", "extension pg_net", "is not installed")]
+        return [Row("unknown", "extension pg_net", "is not installed", {"reason": "missing", "extension": "pg_net"})]
     found: dict[str, Any] = answer.values[0]
     values = found["values"]
     if not found["is_visible"]:
-        return [Row("unknown", "settings pg_net.*", "are hidden from this role; as a superuser grant it pg_monitor")]
+        detail = "are hidden from this role; as a superuser grant it pg_monitor"
+        return [Row("unknown", "settings pg_net.*", detail, {"reason": "hidden", "lacks": "pg_monitor"})]
     return [
-        Row("critical", f"setting {name}", detail)
+        Row("critical", f"setting {name}", detail, {"setting": name, "value": values[name]})
         for name, detail in (
             ("pg_net.ttl", _fault_of_ttl(answer.connection, values["pg_net.ttl"])),
             ("pg_net.batch_size", _fault_of_batch_size(values["pg_net.batch_size"])),

@@ -8,7 +8,7 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Write down the outcomes, then delete the answers that pg_net should have removed."""
-    if "net._http_response" not in scene.findings:
+    if "net._http_response" not in scene.named("table"):
         way = "once the worker has emptied it, as its owner run: vacuum full net.http_request_queue"
         return [Refusal("the queue is large, and what waits in it may not have been sent", way)]
     return [

@@ -16,7 +16,7 @@ _GRANTS = (
 
 
 def _draft(scene: Scene) -> list[Repair]:
-    """Grant what the job's calls need, or create pg_net anew where this role may grant nothing."""
+    """Grant what the job's calls need, or create pg_net again where this role may grant nothing."""
     caller, keeper = scene.rows(
         "select pg_get_userbyid(p.proowner), pg_get_userbyid(n.nspowner)"
         " from pg_catalog.pg_proc as p, pg_catalog.pg_namespace as n"
@@ -28,7 +28,7 @@ def _draft(scene: Scene) -> list[Repair]:
         return [Repair(sentence, drafts.acting_as(scene, keeper, *grants), as_owner=False)]
     return [
         Repair(
-            "drop the extension pg_net, with the requests in its queue, and create it anew with its own grants",
+            "drop the extension pg_net, with the requests in its queue, and create it again with its own grants",
             [
                 drafts.WITH_A_SCHEMA,
                 drafts.text("drop extension pg_net"),

@@ -6,7 +6,7 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Bring the extension's SQL to the version of the library."""
-    if "but its library only" in scene.findings:
+    if "library" in scene.named("older"):
         way = "restart PostgreSQL (on Supabase: Project Settings > General > Restart project)"
         return [Refusal("the library is older than the extension", way)]
     # no version: hosted platforms choose it

@@ -1,7 +1,6 @@
 """This role may see everything that the checks look at."""
 
 import re
-from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -60,7 +59,7 @@ lacking (kind, schema, name, shown, hidden, owner) as (
 )
 select jsonb_build_array(current_user, l.kind, l.schema, l.name, l.shown, l.hidden, l.owner) as fact
 from lacking as l
--- an owner is told of what it lacks by the checks of that object: it is no stranger who needs a grant
+-- what an owner lacks is a finding of the checks of that object: it needs no grant
 where l.owner <> current_user
 -- what can be granted first
 order by l.schema in ('autosync', 'public'), array_position(array['role', 'schema'], l.kind), l.kind, l.schema, l.shown,
@@ -96,9 +95,9 @@ def _finding(role: str, lack: _Lack, readers: dict[tuple[str, str], set[str]]) -
     kind, schema, name, shown, hidden, owner = lack
     grantee = sql.Identifier(role).as_string()
     if kind == "schema":
-        users = _join(id for (of, _), ids in readers.items() if of == schema for id in ids)
+        users = sorted({id for (of, _), ids in readers.items() if of == schema for id in ids})
     else:
-        users = _join(readers[schema, name])
+        users = sorted(readers[schema, name])
     thing = f"{kind} {schema}.{shown}" if schema and kind != "schema" else f"{kind} {shown}"
     if kind == "role":
         way = f"run: grant pg_monitor to {grantee}"
@@ -112,11 +111,8 @@ def _finding(role: str, lack: _Lack, readers: dict[tuple[str, str], set[str]]) -
         way = f"run: grant execute on function {schema}.{shown} to {grantee}"
     else:
         way = f"run: grant select on {kind} {schema}.{shown} to {grantee}"
-    return Row("unknown", thing, f"{way}; for {users}")
-
-
-def _join(ids: Iterable[str]) -> str:
-    return ", ".join(sorted(set(ids)))
+    facts = {"role": role, "kind": kind, "schema": schema or None, "name": name, "checks": users}
+    return Row("unknown", thing, f"{way}; for {', '.join(users)}", facts)
 
 
 @cache

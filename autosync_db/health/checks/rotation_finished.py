@@ -1,4 +1,4 @@
-"""What is in force was proven: no rotation was left unfinished."""
+"""No rotation of a secret was left unfinished."""
 
 from autosync_db.health.model import Check
 

@@ -1,4 +1,4 @@
-"""The trigger that computes next_run_at is in force."""
+"""The trigger that computes next_run_at is active."""
 
 from psycopg import sql
 
@@ -8,13 +8,13 @@ from autosync_db.health.model import Check, Repair, Scene
 _TRIGGER = "sql/triggers/public.auto_sync_schedules.auto_sync_schedules_next_run_at.sql"
 _FUNCTION = "sql/functions/autosync.set_next_run_at.sql"
 _ENABLE = "alter table public.auto_sync_schedules enable trigger auto_sync_schedules_next_run_at"
-_NEWS = "trigger auto_sync_schedules_next_run_at:"
+_NAME = "auto_sync_schedules_next_run_at"
 
 
 def _draft(scene: Scene) -> list[Repair]:
     """Create the trigger as its file says, switched on, and drop the one it replaced."""
     found = []
-    if _NEWS in scene.findings:
+    if _NAME in scene.named("trigger"):
         is_there = scene.value("select to_regprocedure('autosync.set_next_run_at()') is not null")
         create = drafts.reapply(scene, [_TRIGGER] if is_there else [_FUNCTION, _TRIGGER])
         sentence = "create the trigger that computes next_run_at, and switch it on"
@@ -34,7 +34,7 @@ def _draft(scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="schedules",
-    claim="the trigger that computes next_run_at is in force",
+    claim="the trigger that computes next_run_at is active",
     remedy="autosync-db repair schedule_trigger_enabled",
     needs=("head_applied",),
     causes=("head_applied",),

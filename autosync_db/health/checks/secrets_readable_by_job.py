@@ -14,17 +14,17 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
         " where p.oid = 'autosync.read_secret(text)'::regprocedure and c.oid = 'public.pg_cron_secrets'::regclass"
         " and d.oid = 'autosync.dispatch(text, boolean)'::regprocedure"
     )[0]
-    if "view vault.decrypted_secrets: " in scene.findings:
+    if scene.named("view"):
         return [_open_vault(scene, reader)]
     if reader != keeper:
         return [_give_back(scene, reader, keeper, caller)]
     statements: list[sql.Composable] = []
-    if "may not select it" in scene.findings:
+    if any(facts["reason"] == "privilege" and "table" in facts for facts in scene.findings):
         grant = sql.SQL("grant select on table public.pg_cron_secrets to {}").format(sql.Identifier(reader))
         statements.append(grant)
-    if "may not use the schema public" in scene.findings:
+    if scene.named("schema"):
         statements.append(sql.SQL("grant usage on schema public to {}").format(sql.Identifier(reader)))
-    if "forced on its owner" in scene.findings:
+    if "forced_row_security" in scene.reasons:
         statements.append(drafts.text("alter table public.pg_cron_secrets no force row level security"))
     return [Repair(f"let {reader}, as which the job reads the secrets, read them", statements)]
 
@@ -40,9 +40,9 @@ def _give_back(scene: Scene, reader: str, keeper: str, caller: str) -> Repair | 
 
 
 def _open_vault(scene: Scene, reader: str) -> Repair | Refusal:
-    if "cannot be read" in scene.findings:
+    if "undecryptable" in scene.reasons:
         return Refusal("the vault does not decrypt its secrets any more", "store them again: autosync-db setup")
-    if not scene.value("select to_regclass('vault.decrypted_secrets') is not null"):
+    if "missing" in scene.reasons:
         return Refusal("the secrets were put into a vault that is gone", "store them again: autosync-db setup")
     name = sql.Identifier(reader)
     grants = [

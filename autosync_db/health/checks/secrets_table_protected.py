@@ -6,41 +6,24 @@ from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
 
 _ACCESS = "sql/access/public.pg_cron_secrets.sql"
-_VIEWS = """
-with recursive reader as (
-    select 'public.pg_cron_secrets'::regclass::oid as oid
-    union
-    select w.ev_class
-    from reader as r
-    join pg_catalog.pg_depend as d
-        on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid and d.classid = 'pg_rewrite'::regclass
-    join pg_catalog.pg_rewrite as w on w.oid = d.objid
-)
-select distinct v.oid::regclass::text, case when a.grantee = 0 then 'public' else a.grantee::regrole::text end
-from reader as r
-join pg_catalog.pg_class as v on v.oid = r.oid and v.relkind in ('v', 'm')
-left join pg_catalog.pg_attribute as t on t.attrelid = v.oid and t.attacl is not null
-cross join lateral aclexplode(coalesce(v.relacl, acldefault('r', v.relowner)) || coalesce(t.attacl, '{}')) as a
-left join pg_catalog.pg_roles as o on o.oid = a.grantee
-where a.grantee <> v.relowner
-    and coalesce(o.rolname, '') not in ('service_role', 'supabase_admin')
-    and not coalesce(o.rolsuper, false)
-    and %s like '%%view ' || v.oid::regclass::text || ': %%'
-order by 1, 2
-"""
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
-    """Shut the secrets' table, the views on it, and the publications that send it out."""
+    """Close the secrets' table, the views on it, and the publications that send it out."""
     found: list[Repair | Refusal] = []
-    if "table public.pg_cron_secrets: " in scene.findings or "policy " in scene.findings:
-        shut = drafts.reapply(scene, [_ACCESS])
+    if any("table" in facts and facts["reason"] != "publication" for facts in scene.findings):
+        close = drafts.reapply(scene, [_ACCESS])
         sentence = "let only the owner and service_role at the secrets"
-        found.append(drafts.dropping_policies(scene, "public.pg_cron_secrets", sentence, shut))
-    # the server itself quoted the names
-    views = scene.rows(_VIEWS, [scene.findings])
+        found.append(drafts.dropping_policies(scene, "public.pg_cron_secrets", sentence, close))
+    views = [(facts["view"], facts["role"]) for facts in scene.findings if "view" in facts]
     if views:
-        revokes = [drafts.text(f"revoke all on {view} from {role}") for view, role in views]
+        revokes = [
+            # the server itself quoted the view's name
+            sql.SQL("revoke all on {} from {}").format(
+                drafts.text(view), sql.SQL("public") if role == "public" else sql.Identifier(role)
+            )
+            for view, role in views
+        ]
         sentence = f"take {', '.join(sorted({view for view, _ in views}))} away from other roles"
         found.append(Repair(sentence, revokes, destructive=True, as_owner=scene.acts_as_owner))
     return [*found, *_publications(scene)]

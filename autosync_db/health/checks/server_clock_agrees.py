@@ -27,6 +27,7 @@ def _read(answer: Answer) -> list[Row]:
             "server clock",
             f"is {seconds} s {direction} this machine's: {server.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC there,"
             f" {after:%Y-%m-%d %H:%M:%S} UTC here",
+            {"seconds": seconds if ahead > behind else -seconds},
         )
     ]
 

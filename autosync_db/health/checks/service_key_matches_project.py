@@ -6,8 +6,6 @@ from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.jobs import binding
 from autosync_db.supabase import address
 
-_KEY = "secret service_role_key"
-_URL = "secret project_url"
 _QUERY = """
 select jsonb_build_object(
     'url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'),
@@ -25,16 +23,23 @@ def _query() -> str:
 def _read(answer: Answer) -> list[Row]:
     found = answer.values[0]
     if found["url"] is None or (found["needs_key"] and not found["has_key"]):
-        return [Row("unknown", _URL if found["url"] is None else _KEY, "is not stored, or this role cannot see it")]
+        name = "project_url" if found["url"] is None else "service_role_key"
+        facts = {"reason": "missing", "secret": name}
+        return [Row("unknown", f"secret {name}", "is not stored, or this role cannot see it", facts)]
     called, ref_of_key = _ref_of(found["url"]), found["ref_of_key"]
     if called is None:
         return []
     rows = []
     if ref_of_key and re.fullmatch(r"[a-z]{20}", ref_of_key) and ref_of_key != called:
-        rows.append(Row("critical", _KEY, f"is a key of the project {ref_of_key}, but project_url names {called}"))
+        detail = f"is a key of the project {ref_of_key}, but project_url names {called}"
+        facts = {"secret": "service_role_key", "project": ref_of_key, "called": called}
+        rows.append(Row("critical", "secret service_role_key", detail, facts))
     own = answer.configuration.target.project_ref or binding.ref_of_database(answer.connection)
     if own and own != called:
-        rows.append(Row("critical", _URL, f"names the project {called}, but this database is that of {own}"))
+        detail = f"names the project {called}, but this database is that of {own}"
+        rows.append(
+            Row("critical", "secret project_url", detail, {"secret": "project_url", "project": own, "called": called})
+        )
     return rows
 
 

@@ -7,16 +7,16 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Grant the function's role what it needs."""
     found: list[Repair | Refusal] = []
-    if "service_role may not select" in scene.findings or "service_role may not update" in scene.findings:
+    if any("privileges" in facts for facts in scene.findings):
         found.append(drafts.protect_schedules(scene))
     ours, _ = drafts.functions_named(scene)
     if ours:
         grant = drafts.reapply(scene, ours)
         found.append(Repair("let service_role execute the functions that claim and complete schedules", grant))
-    if "schema public: " in scene.findings:
+    if scene.named("schema"):
         usage = drafts.text("grant usage on schema public to service_role")
         found.append(Repair("let service_role use the schema public", [usage], as_owner=scene.acts_as_owner))
-    if "does not bypass it" in scene.findings:
+    if "row_security" in scene.reasons:
         bypass, sentence = "alter role service_role bypassrls", "let service_role bypass row level security"
         found.append(
             Repair(sentence, [drafts.text(bypass)], as_owner=False)

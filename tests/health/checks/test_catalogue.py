@@ -68,7 +68,7 @@ def test_causes_and_needs_are_checks_and_go_round_in_no_circle() -> None:
     list(TopologicalSorter(graph).static_order())
 
 
-def test_queries_make_one_statement_of_three_text_columns(
+def test_queries_make_one_statement_of_the_same_four_columns(
     transaction: psycopg.Connection[clusters.Row],
 ) -> None:
     transaction.execute(
@@ -84,10 +84,10 @@ def test_queries_make_one_statement_of_three_text_columns(
         columns = transaction.execute(checks.query(name).encode()).description
         assert columns is not None
         assert [(column.name, column.type_display) for column in columns] == [
-            ("status", "text"), ("object", "text"), ("detail", "text"),
+            ("status", "text"), ("object", "text"), ("detail", "text"), ("facts", "jsonb"),
         ], name  # fmt: skip
     union = sql.SQL(" union all ").join(
-        sql.SQL("select f.status, f.object, f.detail from (\n{}\n) as f").format(sql.SQL(checks.query(name)))
+        sql.SQL("select f.status, f.object, f.detail, f.facts from (\n{}\n) as f").format(sql.SQL(checks.query(name)))
         for name in QUERIES
     )
     rows = transaction.execute(union).fetchall()

@@ -6,6 +6,7 @@ import pytest
 
 from autosync_db.health.checks import job_ticks_on_time
 from autosync_db.health.model import Status
+from autosync_db.jobs import cron
 from tests.support import server
 from tests.support.health import Project, result_of
 
@@ -105,5 +106,5 @@ def test_ticks_follow_the_schedule_on_the_clock_of_pg_cron(
     schedule: str, zone: str | None, expected: list[str]
 ) -> None:
     moment = datetime(2026, 7, 1, 16, 55, tzinfo=UTC)
-    found = job_ticks_on_time._ticks_after(schedule, moment, zone)
+    found = cron.ticks_after(schedule, moment, zone)
     assert [f"{tick:%Y-%m-%d %H:%M}" for tick in found] == expected

@@ -18,7 +18,7 @@ def _lose_a_call(project: Project) -> None:
 def test_lost_calls_in_a_row_are_the_root_cause_until_one_is_recorded(project: Project) -> None:
     for _ in range(3):
         _lose_a_call(project)
-    project.must_fail("outcomes_recorded", names="nobody knows what became of the newest 3 calls since")
+    project.must_fail("outcomes_recorded", names="the outcome of the newest 3 calls since")
 
     project.run_remedy("outcomes_recorded")
     project.must_be_healthy()

@@ -61,7 +61,7 @@ def test_yes_does_what_is_harmless_and_what_is_destructive_only_by_name(project:
 
     done = repair(project, "--yes")
     assert done.code == 3
-    assert re.search(r"^mended +job_active ", done.out, re.MULTILINE)
+    assert re.search(r"^repaired +job_active ", done.out, re.MULTILINE)
     assert re.search(rf"^needs consent +job_unique +unschedule job {twin} of postgres\n", done.out, re.MULTILINE)
     assert "hint: autosync-db repair job_unique --yes" in done.out
     assert [name for _, name, active, _ in jobs(project) if active] == ["auto-sync-cron-job", None]
@@ -71,7 +71,7 @@ def test_yes_does_what_is_harmless_and_what_is_destructive_only_by_name(project:
     assert [name for _, name, *_ in jobs(project)] == ["auto-sync-cron-job"]
 
     again = command.succeeds(repair(project, "--yes"))
-    assert "mended" not in again.out
+    assert "repaired" not in again.out
 
 
 def test_dry_run_prints_what_would_be_done_and_changes_nothing(project: Project) -> None:
@@ -111,12 +111,12 @@ def test_json_says_what_was_done_and_what_is_left(project: Project) -> None:
     jsonschema.validate(document, SCHEMA)
     assert done.code == 3
     assert {entry["id"]: entry["state"] for entry in document["repairs"]} == {
-        "job_active": "mended", "job_unique": "needs_consent",
+        "job_active": "repaired", "job_unique": "needs_consent",
     }  # fmt: skip
     assert document["verify"]["root_causes"] == ["job_unique"]
 
 
-def test_ids_that_cannot_be_mended_are_answered(project: Project) -> None:
+def test_ids_that_cannot_be_repaired_are_answered(project: Project) -> None:
     assert "there is no check 'nonsense'" in command.refused(repair(project, "nonsense", "--yes"), 2)
 
     healthy = command.succeeds(repair(project, "job_active", "--yes"))
@@ -125,7 +125,7 @@ def test_ids_that_cannot_be_mended_are_answered(project: Project) -> None:
     project.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
     told = repair(project, "secrets_present", "--yes")
     assert told.code == 3
-    assert "secrets_present: cannot be mended from here; its remedy: autosync-db setup" in told.err
+    assert "secrets_present: cannot be repaired from here; its remedy: autosync-db setup" in told.err
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_refused_in_the_middle_nothing_of_that_repair_is_left_and_the_others_are
     done = repair(project, "--yes", "--format", "json")
     assert done.code == 3
     entries = {entry["id"]: entry for entry in done.json()["repairs"]}
-    assert entries["job_active"]["state"] == "mended"
+    assert entries["job_active"]["state"] == "repaired"
     failed = entries["objects_current"]
     assert (failed["state"], failed["error"], failed["hint"]) == ("failed", "not that one", "ask the administrator")
     assert project.value("select count(*) from pg_proc where proname in ('call_findings', 'settle')") == 0
@@ -248,7 +248,7 @@ def test_only_the_session_that_was_named_is_ended(project: Project) -> None:
 
 
 @pytest.mark.skipif(clusters.REAL_PG_NET, reason="the real pg_net starts its worker anew")
-def test_what_ran_and_did_not_help_is_not_called_mended(project: Project) -> None:
+def test_what_ran_and_did_not_help_is_not_called_repaired(project: Project) -> None:
     project.stop_worker()
     done = repair(project, "pg_net_worker_running", "--yes")
     assert done.code == 3
@@ -280,7 +280,7 @@ def test_consequence_waits_for_its_root_cause(project: Project) -> None:
     project.add_schedule(next_run_at=None)
     alone = runner.plan(project.owner, project.configuration, project.report(), ["schedules_have_next_run"])
     assert [(refused.kind, refused.reason) for refused in alone.refusals] == [
-        ("blocked", "explained by schedule_trigger_enabled, which must be mended first")
+        ("blocked", "explained by schedule_trigger_enabled, which must be repaired first")
     ]
     plan = runner.plan(project.owner, project.configuration, project.report())
     assert [proposal.id for proposal in plan.proposals] == ["schedule_trigger_enabled", "schedules_have_next_run"]
@@ -295,7 +295,7 @@ def test_what_two_checks_say_of_one_object_is_mended_once(project: Project) -> N
     project.owner.execute("grant execute on function public.auto_sync_claim(integer, interval) to anon")
     assert result_of(project.report(), "objects_current").blocked_by == ("functions_not_exposed",)
     done = command.succeeds(repair(project, "--yes"))
-    assert re.findall(r"^mended +(\w+)", done.out, re.MULTILINE) == ["functions_not_exposed"]
+    assert re.findall(r"^repaired +(\w+)", done.out, re.MULTILINE) == ["functions_not_exposed"]
     assert "objects_current" not in done.out
     project.must_be_healthy()
 

@@ -60,7 +60,7 @@ MODES = (
             "select cron.alter_job(jobid, active := false) from cron.job",
             f"select cron.schedule('auto-sync-cron-job', '{NEVER}', command) from cron.job",
         ),
-        says="is inactive, and nobody paused it",
+        says="is inactive, and was not paused",
         repairable=True,
     ),
     Mode(

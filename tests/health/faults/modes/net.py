@@ -322,7 +322,7 @@ MODES = (
         "somebody deletes pg_net's answers",
         "outcomes_recorded",
         _lost_answers,
-        says="nobody knows what became of the newest 3 calls",
+        says="the outcome of the newest 3 calls",
         mend=tick,
     ),
     Mode(
