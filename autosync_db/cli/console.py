@@ -9,13 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
+from rich.text import Text
 
+from autosync_db.cli.root import Run
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from autosync_db.config import Configuration
+    from autosync_db.health.model import Report
+    from autosync_db.progress import Step
 
 
 # whoever reads a pipe wants whole lines
@@ -27,18 +34,6 @@ class Format(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-class Verbosity:
-    """How much is said, for the one process this is; the error reporter reads it after a command has failed."""
-
-    level = 0
-
-
-class Ending:
-    """What the process exits with when nobody reads its output any more; a command that writes says more than 0."""
-
-    unread = 0
 
 
 class Talk(Console):
@@ -64,8 +59,8 @@ class Session:
         verbose: int,
         quiet: bool,
     ) -> None:
-        Verbosity.level = -1 if quiet else verbose
-        Ending.unread = 0
+        Run.verbosity = -1 if quiet else verbose
+        self._spinner: Status | None = None
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
@@ -82,7 +77,7 @@ class Session:
     @property
     def verbose(self) -> bool:
         """Whether -v was given."""
-        return Verbosity.level > 0
+        return Run.verbosity > 0
 
     @property
     def is_json(self) -> bool:
@@ -91,14 +86,19 @@ class Session:
 
     @cached_property
     def configuration(self) -> "Configuration":
-        """Return the settings in force; read when first asked for."""
+        """Return the settings; they are read at the first use."""
         from autosync_db import config
 
         return config.load(config.Flags(self._database_url, self._target, self._config))
 
     def say(self, message: str) -> None:
-        """Tell the user something on stderr; nothing with --quiet."""
+        """Print a message on stderr; nothing with --quiet."""
         self.err.print(message, markup=False, soft_wrap=True)
+
+    def say_done(self, step: "Step") -> None:
+        """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""
+        if not self.is_json:
+            self.say(f"{'*' if step.changed else '='} {step.name:<8} {step.result}")
 
     def print_json(self, value: Any) -> None:
         """Print `value` as JSON on stdout."""
@@ -111,12 +111,24 @@ class Session:
         """Print text on stdout as it is."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
+    def print_report(self, report: "Report") -> None:
+        """Print a health report on stdout."""
+        from autosync_db.report import as_json, as_text
+
+        if self.is_json:
+            self.print_json(as_json.report(report))
+        else:
+            as_text.report(report, self.out, show_all=self.verbose)
+
     @contextmanager
     def progress(self, message: str) -> Iterator[Callable[[str], None]]:
         """Show what is under way; the yielded function replaces the message. A log gets each new message once."""
         if self.err.is_terminal and not self.err.quiet:
-            with self.err.status(message) as status:
-                yield status.update
+            with self.err.status(Text(message)) as self._spinner:
+                try:
+                    yield lambda text: self._spinner.update(Text(text)) if self._spinner else None
+                finally:
+                    self._spinner = None
             return
         said: set[str] = set()
 
@@ -129,13 +141,38 @@ class Session:
 
         yield say_once
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sits at a terminal."""
+        return sys.stdin.isatty()
+
+    def ask(self, question: str, *, default: str | None = None, hidden: bool = False) -> str:
+        """Return the answer to a question on the terminal; without a default it is asked until there is one."""
+        with self._no_spinner():
+            answer = typer.prompt(question, default=default, hide_input=hidden, show_default=False, err=True)
+        return str(answer).strip()
+
+    def agrees(self, question: str) -> bool:
+        """Return whether the user at the terminal agrees."""
+        with self._no_spinner():
+            return typer.confirm(question, err=True)
+
     def confirm(self, question: str, *, flag: str, given: bool) -> None:
         """Return if the user agrees. Raises UsageError naming the flag where nobody can be asked."""
         if given:
             return
-        if not sys.stdin.isatty():
+        if not self.can_ask:
             raise UsageError(question.rstrip("?") + ": confirmation is needed", hint=f"pass {flag}")
-        import typer
-
-        if not typer.confirm(question, err=True):
+        if not self.agrees(question):
             raise UsageError("not confirmed; nothing was changed", hint=f"pass {flag} to skip the question")
+
+    @contextmanager
+    def _no_spinner(self) -> Iterator[None]:
+        # it would be drawn over the question
+        if self._spinner is not None:
+            self._spinner.stop()
+        try:
+            yield
+        finally:
+            if self._spinner is not None:
+                self._spinner.start()

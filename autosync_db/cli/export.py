@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import command, group
 from autosync_db.errors import MigrationError
 
-group = typer.Typer(no_args_is_help=True, help="Write the schema as migrations of another tool.")
-app.add_typer(group, name="export")
+app = group()
 
 
-@command(group, "supabase")
+@command(app, "supabase")
 def _supabase(
     session: Session,
     directory: Annotated[Path, typer.Option("--dir", help="Folder of the Supabase CLI's migrations.")] = Path(

@@ -1,23 +1,16 @@
-"""`job ...` and `runs`: the scheduled job, and what became of its calls."""
+"""`job ...`: the scheduled job."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
-from autosync_db.errors import CheckFailedError
+from autosync_db.cli.options import command, group
 
-if TYPE_CHECKING:
-    from autosync_db.jobs.calls import Invocation
-
-group = typer.Typer(no_args_is_help=True, help="The scheduled job: show, pause, resume, trigger.")
-app.add_typer(group, name="job")
+app = group()
 
 
-@command(group, "show")
+@command(app, "show")
 def _show(session: Session) -> None:
     """Show what the job must be and what pg_cron has."""
     from autosync_db.connection import connect
@@ -42,7 +35,7 @@ def _show(session: Session) -> None:
     as_text.table(("", ""), rows, session.out)
 
 
-@command(group, "pause")
+@command(app, "pause")
 def _pause(session: Session) -> None:
     """Stop the job's ticks; verify then reports a pause, not a fault."""
     from autosync_db.connection import connect
@@ -53,7 +46,7 @@ def _pause(session: Session) -> None:
     session.say("paused; resume with: autosync-db job resume")
 
 
-@command(group, "resume")
+@command(app, "resume")
 def _resume(session: Session) -> None:
     """Let the job tick again."""
     from autosync_db.connection import connect
@@ -64,7 +57,7 @@ def _resume(session: Session) -> None:
     session.say("resumed")
 
 
-@command(group, "trigger")
+@command(app, "trigger")
 def _trigger(
     session: Session,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the answer.")] = False,
@@ -73,6 +66,7 @@ def _trigger(
     from autosync_db.connection import connect
     from autosync_db.jobs import calls, registry
     from autosync_db.jobs.calls import GRACE
+    from autosync_db.report import as_text
 
     settings = session.configuration.settings.job
     with connect(session.configuration.target.database_url) as connection:
@@ -88,50 +82,8 @@ def _trigger(
                 settings.timeout + GRACE,
                 lambda waited: say(f"waiting for the function's answer ({waited.total_seconds():.0f} s)"),
             )
-    _print_invocations(session, answers)
-    require_success(answers)
-
-
-@command(app, "runs")
-def _runs(
-    session: Session,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many calls to show.")] = 20,
-) -> None:
-    """List the newest calls with what really became of them, newest first."""
-    from autosync_db.connection import connect
-    from autosync_db.jobs import calls, registry
-
-    name = session.configuration.settings.job.name
-    with connect(session.configuration.target.database_url) as connection:
-        registry.find(connection, name)
-        found = calls.recent(connection, name, limit)
-    _print_invocations(session, found)
-
-
-def require_success(answers: "Sequence[Invocation]") -> None:
-    """Raise CheckFailedError unless every answer is a success."""
-    from autosync_db.jobs.calls import Cause
-
-    for answer in answers:
-        if answer.cause is Cause.PENDING:
-            raise CheckFailedError(
-                f"pg_net has not sent request {answer.request_id} yet",
-                hint="find the cause with: autosync-db verify",
-            )
-        if answer.cause is not Cause.OK:
-            raise CheckFailedError(
-                f"the call did not succeed: {answer.summary}", hint="find the cause with: autosync-db verify"
-            )
-
-
-def _print_invocations(session: Session, found: "Sequence[Invocation]") -> None:
-    from autosync_db.report import as_text
-
     if session.is_json:
-        session.print_json(found)
-        return
-    rows = [
-        (f"{row.queued_at:%Y-%m-%d %H:%M:%S}", row.tick_id, row.request_id, row.cause.value, row.summary)
-        for row in found
-    ]
-    as_text.table(("queued (UTC)", "tick", "request", "cause", "answer"), rows, session.out)
+        session.print_json(answers)
+    else:
+        as_text.calls(answers, session.out)
+    calls.require_success(answers)

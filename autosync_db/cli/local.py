@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import command, group
 from autosync_db.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -17,13 +16,12 @@ if TYPE_CHECKING:
     from autosync_db.connection import Connection
     from autosync_db.local.stack import Stack
 
-group = typer.Typer(no_args_is_help=True, help="The whole chain on this machine, without an account.")
-app.add_typer(group, name="local")
+app = group()
 
 _FOLLOW_SECONDS = 0.3
 
 
-@command(group, "up")
+@command(app, "up")
 def _up(
     session: Session,
     engine: Annotated[
@@ -70,7 +68,7 @@ def _up(
     session.say("next: autosync-db setup --target local")
 
 
-@command(group, "down")
+@command(app, "down")
 def _down(
     session: Session,
     purge: Annotated[bool, typer.Option("--purge", help="Delete the data too.")] = False,
@@ -84,7 +82,7 @@ def _down(
         session.say("stopped" + (" and deleted" if purge else "; the data is kept"))
 
 
-@command(group, "status")
+@command(app, "status")
 def _status(session: Session) -> None:
     """Show what runs and where; exit 3 if something does not."""
     stack = _stack()
@@ -93,7 +91,7 @@ def _status(session: Session) -> None:
         raise CheckFailedError("the local stack is not running", hint="start it with: autosync-db local up")
 
 
-@command(group, "logs")
+@command(app, "logs")
 def _logs(
     session: Session,
     name: Annotated[str, typer.Argument(help="postgres, pg_net or edge.")] = "edge",
@@ -115,7 +113,7 @@ def _logs(
                 time.sleep(_FOLLOW_SECONDS)
 
 
-@command(group, "tick")
+@command(app, "tick")
 def _tick(
     session: Session,
     every: Annotated[str | None, typer.Option(help="Tick again and again, e.g. 60s, until interrupted.")] = None,
@@ -139,19 +137,17 @@ def _tick(
                 time.sleep(pause.total_seconds())
 
 
-@command(group, "demo")
+@command(app, "demo")
 def _demo(
     session: Session,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards.")] = False,
 ) -> None:
     """Show the whole chain at work: up, setup, two schedules, a real pg_cron tick, verify. Exit 0 only if healthy."""
-    from autosync_db.cli.verify import show
-
     stack = _stack()
     from autosync_db.local import demo
 
     report = demo.run(stack, keep=keep, say=session.say, progress=session.progress)
-    show(session, report, as_json=session.is_json)
+    session.print_report(report)
     raise typer.Exit(report.exit_code())
 
 

@@ -1,16 +1,18 @@
-"""`migrate` and `rollback`."""
+"""`migrate`."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import MigrationError, UsageError
 
 if TYPE_CHECKING:
     from autosync_db.schema.migrate import MigrationPlan
+
+
+app = typer.Typer(add_completion=False)
 
 
 @command(app, "migrate")
@@ -56,32 +58,6 @@ def _migrate(
         if session.verbose:
             for name in (*outcome.revisions, *outcome.objects):
                 session.say(f"  {name}")
-
-
-@command(app, "rollback")
-def _rollback(
-    session: Session,
-    revision: Annotated[str, typer.Argument(help="Revision to go back to; `base` for before the first.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Drop tables even if they hold rows.")] = False,
-) -> None:
-    """Downgrade the database to a revision, in one transaction.
-
-    Refuses to drop tables that hold rows unless --yes is given.
-    """
-    from autosync_db.schema import migrate
-
-    url = session.configuration.target.database_url
-    with session.progress("rolling back") as say:
-        outcome = migrate.downgrade(url, revision, drop_rows=yes, on_retry=say)
-    if session.is_json:
-        session.print_json(outcome)
-        return
-    for warning in outcome.warnings:
-        session.say(f"warning: {warning}")
-    if outcome.revisions:
-        session.say(f"{outcome.before} -> {outcome.after or 'base'}")
-    else:
-        session.say(f"nothing to do: the database is at {outcome.after or 'base'}")
 
 
 def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:

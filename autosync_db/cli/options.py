@@ -53,6 +53,17 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
+def group() -> typer.Typer:
+    """Return the `app` of a module that has several commands; its line of help is in commands.py."""
+    made = typer.Typer(no_args_is_help=True, add_completion=False)
+    # without a callback, Typer takes a single command for the whole app
+    made.callback()(_nothing)
+    return made
+
+
+def _nothing() -> None: ...
+
+
 def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[Callable[..., None]], None]:
     """Register a function whose first parameter is a `Session` as a command with the common options."""
 

@@ -1,12 +1,10 @@
 """`repair`."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, UsageError
@@ -16,24 +14,28 @@ if TYPE_CHECKING:
     from autosync_db.health.repair import Outcome, Plan, Proposal
 
 
+app = typer.Typer(add_completion=False)
+
+
 @command(app, "repair")
 def _repair(
     session: Session,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Checks to mend; without any, every failing one that can be mended.", metavar="[ID]..."),
+        typer.Argument(help="Checks to repair; without any, every failing one that can be repaired.", metavar="ID"),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the SQL as psql can run it; change nothing.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask; what needs consent is done only if its ID is given.")
+        bool, typer.Option("--yes", "-y", help="Do not ask; a repair that needs consent also needs its ID.")
     ] = False,
 ) -> None:
-    """Mend what verify finds, root causes first, each fault in one transaction; then verify again.
+    """Fix what verify finds, root causes first, each in one transaction; then verify again.
 
-    What deletes rows, or drops or overwrites something that is not ours, needs consent by name: a terminal asks for
-    each; with --yes only those are done whose ID is given. With --dry-run --yes exactly what --yes would do is printed.
+    A repair that deletes rows, or that drops or overwrites something of yours, needs consent: on a terminal you are
+    asked about each; with --yes, name its ID as well. --dry-run --yes prints exactly what --yes would do.
+
     Exits as verify does, and 3 when a repair failed.
     """
     from autosync_db.connection import connect
@@ -41,7 +43,7 @@ def _repair(
 
     configuration, named = session.configuration, ids or []
     with connect(configuration.target.database_url) as connection:
-        with session.progress("looking"):
+        with session.progress("running the checks"):
             report = verify.run(connection, configuration)
             plan = repair.plan(connection, configuration, report, named)
         for refused in plan.refusals:
@@ -49,10 +51,10 @@ def _repair(
         if dry_run:
             _show(session, plan, plan.consented(named) if yes else plan.proposals)
             return
-        chosen = _chosen(plan, named, yes=yes)
+        chosen = _chosen(session, plan, named, yes=yes)
         outcomes: tuple[Outcome, ...] = ()
         if chosen:
-            with session.progress("mending") as say:
+            with session.progress("repairing") as say:
                 outcomes = repair.apply(connection, configuration, chosen, say)
                 report = repair.recheck(connection, configuration, outcomes)
     _report(session, plan, outcomes, report)
@@ -60,23 +62,23 @@ def _repair(
     raise typer.Exit(ExitCode.CHECK_FAILED if failed else report.exit_code())
 
 
-def _chosen(plan: "Plan", named: Sequence[str], *, yes: bool) -> "tuple[Proposal, ...]":
+def _chosen(session: Session, plan: "Plan", named: Sequence[str], *, yes: bool) -> "tuple[Proposal, ...]":
     """Return the proposals that the user agrees to."""
     if yes or not plan.proposals:
         return plan.consented(named)
-    if not sys.stdin.isatty():
+    if not session.can_ask:
         raise UsageError(
             f"{len(plan.proposals)} repairs could be made: confirmation is needed",
-            hint="see them with --dry-run, then pass --yes; what deletes or overwrites needs its ID as well",
+            hint="see them with --dry-run, then pass --yes; one that deletes or overwrites needs its ID as well",
         )
     harmless = plan.consented()
     for proposal in harmless:
         typer.echo(f"{proposal.id}: {proposal.sentence}", err=True)
-    agreed = bool(harmless) and typer.confirm("Do this? It deletes and overwrites nothing that is yours.", err=True)
+    agreed = bool(harmless) and session.agrees("Do this? Nothing of yours is deleted or overwritten.")
     return tuple(
         proposal
         for proposal in plan.proposals
-        if (typer.confirm(f"{proposal.id}: {proposal.sentence}. Do it?", err=True) if proposal.destructive else agreed)
+        if (session.agrees(f"{proposal.id}: {proposal.sentence}. Do it?") if proposal.destructive else agreed)
     )
 
 
@@ -94,16 +96,15 @@ def _show(session: Session, plan: "Plan", shown: "Sequence[Proposal]") -> None:
         for proposal in plan.proposals
         if proposal not in shown
     ]
-    session.print_text("\n".join(scripts) or "-- nothing to mend\n")
+    session.print_text("\n".join(scripts) or "-- nothing to repair\n")
 
 
 def _report(session: Session, plan: "Plan", outcomes: "Sequence[Outcome]", report: "Report") -> None:
     """Print what was done, then what is left."""
-    from autosync_db.cli.verify import show
     from autosync_db.report import repairs
 
     if session.is_json:
         session.print_json(repairs.report_json(plan, session.configuration, outcomes=outcomes, health=report))
         return
     repairs.report_text(plan, outcomes, report, session.out)
-    show(session, report, as_json=False)
+    session.print_report(report)

@@ -1,19 +1,25 @@
 """`scaffold ...`: files for the user's own repository."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import command, group
 
-group = typer.Typer(no_args_is_help=True, help="Write files for your own repository.")
-app.add_typer(group, name="scaffold")
+app = group()
 
 
-@command(group, "function")
+class Kind(StrEnum):
+    """For which CI system."""
+
+    GITHUB = "github"
+    SHELL = "shell"
+
+
+@command(app, "function")
 def _function(
     session: Session,
     directory: Annotated[Path, typer.Option("--dir", help="Folder of the Edge Functions.")] = Path(
@@ -38,3 +44,37 @@ def _function(
         session.say(
             "next: put your sync into device-sync/index.ts, then: supabase functions deploy auto-sync-cron device-sync"
         )
+
+
+@command(app, "workflow")
+def _workflow(
+    session: Session,
+    kind: Annotated[
+        Kind, typer.Option(help="GitHub Actions, or a shell script for any other CI system.")
+    ] = Kind.GITHUB,
+    path: Annotated[
+        Path | None,
+        typer.Option(help="File to write.", show_default=".github/workflows/autosync-db.yml or ci/autosync-db.sh"),
+    ] = None,
+    branch: Annotated[str, typer.Option(help="Branch whose pushes migrate.")] = "main",
+    secret: Annotated[
+        str, typer.Option(help="Name of the CI secret, and of the variable, with the database's address.")
+    ] = "AUTOSYNC_DATABASE_URL",  # noqa: S107 - a name
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that differs.")] = False,
+) -> None:
+    """Write a CI workflow: check pull requests, migrate and verify the main branch, verify on a timer and alert.
+
+    With --target the workflow works on that target of autosync.toml. A file that is there already and differs is not
+    touched without --force.
+    """
+    from autosync_db import scaffold
+
+    written = scaffold.write_workflow(
+        kind.value, path, branch=branch, target=session.target, secret=secret, force=force
+    )
+    if session.is_json:
+        session.print_json({"written": [str(written)] if written else []})
+    if written:
+        session.say(f"wrote {written}; next: add the database's address to the CI system's secrets as {secret}")
+    else:
+        session.say(f"nothing to do: {path or scaffold.WORKFLOWS[kind.value]} is as it would be written")

@@ -6,13 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import command, group
 from autosync_db.errors import UsageError
 
-group = typer.Typer(no_args_is_help=True, help="The schedules: list, add, set, enable, disable, remove, preview.")
-app.add_typer(group, name="schedules")
+app = group()
 
 Id = Annotated[uuid.UUID, typer.Argument(help="Id of the schedule.")]
 Every = Annotated[int | None, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")]
@@ -27,7 +25,7 @@ Conflicts = Annotated[
 ]
 
 
-@command(group, "list")
+@command(app, "list")
 def _list(
     session: Session,
     state: Annotated[
@@ -66,7 +64,7 @@ def _list(
         session.say(f"only the first {limit} are listed; raise --limit for more")
 
 
-@command(group, "add")
+@command(app, "add")
 def _add(
     session: Session,
     integration: Annotated[uuid.UUID, typer.Option(help="Integration that is synced; one schedule each.")],
@@ -92,7 +90,7 @@ def _add(
         session.print_text(str(id))
 
 
-@command(group, "set")
+@command(app, "set")
 def _set(
     session: Session,
     id: Id,
@@ -106,19 +104,19 @@ def _set(
     _change(session, id, _values(every, window, timezone, direction, conflict_resolution))
 
 
-@command(group, "enable")
+@command(app, "enable")
 def _enable(session: Session, id: Id) -> None:
     """Switch a schedule on."""
     _change(session, id, {"enabled": True})
 
 
-@command(group, "disable")
+@command(app, "disable")
 def _disable(session: Session, id: Id) -> None:
     """Switch a schedule off; a run under way is not interrupted."""
     _change(session, id, {"enabled": False})
 
 
-@command(group, "remove")
+@command(app, "remove")
 def _remove(
     session: Session,
     id: Id,
@@ -134,7 +132,7 @@ def _remove(
     session.say(f"deleted {id}")
 
 
-@command(group, "preview")
+@command(app, "preview")
 def _preview(
     session: Session,
     every: Annotated[int, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")] = 15,

@@ -2,40 +2,50 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from autosync_db.cli.console import Session
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.secret import Secret
 
+FromFile = Annotated[
+    str | None, typer.Option("--from-file", help="File that holds the value; - reads standard input.", metavar="PATH")
+]
+FromEnv = Annotated[str | None, typer.Option("--from-env", help="Variable that holds the value.", metavar="VAR")]
 
-def chosen(from_file: str | None, from_env: str | None, noun: str) -> Secret:
+
+def chosen(session: Session, from_file: str | None, from_env: str | None, noun: str) -> Secret:
     """Return the secret from the one place that was named, or from a hidden prompt on a terminal.
 
     Raises UsageError when nobody can be asked, SecretError when the place holds none.
     """
-    from autosync_db import config
-
     if from_file is not None and from_env is not None:
         raise UsageError("--from-file and --from-env exclude each other", hint="pass one of them")
     if from_file is not None:
         return read(from_file, noun)
     if from_env is not None:
-        found = config.environment_secret(from_env)
-        if found is None:
-            raise SecretError(
-                f"the variable {from_env} is not set or empty", hint=f"export {from_env}=... with the {noun}"
-            )
-        return Secret(found.reveal().strip())
-    if not sys.stdin.isatty():
+        return variable(from_env, noun)
+    if not session.can_ask:
         raise UsageError(
             f"the {noun} was not given", hint="pass --from-file PATH (- reads standard input) or --from-env VAR"
         )
-    return Secret(typer.prompt(f"New {noun}", hide_input=True, err=True).strip())
+    return Secret(session.ask(f"New {noun}", hidden=True))
+
+
+def variable(name: str, noun: str) -> Secret:
+    """Return the secret in an environment variable. Raises SecretError when it is not set or empty."""
+    from autosync_db import config
+
+    found = config.environment_secret(name)
+    if found is None:
+        raise SecretError(f"the variable {name} is not set or empty", hint=f"export {name}=... with the {noun}")
+    return Secret(found.reveal().strip())
 
 
 def read(path: str, noun: str) -> Secret:
-    """Return the secret in the file at `path`; `-` stands for standard input."""
+    """Return the secret in the file at `path`; `-` stands for standard input. Raises SecretError."""
     try:
         # a file and a pipe end in a line break that is not part of the secret
         return Secret((sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")).strip())
@@ -44,4 +54,4 @@ def read(path: str, noun: str) -> Secret:
             f"cannot read the {noun} from {path}: {error.strerror}", hint="check path and permissions"
         ) from None
     except UnicodeDecodeError:
-        raise SecretError(f"{path} is not a text file", hint=f"pass the file that holds the {noun} alone") from None
+        raise SecretError(f"{path} is not a text file", hint=f"pass a file that holds only the {noun}") from None

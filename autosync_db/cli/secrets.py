@@ -1,87 +1,29 @@
-"""`secrets ...` and `rotate`: what is stored, who changed it, and replacing it without a lost call."""
+"""`secrets ...`: what is stored, who changed it, and what was pasted into files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from autosync_db.cli import app, secret_input
-from autosync_db.cli.console import Ending, Session
-from autosync_db.cli.options import command
+from autosync_db.cli import secret_input
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command, group
 from autosync_db.errors import ExitCode, UsageError
 
-if TYPE_CHECKING:
-    from autosync_db.credentials.rotation import Result
-    from autosync_db.progress import Step
+app = group()
 
-group = typer.Typer(no_args_is_help=True, help="The secrets of the scheduled calls: names and facts, never values.")
-app.add_typer(group, name="secrets")
-
-FromFile = Annotated[
-    str | None, typer.Option("--from-file", help="File that holds the value; - reads standard input.", metavar="PATH")
-]
-FromEnv = Annotated[str | None, typer.Option("--from-env", help="Variable that holds the value.", metavar="VAR")]
-
-
-@command(app, "rotate")
-def _rotate(
-    session: Session,
-    from_file: FromFile = None,
-    from_env: FromEnv = None,
-    no_preflight: Annotated[
-        bool, typer.Option("--no-preflight", help="Do not ask the function directly before the new key is stored.")
-    ] = False,
-    generate: Annotated[
-        bool,
-        typer.Option("--generate", help="Make a new cron secret; called again, put it in force ([function] auth)."),
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Prove what an interrupted rotation left in force, or put back the old key."),
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Put back what an interrupted rotation kept, without a call.")
-    ] = False,
-) -> None:
-    """Replace the service key: prove that the function accepts the new one, store it, prove it by a real call.
-
-    When that fails the old key is put back and the exit code is 6. Without --from-file and --from-env a terminal is
-    asked. Interrupted at any moment, the old or the new key is in force; run it again, or with --resume or --abort.
-    """
-    from autosync_db.credentials import cron_secret, rotation
-    from autosync_db.progress import Reporter
-
-    if resume and abort:
-        raise UsageError("--resume and --abort exclude each other", hint="pass one of them")
-    if generate and (resume or abort or from_file or from_env):
-        raise UsageError("--generate makes the new value itself", hint="leave the other flags out")
-    if (resume or abort) and (from_file or from_env or no_preflight):
-        raise UsageError("--resume and --abort take no new key", hint="leave the other flags out")
-    configuration = session.configuration
-    Ending.unread = ExitCode.BUG
-    with session.progress("connecting") as say:
-        reporter = Reporter(lambda step: _tell(session, step), say)
-        if resume:
-            result = rotation.resume(configuration, reporter=reporter)
-        elif abort:
-            result = rotation.abort(configuration)
-        elif generate:
-            result = cron_secret.rotate(configuration, preflight=not no_preflight, reporter=reporter)
-        else:
-            by_key = configuration.settings.function.auth == "service_key"
-            value = secret_input.chosen(from_file, from_env, rotation.SERVICE_KEY.noun if by_key else cron_secret.NOUN)
-            subject = rotation.SERVICE_KEY if by_key else cron_secret.subject(configuration)
-            # what its form says is said before anything is contacted
-            subject.check(value, configuration.target.project_ref)
-            result = rotation.replace(configuration, subject, value, preflight=not no_preflight, reporter=reporter)
-    Ending.unread = ExitCode.OK
-    _print_result(session, result)
-    if result.outcome == "generated":
-        session.say(f"next: {cron_secret.hand_over(configuration)}; then this command again")
+_KINDS = {
+    "legacy": "service_role key",
+    "secret": "secret key",
+    "access_token": "access token of a Supabase account",
+    "anon": "anon key (public)",
+    "publishable": "publishable key (public)",
+    "sample": "sample key of local development (public)",
+}
 
 
-@command(group, "env")
+@command(app, "env")
 def _env(
     session: Session,
     path: Annotated[Path, typer.Argument(help="Environment file; it is made readable by you alone.", metavar="FILE")],
@@ -102,7 +44,7 @@ def _env(
         session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {cron_secret.VARIABLE} with {len(values)} of them")
 
 
-@command(group, "list")
+@command(app, "list")
 def _list(session: Session) -> None:
     """List names, kinds, fingerprints and ages, and the last call that succeeded since each was changed."""
     from autosync_db import duration
@@ -135,12 +77,12 @@ def _list(session: Session) -> None:
     as_text.table(("name", "store", "kind", "fingerprint", "changed", "last success", ""), rows, session.out)
 
 
-@command(group, "set")
+@command(app, "set")
 def _set(
     session: Session,
     name: Annotated[str, typer.Argument(help="Name of the secret: small letters, digits and _.", metavar="NAME")],
-    from_file: FromFile = None,
-    from_env: FromEnv = None,
+    from_file: secret_input.FromFile = None,
+    from_env: secret_input.FromEnv = None,
 ) -> None:
     """Store a secret that a function reads; the value comes from a file, the environment or a hidden prompt.
 
@@ -149,7 +91,7 @@ def _set(
     from autosync_db.credentials import edit, store
 
     store.require_settable(name)
-    value = secret_input.chosen(from_file, from_env, f"value of {name}")
+    value = secret_input.chosen(session, from_file, from_env, f"value of {name}")
     done = edit.set_value(session.configuration, name, value)
     if session.is_json:
         session.print_json(done)
@@ -157,7 +99,7 @@ def _set(
         session.say(f"{done.outcome} {name} (fingerprint {done.fingerprint})")
 
 
-@command(group, "delete")
+@command(app, "delete")
 def _delete(
     session: Session,
     name: Annotated[str, typer.Argument(help="Name of the secret.", metavar="NAME")],
@@ -174,10 +116,10 @@ def _delete(
         session.say(f"deleted {name}")
 
 
-@command(group, "history")
+@command(app, "history")
 def _history(
     session: Session,
-    name: Annotated[str | None, typer.Argument(help="One secret only.", metavar="[NAME]")] = None,
+    name: Annotated[str | None, typer.Argument(help="One secret only.", metavar="NAME")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many changes to show.")] = 50,
 ) -> None:
     """List who changed which secret when, newest first; changes by hand are among them."""
@@ -209,30 +151,42 @@ def _history(
     as_text.table(headers, rows, session.out)
 
 
-def _tell(session: Session, step: "Step") -> None:
-    if not session.is_json:
-        session.say(f"{'*' if step.changed else '='} {step.name:<8} {step.result}")
+@command(app, "scan")
+def _scan(
+    session: Session,
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files and folders [default: the current folder].", metavar="PATH"),
+    ] = None,
+    include_public: Annotated[bool, typer.Option("--all", help="Report public keys, too.")] = False,
+    include_ignored: Annotated[
+        bool, typer.Option("--no-ignore", help="Look into files that git ignores, too.")
+    ] = False,
+) -> None:
+    """Find service keys that were pasted into files; they are never printed. Exits 3 when one is found.
 
+    Nothing is contacted and no settings are read, so that it can be a pre-commit hook.
+    """
+    from autosync_db.credentials import scan
 
-_ENDINGS = {
-    "rotated": "the new value is in force; what it replaced is used no more: delete or disable it where it was issued",
-    "finished": "what was left unproven is proven and in force; what it replaced is used no more",
-    "put back": "what was stored before is in force again; prove it with: autosync-db job trigger",
-    "unchanged": "this value is in force already; nothing was changed",
-    "generated": "a new cron secret is stored and not in force yet",
-    "nothing": "no rotation is unfinished; nothing was changed",
-}
-
-
-def _print_result(session: Session, result: "Result") -> None:
-    from autosync_db.report import as_text
-
+    found = scan.scan(places or [Path()], include_ignored=include_ignored, include_public=include_public)
     if session.is_json:
-        session.print_json(result)
-        return
-    rows = [(result.outcome, one.name, one.fingerprint_before, one.fingerprint_after) for one in result.changes]
-    if rows:
-        as_text.table(("result", "name", "before", "after"), rows, session.out)
-    if result.note:
-        session.say(f"note: {result.note}")
-    session.say(_ENDINGS[result.outcome])
+        session.print_json(found)
+    else:
+        for finding in found.findings:
+            project = f" of the project {finding.project_ref}" if finding.project_ref else ""
+            name = _KINDS[finding.kind]
+            session.print_text(f"{finding.path}:{finding.line}: {name}{project}, fingerprint {finding.fingerprint}")
+    for path, reason in found.unread:
+        session.say(f"cannot read {path}: {reason}")
+    session.say(f"scanned {found.files} text files")
+    if any(not finding.kind.is_public for finding in found.findings):
+        session.say(
+            "next: remove each key from the file and replace it with a new one: autosync-db rotate; "
+            "it stays in the history of the repository"
+        )
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+    if found.unread:
+        raise UsageError(
+            f"{len(found.unread)} files could not be read, so nothing is proven of them", hint="check their permissions"
+        )

@@ -1,11 +1,10 @@
-"""`verify` and `explain`."""
+"""`verify`."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosync_db.cli import app
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import UnreachableError, UsageError
@@ -28,26 +27,27 @@ class ReportFormat(StrEnum):
     NAGIOS = "nagios"
 
 
+app = typer.Typer(add_completion=False)
+
+
 @command(app, "verify")
 def _verify(
     session: Session,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Report these checks alone (repeatable).", metavar="ID")
-    ] = None,
-    skip: Annotated[list[str] | None, typer.Option(help="Leave these checks out (repeatable).", metavar="ID")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this check (repeatable).", metavar="ID")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Leave this check out (repeatable).", metavar="ID")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[
         str | None,
-        typer.Option(help="Wait at most so long, e.g. 10m, until the next tick has settled.", metavar="DURATION"),
+        typer.Option(help="Wait for the next tick and its answer, at most so long, e.g. 10m.", metavar="DURATION"),
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Also call the function as a stranger would; it must refuse.")
+        bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
     ] = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
 ) -> None:
-    """Say whether the chain really works, and if not, why not and what mends it.
+    """Say whether the chain really works, and if not, why not and how to fix it.
 
-    Reads only. Exits 3 when a check is critical, or could not look; with --format nagios as a Nagios plugin does.
+    Changes nothing. Exits 3 when a check is critical or could not be made; with --format nagios as its plugins do.
     """
     from autosync_db import duration
     from autosync_db.connection import connect
@@ -62,7 +62,7 @@ def _verify(
         with connect(configuration.target.database_url) as connection:
             if patience is not None:
                 _await_tick(session, connection, patience)
-            with session.progress("looking"):
+            with session.progress("running the checks"):
                 report = verify.run(connection, configuration, only or (), skip or (), probe=probe)
     except UnreachableError as error:
         if format is not ReportFormat.TABLE:
@@ -76,11 +76,6 @@ def _verify(
 
         raise typer.Exit(as_nagios.EXIT_CODES[report.status])
     raise typer.Exit(report.exit_code(strict=strict))
-
-
-def show(session: Session, report: "Report", *, as_json: bool) -> None:
-    """Print a health report on stdout."""
-    _print(session, report, ReportFormat.JSON if as_json else ReportFormat.TABLE)
 
 
 def _print(session: Session, report: "Report", format: ReportFormat) -> None:
@@ -121,42 +116,3 @@ def _await_tick(session: Session, connection: "Connection", patience: "timedelta
         )
     if not settled:
         session.say(f"no tick of {name} has settled in {duration.describe(patience)}")
-
-
-@command(app, "explain")
-def _explain(
-    session: Session,
-    id: Annotated[str | None, typer.Argument(help="Check to explain; without it the catalogue is listed.")] = None,
-) -> None:
-    """Print the page of a check: its claim, why it matters, how it looks, its query and its remedy."""
-    from autosync_db.health import catalogue as checks
-    from autosync_db.report import as_text
-
-    if id is None:
-        catalogue = checks.all_checks()
-        if session.is_json:
-            session.print_json(
-                [{"id": id, "layer": check.layer, "claim": check.claim} for id, check in catalogue.items()]
-            )
-        else:
-            rows = [(check.layer, id, check.claim) for id, check in catalogue.items()]
-            as_text.table(("layer", "id", "claim"), rows, session.out)
-        return
-    check = checks.find(id)
-    if session.is_json:
-        session.print_json(
-            {
-                "id": id,
-                "layer": check.layer,
-                "claim": check.claim,
-                "remedy": check.remedy,
-                "query": checks.query(id) if check.has_query else None,
-                "page": checks.page(id),
-            }
-        )
-    elif session.out.is_terminal:
-        from rich.markdown import Markdown
-
-        session.out.print(Markdown(checks.page(id)))
-    else:
-        session.print_text(checks.page(id))

@@ -4,7 +4,7 @@ Rows come from autosync.recent_outcomes(), which also classifies them (autosync.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -176,3 +176,13 @@ def wait_for_next_tick(
 
 def _invocation(*, cause: str, **values: Any) -> Invocation:
     return Invocation(cause=Cause(cause), **values)
+
+
+def require_success(answers: Sequence[Invocation]) -> None:
+    """Raise CheckFailedError unless every answer is a success."""
+    hint = "find the cause with: autosync-db verify"
+    for answer in answers:
+        if answer.cause is Cause.PENDING:
+            raise CheckFailedError(f"pg_net has not sent request {answer.request_id} yet", hint=hint)
+        if answer.cause is not Cause.OK:
+            raise CheckFailedError(f"the call did not succeed: {answer.summary}", hint=hint)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autosync_db.health.model import CheckResult, Report, Status
+from autosync_db.jobs.calls import Invocation
 
 _STYLES = {
     Status.OK: "green",
@@ -58,6 +59,15 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], console: Con
     for row in rows:
         shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(shown)
+
+
+def calls(found: Sequence[Invocation], console: Console) -> None:
+    """Print calls with what became of each."""
+    rows = [
+        (f"{call.queued_at:%Y-%m-%d %H:%M:%S}", call.tick_id, call.request_id, call.cause.value, call.summary)
+        for call in found
+    ]
+    table(("queued (UTC)", "tick", "request", "cause", "answer"), rows, console)
 
 
 def _root_cause(result: CheckResult, console: Console) -> None:

@@ -53,7 +53,7 @@ from public.auto_sync_schedules order by id
 _SECRETS = "select name, secret, created_at, updated_at from public.pg_cron_secrets order by name"
 
 _PRELOADED = (
-    "tests.schema.interrupted", "autosync_db.cli.migration", "autosync_db.cli.console", "alembic.command", "jinja2",
+    "tests.schema.interrupted", "autosync_db.cli.migrate", "autosync_db.cli.rollback", "alembic.command", "jinja2",
     "sqlalchemy.dialects.postgresql.psycopg",
 )  # fmt: skip
 

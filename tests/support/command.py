@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from autosync_db import cli
 from autosync_db.secret import Secret
@@ -130,6 +131,23 @@ def run_process(
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def paths() -> list[tuple[str, ...]]:
+    """Return every command and group as it is typed, the root first."""
+
+    def below(found: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield path
+        for name, inner in getattr(found, "commands", {}).items():
+            yield from below(getattr(inner, "loaded", inner), (*path, name))
+
+    return list(below(typer.main.get_command(cli.app), ()))
+
+
+def leaves() -> list[tuple[str, ...]]:
+    """Return every command that does something, without the groups."""
+    known = paths()
+    return [path for path in known if not any(other[: len(path)] == path and other != path for other in known)]
 
 
 def succeeds(result: Result) -> Result:

@@ -1,0 +1,31 @@
+"""The commands as `autosync-db --help` lists them, by section.
+
+A new command is a module of its name in this folder, and a line here: the first line of its help.
+"""
+
+COMMANDS = {
+    "Set up": {
+        "init": "Write autosync.toml with every setting at its default.",
+        "setup": "Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.",
+        "migrate": "Bring the database to a revision, in one transaction.",
+        "rollback": "Downgrade the database to a revision, in one transaction.",
+        "export": "Write the schema as migrations of another tool.",
+        "scaffold": "Write files for your own repository.",
+    },
+    "Observe": {
+        "verify": "Say whether the chain really works, and if not, why not and how to fix it.",
+        "explain": "Print the page of a check: its claim, why it matters, how it looks, its query and its remedy.",
+        "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
+        "runs": "List the newest calls and what really became of them, newest first.",
+    },
+    "Operate": {
+        "repair": "Fix what verify finds, root causes first, each in one transaction; then verify again.",
+        "rotate": "Replace the service key: check that the function accepts the new one, store it, make a real call.",
+        "secrets": "List, set, delete and scan for secrets; values are never shown.",
+        "job": "Show, pause, resume or trigger the scheduled job.",
+        "schedules": "List, add, change, remove or preview schedules.",
+    },
+    "Try": {
+        "local": "Run the whole chain on this machine, without an account.",
+    },
+}

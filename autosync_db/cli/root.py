@@ -1,0 +1,136 @@
+"""The root of the command line: it loads a command when it is used, and ends every failure in the same way."""
+
+import importlib
+import os
+import re
+import sys
+import traceback
+from functools import cached_property
+from typing import Any
+
+import typer
+from typer.core import HAS_RICH, TyperCommand, TyperGroup
+
+from autosync_db.cli.commands import COMMANDS
+from autosync_db.errors import AutosyncError, ExitCode
+
+INTERRUPTED = 130  # what shells report for SIGINT
+
+
+class Run:
+    """What the ending of the process depends on: commands set it, the root reads it."""
+
+    verbosity = 0
+    """-1 with --quiet, else how often -v was given."""
+    code_if_unread = 0
+    """The exit code when the reader of stdout, e.g. head, leaves early; a command that writes says more than 0."""
+
+
+class Deferred(TyperCommand):
+    """A command that is listed by its line of help; its module, of the same name, is imported when it is used."""
+
+    def __init__(self, name: str, line: str, section: str) -> None:
+        super().__init__(name, help=_shown(line), rich_help_panel=section)
+        self._line = line
+
+    @cached_property
+    def loaded(self) -> Any:
+        """Return the command, or the group of commands, that the module defines as `app`."""
+        found = typer.main.get_command(importlib.import_module(f"autosync_db.cli.{self.name}").app)
+        found.help = found.help or self._line
+        _show_as_written(found)
+        return found
+
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        """Hand over to the command itself."""
+        return self.loaded.make_context(*arguments, **extra)
+
+
+class Root(TyperGroup):
+    """The group of all commands; every failure ends in one `error:`, one `hint:` and its exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        _show_as_written(self)
+        for section, lines in COMMANDS.items():
+            self.commands.update({name: Deferred(name, line, section) for name, line in lines.items()})
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line and exit with the code that errors.ExitCode gives to the outcome."""
+        Run.verbosity, Run.code_if_unread = 0, 0
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(*args, **extra)
+            if code == INTERRUPTED:  # Typer turns SIGINT into this and says nothing
+                raise KeyboardInterrupt
+        except AutosyncError as error:
+            code = _fail(error.message, error.hint, error.exit_code)
+        except typer.TyperException as error:
+            code = _usage(error)
+        except (KeyboardInterrupt, typer.Abort):
+            code = _fail("interrupted", "run it again: every command can be repeated", INTERRUPTED)
+        except SystemExit as leaving:
+            # Typer and Rich leave with 1 when nobody reads stdout any more
+            code = Run.code_if_unread if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
+        except Exception as error:
+            code = _fail(
+                f"internal error ({type(error).__name__})",
+                "run it again with -vv for the traceback and report it: this is a bug in autosync-db",
+                ExitCode.BUG,
+            )
+        _flush()
+        sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
+
+
+def _shown(text: str | None) -> str | None:
+    """Return a help text such that it is shown as it is written, in lines of the terminal's width."""
+    if not text:
+        return text
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    # Rich takes [word] for a style and leaves it out; Typer cannot switch that off without losing its panels
+    return re.sub(r"\[[a-z#/@][^[]*?]", r"\\\g<0>", text) if HAS_RICH else text
+
+
+def _show_as_written(command: Any) -> None:
+    for part in (command, *command.params):
+        part.help = _shown(part.help)
+    for inner in getattr(command, "commands", {}).values():
+        _show_as_written(inner)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered would be written, and complained about, when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _usage(error: typer.TyperException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return ExitCode.USAGE  # the help has been printed already
+    context = getattr(error, "ctx", None)
+    # a database URL without its --database-url is quoted as an unexpected argument
+    message = re.sub(r"postgres(ql)?://.*|\bpassword\s*=.*|[^\s(]*@.*", "***", error.format_message())
+    message = message[:1].lower() + message[1:].rstrip(".")
+    command = context.command_path if context is not None else "autosync-db"
+    return _fail(message, f"see {command} --help", ExitCode.USAGE)
+
+
+def _fail(message: str, hint: str, code: int) -> int:
+    from autosync_db.cli.console import Talk
+    from autosync_db.supabase.key import redact
+
+    # what the user typed is quoted, and a key may be among it; a server's DETAIL may hold a whole row
+    if Run.verbosity >= 2:
+        sys.stderr.write(redact(traceback.format_exc()))
+    console = Talk(stderr=True, highlight=False)
+    console.print("[bold red]error:[/]", end=" ")
+    console.print(_one_line(redact(message)), markup=False, soft_wrap=True)
+    console.print("[bold cyan]hint:[/]", end=" ")
+    console.print(_one_line(redact(hint)), markup=False, soft_wrap=True)
+    return code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())

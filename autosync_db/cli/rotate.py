@@ -1,0 +1,99 @@
+"""`rotate`: replacing a secret without a lost call."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosync_db.cli import secret_input
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command
+from autosync_db.cli.root import Run
+from autosync_db.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from autosync_db.credentials.rotation import Result
+
+app = typer.Typer(add_completion=False)
+
+_ENDINGS = {
+    "rotated": "the new value is active; the old one is not used any more: revoke it where it was issued",
+    "finished": "the value of the interrupted rotation is proven and active; the old one is not used any more",
+    "put back": "the value from before is active again; prove it with: autosync-db job trigger",
+    "unchanged": "this value is active already; nothing was changed",
+    "generated": "a new cron secret is stored, but not active yet",
+    "nothing": "no rotation is unfinished; nothing was changed",
+}
+
+
+@command(app, "rotate")
+def _rotate(
+    session: Session,
+    from_file: secret_input.FromFile = None,
+    from_env: secret_input.FromEnv = None,
+    no_preflight: Annotated[
+        bool, typer.Option("--no-preflight", help="Do not call the function directly before the new key is stored.")
+    ] = False,
+    generate: Annotated[
+        bool,
+        typer.Option(
+            "--generate", help='With [function] auth = "cron_secret": make a new one; run again, activate it.'
+        ),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Prove the key of an interrupted rotation, or put the old one back."),
+    ] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Put back the key from before an interrupted rotation, without a call.")
+    ] = False,
+) -> None:
+    """Replace the service key: check that the function accepts the new one, store it, make a real call.
+
+    When that fails the old key is put back and the exit code is 6. Without --from-file and --from-env a terminal is
+    asked. Interrupted at any moment, the old or the new key is active; run it again, or with --resume or --abort.
+    """
+    from autosync_db.credentials import cron_secret, rotation
+    from autosync_db.progress import Reporter
+
+    if resume and abort:
+        raise UsageError("--resume and --abort exclude each other", hint="pass one of them")
+    if generate and (resume or abort or from_file or from_env):
+        raise UsageError("--generate makes the new value itself", hint="leave the other flags out")
+    if (resume or abort) and (from_file or from_env or no_preflight):
+        raise UsageError("--resume and --abort take no new key", hint="leave the other flags out")
+    configuration = session.configuration
+    if not (resume or abort or generate):
+        by_key = configuration.settings.function.auth == "service_key"
+        subject = rotation.SERVICE_KEY if by_key else cron_secret.subject(configuration)
+        value = secret_input.chosen(session, from_file, from_env, subject.noun)
+        # a wrong form is reported before anything is contacted
+        subject.check(value, configuration.target.project_ref)
+    Run.code_if_unread = ExitCode.BUG
+    with session.progress("connecting") as say:
+        reporter = Reporter(session.say_done, say)
+        if resume:
+            result = rotation.resume(configuration, reporter=reporter)
+        elif abort:
+            result = rotation.abort(configuration)
+        elif generate:
+            result = cron_secret.rotate(configuration, preflight=not no_preflight, reporter=reporter)
+        else:
+            result = rotation.replace(configuration, subject, value, preflight=not no_preflight, reporter=reporter)
+    Run.code_if_unread = ExitCode.OK
+    _print(session, result)
+    if result.outcome == "generated":
+        session.say(f"next: {cron_secret.hand_over(configuration)}; then this command again")
+
+
+def _print(session: Session, result: "Result") -> None:
+    from autosync_db.report import as_text
+
+    if session.is_json:
+        session.print_json(result)
+        return
+    rows = [(result.outcome, one.name, one.fingerprint_before, one.fingerprint_after) for one in result.changes]
+    if rows:
+        as_text.table(("result", "name", "before", "after"), rows, session.out)
+    if result.note:
+        session.say(f"note: {result.note}")
+    session.say(_ENDINGS[result.outcome])
