@@ -1,25 +1,35 @@
 """Create the registry of replaceable objects, autosync.object, and the memory of adoption and settings
 
-The registry remembers which text of each file under sql/ is in force, and how the server rendered it, so that only what
-changed is applied again and an edit by hand is noticed. The extensions are such files: dropped ones are made anew.
+The registry remembers which text of each file under sql/ was applied, and how the server showed the result, so that
+only what changed is applied again and an edit in the database is noticed. The extensions are such files: dropped ones
+are created again.
 
 autosync.adopted remembers what was there before us, as the statements that bring it back: the revisions that complete
-a table made by hand write it, and their downgrades run it. What cannot be adopted is refused here, before any change.
+a table that was there write it, and their downgrades run it. What cannot be adopted is refused here, before any change.
 
 Revision ID: 0001
 Revises:
 """
 
-from alembic import op
+from pathlib import Path
 
-from autosync_db.schema import adoption
+from alembic import op
 
 revision = "0001"
 down_revision = None
 
+ADOPTION = Path(__file__).parents[1] / "adoption"
+
+
+def _run(*names: str) -> None:
+    for name in names:
+        op.execute((ADOPTION / f"{name}.sql").read_text(encoding="utf-8"))
+
 
 def upgrade() -> None:
-    op.execute(adoption.refuse(adoption.SECRETS, adoption.SCHEDULES, schema=True, jobs=True))
+    # all of them, so that one message says everything
+    op.execute("select set_config('autosync.adopting', '0001,0002,0003,0004', true)")
+    _run("tables", "refusals", "refuse")
     op.execute(
         """
         create table autosync.object (

@@ -7,12 +7,20 @@ Revision ID: 0002
 Revises: 0001
 """
 
-from alembic import op
+from pathlib import Path
 
-from autosync_db.schema import adoption
+from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+
+ADOPTION = Path(__file__).parents[1] / "adoption"
+
+
+def _run(*names: str) -> None:
+    for name in names:
+        op.execute((ADOPTION / f"{name}.sql").read_text(encoding="utf-8"))
+
 
 # An adopted table may lack the times, or let them be null; it is small, so each is put right whether it must be or not.
 TIMES = """
@@ -49,8 +57,8 @@ $times$
 
 
 def upgrade() -> None:
-    op.execute(adoption.refuse(adoption.SECRETS))
-    op.execute(adoption.remember(adoption.SECRETS, "0002"))
+    op.execute("select set_config('autosync.adopting', '0002', true)")
+    _run("tables", "refusals", "refuse", "remember")
     op.execute(
         """
         create table if not exists public.pg_cron_secrets (
@@ -85,4 +93,5 @@ def downgrade() -> None:
         $$
         """
     )
-    op.execute(adoption.undo("0002"))
+    op.execute("select set_config('autosync.adopting', '0002', true)")
+    _run("undo")

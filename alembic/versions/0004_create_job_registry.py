@@ -8,15 +8,23 @@ Revision ID: 0004
 Revises: 0003
 """
 
-from alembic import op
+from pathlib import Path
 
-from autosync_db.schema import adoption
+from alembic import op
 
 revision = "0004"
 down_revision = "0003"
 
+ADOPTION = Path(__file__).parents[1] / "adoption"
+
+
+def _run(*names: str) -> None:
+    for name in names:
+        op.execute((ADOPTION / f"{name}.sql").read_text(encoding="utf-8"))
+
+
 # pg_cron may not be installed yet, and then there is no such table
-ADOPTED = rf"""
+ADOPTED = r"""
 do $adopt$
 begin
     if to_regclass('cron.job') is null then
@@ -25,14 +33,14 @@ begin
     update autosync.job as j
     set schedule = c.schedule,
         function = coalesce(
-            substring(c.command from '/functions/v1/([A-Za-z0-9][A-Za-z0-9_-]{{0,62}})(?![A-Za-z0-9_-])'), j.function),
+            substring(c.command from '/functions/v1/([A-Za-z0-9][A-Za-z0-9_-]{0,62})(?![A-Za-z0-9_-])'), j.function),
         timeout_milliseconds = least(greatest(coalesce(
-            cast(substring(c.command from 'timeout_milliseconds\s*[=:]+>?\s*(\d{{1,7}})') as integer),
+            cast(substring(c.command from 'timeout_milliseconds\s*[=:]+>?\s*(\d{1,7})') as integer),
             j.timeout_milliseconds), 1000), 600000),
         paused_at = case when not c.active then clock_timestamp() end,
         paused_by = case when not c.active then 'somebody before autosync-db' end
     from cron.job as c
-    where j.name = '{adoption.JOB_NAME}' and c.jobname = j.name and c.username = current_user
+    where j.name = 'auto-sync-cron-job' and c.jobname = j.name and c.username = current_user
         and c.command <> 'select autosync.dispatch()';
 end
 $adopt$
@@ -40,7 +48,8 @@ $adopt$
 
 
 def upgrade() -> None:
-    op.execute(adoption.refuse(jobs=True))
+    op.execute("select set_config('autosync.adopting', '0004', true)")
+    _run("tables", "refusals", "refuse")
     op.execute(
         r"""
         create table autosync.job (

@@ -8,38 +8,30 @@ Revision ID: 0005
 Revises: 0004
 """
 
-from alembic import op
+from pathlib import Path
 
-from autosync_db.schema import adoption
+from alembic import op
 
 revision = "0005"
 down_revision = "0004"
 
-# a command that holds a key is not copied: a key belongs into one place
-ADOPTED = rf"""
-do $adopt$
-begin
-    if to_regclass('cron.job') is null then
-        return;
-    end if;
-    insert into autosync.adopted (revision, step, object, undo)
-    select '0005', {adoption.JOB}, 'cron job ' || c.jobname, case
-        when exists (
-            select from regexp_matches(c.command, '{adoption.KEY}', 'g') as m where m[1] !~ '{adoption.PUBLIC_KEY}'
-        ) then format(
-            'do $job$ begin raise warning %L; end $job$',
-            'the job ' || c.jobname || ' is not scheduled again: its command held a key and was not kept')
-        else format('select cron.schedule(%L, %L, %L)', c.jobname, c.schedule, c.command)
-    end
-    from cron.job as c
-    where c.jobname = '{adoption.JOB_NAME}' and c.username = current_user
-        and c.command <> 'select autosync.dispatch()';
-end
-$adopt$
+ADOPTION = Path(__file__).parents[1] / "adoption"
+
+
+def _run(*names: str) -> None:
+    for name in names:
+        op.execute((ADOPTION / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+ADOPTED = """
+insert into autosync.adopted (revision, step, object, undo)
+select '0005', 120, 'cron job auto-sync-cron-job', j.undo
+from jsonb_to_recordset(cast(current_setting('autosync.job_found') as jsonb)) as j (undo text)
 """
 
 
 def upgrade() -> None:
+    _run("job_found")
     op.execute(ADOPTED)
     op.execute(
         """
@@ -132,4 +124,5 @@ def downgrade() -> None:
     op.execute("drop function if exists autosync.server_epoch()")
     op.execute("drop table autosync.invocation")
     op.execute("drop table autosync.tick")
-    op.execute(adoption.undo("0005"))
+    op.execute("select set_config('autosync.adopting', '0005', true)")
+    _run("undo")

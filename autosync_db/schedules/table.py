@@ -33,19 +33,6 @@ SETTABLE = (
     "device_filter",
     "device_tags",
 )
-# what users of the API may write; sql/access/ grants them these columns
-API_COLUMNS = (*SETTABLE, "created_by", "updated_by")
-# what the trigger and the function that runs the schedule alone write
-OWN_COLUMNS = (
-    "last_run_at",
-    "last_run_status",
-    "last_run_summary",
-    "next_run_at",
-    "claim_id",
-    "claimed_at",
-    "claim_expires_at",
-    "consecutive_failures",
-)
 
 # waiting although it could have run: due for longer than a tick takes, and not changed or opened just now
 OVERDUE = """

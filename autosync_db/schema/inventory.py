@@ -9,31 +9,20 @@ from typing import Any, Literal
 
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection
-from autosync_db.schedules.table import API_COLUMNS
 from autosync_db.schema import adoption
-from autosync_db.schema.adoption import SCHEDULES, SECRETS, Table
 
-Action = Literal["refuse", "add", "replace", "mend", "remove", "revoke", "keep"]
+Action = Literal["refuse", "add", "replace", "fix", "remove", "revoke", "keep"]
 Row = tuple[Any, ...]
+Table = dict[str, Any]
 
-# as the server shows those of our checks that the deployed table has too
-SHOWN_CHECKS = {
-    "auto_sync_schedules_frequency_minutes_check": (
-        "CHECK (((frequency_minutes >= 1) AND (frequency_minutes <= 44640)))"
-    ),
-    "auto_sync_schedules_direction_check": (
-        "CHECK ((direction = ANY (ARRAY['import'::text, 'export'::text, 'bidirectional'::text])))"
-    ),
-    "auto_sync_schedules_conflict_resolution_check": (
-        "CHECK ((conflict_resolution = ANY (ARRAY['newest_wins'::text, 'local_wins'::text, 'remote_wins'::text, "
-        "'manual'::text])))"
-    ),
-    "auto_sync_schedules_device_filter_check": "CHECK ((device_filter = ANY (ARRAY['all'::text, 'tagged'::text])))",
-    "auto_sync_schedules_last_run_status_check": (
-        "CHECK ((last_run_status = ANY (ARRAY['success'::text, 'partial'::text, 'failed'::text])))"
-    ),
-}
-_NAMED_IDS = 10
+SECRETS = "public.pg_cron_secrets"
+SCHEDULES = "public.auto_sync_schedules"
+JOB_NAME = "auto-sync-cron-job"
+_INDEXES = (
+    "auto_sync_schedules_claimable_idx",
+    "idx_auto_sync_schedules_next_run",
+    "idx_auto_sync_schedules_organization_id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,108 +43,91 @@ class Privilege:
     column: str | None = None
 
 
-def changes(
-    connection: Connection, pending: Mapping[str, Any], isolation: IsolationSettings | None = None
-) -> list[Note]:
-    """Return what the `pending` revisions (id and module) and their objects would do to what is there. Reads only.
+def notes(connection: Connection, pending: Collection[str], isolation: IsolationSettings | None = None) -> list[Note]:
+    """Return what the `pending` revisions and their objects would do to what is there. Reads only.
 
-    If something cannot be adopted, these findings alone: nothing else would be done. Empty for a database without any
+    If something cannot be adopted, these notes alone: nothing else would be done. Empty for a database without any
     of it.
     """
     with connection.transaction(force_rollback=True):
         # names are then shown with their schema
         connection.execute("select set_config('search_path', '', true)")
-        if refused := _refusals(connection, pending):
-            return refused
+        tables = adoption.prepare(connection, pending)
+        if refusals := adoption.ask(connection, "refusals"):
+            return [Note("refuse", refusal["object"], refusal["detail"]) for refusal in refusals]
         found: list[Note] = []
-        if "0002" in pending and _exists(connection, SECRETS.name):
-            found += _secrets(connection)
-        if "0003" in pending and _exists(connection, SCHEDULES.name):
-            found += _schedules(connection, pending["0003"], isolation)
-        if "0005" in pending and _exists(connection, "cron.job"):
+        if "0002" in pending and _exists(connection, SECRETS):
+            found += _secrets(connection, tables[SECRETS])
+        if "0003" in pending and _exists(connection, SCHEDULES):
+            found += _schedules(connection, tables[SCHEDULES], isolation)
+        if "0005" in pending:
             found += _job(connection)
     return found
 
 
-def _refusals(connection: Connection, pending: Collection[str]) -> list[Note]:
-    queries = []
-    if "0001" in pending:
-        queries.append(adoption.SCHEMA_TAKEN)
-    if "0002" in pending:
-        queries.append(adoption.differences(SECRETS))
-    if "0003" in pending:
-        queries += [adoption.differences(SCHEDULES), adoption.FUNCTIONS_TAKEN]
-    if "0004" in pending and _exists(connection, "cron.job"):
-        queries.append(adoption.JOBS_TAKEN)
-    rows = [row for query in queries for row in _rows(connection, query)]
-    if "0003" in pending and _exists(connection, SCHEDULES.name) and not any(row[0] == SCHEDULES.name for row in rows):
-        rows += _rows(connection, adoption.SCHEDULES_VIOLATIONS)
-    return [Note("refuse", name, detail) for name, detail in rows]
-
-
-def _secrets(connection: Connection) -> list[Note]:
-    name = SECRETS.name
+def _secrets(connection: Connection, table: Table) -> list[Note]:
     names = [str(row[0]) for row in _rows(connection, "select s.name from public.pg_cron_secrets as s order by 1")]
-    present = _columns(connection, name)
-    found = [Note("keep", name, f"{len(names)} rows: {', '.join(names)}" if names else "no rows")]
+    present = _columns(connection, SECRETS)
+    found = [Note("keep", SECRETS, f"{len(names)} rows: {', '.join(names)}" if names else "no rows")]
     found += [
-        Note("add", name, f"column {column}, with the time of the migration")
-        for column in SECRETS.new_columns
+        Note("add", SECRETS, f"column {column}, with the time of the migration")
+        for column in _new_columns(table)
         if column not in present
     ]
     found += [
-        Note("replace", name, f"column {column} may be null and may not be so afterwards")
-        for column in SECRETS.new_columns
+        Note("replace", SECRETS, f"column {column} may be null and may not be so afterwards")
+        for column in _new_columns(table)
         if present.get(column) is False
     ]
-    found += _unknown_columns(SECRETS, present)
-    found += _things(connection, name, "index")
-    found += _things(connection, name, "constraint")
-    found += _things(connection, name, "trigger")
-    found += _unprotected(connection, name)
+    found += _unknown_columns(table, present)
+    found += _things(connection, SECRETS, "index")
+    found += _things(connection, SECRETS, "constraint")
+    found += _things(connection, SECRETS, "trigger")
+    found += _unprotected(connection, SECRETS)
     found += [
-        Note("replace", f"policy {policy} on {name}", "by pg_cron_secrets_nobody: nobody but service_role reads")
-        for policy, *_ in _policies(connection, name)
+        Note("replace", f"policy {policy} on {SECRETS}", "by pg_cron_secrets_nobody: nobody but service_role reads")
+        for policy, *_ in _policies(connection, SECRETS)
     ]
-    held_before = privileges(connection, name)
+    held_before = privileges(connection, SECRETS)
     return found + revocations(
-        name, held_before, {held for held in held_before if held == Privilege("service_role", "SELECT")}
+        SECRETS, held_before, {held for held in held_before if held == Privilege("service_role", "SELECT")}
     )
 
 
-def _schedules(connection: Connection, revision: Any, isolation: IsolationSettings | None) -> list[Note]:
-    name = SCHEDULES.name
-    present = _columns(connection, name)
-    found = [Note("keep", name, f"{_one(connection, f'select count(*) from {name}')} rows, with their ids")]  # noqa: S608
-    found += [Note("add", name, f"column {column}") for column in SCHEDULES.new_columns if column not in present]
-    found += _unknown_columns(SCHEDULES, present)
-    found += _mends(connection)
-    found += _checks(connection, revision.CHECKS)
-    retired = {str(row[1]) for row in _rows(connection, revision.RETIRED_INDEXES)}
-    ours = {*revision.INDEXES, "auto_sync_schedules_claimable_idx"}
+def _schedules(connection: Connection, table: Table, isolation: IsolationSettings | None) -> list[Note]:
+    present = _columns(connection, SCHEDULES)
+    checks = {check["name"]: check.get("shown") for check in adoption.ask(connection, "checks")}
+    retired = adoption.ask(connection, "retired")
+    [(count,)] = _rows(connection, "select count(*) from public.auto_sync_schedules")
+    found = [Note("keep", SCHEDULES, f"{count} rows, with their ids")]
+    found += [Note("add", SCHEDULES, f"column {column}") for column in _new_columns(table) if column not in present]
+    found += _unknown_columns(table, present)
+    found += _fixes(connection)
+    found += _checks(connection, checks)
     found += [
-        Note("add", f"index {index}", f"on {name}")
-        for index in sorted(ours)
+        Note("add", f"index {index}", f"on {SCHEDULES}")
+        for index in _INDEXES
         if not _exists(connection, f"public.{index}")
     ]
-    found += [Note("remove", f"index {index}", "no query needs it besides the others") for index in sorted(retired)]
-    found += _things(connection, name, "index", besides=retired | ours)
-    found += _things(connection, name, "constraint", besides={*revision.CHECKS})
-    triggers = {str(row[0]) for row in _rows(connection, revision.RETIRED_TRIGGERS)}
-    found += [Note("replace", f"trigger {one}", "by auto_sync_schedules_next_run_at") for one in sorted(triggers)]
-    found += _things(connection, name, "trigger", besides=triggers)
+    found += [Note("remove", f"index {index}", "no query needs it besides the others") for index in retired["indexes"]]
+    found += _things(connection, SCHEDULES, "index", besides={*retired["indexes"], *_INDEXES})
+    found += _things(connection, SCHEDULES, "constraint", besides=checks)
     found += [
-        Note("keep", f"function {signature}", f"{users} uses it")
-        if users
-        else Note("remove", f"function {signature}", "only the old trigger used it")
-        for _, signature, users in _rows(connection, revision.RETIRED_FUNCTIONS)
+        Note("replace", f"trigger {trigger}", "by auto_sync_schedules_next_run_at") for trigger in retired["triggers"]
     ]
-    return found + _access(connection, isolation)
+    found += _things(connection, SCHEDULES, "trigger", besides=retired["triggers"])
+    found += [
+        Note("keep", f"function {function['name']}", f"{function['users']} uses it")
+        if function["users"]
+        else Note("remove", f"function {function['name']}", "only the old trigger used it")
+        for function in retired["functions"]
+    ]
+    return found + _access(connection, table, isolation)
 
 
-def _access(connection: Connection, isolation: IsolationSettings | None) -> list[Note]:
-    name = SCHEDULES.name
-    detected = str(_one(connection, adoption.ISOLATION_FOUND))
+def _access(connection: Connection, table: Table, isolation: IsolationSettings | None) -> list[Note]:
+    name = SCHEDULES
+    detected = str(adoption.ask(connection, "isolation_found"))
     mode = isolation.mode if isolation else detected
     policies = _policies(connection, name)
     found = _unprotected(connection, name)
@@ -173,22 +145,23 @@ def _access(connection: Connection, isolation: IsolationSettings | None) -> list
             for policy, roles in policies
         ]
     before = privileges(connection, name)
-    return found + revocations(name, before, _kept(connection, before, mode, detected))
+    return found + revocations(name, before, _kept(connection, table, before, mode, detected))
 
 
-def _kept(connection: Connection, before: set[Privilege], mode: str, detected: str) -> set[Privilege]:
+def _kept(connection: Connection, table: Table, before: set[Privilege], mode: str, detected: str) -> set[Privilege]:
     """Return which of the privileges on the schedules are there afterwards as well."""
     kept = {held for held in before if held.role == "service_role" and held.name in _ROWS}
     if mode == "none":
         return kept | {held for held in before if held.role not in _TOUCHED}
-    settable = {*API_COLUMNS}
+    settable = {column["name"] for column in table["columns"] if column.get("settable")}
+    reserved = {column["name"] for column in table["columns"] if column.get("reserved")}
     extra: dict[str, list[str]] = {}
     if detected != "none":
-        extra = _one(connection, adoption.user_columns(API_COLUMNS)) or {}
+        extra = adoption.ask(connection, "user_columns") or {}
     for held in before:
         if held.role not in _TOUCHED:
             kept.add(held)
-        elif held.role != "authenticated" or held.column in adoption.OWN_COLUMNS:
+        elif held.role != "authenticated" or held.column in reserved:
             continue
         elif held.name in ("INSERT", "UPDATE"):
             if mode == "custom" or held.column in settable or held.column in extra.get(held.name.lower(), []):
@@ -200,26 +173,18 @@ def _kept(connection: Connection, before: set[Privilege], mode: str, detected: s
 
 def _job(connection: Connection) -> list[Note]:
     found = []
-    for jobid, schedule, active, holds_key in connection.execute(_JOB, _JOB_VALUES).fetchall():
-        name = f"cron job {adoption.JOB_NAME}"
-        state = "" if active else ", and its pause"
-        found.append(Note("keep", name, f"job {jobid} with its schedule {schedule}{state}"))
+    name = f"cron job {JOB_NAME}"
+    for job in adoption.ask(connection, "job_found"):
+        state = "" if job["active"] else ", and its pause"
+        found.append(Note("keep", name, f"job {job['jobid']} with its schedule {job['schedule']}{state}"))
         found.append(Note("replace", name, "its command, by select autosync.dispatch()"))
-        if holds_key:
+        if job["holds_key"]:
             found.append(Note("remove", name, "its command holds a key and is not remembered for a rollback"))
     return found
 
 
-_JOB = """
-select c.jobid, c.schedule, c.active, exists (
-    select from regexp_matches(c.command, %(key)s, 'g') as m where m[1] !~ %(public_key)s
-)
-from cron.job as c
-where c.jobname = %(name)s and c.username = current_user and c.command <> 'select autosync.dispatch()'
-"""
-_JOB_VALUES = {"name": adoption.JOB_NAME, "key": adoption.KEY, "public_key": adoption.PUBLIC_KEY}
 _ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
-_TOUCHED = ("public", *adoption.API_ROLES)
+_TOUCHED = ("public", "anon", "authenticated", "service_role")
 
 
 def revocations(table: str, before: set[Privilege], kept: set[Privilege]) -> list[Note]:
@@ -239,7 +204,7 @@ def revocations(table: str, before: set[Privilege], kept: set[Privilege]) -> lis
 
 
 def privileges(connection: Connection, table: str) -> set[Privilege]:
-    """Return what anybody but the owner may do; what can be granted by column is told by column."""
+    """Return what anybody but the owner may do; what can be granted by column stands by column."""
     rows = connection.execute(
         """
         select case when a.grantee = 0 then 'public' else r.rolname end, a.privilege_type, t.attname
@@ -263,37 +228,28 @@ def privileges(connection: Connection, table: str) -> set[Privilege]:
     return {Privilege(*row) for row in rows}
 
 
-def _mends(connection: Connection) -> list[Note]:
-    selected = ", ".join(
-        f"count(*) filter (where {mend.which}),"
-        f" (array_agg(id::text order by id) filter (where {mend.which}))[1:{_NAMED_IDS}]"
-        for mend in adoption.MENDS
-    )
-    row = connection.execute(f"select {selected} from {SCHEDULES.name}".encode()).fetchone()  # noqa: S608 - constants
-    assert row is not None
+def _fixes(connection: Connection) -> list[Note]:
     found = []
-    for position, mend in enumerate(adoption.MENDS):
-        count, ids = row[2 * position : 2 * position + 2]
-        if count:
-            more = f" and {count - _NAMED_IDS} more" if count > _NAMED_IDS else ""
-            found.append(Note("mend", SCHEDULES.name, f"{mend.told} (rows: {count}): {', '.join(ids)}{more}"))
+    for fix in adoption.ask(connection, "fixes"):
+        more = f" and {fix['count'] - len(fix['ids'])} more" if fix["count"] > len(fix["ids"]) else ""
+        found.append(Note("fix", SCHEDULES, f"{fix['note']} (rows: {fix['count']}): {', '.join(fix['ids'])}{more}"))
     return found
 
 
-def _checks(connection: Connection, ours: Iterable[str]) -> list[Note]:
+def _checks(connection: Connection, ours: Mapping[str, str | None]) -> list[Note]:
     rows = connection.execute(
         "select conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '') from pg_constraint"
         " where conrelid = to_regclass(%s) and contype = 'c'",
-        [SCHEDULES.name],
+        [SCHEDULES],
     ).fetchall()
     present = {str(row[0]): str(row[1]) for row in rows}
     found = []
-    for check in ours:
+    for check, shown in ours.items():
         if check not in present:
-            found.append(Note("add", f"constraint {check}", f"on {SCHEDULES.name}"))
+            found.append(Note("add", f"constraint {check}", f"on {SCHEDULES}"))
         elif check == "valid_time_window":
             found.append(Note("replace", f"constraint {check}", "by one that also refuses a window of no width"))
-        elif present[check] != SHOWN_CHECKS.get(check):
+        elif present[check] != shown:
             found.append(Note("keep", f"constraint {check}", f"under the name {check}_before, beside ours"))
     return found
 
@@ -332,9 +288,14 @@ def _things(
     return [Note("keep", f"{kind} {name}", str(detail)) for name, detail in rows if name not in besides]
 
 
+def _new_columns(table: Table) -> list[str]:
+    """Return the columns that the deployed table lacks."""
+    return [column["name"] for column in table["columns"] if not column["required"]]
+
+
 def _unknown_columns(table: Table, present: Iterable[str]) -> list[Note]:
-    known = {column.name for column in table.columns}
-    return [Note("keep", table.name, f"column {column} of your own") for column in present if column not in known]
+    known = {column["name"] for column in table["columns"]}
+    return [Note("keep", table["name"], f"column {column} of your own") for column in present if column not in known]
 
 
 def _unprotected(connection: Connection, table: str) -> list[Note]:
@@ -367,8 +328,3 @@ def _exists(connection: Connection, relation: str) -> bool:
 
 def _rows(connection: Connection, query: str) -> list[Row]:
     return connection.execute(query.encode()).fetchall()
-
-
-def _one(connection: Connection, query: str) -> Any:
-    row = connection.execute(query.encode()).fetchone()
-    return row[0] if row else None

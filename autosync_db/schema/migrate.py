@@ -67,7 +67,7 @@ class MigrationPlan:
     @property
     def refusals(self) -> list[Note]:
         """Return what stands in the way of the migration."""
-        return [change for change in self.adoption if change.action == "refuse"]
+        return [note for note in self.adoption if note.action == "refuse"]
 
 
 def plan(
@@ -83,7 +83,7 @@ def plan(
                 step for step in reversed(list(script.iterate_revisions(target, current))) if step.revision != current
             ]
             upgrades = [Revision(step.revision, step.doc or "") for step in pending]
-            adopted = inventory.changes(connection, {step.revision: step.module for step in pending}, isolation)
+            adopted = inventory.notes(connection, [step.revision for step in pending], isolation)
         states = objects.states(connection, max(target or "", current or "") or None)
         if isolation is not None and isolation != stored(connection) and ACCESS_FILE in states:
             states[ACCESS_FILE] = objects.State.OUTDATED

@@ -38,7 +38,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The script of all revisions, and the objects, whose texts it quotes."""
     path = tmp_path_factory.mktemp("squawk") / "migrate.sql"
     sources = "\n".join(file.source for file in objects.files())
-    path.write_text(f"{migrate.script_sql()}\n{sources}", encoding="utf-8")
+    path.write_text(migrate.script_sql().replace("\nCOMMIT;", f"\n{sources}\nCOMMIT;"), encoding="utf-8")
     return path
 
 

@@ -25,7 +25,7 @@ from tests.support import clusters, cutting_proxy
 from tests.support.cutting_proxy import Proxy
 
 UNTOUCHED, DONE = "untouched", "done"
-# what a row of these holds does not matter: which version of it is in force, does
+# what a row of these holds does not matter: which version of it is the current one, does
 _CATALOGS = (
     "pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_default_acl", "pg_depend", "pg_description",
     "pg_extension", "pg_index", "pg_namespace", "pg_policy", "pg_proc", "pg_rewrite", "pg_shdepend", "pg_trigger",
@@ -43,7 +43,7 @@ select format('session %%s: %%s', a.pid, a.query) from pg_stat_activity as a whe
 union all
 select format('advisory lock of %%s', l.pid) from pg_locks as l where l.locktype = 'advisory'
 """
-# the columns that an adoption mends are not among them
+# the columns that an adoption changes are not among them
 _SCHEDULES = """
 select id, integration_id, organization_id, enabled, direction, conflict_resolution, only_online, time_window_enabled,
     time_window_start, device_filter, device_tags, last_run_at, last_run_status, last_run_summary, created_at,
@@ -90,7 +90,7 @@ def command(url: str, arguments: list[str], errors: Path) -> None:
 
 
 def fingerprint(connection: psycopg.Connection[Any]) -> str:
-    """Return what any change of the schema or of a row would change: the row versions in force, and the rows' text."""
+    """Return what any change of the schema or of a row would change: the current row versions, and the rows' text."""
     parts = [
         sql.SQL("select {}, count(*), sum(hashtextextended(concat_ws(' ', x.ctid, x.xmin), 0)) from {} as x").format(
             sql.Literal(name), sql.Identifier("pg_catalog", name)
@@ -144,7 +144,7 @@ class Ground:
         return self
 
     def renew(self) -> None:
-        """Begin anew on a fresh copy."""
+        """Begin again on a fresh copy."""
         self._stack.close()
         self.cluster = self._stack.enter_context(clusters.cloned(self.template))
         self.proxy = self._stack.enter_context(cutting_proxy.relay(self.cluster))
@@ -205,7 +205,7 @@ class Ground:
         assert rows(self.cluster) == self._rows, f"{what}: rows were lost"
 
     def finish(self, what: str) -> None:
-        """Do the work again, as the user would, and begin anew."""
+        """Do the work again, as the user would, and begin again."""
         self.work(self.cluster.url().reveal())
         self.check_done(f"the next run after {what}")
         self.finished_after += 1

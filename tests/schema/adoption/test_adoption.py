@@ -8,7 +8,7 @@ import pytest
 
 from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
-from autosync_db.schedules.table import API_COLUMNS
+from autosync_db.schedules.table import SETTABLE
 from autosync_db.schema import migrate, revisions
 from autosync_db.secret import Secret
 from tests.schema import catalog
@@ -278,7 +278,7 @@ class TestAccess:
                     [column],
                 ).fetchone()
                 assert may == (False,), column
-            for column in (*API_COLUMNS, "updated_at"):
+            for column in (*SETTABLE, "created_by", "updated_by", "updated_at"):
                 may = owner.execute(
                     "select has_column_privilege('authenticated', 'public.auto_sync_schedules', %s, 'update')",
                     [column],

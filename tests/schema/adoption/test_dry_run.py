@@ -5,13 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from autosync_db import resources
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import adoption as texts
-from autosync_db.schema import inventory, migrate
+from autosync_db.schema import adoption as questions
+from autosync_db.schema import inventory, migrate, revisions
 from autosync_db.schema.inventory import Note
 from tests.schema import catalog
 from tests.schema.adoption import conftest
@@ -106,7 +104,7 @@ def test_nothing_that_was_there_is_left_unsaid(adoption: Adoption, open_template
 
 
 def test_mended_rows_are_named(adoption: Adoption) -> None:
-    mended = told(adoption.plan, "mend")[SCHEDULES]
+    mended = told(adoption.plan, "fix")[SCHEDULES]
     expected = {
         "frequencies are brought": ("10", "11"), "windows with start = end": ("12",), "next runs of disabled": ("03",),
         "enabled schedules that had no next run": ("08", "09"),
@@ -123,7 +121,9 @@ def test_our_checks_are_known_as_the_server_shows_them(transaction: psycopg.Conn
         "select conname, pg_get_constraintdef(oid) from pg_constraint"
         " where conrelid = 'public.auto_sync_schedules'::regclass and contype = 'c'"
     ).fetchall()
-    assert {name: text for name, text in shown if name in inventory.SHOWN_CHECKS} == inventory.SHOWN_CHECKS
+    expected = {check["name"]: check["shown"] for check in questions.ask(transaction, "checks") if "shown" in check}
+    assert {name: text for name, text in shown if name in expected} == expected
+    assert expected
 
 
 def test_it_is_shown_as_a_table_and_as_json_and_changes_nothing(deployed: Cluster) -> None:
@@ -161,16 +161,6 @@ def field(running: Cluster) -> Iterator[psycopg.Connection[Any]]:
             connection.rollback()
 
 
-@pytest.fixture(scope="module")
-def pending() -> dict[str, Any]:
-    """Every revision and its module."""
-    with resources.folder("alembic") as folder:
-        configuration = Config()
-        configuration.set_main_option("script_location", str(folder))
-        script = ScriptDirectory.from_config(configuration)
-        return {step.revision: step.module for step in script.walk_revisions()}
-
-
 KEPT = {
     "a narrower check of the name that ours has": (
         "update public.auto_sync_schedules set frequency_minutes = 15 where frequency_minutes not in (5, 15, 60, 120);"
@@ -205,10 +195,10 @@ KEPT = {
 
 
 @pytest.mark.parametrize("what", KEPT)
-def test_what_a_human_should_know_is_said(what: str, field: psycopg.Connection[Any], pending: dict[str, Any]) -> None:
+def test_what_a_human_should_know_is_said(what: str, field: psycopg.Connection[Any]) -> None:
     statements, expected = KEPT[what]
     field.execute(statements.replace("{key}", keys.legacy().reveal()).encode())
-    assert expected in inventory.changes(field, pending)
+    assert expected in inventory.notes(field, revisions.known())
 
 
 REFUSED = {
@@ -302,24 +292,24 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_be_adopted_is_refused_with_its_differences(
-    what: str, field: psycopg.Connection[Any], pending: dict[str, Any]
-) -> None:
+def test_what_cannot_be_adopted_is_refused_with_its_differences(what: str, field: psycopg.Connection[Any]) -> None:
     statements, (name, detail) = REFUSED[what]
     field.execute(statements.encode())
     newest = field.execute("select max(jobid) from cron.job").fetchone()
     assert newest is not None
     expected = detail.replace("job 2 (", f"job {newest[0]} (").replace("unschedule(2)", f"unschedule({newest[0]})")
-    found = inventory.changes(field, pending)
+    found = inventory.notes(field, revisions.known())
     assert Note("refuse", name, expected) in found
     assert {change.action for change in found} == {"refuse"}
     # and the revisions themselves say the same
+    questions.prepare(field, revisions.known())
+    questions.ask(field, "refusals")
     with pytest.raises(psycopg.errors.InvalidTableDefinition) as refused:
-        field.execute(texts.refuse(texts.SECRETS, texts.SCHEDULES, schema=True, jobs=True).encode())
+        field.execute(resources.read("alembic/adoption/refuse.sql").encode())
     assert f"{name}: {expected}" in str(refused.value)
 
 
-def test_near_misses_are_adopted(field: psycopg.Connection[Any], pending: dict[str, Any]) -> None:
+def test_near_misses_are_adopted(field: psycopg.Connection[Any]) -> None:
     for statement in (
         # a function with other arguments, a job of another function, our own schema after a rollback
         "create function public.auto_sync_claim(text) returns integer language sql as 'select 1'",
@@ -331,7 +321,7 @@ def test_near_misses_are_adopted(field: psycopg.Connection[Any], pending: dict[s
         "alter table public.auto_sync_schedules drop constraint auto_sync_schedules_integration_id_key",
     ):
         field.execute(statement.encode())
-    assert "refuse" not in {change.action for change in inventory.changes(field, pending)}
+    assert "refuse" not in {note.action for note in inventory.notes(field, revisions.known())}
 
 
 @pytest.mark.parametrize("arguments", [("migrate",), ("migrate", "--dry-run"), ("setup", "--no-wait")])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autosync_db.errors import MigrationError
-from autosync_db.schedules.table import API_COLUMNS
+from autosync_db.schedules.table import SETTABLE
 from autosync_db.schema import migrate
 from tests.schema.isolation.conftest import MODES, ORGANIZATIONS, SCHEDULED, USERS, Mode, World, asked_as, outcome
 from tests.support import clusters, command
@@ -46,7 +46,8 @@ def test_column_grants_are_exactly_the_settings(world: World) -> None:
     for column, grantee, privilege in world.access():
         if grantee == "authenticated" and column not in ("policy", "table"):
             granted.setdefault(privilege, set()).add(column)
-    assert granted == {"INSERT": set(API_COLUMNS), "UPDATE": set(API_COLUMNS)}
+    settable = {*SETTABLE, "created_by", "updated_by"}
+    assert granted == {"INSERT": settable, "UPDATE": settable}
     tables = [(g, p) for kind, g, p in world.access() if kind == "table" and g != "postgres"]
     assert tables == [("authenticated", "DELETE"), ("authenticated", "SELECT")] + [
         ("service_role", privilege) for privilege in ("DELETE", "INSERT", "SELECT", "UPDATE")
