@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from autosync_db import config
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, connect
+from autosync_db.connection import Connection, connect, exists, value
 from autosync_db.credentials import lease, rotation, store
 from autosync_db.credentials.lease import Replacement
 from autosync_db.credentials.rotation import Result, Subject
@@ -35,6 +35,7 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
 _LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
 _FILE = "cron.env"
 # begin_rotation() takes it too
+_AUTH = "select autosync.function_auth(%s)"
 _ALONE = "lock table autosync.secret_rotation in share row exclusive mode"
 
 
@@ -56,10 +57,9 @@ def inspect(value: Secret, _project_ref: str | None = None) -> None:
 
 def active_auth(connection: Connection, job_name: str) -> Auth:
     """Return how the job's function knows its caller, as the database has it."""
-    if connection.execute("select to_regprocedure('autosync.function_auth(text)') is null").fetchone() == (True,):
+    if not exists(connection, "autosync.function_auth(text)"):
         return "service_key"
-    row = connection.execute("select autosync.function_auth(%s)", [job_name]).fetchone()
-    return "cron_secret" if row == ("cron_secret",) else "service_key"
+    return "cron_secret" if value(connection, _AUTH, [job_name]) == "cron_secret" else "service_key"
 
 
 def auth_wanted(connection: Connection, configuration: Configuration) -> Auth:
@@ -72,18 +72,15 @@ def auth_wanted(connection: Connection, configuration: Configuration) -> Auth:
 
 def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, Any]:
     """Return the whole row of autosync.setting with which the job has `auth`; other jobs keep theirs."""
-    row = connection.execute("select value from autosync.setting where name = %s", [SETTING]).fetchone()
-    return {**(row[0] if row else {}), job_name: auth}
+    before = value(connection, "select s.value from autosync.setting as s where s.name = %s", [SETTING])
+    return {**(before or {}), job_name: auth}
 
 
 def reveal(connection: Connection, name: str) -> Secret | None:
     """Return a value that the function must get or is called with: one of CRON_SECRET, NEXT and GATEWAY_KEY."""
     assert name in {store.CRON_SECRET, NEXT, store.GATEWAY_KEY}
-    with store.refusals():
-        row = connection.execute(
-            "select btrim(s.secret, E' \\t\\r\\n') from autosync.stored_secrets() as s where s.name = %s", [name]
-        ).fetchone()
-    return Secret(row[0]) if row else None
+    found = store.read(connection, name)
+    return None if found is None else Secret(found)
 
 
 def subject(configuration: Configuration) -> Subject:

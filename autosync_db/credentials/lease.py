@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 from psycopg.types.json import Jsonb
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, connect
+from autosync_db.connection import Connection, connect, exists, rows, value
 from autosync_db.credentials import store
 from autosync_db.errors import AutosyncError, SecretError
 from autosync_db.secret import Secret
@@ -31,7 +31,8 @@ _EXTEND_AFTER_SECONDS = 5
 _BEGIN = "select b.name, b.fingerprint_before, b.fingerprint_after from autosync.begin_rotation(%s, %s, %s) as b"
 _FINISH = "select autosync.finish_rotation(%s)"
 _PUT_BACK = "select autosync.put_back_rotation(%s)"
-_HAS_TABLE = "select to_regclass('autosync.secret_rotation') is not null"
+_EXTEND = "select autosync.extend_rotation(%s, %s)"
+_TABLE = "autosync.secret_rotation"
 _UNFINISHED = """
 select r.name, r.fingerprint_before, r.fingerprint_after, r.started_at, r.started_by, r.application_name,
     host(r.client_address), r.lease_expires_at, r.lease_expires_at > clock_timestamp()
@@ -92,8 +93,8 @@ def begin(
     token = token or uuid4()
     with store.changing(connection):
         store.send(connection, values)
-        rows = connection.execute(_BEGIN, [token, LEASE, Jsonb(dict(settings or {}))]).fetchall()
-    return Rotation(token, tuple(Replacement(*row) for row in rows)) if rows else None
+        changes = rows(connection, _BEGIN, [token, LEASE, Jsonb(dict(settings or {}))])
+    return Rotation(token, tuple(Replacement(*change) for change in changes)) if changes else None
 
 
 def take_over(connection: Connection) -> tuple[datetime, Rotation] | None:
@@ -122,7 +123,7 @@ def keeper(connection: Connection, token: UUID) -> KeepAlive:
         nonlocal extended
         if time.monotonic() - extended < _EXTEND_AFTER_SECONDS:
             return
-        if connection.execute("select autosync.extend_rotation(%s, %s)", [token, LEASE]).fetchone() != (True,):
+        if not value(connection, _EXTEND, [token, LEASE]):
             raise _taken_over()
         extended = time.monotonic()
 
@@ -144,7 +145,7 @@ def put_back(connection: Connection, token: UUID) -> None:
 
 def release(connection: Connection, token: UUID) -> None:
     """Leave a rotation to whoever comes next: its lease ends now."""
-    connection.execute("select autosync.extend_rotation(%s, %s)", [token, timedelta()])
+    connection.execute(_EXTEND, [token, timedelta()])
 
 
 @contextmanager
@@ -184,23 +185,19 @@ def released_when_interrupted(configuration: Configuration, token: UUID) -> Iter
 
 def unfinished(connection: Connection) -> tuple[Unfinished, ...]:
     """Return every name whose active value is not proven, oldest first. Reads only."""
-    if connection.execute(_HAS_TABLE).fetchone() != (True,):
+    if not exists(connection, _TABLE):
         return ()
-    return tuple(Unfinished(*row) for row in connection.execute(_UNFINISHED.encode()).fetchall())
+    return tuple(Unfinished(*row) for row in rows(connection, _UNFINISHED))
 
 
 def kept(connection: Connection, name: str) -> Secret | None:
     """Return what an unfinished rotation of `name` would put back, None when there is no such value."""
-    if connection.execute(_HAS_TABLE).fetchone() != (True,):
+    if not exists(connection, _TABLE):
         return None
-    row = connection.execute(_KEPT, [name]).fetchone()
-    if row is None:
-        return None
-    value = row[1]
-    if row[0] == "vault":
-        found = connection.execute(_KEPT_IN_VAULT, [f"{name}.previous"]).fetchone()
-        value = found[0] if found else None
-    return None if value is None else Secret(value.strip())
+    for where, previous in rows(connection, _KEPT, [name]):
+        found = value(connection, _KEPT_IN_VAULT, [f"{name}.previous"]) if where == "vault" else previous
+        return None if found is None else Secret(found.strip())
+    return None
 
 
 def require_idle(connection: Connection) -> None:
@@ -231,16 +228,16 @@ def _refuse_while_live(left: tuple[Unfinished, ...]) -> None:
             )
 
 
-def _end(connection: Connection, statement: str, token: UUID) -> None:
+def _end(connection: Connection, statement: LiteralString, token: UUID) -> None:
     try:
         with store.changing(connection):
-            ended = connection.execute(statement.encode(), [token]).fetchone()
+            ended = value(connection, statement, [token])
     except store.LockedError:
         raise SecretError(
             "another session holds a lock on the secrets, so the rotation is left unfinished",
             hint="end its transaction, then run: autosync-db rotate --resume",
         ) from None
-    if ended == (0,):
+    if ended == 0:
         raise _taken_over()
 
 

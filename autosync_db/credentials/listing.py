@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, value
 from autosync_db.credentials import lease
 from autosync_db.credentials import store as secret_store
 
@@ -38,8 +38,7 @@ def collect(connection: Connection, job_name: str) -> list[Listed]:
     """Return every stored secret by name. Reads only; no value leaves the server."""
     secret_store.require_history(connection)
     needed = secret_store.needed(connection, job_name)
-    row = connection.execute(_LAST_SUCCESS, [job_name]).fetchone()
-    succeeded_at: datetime | None = row[0] if row else None
+    succeeded_at: datetime | None = value(connection, _LAST_SUCCESS, [job_name])
     left = {one.name: one for one in lease.unfinished(connection)}
     return [
         Listed(

@@ -7,11 +7,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, rows, value
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import KeepAlive
 from autosync_db.errors import CheckFailedError, SecretError
-from autosync_db.jobs import calls, registry
+from autosync_db.jobs import calls
 from autosync_db.jobs.calls import GRACE, Cause, Invocation
 from autosync_db.supabase.function import Verdict
 
@@ -55,21 +55,19 @@ def by_dispatch(configuration: Configuration, say: Callable[[str], None]) -> Pro
     name, timeout = configuration.settings.job.name, configuration.settings.job.timeout
 
     def prove(connection: Connection, keep_alive: KeepAlive) -> Proof:
+        def waiting(text: str) -> None:
+            keep_alive()
+            say(text)
+
         note = _wait_for_readers(connection, keep_alive)
         try:
-            tick_id = registry.trigger(connection, name)
+            _, answers = calls.trigger_and_wait(connection, name, timeout, waiting)
         except CheckFailedError as error:
             return Proof(Verdict.UNCLEAR, error.message)
-        patience = timeout + GRACE
-
-        def waiting(waited: timedelta) -> None:
-            keep_alive()
-            say(f"waiting for the function's answer ({waited.total_seconds():.0f} s)")
-
-        answers = calls.wait(connection, name, tick_id, patience, waiting)
         verdict, summary = _judge(answers)
-        if verdict is Verdict.ACCEPTED:
-            note = note or _wait_for_older_calls(connection, min(answer.id for answer in answers), patience, keep_alive)
+        if verdict is Verdict.ACCEPTED and note is None:
+            first_id = min(answer.id for answer in answers)
+            note = _wait_for_older_calls(connection, first_id, timeout + GRACE, keep_alive)
         return Proof(verdict, summary, tuple(answers), note)
 
     return prove
@@ -117,7 +115,7 @@ def _judge(answers: list[Invocation]) -> tuple[Verdict, str]:
 
 def _wait_for_readers(connection: Connection, keep_alive: KeepAlive) -> str | None:
     """Return when every transaction has ended that may have read the old value and not queued its call yet."""
-    old = set(connection.execute(_READERS.encode()).fetchall())
+    old = set(rows(connection, _READERS))
     deadline = time.monotonic() + _READERS_PATIENCE_SECONDS
     while old:
         if time.monotonic() > deadline:
@@ -125,7 +123,7 @@ def _wait_for_readers(connection: Connection, keep_alive: KeepAlive) -> str | No
             return f"a transaction that is older (pid {first}) may still make a call with the old one"
         keep_alive()
         time.sleep(_POLL_SECONDS)
-        old &= set(connection.execute(_READERS.encode()).fetchall())
+        old &= set(rows(connection, _READERS))
     return None
 
 
@@ -135,11 +133,11 @@ def _wait_for_older_calls(
     """Return when every call that was queued before the proof, with whatever credential, has its outcome."""
     deadline = time.monotonic() + patience.total_seconds()
     while True:
-        row = connection.execute(_OLDER_CALLS, [first_id]).fetchone()
-        if row is None or row[0] == 0:
+        left = value(connection, _OLDER_CALLS, [first_id])
+        if left == 0:
             return None
         if time.monotonic() > deadline:
-            return f"{row[0]} older calls have no outcome yet: keep the old one valid until they have"
+            return f"{left} older calls have no outcome yet: keep the old one valid until they have"
         keep_alive()
         time.sleep(_POLL_SECONDS)
         connection.execute("select autosync.settle()")

@@ -2,8 +2,8 @@
 
 Where they are is a setting of the database (autosync.secret_store()); the server's functions read and write there.
 Values travel towards the server as COPY data: it logs statements and bind parameters when it is told to, but never
-copied rows. A service key never travels back; a cron secret does, because somebody must tell the function, and so does
-the public gateway_key, with which the function is asked (cron_secret.py).
+copied rows. A service key never travels back; a cron secret does, because the function must get it, and so does the
+public gateway_key, with which the function is called directly (cron_secret.py).
 """
 
 import re
@@ -16,7 +16,7 @@ from typing import Literal
 import psycopg
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.errors import AutosyncError, MigrationError, SecretError, UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
@@ -46,6 +46,15 @@ select s.name, 'table', 'other', left(encode(sha256(convert_to(s.secret, 'UTF8')
 from public.pg_cron_secrets as s
 order by s.name
 """
+_NEEDED = """
+select distinct n.name
+from autosync.job as j
+cross join unnest(autosync.needed_secrets(j.name)) as n (name)
+where %(job)s::text is null or j.name = %(job)s
+order by 1
+"""
+_VALUE = r"select btrim(s.secret, E' \t\r\n') from autosync.stored_secrets() as s where s.name = %s"
+_PUT = "select i.name from pg_temp.incoming_secret as i where autosync.put_secret(i.name, i.secret) order by 1"
 _HISTORY = """
 select c.changed_at, c.action, c.name, c.store, c.kind, c.fingerprint_before, c.fingerprint_after, c.session_role,
     c.acting_role, c.application_name, host(c.client_address)
@@ -119,22 +128,17 @@ class HistoryEntry:
 
 def store_of(connection: Connection) -> Store:
     """Return where the secrets of this database are."""
-    if connection.execute("select to_regprocedure('autosync.secret_store()') is null").fetchone() == (True,):
+    if not exists(connection, "autosync.secret_store()"):
         return "table"
-    row = connection.execute("select autosync.secret_store()").fetchone()
-    return "vault" if row == ("vault",) else "table"
+    return "vault" if value(connection, "select autosync.secret_store()") == "vault" else "table"
 
 
 def needed(connection: Connection, job_name: str | None = None) -> tuple[str, ...]:
     """Return the names that the ticks of a job read, or those of all jobs; without one of them no call is made."""
-    if connection.execute("select to_regprocedure('autosync.needed_secrets(text)') is null").fetchone() == (True,):
+    if not exists(connection, "autosync.needed_secrets(text)"):
         return (PROJECT_URL, SERVICE_KEY)
-    rows = connection.execute(
-        "select distinct n.name from autosync.job as j cross join unnest(autosync.needed_secrets(j.name)) as n (name)"
-        " where %(job)s::text is null or j.name = %(job)s order by 1",
-        {"job": job_name},
-    ).fetchall()
-    return tuple(row[0] for row in rows) or (PROJECT_URL, SERVICE_KEY)
+    names = tuple(name for (name,) in rows(connection, _NEEDED, {"job": job_name}))
+    return names or (PROJECT_URL, SERVICE_KEY)
 
 
 def stored(connection: Connection) -> dict[str, StoredSecret]:
@@ -142,26 +146,23 @@ def stored(connection: Connection) -> dict[str, StoredSecret]:
 
     Raises SecretError when the vault cannot be read.
     """
-    row = connection.execute(
-        "select to_regprocedure('autosync.secret_facts()') is not null,"
-        " to_regclass('public.pg_cron_secrets') is not null"
-    ).fetchone()
-    assert row is not None
-    has_facts, has_table = row
-    if not has_table:
+    if not exists(connection, "public.pg_cron_secrets"):
         return {}
+    query = _FACTS if exists(connection, "autosync.secret_facts()") else _FACTS_OF_TABLE
     with refusals():
-        rows = connection.execute(_FACTS if has_facts else _FACTS_OF_TABLE).fetchall()
-    return {row[0]: StoredSecret(*row) for row in rows}
+        return {facts[0]: StoredSecret(*facts) for facts in rows(connection, query)}
 
 
 def project_url(connection: Connection) -> str | None:
     """Return the stored address, which is no secret, or None."""
+    return read(connection, PROJECT_URL)
+
+
+def read(connection: Connection, name: str) -> str | None:
+    """Return a stored value without the blanks around it, None when there is none. For no service key."""
     with refusals():
-        row = connection.execute(
-            "select btrim(s.secret, E' \\t\\r\\n') from autosync.stored_secrets() as s where s.name = %s", [PROJECT_URL]
-        ).fetchone()
-    return str(row[0]) if row else None
+        found: str | None = value(connection, _VALUE, [name])
+    return found
 
 
 def store(connection: Connection, values: Mapping[str, Secret]) -> list[str]:
@@ -172,23 +173,18 @@ def store(connection: Connection, values: Mapping[str, Secret]) -> list[str]:
     """
     with refusals(), connection.transaction():
         send(connection, values)
-        rows = connection.execute(
-            "select i.name from pg_temp.incoming_secret as i where autosync.put_secret(i.name, i.secret) order by 1"
-        ).fetchall()
-    return [row[0] for row in rows]
+        return [name for (name,) in rows(connection, _PUT)]
 
 
 def delete(connection: Connection, name: str) -> bool:
     """Delete a secret and return whether there was one."""
     with refusals():
-        row = connection.execute("select autosync.delete_secret(%s)", [name]).fetchone()
-    return row == (True,)
+        return bool(value(connection, "select autosync.delete_secret(%s)", [name]))
 
 
 def history(connection: Connection, name: str | None = None, limit: int = 50) -> list[HistoryEntry]:
     """Return the newest changes, of one secret or of all, newest first. Reads only."""
-    rows = connection.execute(_HISTORY.encode(), {"name": name, "limit": limit}).fetchall()
-    return [HistoryEntry(*row) for row in rows]
+    return [HistoryEntry(*entry) for entry in rows(connection, _HISTORY, {"name": name, "limit": limit})]
 
 
 def send(connection: Connection, values: Mapping[str, Secret]) -> None:
@@ -202,17 +198,15 @@ def send(connection: Connection, values: Mapping[str, Secret]) -> None:
     )
     with connection.cursor().copy("copy pg_temp.incoming_secret (name, secret) from stdin (format binary)") as copy:
         copy.set_types(["text", "text"])
-        for name, value in values.items():
-            copy.write_row((name, value.reveal()))
+        for name, secret in values.items():
+            copy.write_row((name, secret.reveal()))
 
 
 def require_vault(connection: Connection) -> None:
     """Return if this role can keep secrets in the vault. Raises SecretError that says why not."""
-    row = connection.execute(_VAULT_LACKS.encode()).fetchone()
-    assert row is not None
-    if row[0] is not None:
+    if (lack := value(connection, _VAULT_LACKS)) is not None:
         raise SecretError(
-            f"the vault cannot be used here: {row[0]}",
+            f"the vault cannot be used here: {lack}",
             hint='enable Vault under Integrations, or keep the default: [secrets] store = "table"',
         )
 
@@ -221,7 +215,7 @@ def require_settable(name: str) -> None:
     """Return if a secret of this name may be stored without a proof. Raises UsageError that says what does it."""
     if name in {SERVICE_KEY, CRON_SECRET}:
         raise UsageError(
-            f"{name} is what every call shows: it is replaced with a proof",
+            f"{name} is what every call carries: it is replaced with a proof",
             hint="run: autosync-db rotate (the first one is stored by: autosync-db setup)",
         )
     if name == PROJECT_URL:
@@ -231,7 +225,7 @@ def require_settable(name: str) -> None:
         )
     if name == CRON_SECRET_NEXT:
         raise UsageError(
-            f"{name} is what the next rotation puts in force", hint="let it be made: autosync-db rotate --generate"
+            f"{name} is what the next rotation activates", hint="let it be made: autosync-db rotate --generate"
         )
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -257,7 +251,7 @@ def require_value(name: str, value: Secret) -> None:
 
 def require_history(connection: Connection) -> None:
     """Return if the database has the tables that changes of secrets need. Raises MigrationError if not."""
-    if connection.execute("select to_regclass('autosync.secret_rotation') is null").fetchone() == (True,):
+    if not exists(connection, "autosync.secret_rotation"):
         raise MigrationError("this database is older than this command", hint="run: autosync-db migrate")
 
 

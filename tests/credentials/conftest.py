@@ -87,11 +87,11 @@ class Project:
         return None if row is None else row[0]
 
     def stored(self, name: str = "service_role_key") -> str | None:
-        """Return the value in force, from wherever the secrets are."""
+        """Return the active value, from wherever the secrets are."""
         found: str | None = self.value("select s.secret from autosync.stored_secrets() as s where s.name = %s", [name])
         return found
 
-    def in_force(self) -> Secret:
+    def active(self) -> Secret:
         """Return the service key that one more tick really shows to the function."""
         before = len(self.gate.seen)
         self.owner.execute("select autosync.dispatch(%s, true)", [self.job_name])

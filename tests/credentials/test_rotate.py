@@ -78,7 +78,7 @@ def test_a_key_of_one_kind_takes_the_place_of_another(project: Project, first: s
     project.gate.accept(project.key, older, newer)
     assert _replace(project, older).outcome == "rotated"
     assert _replace(project, newer).outcome == "rotated"
-    assert project.in_force() == newer
+    assert project.active() == newer
 
 
 class TestRefused:
@@ -98,7 +98,7 @@ class TestRefused:
         assert "the previous value is active again" in said
         assert newer.reveal() not in result.err
         assert project.gate.seen == [newer.reveal()], "it was really tried"
-        assert project.in_force() == project.key
+        assert project.active() == project.key
         assert project.is_finished()
         assert _actions(project) == ["put back", "replaced", "stored"]
 

@@ -19,7 +19,7 @@ def test_list_tells_kind_age_and_the_last_call_that_succeeded(project: Project) 
     }  # fmt: skip
     assert before["service_role_key"]["last_success_at"] is None
 
-    assert project.in_force() == project.key
+    assert project.active() == project.key
     project.run("runs")  # whoever looks sees the answer
     after = {one["name"]: one for one in command.succeeds(project.run("secrets", "list", "--format", "json")).json()}
     assert after["service_role_key"]["last_success_at"] > after["service_role_key"]["changed_at"]

@@ -36,7 +36,7 @@ def test_killed_while_it_waits_it_says_what_is_unproven_and_a_rerun_ends_it(proj
     newer = keys.secret()
     project.gate.accept(project.key, newer)
     assert _killed(project, signal.SIGKILL, newer.reveal()) == -signal.SIGKILL
-    assert project.in_force() == newer
+    assert project.active() == newer
     assert not project.is_finished()
 
     # the one that died holds its lease for a while yet
@@ -47,7 +47,7 @@ def test_killed_while_it_waits_it_says_what_is_unproven_and_a_rerun_ends_it(proj
     assert project.verdict()[0] == "warning"
     project.run(*again, stdin=newer.reveal(), variables=RARELY)
     assert project.is_finished()
-    assert project.in_force() == newer
+    assert project.active() == newer
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

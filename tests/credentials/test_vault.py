@@ -68,7 +68,7 @@ class TestMove:
         )
         assert project.gate.seen == [project.key.reveal()]
         assert project.is_finished()
-        assert project.in_force() == project.key
+        assert project.active() == project.key
 
         again = command.succeeds(project.run("setup"))
         assert "* " not in again.err
@@ -79,11 +79,11 @@ class TestMove:
         assert vaulted.value("select secret from public.pg_cron_secrets where name = 'service_role_key'") == (
             vaulted.key.reveal()
         )
-        assert vaulted.in_force() == vaulted.key
+        assert vaulted.active() == vaulted.key
 
     def test_that_cannot_be_proven_is_undone(self, project: Project) -> None:
         _create_vault(project.cluster)
-        assert project.in_force() == project.key
+        assert project.active() == project.key
         clusters.wait_for(
             lambda: project.value(
                 "with s as (select autosync.settle()) select count(*) from s, autosync.invocation where outcome = 'ok'"
@@ -97,14 +97,14 @@ class TestMove:
         assert _kept(project) == {}
         assert _in_table(project) == 2
         project.gate.status = 200
-        assert project.in_force() == project.key
+        assert project.active() == project.key
 
     def test_that_was_killed_goes_on(self, project: Project) -> None:
         """Between the transactions of a move the secrets are in both places, and the vault's are in force."""
         _create_vault(project.cluster)
         assert lease.begin(project.owner, {}, {"secrets": {"store": "vault"}})
         assert (_in_table(project), len(_kept(project))) == (2, 2)
-        assert project.in_force() == project.key
+        assert project.active() == project.key
         project.lapse()
         assert project.verdict()[0] == "warning"
         assert "setting secrets" in project.verdict()[1]
@@ -117,7 +117,7 @@ class TestMove:
         project.lapse()
         assert rotation.abort(project.configuration).outcome == "put back"
         assert (_in_table(project), len(_kept(project))) == (2, 0)
-        assert project.in_force() == project.key
+        assert project.active() == project.key
 
     def test_does_not_take_what_is_somebody_elses(self, project: Project) -> None:
         _create_vault(project.cluster)
@@ -147,7 +147,7 @@ class TestWithout:
         result = project.run("setup", "-q")
         assert "there is no schema vault" in command.refused(result, 6)
         assert 'store = "table"' in result.hints[0]
-        assert project.in_force() == project.key
+        assert project.active() == project.key
 
     @pytest.mark.parametrize(
         ("damage", "said"),
@@ -185,13 +185,13 @@ class TestCommands:
         vaulted.gate.accept(vaulted.key, newer)
         command.succeeds(vaulted.rotate(newer))
         assert _kept(vaulted) == {"project_url": vaulted.stub.url, "service_role_key": newer.reveal()}
-        assert vaulted.in_force() == newer
+        assert vaulted.active() == newer
 
     def test_rotate_puts_back(self, vaulted: Project) -> None:
         newer = keys.secret()
         command.refused(vaulted.rotate(newer, "-q", "--no-preflight"), 6)
         assert _kept(vaulted) == {"project_url": vaulted.stub.url, "service_role_key": vaulted.key.reveal()}
-        assert vaulted.in_force() == vaulted.key
+        assert vaulted.active() == vaulted.key
 
     def test_the_previous_value_lies_open_nowhere(self, vaulted: Project) -> None:
         newer = keys.secret()
@@ -241,7 +241,7 @@ class TestCommands:
             "setup", "--project-url", vaulted.stub.url, "--service-role-key-file", "-", stdin=vaulted.key.reveal()
         )
         command.succeeds(done)
-        assert vaulted.in_force() == vaulted.key
+        assert vaulted.active() == vaulted.key
 
     def test_what_is_being_replaced_is_blotted_out_too(self, vaulted: Project) -> None:
         old = "o" * 43
