@@ -41,10 +41,10 @@ format: setup  ## format Python and TypeScript
 	@for folder in $(DENO_FOLDERS); do .venv/bin/deno fmt --quiet --config $$folder/deno.json $$folder; done
 
 generate: setup  ## write the pages and references that come from the code
-	@.venv/bin/python .ci/generate
+	@.venv/bin/python .ci/generate.py
 
 new-check:  ## write module, query, page and test of a new check as stubs that fail: NAME=job_is_quick
-	@.venv/bin/python .ci/new-check $(NAME)
+	@.venv/bin/python .ci/new_check.py $(NAME)
 
 lock: setup  ## update .ci/requirements.txt to the newest versions
 	@.venv/bin/python -m pip install --quiet uv

@@ -28,7 +28,7 @@ class Pattern:
     is_public: bool = False
 
 
-# the one list: .ci/generate writes autosync.holds_key(), autosync.mask_keys() and key_patterns.ts from it
+# the one list: .ci/generate.py writes autosync.holds_key(), autosync.mask_keys() and key_patterns.ts from it
 PATTERNS = (
     # of which role it is, its payload says: see ANON
     Pattern("jwt", r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*"),

@@ -1,6 +1,6 @@
 -- holds_key(content): whether a text holds what looks like a secret key; a placeholder or a public key is none.
 -- requires: 0004
--- Written by .ci/generate from the patterns in autosync_db/supabase/key.py.
+-- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
 create or replace function autosync.holds_key(content text)
 returns boolean
 language sql

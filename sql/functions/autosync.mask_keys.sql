@@ -1,6 +1,6 @@
 -- mask_keys(content): a text with everything that looks like a key, public ones too, replaced by ***.
 -- requires: 0004
--- Written by .ci/generate from the patterns in autosync_db/supabase/key.py.
+-- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
 create or replace function autosync.mask_keys(content text)
 returns text
 language sql

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 def generate(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, root / ".ci" / "generate", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, root / ".ci" / "generate.py", *arguments], capture_output=True, text=True, check=False
     )
 
 
@@ -20,7 +20,7 @@ def test_generated_files_are_current() -> None:
 
 
 def test_a_claim_that_is_edited_in_a_page_is_noticed_and_written_again(tmp_path: Path) -> None:
-    for name in (".ci/generate", "docs"):
+    for name in (".ci/generate.py", "docs"):
         source = ROOT / name
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)

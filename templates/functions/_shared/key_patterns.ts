@@ -1,4 +1,4 @@
-// Written by .ci/generate from the patterns in autosync_db/supabase/key.py.
+// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
 
 /** Finds everything that looks like a key, public ones too. */
 export const KEYS = new RegExp(

@@ -8,7 +8,7 @@ and the remedy's code block. Everything else in those pages is written by hand a
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from autosync_db.schema import revisions
 from autosync_db.supabase import key
 
 ROOT = Path(__file__).parents[1]
-COMMAND = ".venv/bin/python .ci/generate"
+COMMAND = "make generate"
 CHECK_PAGES = "docs/checks"
 NOTE = f"<!-- written by {COMMAND} -->"
 MEANINGS = {
@@ -48,10 +48,10 @@ def main() -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     if behind and "--check" in sys.argv[1:]:
-        print(f"behind the code: {', '.join(behind)}\nwrite them with: {COMMAND}", file=sys.stderr)
+        sys.stderr.write(f"behind the code: {', '.join(behind)}\nwrite them with: {COMMAND}\n")
         return 1
     for name in behind:
-        print(f"wrote {name}")
+        sys.stdout.write(f"wrote {name}\n")
     return 0
 
 
@@ -74,9 +74,9 @@ def exit_codes() -> str:
     return page(
         "Exit codes",
         table(("code", "meaning"), rows),
-        "Every failure prints one `error:` and one `hint:` with the next step, on standard error. A check that could not look\n"
-        "is `unknown`, and `unknown` is not healthy: it exits 3 as well. `verify --format nagios` follows the codes of Nagios\n"
-        "plugins instead: 0 ok, 1 warning, 2 critical, 3 unknown.",
+        "Every failure prints one `error:` and one `hint:` with the next step, on standard error. A check that could\n"
+        "not look is `unknown`, which is not healthy: it exits 3 as well. `verify --format nagios` has the codes of\n"
+        "Nagios plugins instead: 0 ok, 1 warning, 2 critical, 3 unknown.",
     )
 
 
@@ -91,22 +91,16 @@ def checks() -> str:
         (check.layer, f"[`{id}`](../checks/{id}.md)", escaped(check.claim), "yes" if check.repairable else "")
         for id, check in sorted(catalogue.all_checks().items(), key=lambda item: (item[1].layer, item[0]))
     ]
-    text = f"{len(rows)} checks. `autosync-db explain ID` prints the page of one, `autosync-db repair ID` applies its repair."
+    text = f"{len(rows)} checks. `autosync-db explain ID` prints the page of one, `repair ID` applies its repair."
     return page("Checks", text, table(("layer", "check", "claim", "repair"), rows))
 
 
 def commands() -> str:
-    root = typer.main.get_command(cli.app)
-    parts = [
-        "The options that every command takes (`--target`, `--database-url`, `--config`, `--format`, `-v`, `-q`) are listed once,\n"
-        "at the end."
-    ]
-    common: dict[str, tuple[str, str]] = {}
-    for path, command in walk(root, ("autosync-db",)):
+    parts = []
+    common: dict[str, str] = {}
+    for path, command in walk(typer.main.get_command(cli.app), ("autosync-db",)):
         context = typer.Context(command, info_name=" ".join(path))
-        words = list(path)
-        text = re.sub(r"\n{3,}", "\n\n", (command.help or "").strip())
-        rows = []
+        words, lines = list(path), []
         for parameter in command.get_params(context):
             record = parameter.get_help_record(context)
             if record is None or "--help" in record[0]:
@@ -115,18 +109,20 @@ def commands() -> str:
             if parameter.param_type_name == "argument":
                 name = (parameter.metavar or parameter.name).upper().strip("[].")
                 words.append(name if parameter.required else f"[{name}]")
-            row = (f"`{name}`", escaped(meaning))
+            line = f"- `{name}`: {escaped(meaning)}"
             if getattr(parameter, "rich_help_panel", None) == "Common options":
-                common[name] = row
+                common[name] = line
             else:
-                rows.append(row)
-        options = [table(("option", "meaning"), rows)] if rows else []
-        parts += [f"## {' '.join(path[1:])}", f"`{' '.join(words)}`", text, *options]
-    return page("Commands", *parts, "## Options of every command", table(("option", "meaning"), list(common.values())))
+                lines.append(line)
+        parts += [f"## {' '.join(path[1:])}", f"`{' '.join(words)}`\n\n{command.help.strip()}", "\n".join(lines)]
+    every = "## Options of every command"
+    top = "The [options of every command](#options-of-every-command) are listed once."
+    return page("Commands", top, *parts, every, "\n".join(common.values()))
 
 
 def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield every command that does something, with the words that call it, in the order of the help."""
+    command = getattr(command, "loaded", command)
     if not hasattr(command, "list_commands"):
         yield path, command
         return
@@ -147,10 +143,8 @@ def check_page(id: str, check: Check, before: str) -> str:
         settings = "set autosync.job = 'auto-sync-cron-job';"
         if "autosync.head" in catalogue.query(id):
             settings += f" set autosync.head = '{revisions.head()}';"
-        evidence = (
-            f"[sql/checks/{id}.sql](../../sql/checks/{id}.sql), run after `{settings}`\n\n"
-            "No row is healthy; a row with `ok` only informs."
-        )
+        file = f"[sql/checks/{id}.sql](../../sql/checks/{id}.sql)"
+        evidence = f"{file}, run after `{settings}` No row is healthy; a row with `ok` only informs."
     written = re.sub(r"\A```\w+\n.*?\n```\n*", "", sections.get("Remedy", ""), count=1, flags=re.DOTALL)
     language = "sh" if re.match(r"#|autosync-db|supabase|psql|AUTOSYNC_|timedatectl", check.remedy or "") else "sql"
     remedy = "\n\n".join(filter(None, [f"```{language}\n{check.remedy}\n```" if check.remedy else "", written]))
@@ -167,15 +161,11 @@ PLACES = {name: 10 * place for place, name in enumerate(
 
 
 def depends(check: Check) -> str:
-    """Return the check's edges in the causal graph as two lists."""
-    found = []
-    for words, ids in (
-        ("Explained by a failure of", (*check.causes, *check.overlaps)),
-        ("Cannot look without", check.needs),
-    ):
-        if ids:
-            found.append(f"{words}: " + ", ".join(f"[`{id}`]({id}.md)" for id in sorted(set(ids))) + ".")
-    return "\n\n".join(found)
+    """Return the check's edges in the causal graph as sentences."""
+    edges = (("Explained by a failure of", (*check.causes, *check.overlaps)), ("Cannot look without", check.needs))
+    return " ".join(
+        f"{words} {', '.join(f'[`{id}`]({id}.md)' for id in sorted(set(ids)))}." for words, ids in edges if ids
+    )
 
 
 def holds_key() -> str:
@@ -217,7 +207,7 @@ def alternatives(expressions: Iterator[str]) -> str:
 def sql_function(name: str, type: str, purpose: str, body: str) -> str:
     return f"""-- {name}(content): {purpose}.
 -- requires: 0004
--- Written by .ci/generate from the patterns in autosync_db/supabase/key.py.
+-- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
 create or replace function autosync.{name}(content text)
 returns {type}
 language sql
@@ -237,7 +227,7 @@ comment on function autosync.{name}(text) is '{purpose.partition(";")[0]}';
 
 def key_patterns() -> str:
     expressions = "\n".join(f"    String.raw`{one.expression}`," for one in key.PATTERNS)
-    return f"""// Written by .ci/generate from the patterns in autosync_db/supabase/key.py.
+    return f"""// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
 
 /** Finds everything that looks like a key, public ones too. */
 export const KEYS = new RegExp(
@@ -253,13 +243,13 @@ def page(title: str, *parts: str) -> str:
     return "\n\n".join((f"# {title}", NOTE, *filter(None, parts))) + "\n"
 
 
-def table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (headers, tuple("---" for _ in headers), *rows))
 
 
 def escaped(text: str) -> str:
     """Return text for a cell of a table."""
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+    return re.sub(r"\s+", " ", text).replace("\\[", "[").replace("|", "\\|").replace("<", "&lt;")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the four files of a new check as stubs that fail until they are filled in: .ci/new-check NAME."""
+"""Write the four files of a new check as stubs that fail until they are filled in: make new-check NAME=…."""
 
 import re
 import sys
@@ -57,16 +57,16 @@ def test_{id}() -> None:
 def main(arguments: list[str]) -> int:
     """Write the stubs; change nothing when the name is no good or taken."""
     if len(arguments) != 1 or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)+", arguments[0]):
-        print("usage: make new-check NAME=job_is_quick  (small letters, at least two words)", file=sys.stderr)
+        sys.stderr.write("usage: make new-check NAME=job_is_quick  (small letters, at least two words)\n")
         return 2
     wanted = {ROOT / name.format(id=arguments[0]): text.format(id=arguments[0]) for name, text in FILES.items()}
     if taken := [path for path in wanted if path.exists()]:
-        print(f"there is a file already: {taken[0].relative_to(ROOT)}", file=sys.stderr)
+        sys.stderr.write(f"there is a file already: {taken[0].relative_to(ROOT)}\n")
         return 2
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
-        print(f"wrote {path.relative_to(ROOT)}")
-    print("fill them in, then: .venv/bin/python .ci/generate")
+        sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+    sys.stdout.write("fill them in, then: make generate\n")
     return 0
 
 
