@@ -17,7 +17,7 @@ DEPLOYED = Path(__file__).parent / "fixtures" / "deployed_auto_sync_cron.ts"
 def edge(
     start_edge: StartEdge,
     steered_functions: Path,
-    module_database: Database,
+    edge_database: Database,
     keys: Keys,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Edge:
@@ -28,7 +28,7 @@ def edge(
     shutil.copy(DEPLOYED, folder / "auto-sync-cron" / "index.ts")
     environment = {
         "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
-        "AUTOSYNC_DB_URL": module_database.api_url,
+        "AUTOSYNC_DB_URL": edge_database.api_url,
         "SUPABASE_ANON_KEY": keys.token("anon"),
         "SUPABASE_SERVICE_ROLE_KEY": keys.token("service_role"),
     }

@@ -21,22 +21,20 @@ def _bearer(keys: Keys) -> dict[str, str]:
     return {"authorization": f"Bearer {keys.token('service_role')}"}
 
 
-@pytest.fixture(scope="module")
-def edge(start_edge: StartEdge, steered_functions: Path, module_database: Database, keys: Keys) -> Iterator[Edge]:
+@pytest.fixture
+def edge(start_edge: StartEdge, steered_functions: Path, database: Database, keys: Keys) -> Iterator[Edge]:
     """A project whose function makes one call at a time, so that what overlaps is of several requests."""
     environment = {
         "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
-        "AUTOSYNC_DB_URL": module_database.api_url,
+        "AUTOSYNC_DB_URL": database.api_url,
         "SUPABASE_ANON_KEY": keys.token("anon"),
         "SUPABASE_SERVICE_ROLE_KEY": keys.token("service_role"),
     }
     edge = start_edge(steered_functions, environment, {"AUTOSYNC_CONCURRENCY": "1"})
-    with clusters.pg_net_worker(module_database.cluster):
-        for name, value in (
-            ("project_url", f"http://127.0.0.1:{edge.port}"),
-            ("service_role_key", keys.token("service_role")),
-        ):
-            module_database.rows("insert into public.pg_cron_secrets (name, secret) values (%s, %s)", name, value)
+    secrets = {"project_url": f"http://127.0.0.1:{edge.port}", "service_role_key": keys.token("service_role")}
+    with clusters.pg_net_worker(database.cluster):
+        for name, value in secrets.items():
+            database.rows("insert into public.pg_cron_secrets (name, secret) values (%s, %s)", name, value)
         yield edge
 
 

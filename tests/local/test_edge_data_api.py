@@ -13,12 +13,10 @@ from tests.support.edge import Database, Edge, Keys, StartEdge
 
 
 @pytest.fixture(scope="module")
-def edge(
-    start_edge: StartEdge, module_database: Database, keys: Keys, tmp_path_factory: pytest.TempPathFactory
-) -> Edge:
+def edge(start_edge: StartEdge, edge_database: Database, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Edge:
     environment = {
         "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
-        "AUTOSYNC_DB_URL": module_database.api_url,
+        "AUTOSYNC_DB_URL": edge_database.api_url,
         "SUPABASE_SECRET_KEYS": json.dumps({"default": keys.secret_key}),
         "SUPABASE_PUBLISHABLE_KEYS": json.dumps({"default": keys.publishable_key}),
     }
@@ -72,46 +70,32 @@ def test_role_and_claims_end_with_the_request(edge: Edge, keys: Keys, service: s
         assert edge.rest("rpc/whoami", keys.token("anon"), "POST").json() == "anon anon"
 
 
-@pytest.mark.parametrize(
-    ("function", "args", "status", "value"),
-    [
+def test_functions_take_named_arguments(edge: Edge, service: str, database: Database) -> None:
+    calls: list[tuple[str, dict[str, Any], int, object]] = [
         ("add_up", {"a": 2}, 200, 3),
         ("add_up", {"a": 2, "b": 0.5}, 200, 2.5),
         ("add_up", {"a": "2", "b": None}, 200, None),
         ("do_nothing", {}, 204, None),
-    ],
-)
-def test_functions_take_named_arguments(
-    edge: Edge,
-    service: str,
-    database: Database,
-    function: str,
-    args: dict[str, Any],
-    status: int,
-    value: object,
-) -> None:
-    answer = edge.rest(f"rpc/{function}", service, "POST", json=args)
-    assert answer.status_code == status
-    assert (answer.json() if answer.content else None) == value
+    ]
+    for function, args, status, value in calls:
+        answer = edge.rest(f"rpc/{function}", service, "POST", json=args)
+        assert answer.status_code == status, (function, args)
+        assert (answer.json() if answer.content else None) == value
 
 
-@pytest.mark.parametrize(
-    ("function", "args", "status", "code"),
-    [
+def test_failing_functions_answer_as_postgrest(edge: Edge, service: str, database: Database) -> None:
+    calls: list[tuple[str, dict[str, Any], int, str]] = [
         ("unknown", {}, 404, "PGRST202"),
         ("add_up", {"b": 1}, 404, "PGRST202"),
         ("add_up", {"a": 1, "c": 1}, 404, "PGRST202"),
         ("add_up", {"a": "x"}, 400, "22P02"),
         ("refuse", {}, 409, "PT409"),
         ('add_up"; drop table x', {"a": 1}, 404, "PGRST202"),
-    ],
-)
-def test_failing_functions_answer_as_postgrest(
-    edge: Edge, service: str, database: Database, function: str, args: dict[str, Any], status: int, code: str
-) -> None:
-    answer = edge.rest(f"rpc/{quote(function)}", service, "POST", json=args)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert set(answer.json()) == {"code", "message", "details", "hint"}
+    ]
+    for function, args, status, code in calls:
+        answer = edge.rest(f"rpc/{quote(function)}", service, "POST", json=args)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), (function, args)
+        assert set(answer.json()) == {"code", "message", "details", "hint"}
 
 
 def test_claiming_and_completing_through_the_api(edge: Edge, service: str, database: Database) -> None:
@@ -136,56 +120,54 @@ def test_missing_privilege_is_401_for_anon_and_403_for_others(edge: Edge, keys: 
     assert edge.rest("auto_sync_schedules", keys.token("anon")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("query", "ids"),
-    [
-        ("id=eq.1", [1]),
-        ("id=neq.1", [2, 3]),
-        ("id=gt.1&id=lt.3", [2]),
-        ("id=gte.2", [2, 3]),
-        ("taken_at=lte.2026-01-01T00:00:00.123456Z", [1]),
-        ("taken_at=lt.2026-01-01T00:00:00.123456%2B00:00", []),
-        ("good=eq.true", [1]),
-        ("good=is.false", [2]),
-        ("good=is.null", [3]),
-        ("good=not.is.null", [1, 2]),
-        ('label=in.("a,b",x)', [1, 3]),
-        ('label=eq.c(d)"e', [2]),
-        ("id=in.()", []),
-        ("id=not.in.(1,2)", [3]),
-        ("label=like.a*", [1]),
-        ("or=(id.eq.1,taken_at.is.null)", [1, 3]),
-        ("order=id.desc&limit=2", [3, 2]),
-        ("order=taken_at.asc.nullsfirst&offset=1", [1, 2]),
-        ("label=eq.x' or '1'='1", []),
-    ],
-)
-def test_filters_choose_rows(edge: Edge, service: str, measured: Database, query: str, ids: list[int]) -> None:
-    ordered = query if "order=" in query else f"{query}&order=id"
-    answer = edge.rest(f"measurement?select=id&{ordered}", service)
-    assert answer.status_code == 200, answer.text
-    assert [row["id"] for row in answer.json()] == ids
+FILTERS: list[tuple[str, list[int]]] = [
+    ("id=eq.1", [1]),
+    ("id=neq.1", [2, 3]),
+    ("id=gt.1&id=lt.3", [2]),
+    ("id=gte.2", [2, 3]),
+    ("taken_at=lte.2026-01-01T00:00:00.123456Z", [1]),
+    ("taken_at=lt.2026-01-01T00:00:00.123456%2B00:00", []),
+    ("good=eq.true", [1]),
+    ("good=is.false", [2]),
+    ("good=is.null", [3]),
+    ("good=not.is.null", [1, 2]),
+    ('label=in.("a,b",x)', [1, 3]),
+    ('label=eq.c(d)"e', [2]),
+    ("id=in.()", []),
+    ("id=not.in.(1,2)", [3]),
+    ("label=like.a*", [1]),
+    ("or=(id.eq.1,taken_at.is.null)", [1, 3]),
+    ("order=id.desc&limit=2", [3, 2]),
+    ("order=taken_at.asc.nullsfirst&offset=1", [1, 2]),
+    ("label=eq.x' or '1'='1", []),
+]
 
 
-@pytest.mark.parametrize(
-    ("query", "status", "code"),
-    [
-        ("nope=eq.1", 400, "42703"),
-        ("id=eq.x", 400, "22P02"),
-        ("id=fts.1", 400, "PGRST100"),
-        ("id=1", 400, "PGRST100"),
-        ("select=id,other(*)", 400, "PGRST100"),
-        ("and=(id.eq.1)", 400, "PGRST100"),
-        ("limit=-1", 400, "PGRST100"),
-        ("order=nope", 400, "42703"),
-        ('select="id"" from x"', 400, "42703"),
-    ],
-)
-def test_what_is_wrong_or_unknown_is_refused(
-    edge: Edge, service: str, measured: Database, query: str, status: int, code: str
-) -> None:
-    answer = edge.rest(f"measurement?{query}", service)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+def test_filters_choose_rows(edge: Edge, service: str, measured: Database) -> None:
+    for query, ids in FILTERS:
+        ordered = query if "order=" in query else f"{query}&order=id"
+        answer = edge.rest(f"measurement?select=id&{ordered}", service)
+        assert answer.status_code == 200, (query, answer.text)
+        assert [row["id"] for row in answer.json()] == ids, query
+
+
+REFUSED = [
+    ("nope=eq.1", 400, "42703"),
+    ("id=eq.x", 400, "22P02"),
+    ("id=fts.1", 400, "PGRST100"),
+    ("id=1", 400, "PGRST100"),
+    ("select=id,other(*)", 400, "PGRST100"),
+    ("and=(id.eq.1)", 400, "PGRST100"),
+    ("limit=-1", 400, "PGRST100"),
+    ("order=nope", 400, "42703"),
+    ('select="id"" from x"', 400, "42703"),
+]
+
+
+def test_what_is_wrong_or_unknown_is_refused(edge: Edge, service: str, measured: Database) -> None:
+    for query, status, code in REFUSED:
+        answer = edge.rest(f"measurement?{query}", service)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), query
     assert edge.rest("nowhere", service).json()["code"] == "PGRST205"
 
 

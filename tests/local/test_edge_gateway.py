@@ -143,20 +143,19 @@ def test_function_may_neither_read_write_nor_run(edge: Edge) -> None:
     assert edge.call("forbidden").json() == ["rejected"] * 3
 
 
-@pytest.mark.parametrize("name", ["missing", "_shared", "..", "echo%2f..%2fecho", "deno.json"])
-def test_unknown_function_is_not_found(edge: Edge, name: str) -> None:
-    answer = edge.call(name) if name != ".." else edge.call("%2e%2e%2fx")
-    assert (answer.status_code, answer.headers["sb-error-code"]) == (404, "NOT_FOUND")
-    assert answer.json() == {"code": "NOT_FOUND", "message": "Requested function was not found"}
-
-
-@pytest.mark.parametrize("name", ["broken", "silent", "throws-at-start"])
-def test_function_that_does_not_start_is_a_boot_error(edge: Edge, name: str) -> None:
-    for _ in range(2):
+def test_unknown_function_is_not_found(edge: Edge) -> None:
+    for name in ("missing", "_shared", "%2e%2e%2fx", "echo%2f..%2fecho", "deno.json"):
         answer = edge.call(name)
-        assert (answer.status_code, answer.headers["sb-error-code"]) == (503, "BOOT_ERROR")
-    assert edge.client.get("/health").json()["functions"][name]["state"] == "failed"
-    assert any(line.startswith(f"[{name}]") for line in edge.log)
+        assert (answer.status_code, answer.headers["sb-error-code"]) == (404, "NOT_FOUND"), name
+        assert answer.json() == {"code": "NOT_FOUND", "message": "Requested function was not found"}
+
+
+def test_function_that_does_not_start_is_a_boot_error(edge: Edge) -> None:
+    for name in ("broken", "silent", "throws-at-start", "throws-at-start"):
+        answer = edge.call(name)
+        assert (answer.status_code, answer.headers["sb-error-code"]) == (503, "BOOT_ERROR"), name
+        assert edge.client.get("/health").json()["functions"][name]["state"] == "failed"
+        assert any(line.startswith(f"[{name}]") for line in edge.log)
 
 
 def test_exception_in_a_handler_is_a_function_error(edge: Edge) -> None:
@@ -194,7 +193,7 @@ def test_background_work_goes_on_after_the_answer(edge: Edge) -> None:
     clusters.wait_for(lambda: edge.call("background").json()["done"], "the background work is done")
 
 
-def test_changed_function_is_served_anew(edge: Edge, functions: Path) -> None:
+def test_changed_function_is_served_as_it_is_now(edge: Edge, functions: Path) -> None:
     assert edge.call("changing").text == "before"
     (functions / "changing" / "index.ts").write_text("Deno.serve(() => new Response('after the change'));")
     assert edge.call("changing").text == "after the change"
@@ -217,33 +216,24 @@ def test_health_lists_the_functions(guarded: Edge) -> None:
     assert body["functions"]["hangs"] == {"state": "idle"}
 
 
-@pytest.mark.parametrize(
-    ("header", "code"),
-    [
+def test_verify_jwt_judges_as_the_platform_does(guarded: Edge, keys: Keys) -> None:
+    for header, code in (
         (None, "UNAUTHORIZED_NO_AUTH_HEADER"),
         ("Bearer sb_secret_something", "UNAUTHORIZED_INVALID_JWT_FORMAT"),
         ("Basic abc", "UNAUTHORIZED_INVALID_JWT_FORMAT"),
         ("Bearer a.b.c", "UNAUTHORIZED_INVALID_JWT_FORMAT"),
-        ("other secret", "UNAUTHORIZED_LEGACY_JWT"),
-        ("expired", "UNAUTHORIZED_LEGACY_JWT"),
-        ("other algorithm", "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM"),
-    ],
-)
-def test_verify_jwt_refuses_as_the_platform_does(guarded: Edge, keys: Keys, header: str | None, code: str) -> None:
-    made = {
-        "other secret": keys.token("service_role", secret="y" * 32),
-        "expired": keys.token("service_role", lifetime=-60),
-        "other algorithm": keys.token("service_role", algorithm="HS512"),
-    }
-    value = f"Bearer {made[header]}" if header in made else header
-    headers = {"apikey": "sb_secret_something", **({"authorization": value} if value else {})}
-    answer = guarded.call("echo", headers=headers)
-    assert (answer.status_code, answer.headers["sb-error-code"]) == (401, code)
-
-
-@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
-def test_verify_jwt_lets_every_valid_token_through(guarded: Edge, keys: Keys, role: str) -> None:
-    assert guarded.call("echo", headers={"authorization": f"Bearer {keys.token(role)}"}).status_code == 201
+        (f"Bearer {keys.token('service_role', secret='y' * 32)}", "UNAUTHORIZED_LEGACY_JWT"),
+        (f"Bearer {keys.token('service_role', lifetime=-60)}", "UNAUTHORIZED_LEGACY_JWT"),
+        (
+            f"Bearer {keys.token('service_role', algorithm='HS512')}",
+            "UNAUTHORIZED_UNSUPPORTED_TOKEN_ALGORITHM",
+        ),
+    ):
+        headers = {"apikey": "sb_secret_something", **({"authorization": header} if header else {})}
+        answer = guarded.call("echo", headers=headers)
+        assert (answer.status_code, answer.headers["sb-error-code"]) == (401, code)
+    for role in ("anon", "authenticated", "service_role"):
+        assert guarded.call("echo", headers={"authorization": f"Bearer {keys.token(role)}"}).status_code == 201
 
 
 def test_verify_jwt_can_be_off_for_one_function(guarded: Edge) -> None:

@@ -1,4 +1,7 @@
-"""Real Deno and a real PostgreSQL for the Edge Functions: a migrated cluster and local edge runtimes."""
+"""Real Deno and a real PostgreSQL for the Edge Functions: a migrated cluster and local edge runtimes.
+
+The fixtures are for every folder; a runtime is shared by all tests of a session that start it with the same settings.
+"""
 
 from __future__ import annotations
 
@@ -94,23 +97,25 @@ class Database:
         )[0]
 
 
-@pytest.fixture(scope="module")
-def module_database(migrated_template: Cluster) -> Iterator[Database]:
-    """A cluster at head of the module's own."""
-    with (
-        clusters.cloned(migrated_template) as copy,
-        clusters.connect(copy) as owner,
-        clusters.connect(copy, "supabase_admin") as connection,
-    ):
-        owner.execute(TABLES)
-        yield Database(copy, connection)
+@pytest.fixture(scope="session")
+def edge_database(quiet_template: Cluster) -> Iterator[Database]:
+    """A cluster at head for all runtimes."""
+    with clusters.cloned(quiet_template) as copy:
+        clusters.keep_quiet(copy)
+        with clusters.connect(copy) as owner, clusters.connect(copy, "supabase_admin") as connection:
+            owner.execute(TABLES)
+            yield Database(copy, connection)
 
 
 @pytest.fixture
-def database(module_database: Database) -> Database:
-    """The module's database without schedules."""
-    module_database.rows("truncate public.auto_sync_schedules, public.measurement")
-    return module_database
+def database(edge_database: Database) -> Database:
+    """The database of the runtimes without schedules, secrets and settings."""
+    edge_database.rows("truncate public.auto_sync_schedules, public.measurement")
+    edge_database.rows("delete from public.pg_cron_secrets")
+    edge_database.rows("delete from autosync.setting where name = 'function_auth'")
+    edge_database.rows("update autosync.job set batch_size = default, max_requests = default")
+    edge_database.rows("grant execute on function public.auto_sync_claim to service_role")
+    return edge_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +200,24 @@ class Edge:
 StartEdge = Callable[..., Edge]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def start_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartEdge]:
-    """Start edge runtimes that end with the module; the second mapping is for the functions' variables."""
-    running: list[Edge] = []
+    """Start edge runtimes that end with the session; the second mapping is for the functions' variables.
+
+    One that runs with the same settings is returned again.
+    """
+    running: dict[str, Edge] = {}
 
     def start(functions: Path, environment: dict[str, str], function_environment: dict[str, str] | None = None) -> Edge:
-        own = tmp_path_factory.mktemp("edge") / "functions.env"
-        own.write_text("".join(f"{name}={value}\n" for name, value in (function_environment or {}).items()))
-        edge = Edge(functions, {"AUTOSYNC_FUNCTIONS_ENV_FILE": str(own), **environment})
-        running.append(edge)
-        return edge
+        settings = repr((functions, environment, function_environment))
+        if settings not in running or running[settings].process.poll() is not None:
+            own = tmp_path_factory.mktemp("edge") / "functions.env"
+            own.write_text("".join(f"{name}={value}\n" for name, value in (function_environment or {}).items()))
+            running[settings] = Edge(functions, {"AUTOSYNC_FUNCTIONS_ENV_FILE": str(own), **environment})
+        return running[settings]
 
     yield start
-    for edge in running:
+    for edge in running.values():
         edge.stop()
 
 
