@@ -57,7 +57,7 @@ class Container(Server):
         if found.major is not None and self.major not in (0, found.major):
             raise UsageError(
                 f"the data is of PostgreSQL {self.major}, and the image {image} has {found.major}",
-                hint="begin anew: autosync-db local down --purge",
+                hint="start over: autosync-db local down --purge",
             )
         self._start(image, found, {})
 
@@ -171,7 +171,7 @@ class Container(Server):
                 raise UnreachableError(f"the container {self.name} ended: {self._tail()}", hint=self._hint)
             time.sleep(0.1)
         raise UnreachableError(
-            f"the container {self.name} runs, and does not let anybody in on {HOST}:{self.port}: {said}",
+            f"the container {self.name} runs, and accepts no connection on {HOST}:{self.port}: {said}",
             hint="the engine's host network must be this machine's: with Docker Desktop turn on host networking in its"
             f" settings, with rootless Docker use Podman; {self._hint}",
         )
@@ -183,12 +183,12 @@ class Container(Server):
     def _tail(self) -> str:
         done = self.engine.run("logs", "--tail", "5", self.name)
         lines = (done.stdout + done.stderr).decode(errors="replace").splitlines()
-        return " | ".join(line.strip() for line in lines if line.strip()) or "it wrote nothing"
+        return " | ".join(line.strip() for line in lines if line.strip()) or "no output"
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """What an image says of itself."""
+    """What is known of an image before a server runs in it."""
 
     command: list[str]
     data: str
@@ -230,7 +230,7 @@ class _Image:
 
 
 def create(folder: Path, *, runner: Engine, name: str, image: str | None, say: Callable[[str], None]) -> Container:
-    """Create and start a server whose password file is in `folder`; what has its name is replaced.
+    """Create and start a server, with its password file in `folder`; a container of the same name is replaced.
 
     Raises UsageError when the image will not do, UnreachableError when it cannot be had or does not start.
     """

@@ -127,4 +127,4 @@ def build(engine: Engine, *, say: Callable[[str], None]) -> str:
 
 def _last_line(output: bytes) -> str:
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it says nothing"
+    return lines[-1] if lines else "no output"

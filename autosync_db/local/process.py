@@ -19,7 +19,7 @@ _INHERITED = {
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that was started here; `started` tells it from another that got the same id later."""
+    """A process that was started here; `started` distinguishes it from another that got the same id later."""
 
     pid: int
     started: float

@@ -40,7 +40,7 @@ def edge(start_edge: StartEdge, steered_functions: Path, edge_database: Database
 
 @pytest.fixture(scope="module")
 def edge_with_secret_keys(start_edge: StartEdge, steered_functions: Path, edge_database: Database, keys: Keys) -> Edge:
-    """A project whose legacy keys are switched off: one is still in the environment, nobody accepts it."""
+    """A project with its legacy keys switched off: one is still in the environment, and is refused."""
     environment = {
         "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
         "AUTOSYNC_DB_URL": edge_database.api_url,

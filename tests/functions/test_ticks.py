@@ -23,7 +23,7 @@ def _bearer(keys: Keys) -> dict[str, str]:
 
 @pytest.fixture
 def edge(start_edge: StartEdge, steered_functions: Path, database: Database, keys: Keys) -> Iterator[Edge]:
-    """A project whose function makes one call at a time, so that what overlaps is of several requests."""
+    """A project with a function that makes one call at a time, so that what overlaps is of several requests."""
     environment = {
         "AUTOSYNC_JWT_SECRET": keys.jwt_secret,
         "AUTOSYNC_DB_URL": database.api_url,

@@ -83,8 +83,8 @@ def test_the_chain_runs_with_the_database_in_a_container_and_leaves_nothing(
         if found.laddr and found.status == psutil.CONN_LISTEN and found.laddr[1] == database.port
     }
     assert listening == {"127.0.0.1"}
-    told = json.dumps(inspect(runner, name))
-    assert [role for role, password in database.passwords.items() if password in told] == []
+    known = json.dumps(inspect(runner, name))
+    assert [role for role, password in database.passwords.items() if password in known] == []
 
     command.succeeds(run("local", "down"))
     assert runner.run("container", "inspect", name).returncode != 0

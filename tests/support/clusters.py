@@ -52,7 +52,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _has_room(folder: Path) -> bool:
-    """Return whether a folder may hold clusters, whose programs are in it too."""
+    """Return whether a folder may hold clusters and their programs."""
     if "TMPDIR" in os.environ or not os.access(folder, os.W_OK):
         return False
     found = os.statvfs(folder)
@@ -134,7 +134,7 @@ def prepared(source: Cluster, target: Path) -> Cluster:
 
 
 def keep_quiet(cluster: Cluster) -> None:
-    """Let the next tick be almost an hour away: one that nobody asked for would come between a test's steps."""
+    """Let the next tick be almost an hour away: an unasked one would come between the steps of a test."""
     minute = (time.gmtime().tm_min + 55) % 60
     with connect(cluster, "supabase_admin") as connection:
         connection.execute("update autosync.job set schedule = %s", [f"{minute} * * * *"])

@@ -22,7 +22,7 @@ const functions = new Functions(settings);
 const api = dataApi(settings);
 
 function stop(): void {
-  // Killed, not asked: a function in the middle of a call must not hold up `local down`.
+  // SIGKILL: a function in the middle of a call must not hold up `local down`.
   functions.kill();
   Deno.exit(0);
 }

@@ -18,7 +18,7 @@ export interface Settings {
   wallClock: number;
   /** AUTOSYNC_BOOT_TIMEOUT_MS: how long a function may take to start, downloads of npm packages included. */
   bootTimeout: number;
-  /** The SUPABASE_* variables that are handed on to functions, whose keys the Data API accepts too. */
+  /** The SUPABASE_* variables for functions; the Data API accepts the keys among them, too. */
   supabase: Map<string, string>;
 }
 

@@ -1,4 +1,4 @@
-// Runs inside a function's process: gives it what the platform gives, imports it, and tells the runtime its port.
+// Runs inside a function's process: gives it what the platform gives, imports it, and reports its port to the runtime.
 //
 // Arguments: the path of the function's index.ts, and a nonce that marks the line with the port on stdout.
 

@@ -126,7 +126,7 @@ export class Worker {
       try {
         this.#process.kill("SIGKILL");
       } catch {
-        // It was quicker.
+        // It has ended by itself.
       }
     }
   }

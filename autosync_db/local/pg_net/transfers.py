@@ -85,7 +85,7 @@ class Exchange:
 
 
 class Transfers:
-    """Runs many HTTP exchanges at once on one libcurl multi handle, whose connections outlive a batch."""
+    """Runs many HTTP exchanges at once on one libcurl multi handle; connections are kept from batch to batch."""
 
     def __init__(self, interrupt: socket.socket) -> None:
         self._interrupt = interrupt

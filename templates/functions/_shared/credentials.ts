@@ -8,10 +8,10 @@ export interface Environment {
   get(name: string): string | undefined;
 }
 
-/** The caller's standing. `key` is the service key that was presented, null if a cron secret was. */
+/** Whether the caller may go on. `key` is the service key that was presented, null if a cron secret was. */
 export type Verdict =
   | { kind: "granted"; key: string | null }
-  | { kind: "stranger" }
+  | { kind: "unauthenticated" }
   | { kind: "unconfigured" };
 
 const CRON_SECRET_HEADER = "x-autosync-cron-secret";
@@ -48,7 +48,7 @@ export async function judge(
   const byApiKey = await match((request.headers.get("apikey") ?? "").trim(), keys);
   const bySecret = await match((request.headers.get(CRON_SECRET_HEADER) ?? "").trim(), secrets);
   const key = byBearer ?? byApiKey;
-  return key !== null || bySecret !== null ? { kind: "granted", key } : { kind: "stranger" };
+  return key !== null || bySecret !== null ? { kind: "granted", key } : { kind: "unauthenticated" };
 }
 
 /** Return the answer for a caller who was not granted, and null for one who was. */
@@ -56,7 +56,7 @@ export function refusal(verdict: Verdict): Response | null {
   switch (verdict.kind) {
     case "granted":
       return null;
-    case "stranger":
+    case "unauthenticated":
       return Response.json({ ok: false, error: "unauthorized" }, { status: 401 });
     case "unconfigured":
       return Response.json(

@@ -37,7 +37,7 @@ interface SyncSummary {
  * 2. fetch the remote devices, in the direction and with the filters of `request`;
  * 3. write the differences, unless `request.dryRun`; a device that fails is counted in `errors`, it does not throw;
  * 4. throw only when nothing could be done at all, for instance because the remote service is down.
- * A schedule whose function was interrupted is run again, so the same device may come twice: write idempotently.
+ * When the function is interrupted, its schedule is run again, so the same device may come twice: write idempotently.
  */
 // deno-lint-ignore require-await
 async function syncIntegration(request: SyncRequest): Promise<SyncSummary> {
