@@ -8,7 +8,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from autosync_db import resources
 from autosync_db.health import catalogue
 from autosync_db.local.cluster import Cluster
 from tests.cli.conftest import Dump, Project
@@ -122,7 +121,7 @@ def test_explain_lists_the_catalogue() -> None:
 
 @pytest.mark.parametrize("name", sorted(catalogue.all_checks()))
 def test_explain_prints_the_page_of_every_check(name: str) -> None:
-    page = resources.read(f"docs/checks/{name}.md")
+    page = catalogue.page(name)
     assert name in page
     assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
     told = command.succeeds(command.run("explain", name, "--format", "json")).json()
