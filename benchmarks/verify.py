@@ -260,7 +260,7 @@ schedule due for 200 days, failing and claimed: the most that the checks of the 
 The command `autosync-db verify`, from the start of its process to its end: {small:.0f} ms as set up, {large:.0f} ms
 large.
 
-## Buffers by check
+## The ten checks that read most, in buffers
 
 {by_check}
 """
@@ -283,7 +283,7 @@ def page(found: list[Measured], small_process: float, large_process: float) -> s
     most = {name: max(state.buffers[name] for state in found) for name in found[0].buffers}
     by_check = [
         row(f"`{name}`", found, lambda state, name=name: f"{state.buffers[name]:,}")
-        for name in sorted(most, key=lambda name: (-most[name], name))
+        for name in sorted(most, key=lambda name: (-most[name], name))[:10]
     ]
     return _PAGE.format(
         version=installation.find().major,
