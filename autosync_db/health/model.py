@@ -203,13 +203,13 @@ class Scene:
         """Return whether a repair of things that are not ours is made as the owner: a superuser may do more as such."""
         return not self.is_superuser
 
-    def named_jobs(self) -> list[tuple[int, str | None, str, bool]]:
-        """Return number, name and role of the cron jobs that the findings name, and whether autosync.job knows them."""
+    def cron_jobs(self, numbers: list[int]) -> list[tuple[int, str | None, str, bool]]:
+        """Return number, name and role of those of these cron jobs that exist, and whether autosync.job has them."""
         rows = self.rows(
             "select c.jobid, c.jobname::text, c.username,"
             " exists (select from autosync.job as j where j.name = c.jobname)"
             " from cron.job as c where c.jobid = any(%s::bigint[]) order by c.jobid",
-            [self.named("job_id")],
+            [numbers],
         )
         return [(number, name, role, is_registered) for number, name, role, is_registered in rows]
 

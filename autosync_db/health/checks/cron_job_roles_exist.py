@@ -14,7 +14,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     A role that may not write to cron.job creates the missing role, unschedules the jobs as that role, and drops it,
     all in one transaction.
     """
-    jobs = scene.named_jobs()
+    jobs = scene.cron_jobs(scene.named("job_id"))
     numbers = ", ".join(str(number) for number, *_ in jobs)
     may_revive = scene.value(
         "select rolcreaterole and has_schema_privilege(oid, 'cron', 'usage with grant option')"

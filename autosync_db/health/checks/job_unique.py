@@ -16,7 +16,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     done: list[str] = []
     statements: list[sql.Composable] = []
     refused: list[Repair | Refusal] = []
-    for number, name, role, is_registered in scene.named_jobs():
+    for number, name, role, is_registered in scene.cron_jobs(scene.named("job_id")):
         if is_registered and name != scene.job:
             pause = _PAUSE.format(sql.Literal(name)), drafts.SYNC.format(sql.Literal(name))
             statements += drafts.acting_as(scene, str(scene.owner), *pause)

@@ -9,7 +9,8 @@ from autosync_db.health.model import Check, Refusal, Repair, Scene
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Replace the text of our own job, and mask keys in pg_cron's history."""
     found: list[Repair | Refusal] = []
-    for number, name, _, is_registered in scene.named_jobs():
+    holding = [facts["job_id"] for facts in scene.findings if facts.get("in_command")]
+    for number, name, _, is_registered in scene.cron_jobs(holding):
         if is_registered:
             sync = drafts.SYNC.format(sql.Literal(name))
             found.append(Repair(f"overwrite the command of job {number}", [sync], destructive=True))

@@ -370,6 +370,20 @@ def test_masked_history_shows_no_key_and_keeps_the_rest(project: Project) -> Non
     assert result_of(project.report(), "no_secret_in_job_command").status is Status.CRITICAL  # the job has it still
 
 
+def test_job_whose_history_alone_holds_a_key_keeps_its_command(project: Project) -> None:
+    project.owner.execute("select cron.schedule('mailer', '0 0 1 1 *', 'select 1')")
+    project.admin.execute(
+        "insert into cron.job_run_details (jobid, runid, command, status)"
+        " select c.jobid, nextval('cron.runid_seq'), %s, 'succeeded' from cron.job as c",
+        [f"select '{keys.secret().reveal()}'"],
+    )
+    plan = runner.plan(project.owner, project.configuration, project.report(), ["no_secret_in_job_command"])
+    assert not plan.refusals
+    assert not runner.apply(project.owner, project.configuration, plan.proposals)[0].error
+    assert [command for *_, command in jobs(project)] == ["select autosync.dispatch()", "select 1"]
+    project.must_be_healthy()
+
+
 def test_plan_of_an_unknown_id_is_a_usage_error(project: Project) -> None:
     with pytest.raises(UsageError):
         runner.plan(project.owner, project.configuration, project.report(), ["nonsense"])
