@@ -4,6 +4,8 @@ Every failure a user can cause or mend is an `AutosyncError`: one message, one h
 one exit code. Anything else that reaches the command line is a bug in this package (exit code 1).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -58,3 +60,14 @@ class SecretError(AutosyncError):
     """A secret was refused; the one that was stored before is still in force."""
 
     exit_code = ExitCode.SECRET
+
+
+@contextmanager
+def files_of_the_user() -> Iterator[None]:
+    """Turn what the file system refuses inside the block into a UsageError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {error.filename}: {error.strerror}", hint="check the path and its permissions"
+        ) from error

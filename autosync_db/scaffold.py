@@ -1,13 +1,12 @@
 """Files for the user's own repository, from the shipped templates."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from autosync_db import __version__, resources
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, files_of_the_user
 
 # where each kind of CI file goes unless told otherwise
 WORKFLOWS = {"github": Path(".github/workflows/autosync-db.yml"), "shell": Path("ci/autosync-db.sh")}
@@ -87,14 +86,3 @@ def write_settings(path: Path, project_ref: str | None, *, force: bool = False) 
     with files_of_the_user():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def files_of_the_user() -> Iterator[None]:
-    """Turn what the file system refuses inside the block into a UsageError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename}: {error.strerror}", hint="check the path and its permissions"
-        ) from error

@@ -17,8 +17,7 @@ from psycopg import sql
 
 from autosync_db import resources
 from autosync_db.config import IsolationSettings
-from autosync_db.errors import MigrationError, UsageError
-from autosync_db.scaffold import files_of_the_user
+from autosync_db.errors import MigrationError, UsageError, files_of_the_user
 from autosync_db.schema import locks, migrate, objects
 from autosync_db.schema.isolation import ACCESS_FILE, choice
 from autosync_db.schema.migrate import ScriptedRevision

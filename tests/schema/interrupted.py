@@ -165,6 +165,14 @@ class Ground:
         child.start()
         return child
 
+    def boundaries(self) -> int:
+        """Return how often the server answers in one run; the commit's answer is the last."""
+        self.proxy.arm(None)
+        self.work(self.proxy.url().reveal())
+        found = self.proxy.finished
+        self.renew()
+        return found
+
     def kill_at(self, point: int) -> bool:
         """Do the work, kill it when the server has answered so often; return whether it came to that."""
         started = threading.Event()

@@ -7,11 +7,11 @@ import pytest
 from tests.schema.interrupted import DONE, UNTOUCHED, Ground
 from tests.schema.interruption_page import INTERRUPTION
 
-MOST_POINTS = 1000
 # at every point would take minutes; the database is the same at all that are untouched
 FINISHED_EACH = 40
 
 
+@pytest.mark.parametrize("each", [9, pytest.param(1, marks=pytest.mark.long)], ids=["every ninth", "every"])
 @pytest.mark.parametrize(
     ("state", "name"),
     [
@@ -22,22 +22,20 @@ FINISHED_EACH = 40
     ids=["empty", "deployed", "rollback"],
 )
 def test_killed_between_any_two_statements(
-    state: str, name: str, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+    state: str, name: str, each: int, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
 ) -> None:
     ground: Ground = request.getfixturevalue(state)
-    for point in range(1, MOST_POINTS):
-        if not ground.kill_at(point):
-            break
-        what = f"{name} killed at point {point}"
-        found = ground.judge(what)
-        assert found == DONE or not ground.outcomes[DONE], f"{what}: {found} after it was done"
-        if found == DONE or point % FINISHED_EACH == 0:
+    last = ground.boundaries()
+    assert last > 50
+    for point in [*range(1, last, each), last]:
+        what = f"{name} killed at point {point} of {last}"
+        assert ground.kill_at(point), f"{what}: it ended before"
+        # of the last the server has committed, and the client was killed before it heard
+        assert ground.judge(what) == (DONE if point == last else UNTOUCHED), what
+        if point == last or point % FINISHED_EACH == 0:
             ground.finish(what)
-    else:
-        pytest.fail("the child never came to its end")
+    assert not ground.kill_at(last + 1)
     ground.check_done("the run that nobody killed")
-    print(f"\n{name}: killed at {point - 1} points: {ground.tally()}")
-    record_property(INTERRUPTION, {"what": f"{name}: SIGKILL at every statement boundary", **ground.tally()})
-    assert ground.outcomes[UNTOUCHED] > 50
-    # the server had committed, and the client was killed before it heard
-    assert ground.outcomes[DONE] == 1
+    print(f"\n{name}: {ground.tally()}")
+    if each == 1:
+        record_property(INTERRUPTION, {"what": f"{name}: SIGKILL at every statement boundary", **ground.tally()})

@@ -17,7 +17,6 @@ from tests.schema.interruption_page import INTERRUPTION
 from tests.support import clusters
 from tests.support.command import Result, refused
 
-KILLS = 50
 BACKEND = "select a.pid from pg_stat_activity as a where a.application_name = 'autosync-db'"
 RECORD = Callable[[str, object], None]
 
@@ -31,13 +30,14 @@ def _timed(ground: Ground) -> float:
     return taken
 
 
-def test_killed_at_random_moments(deployed: Ground, record_property: RECORD) -> None:
+@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.long)])
+def test_killed_at_random_moments(kills: int, deployed: Ground, record_property: RECORD) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     moments = random.Random(seed)
     _timed(deployed)  # the first process starts the one from which all are forked
     length = _timed(deployed)
-    for number in range(1, KILLS + 1):
+    for number in range(1, kills + 1):
         moment = moments.uniform(0, length)
         child = deployed.start(deployed.cluster.url().reveal())
         child.join(moment)
@@ -51,11 +51,12 @@ def test_killed_at_random_moments(deployed: Ground, record_property: RECORD) -> 
             deployed.finish(what)
         elif state == DONE:
             deployed.renew()
-    print(f"killed at {KILLS} moments of {length:.3f} s: {deployed.outcomes}")
-    record_property(
-        "interruption", {"what": f"`migrate`, deployed, SIGKILL at {KILLS} random moments", **deployed.tally()}
-    )
-    assert deployed.outcomes[UNTOUCHED] > KILLS / 2
+    print(f"killed at {kills} moments of {length:.3f} s: {deployed.outcomes}")
+    if kills > 10:
+        record_property(
+            INTERRUPTION, {"what": f"`migrate`, deployed, SIGKILL at {kills} random moments", **deployed.tally()}
+        )
+    assert deployed.outcomes[UNTOUCHED] > kills / 2
 
 
 def _ended(ground: Ground, point: int, end: Callable[[], None], folder: Path, *, cuts: bool = False) -> Result:
@@ -70,22 +71,13 @@ def _ended(ground: Ground, point: int, end: Callable[[], None], folder: Path, *,
     return Result(child.exitcode, "", errors.read_text())
 
 
-def _boundaries(ground: Ground) -> int:
-    """Return how often the server answers in one run; the commit's answer is the last."""
-    ground.proxy.arm(None)
-    ground.work(ground.proxy.url().reveal())
-    found = ground.proxy.finished
-    ground.renew()
-    return found
-
-
 # of a run: as soon as it is connected, in the revisions, among the objects, before and after the commit
 PLACES = {"connected": 0.0, "revisions": 0.5, "objects": 0.9, "commit": 1.0}
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate", "terminate"])
 def test_ended_by_the_server(mode: str, deployed: Ground, tmp_path: Path, record_property: RECORD) -> None:
-    last = _boundaries(deployed)
+    last = deployed.boundaries()
 
     def end() -> None:
         if mode != "terminate":
@@ -136,7 +128,7 @@ def test_a_client_that_stands_still_is_sent_away(deployed: Ground, monkeypatch: 
     """A machine that sleeps, or whose line is dead, would keep the API out until it wakes."""
     monkeypatch.setattr(locks, "IDLE_TIMEOUT", "300ms")
     is_over = threading.Event()
-    midway = _boundaries(deployed) // 2
+    midway = deployed.boundaries() // 2
 
     def stand_still() -> None:
         is_over.wait(20)

@@ -268,7 +268,7 @@ class TestAccess:
             deletes = "select has_table_privilege('authenticated', 'public.auto_sync_schedules', 'delete')"
             could_delete = owner.execute(deletes).fetchone()
 
-            told = command.succeeds(command.run("migrate", database=deployed.url())).err
+            told = command.succeeds(command.run_here("migrate", database=deployed.url())).err
             assert f"warning: {TABLE} keeps its policies: choose [isolation] mode in autosync.toml" in told
             assert owner.execute(shown).fetchall() == before
             assert owner.execute(deletes).fetchone() == could_delete
@@ -296,15 +296,15 @@ class TestAccess:
     def test_the_settings_file_decides(self, deployed: Cluster) -> None:
         with open("autosync.toml", "w") as file:
             file.write('[isolation]\nmode = "none"\n')
-        told = command.succeeds(command.run("migrate", database=deployed.url())).err
+        told = command.succeeds(command.run_here("migrate", database=deployed.url())).err
         assert "keeps its policies" not in told
         assert 'loses its policies, which are like mode "organization": the settings say "none"' in told
         with asked_as(deployed, 1) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"select 1 from {TABLE}")
 
     def test_the_settings_that_init_writes_take_nothing_away(self, deployed: Cluster) -> None:
-        command.succeeds(command.run("init"))
-        command.succeeds(command.run("migrate", database=deployed.url()))
+        command.succeeds(command.run_here("init"))
+        command.succeeds(command.run_here("migrate", database=deployed.url()))
         assert rows(deployed, "select value from autosync.setting where name = 'isolation'") == [
             ({"mode": "organization"},)
         ]
@@ -331,7 +331,7 @@ class TestTheJob:
                 " 'timeout_milliseconds := 90000, body :=')) from cron.job"
             )
         arguments = ("setup", "--no-wait", "--project-ref", keys.PROJECT_REF)
-        told = command.succeeds(command.run(*arguments, database=deployed.url())).err
+        told = command.succeeds(command.run_here(*arguments, database=deployed.url())).err
         assert "auto-sync-cron-job (*/10 * * * *) unchanged" in told
         assert rows(deployed, "select jobid, schedule, command, active from cron.job") == [
             (1, "*/10 * * * *", "select autosync.dispatch()", False)
@@ -341,7 +341,7 @@ class TestTheJob:
 
     def test_a_setting_that_says_otherwise_wins(self, deployed: Cluster) -> None:
         command.succeeds(
-            command.run(
+            command.run_here(
                 "setup", "--no-wait", database=deployed.url(), variables={"AUTOSYNC_JOB__SCHEDULE": "7 * * * *"}
             )
         )  # fmt: skip
@@ -355,7 +355,7 @@ def test_setup_calls_and_verify_finds_only_what_a_human_must_decide(make: Any, d
         handmade.store(owner, key, stub.url)
     rarely = {"AUTOSYNC_JOB__SCHEDULE": "59 23 31 12 *"}
     with clusters.pg_net_worker(deployed):
-        done = command.run("setup", "--format", "json", database=deployed.url(), variables=rarely)
+        done = command.run_here("setup", "--format", "json", database=deployed.url(), variables=rarely)
         assert done.json()["verify"]["status"] in ("ok", "warning"), done.out
         roots = set(done.json()["verify"]["root_causes"])
         expected = {"service_key_fresh"} if make is keys.legacy else set()

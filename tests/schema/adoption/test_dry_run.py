@@ -128,10 +128,12 @@ def test_our_checks_are_known_as_the_server_shows_them(transaction: psycopg.Conn
 
 def test_it_is_shown_as_a_table_and_as_json_and_changes_nothing(deployed: Cluster) -> None:
     before, sums = catalog.snapshot(deployed), conftest.checksums(deployed)
-    table = command.succeeds(command.run("migrate", "--dry-run", database=deployed.url()))
+    table = command.succeeds(command.run_here("migrate", "--dry-run", database=deployed.url()))
     assert "trigger trigger_update_auto_sync_next_run: by auto_sync_schedules_next_run_at" in table.out
     assert "cron job auto-sync-cron-job: job 1 with its schedule */5 * * * *" in table.out
-    plan = command.succeeds(command.run("migrate", "--dry-run", "--format", "json", database=deployed.url())).json()
+    plan = command.succeeds(
+        command.run_here("migrate", "--dry-run", "--format", "json", database=deployed.url())
+    ).json()
     assert {
         "action": "replace",
         "object": "trigger trigger_update_auto_sync_next_run",
@@ -331,7 +333,7 @@ def test_a_refusal_exits_5_names_everything_and_changes_nothing(arguments: tuple
         owner.execute("alter table public.pg_cron_secrets alter column secret drop not null")
         try:
             before = catalog.snapshot(running)
-            result = command.run(*arguments, "-q", database=running.url())
+            result = command.run_here(*arguments, "-q", database=running.url())
             assert result.code == 5, result
             assert len(result.errors) == 1
             assert "public.auto_sync_schedules: column enabled may be null" in result.errors[0]
