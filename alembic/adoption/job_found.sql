@@ -1,7 +1,7 @@
 -- job_found: the job that is taken over, with the statement that brings it back, as [{"jobid", "schedule", ...}].
 --
 -- pg_cron may not be installed yet, and then there is no such table. A command that holds a key is not copied: a key
--- belongs into one place. "anon" in base64, by its place, tells a public key.
+-- belongs into one place. "anon" in base64, by its place, marks a public key.
 do $look$
 declare
     key constant text := 'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9_-]{8,}|sbp_[0-9a-f]{40}';

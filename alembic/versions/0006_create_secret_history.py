@@ -1,7 +1,7 @@
 """Create the history of the secrets, autosync.secret_change, and the rotations under way, autosync.secret_rotation
 
 The history says who changed which secret when, with fingerprints alone; nobody can change what it says. A rotation
-keeps what was in force before until its successor is proven, so that whoever is killed in between leaves a way back.
+keeps the previous value until its successor is proven, so that whoever is killed in between leaves a way back.
 
 Revision ID: 0006
 Revises: 0005
@@ -66,7 +66,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # a rotation under way keeps a value that nothing could put back any more; the new one stays in force
+    # a rotation under way keeps a value that nothing could put back any more; the new one stays active
     for trigger in (
         "pg_cron_secrets_recorded",
         "pg_cron_secrets_touched",

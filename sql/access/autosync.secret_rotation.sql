@@ -23,9 +23,9 @@ create policy secret_rotation_nobody on autosync.secret_rotation
 
 do $$
 declare
-    stranger text;
+    grantee text;
 begin
-    for stranger in
+    for grantee in
         select case when a.grantee = 0 then 'public' else cast(cast(a.grantee as regrole) as text) end
         from pg_catalog.pg_class as c
         cross join lateral (
@@ -39,7 +39,7 @@ begin
         where c.oid = cast('autosync.secret_rotation' as regclass) and a.grantee <> c.relowner
     loop
         -- the server itself quoted the name
-        execute pg_catalog.format('revoke all on table autosync.secret_rotation from %s', stranger);
+        execute pg_catalog.format('revoke all on table autosync.secret_rotation from %s', grantee);
     end loop;
 end
 $$;

@@ -25,9 +25,9 @@ create policy pg_cron_secrets_nobody on public.pg_cron_secrets
 -- whoever was granted anything, the table or a column of it, loses it
 do $$
 declare
-    stranger text;
+    grantee text;
 begin
-    for stranger in
+    for grantee in
         select case when a.grantee = 0 then 'public' else cast(cast(a.grantee as regrole) as text) end
         from pg_catalog.pg_class as c
         cross join lateral (
@@ -41,7 +41,7 @@ begin
         where c.oid = cast('public.pg_cron_secrets' as regclass) and a.grantee <> c.relowner
     loop
         -- the server itself quoted the name
-        execute pg_catalog.format('revoke all on table public.pg_cron_secrets from %s', stranger);
+        execute pg_catalog.format('revoke all on table public.pg_cron_secrets from %s', grantee);
     end loop;
     -- a plain Postgres has none of Supabase's roles
     if to_regrole('service_role') is not null then

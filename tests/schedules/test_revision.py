@@ -1,4 +1,4 @@
-"""Revision 0003 creates the table, completes one that was made by hand, and takes everything away again."""
+"""Revision 0003 creates the table, completes one that was there before, and takes everything away again."""
 
 from __future__ import annotations
 

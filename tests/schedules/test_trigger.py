@@ -1,4 +1,4 @@
-"""What moves next_run_at and what does not, and what a bad schedule is told."""
+"""What moves next_run_at and what does not, and how a bad schedule is refused."""
 
 from __future__ import annotations
 
@@ -254,13 +254,13 @@ def test_bad_input_is_told_the_column_and_the_allowed_values(
 
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         write()
-    told = refused.value.diag
-    assert told.message_primary is not None
+    said = refused.value.diag
+    assert said.message_primary is not None
     for word in [column, *words]:
-        assert word in told.message_primary
-    assert (told.table_name, told.column_name) == ("auto_sync_schedules", column)
-    assert told.constraint_name
-    assert told.message_hint
+        assert word in said.message_primary
+    assert (said.table_name, said.column_name) == ("auto_sync_schedules", column)
+    assert said.constraint_name
+    assert said.message_hint
 
 
 def test_every_iana_zone_of_a_place_is_accepted(schedule_db: Connect) -> None:

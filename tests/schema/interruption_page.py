@@ -32,10 +32,10 @@ as a lone run does.
 |---|---|---|---|---|
 {crashes}
 
-The deployed state is a project that was set up by hand, with rows ([adoption.md](adoption.md)). When the server goes
-away the command exits 4, says so, and says to run it again; it does not claim that nothing was changed, as a commit's
-answer may be what was lost. A process that is killed while it waits for a lock leaves the queue when `lock_timeout` is
-over. One that stands still, as on a machine that sleeps, is sent away by the server after {idle}
+The deployed state is a project that was set up without this tool, with rows ([adoption.md](adoption.md)). When the
+server goes away the command exits 4, says so, and says to run it again; it does not claim that nothing was changed,
+as a commit's answer may be what was lost. A process that is killed while it waits for a lock leaves the queue when
+`lock_timeout` is over. One that stands still, as on a machine that sleeps, is sent away by the server after {idle}
 (`idle_in_transaction_session_timeout`), so that it does not keep the tables locked.
 
 ## Several at once
@@ -48,7 +48,7 @@ advisory lock and find nothing to do, and the end is that of a lone run. `alembi
 
 A migration needs both tables of the API for itself. It waits for each {timeout} (`lock_timeout`) **before it has locked
 anything**, and lets it go again; only then it begins, with a `lock_timeout` of {held}. So it does not sit on one table,
-or on mended rows, while a long transaction keeps it from another. What finds a lock gives way, tells whose it is, and
+or on changed rows, while a long transaction keeps it from another. What finds a lock gives way, names its holder, and
 tries again, {attempts} times in all, after random pauses that grow:
 
 ```text

@@ -105,10 +105,10 @@ class Traffic:
         return {name: max(seconds for _, seconds in waits) for name, waits in self.waited.items()}
 
 
-def upgrade(cluster: Cluster, told: Callable[[str], None]) -> MigrationError:
+def upgrade(cluster: Cluster, messages: Callable[[str], None]) -> MigrationError:
     """Migrate where that must fail because of a lock, and return the error."""
     with pytest.raises(MigrationError, match="nothing was changed") as caught:
-        migrate.upgrade(cluster.url(), on_retry=told)
+        migrate.upgrade(cluster.url(), on_retry=messages)
     return caught.value
 
 
@@ -125,11 +125,11 @@ def test_a_long_transaction_is_named_and_keeps_the_api_waiting_no_longer_than_th
     name: str, statement: str, table: str, deployed: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     before = catalog.snapshot(deployed)
-    told: list[str] = []
+    messages: list[str] = []
     traffic = Traffic(deployed)
 
     def retry(message: str) -> None:
-        told.append(message)
+        messages.append(message)
         traffic.attempts += 1
 
     with transaction(deployed, statement) as holder, traffic.flowing():
@@ -150,9 +150,9 @@ def test_a_long_transaction_is_named_and_keeps_the_api_waiting_no_longer_than_th
     held = (
         rf"{table} is locked by session {pid} \(user postgres, application nightly report, in a transaction for .* s\)"
     )
-    assert [bool(re.fullmatch(rf"attempt {n} of {ATTEMPTS}: {held}", text)) for n, text in enumerate(told, 1)] == [
+    assert [bool(re.fullmatch(rf"attempt {n} of {ATTEMPTS}: {held}", text)) for n, text in enumerate(messages, 1)] == [
         True
-    ] * (ATTEMPTS - 1), told
+    ] * (ATTEMPTS - 1), messages
     assert re.fullmatch(rf"{held}; nothing was changed in {ATTEMPTS} attempts", error.message)
     assert f"select pg_terminate_backend({pid})" in error.hint
 
@@ -181,15 +181,15 @@ def test_two_transactions_one_after_the_other_do_not_add_up(
 
 
 def test_a_lock_that_is_given_back_only_delays(deployed: Cluster) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     with transaction(deployed, f"select * from {SECRETS}") as holder:
 
         def release(message: str) -> None:
-            told.append(message)
+            messages.append(message)
             holder.rollback()
 
         done = migrate.upgrade(deployed.url(), on_retry=release)
-    assert len(told) == 1
+    assert len(messages) == 1
     assert done.after == revisions.head()
 
 
@@ -200,7 +200,7 @@ def test_nothing_to_do_waits_for_no_table(migrated: Cluster) -> None:
 
 def test_a_deadlock_is_a_lock_to_wait_for(deployed: Cluster) -> None:
     """The application has one table and wants the other, which the migration has."""
-    told: list[str] = []
+    messages: list[str] = []
     with clusters.connect(deployed, "supabase_admin") as admin:
         # of two that wait for each other the first to look is ended
         admin.execute("alter role postgres set deadlock_timeout = '10ms'")
@@ -223,14 +223,14 @@ def test_a_deadlock_is_a_lock_to_wait_for(deployed: Cluster) -> None:
             clusters.wait_for(lambda: watcher.execute(waiting.encode()).fetchone() is not None, "the application")
 
         def release(message: str) -> None:
-            told.append(message)
+            messages.append(message)
             reading.join(20)
             application.execute("rollback")
 
         proxy.arm(1, look, cuts=False)
         done = migrate.upgrade(proxy.url(), on_retry=release)
     assert done.after == revisions.head()
-    assert len(told) == 1
+    assert len(messages) == 1
 
 
 def test_the_command_line_tells_it_at_once_and_in_the_end(deployed: Cluster) -> None:

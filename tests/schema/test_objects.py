@@ -1,4 +1,4 @@
-"""Drift of the replaceable objects is seen for what it is, and mended by the next migration."""
+"""Drift of the replaceable objects is seen for what it is, and repaired by the next migration."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ SCHEMA = "sql/access/autosync.sql"
 JOB = "sql/jobs/auto-sync-cron-job.sql"
 UNSCHEDULE = "select cron.unschedule('auto-sync-cron-job')"
 
-# what somebody does by hand, the object that it changes, and how that must be called
+# what somebody changes, the object that it changes, and how that must be called
 DRIFT: dict[str, tuple[str, str, State]] = {
     "function edited": (
         "create or replace function autosync.excerpt(body text) returns text language sql as 'select body'",
@@ -121,7 +121,7 @@ def job(cluster: Cluster) -> Any:
 
 
 @pytest.mark.parametrize("what", DRIFT)
-def test_drift_is_named_and_mended(what: str, migrated: Cluster) -> None:
+def test_drift_is_named_and_repaired(what: str, migrated: Cluster) -> None:
     statement, path, state = DRIFT[what]
     assert drift(migrated) == {}
     with clusters.connect(migrated) as connection:
@@ -143,7 +143,7 @@ def test_a_stray_grant_is_taken_back(what: str, migrated: Cluster) -> None:
     assert drift(migrated) == {}
 
 
-def test_mending_restores_what_the_file_says(migrated: Cluster) -> None:
+def test_a_repair_restores_what_the_file_says(migrated: Cluster) -> None:
     with clusters.connect(migrated) as connection:
         definition = "select pg_get_functiondef('autosync.excerpt(text)'::regprocedure)"
         healthy = connection.execute(definition).fetchone()

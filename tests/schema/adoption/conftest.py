@@ -16,7 +16,7 @@ from autosync_db.schema.environment import MigrationResult
 from autosync_db.schema.inventory import Privilege
 from tests.support import clusters, handmade
 
-# what the owner added by hand
+# what the owner added
 EXTRAS = """
 alter table public.auto_sync_schedules
     add column notes text default 'a note', add column priority integer not null default 3;
@@ -42,8 +42,8 @@ COLUMNS: tuple[str, ...] = (
     "only_online", "time_window_enabled", "time_window_start", "time_window_end", "device_filter", "device_tags",
     "last_run_at", "last_run_status", "last_run_summary", "created_at", "updated_at", "created_by", "updated_by",
 )  # fmt: skip
-# the rows whose settings are mended, by the last digits of the id
-MENDED = ("10", "11", "12")
+# the rows whose settings are changed, by the last digits of the id
+FIXED = ("10", "11", "12")
 USER = {n: f"00000000-0000-4000-8000-00000000a00{n}" for n in (1, 2)}
 FREE_INTEGRATION = "00000000-0000-4000-8000-00000000c014"
 ORGANIZATION = {n: f"00000000-0000-4000-8000-00000000b00{n}" for n in (1, 2)}
@@ -92,7 +92,7 @@ class Facts:
     """What can be compared before and after."""
 
     checksums: dict[str, str]
-    others: dict[str, str]  # of the columns that nothing mends
+    others: dict[str, str]  # of the columns that nothing changes
     next_runs: dict[str, Any]
     seen: list[set[str]]  # by the two members
     privileges: dict[str, set[Privilege]]  # by table
@@ -100,7 +100,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A cluster that was adopted with the owner's extras, what it was like before, what was foretold and told."""
+    """A cluster that was adopted with the owner's extras, before and after, and what was said."""
 
     cluster: Cluster
     before: Facts
@@ -163,8 +163,8 @@ def checksums(cluster: Cluster, columns: tuple[str, ...] = COLUMNS) -> dict[str,
 def asked_as(cluster: Cluster, user: int | None, role: str = "authenticated", **claims: str) -> Iterator[Any]:
     """Yield a connection as a request of a signed-in user has it, in a transaction that is rolled back."""
     with psycopg.connect(cluster.url("authenticator").reveal()) as connection:
-        told = {"role": role, **({"sub": USER[user]} if user else {}), **claims}
-        connection.execute("select set_config('request.jwt.claims', %s, true)", [json.dumps(told)])
+        named = {"role": role, **({"sub": USER[user]} if user else {}), **claims}
+        connection.execute("select set_config('request.jwt.claims', %s, true)", [json.dumps(named)])
         connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
         try:
             yield connection

@@ -13,7 +13,7 @@ from autosync_db.schema import migrate, revisions
 from autosync_db.secret import Secret
 from tests.schema import catalog
 from tests.schema.adoption import conftest
-from tests.schema.adoption.conftest import MENDED, Adoption, asked_as, checksums
+from tests.schema.adoption.conftest import FIXED, Adoption, asked_as, checksums
 from tests.support import clusters, command, handmade, keys
 from tests.support.http_stub import Stub
 
@@ -50,7 +50,7 @@ def test_every_variant_ends_at_head_with_every_row(
 
         after = checksums(cluster)
         assert after.keys() == before.keys()
-        assert sorted(id[-2:] for id in before if after[id] != before[id]) == [*MENDED]
+        assert sorted(id[-2:] for id in before if after[id] != before[id]) == [*FIXED]
         assert rows(cluster, secrets) == kept
         assert rows(cluster, "select jobid, jobname, schedule, command, active from cron.job") == [
             (1, "auto-sync-cron-job", "*/5 * * * *", "select autosync.dispatch()", True)
@@ -60,8 +60,8 @@ def test_every_variant_ends_at_head_with_every_row(
 def test_mended_rows_differ_in_the_mended_column_alone(adoption: Adoption) -> None:
     assert adoption.after.others == adoption.before.others
     query = f"select right(id::text, 2), frequency_minutes, time_window_end::text from {TABLE} order by 1"
-    mended = {number: rest for number, *rest in rows(adoption.cluster, query) if number in MENDED}
-    assert mended == {"10": [1, None], "11": [44640, None], "12": [180, "12:01:00"]}
+    fixed = {number: rest for number, *rest in rows(adoption.cluster, query) if number in FIXED}
+    assert fixed == {"10": [1, None], "11": [44640, None], "12": [180, "12:01:00"]}
 
 
 def test_the_next_run_of_each_row_is_what_the_rules_say(adoption: Adoption) -> None:
@@ -77,7 +77,7 @@ def test_the_next_run_of_each_row_is_what_the_rules_say(adoption: Adoption) -> N
     assert (due, later) == (True, True)
 
 
-def test_the_migration_tells_what_it_mended(adoption: Adoption) -> None:
+def test_the_migration_says_what_it_fixed(adoption: Adoption) -> None:
     for words in (
         "frequencies are brought to 1 to 44640 minutes (rows: 2)",
         "windows with start = end become one minute wide (rows: 1)",
@@ -257,7 +257,7 @@ class TestAccess:
         ],
         ids=["a policy of one's own", "fewer grants", "another check", "read only"],
     )
-    def test_what_says_anything_else_is_kept_and_told(self, change: str, deployed: Cluster) -> None:
+    def test_what_says_anything_else_is_kept_with_a_warning(self, change: str, deployed: Cluster) -> None:
         with clusters.connect(deployed) as owner:
             owner.execute(change.encode())
             shown = (
@@ -268,8 +268,8 @@ class TestAccess:
             deletes = "select has_table_privilege('authenticated', 'public.auto_sync_schedules', 'delete')"
             could_delete = owner.execute(deletes).fetchone()
 
-            told = command.succeeds(command.run_here("migrate", database=deployed.url())).err
-            assert f"warning: {TABLE} keeps its policies: choose [isolation] mode in autosync.toml" in told
+            said = command.succeeds(command.run("migrate", database=deployed.url())).err
+            assert f"warning: {TABLE} keeps its policies: choose [isolation] mode in autosync.toml" in said
             assert owner.execute(shown).fetchall() == before
             assert owner.execute(deletes).fetchone() == could_delete
             for column in ("last_run_at", "next_run_at", "claim_id"):
@@ -296,15 +296,15 @@ class TestAccess:
     def test_the_settings_file_decides(self, deployed: Cluster) -> None:
         with open("autosync.toml", "w") as file:
             file.write('[isolation]\nmode = "none"\n')
-        told = command.succeeds(command.run_here("migrate", database=deployed.url())).err
-        assert "keeps its policies" not in told
-        assert 'loses its policies, which are like mode "organization": the settings say "none"' in told
+        said = command.succeeds(command.run("migrate", database=deployed.url())).err
+        assert "keeps its policies" not in said
+        assert 'loses its policies, which are like mode "organization": the settings say "none"' in said
         with asked_as(deployed, 1) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"select 1 from {TABLE}")
 
     def test_the_settings_that_init_writes_take_nothing_away(self, deployed: Cluster) -> None:
-        command.succeeds(command.run_here("init"))
-        command.succeeds(command.run_here("migrate", database=deployed.url()))
+        command.succeeds(command.run("init"))
+        command.succeeds(command.run("migrate", database=deployed.url()))
         assert rows(deployed, "select value from autosync.setting where name = 'isolation'") == [
             ({"mode": "organization"},)
         ]
@@ -331,8 +331,8 @@ class TestTheJob:
                 " 'timeout_milliseconds := 90000, body :=')) from cron.job"
             )
         arguments = ("setup", "--no-wait", "--project-ref", keys.PROJECT_REF)
-        told = command.succeeds(command.run_here(*arguments, database=deployed.url())).err
-        assert "auto-sync-cron-job (*/10 * * * *) unchanged" in told
+        said = command.succeeds(command.run(*arguments, database=deployed.url())).err
+        assert "auto-sync-cron-job (*/10 * * * *) unchanged" in said
         assert rows(deployed, "select jobid, schedule, command, active from cron.job") == [
             (1, "*/10 * * * *", "select autosync.dispatch()", False)
         ]
@@ -341,7 +341,7 @@ class TestTheJob:
 
     def test_a_setting_that_says_otherwise_wins(self, deployed: Cluster) -> None:
         command.succeeds(
-            command.run_here(
+            command.run(
                 "setup", "--no-wait", database=deployed.url(), variables={"AUTOSYNC_JOB__SCHEDULE": "7 * * * *"}
             )
         )  # fmt: skip
@@ -355,7 +355,7 @@ def test_setup_calls_and_verify_finds_only_what_a_human_must_decide(make: Any, d
         handmade.store(owner, key, stub.url)
     rarely = {"AUTOSYNC_JOB__SCHEDULE": "59 23 31 12 *"}
     with clusters.pg_net_worker(deployed):
-        done = command.run_here("setup", "--format", "json", database=deployed.url(), variables=rarely)
+        done = command.run("setup", "--format", "json", database=deployed.url(), variables=rarely)
         assert done.json()["verify"]["status"] in ("ok", "warning"), done.out
         roots = set(done.json()["verify"]["root_causes"])
         expected = {"service_key_fresh"} if make is keys.legacy else set()

@@ -20,7 +20,7 @@ TABLES = ("public.pg_cron_secrets", "public.auto_sync_schedules")
 SCHEDULES = TABLES[1]
 
 
-def told(plan: migrate.MigrationPlan, action: str) -> dict[str, set[str]]:
+def details_of(plan: migrate.MigrationPlan, action: str) -> dict[str, set[str]]:
     """Return the details of one action by object."""
     found: dict[str, set[str]] = {}
     for change in plan.adoption:
@@ -79,11 +79,11 @@ def test_what_it_keeps_adds_and_removes_is_so(adoption: Adoption) -> None:
         gone = change.action == "remove" or (change.action == "replace" and kind == "trigger")
         assert there is not gone, change
     assert all(count > 1 for count in seen.values()), seen
-    added = {detail.removeprefix("column ") for detail in told(adoption.plan, "add")[SCHEDULES]}
+    added = {detail.removeprefix("column ") for detail in details_of(adoption.plan, "add")[SCHEDULES]}
     assert (
         added == {"timezone", "claim_id", "claimed_at", "claim_expires_at", "consecutive_failures"} <= after["column"]
     )
-    kept = {detail for details in told(adoption.plan, "keep").values() for detail in details}
+    kept = {detail for details in details_of(adoption.plan, "keep").values() for detail in details}
     assert {"column notes of your own", "column priority of your own", "column description of your own"} <= kept
     assert "13 rows, with their ids" in kept
 
@@ -103,15 +103,15 @@ def test_nothing_that_was_there_is_left_unsaid(adoption: Adoption, open_template
         assert [name for name in gone | new - ours if name.removeprefix("public.") not in named] == [], kind
 
 
-def test_mended_rows_are_named(adoption: Adoption) -> None:
-    mended = told(adoption.plan, "fix")[SCHEDULES]
+def test_fixed_rows_are_named(adoption: Adoption) -> None:
+    fixed = details_of(adoption.plan, "fix")[SCHEDULES]
     expected = {
         "frequencies are brought": ("10", "11"), "windows with start = end": ("12",), "next runs of disabled": ("03",),
         "enabled schedules that had no next run": ("08", "09"),
     }  # fmt: skip
-    assert len(mended) == len(expected)
+    assert len(fixed) == len(expected)
     for words, numbers in expected.items():
-        (line,) = [line for line in mended if line.startswith(words)]
+        (line,) = [line for line in fixed if line.startswith(words)]
         assert line.count("-00000000d0") == len(numbers)
         assert all(f"00000000d0{number}" in line for number in numbers)
 
@@ -128,12 +128,10 @@ def test_our_checks_are_known_as_the_server_shows_them(transaction: psycopg.Conn
 
 def test_it_is_shown_as_a_table_and_as_json_and_changes_nothing(deployed: Cluster) -> None:
     before, sums = catalog.snapshot(deployed), conftest.checksums(deployed)
-    table = command.succeeds(command.run_here("migrate", "--dry-run", database=deployed.url()))
+    table = command.succeeds(command.run("migrate", "--dry-run", database=deployed.url()))
     assert "trigger trigger_update_auto_sync_next_run: by auto_sync_schedules_next_run_at" in table.out
     assert "cron job auto-sync-cron-job: job 1 with its schedule */5 * * * *" in table.out
-    plan = command.succeeds(
-        command.run_here("migrate", "--dry-run", "--format", "json", database=deployed.url())
-    ).json()
+    plan = command.succeeds(command.run("migrate", "--dry-run", "--format", "json", database=deployed.url())).json()
     assert {
         "action": "replace",
         "object": "trigger trigger_update_auto_sync_next_run",
@@ -333,7 +331,7 @@ def test_a_refusal_exits_5_names_everything_and_changes_nothing(arguments: tuple
         owner.execute("alter table public.pg_cron_secrets alter column secret drop not null")
         try:
             before = catalog.snapshot(running)
-            result = command.run_here(*arguments, "-q", database=running.url())
+            result = command.run(*arguments, "-q", database=running.url())
             assert result.code == 5, result
             assert len(result.errors) == 1
             assert "public.auto_sync_schedules: column enabled may be null" in result.errors[0]

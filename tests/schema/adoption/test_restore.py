@@ -29,7 +29,7 @@ JOBS = "select jobname, schedule, command, username, active from cron.job"
 
 def setup(cluster: Cluster, ref: str, *arguments: str) -> Result:
     """Set a database up for a project, without a call."""
-    return command.run_here(
+    return command.run(
         "setup", "--no-wait", "--project-ref", ref, "--service-role-key-file", "-", *arguments,
         database=cluster.url(), variables=RARELY, stdin=keys.legacy(ref=ref).reveal(),
     )  # fmt: skip
@@ -170,11 +170,11 @@ class TestBoundAnew:
             for name, secret in secrets:
                 other.execute("update public.pg_cron_secrets set secret = %s where name = %s", [secret, name])
             try:
-                told = f"secret project_url names the project {REF}, but this database is bound to {OTHER}"
-                assert tick(staging) == f"failed: no call is made: {told}"
+                said = f"secret project_url names the project {REF}, but this database is bound to {OTHER}"
+                assert tick(staging) == f"failed: no call is made: {said}"
                 assert queued(staging) == before
-                trigger = command.run_here("job", "trigger", "-q", database=staging.url())
-                assert told in command.refused(trigger, 3)
+                trigger = command.run("job", "trigger", "-q", database=staging.url())
+                assert said in command.refused(trigger, 3)
                 found = judged(staging)
                 assert found[CHECK].status is Status.CRITICAL
                 assert next(iter(found)) == CHECK, "it is said first"
@@ -186,7 +186,7 @@ class TestBoundAnew:
         with clusters.connect(staging) as owner:
             query = "select value, updated_at from autosync.setting where name = 'binding'"
             before = owner.execute(query).fetchall()
-            done = command.run_here("setup", "--no-wait", database=staging.url(), variables=RARELY)
+            done = command.run("setup", "--no-wait", database=staging.url(), variables=RARELY)
             assert "binding" not in done.err
             assert owner.execute(query).fetchall() == before
 

@@ -53,7 +53,7 @@ def test_everything_comes_back(deployed: Cluster) -> None:
     assert state(deployed) != before
 
     # no row is lost, so no --yes is needed
-    done = command.succeeds(command.run_here("rollback", "base", database=deployed.url()))
+    done = command.succeeds(command.run("rollback", "base", database=deployed.url()))
     assert "warning" not in done.err
     assert state(deployed) == before
     assert checksums(deployed) == sums
@@ -95,8 +95,8 @@ def test_what_was_changed_since_is_kept(deployed: Cluster) -> None:
         owner.execute("update public.pg_cron_secrets set secret = 'https://newer.example' where name = 'project_url'")
         owner.execute("select cron.alter_job(jobid, active := false) from cron.job")
     # the history of the secrets has a row of its own by now
-    told = command.succeeds(command.run_here("rollback", "base", "--yes", database=deployed.url())).err
-    assert "warning: the time zones of 1 schedules are lost: the table had no place for them" in told
+    said = command.succeeds(command.run("rollback", "base", "--yes", database=deployed.url())).err
+    assert "warning: the time zones of 1 schedules are lost: the table had no place for them" in said
     with clusters.connect(deployed) as owner:
         query = f"select right(id::text, 2), frequency_minutes from {TABLE} where id::text ~ '1[01]$' order by 1"
         assert owner.execute(query.encode()).fetchall() == [("10", 45), ("11", 100000)]
@@ -117,8 +117,8 @@ def test_a_key_in_the_old_job_is_not_kept_and_that_is_said(deployed: Cluster) ->
         )
     migrate.upgrade(deployed.url())
     assert _value(deployed, "select count(*) from autosync.adopted where undo like '%%' || %s || '%%'", [key]) == 0
-    told = command.succeeds(command.run_here("rollback", "base", database=deployed.url())).err
-    assert "the job auto-sync-cron-job is not scheduled again: its command held a key and was not kept" in told
+    said = command.succeeds(command.run("rollback", "base", database=deployed.url())).err
+    assert "the job auto-sync-cron-job is not scheduled again: its command held a key and was not kept" in said
     with clusters.connect(deployed) as owner:
         assert owner.execute(JOBS).fetchall() == []
 

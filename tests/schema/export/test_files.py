@@ -126,7 +126,7 @@ class TestCommand:
     """`autosync-db export supabase`."""
 
     def test_check_exits_5_until_everything_is_written_and_writes_nothing(self) -> None:
-        behind = command.run_here("export", "supabase", "--check", "--format", "json")
+        behind = command.run("export", "supabase", "--check", "--format", "json")
         assert behind.code == PENDING
         assert behind.hints == ["run: autosync-db export supabase"]
         pending = behind.json()
@@ -134,26 +134,26 @@ class TestCommand:
         assert len(pending["pending"]) == len(revisions.known()) + 1
         assert not MIGRATIONS.exists()
 
-        written = command.succeeds(command.run_here("export", "supabase", "--format", "json")).json()["written"]
+        written = command.succeeds(command.run("export", "supabase", "--format", "json")).json()["written"]
         assert [Path(name).name[14:] for name in written] == [Path(name).name[14:] for name in pending["pending"]]
-        current = command.succeeds(command.run_here("export", "supabase", "--check", "--format", "json")).json()
+        current = command.succeeds(command.run("export", "supabase", "--check", "--format", "json")).json()
         assert current == {"current": True, "existing": written, "edited": [], "pending": []}
 
     def test_an_edited_file_is_reported_and_left_as_it_is(self) -> None:
-        command.succeeds(command.run_here("export", "supabase"))
+        command.succeeds(command.run("export", "supabase"))
         edited = next(MIGRATIONS.glob("*_0002_*"))
         edited.write_text(edited.read_text().replace("execute", "perform", 1))
         text = edited.read_text()
-        check = command.run_here("export", "supabase", "--check", "--format", "json")
+        check = command.run("export", "supabase", "--check", "--format", "json")
         assert check.code == PENDING
         assert check.json()["edited"] == [str(edited)]
-        again = command.succeeds(command.run_here("export", "supabase"))
+        again = command.succeeds(command.run("export", "supabase"))
         assert f"{edited} was edited" in again.err
         assert edited.read_text() == text
 
     def test_a_settings_file_decides_the_isolation_mode_and_the_folder_can_be_chosen(self) -> None:
         Path("autosync.toml").write_text('[isolation]\nmode = "organization"\n')
-        command.succeeds(command.run_here("export", "supabase", "--dir", "elsewhere"))
+        command.succeeds(command.run("export", "supabase", "--dir", "elsewhere"))
         (found,) = Path("elsewhere").glob("*_objects.sql")
         assert '"mode": "organization"' in found.read_text()
 
@@ -163,7 +163,7 @@ class TestCommand:
             "SUPABASE_SERVICE_ROLE_KEY": key.reveal(),
             "AUTOSYNC_DATABASE_URL": f"postgresql://postgres:{password.reveal()}@db.example.invalid/postgres",
         }
-        done = command.succeeds(command.run_here("export", "supabase", variables=variables))
+        done = command.succeeds(command.run("export", "supabase", variables=variables))
         for text in (done.err, *(path.read_text() for path in MIGRATIONS.iterdir())):
             assert key.reveal() not in text
             assert password.reveal() not in text

@@ -226,7 +226,7 @@ class TestBackAndForth:
         assert traces(migrated) == before
         assert is_current(migrated)
 
-    def test_a_function_that_was_edited_by_hand_is_mended(self, migrated: Cluster) -> None:
+    def test_a_function_that_was_edited_in_the_database_is_repaired(self, migrated: Cluster) -> None:
         with clusters.connect(migrated) as connection:
             connection.execute(
                 "create or replace function autosync.excerpt(body text) returns text"
@@ -237,8 +237,8 @@ class TestBackAndForth:
         apply(migrated)
         assert is_current(migrated)
         with clusters.connect(migrated) as connection:
-            stranger = "select has_function_privilege('anon', 'autosync.excerpt(text)', 'execute')"
-            assert connection.execute(stranger).fetchone() == (False,)
+            granted = "select has_function_privilege('anon', 'autosync.excerpt(text)', 'execute')"
+            assert connection.execute(granted).fetchone() == (False,)
 
     def test_the_isolation_mode_is_pushed_and_kept(self, blank: Cluster) -> None:
         with clusters.connect(blank) as connection:

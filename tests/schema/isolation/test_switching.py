@@ -72,17 +72,17 @@ def test_a_migration_that_knows_no_settings_keeps_the_mode(fresh: World) -> None
     fresh.switch("owner")
     access = fresh.access()
     assert migrate.upgrade(fresh.cluster.url()).objects == []
-    command.succeeds(command.run_here("migrate", database=fresh.cluster.url()))
-    command.succeeds(command.run_here("migrate", "--check", database=fresh.cluster.url()))
+    command.succeeds(command.run("migrate", database=fresh.cluster.url()))
+    command.succeeds(command.run("migrate", "--check", database=fresh.cluster.url()))
     assert fresh.access() == access
 
 
 def test_the_settings_file_decides_and_check_tells_the_difference(fresh: World) -> None:
     Path("autosync.toml").write_text('[isolation]\nmode = "organization"\n')
     url = fresh.cluster.url()
-    assert command.run_here("migrate", "--check", database=url).code == 5
-    command.succeeds(command.run_here("migrate", database=url))
-    command.succeeds(command.run_here("migrate", "--check", database=url))
+    assert command.run("migrate", "--check", database=url).code == 5
+    command.succeeds(command.run("migrate", database=url))
+    command.succeeds(command.run("migrate", "--check", database=url))
     with asked_as(fresh.cluster, "user_1") as connection:
         assert outcome(connection, "select * from public.auto_sync_schedules") == "1"
 
@@ -128,7 +128,7 @@ def test_what_the_policy_cannot_read_is_one_error_and_nothing_changes(what: str,
         before = connection.execute("select * from autosync.setting").fetchall()
         access = fresh.access()
         Path("autosync.toml").write_text(f"[isolation]\n{settings}\n")
-        message = command.refused(command.run_here("migrate", database=url), 5)
+        message = command.refused(command.run("migrate", database=url), 5)
         assert complaint in message
         assert "nothing was changed" in message
         assert connection.execute("select * from autosync.setting").fetchall() == before
@@ -138,7 +138,7 @@ def test_what_the_policy_cannot_read_is_one_error_and_nothing_changes(what: str,
 @pytest.mark.parametrize("name", ["no_schema", 'public."x"', "public.x; drop table y", "a.b.c", "public.é"])
 def test_a_table_name_that_is_none_is_refused_before_connecting(name: str) -> None:
     Path("autosync.toml").write_text(f"[isolation]\nmode = 'owner'\nintegration_table = '{name}'\n")
-    message = command.refused(command.run_here("migrate"), 2)
+    message = command.refused(command.run("migrate"), 2)
     assert "isolation.integration_table" in message or "integration_table" in message
 
 
