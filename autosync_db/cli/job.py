@@ -64,24 +64,17 @@ def _trigger(
 ) -> None:
     """Run one tick now and wait for the function's real answer; exit 3 if it is not a success."""
     from autosync_db.connection import connect
-    from autosync_db.jobs import calls, registry
-    from autosync_db.jobs.calls import GRACE
+    from autosync_db.jobs import calls
     from autosync_db.report import as_text
 
     settings = session.configuration.settings.job
     with connect(session.configuration.target.database_url) as connection:
-        tick_id = registry.trigger(connection, settings.name)
         if no_wait:
+            tick_id = calls.trigger(connection, settings.name)
             session.say(f"tick {tick_id} was posted; see what became of it with: autosync-db runs")
             return
         with session.progress("waiting for the function's answer") as say:
-            answers = calls.wait(
-                connection,
-                settings.name,
-                tick_id,
-                settings.timeout + GRACE,
-                lambda waited: say(f"waiting for the function's answer ({waited.total_seconds():.0f} s)"),
-            )
+            _, answers = calls.trigger_and_wait(connection, settings.name, settings.timeout, say)
     if session.is_json:
         session.print_json(answers)
     else:

@@ -53,7 +53,8 @@ def _setup(
     from autosync_db.health import verify
     from autosync_db.progress import Reporter, Step
     from autosync_db.report import as_json
-    from autosync_db.setup import run
+    from autosync_db.setup import decision, run
+    from autosync_db.setup.decision import Given
 
     configuration = session.configuration
     address = _address(session, project_url, project_ref)
@@ -65,7 +66,7 @@ def _setup(
             hint='choose [function] auth = "cron_secret" in autosync.toml',
         )
     key = _service_key(session, service_role_key_file, service_role_key_env) if is_by_key else None
-    run.validate(address, key, configuration)
+    decision.validate(address, key, configuration)
 
     steps: list[Step] = []
     Run.code_if_unread = ExitCode.BUG
@@ -75,8 +76,8 @@ def _setup(
             steps.append(step)
             session.say_done(step)
 
-        reporter = Reporter(done, say)
-        run.run(configuration, address, key, wait=not no_wait, reporter=reporter, rebind=rebind, own_secret=own_secret)
+        given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
+        run.run(configuration, given, Reporter(done, say))
         say("verifying")
         with connect(configuration.target.database_url) as connection:
             report = verify.run(connection, configuration)

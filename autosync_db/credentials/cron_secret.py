@@ -62,14 +62,6 @@ def active_auth(connection: Connection, job_name: str) -> Auth:
     return "cron_secret" if value(connection, _AUTH, [job_name]) == "cron_secret" else "service_key"
 
 
-def auth_wanted(connection: Connection, configuration: Configuration) -> Auth:
-    """Return how it shall know its caller: as the settings say, or as it does now when they say nothing."""
-    settings = configuration.settings
-    if "function" in settings.model_fields_set:
-        return settings.function.auth
-    return active_auth(connection, settings.job.name)
-
-
 def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, Any]:
     """Return the whole row of autosync.setting with which the job has `auth`; other jobs keep theirs."""
     before = value(connection, "select s.value from autosync.setting as s where s.name = %s", [SETTING])

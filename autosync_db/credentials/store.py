@@ -28,9 +28,11 @@ CRON_SECRET_NEXT = "cron_secret_next"  # noqa: S105
 GATEWAY_KEY = "gateway_key"
 
 Store = Literal["table", "vault"]
-# raised by sql/functions: somebody else holds the lease of a rotation; something else stands in the way
+# raised by sql/functions: somebody else holds the lease of a rotation; something else stands in the way; the vault that
+# holds the secrets cannot be read
 UNDER_WAY = "AS001"
 IN_THE_WAY = "AS002"
+UNREADABLE = "AS003"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SHORT_LOCKS = b"set local lock_timeout = '3s'"
 
@@ -292,9 +294,9 @@ def refusals() -> Iterator[None]:
 
 
 def _explain(error: psycopg.Error) -> AutosyncError | None:
-    ours = error.sqlstate in {UNDER_WAY, IN_THE_WAY}
+    ours = error.sqlstate in {UNDER_WAY, IN_THE_WAY, UNREADABLE}
     message = error.diag.message_primary or ""
-    if ours or isinstance(error, psycopg.IntegrityError) or message.startswith("the secrets are in the vault, which"):
+    if ours or isinstance(error, psycopg.IntegrityError):
         return SecretError(message, hint=error.diag.message_hint or "run: autosync-db verify")
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return LockedError(

@@ -5,9 +5,10 @@ from it is decided in SQL, autosync.binding_findings(), because dispatch() must 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, exists, value
 from autosync_db.errors import UsageError
 from autosync_db.supabase import address
 
@@ -16,26 +17,23 @@ SETTING = "binding"
 
 def stored(connection: Connection) -> dict[str, Any] | None:
     """Return the binding of a database, None when it was never bound or never migrated."""
-    if connection.execute("select to_regclass('autosync.setting') is null").fetchone() == (True,):
+    if not exists(connection, "autosync.setting"):
         return None
-    row = connection.execute("select value from autosync.setting where name = %s", [SETTING]).fetchone()
-    return dict(row[0]) if row else None
+    found = value(connection, "select value from autosync.setting where name = %s", [SETTING])
+    return None if found is None else dict(found)
 
 
 def here(connection: Connection, project_ref: str) -> dict[str, Any]:
     """Return the binding of this database, on this server, to a project."""
-    row = connection.execute("select autosync.server_identity()").fetchone()
-    assert row is not None
-    return {"project_ref": project_ref, **row[0]}
+    return {"project_ref": project_ref, **value(connection, "select autosync.server_identity()")}
 
 
-def check(connection: Connection, project_ref: str | None) -> None:
-    """Return if the database may be set up for a project. Raises UsageError when it is bound to another one."""
-    bound = stored(connection)
+def require_same(bound: Mapping[str, Any] | None, project_ref: str | None) -> None:
+    """Return if a database with this binding may be set up for a project; raise UsageError if it is another's."""
     if bound and project_ref and bound["project_ref"] != project_ref:
         raise UsageError(
             f"this database is bound to the project {bound['project_ref']}, not to {project_ref}",
-            hint="is it the right database? If it is, bind it anew: autosync-db setup --rebind ...",
+            hint="is it the right database? If it is, bind it again: autosync-db setup --rebind ...",
         )
 
 
@@ -52,19 +50,15 @@ def bind(connection: Connection, project_ref: str) -> None:
 
 def called_ref(connection: Connection) -> str | None:
     """Return the ref in the stored address, None when there is none or it is not that of a hosted project."""
-    row = connection.execute(
-        "select to_regprocedure('autosync.stored_secrets()') is not null,"
-        " to_regclass('public.pg_cron_secrets') is not null"
-    ).fetchone()
-    assert row is not None
-    has_function, has_table = row
-    if not has_table:
+    if not exists(connection, "public.pg_cron_secrets"):
         return None
-    source = "autosync.stored_secrets()" if has_function else "public.pg_cron_secrets"
+    source = (
+        "autosync.stored_secrets()" if exists(connection, "autosync.stored_secrets()") else "public.pg_cron_secrets"
+    )
     statement = f"select s.secret from {source} as s where s.name = 'project_url'"  # noqa: S608 - one of two constants
-    found = connection.execute(statement.encode()).fetchone()
+    found = value(connection, statement.encode())
     try:
-        return address.ref_of(str(found[0]).strip()) if found else None
+        return None if found is None else address.ref_of(str(found).strip())
     except ValueError:
         return None
 

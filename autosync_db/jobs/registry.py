@@ -1,4 +1,4 @@
-"""The scheduled job: what autosync.job says it must be, what cron.job is, and firing it by hand."""
+"""The scheduled job: what autosync.job says it must be, and what cron.job is."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,8 +7,9 @@ import psycopg
 from psycopg import sql
 
 from autosync_db.config import JobSettings, Settings
-from autosync_db.connection import Connection
-from autosync_db.errors import AutosyncError, CheckFailedError, MigrationError, UsageError
+from autosync_db.connection import Connection, exists, value
+from autosync_db.errors import MigrationError, UsageError
+from autosync_db.jobs import cron
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Job:
 
 def find(connection: Connection, name: str) -> Job:
     """Return the job called `name`. Raises MigrationError when the database has no registry or no such job."""
-    if connection.execute("select to_regclass('autosync.job')").fetchone() == (None,):
+    if not exists(connection, "autosync.job"):
         raise MigrationError("this database has no autosync schema yet", hint="run: autosync-db setup")
     row = connection.execute(
         """
@@ -58,7 +59,7 @@ def configure(connection: Connection, settings: Settings) -> str:
         for statement in registration(settings):
             cursor = connection.execute(statement)
         registered = cursor.fetchone()
-        scheduled = _sync(connection, settings.job.name)
+        scheduled = _sync(connection, settings.job.name, settings.job.schedule)
     return "changed" if registered and scheduled == "unchanged" else scheduled
 
 
@@ -126,25 +127,6 @@ def resume(connection: Connection, name: str) -> None:
         _sync(connection, name)
 
 
-def trigger(connection: Connection, name: str) -> int:
-    """Run one tick now and return its id; it makes a call even when nothing is due or the job is paused.
-
-    Raises CheckFailedError with the message that pg_cron would record of a failed run.
-    """
-    find(connection, name)
-    try:
-        row = connection.execute("select autosync.dispatch(%s, force => true)", [name]).fetchone()
-    except psycopg.OperationalError:
-        raise
-    except psycopg.Error as error:
-        raise CheckFailedError(
-            f"the tick failed: {error.diag.message_primary}",
-            hint=error.diag.message_hint or "find the cause with: autosync-db verify",
-        ) from error
-    assert row is not None
-    return int(row[0])
-
-
 def _take_over_default(name: str) -> list[sql.Composed]:
     default = JobSettings().name
     if name == default:
@@ -165,29 +147,23 @@ def _take_over_default(name: str) -> list[sql.Composed]:
     ]
 
 
-def _sync(connection: Connection, name: str) -> str:
+def _sync(connection: Connection, name: str, schedule: str | None = None) -> str:
     try:
-        row = connection.execute("select autosync.sync_job(%s)", [name]).fetchone()
+        return str(value(connection, "select autosync.sync_job(%s)", [name]))
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
             error.diag.message_primary or str(error),
             hint=error.diag.message_hint or "connect as the job's owner",
         ) from error
-    except psycopg.errors.RaiseException as error:
-        raise _refused(error) from error
-    except psycopg.InternalError as error:
-        raise _refused(error) from error
     except psycopg.errors.InvalidParameterValue as error:
-        raise _refused(error) from error
-    assert row is not None
-    return str(row[0])
-
-
-def _refused(error: psycopg.Error) -> AutosyncError:
-    message = error.diag.message_primary or str(error)
-    if message.startswith("invalid schedule"):
-        return UsageError(
-            f"pg_cron refuses the schedule: {message}",
+        raise UsageError(
+            f"pg_cron refuses the schedule: {error.diag.message_primary}",
             hint="use five fields like */5 * * * *; schedules in seconds need pg_cron 1.5 or newer",
-        )
-    return MigrationError(f"the job could not be scheduled: {message}", hint="run: autosync-db verify")
+        ) from error
+    except (psycopg.errors.RaiseException, psycopg.InternalError) as error:
+        if schedule is not None and isinstance(error, psycopg.InternalError):
+            # before 1.5 pg_cron reported a schedule that it cannot read as an internal error
+            cron.check(schedule, "1.4")
+        raise MigrationError(
+            f"the job could not be scheduled: {error.diag.message_primary}", hint="run: autosync-db verify"
+        ) from error

@@ -16,7 +16,8 @@ from autosync_db.health.model import Report
 from autosync_db.jobs import calls
 from autosync_db.local.stack import Stack
 from autosync_db.progress import Reporter
-from autosync_db.setup import run as setup
+from autosync_db.setup.decision import Given
+from autosync_db.setup.run import run as run_setup
 
 SCHEDULE = "* * * * *"
 # the next minute, plus the call's own time limit
@@ -97,12 +98,10 @@ def _show(
     settings = Settings(job=JobSettings(schedule=SCHEDULE))
     configuration = Configuration(settings, loaded.target, loaded.source)
     with progress("setting up") as doing:
-        setup.run(
+        run_setup(
             configuration,
-            loaded.target.project_url,
-            stack.service_key,
-            wait=True,
-            reporter=Reporter(lambda step: say(f"{step.name:<9} {step.result}"), doing),
+            Given(loaded.target.project_url, stack.service_key),
+            Reporter(lambda step: say(f"{step.name:<9} {step.result}"), doing),
         )
     with connect(loaded.target.database_url) as connection:
         before = _now(connection)  # a tick may come as soon as a schedule is there

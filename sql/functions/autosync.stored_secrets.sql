@@ -31,7 +31,7 @@ exception
             raise;
         end if;
         raise exception 'the secrets are in the vault, which cannot be read: %', sqlerrm
-            using errcode = sqlstate, hint = 'see docs/guides/rotation.md, "Vault"';
+            using errcode = 'AS003', hint = 'see docs/guides/rotation.md, "Vault"';
 end
 $$;
 

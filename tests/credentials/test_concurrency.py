@@ -10,6 +10,7 @@ from autosync_db.credentials import lease, rotation
 from autosync_db.errors import SecretError
 from autosync_db.secret import Secret
 from autosync_db.setup import run
+from autosync_db.setup.decision import Given
 from tests.credentials.conftest import SILENT, Project
 from tests.support import clusters, command, keys
 
@@ -39,7 +40,7 @@ def test_setup_is_told_too(project: Project) -> None:
     project.gate.accept(project.key, first)
     assert lease.begin(project.owner, {"service_role_key": first})
     with pytest.raises(SecretError, match="is under way since"):
-        run.run(project.configuration, None, keys.secret(), wait=True, reporter=SILENT)
+        run.run(project.configuration, Given(service_key=keys.secret()), SILENT)
     assert project.stored() == first.reveal()
 
 

@@ -1,0 +1,173 @@
+"""What a set-up is to do: decided from the situation, the settings and what was given, without any connection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from autosync_db.config import Configuration
+from autosync_db.credentials import cron_secret, store
+from autosync_db.credentials.cron_secret import Auth
+from autosync_db.credentials.store import Store
+from autosync_db.errors import SecretError, UsageError
+from autosync_db.jobs import binding, cron
+from autosync_db.secret import Secret
+from autosync_db.setup.situation import Situation
+from autosync_db.supabase import address, key
+from autosync_db.supabase.key import ServiceKey
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user gave a set-up; None for what is to stay as it is stored.
+
+    `cron_secret` is one that the function knows already. `wait`: make a call and wait for its answer. `rebind`: bind
+    the database to the project, whatever it was bound to before.
+    """
+
+    project_url: str | None = None
+    service_key: Secret | None = None
+    cron_secret: Secret | None = None
+    wait: bool = True
+    rebind: bool = False
+
+
+class Switch(Enum):
+    """When the calls change from one credential to the other."""
+
+    NONE = "none"
+    AT_ONCE = "at once"
+    WHEN_ACCEPTED = "when accepted"  # until the function accepts the cron secret the service key stays active
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with secrets, credential and binding; migration and job follow from the settings alone."""
+
+    auth: Auth
+    secrets: Mapping[str, Secret]  # to activate
+    beside: Secret | None  # a cron secret to store while the calls go on with the service key
+    switch: Switch
+    is_secret_new: bool  # the cron secret is made here, so that the function cannot know it
+    move_to: Store | None
+    project_ref: str | None
+    binds: bool  # the database is bound at the end, for the first time
+    rebinds: bool  # the binding is replaced with the secrets, and put back with them
+    must_be_proven: bool  # what is replaced may have worked, and is kept until a call has succeeded
+
+
+def validate(project_url: str | None, service_key: Secret | None, configuration: Configuration) -> ServiceKey | None:
+    """Judge address and key by their form, before anything is contacted.
+
+    Raises UsageError for the address and SecretError for the key; None stands for one that is already stored.
+    """
+    bound = configuration.target.project_ref
+    if project_url is not None:
+        address.check_url(project_url)
+        ref = address.ref_of(project_url)
+        if bound and ref != bound:
+            raise UsageError(
+                f"target {configuration.target.name!r} is bound to the project {bound}, not to {project_url}",
+                hint="choose the other target, or change project_ref in the settings file",
+            )
+        bound = ref
+    return key.inspect(service_key, project_ref=bound) if service_key is not None else None
+
+
+def decide(situation: Situation, configuration: Configuration, given: Given, new_secret: Secret) -> Plan:
+    """Return what is to be done; `new_secret` is the cron secret to use where one is needed and none is known.
+
+    Raises UsageError for a schedule that pg_cron does not run, an address or a project that is not known or not the
+    one that the database is bound to, and a cron secret that other jobs use; SecretError for a secret that is lacking
+    or cannot be one.
+    """
+    settings = configuration.settings
+    cron.check(settings.job.schedule, situation.pg_cron_version)
+    auth = settings.function.auth if "function" in settings.model_fields_set else situation.auth
+    secrets = _address(situation, given) | (
+        _service_key(situation, given) if auth == "service_key" else _cron_secret(situation, given, new_secret)
+    )
+    switch = _switch(situation, auth)
+    if switch is not Switch.NONE:
+        _require_unshared(situation, secrets)
+    ref = _project_ref(situation, given)
+    if not given.rebind:
+        binding.require_same(situation.binding, ref)
+    is_new = secrets.get(store.CRON_SECRET) == new_secret
+    beside = secrets.pop(store.CRON_SECRET, None) if switch is Switch.WHEN_ACCEPTED else None
+    replaced = secrets.keys() & situation.stored.keys()
+    wanted_store = settings.secrets.store if "secrets" in settings.model_fields_set else situation.store
+    return Plan(
+        auth=auth,
+        secrets=secrets,
+        beside=beside,
+        switch=switch,
+        is_secret_new=is_new,
+        move_to=wanted_store if wanted_store != situation.store else None,
+        project_ref=ref,
+        binds=situation.binding is None and ref is not None,
+        rebinds=bool(given.rebind and situation.binding and ref),
+        must_be_proven=situation.is_complete or bool(replaced & situation.needed_by_others),
+    )
+
+
+def _address(situation: Situation, given: Given) -> dict[str, Secret]:
+    if given.project_url:
+        return {store.PROJECT_URL: Secret(given.project_url)}
+    if given.project_url is None and store.PROJECT_URL not in situation.stored:
+        raise UsageError(
+            "the project's URL is not known",
+            hint="pass --project-ref REF or --project-url URL, or put project_ref into autosync.toml",
+        )
+    return {}
+
+
+def _service_key(situation: Situation, given: Given) -> dict[str, Secret]:
+    if given.service_key:
+        return {store.SERVICE_KEY: given.service_key}
+    if given.service_key is None and store.SERVICE_KEY not in situation.stored:
+        raise SecretError(
+            "no service key was given and none is stored",
+            hint="pass --service-role-key-file PATH (- reads standard input), or set SUPABASE_SERVICE_ROLE_KEY",
+        )
+    return {}
+
+
+def _cron_secret(situation: Situation, given: Given, new_secret: Secret) -> dict[str, Secret]:
+    if given.cron_secret is not None:
+        cron_secret.inspect(given.cron_secret)
+        return {store.CRON_SECRET: given.cron_secret}
+    return {} if store.CRON_SECRET in situation.stored else {store.CRON_SECRET: new_secret}
+
+
+def _switch(situation: Situation, auth: Auth) -> Switch:
+    if situation.auth == auth:
+        return Switch.NONE
+    # calls that are made with the service key go on so until the function accepts the cron secret
+    return Switch.WHEN_ACCEPTED if auth == "cron_secret" and situation.is_complete else Switch.AT_ONCE
+
+
+def _require_unshared(situation: Situation, secrets: Mapping[str, Secret]) -> None:
+    """Return unless a change to a cron secret takes the one of another job away, for which no call is proof."""
+    name = store.CRON_SECRET
+    if name not in secrets or name not in situation.stored or name not in situation.needed_by_others:
+        return
+    if situation.stored[name].fingerprint != key.fingerprint(secrets[name]):
+        raise UsageError(
+            "another job's calls show the cron secret that is stored",
+            hint="leave --cron-secret-file out, and replace it afterwards with: autosync-db rotate",
+        )
+
+
+def _project_ref(situation: Situation, given: Given) -> str | None:
+    """Return the ref of the project that this database is to call, None when nobody has named it.
+
+    What is stored names it only if it is confirmed, by `rebind` or by the database's own address: it may be a copy's.
+    """
+    if given.project_url:
+        return address.ref_of(given.project_url)
+    if given.rebind and situation.called_ref is None:
+        raise UsageError(
+            "the stored project URL names no hosted project to bind to", hint="pass --project-ref REF with --rebind"
+        )
+    is_confirmed = given.rebind or situation.called_ref == situation.database_ref
+    return situation.called_ref if is_confirmed else None

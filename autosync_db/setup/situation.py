@@ -1,0 +1,95 @@
+"""What a set-up finds in the database: read in one go, and again when the migration has changed something."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection, exists, rows, value
+from autosync_db.credentials import cron_secret, lease, store
+from autosync_db.credentials.cron_secret import Auth
+from autosync_db.credentials.store import Store, StoredSecret
+from autosync_db.jobs import binding, calls
+from autosync_db.jobs.calls import Cause
+from autosync_db.schema import preflight
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A database before a set-up: what decide() needs to know of it."""
+
+    pg_cron_version: str | None
+    auth: Auth
+    store: Store
+    stored: Mapping[str, StoredSecret]
+    needed: frozenset[str]  # the names that the job's ticks read
+    needed_by_others: frozenset[str]  # and those of all other jobs
+    binding: Mapping[str, Any] | None
+    called_ref: str | None  # the project that the stored address names
+    database_ref: str | None  # the project that the database's own address names
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything is stored that a call is made with."""
+        return self.needed <= self.stored.keys()
+
+
+def read(connection: Connection, configuration: Configuration) -> Situation:
+    """Return what is there, on a database of any revision.
+
+    Raises what preflight.check() raises when the toolkit cannot be installed here, and SecretError when somebody is at
+    work on a rotation, or when the settings want a vault that cannot be used.
+    """
+    settings = configuration.settings
+    preflight.check(connection)
+    active_store = store.store_of(connection)
+    if "secrets" in settings.model_fields_set and settings.secrets.store == "vault" != active_store:
+        store.require_vault(connection)
+    lease.require_idle(connection)
+    return Situation(
+        pg_cron_version=preflight.pg_cron_version(connection),
+        auth=cron_secret.active_auth(connection, settings.job.name),
+        store=active_store,
+        stored=store.stored(connection),
+        needed=frozenset(store.needed(connection, settings.job.name)),
+        needed_by_others=_needed_by_others(connection, settings.job.name),
+        binding=binding.stored(connection),
+        called_ref=binding.called_ref(connection),
+        database_ref=binding.ref_of_database(connection),
+    )
+
+
+def has_worked(connection: Connection, job_name: str) -> bool:
+    """Return whether the job's newest answered call was a success; the database must be at head."""
+    answered = (
+        call for call in calls.recent(connection, job_name, 50) if call.cause not in {Cause.PENDING, Cause.LOST}
+    )
+    newest = next(answered, None)
+    return newest is not None and newest.cause is Cause.OK
+
+
+def is_proven(connection: Connection, job_name: str) -> bool:
+    """Return whether the newest call was a success and nothing that it depends on has changed since."""
+    newest = next(iter(calls.recent(connection, job_name, 1)), None)
+    if newest is None or newest.cause is not Cause.OK:
+        return False
+    changed_at = value(
+        connection,
+        "select greatest((select max(f.changed_at) from autosync.secret_facts() as f where f.name = any(%s)),"
+        " (select updated_at from autosync.job where name = %s),"
+        " (select updated_at from autosync.setting where name = %s))",
+        [list(store.needed(connection, job_name)), job_name, cron_secret.SETTING],
+    )
+    return bool(newest.queued_at > changed_at)
+
+
+def _needed_by_others(connection: Connection, job_name: str) -> frozenset[str]:
+    if not exists(connection, "autosync.needed_secrets(text)"):
+        return frozenset()
+    found = rows(
+        connection,
+        "select distinct n.name from autosync.job as j cross join unnest(autosync.needed_secrets(j.name)) as n (name)"
+        " where j.name <> %s",
+        [job_name],
+    )
+    return frozenset(name for (name,) in found)
