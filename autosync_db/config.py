@@ -34,8 +34,8 @@ ENVIRONMENT = {
     "AUTOSYNC_TARGET": "the target to use, as --target",
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
     "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule",
-    "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless told otherwise",
-    "SUPABASE_ANON_KEY": "the project's public key, with which `verify --probe` calls the function as a stranger",
+    "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless a flag names another source",
+    "SUPABASE_ANON_KEY": "the project's public key, which `verify --probe` sends to see that the function refuses it",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
     "NO_COLOR": "any value: plain output",
 }
@@ -167,7 +167,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings in force and the target they apply to."""
+    """The active settings and the target they apply to."""
 
     settings: Settings
     target: Target
@@ -180,7 +180,7 @@ class Configuration:
 
 
 def load(flags: Flags | None = None) -> Configuration:
-    """Return the settings in force. Raises UsageError for whatever cannot be understood; contacts nothing."""
+    """Return the active settings. Raises UsageError for whatever cannot be understood; contacts nothing."""
     flags = flags or Flags()
     source = _find_file(flags.config)
     values = _read_file(source) if source else {}

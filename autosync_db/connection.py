@@ -128,7 +128,7 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
         with opened:
             yield opened
     except psycopg.errors.LockNotAvailable:
-        raise  # whoever set a lock_timeout knows what to do
+        raise  # the caller that set a lock_timeout handles it
     except psycopg.OperationalError as error:
         # class 08 and 57P0x, or no SQLSTATE at all: the connection itself broke
         if error.sqlstate is None or re.match(r"08|57P0", error.sqlstate):
@@ -164,7 +164,7 @@ def exists(connection: Connection, *names: str) -> bool:
     """Return whether all of these exist: relations (`autosync.job`) and functions (`autosync.settle()`).
 
     Names carry their schema, functions their argument types as well (`autosync.needed_secrets(text)`). One round
-    trip, however many are named. Raises psycopg's InsufficientPrivilege to who may not use the schema.
+    trip, however many are named. Raises psycopg's InsufficientPrivilege when the role may not use a schema.
     """
     return bool(value(connection, _EXIST, {"names": list(names)}))
 

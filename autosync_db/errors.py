@@ -1,6 +1,6 @@
 """Errors that a user can act on, and the exit codes they end in.
 
-Every failure a user can cause or mend is an `AutosyncError`: one message, one hint with the next step,
+Every failure a user can cause or fix is an `AutosyncError`: one message, one hint with the next step,
 one exit code. Anything else that reaches the command line is a bug in this package (exit code 1).
 """
 
@@ -57,7 +57,7 @@ class MigrationError(AutosyncError):
 
 
 class SecretError(AutosyncError):
-    """A secret was refused; the one that was stored before is still in force."""
+    """A secret was refused; the one that was stored before is still active."""
 
     exit_code = ExitCode.SECRET
 

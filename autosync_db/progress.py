@@ -1,4 +1,4 @@
-"""How long work tells of itself: steps that are done, and what is under way."""
+"""How long work reports its progress: steps that are done, and what is under way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Who is told about progress: `done` of every finished step, `doing` of what is under way."""
+    """Where progress is reported: `done` gets every finished step, `doing` what is under way."""
 
     done: Callable[[Step], None]
     doing: Callable[[str], None]

@@ -8,7 +8,7 @@ from typing import Literal
 from autosync_db import __version__, resources
 from autosync_db.errors import UsageError, files_of_the_user
 
-# where each kind of CI file goes unless told otherwise
+# the default path of each kind of CI file
 WORKFLOWS = {"github": Path(".github/workflows/autosync-db.yml"), "shell": Path("ci/autosync-db.sh")}
 
 

@@ -150,7 +150,7 @@ def _fingerprint_to_replace(connection: Connection, configuration: Configuration
 def _preflight(configuration: Configuration, address: str, subject: Subject, value: Secret, reporter: Reporter) -> str:
     settings = configuration.settings.job
     reporter.doing("calling the function directly")
-    found = function.ask(address, settings.function, subject.headers(value), settings.timeout)
+    found = function.preflight(address, settings.function, subject.headers(value), settings.timeout)
     if found.verdict is Verdict.ACCEPTED:
         reporter.done(Step("ask", f"the function accepts the new {subject.noun} ({found.summary})", False))
         return found.summary

@@ -121,7 +121,7 @@ def _refuses(work: _Work) -> bool:
     work.reporter.doing("calling the function directly")
     headers = cron_secret.call_headers(work.connection, secret)
     try:
-        return function.ask(url, settings.function, headers, settings.timeout).verdict is Verdict.REFUSED
+        return function.preflight(url, settings.function, headers, settings.timeout).verdict is Verdict.REFUSED
     except SecretError:
         return False
 

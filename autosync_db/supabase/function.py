@@ -1,8 +1,8 @@
-"""Ask a function directly whether it accepts a credential, and run no sync where that can be avoided.
+"""The preflight: call a function from here to see whether it accepts a credential, without a sync where possible.
 
-The shipped function judges its caller before anything else, so a GET is enough: 401 for a stranger, 405 for one who
-may call. A function that looks at the method first answers 405 to everybody; it is sent one POST, in which `probe`
-asks the shipped functions to run nothing. So is one whose gateway refuses the stranger before it.
+The shipped function authenticates its caller first, so a GET is enough: 401 without a valid credential, 405 with one.
+A function that looks at the method first answers every GET with 405; it is sent one POST, whose `probe` makes the
+shipped functions run nothing. So is one whose gateway refuses unauthenticated callers itself.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Finding:
         return bool(self.error_code)
 
 
-def ask(project_url: str, function: str, credential: Mapping[str, str], timeout: timedelta) -> Finding:
+def preflight(project_url: str, function: str, credential: Mapping[str, str], timeout: timedelta) -> Finding:
     """Return whether the function at `project_url` accepts the headers `credential`.
 
     Raises SecretError when it cannot be reached from here, which says nothing about the credential.
@@ -57,7 +57,7 @@ def ask(project_url: str, function: str, credential: Mapping[str, str], timeout:
     address = _address(project_url, function)
     try:
         with _client(address, timeout) as client:
-            return _ask(client, address, credential)
+            return _preflight(client, address, credential)
     except httpx.HTTPError as error:
         # the exception holds the request, and that the credential
         raise SecretError(
@@ -66,12 +66,12 @@ def ask(project_url: str, function: str, credential: Mapping[str, str], timeout:
         ) from None
 
 
-def ask_as_stranger(project_url: str, function: str, headers: Mapping[str, str], timeout: timedelta) -> Finding:
+def call_without_credential(project_url: str, function: str, headers: Mapping[str, str], timeout: timedelta) -> Finding:
     """Return whether the function at `project_url` refuses a caller who sends `headers`, which are no credential.
 
-    A GET comes first: a function that judges its caller first, or takes POST alone, runs nothing then. A POST follows
-    unless that was accepted, with a body on which the shipped function runs nothing even if it judges nobody.
-    Raises UnreachableError when it cannot be reached from here.
+    A GET comes first: a function that authenticates its caller first, or takes POST alone, runs nothing then. A POST
+    follows unless that was accepted, with a body on which the shipped function runs nothing even if it accepts
+    everybody. Raises UnreachableError when it cannot be reached from here.
     """
     import httpx
 
@@ -104,16 +104,18 @@ def _client(address: str, timeout: timedelta) -> "httpx.Client":
     )
 
 
-def _ask(client: "httpx.Client", address: str, credential: Mapping[str, str]) -> Finding:
+def _preflight(client: "httpx.Client", address: str, credential: Mapping[str, str]) -> Finding:
     answer = client.get(address, headers=dict(credential))
     if answer.status_code != _METHOD_NOT_ALLOWED:
         return _judge(answer)
     # what a gateway wants of everybody is no credential; a cron secret is one, on a header of its own
     known = {name: value for name, value in credential.items() if name != CRON_SECRET_HEADER}
-    stranger = client.get(address, headers=known if CRON_SECRET_HEADER in credential else {})
-    # a gateway that refuses a stranger says nothing of what the function thinks of its caller
-    if stranger.status_code in _REFUSED and not _judge(stranger).by_gateway:
-        return Finding(Verdict.ACCEPTED, f"{answer.status_code}, a stranger gets {stranger.status_code}")
+    unauthenticated = client.get(address, headers=known if CRON_SECRET_HEADER in credential else {})
+    # a refusal by the gateway does not show whether the function authenticates its caller
+    if unauthenticated.status_code in _REFUSED and not _judge(unauthenticated).by_gateway:
+        return Finding(
+            Verdict.ACCEPTED, f"{answer.status_code}, and {unauthenticated.status_code} without a credential"
+        )
     return _judge(client.post(address, headers=dict(credential), json={"probe": True, "batch_size": 1}))
 
 

@@ -405,5 +405,5 @@ def test_a_stranger_comes_through_the_gateway_too(stub: Stub) -> None:
 
     stub.judge = judge
     shown = {HEADER: own.reveal(), "authorization": f"Bearer {public.reveal()}"}
-    found = probe.ask(stub.url, "any", shown, timedelta(seconds=5))
+    found = probe.preflight(stub.url, "any", shown, timedelta(seconds=5))
     assert (found.verdict, [request.method for request in stub.requests]) == (Verdict.ACCEPTED, ["GET", "GET"])

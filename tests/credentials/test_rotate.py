@@ -65,7 +65,7 @@ def test_json_tells_fingerprints_and_proofs(project: Project) -> None:
     project.gate.accept(project.key, newer)
     told = command.succeeds(project.rotate(newer, "--format", "json")).json()
     assert (told["outcome"], told["proof"]) == ("rotated", "200")
-    assert told["preflight"] == "405, a stranger gets 401"
+    assert told["preflight"] == "405, and 401 without a credential"
     assert [change["name"] for change in told["changes"]] == ["service_role_key"]
     assert len({told["changes"][0]["fingerprint_before"], told["changes"][0]["fingerprint_after"]}) == 2
 

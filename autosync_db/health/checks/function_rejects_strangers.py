@@ -36,7 +36,9 @@ def _look(connection: Connection, configuration: Configuration) -> list[Row]:
                 Row("unknown", f"variable {PUBLIC_KEY_VARIABLE}", "holds no public key", {"reason": "no_public_key"})
             ]
         callers["the project's public key"] = credential.headers(key)
-    findings = {who: probe.ask_as_stranger(address, function, headers, timeout) for who, headers in callers.items()}
+    findings = {
+        who: probe.call_without_credential(address, function, headers, timeout) for who, headers in callers.items()
+    }
     rows = [_row(function, who, finding) for who, finding in findings.items() if finding.verdict is not Verdict.REFUSED]
     if not rows and key is None and all(finding.by_gateway for finding in findings.values()):
         detail = "was shielded by the gateway, which lets the public key through: it was not called with that one"
