@@ -279,7 +279,7 @@ class TestNobodySeesTheKey:
             text=True,
         )
         try:
-            clusters.wait_for(lambda: project.stub.requests, "the call")
+            clusters.wait_for(lambda: project.stub.requests, "the call", 60)
             process = psutil.Process(child.pid)
             shown = [
                 Path(f"/proc/{one.pid}/cmdline").read_bytes() for one in (process, *process.children(recursive=True))
@@ -331,7 +331,7 @@ def test_an_interrupt_is_reported_as_such(project: Project) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    clusters.wait_for(lambda: project.stub.requests, "the call")
+    clusters.wait_for(lambda: project.stub.requests, "the call", 60)
     os.kill(child.pid, signal.SIGINT)
     _, said = child.communicate(timeout=30)
     assert child.returncode == 130
