@@ -220,7 +220,7 @@ class TestSwitch:
         command.succeeds(working.setup())
         _choose("")
         result = working.run("rotate", "--from-file", "-", stdin=keys.secret().reveal())
-        assert "no call shows the service key" in command.refused(result, 2)
+        assert "no call carries the service key" in command.refused(result, 2)
 
     def test_only_a_cron_secret_can_be_made(self, working: Place) -> None:
         assert "which nobody can make here" in command.refused(working.run("rotate", "--generate"), 2)
