@@ -1,4 +1,4 @@
-"""The shipped functions and the local edge runtime pass Deno's own checks, and have no circle of imports."""
+"""The shipped functions and the local edge runtime pass Deno's type check, and have no circle of imports."""
 
 from __future__ import annotations
 
@@ -43,10 +43,9 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("folder", [FUNCTIONS, EDGE], ids=["functions", "edge"])
-def test_deno_has_no_objection(folder: Path) -> None:
+def test_the_types_agree(folder: Path) -> None:
+    # style is a matter of `make lint`
     run_deno(folder, "check", ".")
-    run_deno(folder, "lint")
-    run_deno(folder, "fmt", "--check")
     assert not list(folder.rglob("deno.lock"))
 
 
