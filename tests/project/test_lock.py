@@ -18,6 +18,6 @@ def test_every_dependency_is_locked_with_hashes_and_without_index_addresses() ->
     text = (ROOT / ".ci" / "requirements.txt").read_text()
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, flags=re.MULTILINE))
     names = {re.split(r"[\[<>=~ ]", requirement, maxsplit=1)[0].lower() for requirement in wanted}
-    assert names <= set(locked), "resolve anew with: make lock"
+    assert names <= set(locked), "update it with: make lock"
     assert "://" not in text
     assert text.count("--hash=sha256:") >= len(locked)

@@ -14,7 +14,7 @@ from autosync_db.schema import migrate, objects
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / ".ci/squawk.toml"
 EXCLUDED: list[str] = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["excluded_rules"]
-# breaks rules that are in force: a volatile default rewrites the table, an index blocks writes
+# breaks rules that are active: a volatile default rewrites the table, an index blocks writes
 HARMFUL = """
 set lock_timeout = '3s'; set statement_timeout = '10s';
 alter table public.auto_sync_schedules add column weight bigint not null;

@@ -1,4 +1,4 @@
-"""A project as it is found in the field: set up by hand-written migrations, with an application around it."""
+"""A project as it is found in the field: set up by migrations of its own, with an application around it."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def deploy(cluster: Cluster, *, key: Secret | None = None, url: str | None = Non
 
 
 def store(owner: psycopg.Connection[Any], key: Secret, url: str) -> None:
-    """Store the two secrets, as somebody once did by hand."""
+    """Store the two secrets, as somebody once did manually."""
     owner.execute("delete from public.pg_cron_secrets")
     owner.execute(
         "insert into public.pg_cron_secrets (name, secret) values ('project_url', %s), ('service_role_key', %s)",
