@@ -130,7 +130,7 @@ def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
     for name in command.list_commands(context):
         found = command.get_command(context, name)
         if found is not None and not found.hidden:
-            yield from walk(found, (*path, name))
+            yield from walk(getattr(found, "loaded", found), (*path, name))
 
 
 def check_page(id: str, check: Check, before: str) -> str:

@@ -39,6 +39,6 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. A SIGTERM ends it as an interrupt does, so that what was begun is put back."""
+    """Run the command line. A SIGTERM ends it as an interrupt does, so that a change under way is undone."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

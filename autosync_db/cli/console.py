@@ -1,4 +1,4 @@
-"""What a command sees of the outside: its settings, data on stdout, talk and progress on stderr."""
+"""What a command works with: its settings, data on stdout, messages, progress and questions on stderr."""
 
 import os
 import sys
@@ -37,10 +37,10 @@ class Format(StrEnum):
 
 
 class Talk(Console):
-    """Stderr. When nobody listens any more nothing is said, and the work goes on: it must not end half done."""
+    """Stderr. When its reader has gone it stays silent, and the work goes on: it must not end half done."""
 
     def on_broken_pipe(self) -> None:
-        """Say nothing from now on."""
+        """Stay silent from now on."""
         self.quiet = True
         # what is still buffered would be written, and complained about, when the interpreter ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

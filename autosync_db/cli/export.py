@@ -22,9 +22,9 @@ def _supabase(
         bool, typer.Option("--check", help="Exit 5 if files are missing or were edited; write nothing.")
     ] = False,
 ) -> None:
-    """Write what the folder lacks as migrations for `supabase db push`; contacts no database.
+    """Write the migrations that the folder lacks, for `supabase db push`; contacts no database.
 
-    Files that are there are never written again. Pushing is harmless where `migrate` has been, and the other way round.
+    Existing files are never overwritten. Pushing after `migrate` is harmless, and so is `migrate` after pushing.
     """
     from autosync_db.schema import export
 
@@ -41,7 +41,7 @@ def _supabase(
             }
         )
     for path in found.edited:
-        session.say(f"{path} was edited since it was exported: restore it from version control")
+        session.say(f"{path} was edited after it was exported: restore it from version control")
     if check and (found.pending or found.edited):
         for file in found.pending:
             session.say(f"missing: {file.path.name}: {file.summary}")
@@ -52,6 +52,6 @@ def _supabase(
     for file in found.pending:
         session.say(f"wrote {file.path}")
     if not found.pending:
-        session.say(f"nothing to do: {directory} holds every revision and object")
+        session.say(f"nothing to do: {directory} has every revision and object")
     else:
         session.say("next: supabase db push")

@@ -12,7 +12,7 @@ app = group()
 
 @command(app, "show")
 def _show(session: Session) -> None:
-    """Show what the job must be and what pg_cron has."""
+    """Show the job's settings and what pg_cron has of it."""
     from autosync_db.connection import connect
     from autosync_db.jobs import registry
     from autosync_db.report import as_text
@@ -37,7 +37,7 @@ def _show(session: Session) -> None:
 
 @command(app, "pause")
 def _pause(session: Session) -> None:
-    """Stop the job's ticks; verify then reports a pause, not a fault."""
+    """Stop the job's ticks; verify then reports a paused job, not a failure."""
     from autosync_db.connection import connect
     from autosync_db.jobs import registry
 
@@ -71,7 +71,7 @@ def _trigger(
     with connect(session.configuration.target.database_url) as connection:
         if no_wait:
             tick_id = calls.trigger(connection, settings.name)
-            session.say(f"tick {tick_id} was posted; see what became of it with: autosync-db runs")
+            session.say(f"tick {tick_id} is posted; see its answer with: autosync-db runs")
             return
         with session.progress("waiting for the function's answer") as say:
             _, answers = calls.trigger_and_wait(connection, settings.name, settings.timeout, say)

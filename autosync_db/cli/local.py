@@ -84,7 +84,7 @@ def _down(
 
 @command(app, "status")
 def _status(session: Session) -> None:
-    """Show what runs and where; exit 3 if something does not."""
+    """Show what runs and where; exit 3 if something does not run."""
     stack = _stack()
     _print(session, stack)
     if not stack.is_running():
@@ -96,9 +96,9 @@ def _logs(
     session: Session,
     name: Annotated[str, typer.Argument(help="postgres, pg_net or edge.")] = "edge",
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to print.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they come.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they are written.")] = False,
 ) -> None:
-    """Print the log of one part."""
+    """Print a log."""
     path = _stack().log(name)
     if not path.exists():
         raise UsageError(f"{name} has written no log yet", hint="see: autosync-db local status")
@@ -116,10 +116,10 @@ def _logs(
 @command(app, "tick")
 def _tick(
     session: Session,
-    every: Annotated[str | None, typer.Option(help="Tick again and again, e.g. 60s, until interrupted.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many ticks.")] = None,
+    every: Annotated[str | None, typer.Option(help="Tick again after this time, e.g. 60s, until interrupted.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many ticks.")] = None,
 ) -> None:
-    """Do now what pg_cron does at its next tick, and show what became of it."""
+    """Do now what pg_cron does at its next tick, and show the result."""
     from autosync_db import config, duration
     from autosync_db.connection import connect
 

@@ -27,7 +27,7 @@ def _migrate(
 ) -> None:
     """Bring the database to a revision, in one transaction.
 
-    Safe to repeat and to run from several places at once: one works, the others find nothing to do.
+    Safe to repeat, and to run from several places at once: one migrates, the others find nothing to do.
     """
     from autosync_db.schema import migrate
 
@@ -64,7 +64,7 @@ def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
     if session.is_json:
         session.print_json(plan)
     elif plan.is_current:
-        session.say(f"nothing to do: the database is at {plan.current or 'base'}, and every object is as it should be")
+        session.say(f"nothing to do: the database is at {plan.current or 'base'}, and every object is current")
     else:
         from autosync_db.report import as_text
 
@@ -74,7 +74,7 @@ def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
         as_text.table(("kind", "what", "description"), rows, session.out)
     if plan.refusals:
         raise MigrationError(
-            f"{len(plan.refusals)} differences stand in the way: "
+            f"{len(plan.refusals)} differences prevent the migration: "
             + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
             hint="fix what is named, or rename the table and copy its rows over afterwards (docs/guides/adoption.md)",
         )

@@ -30,7 +30,7 @@ class Deferred(TyperCommand):
     """A command that is listed by its line of help; its module, of the same name, is imported when it is used."""
 
     def __init__(self, name: str, line: str, section: str) -> None:
-        super().__init__(name, help=_shown(line), rich_help_panel=section)
+        super().__init__(name, help=line, rich_help_panel=section)
         self._line = line
 
     @cached_property
@@ -38,11 +38,11 @@ class Deferred(TyperCommand):
         """Return the command, or the group of commands, that the module defines as `app`."""
         found = typer.main.get_command(importlib.import_module(f"autosync_db.cli.{self.name}").app)
         found.help = found.help or self._line
-        _show_as_written(found)
         return found
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Hand over to the command itself."""
+        _show_as_written(self.loaded)
         return self.loaded.make_context(*arguments, **extra)
 
 
@@ -51,9 +51,13 @@ class Root(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        _show_as_written(self)
         for section, lines in COMMANDS.items():
             self.commands.update({name: Deferred(name, line, section) for name, line in lines.items()})
+
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        """Begin a run of the command line."""
+        _show_as_written(self)
+        return super().make_context(*arguments, **extra)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit with the code that errors.ExitCode gives to the outcome."""

@@ -29,7 +29,7 @@ def _function(
 ) -> None:
     """Write the Edge Functions auto-sync-cron and, as a sample, device-sync.
 
-    Files that are there already and differ are not touched without --force.
+    Existing files that differ are not touched without --force.
     """
     from autosync_db import scaffold
 
@@ -39,7 +39,7 @@ def _function(
     for path in written:
         session.say(f"wrote {path}")
     if not written:
-        session.say(f"nothing to do: {directory} already holds these files")
+        session.say(f"nothing to do: {directory} already has these files")
     else:
         session.say(
             "next: put your sync into device-sync/index.ts, then: supabase functions deploy auto-sync-cron device-sync"
@@ -64,8 +64,8 @@ def _workflow(
 ) -> None:
     """Write a CI workflow: check pull requests, migrate and verify the main branch, verify on a timer and alert.
 
-    With --target the workflow works on that target of autosync.toml. A file that is there already and differs is not
-    touched without --force.
+    With --target the workflow works on that target of autosync.toml. An existing file that
+    differs is not touched without --force.
     """
     from autosync_db import scaffold
 
@@ -77,4 +77,4 @@ def _workflow(
     if written:
         session.say(f"wrote {written}; next: add the database's address to the CI system's secrets as {secret}")
     else:
-        session.say(f"nothing to do: {path or scaffold.WORKFLOWS[kind.value]} is as it would be written")
+        session.say(f"nothing to do: {path or scaffold.WORKFLOWS[kind.value]} is up to date")

@@ -33,7 +33,7 @@ def _list(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to list at most.")] = 100,
 ) -> None:
-    """List schedules with their state and next run, in UTC and in their own zone."""
+    """List schedules with their state and next run, in UTC and in their own time zone."""
     from autosync_db.connection import connect
     from autosync_db.report import as_text
     from autosync_db.schedules import table
@@ -59,7 +59,7 @@ def _list(
         )
         for row in found
     ]
-    as_text.table(("id", "state", "every", "next (UTC)", "its clock", "last run (UTC)", "result"), rows, session.out)
+    as_text.table(("id", "state", "every", "next (UTC)", "local time", "last run (UTC)", "result"), rows, session.out)
     if len(found) == limit:
         session.say(f"only the first {limit} are listed; raise --limit for more")
 
@@ -148,7 +148,7 @@ def _preview(
     ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10000, help="How many runs to show.")] = 10,
 ) -> None:
-    """Show the next runs of a schedule with what clock changes do to them; contacts no database."""
+    """Show the next runs of a schedule, clock changes included; contacts no database."""
     from autosync_db.report import as_text
     from autosync_db.schedules import preview
 
@@ -218,7 +218,7 @@ def _values(
 
 
 def _require_frequency(minutes: int) -> None:
-    """Refuse in the table's words what the table would refuse, and what does not even fit its column."""
+    """Refuse what the table would refuse, with the table's message, and what does not even fit its column."""
     if not 1 <= minutes <= 44640:
         raise UsageError(
             f"frequency_minutes must be between 1 and 44640 (31 days), not {minutes}",

@@ -26,11 +26,11 @@ _KINDS = {
 @command(app, "env")
 def _env(
     session: Session,
-    path: Annotated[Path, typer.Argument(help="Environment file; it is made readable by you alone.", metavar="FILE")],
+    path: Annotated[Path, typer.Argument(help="Environment file; only you will be able to read it.", metavar="FILE")],
 ) -> None:
     """Write the function's variable with the cron secret into a file, for `supabase secrets set --env-file`.
 
-    While a new secret is not in force yet, both are in it. Other lines of the file are kept; nothing is printed.
+    Until a new secret is active, the file holds both. Other lines of the file are kept; nothing is printed.
     """
     from autosync_db.connection import connect
     from autosync_db.credentials import cron_secret
@@ -41,7 +41,7 @@ def _env(
     if session.is_json:
         session.print_json({"path": str(path), "variable": cron_secret.VARIABLE, "secrets": len(values)})
     else:
-        session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {cron_secret.VARIABLE} with {len(values)} of them")
+        session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {cron_secret.VARIABLE} with {len(values)} secrets")
 
 
 @command(app, "list")
@@ -80,13 +80,13 @@ def _list(session: Session) -> None:
 @command(app, "set")
 def _set(
     session: Session,
-    name: Annotated[str, typer.Argument(help="Name of the secret: small letters, digits and _.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="Name of the secret: lowercase letters, digits and _.", metavar="NAME")],
     from_file: secret_input.FromFile = None,
     from_env: secret_input.FromEnv = None,
 ) -> None:
     """Store a secret that a function reads; the value comes from a file, the environment or a hidden prompt.
 
-    The service key is replaced by `rotate`, the project URL by `setup`: both are proven by a call.
+    The service key is replaced by `rotate`, the project URL by `setup`: both make a real call.
     """
     from autosync_db.credentials import edit, store
 
@@ -103,9 +103,9 @@ def _set(
 def _delete(
     session: Session,
     name: Annotated[str, typer.Argument(help="Name of the secret.", metavar="NAME")],
-    yes: Annotated[bool, typer.Option("--yes", help="Delete also what the job needs, without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a secret. One that a job needs is deleted only if you say so: no call is made without it."""
+    """Delete a secret. For one that a job needs you are asked first: no call is made without it."""
     from autosync_db.credentials import edit
 
     question = f"Without {name} no call is made. Delete it?"
@@ -119,10 +119,10 @@ def _delete(
 @command(app, "history")
 def _history(
     session: Session,
-    name: Annotated[str | None, typer.Argument(help="One secret only.", metavar="NAME")] = None,
+    name: Annotated[str | None, typer.Argument(help="Only this secret.", metavar="NAME")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many changes to show.")] = 50,
 ) -> None:
-    """List who changed which secret when, newest first; changes by hand are among them."""
+    """List who changed which secret when, newest first; changes made with plain SQL are among them."""
     from autosync_db.connection import connect
     from autosync_db.credentials import store
     from autosync_db.report import as_text
@@ -158,10 +158,8 @@ def _scan(
         list[Path] | None,
         typer.Argument(help="Files and folders [default: the current folder].", metavar="PATH"),
     ] = None,
-    include_public: Annotated[bool, typer.Option("--all", help="Report public keys, too.")] = False,
-    include_ignored: Annotated[
-        bool, typer.Option("--no-ignore", help="Look into files that git ignores, too.")
-    ] = False,
+    include_public: Annotated[bool, typer.Option("--all", help="Report public keys too.")] = False,
+    include_ignored: Annotated[bool, typer.Option("--no-ignore", help="Scan files that git ignores too.")] = False,
 ) -> None:
     """Find service keys that were pasted into files; they are never printed. Exits 3 when one is found.
 
@@ -182,11 +180,11 @@ def _scan(
     session.say(f"scanned {found.files} text files")
     if any(not finding.kind.is_public for finding in found.findings):
         session.say(
-            "next: remove each key from the file and replace it with a new one: autosync-db rotate; "
-            "it stays in the history of the repository"
+            "next: remove each key from its file and replace it with a new one (autosync-db rotate): "
+            "the old one stays in the history of the repository"
         )
         raise typer.Exit(ExitCode.CHECK_FAILED)
     if found.unread:
         raise UsageError(
-            f"{len(found.unread)} files could not be read, so nothing is proven of them", hint="check their permissions"
+            f"{len(found.unread)} files could not be read, so they may hold keys", hint="check their permissions"
         )

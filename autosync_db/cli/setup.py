@@ -39,7 +39,7 @@ def _setup(
     project_ref: Annotated[str | None, typer.Option(help="The project's ref, instead of its address.")] = None,
     service_role_key_file: _KeyFile = None,
     service_role_key_env: _KeyVariable = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Make no call; health is then not proven.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Make no call; the result is then not verified.")] = False,
     rebind: Annotated[
         bool, typer.Option("--rebind", help="Bind this database to the project, whatever it was bound to before.")
     ] = False,

@@ -115,4 +115,4 @@ def _await_tick(session: Session, connection: "Connection", patience: "timedelta
             lambda waited: say(f"{message} ({waited.total_seconds():.0f} s of at most {patience.total_seconds():.0f})"),
         )
     if not settled:
-        session.say(f"no tick of {name} has settled in {duration.describe(patience)}")
+        session.say(f"no tick of {name} has settled within {duration.describe(patience)}")

@@ -21,6 +21,7 @@ _STYLES = {
     "skipped": "yellow",
     "needs_consent": "yellow",
 }
+_LABELS = {"mended": "repaired", "not_needed": "not needed", "needs_consent": "needs consent"}
 
 
 def report_json(
@@ -56,13 +57,13 @@ def report_json(
 
 
 def report_text(plan: Plan, outcomes: Sequence[Outcome], health: Report, console: Console) -> None:
-    """Print what became of each repair, and what was left because nobody agreed to it."""
+    """Print the result of each repair, and the repairs that still need consent."""
     for proposal in plan.proposals:
         found = _outcome(proposal, outcomes)
         state = _state(proposal, found, health)
         rows = f" ({found.rows} rows)" if found and found.rows is not None else ""
         line = Text.assemble(
-            (state.replace("_", " "), _STYLES[state]), "  ", (proposal.id, "bold"), f"  {proposal.sentence}{rows}"
+            (_LABELS.get(state, state), _STYLES[state]), "  ", (proposal.id, "bold"), f"  {proposal.sentence}{rows}"
         )
         console.print(line, soft_wrap=True)
         if found and found.error:

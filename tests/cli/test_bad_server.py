@@ -15,7 +15,7 @@ from tests.support import clusters, command, keys
 
 KEY = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
 SETUP = ("setup", "--project-url", "http://127.0.0.1:9", "--no-wait")
-# whatever would change something, and --check, which would tell whether it would
+# whatever would change something, and --check, which reports whether it would
 CHANGING = (SETUP, ("migrate",), ("migrate", "--check"), ("migrate", "--dry-run"))
 READING = (("verify",), ("status",), ("runs",), ("job", "show"), ("job", "trigger"), ("rollback", "base"))
 
@@ -207,26 +207,26 @@ def test_pg_cron_runs_in_another_database(bare: Cluster, contents: Dump) -> None
 
 
 @contextmanager
-def _stranger(cluster: Cluster) -> Iterator[Secret]:
+def _powerless(cluster: Cluster) -> Iterator[Secret]:
     """Yield the URL of a role that may log in and nothing else."""
     password = _password()
     with clusters.connect(cluster, "supabase_admin") as connection:
-        connection.execute(sql.SQL("create role stranger login password {}").format(sql.Literal(password)))
+        connection.execute(sql.SQL("create role powerless login password {}").format(sql.Literal(password)))
         try:
-            yield Secret(f"postgresql://stranger:{password}@{HOST}:{cluster.port}/postgres")
+            yield Secret(f"postgresql://powerless:{password}@{HOST}:{cluster.port}/postgres")
         finally:
-            connection.execute("drop role stranger")
+            connection.execute("drop role powerless")
 
 
 def test_a_role_without_privileges_on_an_empty_database(bare: Cluster, contents: Dump) -> None:
-    with _stranger(bare) as url:
+    with _powerless(bare) as url:
         message, hint = _unchanged_by(bare, contents, 4, url)
     assert "may not create" in message
     assert "postgres" in hint
 
 
 def test_a_role_without_privileges_on_a_migrated_database(migrated: Cluster, contents: Dump) -> None:
-    with _stranger(migrated) as url:
+    with _powerless(migrated) as url:
         before = contents(migrated)
         for arguments in (
             *CHANGING,
@@ -243,7 +243,7 @@ def test_a_role_without_privileges_on_a_migrated_database(migrated: Cluster, con
 
 
 def test_a_role_without_privileges_cannot_call_the_chain_healthy(migrated: Cluster) -> None:
-    with _stranger(migrated) as url:
+    with _powerless(migrated) as url:
         result = command.run("verify", "--format", "json", database=url)
     assert result.code == 3
     assert result.json()["status"] in {"critical", "unknown"}

@@ -1,4 +1,4 @@
-"""`[function] auth = "cron_secret"`: made here, told to the function by a file, proven, rotated."""
+"""`[function] auth = "cron_secret"`: generated, given to the function in a file, proven, rotated."""
 
 import re
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ SERVICE_KEY = '[function]\nauth = "service_key"\n'
 
 @dataclass
 class Function:
-    """The function behind the stub: it lets in who shows the service key or a secret that it was told."""
+    """The function behind the stub: it lets in who shows the service key or a secret that it knows."""
 
     key: str
-    told: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
     refuses_posts: bool = False
     shown: list[str] = field(default_factory=list)
 
@@ -40,15 +40,15 @@ class Function:
         by_secret, by_key = headers.get(HEADER), headers.get("apikey")
         if request.method == "POST":
             self.shown.append("cron secret" if by_secret else "service key" if by_key else "nothing")
-        if by_secret not in self.told and by_key != self.key:
+        if by_secret not in self.known and by_key != self.key:
             return 401
         return 405 if request.method != "POST" else 401 if self.refuses_posts and by_secret else 200
 
     def read(self, path: Path) -> list[str]:
         """Take over an environment file as a deployment does, and return the secrets in it."""
         [line] = [line for line in path.read_text().splitlines() if line.startswith("AUTOSYNC_CRON_SECRET=")]
-        self.told = line.partition("=")[2].split(",")
-        return self.told
+        self.known = line.partition("=")[2].split(",")
+        return self.known
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Place:
         """Run setup with the stub's address."""
         return self.run("setup", "--project-url", self.stub.url, *arguments, stdin=stdin)
 
-    def tell(self) -> list[str]:
+    def hand_over(self) -> list[str]:
         """Hand the secrets over to the function, and return them."""
         command.succeeds(self.run("secrets", "env", "cron.env"))
         return self.function.read(Path("cron.env"))
@@ -104,7 +104,7 @@ def place(home: Cluster, stub: Stub) -> Iterator[Place]:
     stub.judge = function.judge
     made = Place(home, stub, function)
     yield made
-    values = {value for name, value in made.stored().items() if name != "project_url"} | set(function.told)
+    values = {value for name, value in made.stored().items() if name != "project_url"} | set(function.known)
     assert not [value for value in values for text in made.said if value in text]
 
 
@@ -122,7 +122,7 @@ def test_a_new_project_needs_no_service_key(place: Place) -> None:
     assert place.stub.requests == []
     assert place.stored().keys() == {"project_url", "cron_secret"}
 
-    [secret] = place.tell()
+    [secret] = place.hand_over()
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", secret)
     command.succeeds(place.setup())
     [call] = place.stub.requests
@@ -134,7 +134,7 @@ def test_a_new_project_needs_no_service_key(place: Place) -> None:
     assert len(place.stub.requests) == 1
 
 
-def test_a_function_that_was_not_told_is_named_with_the_command(place: Place) -> None:
+def test_a_function_that_does_not_know_it_is_named_with_the_command(place: Place) -> None:
     _choose(CRON_SECRET)
     place.setup()
     result = place.setup("--format", "json")
@@ -146,7 +146,7 @@ def test_a_function_that_was_not_told_is_named_with_the_command(place: Place) ->
 def test_a_secret_that_the_function_knows_already_needs_one_run(place: Place) -> None:
     _choose(CRON_SECRET)
     own = cron_secret.generate()
-    place.function.told = [own.reveal()]
+    place.function.known = [own.reveal()]
     command.succeeds(place.setup("--cron-secret-file", "-", stdin=own.reveal() + "\n"))
     assert place.stored()["cron_secret"] == own.reveal()
     assert place.function.shown == ["cron secret"]
@@ -168,14 +168,14 @@ class TestSwitch:
         command.succeeds(working.run("job", "trigger"))
         assert working.function.shown == ["service key"]
 
-        working.tell()
+        working.hand_over()
         command.succeeds(working.setup())
         command.succeeds(working.run("job", "trigger"))
         assert working.function.shown == ["service key", "cron secret", "cron secret"]
         done = command.succeeds(working.run("verify", "-v"))
         assert "no job sends it any more" in done.out
 
-    def test_a_secret_that_the_function_was_not_told_is_never_sent_by_a_tick(self, working: Place) -> None:
+    def test_a_secret_that_the_function_does_not_know_is_never_sent_by_a_tick(self, working: Place) -> None:
         _choose(CRON_SECRET)
         for _ in range(2):
             assert working.setup().code == 3
@@ -185,7 +185,7 @@ class TestSwitch:
     def test_what_a_real_call_refuses_is_put_back(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
-        working.tell()
+        working.hand_over()
         working.function.refuses_posts = True
         message = command.refused(working.setup("-q"), 6)
         assert "the function refused the cron secret with 401" in message
@@ -196,7 +196,7 @@ class TestSwitch:
     def test_the_way_back(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
-        working.tell()
+        working.hand_over()
         command.succeeds(working.setup())
         _choose(SERVICE_KEY)
         command.succeeds(working.setup())
@@ -206,7 +206,7 @@ class TestSwitch:
     def test_settings_that_say_nothing_change_nothing(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
-        working.tell()
+        working.hand_over()
         command.succeeds(working.setup())
         _choose("")
         command.succeeds(working.setup())
@@ -216,7 +216,7 @@ class TestSwitch:
     def test_a_key_that_no_call_shows_is_not_rotated(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
-        working.tell()
+        working.hand_over()
         command.succeeds(working.setup())
         _choose("")
         result = working.run("rotate", "--from-file", "-", stdin=keys.secret().reveal())
@@ -234,17 +234,17 @@ class TestRotation:
         """The project with its first secret proven."""
         _choose(CRON_SECRET)
         place.setup()
-        place.tell()
+        place.hand_over()
         command.succeeds(place.setup())
         return place
 
-    def test_a_new_secret_is_made_told_and_proven(self, working: Place) -> None:
-        [old] = working.function.told
+    def test_a_new_secret_is_made_handed_over_and_proven(self, working: Place) -> None:
+        [old] = working.function.known
         made = command.succeeds(working.run("rotate", "--generate"))
         assert "autosync-db secrets env cron.env" in made.err
         assert working.stored()["cron_secret"] == old
 
-        before, new = working.tell()
+        before, new = working.hand_over()
         assert (before, new) == (old, working.stored()["cron_secret_next"])
         done = command.succeeds(working.run("rotate", "--generate", "--format", "json")).json()
         assert done["outcome"] == "rotated"
@@ -252,48 +252,48 @@ class TestRotation:
         assert "cron_secret_next" not in working.stored()
         assert working.stub.requests[-1].headers[HEADER] == new
 
-        assert working.tell() == [new], "the function needs the old one no more"
+        assert working.hand_over() == [new], "the function does not need the old one any more"
         command.succeeds(working.run("job", "trigger"))
 
-    def test_a_function_that_was_not_told_keeps_the_old_one_in_force(self, working: Place) -> None:
-        [old] = working.function.told
+    def test_a_function_that_does_not_know_it_keeps_the_old_one_active(self, working: Place) -> None:
+        [old] = working.function.known
         working.run("rotate", "--generate")
         result = working.run("rotate", "--generate", "-q")
         assert "the function refused the new cron secret" in command.refused(result, 6)
         assert "autosync-db secrets env" in result.hints[0]
         assert working.stored()["cron_secret"] == old
         command.succeeds(working.run("job", "trigger"))
-        assert working.tell() == [old, working.stored()["cron_secret_next"]], "the new one waits where it was"
+        assert working.hand_over() == [old, working.stored()["cron_secret_next"]], "the new one waits where it was"
 
-    def test_what_a_killed_rotation_left_is_made_anew(self, working: Place) -> None:
+    def test_what_a_killed_rotation_left_is_made_again(self, working: Place) -> None:
         with clusters.connect(working.cluster) as connection:
             connection.execute(
                 "insert into public.pg_cron_secrets (name, secret)"
                 " select 'cron_secret_next', secret from public.pg_cron_secrets where name = 'cron_secret'"
             )
         command.succeeds(working.run("rotate", "--generate"))
-        assert len(set(working.tell())) == 2
+        assert len(set(working.hand_over())) == 2
 
     def test_a_killed_one_is_proven_and_no_other_is_made(self, working: Place) -> None:
-        [old] = working.function.told
+        [old] = working.function.known
         working.run("rotate", "--generate")
-        _, new = working.tell()
+        _, new = working.hand_over()
         with clusters.connect(working.cluster) as connection:
             assert lease.begin(connection, {"cron_secret": Secret(new)})
             said = command.refused(working.run("rotate", "--generate", "-q"), 6)
             assert "is under way since" in said
             assert working.stored()["cron_secret_next"] == new, "a run beside it changes nothing"
             connection.execute("update autosync.secret_rotation set lease_expires_at = '2000-01-01'")
-        assert working.tell() == [new, old], "it may be put back"
+        assert working.hand_over() == [new, old], "it may be put back"
         done = command.succeeds(working.run("rotate", "--generate", "--format", "json")).json()
         assert done["outcome"] == "rotated"
         assert working.stored()["cron_secret"] == new
         assert "cron_secret_next" not in working.stored()
-        assert working.tell() == [new]
+        assert working.hand_over() == [new]
 
     def test_one_that_was_made_meanwhile_is_not_deleted(self, working: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         working.run("rotate", "--generate")
-        working.tell()
+        working.hand_over()
         other, replace = cron_secret.generate(), rotation.replace
 
         def meanwhile(*arguments: Any, **named: Any) -> rotation.Result:
@@ -307,7 +307,7 @@ class TestRotation:
 
     def test_what_another_job_shows_is_neither_deleted_nor_replaced_by_accident(self, working: Place) -> None:
         variables = {"AUTOSYNC_JOB__NAME": "other", "AUTOSYNC_FUNCTION__AUTH": "service_key"}
-        [own] = working.function.told
+        [own] = working.function.known
         with clusters.connect(working.cluster) as connection:
             connection.execute(
                 "insert into autosync.job (name, function, schedule) values ('other', 'other', '0 0 1 1 *')"
@@ -336,7 +336,7 @@ class TestRotation:
 
     def test_one_that_was_made_elsewhere_is_proven_too(self, working: Place) -> None:
         other = cron_secret.generate().reveal()
-        working.function.told.append(other)
+        working.function.known.append(other)
         command.succeeds(working.run("rotate", "--from-file", "-", stdin=other))
         assert working.stored()["cron_secret"] == other
 
@@ -395,7 +395,7 @@ def test_a_file_with_other_lines_is_not_to_be_deleted(place: Place) -> None:
     assert "; rm -f cron.env" in steps[-1]["result"]
 
 
-def test_a_stranger_comes_through_the_gateway_too(stub: Stub) -> None:
+def test_an_unauthenticated_call_comes_through_the_gateway_too(stub: Stub) -> None:
     """What the gateway wants of everybody is no credential, so a function behind it need not be called."""
     own, public = cron_secret.generate(), keys.legacy("anon")
 

@@ -45,7 +45,7 @@ class TestInit:
         command.succeeds(command.run("init", "--force"))
         assert "[job]" in Path("autosync.toml").read_text()
 
-    def test_writes_where_it_is_told(self) -> None:
+    def test_writes_to_the_given_path(self) -> None:
         command.succeeds(command.run("init", "--path", "deep/folder/settings.toml"))
         assert Path("deep/folder/settings.toml").is_file()
 

@@ -98,8 +98,7 @@ def _texts(path: tuple[str, ...]) -> list[str]:
     for name in path:
         found = found.commands[name]
         found = getattr(found, "loaded", found)
-    texts = [found.help or "", *(parameter.help or "" for parameter in found.params)]
-    return [text.replace("\\[", "[") for text in texts if text]
+    return [part.help for part in (found, *found.params) if part.help]
 
 
 def _plain(text: str) -> str:

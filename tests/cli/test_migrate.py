@@ -71,7 +71,7 @@ def test_a_second_migration_changes_nothing(blank: Cluster, contents: Dump) -> N
     assert contents(blank) == before
 
 
-def test_an_edited_function_is_drift_until_migrate_mends_it(migrated: Cluster, schema: Dump) -> None:
+def test_an_edited_function_is_drift_until_migrate_repairs_it(migrated: Cluster, schema: Dump) -> None:
     before = schema(migrated)
     _edit(migrated)
     edited = schema(migrated)
@@ -233,7 +233,7 @@ def test_after_a_rollback_migrate_makes_the_same_again(migrated: Cluster, schema
         ),
     ],
 )
-def test_rollback_refuses_to_drop_rows_until_it_is_told_to(
+def test_rollback_refuses_to_drop_rows_without_yes(
     migrated: Cluster, table: str, statement: str, contents: Dump
 ) -> None:
     with clusters.connect(migrated) as connection:

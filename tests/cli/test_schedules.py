@@ -1,4 +1,4 @@
-"""`schedules ...`: every state is told apart, settings are changed, and bad input changes nothing."""
+"""`schedules ...`: every state is recognized, settings are changed, and bad input changes nothing."""
 
 import re
 import uuid
@@ -108,7 +108,7 @@ STATES = {
 }
 
 
-def test_every_state_is_told_apart_and_can_be_asked_for(table: Table) -> None:
+def test_every_state_is_recognized_and_can_be_asked_for(table: Table) -> None:
     wanted = {table.insert(**columns): state for state, columns in STATES.items()}
     assert {row["id"]: row["state"] for row in table.listed()} == wanted
     for id_, state in wanted.items():

@@ -210,7 +210,7 @@ def test_a_job_of_another_name_is_the_only_one(project: Project) -> None:
         assert connection.execute("select jobname from cron.job").fetchall() == [("nightly",)]
 
 
-def test_setup_after_an_edit_by_hand_mends_the_job(project: Project) -> None:
+def test_setup_after_a_manual_edit_repairs_the_job(project: Project) -> None:
     command.succeeds(project.setup())
     with clusters.connect(project.cluster) as connection:
         connection.execute("select cron.unschedule('auto-sync-cron-job')")

@@ -148,7 +148,7 @@ class TestSteps:
         ]
 
     def alert(self, runner: Runner, **variables: str) -> list[str]:
-        """Run the alert's step and return what GitHub's program was told."""
+        """Run the alert's step and return what GitHub's program was given."""
         runner.install("gh", GH)
         calls = runner.folder / "calls"
         calls.write_text("")
@@ -172,7 +172,7 @@ class TestSteps:
         assert updated[2] == "issue edit 7 --body-file body.md"
         assert len(updated) == len(opened)
 
-    def test_a_failure_before_any_report_is_told_too(self, runner: Runner) -> None:
+    def test_a_failure_before_any_report_is_reported_too(self, runner: Runner) -> None:
         assert "    It did not get as far as a report." in self.alert(runner, RESULT="failure", REPORT="", OPEN="")
 
     def test_health_closes_the_issue_once(self, runner: Runner) -> None:

@@ -54,9 +54,9 @@ def test_check_exits_5_while_something_is_pending(runner: Runner, blank: Cluster
 
 
 def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: Project) -> None:
-    runner.install("tell", 'echo "$1" >> "$HOME/told"; cat >> "$HOME/told"')
+    runner.install("notify", 'echo "$1" >> "$HOME/notified"; cat >> "$HOME/notified"')
     done: list[subprocess.CompletedProcess[str]] = []
-    variables = {"AUTOSYNC_ALERT": "tell", "AUTOSYNC_JUNIT": str(runner.folder / "junit.xml")}
+    variables = {"AUTOSYNC_ALERT": "notify", "AUTOSYNC_JUNIT": str(runner.folder / "junit.xml")}
     thread = threading.Thread(target=lambda: done.append(ci(runner, "deploy", project.cluster, variables)))
     before = project.value("select max(id) from autosync.tick")
     thread.start()
@@ -66,21 +66,21 @@ def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: 
         thread.join(timeout=1)
     assert done[0].returncode == 0, done[0].stdout + done[0].stderr
     assert project.value("select max(id) from autosync.tick") > before
-    told = (runner.folder / "told").read_text()
-    assert told.startswith("healthy\n")
-    assert "checks" in told
+    notified = (runner.folder / "notified").read_text()
+    assert notified.startswith("healthy\n")
+    assert "checks" in notified
     assert (runner.folder / "junit.xml").read_text().startswith("<?xml")
 
 
-def test_verify_fails_and_tells_the_alert_while_something_is_wrong(runner: Runner, project: Project) -> None:
-    runner.install("tell", 'echo "$1" >> "$HOME/told"; cat >> "$HOME/told"')
+def test_verify_fails_and_runs_the_alert_while_something_is_wrong(runner: Runner, project: Project) -> None:
+    runner.install("notify", 'echo "$1" >> "$HOME/notified"; cat >> "$HOME/notified"')
     project.owner.execute("delete from public.pg_cron_secrets")
-    done = ci(runner, "verify", project.cluster, {"AUTOSYNC_ALERT": "tell"})
+    done = ci(runner, "verify", project.cluster, {"AUTOSYNC_ALERT": "notify"})
     assert done.returncode == 3
     assert "secrets_present" in done.stdout
-    told = (runner.folder / "told").read_text()
-    assert told.startswith("failing\n")
-    assert "secrets_present" in told
+    notified = (runner.folder / "notified").read_text()
+    assert notified.startswith("failing\n")
+    assert "secrets_present" in notified
     # an alert that does not work hides nothing
-    runner.install("tell", "exit 1")
-    assert ci(runner, "verify", project.cluster, {"AUTOSYNC_ALERT": "tell"}).returncode == 3
+    runner.install("notify", "exit 1")
+    assert ci(runner, "verify", project.cluster, {"AUTOSYNC_ALERT": "notify"}).returncode == 3

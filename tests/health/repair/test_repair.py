@@ -144,7 +144,7 @@ def test_terminal_is_asked_once_for_what_is_harmless_and_by_name_for_the_rest(
         timeout=60,
     )
     child.expect_exact("job_active: switch the job on again")
-    child.expect_exact("Do this? It deletes and overwrites nothing that is yours. [y/N]: ")
+    child.expect_exact("Do this? Nothing of yours is deleted or overwritten. [y/N]: ")
     child.sendline(answers[0])
     child.expect(r"job_unique: unschedule job \d+ of postgres\. Do it\? \[y/N\]: ")
     child.sendline(answers[1])
