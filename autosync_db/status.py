@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from autosync_db import duration
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
 from autosync_db.jobs import calls, cron, registry
@@ -46,23 +46,22 @@ def collect(connection: Connection, job_name: str) -> Status:
     found = registry.find(connection, job_name)
     extensions = {
         name: (version, stand_in)
-        for name, version, stand_in in connection.execute(
+        for name, version, stand_in in rows(
+            connection,
             """
             select extname, extversion, coalesce(obj_description(oid, 'pg_extension') like 'stand-in%%', false)
             from pg_extension
             where extname = any(%s)
             """,
             [["pg_cron", "pg_net"]],
-        ).fetchall()
+        )
     }
     tick = connection.execute(
         "select ticked_at, decision from autosync.tick where job_name = %s order by id desc limit 1",
         [job_name],
     ).fetchone() or (None, None)
-    counts = connection.execute(_SCHEDULES.encode()).fetchone()
-    assert counts is not None
+    [(enabled, due, overdue, next_at)] = rows(connection, _SCHEDULES.encode())
     pg_net, stand_in = extensions.get("pg_net", (None, False))
-    enabled, due, overdue, next_at = counts
     return Status(
         revision=revisions.current(connection),
         head=revisions.head(),

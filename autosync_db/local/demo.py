@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from autosync_db import config
 from autosync_db.config import Configuration, JobSettings, Settings
-from autosync_db.connection import Connection, connect
+from autosync_db.connection import Connection, connect, value
 from autosync_db.errors import CheckFailedError
 from autosync_db.health import verify
 from autosync_db.health.model import Report
@@ -116,20 +116,17 @@ def _show(
 
 
 def _add_schedule(connection: Connection, frequency_minutes: int) -> uuid.UUID:
-    row = connection.execute(
+    found: uuid.UUID = value(
+        connection,
         "insert into public.auto_sync_schedules (integration_id, organization_id, enabled, frequency_minutes)"
         " values (gen_random_uuid(), gen_random_uuid(), true, %s) returning id",
         [frequency_minutes],
-    ).fetchone()
-    assert row is not None
-    found: uuid.UUID = row[0]
+    )
     return found
 
 
 def _now(connection: Connection) -> datetime:
-    row = connection.execute("select clock_timestamp()").fetchone()
-    assert row is not None
-    found: datetime = row[0]
+    found: datetime = value(connection, "select clock_timestamp()")
     return found
 
 
