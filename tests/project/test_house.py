@@ -69,3 +69,22 @@ def test_a_folder_that_would_shadow_a_library_is_no_package() -> None:
     # with it `python -m alembic` and `python -m pytest` find our folder instead of the library
     folders = ("alembic", "alembic/versions", "tests", "sql", "templates")
     assert [folder for folder in folders if (ROOT / folder / "__init__.py").exists()] == []
+
+
+def test_a_module_has_at_most_400_lines_and_a_function_60(trees: dict[str, ast.Module]) -> None:
+    long = [
+        f"{path}: {lines} lines"
+        for path in trees
+        if (lines := len((PACKAGE / path).read_text(encoding="utf-8").splitlines())) > 400
+    ]
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                long += [f"{path}:{node.lineno}: {node.name} has {lines} lines"] if lines > 60 else []
+    assert long == []
+
+
+def test_few_modules_lie_beside_the_folders() -> None:
+    beside = sorted(path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__"))
+    assert len(beside) <= 10, beside
