@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from autosync_db.cli.root import Run
+from autosync_db.cli.ending import Run
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 

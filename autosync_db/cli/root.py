@@ -12,18 +12,10 @@ import typer
 from typer.core import HAS_RICH, TyperCommand, TyperGroup
 
 from autosync_db.cli.commands import COMMANDS
+from autosync_db.cli.ending import Run
 from autosync_db.errors import AutosyncError, ExitCode
 
 INTERRUPTED = 130  # what shells report for SIGINT
-
-
-class Run:
-    """What the ending of the process depends on: commands set it, the root reads it."""
-
-    verbosity = 0
-    """-1 with --quiet, else how often -v was given."""
-    code_if_unread = 0
-    """The exit code when the reader of stdout, e.g. head, leaves early; a command that writes says more than 0."""
 
 
 class Deferred(TyperCommand):

@@ -6,8 +6,8 @@ import typer
 
 from autosync_db.cli import secret_input
 from autosync_db.cli.console import Session
+from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
-from autosync_db.cli.root import Run
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -1,0 +1,10 @@
+"""How the process ends: what the running command leaves for the root of the command line."""
+
+
+class Run:
+    """What the ending of the process depends on: commands set it, the root reads it."""
+
+    verbosity = 0
+    """-1 with --quiet, else how often -v was given."""
+    code_if_unread = 0
+    """The exit code when the reader of stdout, e.g. head, leaves early; a command that writes says more than 0."""
