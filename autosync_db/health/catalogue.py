@@ -8,18 +8,19 @@ import pkgutil
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
+from pathlib import Path
 
 from autosync_db import resources
 from autosync_db.errors import UsageError
-from autosync_db.health import checks
 from autosync_db.health.model import Check
 
 
 @cache
 def all_checks() -> dict[str, Check]:
     """Return every check by id, causes before consequences."""
-    ids = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
-    found: dict[str, Check] = {id: import_module(f"{checks.__name__}.{id}").CHECK for id in ids}
+    # by name: the check of the role's privileges reads the catalogue
+    ids = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("checks"))]))
+    found: dict[str, Check] = {id: import_module(f"autosync_db.health.checks.{id}").CHECK for id in ids}
     order = TopologicalSorter(
         {id: (*found[id].needs, *found[id].causes, *found[id].overlaps) for id in ids}
     ).static_order()
