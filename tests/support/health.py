@@ -1,6 +1,7 @@
 """A project whose whole chain works, for tests that break one link of it and look what the catalogue says."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from autosync_db.credentials import store as secret_store
 from autosync_db.health import catalogue, verify
 from autosync_db.health import repair as repairs
 from autosync_db.health.checks import pg_cron_scheduler_running
-from autosync_db.health.model import CheckResult, Report, Status
+from autosync_db.health.model import CheckResult, Report, Status, Verdict
 from autosync_db.jobs import calls as outcome
 from autosync_db.jobs import registry
 from autosync_db.jobs.calls import Cause
@@ -30,29 +31,56 @@ NEVER = "0 0 1 1 *"
 PATIENCE = timedelta(seconds=20)
 
 
-@dataclass(slots=True)
-class Project:
-    """A cluster at head, its worker, the stub for its functions, and connections to break things with."""
+@dataclass
+class Project(ABC):
+    """A healthy project that a test breaks: on a server of its own (LiveProject) or in a transaction (Trial)."""
 
     cluster: Cluster
     stub: Stub
-    owner: psycopg.Connection[clusters.Row]
-    admin: psycopg.Connection[clusters.Row]
     configuration: config.Configuration
-    worker: ExitStack = field(default_factory=ExitStack)
-    held: ExitStack = field(default_factory=ExitStack)
+    held: ExitStack = field(default_factory=ExitStack, kw_only=True)
+
+    @property
+    @abstractmethod
+    def owner(self) -> psycopg.Connection[clusters.Row]:
+        """Return a session of the role that ran the migrations."""
+
+    @property
+    @abstractmethod
+    def admin(self) -> psycopg.Connection[clusters.Row]:
+        """Return a session of a superuser."""
+
+    @abstractmethod
+    def report(
+        self, only: Collection[str] = (), role: str = "postgres", *, skip: Collection[str] = (), probe: bool = False
+    ) -> Report:
+        """Run the catalogue as `role`, without what could explain the chosen checks where that is in `skip`."""
+
+    @abstractmethod
+    def call(self, error: str | None = None, *, timed_out: bool | None = None) -> Cause:
+        """Make one scheduled tick and return what became of its call; with `error` pg_net got no answer but that."""
+
+    @abstractmethod
+    def run_by_cron(self) -> str:
+        """Run the job's command as pg_cron would, record it as pg_cron would, and return the recorded status."""
+
+    @abstractmethod
+    def tick(self) -> None:
+        """Let pg_cron's job run once, and return when nothing that it sent is under way."""
+
+    @abstractmethod
+    def repair(self, *names: str, role: str = "postgres") -> tuple[repairs.Outcome, ...]:
+        """Repair these checks as `role`, also what needs consent; something must be done, and nothing may fail."""
 
     @property
     def job_name(self) -> str:
         """Return the name of the scheduled job."""
         return self.configuration.settings.job.name
 
-    def report(self, only: Collection[str] = (), role: str | None = None) -> Report:
-        """Run the catalogue, as the owner or as `role`."""
-        if role is None:
-            return verify.run(self.owner, self.configuration, only)
-        with clusters.connect(self.cluster, role) as connection:
-            return verify.run(connection, self.configuration, only)
+    def look(self, id: str, *, role: str = "postgres") -> Verdict:
+        """Return what one check says, whatever explains it."""
+        others = set(catalogue.all_checks()) - {id}
+        return result_of(self.report([id], role, skip=others), id).verdict
 
     def must_be_healthy(self) -> Report:
         """Fail unless every check says ok."""
@@ -67,8 +95,7 @@ class Project:
         assert {result.id for result in report.root_causes} == set(ids), described(report)
         found = result_of(report, ids[0])
         assert found.status is status, described(report)
-        told = " | ".join(f"{evidence.object}: {evidence.detail}" for evidence in found.verdict.evidence)
-        assert names in told, told
+        assert names in evidence(found.verdict), evidence(found.verdict)
         return found
 
     def must_be_blocked(self, name: str, *causes: str) -> None:
@@ -76,50 +103,10 @@ class Project:
         report = self.report()
         assert set(result_of(report, name).blocked_by) == set(causes), described(report)
 
-    def call(self) -> Cause:
-        """Make one scheduled tick and return what became of its call."""
-        return self.answered(int(self.value("select autosync.dispatch(%s)", [self.job_name])))
-
-    def answered(self, tick_id: int) -> Cause:
-        """Return what became of a tick's call, once it is known."""
-        calls = outcome.wait(self.owner, self.job_name, tick_id, PATIENCE)
-        assert [call.cause for call in calls if call.cause is not Cause.PENDING], f"tick {tick_id} got no answer"
-        return calls[0].cause
-
     def store(self, **secrets: str | Secret) -> None:
         """Store secrets by name."""
         values = {name: value if isinstance(value, Secret) else Secret(value) for name, value in secrets.items()}
         secret_store.store(self.owner, values)
-
-    def run_command(self, *arguments: str, stdin: str = "") -> command.Result:
-        """Run `autosync-db ARGUMENTS` on this project; it must succeed."""
-        return command.succeeds(command.run(*arguments, database=self.cluster.url(), stdin=stdin))
-
-    def run_verify(self) -> command.Result:
-        """Run `autosync-db verify` on this project, whatever it finds."""
-        return command.run("verify", database=self.cluster.url())
-
-    def repair(self, *names: str, role: str | None = None) -> tuple[repairs.Outcome, ...]:
-        """Repair these checks as the owner or `role`, also what needs consent; something must be done, nothing fail."""
-        with clusters.connect(self.cluster, role or "postgres") as connection:
-            report = verify.run(connection, self.configuration)
-            plan = repairs.plan(connection, self.configuration, report, names)
-            assert plan.proposals, f"{plan.refusals}\n{described(report)}"
-            outcomes = repairs.apply(connection, self.configuration, plan.proposals)
-            assert not [outcome for outcome in outcomes if outcome.error], outcomes
-            repairs.recheck(connection, self.configuration, outcomes)
-        return outcomes
-
-    def run_remedy(self, name: str) -> None:
-        """Run a check's remedy as it is written: statements as the owner, commands as a process, repairs in this."""
-        remedy = catalogue.find(name).remedy
-        assert remedy is not None
-        if remedy.startswith("autosync-db repair "):
-            self.repair(*remedy.split()[2:])
-        elif remedy.startswith("autosync-db "):
-            self.run_command(*remedy.removeprefix("autosync-db ").split())
-        else:
-            self.owner.execute(remedy.encode())
 
     def value(self, statement: str, parameters: list[Any] | None = None) -> Any:
         """Return the one value of a query, as the owner."""
@@ -142,6 +129,16 @@ class Project:
             [status, message, self.job_name],
         )
 
+    def record_run_that_waited(self) -> None:
+        """Write two runs down of which the second could only start when the first, of 100 s, had ended."""
+        for start, end in (("08:00:00", "08:01:40"), ("08:01:40", "08:01:41")):
+            self.record_run("succeeded", "1 row")
+            self.admin.execute(
+                "update cron.job_run_details set start_time = %s, end_time = %s"
+                " where runid = (select max(runid) from cron.job_run_details)",
+                [f"2026-01-05 {start}+00", f"2026-01-05 {end}+00"],
+            )
+
     def add_schedule(self, **columns: object) -> None:
         """Insert an enabled schedule as it is, past the trigger; a text that starts with `now()` is SQL."""
         values = {"enabled": True, **columns}
@@ -155,17 +152,100 @@ class Project:
                 f" {', '.join(shown)})".encode(),
                 [v for v, mark in zip(given, shown, strict=True) if mark == "%s"],
             )
+            self.admin.execute("set local session_replication_role = origin")
 
     def create_role(self, name: str, *, grants: str = "") -> None:
-        """Create a login role that a test can connect as."""
+        """Create a login role that a test can act as."""
         password = f"{name}-{self.cluster.port}"
         self.admin.execute(f"create role {name} login password '{password}'".encode())
         if grants:
             self.admin.execute(grants.encode())
         self.cluster.passwords[name] = password
 
+    def schedule_job(self, schedule: str) -> None:
+        """Let the job tick by a schedule, in both registries."""
+        self.owner.execute("update autosync.job set schedule = %s", [schedule])
+        self.owner.execute("select autosync.sync_job()")
+
+    def pause(self) -> None:
+        """Pause the job as `autosync-db job pause` does."""
+        registry.pause(self.owner, self.job_name)
+
+    def restore_job(self) -> None:
+        """Bring the job back to what the settings say, in both registries."""
+        registry.resume(self.owner, self.job_name)
+        registry.configure(self.owner, self.configuration.settings)
+
+    def hold(self, held: AbstractContextManager[clusters.T]) -> clusters.T:
+        """Enter something that lasts until release(), such as a session that holds a lock."""
+        return self.held.enter_context(held)
+
+    def release(self) -> None:
+        """End all that is held."""
+        self.held.close()
+        self.held = ExitStack()
+
+
+@dataclass
+class LiveProject(Project):
+    """A project on a running server: what a test does there is committed."""
+
+    sessions: dict[str, psycopg.Connection[clusters.Row]] = field(default_factory=dict, kw_only=True)
+    worker: ExitStack = field(default_factory=ExitStack, kw_only=True)
+
+    @property
+    def owner(self) -> psycopg.Connection[clusters.Row]:
+        """Return the session of postgres."""
+        return self._session("postgres")
+
+    @property
+    def admin(self) -> psycopg.Connection[clusters.Row]:
+        """Return the session of supabase_admin."""
+        return self._session("supabase_admin")
+
+    def _session(self, role: str) -> psycopg.Connection[clusters.Row]:
+        if role not in self.sessions:
+            self.sessions[role] = clusters.connect(self.cluster, role)
+        return self.sessions[role]
+
+    def disconnect(self) -> None:
+        """End both sessions, which forget what they know of dropped extensions; the next use opens others."""
+        for session in self.sessions.values():
+            session.close()
+        self.sessions.clear()
+
+    def report(
+        self, only: Collection[str] = (), role: str = "postgres", *, skip: Collection[str] = (), probe: bool = False
+    ) -> Report:
+        """Run the catalogue in a session of `role`."""
+        if role == "postgres":
+            return verify.run(self.owner, self.configuration, only, skip, probe=probe)
+        with clusters.connect(self.cluster, role) as connection:
+            return verify.run(connection, self.configuration, only, skip, probe=probe)
+
+    def call(self, error: str | None = None, *, timed_out: bool | None = None) -> Cause:
+        """Make one scheduled tick and return what became of its call; with `error` nothing is sent."""
+        if error is None:
+            return self.answered(int(self.value("select autosync.dispatch(%s)", [self.job_name])))
+        self.stop_worker()
+        tick_id = int(self.value("select autosync.dispatch(%s)", [self.job_name]))
+        self.admin.execute("delete from net.http_request_queue")
+        self.admin.execute(
+            "insert into net._http_response (id, timed_out, error_msg) select request_id, %s, %s"
+            " from autosync.invocation order by id desc limit 1",
+            [timed_out, error],
+        )
+        self.start_worker()
+        return self.answered(tick_id)
+
+    def answered(self, tick_id: int) -> Cause:
+        """Return what became of a tick's call, once it is known."""
+        calls = outcome.wait(self.owner, self.job_name, tick_id, PATIENCE)
+        assert [call.cause for call in calls if call.cause is not Cause.PENDING], f"tick {tick_id} got no answer"
+        return calls[0].cause
+
     def run_by_cron(self) -> str:
-        """Run the job's command as pg_cron would, record it as pg_cron would, and return the recorded status."""
+        """Run the job's command in a session like pg_cron's."""
         command, username = self.admin.execute(
             "select command, username from cron.job where jobname = %s order by jobid limit 1", [self.job_name]
         ).fetchall()[0]
@@ -192,18 +272,29 @@ class Project:
             "an answer",
         )
 
-    def restore_job(self) -> None:
-        """Bring the job back to what the settings say, in both registries, and let it tick."""
-        registry.resume(self.owner, self.job_name)
-        registry.configure(self.owner, self.configuration.settings)
+    def repair(self, *names: str, role: str = "postgres") -> tuple[repairs.Outcome, ...]:
+        """Repair these checks in a session of `role`."""
+        with clusters.connect(self.cluster, role) as connection:
+            return repaired(connection, self.configuration, names)
 
-    def hold(self, held: AbstractContextManager[clusters.T]) -> clusters.T:
-        """Enter something that lasts until release(), such as a session that holds a lock."""
-        return self.held.enter_context(held)
+    def run_command(self, *arguments: str, stdin: str = "") -> command.Result:
+        """Run `autosync-db ARGUMENTS` on this project; it must succeed."""
+        return command.succeeds(command.run_here(*arguments, database=self.cluster.url(), stdin=stdin))
 
-    def release(self) -> None:
-        """End all that is held."""
-        self.held.close()
+    def run_verify(self) -> command.Result:
+        """Run `autosync-db verify` on this project, whatever it finds."""
+        return command.run_here("verify", database=self.cluster.url())
+
+    def run_remedy(self, name: str) -> None:
+        """Run a check's remedy as it is written: statements as the owner, commands and repairs in this process."""
+        remedy = catalogue.find(name).remedy
+        assert remedy is not None
+        if remedy.startswith("autosync-db repair "):
+            self.repair(*remedy.split()[2:])
+        elif remedy.startswith("autosync-db "):
+            self.run_command(*remedy.removeprefix("autosync-db ").split())
+        else:
+            self.owner.execute(remedy.encode())
 
     def start_worker(self) -> None:
         """Start the pg_net worker."""
@@ -213,42 +304,22 @@ class Project:
         """Stop the pg_net worker."""
         self.worker.close()
 
-    def reconnect(self) -> None:
-        """Give up what the sessions know of extensions that were dropped."""
-        self.owner.close()
-        self.admin.close()
-        self.owner = clusters.connect(self.cluster)
-        self.admin = clusters.connect(self.cluster, "supabase_admin")
-
     def stop_server(self) -> None:
         """Stop PostgreSQL and the stand-in's worker; the real one ends with it."""
         if self.cluster.stand_in:
             self.stop_worker()
-        self.owner.close()
-        self.admin.close()
+        self.disconnect()
         self.cluster.stop()
 
     def start_server(self, *, worker: bool = True) -> None:
         """Start PostgreSQL, which was stopped, and the stand-in's worker unless `worker` is false."""
         self.cluster.start()
-        self.owner = clusters.connect(self.cluster)
-        self.admin = clusters.connect(self.cluster, "supabase_admin")
         if not worker:
             return
         if self.cluster.stand_in:
             self.start_worker()
         else:
             clusters.wait_for_real_worker(self.cluster)
-
-    def record_run_that_waited(self) -> None:
-        """Write two runs down of which the second could only start when the first, of 100 s, had ended."""
-        for start, end in (("08:00:00", "08:01:40"), ("08:01:40", "08:01:41")):
-            self.record_run("succeeded", "1 row")
-            self.admin.execute(
-                "update cron.job_run_details set start_time = %s, end_time = %s"
-                " where runid = (select max(runid) from cron.job_run_details)",
-                [f"2026-01-05 {start}+00", f"2026-01-05 {end}+00"],
-            )
 
     def restart_server(self) -> None:
         """Restart PostgreSQL and its worker."""
@@ -260,6 +331,27 @@ class Project:
             ).fetchone(),
             "pg_cron's scheduler",
         )
+
+    def close(self) -> None:
+        """End what runs beside the server."""
+        self.release()
+        self.stop_worker()
+        self.disconnect()
+
+
+def repaired(
+    connection: psycopg.Connection[clusters.Row], configuration: config.Configuration, names: Collection[str]
+) -> tuple[repairs.Outcome, ...]:
+    """Repair these checks, also what needs consent: something must be done, nothing fail, and they say ok then."""
+    report = verify.run(connection, configuration, names)
+    plan = repairs.plan(connection, configuration, report, names)
+    assert plan.proposals, f"{plan.refusals}\n{described(report)}"
+    outcomes = repairs.apply(connection, configuration, plan.proposals)
+    assert not [outcome for outcome in outcomes if outcome.error], outcomes
+    clusters.wait_for(
+        lambda: verify.run(connection, configuration, names).status is Status.OK, f"{', '.join(names)} to say ok", 5
+    )
+    return outcomes
 
 
 @contextmanager
@@ -284,7 +376,7 @@ def impatience() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def healthy(cluster: Cluster, stub: Stub) -> Iterator[Project]:
+def healthy(cluster: Cluster, stub: Stub) -> Iterator[LiveProject]:
     """Yield a project on a cluster at head: secrets stored, worker running, one call answered with 200.
 
     Its settings are in autosync.toml in the current folder.
@@ -293,24 +385,26 @@ def healthy(cluster: Cluster, stub: Stub) -> Iterator[Project]:
     configuration = config.load(config.Flags(database_url=cluster.url()))
     # a copy, because a test may add roles and the template's passwords serve the whole session
     cluster = dataclasses.replace(cluster, passwords=dict(cluster.passwords))
-    with impatience(), clusters.connect(cluster) as owner, clusters.connect(cluster, "supabase_admin") as admin:
-        project = Project(cluster, stub, owner, admin, configuration)
+    project = LiveProject(cluster, stub, configuration)
+    with impatience():
         try:
-            registry.configure(owner, configuration.settings)
+            registry.configure(project.owner, configuration.settings)
             project.store(project_url=stub.url, service_role_key=keys.legacy())
             project.start_worker()
             assert project.call() is Cause.OK
             yield project
         finally:
-            project.release()
-            project.stop_worker()
-            project.owner.close()
-            project.admin.close()
+            project.close()
 
 
 def result_of(report: Report, name: str) -> CheckResult:
     """Return one check's result."""
     return next(result for result in report.results if result.id == name)
+
+
+def evidence(verdict: Verdict) -> str:
+    """Return all that a check found."""
+    return " | ".join(f"{found.object}: {found.detail}" for found in verdict.evidence)
 
 
 def statuses(report: Report) -> dict[str, Status]:

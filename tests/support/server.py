@@ -6,10 +6,10 @@ import signal
 import psycopg
 
 from tests.support import clusters, versions
-from tests.support.health import Project
+from tests.support.health import LiveProject, Project
 
 
-def launcher(project: Project) -> int | None:
+def launcher(project: LiveProject) -> int | None:
     """Return the process id of pg_cron's scheduler, if one is connected."""
     row = project.admin.execute(
         "select pid from pg_stat_activity where application_name = 'pg_cron scheduler'"
@@ -17,7 +17,7 @@ def launcher(project: Project) -> int | None:
     return None if row is None else int(row[0])
 
 
-def lose_launcher(project: Project) -> None:
+def lose_launcher(project: LiveProject) -> None:
     """End pg_cron's process; where it would come back, let it find no place to start in."""
     if versions.pg_cron(project.cluster) >= versions.RETURNS:
         configure(project, "max_worker_processes = 0")
@@ -27,7 +27,7 @@ def lose_launcher(project: Project) -> None:
     clusters.wait_for(lambda: launcher(project) is None, "the launcher's end")
 
 
-def configure(project: Project, *lines: str) -> None:
+def configure(project: LiveProject, *lines: str) -> None:
     """Put lines into the server's settings, also what ALTER SYSTEM refuses, and reload; none removes them."""
     path = project.cluster.data / "conf.d" / "zz-test.conf"
     path.write_text("".join(f"{line}\n" for line in lines))
@@ -35,13 +35,13 @@ def configure(project: Project, *lines: str) -> None:
     project.cluster.reload()
 
 
-def restart(project: Project, *, worker: bool = True) -> None:
+def restart(project: LiveProject, *, worker: bool = True) -> None:
     """Restart PostgreSQL without waiting for pg_cron, which may be what is broken; `worker`: start pg_net's, too."""
     project.stop_server()
     project.start_server(worker=worker)
 
 
-def wait_for_launcher(project: Project) -> None:
+def wait_for_launcher(project: LiveProject) -> None:
     """Return when pg_cron's scheduler has been the same process for two seconds."""
     clusters.wait_for(
         lambda: project.admin.execute(
@@ -52,7 +52,7 @@ def wait_for_launcher(project: Project) -> None:
     )
 
 
-def orphan_job(project: Project, role: str = "leaver") -> None:
+def orphan_job(project: LiveProject, role: str = "leaver") -> None:
     """Leave a job behind whose role was dropped, and make pg_cron read its jobs anew: its process dies."""
     project.admin.execute(f"create role {role} login; grant usage on schema cron to {role}".encode())
     project.admin.execute(f"set role {role}".encode())
@@ -85,14 +85,14 @@ def restore_settings_view(project: Project) -> None:
     )
 
 
-def wait_for_setting(project: Project, name: str, value: str) -> None:
+def wait_for_setting(project: LiveProject, name: str, value: str) -> None:
     """Return when a setting that was reloaded is in force."""
     clusters.wait_for(
         lambda: project.value("select current_setting(%s, true)", [name]) == value, f"{name} to be {value}"
     )
 
 
-def crash(project: Project, victim: int | None = None) -> None:
+def crash(project: LiveProject, victim: int | None = None) -> None:
     """Kill a server process, `victim` or one of a new session, and wait until the server has recovered."""
     # younger servers are taken for ones that are starting
     clusters.wait_for(
@@ -114,7 +114,7 @@ def crash(project: Project, victim: int | None = None) -> None:
     wait_for_launcher(project)
 
 
-def _answers(project: Project) -> bool:
+def _answers(project: LiveProject) -> bool:
     try:
         project.admin.execute("select 1")
         project.owner.execute("select 1")
@@ -123,10 +123,6 @@ def _answers(project: Project) -> bool:
     return True
 
 
-def _reconnects(project: Project) -> bool:
-    try:
-        project.owner = clusters.connect(project.cluster)
-        project.admin = clusters.connect(project.cluster, "supabase_admin")
-    except psycopg.OperationalError:
-        return False
-    return True
+def _reconnects(project: LiveProject) -> bool:
+    project.disconnect()
+    return _answers(project)

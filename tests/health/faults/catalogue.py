@@ -1,10 +1,11 @@
 """Every failure mode of the field by its letter: the ones that are injected here, and why the others are not."""
 
-from tests.health.faults.mode import Mode
+from tests.health.faults.mode import AnyMode
 from tests.health.faults.modes import (
     access,
     cron,
     function,
+    further,
     job,
     migrations,
     net,
@@ -31,7 +32,7 @@ def order(id: str) -> tuple[str, int, str]:
     return id[0], int(digits), id
 
 
-MODES: tuple[Mode, ...] = tuple(
+MODES: tuple[AnyMode, ...] = tuple(
     sorted(
         (
             *server.MODES,
@@ -52,6 +53,9 @@ MODES: tuple[Mode, ...] = tuple(
         key=lambda mode: order(mode.id),
     )
 )
+
+# those that the catalogue of the field has no letter for
+ALL: tuple[AnyMode, ...] = (*MODES, *further.MODES)
 
 _PREVENTED = "cannot happen here: "
 _HARMLESS = "no fault, verify must keep silent: "

@@ -2,45 +2,44 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic
 
 from autosync_db.health.model import Status
 from autosync_db.secret import Secret
-from tests.support.health import Project
+from tests.health.actions import Action, P
+from tests.support.health import LiveProject, Project
 
-Action = Callable[[Project], object]
 
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """One failure mode of the field, by its letter in the catalogue of failures.
+@dataclass(frozen=True)
+class Fault(Generic[P]):
+    """A fault, by its letter in the catalogue of failures; one without a letter has an id in words.
 
     `inject` breaks a healthy project. Then `names` is the worst root cause that verify finds, with `status` and `says`
     somewhere in its evidence, and `also` are the only other ones: faults of their own that the injection cannot do
-    without. What is `repairable` is mended by `repair`, run as the owner or as `repaired_by`, anything else by `mend`;
-    where there is neither, the project is thrown away. `tidy` takes back what was no fault.
+    without. What is `repairable` is repaired as the owner or as `repaired_by`, and needs consent if it is
+    `destructive`; anything else is put right by `undo`.
 
-    `role` is whom verify connects as, unless it goes to another `url`. With `watched`, verify watches pg_cron's process
-    for seconds as it does outside of tests; with `probe` it may call the function. `simulated` says what of the
-    evidence is not the real thing. `gone_with` is the version of pg_cron with which the fault ceased to exist.
+    `role` is whom verify connects as. With `probe` it may call the function. `simulated` says what of the evidence is
+    not the real thing. `gone_with` is the version of pg_cron with which the fault ceased to exist. A `long` one is left
+    out of the run of every push.
     """
 
     id: str
     fault: str
     names: str
-    inject: Action
+    inject: Action[P]
     status: Status = Status.CRITICAL
     says: str = ""
     also: tuple[str, ...] = ()
     repairable: bool = False
     repaired_by: str = "postgres"
-    mend: Action | None = None
-    tidy: Action | None = None
+    destructive: bool | None = None
+    undo: Action[P] | None = None
     role: str = "postgres"
-    url: Callable[[Project], Secret] | None = None
-    watched: bool = False
     probe: bool = False
     simulated: str = ""
     gone_with: tuple[int, int] | None = None
+    long: bool = False
 
     @property
     def is_critical(self) -> bool:
@@ -48,47 +47,28 @@ class Mode:
         return self.status is not Status.WARNING
 
 
-def sql(*statements: str) -> Action:
-    """Return what runs statements as the owner."""
-
-    def act(project: Project) -> None:
-        for statement in statements:
-            project.owner.execute(statement.encode())
-
-    return act
+@dataclass(frozen=True)
+class Mode(Fault[Project]):
+    """A fault that is made, looked at and repaired in a transaction that is rolled back."""
 
 
-def admin(*statements: str) -> Action:
-    """Return what runs statements as the superuser."""
+@dataclass(frozen=True)
+class ServerMode(Fault[LiveProject]):
+    """A fault of a server and its processes, or of what goes over the network.
 
-    def act(project: Project) -> None:
-        for statement in statements:
-            project.admin.execute(statement.encode())
+    `tidy` takes back what was no fault. Verify connects to another `url` where there is one. With `watched`, it watches
+    pg_cron's process for seconds as it does outside of tests.
+    """
 
-    return act
-
-
-def steps(*actions: Action) -> Action:
-    """Return what does one thing after the other."""
-
-    def act(project: Project) -> None:
-        for action in actions:
-            action(project)
-
-    return act
+    tidy: Action[LiveProject] | None = None
+    url: Callable[[LiveProject], Secret] | None = None
+    watched: bool = False
 
 
-def tick(project: Project) -> None:
-    """Let the job run as pg_cron would run it."""
-    project.tick()
+AnyMode = Mode | ServerMode
 
 
-def failed_tick(project: Project) -> None:
-    """Let the job run as pg_cron would run it, and make sure that it failed."""
-    assert project.run_by_cron() == "failed"
-
-
-def chosen(modes: Iterable[Mode], *ids: str) -> list[Mode]:
+def chosen(modes: Iterable[AnyMode], *ids: str) -> list[AnyMode]:
     """Return modes by their letters."""
     by_id = {mode.id: mode for mode in modes}
     return [by_id[id] for id in ids]

@@ -1,15 +1,15 @@
 """B: pg_cron's launcher."""
 
 import re
-import time
 from datetime import timedelta
 
 from autosync_db.health import verify
 from autosync_db.health.checks import job_ticks_on_time
 from autosync_db.health.model import Status
-from tests.health.faults.mode import Action, Mode, admin, steps, tick
+from tests.health.actions import Action, admin, half_an_hour_away, steps, tick
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.support import clusters, server
-from tests.support.health import Project, patched
+from tests.support.health import LiveProject, Project, patched
 
 _TRIGGER = """
 create function public.raising() returns trigger language plpgsql set search_path = '' as $$ begin raise 'no'; end $$;
@@ -18,14 +18,14 @@ create trigger guard before update on cron.job_run_details for each row execute 
 _WAITING = "select 1 from pg_locks as l where not l.granted and l.waitstart < clock_timestamp() - interval '3.2 s'"
 
 
-def orphan(project: Project) -> None:
+def dying(project: LiveProject) -> None:
     """Leave the job of a dropped role behind, of which the launcher dies."""
     before = server.launcher(project)
     server.orphan_job(project)
     clusters.wait_for(lambda: server.launcher(project) != before, "the launcher's end")
 
 
-def adopt(project: Project) -> None:
+def adopt(project: LiveProject) -> None:
     """Take the job of the dropped role away."""
     project.admin.execute("create role leaver login; grant usage on schema cron to leaver; set role leaver")
     project.admin.execute("select cron.unschedule('left behind')")
@@ -33,12 +33,12 @@ def adopt(project: Project) -> None:
     server.wait_for_launcher(project)
 
 
-def launcher_that_waits_for(statement: str) -> Action:
+def launcher_that_waits_for(statement: str) -> Action[LiveProject]:
     """Return what makes the launcher wait three seconds for a session that ran a statement and did not commit."""
 
-    def act(project: Project) -> None:
+    def act(project: LiveProject) -> None:
         # a launcher writes into the history when it starts, and it starts again once the role of its jobs exists
-        orphan(project)
+        dying(project)
         clusters.wait_for(lambda: server.launcher(project) is None, "the launcher's end")
         project.record_run("running", "")
         holder = project.hold(clusters.connection(project.cluster))
@@ -50,7 +50,7 @@ def launcher_that_waits_for(statement: str) -> Action:
     return act
 
 
-def without_leaver(project: Project) -> None:
+def without_leaver(project: LiveProject) -> None:
     """Take away the job that let the launcher die, and its role."""
     project.release()
     server.wait_for_launcher(project)
@@ -59,7 +59,7 @@ def without_leaver(project: Project) -> None:
     project.admin.execute("reset role; drop owned by leaver; drop role leaver")
 
 
-def _waits_for_standby(project: Project) -> None:
+def _waits_for_standby(project: LiveProject) -> None:
     project.record_run("running", "")
     # these two are also in the file that `configure` comes before
     project.admin.execute("alter system set synchronous_commit = on")
@@ -74,7 +74,7 @@ def _waits_for_standby(project: Project) -> None:
     )
 
 
-def _standby_forgotten(project: Project) -> None:
+def _standby_forgotten(project: LiveProject) -> None:
     project.admin.execute("alter system reset synchronous_standby_names")
     project.admin.execute("alter system reset synchronous_commit")
     project.cluster.reload()
@@ -82,7 +82,7 @@ def _standby_forgotten(project: Project) -> None:
     project.tick()
 
 
-def _trigger_in_the_launcher(project: Project) -> None:
+def _trigger_in_the_launcher(project: LiveProject) -> None:
     project.record_run("running", "")
     project.admin.execute(_TRIGGER.encode())
     server.restart(project)
@@ -90,16 +90,14 @@ def _trigger_in_the_launcher(project: Project) -> None:
     clusters.wait_for(lambda: server.launcher(project) is None, "the launcher's absence")
 
 
-def _trigger_gone(project: Project) -> None:
+def _trigger_gone(project: LiveProject) -> None:
     project.admin.execute("drop trigger guard on cron.job_run_details; drop function public.raising()")
     server.wait_for_launcher(project)
     project.tick()
 
 
 def _three_hours_later(project: Project) -> None:
-    hourly = f"{(time.gmtime().tm_min + 30) % 60} * * * *"
-    project.owner.execute("update autosync.job set schedule = %s", [hourly])
-    project.owner.execute("select autosync.sync_job()")
+    project.schedule_job(half_an_hour_away())
     later = job_ticks_on_time._QUERY.replace("now(),", "now() + interval '3 hours',", 1)
     project.hold(patched(job_ticks_on_time, "_QUERY", later))
 
@@ -114,21 +112,22 @@ def _clock_is_ahead(project: Project) -> None:
     project.hold(patched(verify, "_now", lambda: now() - timedelta(minutes=5)))
 
 
-MODES = (
-    Mode(
+MODES: tuple[AnyMode, ...] = (
+    ServerMode(
         "B1",
         "the launcher was terminated",
         "pg_cron_scheduler_running",
         server.lose_launcher,
         says="no such process is connected",
-        mend=steps(server.configure, Project.restart_server),
+        undo=steps(server.configure, LiveProject.restart_server),
         watched=True,
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "B2",
         "a job belongs to a role that was dropped",
         "cron_job_roles_exist",
-        orphan,
+        dying,
         says="belongs to the role leaver, which does not exist",
         repairable=True,
         watched=True,
@@ -137,11 +136,11 @@ MODES = (
         "B3",
         "cron.runid_seq is behind the newest run",
         "cron_run_sequence_ahead",
-        admin("select setval('cron.runid_seq', 1, false)"),
+        admin("alter sequence cron.runid_seq restart with 1"),
         says="its next value is 1, but runs up to",
         repairable=True,
     ),
-    Mode(
+    ServerMode(
         "B4",
         "an open transaction keeps the launcher from writing down its runs",
         "pg_cron_not_blocked",
@@ -150,15 +149,17 @@ MODES = (
         says="a lock on cron.job_run_details that is held by process",
         repairable=True,
         tidy=without_leaver,
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "B5",
         "a trigger of the project raises inside the launcher",
         "no_triggers_on_cron_tables",
         _trigger_in_the_launcher,
         says="has the trigger guard",
-        mend=_trigger_gone,
+        undo=_trigger_gone,
         watched=True,
+        long=True,
     ),
     Mode(
         "B6",
@@ -166,17 +167,18 @@ MODES = (
         "job_ticks_on_time",
         _three_hours_later,
         says="it should have ticked at",
-        mend=_now_again,
+        undo=_now_again,
         simulated="the check is told that it is three hours later",
     ),
-    Mode(
+    ServerMode(
         "B9",
         "the launcher waits for a standby that is not there",
         "pg_cron_not_blocked",
         _waits_for_standby,
         status=Status.WARNING,
         says="synchronous_standby_names is 'nobody'",
-        mend=_standby_forgotten,
+        undo=_standby_forgotten,
+        long=True,
     ),
     Mode(
         "B10",
@@ -184,7 +186,7 @@ MODES = (
         "job_can_connect",
         lambda project: project.record_run("failed", "connection failed", ended=None),
         says="its newest run could not connect",
-        mend=tick,
+        undo=tick,
         simulated="the failed run is written into pg_cron's history",
     ),
     Mode(
@@ -194,7 +196,7 @@ MODES = (
         _clock_is_ahead,
         status=Status.WARNING,
         says="is 300 s ahead of this machine's",
-        mend=Project.release,
+        undo=Project.release,
         simulated="this machine's clock is read five minutes early",
     ),
 )

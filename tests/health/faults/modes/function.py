@@ -1,37 +1,18 @@
 """H: the Edge Function and the gateway before it."""
 
-from tests.health.faults.mode import Action, Mode, sql, steps
+from tests.health.actions import answers, answers_again, claim, sql, steps
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.support import keys
 from tests.support.health import Project
 
+WRITTEN = "the answer is written into pg_net's table"
 _BODY_THAT_IS_NO_TEXT = b'{"name":"M\xfcller"}\xff\x00\xfe'
-
-
-def answers(status: int, body: object = None, code: str | None = None, *, ticks: int = 1) -> Action:
-    """Return what lets the function's address answer so to some ticks."""
-
-    def act(project: Project) -> None:
-        project.stub.answer(status, body, code)
-        for _ in range(ticks):
-            project.tick()
-
-    return act
-
-
-def answers_again(project: Project) -> None:
-    """Let the function answer 200."""
-    project.stub.answer()
-    project.tick()
 
 
 def _guarded(project: Project) -> None:
     """Let the function refuse whoever has not the stored key."""
     key = project.value("select secret from public.pg_cron_secrets where name = 'service_role_key'")
     project.stub.judge = lambda request: 200 if request.headers.get("authorization") == f"Bearer {key}" else 401
-
-
-def _open(project: Project) -> None:
-    project.stub.judge = None
 
 
 def _redeployed(project: Project) -> None:
@@ -46,20 +27,30 @@ def key_again(project: Project) -> None:
     answers_again(project)
 
 
-def _refused(id: str, fault: str, status: int, body: object, code: str | None) -> Mode:
+def _answered(
+    id: str, fault: str, names: str, answer: tuple[int, object, str | None], says: str, *, is_real: bool = False
+) -> AnyMode:
+    if is_real:
+        return ServerMode(id, fault, names, answers(*answer), says=says, undo=answers_again)
+    return Mode(id, fault, names, answers(*answer), says=says, undo=answers_again, simulated=WRITTEN)
+
+
+def _refused(id: str, fault: str, status: int, body: object, code: str | None, *, is_real: bool = False) -> AnyMode:
     says = f"refused with {status} {code}" if code else f"refused with {status}"
-    return Mode(id, fault, "function_accepts_key", answers(status, body, code), says=says, mend=answers_again)
+    return _answered(id, fault, "function_accepts_key", (status, body, code), says, is_real=is_real)
 
 
-def _missing(id: str, fault: str, status: int, body: object, code: str | None) -> Mode:
-    return Mode(id, fault, "function_deployed", answers(status, body, code), says=f"{status}", mend=answers_again)
+def _missing(id: str, fault: str, status: int, body: object, code: str | None) -> AnyMode:
+    return _answered(id, fault, "function_deployed", (status, body, code), str(status))
 
 
-def _failing(id: str, fault: str, status: int, body: object, code: str | None, says: str) -> Mode:
-    return Mode(id, fault, "function_succeeds", answers(status, body, code), says=says, mend=answers_again)
+def _failing(
+    id: str, fault: str, status: int, body: object, code: str | None, says: str, *, is_real: bool = False
+) -> AnyMode:
+    return _answered(id, fault, "function_succeeds", (status, body, code), says, is_real=is_real)
 
 
-MODES = (
+MODES: tuple[AnyMode, ...] = (
     _refused(
         "H1",
         "the gateway sees no authorization",
@@ -67,7 +58,9 @@ MODES = (
         {"msg": "Missing authorization header"},
         "UNAUTHORIZED_NO_AUTH_HEADER",
     ),
-    _refused("H2", "the gateway refuses a legacy JWT", 401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT"),
+    _refused(
+        "H2", "the gateway refuses a legacy JWT", 401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT", is_real=True
+    ),
     _refused(
         "H3",
         "the gateway does not know the token's algorithm",
@@ -81,7 +74,13 @@ MODES = (
     _missing("H7", "the function's bundle is gone", 404, {"message": "not found"}, "NOT_FOUND_FUNCTION_BLOB"),
     _failing("H8", "the function takes no POST", 405, {"error": "method not allowed"}, None, "405"),
     _failing(
-        "H9", "the function throws", 500, {"error": "column nope does not exist"}, "EDGE_FUNCTION_ERROR", "column nope"
+        "H9",
+        "the function throws",
+        500,
+        {"error": "column nope does not exist"},
+        "EDGE_FUNCTION_ERROR",
+        "column nope",
+        is_real=True,
     ),
     _failing("H10", "the function does not start", 503, {"message": "failed to start"}, "BOOT_ERROR", "503 BOOT_ERROR"),
     Mode(
@@ -90,13 +89,20 @@ MODES = (
         "function_answers_in_time",
         answers(504, {"message": "idle timeout"}, "IDLE_TIMEOUT"),
         says="504 IDLE_TIMEOUT",
-        mend=answers_again,
+        undo=answers_again,
+        simulated=WRITTEN,
     ),
     _failing(
         "H12", "the function exceeds its limits", 546, {"message": "CPU time"}, "WORKER_LIMIT", "546 WORKER_LIMIT"
     ),
     _failing(
-        "H13", "the function answers 200 and says that it failed", 200, {"ok": False, "error": "nope"}, None, "nope"
+        "H13",
+        "the function answers 200 and says that it failed",
+        200,
+        {"ok": False, "error": "nope"},
+        None,
+        "nope",
+        is_real=True,
     ),
     _failing("H14", "functions call each other too often", 429, {"message": "slow"}, "RATE_LIMIT_EXCEEDED", "429"),
     _failing("H15", "the organization is over its quota", 402, {"message": "quota exceeded"}, None, "quota exceeded"),
@@ -107,7 +113,8 @@ MODES = (
         "function_accepts_key",
         _redeployed,
         says="refused with 401 UNAUTHORIZED_NO_AUTH_HEADER",
-        mend=key_again,
+        undo=key_again,
+        simulated=WRITTEN,
     ),
     Mode(
         "H18",
@@ -122,17 +129,12 @@ MODES = (
         "the function claimed a schedule, answered 200 and never finished",
         "schedules_not_overdue",
         steps(
-            lambda project: project.add_schedule(
-                next_run_at="now() - interval '100 days'",
-                claim_id="00000000-0000-4000-8000-000000000001",
-                claimed_at="now() - interval '2 days'",
-                claim_expires_at="now() - interval '1 day'",
-            ),
+            claim("now() - interval '2 days'", "now() - interval '1 day'", next_run_at="now() - interval '100 days'"),
             answers_again,
         ),
         simulated="the claim is written into the schedule",
         says="1 schedules are due and were not run",
-        mend=sql("delete from public.auto_sync_schedules"),
+        undo=sql("delete from public.auto_sync_schedules"),
     ),
     Mode(
         "H20",
@@ -141,18 +143,17 @@ MODES = (
         answers_again,
         says="to a call with no credential: anybody can run it",
         probe=True,
-        mend=_guarded,
-        tidy=_open,
+        undo=_guarded,
     ),
     _failing(
         "H21", "the function's own secrets are missing", 500, {"error": "SUPABASE_URL is not set"}, None, "is not set"
     ),
 )
-ODD_BODY = Mode(
+ODD_BODY = ServerMode(
     "F20",
     "the function fails with a body that is no text",
     "function_succeeds",
     answers(500, _BODY_THAT_IS_NO_TEXT),
     says="failed in the function",
-    mend=answers_again,
+    undo=answers_again,
 )

@@ -1,40 +1,23 @@
 """C: the definition of the job."""
 
 from autosync_db.health.model import Status
-from tests.health.faults.mode import Action, Mode, admin, sql, steps, tick
+from tests.health.actions import admin, command, no_plain_role, pretended, role, run, sql, steps, tick
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.support import server, versions
-from tests.support.health import NEVER, Project
+from tests.support.health import NEVER, LiveProject, Project
 
 _CALL = "select net.http_post(url := 'https://api.example.com/functions/v1/auto-sync-cron', body := '{}')"
 
 
-def command(text: str) -> Action:
-    """Return what makes the job run something else."""
-
-    def act(project: Project) -> None:
-        project.admin.execute("update cron.job set command = %s where jobname = %s", [text, project.job_name])
-
-    return act
-
-
-def _plain_role(project: Project) -> None:
-    project.create_role("plain", grants="grant usage on schema cron to plain; grant select on cron.job to plain")
-
-
-def no_plain_role(project: Project) -> None:
-    """Drop the role that sees little."""
-    project.admin.execute("drop owned by plain; drop role plain")
-
-
-def _zone(project: Project) -> None:
+def _zone(project: LiveProject) -> None:
     if versions.pg_cron(project.cluster) < versions.SECONDS:
-        server.pretend_setting(project, "cron.timezone", "Europe/Paris")
+        pretended({"cron.timezone": "Europe/Paris"})(project)
     else:
         server.configure(project, "cron.timezone = 'Europe/Paris'")
         server.restart(project)
 
 
-def _no_zone(project: Project) -> None:
+def _no_zone(project: LiveProject) -> None:
     if versions.pg_cron(project.cluster) < versions.SECONDS:
         server.restore_settings_view(project)
     else:
@@ -42,7 +25,7 @@ def _no_zone(project: Project) -> None:
         project.restart_server()
 
 
-MODES = (
+MODES: tuple[AnyMode, ...] = (
     Mode(
         "C1",
         "pg_cron was dropped and created again",
@@ -50,7 +33,6 @@ MODES = (
         sql("drop extension pg_cron", "create extension pg_cron"),
         says="cron job auto-sync-cron-job: does not exist",
         repairable=True,
-        tidy=Project.reconnect,
     ),
     Mode(
         "C2",
@@ -69,7 +51,7 @@ MODES = (
         "job_unique",
         admin(f"select cron.schedule('auto-sync-cron-job', '{NEVER}', 'select autosync.dispatch()')"),
         says="of role supabase_admin makes the same calls",
-        mend=admin("select cron.unschedule(jobid) from cron.job where username = 'supabase_admin'"),
+        undo=admin("select cron.unschedule(jobid) from cron.job where username = 'supabase_admin'"),
     ),
     Mode(
         "C4",
@@ -78,7 +60,7 @@ MODES = (
         admin("update cron.job set username = 'authenticator'"),
         simulated="the role is written into cron.job",
         says="belongs to the role authenticator",
-        mend=admin("update cron.job set username = 'postgres'"),
+        undo=admin("update cron.job set username = 'postgres'"),
     ),
     Mode(
         "C5",
@@ -86,16 +68,16 @@ MODES = (
         "job_schedule_matches",
         sql("update autosync.job set schedule = '0 0 30 2 *'", "select autosync.sync_job()"),
         says='its schedule "0 0 30 2 *"',
-        mend=Project.restore_job,
+        undo=Project.restore_job,
     ),
-    Mode(
+    ServerMode(
         "C6",
         "the schedule names an hour, and pg_cron reads it in another zone",
         "cron_timezone_utc",
         _zone,
         status=Status.WARNING,
         says="is Europe/Paris: pg_cron reads '0 0 1 1 *' in that time zone",
-        mend=_no_zone,
+        undo=_no_zone,
         simulated="pg_settings shows the setting, which pg_cron has since 1.5",
     ),
     Mode(
@@ -110,12 +92,9 @@ MODES = (
         "C8",
         "the job's role lost CONNECT on the database",
         "job_can_connect",
-        steps(
-            admin("revoke connect on database postgres from public, postgres"),
-            lambda project: project.record_run("failed", "connection failed"),
-        ),
+        steps(admin("revoke connect on database postgres from public, postgres"), run("failed", "connection failed")),
         says="the role postgres may not connect to the database postgres",
-        mend=steps(admin("grant connect on database postgres to public, postgres"), tick),
+        undo=steps(admin("grant connect on database postgres to public, postgres"), tick),
         role="supabase_admin",
         simulated="the failed run is written into pg_cron's history",
     ),
@@ -142,10 +121,10 @@ MODES = (
         "C11",
         "verify is run by a role from which row level security hides the jobs",
         "privileges_sufficient",
-        _plain_role,
+        role(grants="grant usage on schema cron to plain; grant select on cron.job to plain"),
         status=Status.UNKNOWN,
         says="table cron.job: hides rows from this role",
-        mend=no_plain_role,
+        undo=no_plain_role,
         role="plain",
     ),
 )

@@ -1,26 +1,18 @@
 """L: migrations and drift."""
 
 from autosync_db.health.model import Status
-from tests.health.faults.mode import Mode, admin, failed_tick, sql, steps
-from tests.support import server
-from tests.support.health import NEVER, Project
+from tests.health.actions import admin, failed_tick, sql, steps
+from tests.health.faults.mode import AnyMode, Mode
+from tests.support.health import NEVER
 
 _RENAMED = (
-    "create role leaver; grant usage on schema cron to leaver; set role leaver",
-    f"select cron.schedule('left behind', '{NEVER}', 'select 1')",
-    "reset role; alter role leaver rename to returner",
+    "create role leaver; grant usage on schema cron to leaver",
+    f"set local role leaver; select cron.schedule('left behind', '{NEVER}', 'select 1')",
+    "alter role leaver rename to returner",
 )
 
 
-def _role_gone(project: Project) -> None:
-    project.admin.execute("alter role returner rename to leaver")
-    server.wait_for_launcher(project)
-    project.admin.execute("set role leaver")
-    project.admin.execute("select cron.unschedule('left behind')")
-    project.admin.execute("reset role; drop owned by leaver; drop role leaver")
-
-
-MODES = (
+MODES: tuple[AnyMode, ...] = (
     Mode(
         "L1",
         "pg_cron was switched off in the dashboard",
@@ -28,7 +20,6 @@ MODES = (
         sql("drop extension pg_cron"),
         says="extension pg_cron: is not installed",
         repairable=True,
-        tidy=Project.reconnect,
     ),
     Mode(
         "L2",
@@ -61,10 +52,6 @@ MODES = (
         says="belongs to postgres, which may not write into cron.job",
         repairable=True,
         repaired_by="supabase_admin",
-        tidy=admin(
-            "update pg_extension set extowner = 'supabase_admin'::regrole where extname = 'pg_cron'",
-            "revoke insert, update, delete on cron.job from postgres",
-        ),
     ),
     Mode(
         "L4",

@@ -4,21 +4,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from autosync_db.health.model import Status
-from tests.health.faults.mode import Action, Mode, admin, failed_tick, sql, steps, tick
-from tests.health.faults.modes.function import ODD_BODY, answers_again
-from tests.health.faults.modes.job import command
-from tests.health.faults.modes.secrets import secrets_again
+from tests.health.actions import (
+    Action,
+    admin,
+    answers_again,
+    command,
+    failed_tick,
+    lost_call,
+    secrets_again,
+    sql,
+    steps,
+    stored,
+    tick,
+    unanswered,
+)
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
+from tests.health.faults.modes.function import ODD_BODY
 from tests.support import clusters, server
 from tests.support.clusters import REAL_PG_NET
-from tests.support.health import Project
+from tests.support.health import LiveProject, Project
 
 _SCHEMA_IN_THE_WAY = "create schema net authorization supabase_admin"
 
 
-def setting(name: str, value: str) -> Action:
+def setting(name: str, value: str) -> Action[LiveProject]:
     """Return what changes a setting of pg_net as a superuser does."""
 
-    def act(project: Project) -> None:
+    def act(project: LiveProject) -> None:
         project.admin.execute(f"alter system set {name} = '{value}'".encode())
         project.admin.execute("select pg_reload_conf()")
         server.wait_for_setting(project, name, value)
@@ -26,7 +38,7 @@ def setting(name: str, value: str) -> Action:
     return act
 
 
-def _worker_is_there(project: Project) -> None:
+def _worker_is_there(project: LiveProject) -> None:
     clusters.wait_for(
         lambda: project.value("select count(*) from pg_stat_activity where application_name like 'pg\\_net %'"),
         "the worker, which starts again after a second",
@@ -39,28 +51,11 @@ def _age_pending(project: Project) -> None:
     )
 
 
-def _queue_is_empty(project: Project) -> None:
+def _queue_is_empty(project: LiveProject) -> None:
     clusters.wait_for(lambda: not project.value("select count(*) from net.http_request_queue"), "the calls to be sent")
 
 
-def answered_with(error: str, *, timed_out: bool | None = None) -> Action:
-    """Return what makes pg_net say so of the newest call."""
-
-    def act(project: Project) -> None:
-        project.stop_worker()
-        project.run_by_cron()
-        project.admin.execute("delete from net.http_request_queue")
-        project.admin.execute(
-            "insert into net._http_response (id, timed_out, error_msg) select request_id, %s, %s"
-            " from autosync.invocation order by id desc limit 1",
-            [timed_out, error],
-        )
-        project.start_worker()
-
-    return act
-
-
-def _worker_elsewhere(project: Project) -> None:
+def _worker_elsewhere(project: LiveProject) -> None:
     if REAL_PG_NET:
         project.admin.execute("alter system set pg_net.database_name = 'template1'")
         project.restart_server()
@@ -69,7 +64,7 @@ def _worker_elsewhere(project: Project) -> None:
     project.hold(clusters.connection(project.cluster, database="template1", application_name="pg_net 0.20.4"))
 
 
-def _worker_back(project: Project) -> None:
+def _worker_back(project: LiveProject) -> None:
     project.release()
     if REAL_PG_NET:
         project.admin.execute("alter system reset pg_net.database_name")
@@ -104,7 +99,7 @@ def _newer_extension(project: Project) -> None:
     )
 
 
-def _slept_over(project: Project) -> None:
+def _slept_over(project: LiveProject) -> None:
     if REAL_PG_NET:
         with clusters.connection(project.cluster, "supabase_admin") as holder:
             holder.execute("begin; lock table net._http_response in access exclusive mode")
@@ -128,7 +123,7 @@ def _slept_over(project: Project) -> None:
     _age_pending(project)
 
 
-def _woken(project: Project) -> None:
+def _woken(project: LiveProject) -> None:
     project.release()
     if REAL_PG_NET:
         project.owner.execute("select net.wake()")
@@ -138,7 +133,7 @@ def _woken(project: Project) -> None:
     project.tick()
 
 
-def _busy_with_a_batch(project: Project) -> None:
+def _busy_with_a_batch(project: LiveProject) -> None:
     project.stub.answer(delay_seconds=1.5)
     project.run_by_cron()
     clusters.wait_for(
@@ -150,7 +145,7 @@ def _busy_with_a_batch(project: Project) -> None:
     _age_pending(project)
 
 
-def _batch_ends(project: Project) -> None:
+def _batch_ends(project: LiveProject) -> None:
     project.stub.answer()
     clusters.wait_for(
         lambda: not project.value("select count(*) from autosync.pending_outcomes() where outcome = 'pending'"),
@@ -171,16 +166,7 @@ def timeout_again(project: Project) -> None:
     answers_again(project)
 
 
-def _lost_answers(project: Project) -> None:
-    project.owner.execute("select autosync.settle()")
-    for _ in range(3):
-        project.admin.execute("delete from net._http_response")
-        project.run_by_cron()
-        clusters.wait_for(lambda: project.value("select count(*) from net._http_response"), "the answer")
-    project.admin.execute("delete from net._http_response")
-
-
-def _crash_with_a_call_queued(project: Project) -> None:
+def _crash_with_a_call_queued(project: LiveProject) -> None:
     project.stop_worker()
     project.run_by_cron()
     server.crash(project)
@@ -188,11 +174,11 @@ def _crash_with_a_call_queued(project: Project) -> None:
         project.start_worker()  # the crash brought it back, and it was told to send nothing
 
 
-def _crash_of_the_worker(project: Project) -> None:
+def _crash_of_the_worker(project: LiveProject) -> None:
     server.crash(project, project.value("select pid from pg_stat_activity where application_name like 'pg\\_net %'"))
 
 
-def _trigger_on_answers(project: Project) -> None:
+def _trigger_on_answers(project: LiveProject) -> None:
     project.admin.execute(
         "create function public.refuse() returns trigger language plpgsql set search_path = ''"
         " as $$ begin raise exception 'no'; end $$"
@@ -205,7 +191,7 @@ def _trigger_on_answers(project: Project) -> None:
     clusters.wait_for(lambda: len(project.stub.requests) >= before + 2, "the same call twice")
 
 
-def _trigger_off_answers(project: Project) -> None:
+def _trigger_off_answers(project: LiveProject) -> None:
     project.admin.execute("drop trigger refuse on net._http_response; drop function public.refuse()")
     _queue_is_empty(project)
     project.tick()
@@ -217,7 +203,7 @@ def _redirected(project: Project) -> None:
     project.tick()
 
 
-def _extension_again(project: Project) -> None:
+def _extension_again(project: LiveProject) -> None:
     project.admin.execute("drop schema if exists net cascade")
     project.run_command("migrate")
     project.stop_worker()
@@ -225,7 +211,7 @@ def _extension_again(project: Project) -> None:
     project.tick()
 
 
-MODES = (
+MODES: tuple[AnyMode, ...] = (
     Mode(
         "F1",
         "the extension pg_net was dropped",
@@ -233,23 +219,22 @@ MODES = (
         steps(sql("drop extension pg_net"), failed_tick),
         says="is not installed in the database postgres",
         repairable=True,
-        tidy=Project.reconnect,
     ),
-    Mode(
+    ServerMode(
         "F2",
         "pg_net.ttl is no interval, so the worker dies at every start",
         "pg_net_settings_valid",
         setting("pg_net.ttl", "6 hourz"),
         says="is '6 hourz', which is no interval",
-        mend=steps(setting("pg_net.ttl", "6 hours"), _worker_is_there, tick),
+        undo=steps(setting("pg_net.ttl", "6 hours"), _worker_is_there, tick),
     ),
-    Mode(
+    ServerMode(
         "F3",
         "the worker serves another database",
         "pg_net_database_matches",
         _worker_elsewhere,
         says="the database template1",
-        mend=_worker_back,
+        undo=_worker_back,
         simulated="" if REAL_PG_NET else "the worker is a session that bears its name",
     ),
     Mode(
@@ -259,7 +244,7 @@ MODES = (
         _older_extension,
         says="is at version 0.18.0, but its library at",
         repairable=not REAL_PG_NET,
-        mend=_newer_extension,
+        undo=_newer_extension,
         simulated="the version is written into the catalog",
     ),
     Mode(
@@ -273,89 +258,91 @@ MODES = (
         says="runs something else than",
         repairable=True,
     ),
-    Mode(
+    ServerMode(
         "F6",
         "the worker slept over a call",
         "pg_net_queue_drains",
         _slept_over,
         says="the worker is idle",
         repairable=REAL_PG_NET,
-        mend=_woken,
+        undo=_woken,
         simulated="the call is made older" + ("" if REAL_PG_NET else "; the worker is a session that bears its name"),
     ),
-    Mode(
+    ServerMode(
         "F7",
         "pg_net.batch_size is 0",
         "pg_net_settings_valid",
         setting("pg_net.batch_size", "0"),
         says="is 0, so no request is ever taken from the queue",
-        mend=setting("pg_net.batch_size", "200"),
+        undo=setting("pg_net.batch_size", "200"),
     ),
-    Mode(
+    ServerMode(
         "F8",
         "a slow call keeps the worker's batch open",
         "pg_net_queue_drains",
         _busy_with_a_batch,
         says="the worker is busy with a batch since",
-        mend=_batch_ends,
+        undo=_batch_ends,
         simulated="the call is made older",
     ),
-    Mode(
+    ServerMode(
         "F9",
         "the timeout is shorter than the function's work",
         "function_answers_in_time",
         _slower_than_the_timeout,
         says="got no answer in time",
-        mend=timeout_again,
+        undo=timeout_again,
     ),
     Mode(
         "F10",
         "pg_net reports a timeout as versions before 0.19.6 did",
         "function_answers_in_time",
-        answered_with("Timeout was reached"),
+        unanswered("Timeout was reached"),
         says="Timeout was reached",
-        mend=tick,
+        undo=tick,
         simulated="the answer is written into pg_net's table",
     ),
     Mode(
         "F11",
         "somebody deletes pg_net's answers",
         "outcomes_recorded",
-        _lost_answers,
+        steps(lost_call, lost_call, lost_call),
+        simulated="their answers are taken out of the ledger and of pg_net",
         says="the outcome of the newest 3 calls",
-        mend=tick,
+        undo=tick,
     ),
-    Mode(
+    ServerMode(
         "F12",
         "the server crashes while a call is queued",
         "no_recent_crash",
         _crash_with_a_call_queued,
         status=Status.WARNING,
         says="pg_net forgot its requests",
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "F14",
         "a trigger on pg_net's answers raises, so every call is sent again and again",
         "no_triggers_on_net_tables",
         _trigger_on_answers,
         says="trigger refuse on net._http_response: runs public.refuse",
-        mend=_trigger_off_answers,
+        undo=_trigger_off_answers,
     ),
     Mode(
         "F17",
         "the project's address has no scheme",
         "project_url_valid",
-        steps(lambda project: project.store(project_url="api.example.com"), failed_tick),
+        steps(stored(project_url="api.example.com"), failed_tick),
         says="has no scheme",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
-    Mode(
+    ServerMode(
         "F18",
         "the address redirects, so the call arrives as a GET",
         "project_url_reachable",
         _redirected,
         says="was redirected to",
-        mend=answers_again,
+        undo=answers_again,
     ),
     Mode(
         "F19",
@@ -366,21 +353,22 @@ MODES = (
         repairable=True,
     ),
     ODD_BODY,
-    Mode(
+    ServerMode(
         "F21",
         "the worker is killed and takes the server down with it",
         "no_recent_crash",
         _crash_of_the_worker,
         status=Status.WARNING,
         says="crashed and recovered at",
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "F23",
         "another object owns the schema net",
         "pg_net_installed",
         admin("drop extension pg_net", _SCHEMA_IN_THE_WAY),
         says="is not installed in the database postgres",
-        mend=_extension_again,
-        tidy=Project.reconnect,
+        undo=_extension_again,
+        tidy=LiveProject.disconnect,
     ),
 )

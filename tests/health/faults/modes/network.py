@@ -10,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from autosync_db.local import cluster
-from tests.health.faults.mode import Action, Mode, admin, steps, tick
-from tests.health.faults.modes.function import answers, answers_again
-from tests.health.faults.modes.net import answered_with
-from tests.health.faults.modes.secrets import secrets_again
+from tests.health.actions import Action, admin, answers, answers_again, secrets_again, steps, tick, unanswered
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
+from tests.health.faults.modes.function import WRITTEN
 from tests.support.clusters import REAL_PG_NET
 from tests.support.health import Project
 
@@ -27,7 +26,7 @@ _NO_HANDSHAKE = (
 )
 
 
-def address(url: str) -> Action:
+def address(url: str) -> Action[Project]:
     """Return what stores another address and lets the job call it."""
 
     def act(project: Project) -> None:
@@ -37,7 +36,7 @@ def address(url: str) -> Action:
     return act
 
 
-def _address_of(server: Callable[[], AbstractContextManager[str]]) -> Action:
+def _address_of(server: Callable[[], AbstractContextManager[str]]) -> Action[Project]:
     """Return what lets the job call the address of a server that runs until the fault is mended."""
 
     def act(project: Project) -> None:
@@ -143,38 +142,38 @@ def _self_signed() -> Iterator[str]:
             listening.shutdown(socket.SHUT_RDWR)
 
 
-MODES = (
-    Mode(
+MODES: tuple[AnyMode, ...] = (
+    ServerMode(
         "G1",
         "the address's host name does not exist",
         "project_url_resolves",
         address("https://nosuchhost.invalid"),
         says="resolve host",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
-    Mode(
+    ServerMode(
         "G2",
         "nobody listens at the address",
         "project_url_reachable",
         lambda project: address(f"http://127.0.0.1:{cluster.free_port()}")(project),
         says="connect",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
-    Mode(
+    ServerMode(
         "G3",
         "the address says https, and the port speaks plain HTTP",
         "project_url_reachable",
         lambda project: address(project.stub.url.replace("http:", "https:"))(project),
         says="SSL",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
-    Mode(
+    ServerMode(
         "G4",
         "the server's certificate is signed by nobody",
         "project_url_reachable",
         _address_of(_self_signed),
         says="SSL peer certificate",
-        mend=_taken_back,
+        undo=_taken_back,
     ),
     Mode(
         "G5",
@@ -183,29 +182,29 @@ MODES = (
         steps(
             # an answer of the last minutes would show that names are found
             admin("update net._http_response set created = created - interval '1 hour'"),
-            answered_with(_NO_NAME_SERVER, timed_out=True),
+            unanswered(_NO_NAME_SERVER, timed_out=True),
         ),
         says="DNS time: 1000",
-        mend=tick,
+        undo=tick,
         simulated="the answer is written into pg_net's table",
     ),
-    Mode(
+    ServerMode(
         "G6",
         "the address does not complete the handshake",
         "project_url_reachable",
         # pg_net 0.20.4 with libcurl 7.88 does not outlive such a timeout: its worker dies and sends the call again
-        answered_with(_NO_HANDSHAKE, timed_out=True) if REAL_PG_NET else _address_of(_full),
+        unanswered(_NO_HANDSHAKE, timed_out=True) if REAL_PG_NET else _address_of(_full),
         says="TCP/SSL handshake time: 1",
-        mend=_taken_back,
+        undo=_taken_back,
         simulated="the answer is written into pg_net's table" if REAL_PG_NET else "",
     ),
-    Mode(
+    ServerMode(
         "G7",
         "the address takes the call and never answers",
         "function_answers_in_time",
         _address_of(_silent),
         says="HTTP Request/Response time: ",
-        mend=_taken_back,
+        undo=_taken_back,
     ),
     Mode(
         "G8",
@@ -213,15 +212,15 @@ MODES = (
         "project_url_valid",
         address("ftp://127.0.0.1"),
         says="has the scheme ftp",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
-    Mode(
+    ServerMode(
         "G9",
         "the address closes the connection without an answer",
         "project_url_reachable",
         _address_of(_closing),
         says="Server returned nothing",
-        mend=_taken_back,
+        undo=_taken_back,
     ),
     Mode(
         "G10",
@@ -229,6 +228,7 @@ MODES = (
         "project_url_reachable",
         answers(522, "<html><title>522: Connection timed out</title></html>"),
         says="522",
-        mend=answers_again,
+        undo=answers_again,
+        simulated=WRITTEN,
     ),
 )

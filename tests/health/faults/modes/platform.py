@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from tests.health.faults.mode import Mode, sql
-from tests.health.faults.modes.function import answers, answers_again
+from tests.health.actions import answers, answers_again, secrets_again, sql
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
+from tests.health.faults.modes.function import WRITTEN
 from tests.health.faults.modes.net import timeout_again
 from tests.health.faults.modes.network import address
-from tests.health.faults.modes.secrets import secrets_again
 from tests.support import keys
-from tests.support.health import NEVER, Project
+from tests.support.health import NEVER, LiveProject, Project
 
 _OTHER = keys.PROJECT_REF[::-1]
 
@@ -25,14 +25,14 @@ def _wedged(project: Project) -> None:
     project.tick()
 
 
-MODES = (
-    Mode(
+MODES: tuple[AnyMode, ...] = (
+    ServerMode(
         "N1",
         "the project is paused: its server does not run",
         "server_reachable",
-        Project.stop_server,
+        LiveProject.stop_server,
         says="Connection refused",
-        mend=Project.start_server,
+        undo=LiveProject.start_server,
     ),
     Mode(
         "N2",
@@ -40,7 +40,7 @@ MODES = (
         "service_key_matches_project",
         _copied,
         says=f"names the project {_OTHER}, but this database is that of {keys.PROJECT_REF}",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
     Mode(
         "N3",
@@ -53,21 +53,21 @@ MODES = (
         says="cron job from a migration: job",
         repairable=True,
     ),
-    Mode(
+    ServerMode(
         "N5",
         "an incident lets every function hang",
         "function_answers_in_time",
         _wedged,
         says="got no answer in time",
-        mend=timeout_again,
+        undo=timeout_again,
     ),
-    Mode(
+    ServerMode(
         "N8",
         "the gateway's host name is gone",
         "project_url_resolves",
         address("http://kong:8000"),
         says="resolve host",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
     Mode(
         "N9",
@@ -75,6 +75,7 @@ MODES = (
         "function_accepts_key",
         answers(401, {"msg": "Invalid JWT"}),
         says="refused with 401",
-        mend=answers_again,
+        undo=answers_again,
+        simulated=WRITTEN,
     ),
 )

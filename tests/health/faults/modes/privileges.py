@@ -1,9 +1,10 @@
 """J: who may see and do too much."""
 
 from autosync_db.health.model import Status
-from tests.health.faults.mode import Mode, admin, sql, steps
-from tests.support import clusters, keys
-from tests.support.health import NEVER, Project
+from tests.health.actions import admin, other_job, role, session_named, sql, steps
+from tests.health.faults.mode import AnyMode, Mode
+from tests.support import keys
+from tests.support.health import Project
 
 _WATCH = (
     "create function public.watch() returns trigger language plpgsql set search_path = ''"
@@ -12,12 +13,7 @@ _WATCH = (
 )
 
 
-def _job_with_a_key(project: Project) -> None:
-    text = f"select 'Bearer {keys.secret().reveal()}'"
-    project.owner.execute("select cron.schedule('mailer', %s, %s)", [NEVER, text])
-
-
-MODES = (
+MODES: tuple[AnyMode, ...] = (
     Mode(
         "J1",
         "anon may read the secrets",
@@ -46,18 +42,18 @@ MODES = (
         "J4",
         "the text of a job holds a key",
         "no_secret_in_job_command",
-        _job_with_a_key,
+        other_job("mailer", f"select 'Bearer {keys.secret().reveal()}'"),
         says="cron job mailer: the text of job",
-        mend=sql("select cron.unschedule('mailer')"),
+        undo=sql("select cron.unschedule('mailer')"),
     ),
     Mode(
         "J5",
         "a login role can read the queued keys",
         "pg_net_not_exposed",
-        lambda project: project.create_role("reporting"),
+        role("reporting"),
         status=Status.WARNING,
         says="role reporting: may log in and read net.http_request_queue",
-        mend=admin("drop role reporting"),
+        undo=admin("drop role reporting"),
     ),
     Mode(
         "J6",
@@ -74,12 +70,10 @@ MODES = (
         "no_triggers_on_net_tables",
         steps(
             admin(*_WATCH),
-            lambda project: project.hold(
-                clusters.connection(project.cluster, "supabase_admin", application_name="pg_net 0.20.4")
-            ),
+            session_named("pg_net 0.20.4", user="supabase_admin"),
         ),
         says="as the superuser supabase_admin",
-        mend=steps(Project.release, admin("drop trigger watch on net._http_response", "drop function public.watch()")),
+        undo=steps(Project.release, admin("drop trigger watch on net._http_response", "drop function public.watch()")),
         simulated="the worker of the superuser is a session that bears its name",
     ),
     Mode(
@@ -100,6 +94,6 @@ MODES = (
         admin("update cron.job set username = 'supabase_admin'"),
         simulated="the role is written into cron.job",
         says="it runs as a superuser",
-        mend=admin("update cron.job set username = 'postgres'"),
+        undo=admin("update cron.job set username = 'postgres'"),
     ),
 )

@@ -1,11 +1,11 @@
 """D: what a run of the job does."""
 
 from autosync_db.health.model import Status
-from tests.health.faults.mode import Mode, admin, failed_tick, sql, steps, tick
-from tests.health.faults.modes.job import command
+from tests.health.actions import admin, command, failed_tick, overdue, run, sql, steps, tick
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.health.faults.modes.server import a_run_of_pg_cron
 from tests.support import clusters
-from tests.support.health import Project
+from tests.support.health import LiveProject, Project
 
 _SWALLOWS = """
 create or replace function autosync.settle() returns integer language plpgsql security definer
@@ -20,14 +20,14 @@ $$
 """
 
 
-def _waits_too_long(project: Project) -> None:
+def _waits_too_long(project: LiveProject) -> None:
     project.admin.execute("alter role postgres set statement_timeout = '400ms'")
     with clusters.connection(project.cluster, "supabase_admin") as holder:
         holder.execute("begin; lock table autosync.job in access exclusive mode")
         failed_tick(project)
 
 
-MODES = (
+MODES: tuple[AnyMode, ...] = (
     Mode(
         "D1",
         "the job's function was dropped",
@@ -42,7 +42,7 @@ MODES = (
         "job_runs_succeed",
         steps(sql("revoke insert on autosync.tick from postgres"), failed_tick),
         says="permission denied for table tick",
-        mend=steps(sql("grant insert on autosync.tick to postgres"), tick),
+        undo=steps(sql("grant insert on autosync.tick to postgres"), tick),
     ),
     Mode(
         "D3",
@@ -53,7 +53,7 @@ MODES = (
         says="function autosync.settle: was changed in the database",
         repairable=True,
     ),
-    Mode(
+    ServerMode(
         "D4",
         "the job's text rolls its own call back",
         "job_command_matches",
@@ -61,7 +61,7 @@ MODES = (
         says="runs something else than",
         repairable=True,
     ),
-    Mode(
+    ServerMode(
         "D5",
         "a later statement in the job's text fails",
         "job_command_matches",
@@ -69,13 +69,13 @@ MODES = (
         says="runs something else than",
         repairable=True,
     ),
-    Mode(
+    ServerMode(
         "D6",
         "statement_timeout of the job's role ends the run",
         "job_runs_succeed",
         _waits_too_long,
         says="canceling statement due to statement timeout",
-        mend=steps(admin("alter role postgres reset statement_timeout"), tick),
+        undo=steps(admin("alter role postgres reset statement_timeout"), tick),
     ),
     Mode(
         "D7",
@@ -84,10 +84,10 @@ MODES = (
         Project.record_run_that_waited,
         status=Status.WARNING,
         says="had to wait for the one before, which took 100 s",
-        mend=steps(sql("delete from cron.job_run_details where start_time < '2026-01-06'"), tick),
+        undo=steps(sql("delete from cron.job_run_details where start_time < '2026-01-06'"), tick),
         simulated="the two runs are written into pg_cron's history",
     ),
-    Mode(
+    ServerMode(
         "D8",
         "a run hangs",
         "no_stuck_runs",
@@ -108,17 +108,17 @@ MODES = (
         "D11",
         "a run failed with the message that background workers leave",
         "job_runs_succeed",
-        lambda project: project.record_run("failed", "ERROR: division by zero\nDETAIL:  nothing\n"),
+        run("failed", "ERROR: division by zero\nDETAIL:  nothing\n"),
         says=": division by zero",
-        mend=tick,
+        undo=tick,
         simulated="the failed run is written into pg_cron's history",
     ),
     Mode(
         "D12",
         "the function answers 200 and leaves due schedules alone",
         "schedules_not_overdue",
-        steps(lambda project: project.add_schedule(next_run_at="now() - interval '100 days'"), tick),
+        steps(overdue, tick),
         says="1 schedules are due and were not run, the longest since",
-        mend=sql("delete from public.auto_sync_schedules"),
+        undo=sql("delete from public.auto_sync_schedules"),
     ),
 )

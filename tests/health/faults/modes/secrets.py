@@ -2,10 +2,20 @@
 
 from pathlib import Path
 
-from autosync_db.secret import Secret
-from tests.health.faults.mode import Action, Mode, admin, failed_tick, sql, steps, tick
-from tests.health.faults.modes.function import answers, answers_again
-from tests.health.faults.modes.job import command
+from tests.health.actions import (
+    admin,
+    answers,
+    answers_again,
+    command,
+    failed_tick,
+    secrets_again,
+    sql,
+    steps,
+    stored,
+    tick,
+)
+from tests.health.faults.mode import AnyMode, Mode
+from tests.health.faults.modes.function import WRITTEN
 from tests.support import keys
 from tests.support.health import Project
 
@@ -20,17 +30,6 @@ _KEY_IN_THE_PARAMETERS = (
     "select net.http_post('https://api.example.com/functions/v1/auto-sync-cron', '{}'::jsonb,"
     " jsonb_build_object('Authorization', 'Bearer ' || autosync.read_secret('service_role_key')))"
 )
-
-
-def stored_key(key: Secret) -> Action:
-    """Return what stores another service key."""
-    return lambda project: project.store(service_role_key=key)
-
-
-def secrets_again(project: Project) -> None:
-    """Store an address and a key that work."""
-    project.store(project_url=project.stub.url, service_role_key=keys.legacy())
-    project.tick()
 
 
 def _vault_without_its_key(project: Project) -> None:
@@ -69,14 +68,14 @@ def _single(project: Project) -> None:
     secrets_again(project)
 
 
-MODES = (
+MODES: tuple[AnyMode, ...] = (
     Mode(
         "E1",
         "the row of the key is gone",
         "secrets_present",
         steps(sql("delete from public.pg_cron_secrets where name = 'service_role_key'"), failed_tick),
         says="secret service_role_key: is missing from public.pg_cron_secrets",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
     Mode(
         "E2",
@@ -86,7 +85,7 @@ MODES = (
             sql("update public.pg_cron_secrets set name = 'service_key' where name = 'service_role_key'"), failed_tick
         ),
         says="secret service_role_key: is missing from public.pg_cron_secrets",
-        mend=steps(sql("delete from public.pg_cron_secrets where name = 'service_key'"), secrets_again),
+        undo=steps(sql("delete from public.pg_cron_secrets where name = 'service_key'"), secrets_again),
     ),
     Mode(
         "E3",
@@ -96,7 +95,7 @@ MODES = (
         says="row level security hides its rows from the role reader",
         also=("objects_current", "secrets_table_protected"),
         role="supabase_admin",
-        mend=steps(
+        undo=steps(
             admin(
                 "alter function autosync.read_secret(text) owner to postgres",
                 "drop owned by reader",
@@ -115,7 +114,6 @@ MODES = (
         ),
         says="row level security, forced on its owner, hides its rows from the role postgres",
         repairable=True,
-        tidy=admin("alter role postgres bypassrls"),
         role="supabase_admin",
     ),
     Mode(
@@ -131,7 +129,6 @@ MODES = (
         ),
         says="the role postgres, as which the job reads it, may not select it",
         repairable=True,
-        tidy=admin("grant pg_read_all_data to postgres"),
     ),
     Mode(
         "E6",
@@ -154,15 +151,15 @@ MODES = (
         steps(_key_is_old, answers(401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT", ticks=3)),
         simulated="the key is made old by its row",
         says="refused with 401 UNAUTHORIZED_LEGACY_JWT",
-        mend=steps(answers_again, secrets_again),
+        undo=steps(answers_again, secrets_again),
     ),
     Mode(
         "E8",
         "the key is the public one",
         "service_key_valid",
-        stored_key(keys.legacy("anon")),
+        stored(service_role_key=keys.legacy("anon")),
         says="is a JWT of the role anon",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
     Mode(
         "E9",
@@ -171,26 +168,27 @@ MODES = (
         _key_of_another_project,
         says=f"is a key of the project {keys.PROJECT_REF[::-1]}, but project_url names {keys.PROJECT_REF}",
         also=("service_key_fresh",),
-        mend=secrets_again,
+        undo=secrets_again,
     ),
     Mode(
         "E10",
         "the key has expired",
         "service_key_valid",
-        stored_key(keys.legacy(expires_in=-86400)),
+        stored(service_role_key=keys.legacy(expires_in=-86400)),
         says="expired on",
-        mend=secrets_again,
+        undo=secrets_again,
     ),
     Mode(
         "E11",
         "the gateway takes a secret key for a JWT",
         "function_accepts_key",
         steps(
-            stored_key(keys.secret()),
+            stored(service_role_key=keys.secret()),
             answers(401, {"msg": "Invalid Token or Protected Header formatting"}, "UNAUTHORIZED_INVALID_JWT_FORMAT"),
         ),
         says="401 UNAUTHORIZED_INVALID_JWT_FORMAT",
-        mend=steps(answers_again, secrets_again),
+        undo=steps(answers_again, secrets_again),
+        simulated=WRITTEN,
     ),
     Mode(
         "E12",
@@ -198,7 +196,8 @@ MODES = (
         "function_accepts_key",
         answers(401, {"error": "not the service role"}),
         says="refused with 401",
-        mend=answers_again,
+        undo=answers_again,
+        simulated=WRITTEN,
     ),
     Mode(
         "E13",
@@ -206,7 +205,7 @@ MODES = (
         "secrets_readable_by_job",
         steps(_vault_without_its_key, failed_tick),
         says="invalid ciphertext",
-        mend=steps(
+        undo=steps(
             sql("delete from autosync.setting where name = 'secrets'"), admin("drop schema vault cascade"), tick
         ),
         simulated="a stand-in of the extension vault",
@@ -217,7 +216,7 @@ MODES = (
         "secrets_present",
         _doubled,
         says="secret service_role_key: has 2 rows",
-        mend=_single,
+        undo=_single,
     ),
     Mode(
         "E15",

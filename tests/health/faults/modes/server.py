@@ -7,29 +7,26 @@ from contextlib import contextmanager
 import psycopg
 
 from autosync_db.health.model import Status
-from tests.health.faults.mode import Action, Mode, admin, steps, tick
+from tests.health.actions import Action, admin, pretended, run, steps, tick
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.support import clusters, server, versions
-from tests.support.health import Project
+from tests.support.health import LiveProject, Project
 
 
-def restarted_with(*settings: str, worker: bool = True) -> Action:
+def restarted_with(*settings: str, worker: bool = True) -> Action[LiveProject]:
     """Return what restarts the server with lines added to its settings."""
 
-    def act(project: Project) -> None:
+    def act(project: LiveProject) -> None:
         server.configure(project, *settings)
         server.restart(project, worker=worker)
 
     return act
 
 
-def _restored(project: Project) -> None:
+def _restored(project: LiveProject) -> None:
     project.release()
     server.configure(project)
     project.restart_server()
-
-
-def _connection_failed(project: Project) -> None:
-    project.record_run("failed", "connection failed")
 
 
 def _hang(run: psycopg.Connection[clusters.Row]) -> None:
@@ -69,55 +66,56 @@ def a_run_of_pg_cron(project: Project, minutes: int) -> Iterator[None]:
     )
 
 
-def _standby(project: Project) -> None:
+def _standby(project: LiveProject) -> None:
     (project.cluster.data / "standby.signal").touch()
     server.restart(project, worker=False)
 
 
-def _primary(project: Project) -> None:
+def _primary(project: LiveProject) -> None:
     (project.cluster.data / "standby.signal").unlink()
     project.restart_server()
 
 
-MODES = (
-    Mode(
+MODES: tuple[AnyMode, ...] = (
+    ServerMode(
         "A1",
         "the server starts without the library of pg_cron",
         "pg_cron_preloaded",
         restarted_with(f"shared_preload_libraries = '{'pg_net' if clusters.REAL_PG_NET else ''}'"),
         says="does not name pg_cron",
-        mend=_restored,
+        undo=_restored,
     ),
-    Mode(
+    ServerMode(
         "A2",
         "cron.database_name names another database",
         "cron_database_matches",
         steps(admin("create database other"), restarted_with("cron.database_name = 'other'")),
         says="jobs in postgres are kept and never started",
-        mend=steps(_restored, admin("drop database other with (force)")),
+        undo=steps(_restored, admin("drop database other with (force)")),
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "A3",
         "the server is a hot standby",
         "server_is_primary",
         _standby,
         says="is a read replica",
-        mend=_primary,
+        undo=_primary,
     ),
     Mode(
         "A4",
         "pg_cron's connection is refused by pg_hba.conf",
         "job_can_connect",
-        _connection_failed,
+        run("failed", "connection failed"),
         says="look at pg_hba.conf",
-        mend=tick,
+        undo=tick,
         simulated="the failed run is written into pg_cron's history",
     ),
     Mode(
         "A5",
         "the job's address is localhost and the connection is refused",
         "job_can_connect",
-        steps(admin("update cron.job set nodename = 'localhost'"), _connection_failed),
+        steps(admin("update cron.job set nodename = 'localhost'"), run("failed", "connection failed")),
         says="at localhost:",
         repairable=True,
         simulated="the failed run is written into pg_cron's history",
@@ -126,7 +124,7 @@ MODES = (
         "A6",
         "the job keeps the port of an earlier server",
         "job_can_connect",
-        steps(admin("update cron.job set nodeport = 1"), _connection_failed),
+        steps(admin("update cron.job set nodeport = 1"), run("failed", "connection failed")),
         says=":1, but this server listens on port",
         repairable=True,
         simulated="the failed run is written into pg_cron's history",
@@ -137,19 +135,20 @@ MODES = (
         "cron_slots_free",
         admin("alter database postgres connection limit 1"),
         says="database postgres: allows 1 connections",
-        mend=admin("alter database postgres connection limit -1"),
+        undo=admin("alter database postgres connection limit -1"),
         role="supabase_admin",
     ),
-    Mode(
+    ServerMode(
         "A8",
         "jobs run in background workers, and there is none left",
         "cron_slots_free",
         # pg_cron's own, that of logical replication, and the real pg_net's
         restarted_with("cron.use_background_workers = on", f"max_worker_processes = {2 + clusters.REAL_PG_NET}"),
         says="setting max_worker_processes: allows",
-        mend=_restored,
+        undo=_restored,
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "A9",
         "a run that hangs takes the only slot of cron.max_running_jobs",
         "cron_slots_free",
@@ -158,37 +157,39 @@ MODES = (
             lambda project: project.hold(a_run_of_pg_cron(project, 2)),
         ),
         says="allows 1 jobs at a time, and 1 have been running",
-        mend=_restored,
+        undo=_restored,
         simulated="the run is a session of this suite and a row in pg_cron's history",
+        long=True,
     ),
     Mode(
         "A10",
         "cron.launch_active_jobs is off",
         "cron_jobs_launched",
-        lambda project: server.pretend_setting(project, "cron.launch_active_jobs", "off"),
+        pretended({"cron.launch_active_jobs": "off"}),
         says="is off: pg_cron runs, jobs are active, and none is started",
-        mend=server.restore_settings_view,
         simulated="pg_settings shows the setting, which pg_cron has since 1.6",
     ),
-    Mode(
+    ServerMode(
         "A11",
         "cron.log_run is off",
         "cron_history_recorded",
         restarted_with("cron.log_run = off"),
         status=Status.WARNING,
         says="pg_cron writes no run down",
-        mend=_restored,
+        undo=_restored,
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "A12",
         "the server is in read-only mode",
         "server_writable",
         restarted_with("default_transaction_read_only = on", worker=False),
         says="is on for the whole server (configuration file",
-        mend=_restored,
+        undo=_restored,
         watched=True,
+        long=True,
     ),
-    Mode(
+    ServerMode(
         "A13",
         "cron.timezone is set, and pg_cron 1.4 does not read it",
         "cron_timezone_utc",
@@ -198,10 +199,10 @@ MODES = (
         ),
         status=Status.WARNING,
         says="is set to America/New_York, which pg_cron 1.4-1 ignores",
-        mend=lambda project: server.configure(project, "cron.timezone = 'UTC'"),
+        undo=lambda project: server.configure(project, "cron.timezone = 'UTC'"),
         gone_with=versions.SECONDS,
     ),
-    Mode(
+    ServerMode(
         "A14",
         "a server process is killed and the server recovers",
         "no_recent_crash",
@@ -209,13 +210,14 @@ MODES = (
         status=Status.WARNING,
         says="crashed and recovered at",
     ),
-    Mode(
+    ServerMode(
         "A15",
         "the job belongs to a superuser and cron.enable_superuser_jobs is off",
         "job_owner_matches",
         # in this order: pg_cron 1.6.5 crashes when it starts with such a job, and takes the whole server with it
         steps(restarted_with("cron.enable_superuser_jobs = off"), admin("alter role postgres superuser")),
         says="pg_cron skips it",
-        mend=steps(admin("alter role postgres nosuperuser"), _restored),
+        undo=steps(admin("alter role postgres nosuperuser"), _restored),
+        long=True,
     ),
 )

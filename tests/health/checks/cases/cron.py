@@ -1,0 +1,271 @@
+"""pg_cron: its library, its settings, its process and its tables."""
+
+from tests.health.actions import (
+    Action,
+    admin,
+    equals,
+    holding,
+    orphan,
+    overdue,
+    pretended,
+    role,
+    run,
+    session_named,
+)
+from tests.health.checks.case import Case, failed, fine, unseen, warned
+from tests.support import clusters, versions
+from tests.support.health import NEVER, Project
+
+_FORBIDDEN = ("privileges_sufficient",)
+_NOTHING = "create function public.nothing() returns trigger language plpgsql as $$ begin return new; end $$"
+_BEHIND = "alter sequence cron.runid_seq restart with 1"
+
+
+def _ignored_line(project: Project) -> None:
+    """Set what an old pg_cron does not read; a newer one has the setting."""
+    if versions.pg_cron(project.cluster) < versions.RETURNS:
+        project.owner.execute("set local cron.launch_active_jobs = off")
+
+
+def _zone(value: str, schedule: str = "0 7 * * *", *, pending_restart: bool = False) -> Action[Project]:
+    def act(project: Project) -> None:
+        project.admin.execute("update cron.job set active = %s, schedule = %s", [schedule == "0 7 * * *", schedule])
+        pretended({"cron.timezone": value}, pending_restart=pending_restart)(project)
+
+    return act
+
+
+def _room_for(more: int) -> Action[Project]:
+    """Return what lets the server take so many connections more than there are."""
+
+    def act(project: Project) -> None:
+        taken, reserved = project.admin.execute(
+            "select count(*), current_setting('superuser_reserved_connections')::integer"
+            " + coalesce(current_setting('reserved_connections', true), '0')::integer"
+            " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        ).fetchall()[0]
+        pretended({"max_connections": str(taken + reserved + more)})(project)
+
+    return act
+
+
+def _long_run(minutes: int) -> Action[Project]:
+    """Return what lets a run go on for so long while pg_cron has one slot."""
+
+    def act(project: Project) -> None:
+        pretended({"cron.max_running_jobs": "1"})(project)
+        run = project.hold(clusters.connection(project.cluster, application_name="pg_cron"))
+        project.record_run("running", "")
+        project.admin.execute(
+            "update cron.job_run_details set job_pid = %s, end_time = null, start_time = now() - make_interval(mins => %s)"
+            " where runid = (select max(runid) from cron.job_run_details)",
+            [run.info.backend_pid, minutes],
+        )
+
+    return act
+
+
+def _renamed(project: Project) -> None:
+    project.admin.execute("create role leaver; grant usage on schema cron to leaver")
+    project.admin.execute(
+        f"set local role leaver; select cron.schedule('left behind', '{NEVER}', 'select 1'); reset role;"
+        " alter role leaver rename to returner"
+    )
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "cron_database_matches": (
+        failed(
+            "pg_cron serves another database",
+            pretended({"cron.database_name": "template1"}),
+            overdue,
+            says="names the database template1: jobs in postgres are kept",
+            explains=("schedules_not_overdue",),
+        ),
+        failed(
+            "pg_cron serves a database that is gone",
+            pretended({"cron.database_name": "nope"}),
+            says="names the database nope, which does not exist",
+        ),
+        fine("it serves this one", pretended({"cron.database_name": "postgres"})),
+    ),
+    "cron_history_recorded": (
+        warned("runs are not written down", pretended({"cron.log_run": "off"}), says="cron.log_run: is off"),
+        unseen(
+            "a role without pg_monitor",
+            role(),
+            says="grant pg_monitor to plain",
+            role="plain",
+            blocked_by=_FORBIDDEN,
+        ),
+        fine("a role with pg_monitor", role(grants="grant pg_monitor to plain"), role="plain"),
+    ),
+    "cron_job_roles_exist": (
+        failed(
+            "the role of a job was dropped",
+            orphan,
+            says="cron job left behind: job",
+            repaired_by="supabase_admin",
+        ),
+        failed("the role was renamed", _renamed, says="belongs to the role leaver, which does not exist"),
+        failed(
+            "the job of a dropped role is inactive",
+            orphan,
+            admin("update cron.job set active = false where jobname = 'left behind'"),
+            says="belongs to the role leaver",
+        ),
+        fine("the role is there again", _renamed, admin("alter role returner rename to leaver")),
+    ),
+    "cron_jobs_launched": (
+        failed(
+            "no job is started",
+            pretended({"cron.launch_active_jobs": "off"}),
+            overdue,
+            says="cron.launch_active_jobs: is off",
+            explains=("schedules_not_overdue",),
+        ),
+        fine("jobs are started", pretended({"cron.launch_active_jobs": "on"})),
+        fine("a line that an old pg_cron ignores", _ignored_line),
+        fine(
+            "a role without pg_monitor, where there is no such setting",
+            role(),
+            admin("update pg_catalog.pg_extension set extversion = '1.4-1' where extname = 'pg_cron'"),
+            role="plain",
+        ),
+        unseen(
+            "a role without pg_monitor, where there is one",
+            role(),
+            admin("update pg_catalog.pg_extension set extversion = '1.6' where extname = 'pg_cron'"),
+            says="grant pg_monitor to plain",
+            role="plain",
+            blocked_by=_FORBIDDEN,
+        ),
+    ),
+    "cron_run_sequence_ahead": (
+        failed(
+            "the history is ahead of its sequence; a superuser's repair keeps it",
+            run("succeeded", "1 row", times=3),
+            admin(_BEHIND),
+            overdue,
+            says="its next value is 1, but runs up to",
+            explains=("schedules_not_overdue",),
+            repaired_by="supabase_admin",
+            then=equals(3, "select count(*) from cron.job_run_details where return_message = '1 row'"),
+        ),
+        failed(
+            "the repair of a role that may not draw numbers deletes the runs",
+            run("succeeded", "1 row"),
+            admin(_BEHIND),
+            says="its next value is 1",
+            repaired_by="postgres",
+            then=equals(0, "select count(*) from cron.job_run_details"),
+        ),
+        failed(
+            "the repair of a role that may keeps them",
+            run("succeeded", "1 row"),
+            admin(_BEHIND, "grant usage on sequence cron.runid_seq to postgres"),
+            says="its next value is 1",
+            repaired_by="postgres",
+            then=equals(True, "select count(*) > 0 from cron.job_run_details"),
+        ),
+        fine("runs were recorded", run("succeeded", "1 row", times=3)),
+        fine("an empty history needs nothing of its sequence", admin("delete from cron.job_run_details", _BEHIND)),
+    ),
+    "cron_slots_free": (
+        failed(
+            "the limit of the role is used up",
+            run("failed", "connection failed"),
+            session_named("somebody"),
+            admin("alter role postgres connection limit 1"),
+            says="role postgres: allows 1 connections, and ",
+            explains=("job_runs_succeed",),
+        ),
+        failed(
+            "the limit of the database is used up",
+            admin("alter database postgres connection limit 1"),
+            says="database postgres: allows 1 connections",
+        ),
+        failed("the server takes no more", _room_for(0), says="setting max_connections: allows "),
+        warned("the server takes two more", _room_for(2), says="setting max_connections: allows "),
+        fine("the server takes some more", _room_for(4)),
+        failed(
+            "a run takes pg_cron's only slot",
+            _long_run(2),
+            says="allows 1 jobs at a time, and 1 have been running",
+        ),
+        fine("it has just begun", _long_run(0)),
+        fine("the process of the run is gone", _long_run(2), Project.release),
+        failed(
+            "jobs need background workers, and there is none left",
+            pretended({"max_worker_processes": "1", "cron.use_background_workers": "on"}),
+            says="setting max_worker_processes: allows 1 background workers, and ",
+        ),
+        fine("jobs need no background worker", pretended({"max_worker_processes": "1"})),
+    ),
+    "cron_timezone_utc": (
+        warned(
+            "an hour that is read in another zone",
+            _zone("Europe/Paris"),
+            says="is Europe/Paris: pg_cron reads '0 7 * * *' in that time zone",
+        ),
+        warned("the zone was changed", _zone("GMT", pending_restart=True), says="was changed"),
+        *(fine(f"the zone is {alike}", _zone(alike)) for alike in ("GMT", "Etc/UTC", "utc")),
+        *(
+            fine(f"{schedule} is the same everywhere", _zone("Europe/Paris", schedule), says="Europe/Paris")
+            for schedule in ("*/5 * * * *", "5 * * * *", "10 seconds", "@hourly")
+        ),
+    ),
+    "no_triggers_on_cron_tables": (
+        warned(
+            "a harmless trigger",
+            admin(
+                _NOTHING,
+                "create trigger watch before insert on cron.job_run_details for each row"
+                " execute function public.nothing()",
+            ),
+            says="job_run_details: has the trigger watch (function public.nothing), which runs as supabase_admin",
+            repaired_by="supabase_admin",
+        ),
+        fine(
+            "a trigger on a table that is called job, too",
+            admin(
+                _NOTHING,
+                "create table public.job (id integer)",
+                "create trigger t before insert on public.job for each row execute function public.nothing()",
+            ),
+        ),
+    ),
+    "pg_cron_installed": (
+        failed(
+            "the extension was dropped",
+            admin("drop extension pg_cron"),
+            says="extension pg_cron: is not installed in the database postgres",
+            explains=("job_scheduled", "job_unique", "job_active", "job_command_matches", "job_runs_succeed"),
+            repaired_by="postgres",
+        ),
+        failed(
+            "a schema named cron is not the extension",
+            admin("drop extension pg_cron", "create schema cron", "create table cron.job (jobid bigint)"),
+            says="is not installed",
+        ),
+        fine(
+            "it belongs to a role that may write jobs",
+            admin(
+                "update pg_extension set extowner = 'postgres'::regrole where extname = 'pg_cron'",
+                "grant insert on cron.job to postgres",
+            ),
+        ),
+    ),
+    "pg_cron_not_blocked": (
+        unseen(
+            "a lock whose age is hidden from the role",
+            role(),
+            holding("lock table cron.job_run_details in access exclusive mode"),
+            role="plain",
+            blocked_by=_FORBIDDEN,
+        ),
+        fine("a lock that was just taken", holding("lock table cron.job_run_details in share mode")),
+    ),
+    "pg_cron_preloaded": (fine("a role without pg_monitor sees it by its process", role(), role="plain"),),
+    "pg_cron_scheduler_running": (fine("a role without pg_monitor sees the process", role(), role="plain"),),
+}

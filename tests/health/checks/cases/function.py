@@ -1,0 +1,142 @@
+"""The Edge Function and the gateway before it."""
+
+from autosync_db.health.model import Status
+from tests.health.actions import Action, answers, answers_again, sql, stored, unanswered
+from tests.health.checks.case import Case, failed, fine, unseen
+from tests.support import keys
+from tests.support.health import Project
+
+_KEY = keys.legacy().reveal()
+_REFUSALS: dict[str, tuple[int, str | None, object]] = {
+    "by the gateway, as a legacy key": (401, "UNAUTHORIZED_LEGACY_JWT", {"message": "Invalid JWT"}),
+    "by the gateway, as none": (401, "UNAUTHORIZED_NO_AUTH_HEADER", {"message": "Missing authorization header"}),
+    "by the function": (403, None, {"error": "not a service key"}),
+}
+_MISSING: dict[str, tuple[int, str | None, object]] = {
+    "on the platform": (404, "NOT_FOUND", {"code": "NOT_FOUND", "message": "Requested function was not found"}),
+    "in the platform's store": (404, "NOT_FOUND_FUNCTION_BLOB", ""),
+    "in the local CLI": (404, None, "Function not found"),
+    "where one hosts oneself": (
+        500,
+        None,
+        {"msg": "InvalidWorkerCreation: worker boot error: could not find an appropriate entrypoint"},
+    ),
+}
+_FAILURES: tuple[tuple[int, str | None, object], ...] = (
+    (500, "WORKER_ERROR", {"error": "column nope does not exist"}),
+    (503, "BOOT_ERROR", {"error": "nope: function failed to start"}),
+    (546, "WORKER_LIMIT", {"error": "nope: CPU time exceeded"}),
+    (200, None, {"ok": False, "error": "nope"}),
+)
+_ALONE = sql("update net._http_response set created = created - interval '10 minutes'")
+
+
+def _timed_out(dns: float, handshake: float, http: float) -> Action[Project]:
+    return unanswered(
+        f"Timeout of 30000 ms reached. Total time: 30001.5 ms (DNS time: {dns:f} ms,"
+        f" TCP/SSL handshake time: {handshake:f} ms, HTTP Request/Response time: {http:f} ms)",
+        timed_out=True,
+    )
+
+
+def _slow(seconds: float) -> Action[Project]:
+    """Return what lets the function take so long where calls may take a second."""
+
+    def act(project: Project) -> None:
+        project.owner.execute("update autosync.job set timeout_milliseconds = 1000")
+        project.stub.answer(delay_seconds=seconds)
+        project.tick()
+
+    return act
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "function_accepts_key": (
+        *(
+            failed(
+                f"the key is refused {where}",
+                answers(status, body, code, ticks=2),
+                says=f"function auto-sync-cron: 2 of the last 3 calls were refused with {status}{f' {code}' if code else ''}",
+                explains=("function_succeeds",),
+            )
+            for where, (status, code, body) in _REFUSALS.items()
+        ),
+        failed("and it is said how old the key is", answers(401), says="the key was last changed"),
+        unseen(
+            "the key was replaced since",
+            answers(401, {}, "UNAUTHORIZED_LEGACY_JWT"),
+            stored(service_role_key=keys.secret()),
+            says="no call was made with it since",
+        ),
+        failed(
+            "the key has expired",
+            stored(service_role_key=keys.legacy(expires_in=-60)),
+            answers(401, {}, "UNAUTHORIZED_LEGACY_JWT"),
+            says="UNAUTHORIZED_LEGACY_JWT",
+            blocked_by=("service_key_valid",),
+        ),
+        fine("another key was accepted", answers(401), stored(service_role_key=keys.legacy()), answers_again),
+        fine("the function failed with the word of somebody else", answers(500, {"error": "device-sync answered 401"})),
+    ),
+    "function_answers_in_time": (
+        failed(
+            "the timeout ended before the function did",
+            _slow(1.6),
+            says="1 of the last 2 calls got no answer in time",
+            explains=("function_deployed", "function_succeeds"),
+        ),
+        failed(
+            "the platform gave it up",
+            answers(504, {"message": "idle timeout"}, "IDLE_TIMEOUT"),
+            says="504 IDLE_TIMEOUT",
+        ),
+        failed("the time went into the function", _ALONE, _timed_out(4.1, 80.2, 29900.7), says="got no answer in time"),
+        failed(
+            "for a slow answer on an open connection pg_net counts all the time as lookup",
+            _timed_out(30001.5, 0, 0),
+            says="over a connection that was open already",
+        ),
+        *(
+            Case(f"the time went into {what}", (_ALONE, _timed_out(*times)), Status.UNKNOWN, blocked_by=(cause,))
+            for what, times, cause in (
+                ("the handshake", (4.1, 29997.4, 0), "project_url_reachable"),
+                ("the lookup", (30001.5, 0, 0), "project_url_resolves"),
+            )
+        ),
+        fine("an answer just in time", _slow(0.9)),
+        fine(
+            "a longer timeout", _slow(1.6), sql("update autosync.job set timeout_milliseconds = 20000"), answers_again
+        ),
+    ),
+    "function_deployed": (
+        *(
+            failed(
+                f"there is no such function {where}",
+                answers(status, body, code),
+                says="function auto-sync-cron: 1 of the last 2 calls found no such function",
+                explains=("function_accepts_key", "function_succeeds"),
+            )
+            for where, (status, code, body) in _MISSING.items()
+        ),
+        fine("it was deployed", answers(404, "Function not found"), answers_again),
+        fine("the function does not find something", answers(404, {"ok": False, "error": "device not found"})),
+    ),
+    "function_succeeds": (
+        *(
+            failed(f"it answers {status} {code}", answers(status, body, code), says="nope")
+            for status, code, body in _FAILURES
+        ),
+        failed("one of two", answers(500), says="1 of the last 2 calls failed in the function"),
+        failed(
+            "a key in its error is not shown",
+            answers(500, {"error": f"refused {_KEY}"}),
+            says="refused ***",
+            hides=_KEY,
+        ),
+        fine(
+            "a success that mentions schedules that failed",
+            answers(200, {"ok": True, "failed": 1, "errors": [{"ok": False}]}),
+        ),
+        fine("a failure that was overcome", answers(500), answers_again),
+    ),
+}

@@ -1,0 +1,118 @@
+"""Migrations and drift."""
+
+from autosync_db.schema import revisions
+from tests.health.actions import SCHEDULES, TRIGGER, admin, equals, sql
+from tests.health.checks.case import Case, failed, fine, warned
+
+_DEPENDENTS = {
+    "view public.runs": ("create view public.runs as select * from cron.job_run_details", "pg_cron"),
+    "materialized view public.answers": (
+        "create materialized view public.answers as select * from net._http_response",
+        "pg_net",
+    ),
+    "function public.jobs()": (
+        "create function public.jobs() returns bigint language sql begin atomic select count(*) from cron.job; end",
+        "pg_cron",
+    ),
+    "public.mine": ("create table public.mine (method net.http_method)", "pg_net"),
+}
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "head_applied": (
+        failed(
+            "the schema of a newer version",
+            sql("update autosync.alembic_version set version_num = '9999'"),
+            says=f"knows only up to {revisions.head()}",
+        ),
+        failed(
+            "an older schema",
+            sql("update autosync.alembic_version set version_num = '0004'"),
+            says=f"is at revision 0004, the newest is {revisions.head()}",
+        ),
+        fine(
+            "the version table of the application",
+            sql(
+                "create table public.alembic_version (version_num text)",
+                "insert into public.alembic_version values ('app-1')",
+            ),
+        ),
+    ),
+    "nothing_blocks_upgrades": (
+        *(
+            warned(
+                f"{name} depends on it",
+                admin(fault),
+                says=f"{name}: depends on the extension {extension}",
+                # a table may hold rows: that is for whoever made it
+                repaired_by="" if name == "public.mine" else "supabase_admin",
+            )
+            for name, (fault, extension) in _DEPENDENTS.items()
+        ),
+        warned(
+            "a foreign key depends on it",
+            admin("create table public.mine (jobid bigint references cron.job (jobid))"),
+            says="depends on the extension pg_cron",
+        ),
+        warned(
+            "one extension alone is there",
+            admin("drop extension pg_net", "create view public.runs as select * from cron.job"),
+            says="depends on the extension pg_cron",
+        ),
+        fine(
+            "functions with their body in quotes, and a view of ours",
+            sql(
+                "create function public.runs() returns bigint language sql as 'select count(*) from cron.job_run_details'",
+                "create function public.send() returns bigint language plpgsql"
+                " as $$ begin return net.http_post('http://127.0.0.1:9/'); end $$",
+                f"create view public.own as select * from {SCHEDULES}",
+            ),
+        ),
+    ),
+    "objects_current": (
+        warned(
+            "a function was edited",
+            admin("alter function autosync.settle() set work_mem = '64MB'"),
+            says="function autosync.settle: was changed in the database",
+            repaired_by="postgres",
+        ),
+        failed(
+            "a function was dropped",
+            admin("drop function autosync.call_findings(text, text, text[])"),
+            says="sql/functions/autosync.call_findings.sql",
+            repaired_by="postgres",
+        ),
+        failed(
+            "a superuser makes it again, for the owner",
+            admin("drop function autosync.settle()"),
+            says="function autosync.settle: is missing",
+            repaired_by="supabase_admin",
+            then=equals("postgres", "select proowner::regrole::text from pg_proc where proname = 'settle'"),
+        ),
+        fine(
+            "what other checks look at",
+            sql(
+                f"alter table {SCHEDULES} disable trigger {TRIGGER}",
+                f"grant select on {SCHEDULES} to anon",
+                "grant usage on schema autosync to anon",
+            ),
+        ),
+        warned(
+            "another check speaks of the same function",
+            sql("alter function autosync.dispatch(text, boolean) reset search_path"),
+            says="function autosync.dispatch",
+            blocked_by=("search_path_pinned",),
+        ),
+        warned(
+            "and an edit of another function is a fault of its own",
+            sql(
+                "alter function autosync.dispatch(text, boolean) reset search_path",
+                "alter function autosync.settle() set work_mem = '64MB'",
+            ),
+            says="function autosync.settle",
+        ),
+        fine(
+            "a grant on a table of the project",
+            admin("create table public.other (id integer)", "grant select on public.other to anon"),
+        ),
+    ),
+}

@@ -1,0 +1,266 @@
+"""pg_net, and what lies between it and the project's address."""
+
+from tests.health.actions import (
+    Action,
+    admin,
+    answers,
+    answers_again,
+    lost_call,
+    role,
+    run,
+    session_named,
+    sql,
+    steps,
+    unanswered,
+    waiting_call,
+)
+from tests.health.checks.case import Case, failed, fine, unseen, warned
+from tests.support import clusters
+from tests.support.health import Project
+
+_FORBIDDEN = ("privileges_sufficient",)
+_WATCH = "create function public.watch() returns trigger language plpgsql set search_path = '' as $$ begin return null; end $$"
+_REFUSE = (
+    "create function public.refuse() returns trigger language plpgsql set search_path = ''"
+    " as $$ begin raise exception 'no'; end $$"
+)
+_NO_COMMENT = admin("comment on extension pg_net is null")
+_NO_KEY = sql("delete from public.pg_cron_secrets where name = 'service_role_key'")
+_HTTP = (
+    "project_url_reachable",
+    "function_answers_in_time",
+    "function_deployed",
+    "function_accepts_key",
+    "function_succeeds",
+)
+
+
+def _watched(table: str) -> Action[Project]:
+    return admin(_WATCH, f"create trigger watch after insert on {table} for each row execute function public.watch()")
+
+
+def _setting(name: str, value: str) -> Action[Project]:
+    """Return what changes a setting of the stand-in, which reads it from its session; the real one has it in a view."""
+    return admin(f"set local {name} = '{value}'")
+
+
+def _version(version: str) -> Action[Project]:
+    return admin(f"update pg_extension set extversion = '{version}' where extname = 'pg_net'")
+
+
+def _revoked(what: str) -> Action[Project]:
+    # the hosted role may read everything, whatever is revoked, and belongs to the roles of the API
+    return admin(
+        "revoke pg_read_all_data from postgres",
+        f"revoke {what} from public, postgres, anon, authenticated, service_role",
+    )
+
+
+def _location(project: Project) -> None:
+    project.stub.answer(201)
+    project.stub.headers = {"location": "/things/1"}
+    project.tick()
+
+
+def _elsewhere(project: Project) -> None:
+    """Let the newest call be redirected: pg_net keeps the headers of the first answer and the status of the last."""
+    project.stub.answer(200)
+    project.stub.headers = {"location": "https://api.example.com/elsewhere"}
+    project.tick()
+
+
+def _no_call(project: Project) -> None:
+    project.owner.execute("delete from autosync.tick")
+
+
+_STAND_IN: dict[str, tuple[Case, ...]] = {
+    "pg_net_settings_valid": tuple(
+        failed(f"{name} is {value!r}", _setting(name, value), says=says, explains=())
+        for name, value, says in (
+            ("pg_net.ttl", "6 hourz", "is '6 hourz', which is no interval"),
+            ("pg_net.ttl", "-1 hour", "is '-1 hour', so every answer is deleted at once"),
+            ("pg_net.batch_size", "0", "is 0, so no request is ever taken from the queue"),
+            ("pg_net.username", "nobody_at_all", "is 'nobody_at_all', and there is no such role"),
+            ("pg_net.username", "anon", "is 'anon', which may not log in"),
+        )
+    )
+    + (
+        failed(
+            "its role may not write answers",
+            admin("revoke insert on net._http_response from public"),
+            _setting("pg_net.username", "authenticator"),
+            says="is 'authenticator', which lacks insert on net._http_response",
+        ),
+        fine(
+            "its role may",
+            admin("grant insert on net._http_response to postgres"),
+            _setting("pg_net.username", "postgres"),
+        ),
+        unseen(
+            "a role that may not see the settings of the real one",
+            _NO_COMMENT,
+            role(),
+            says="grant it pg_monitor",
+            role="plain",
+            blocked_by=_FORBIDDEN,
+        ),
+    ),
+    "pg_net_installed": (
+        fine("the stand-in says what it is", says="stand-in"),
+        failed(
+            "the extension was dropped",
+            admin("drop extension pg_net"),
+            run("failed", 'ERROR:  schema "net" does not exist'),
+            says="extension pg_net: is not installed in the database postgres",
+            explains=("job_runs_succeed",),
+            repaired_by="postgres",
+        ),
+    ),
+    "pg_net_version_matches_library": (
+        *(
+            fine(f"version {version}", _version(version), says=f"is at version {version}, its library at")
+            for version in ("0.19.0", "0.20.99", "1.0")
+        ),
+        failed("an older version", _version("0.18.0"), says="is at version 0.18.0, but its library at 0."),
+    ),
+    "pg_net_preloaded": (
+        fine("a role without pg_monitor takes the worker for a proof", _NO_COMMENT, role(), role="plain"),
+    ),
+}
+
+CASES: dict[str, tuple[Case, ...]] = {
+    **({id: (fine("the real pg_net"),) for id in _STAND_IN} if clusters.REAL_PG_NET else _STAND_IN),
+    "no_triggers_on_net_tables": (
+        *(
+            failed(
+                f"a trigger on {table}",
+                _watched(table),
+                says=f"trigger watch on {table}: runs public.watch",
+                hides="superuser",
+                repaired_by="supabase_admin",
+            )
+            for table in ("net._http_response", "net.http_request_queue")
+        ),
+        failed(
+            "a trigger that stops the worker",
+            admin(
+                _REFUSE,
+                "create trigger refuse before insert on net._http_response for each row execute function public.refuse()",
+            ),
+            waiting_call("1 hour"),
+            says="trigger refuse on net._http_response",
+            explains=("pg_net_queue_drains",),
+        ),
+        failed("a role without privileges sees it", _watched("net._http_response"), role(), says="watch", role="plain"),
+        fine(
+            "it is disabled",
+            _watched("net._http_response"),
+            admin("alter table net._http_response disable trigger watch"),
+        ),
+        fine("a trigger elsewhere", admin("create table public.other (id integer)"), _watched("public.other")),
+    ),
+    "outcomes_recorded": (
+        failed(
+            "the newest calls are lost",
+            steps(lost_call, lost_call, lost_call),
+            says="nobody knows what became of the newest 3 calls since",
+        ),
+        warned("one call is lost", lost_call, says="became of the newest call since"),
+        fine("a later one is known", steps(lost_call, lost_call, lost_call), answers_again),
+        fine("a call has no answer yet", waiting_call("1 second")),
+    ),
+    "pg_net_database_matches": (
+        fine("a second worker elsewhere", session_named("pg_net 0.20.4", database="template1")),
+        fine("a role without pg_monitor", role(), role="plain"),
+    ),
+    "pg_net_queue_drains": (
+        failed(
+            "a call waits, and the worker is idle",
+            waiting_call("10 minutes"),
+            says="1 of the newest 2 calls still wait there, the longest since",
+        ),
+        fine("with the default timeout of 30 s", waiting_call("70 seconds")),
+    ),
+    "pg_net_usable_by_job": (
+        failed(
+            "it may not queue a call",
+            admin("revoke insert on net.http_request_queue from public, postgres"),
+            run("failed", "ERROR:  permission denied for table http_request_queue"),
+            says="table net.http_request_queue: the role postgres, as which the job makes its calls, may not insert it",
+            explains=("job_runs_succeed",),
+            repaired_by="postgres",
+        ),
+        failed(
+            "a superuser grants it",
+            admin("revoke insert on net.http_request_queue from public, postgres"),
+            says="may not insert it",
+            repaired_by="supabase_admin",
+        ),
+        *(
+            failed(f"it lost {what}", _revoked(what), says=says)
+            for what, says in (
+                ("usage on schema net", "schema net"),
+                ("execute on all functions in schema net", "function net.http_post()"),
+                ("usage on sequence net.http_request_queue_id_seq", "sequence net.http_request_queue_id_seq"),
+                ("select on net._http_response", "table net._http_response"),
+            )
+        ),
+        fine(
+            "pg_net's function has its owner's rights",
+            admin(
+                "do $$ begin execute format('alter function %s security definer',"
+                " 'net.http_post'::regproc::regprocedure); end $$",
+                "revoke insert on net.http_request_queue from public, postgres",
+            ),
+        ),
+        fine(
+            "other roles lost it",
+            admin(
+                "grant all on net.http_request_queue to postgres", "revoke all on net.http_request_queue from public"
+            ),
+        ),
+    ),
+    "pg_net_worker_running": (fine("a role without pg_monitor sees the worker", role(), role="plain"),),
+    "project_url_reachable": (
+        failed(
+            "nobody listens",
+            unanswered("Couldn't connect to server"),
+            says="function auto-sync-cron: 1 of the last 2 calls got no HTTP answer",
+            explains=_HTTP[1:],
+        ),
+        failed(
+            "the key is missing, too, which explains nothing",
+            unanswered("Couldn't connect to server"),
+            _NO_KEY,
+            says="connect",
+        ),
+        failed(
+            "a content network answers for the server",
+            answers(522, "<html>connection timed out</html>"),
+            says="522 (the network before the server does not reach it)",
+        ),
+        failed(
+            "the address redirects",
+            _elsewhere,
+            says="was redirected to https://api.example.com/elsewhere",
+        ),
+        fine("a created thing is told where it is", _location),
+        fine(
+            "a gateway's error page",
+            answers(502, "<html>bad gateway</html>"),
+            says="function auto-sync-cron: answered 502",
+        ),
+    ),
+    "project_url_resolves": (
+        *(
+            failed(message, unanswered(message), says=message, explains=_HTTP)
+            for message in (
+                "Couldn't resolve host name",
+                "Could not resolve hostname",
+                "Could not resolve host: abcdefghijklmnopqrst.supabase.co",
+            )
+        ),
+        fine("nobody listens", unanswered("Couldn't connect to server"), says="the host name was resolved"),
+        unseen("nothing was called yet", _no_call),
+    ),
+}

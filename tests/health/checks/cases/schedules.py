@@ -1,0 +1,371 @@
+"""The schedules, and the trigger that computes their next run."""
+
+import json
+
+from tests.health.actions import (
+    SCHEDULES,
+    TRIGGER,
+    Action,
+    admin,
+    answers,
+    claim,
+    equals,
+    pause,
+    role,
+    schedule,
+    sql,
+    ticking,
+    window,
+)
+from tests.health.checks.case import Case, failed, fine, unseen, warned
+from tests.support import keys
+from tests.support.health import Project
+
+_FIVE = ticking("*/5 * * * *")
+_SOON = "now() + interval '1 hour'"
+_OFF = sql(f"alter table {SCHEDULES} disable trigger {TRIGGER}")
+_KEY = keys.secret().reveal()
+_OLD_TRIGGER = (
+    "create function public.update_auto_sync_next_run() returns trigger language plpgsql"
+    " as $$ begin new.next_run_at := now(); return new; end $$"
+)
+_TRIGGERS = {
+    f"alter table {SCHEDULES} disable trigger {TRIGGER}": "is disabled",
+    f"alter table {SCHEDULES} disable trigger user": "is disabled",
+    f"alter table {SCHEDULES} enable replica trigger {TRIGGER}": "fires for replicated rows alone",
+    f"drop trigger {TRIGGER} on {SCHEDULES}": f"does not exist on {SCHEDULES}",
+    f"create or replace trigger {TRIGGER} before insert or update of enabled on {SCHEDULES}"
+    " for each row execute function autosync.set_next_run_at()": "does not fire for every insert and update",
+    f"create or replace trigger {TRIGGER} before insert or update on {SCHEDULES}"
+    " for each row when (new.enabled) execute function autosync.set_next_run_at()": "does not fire for every",
+    f"create or replace trigger {TRIGGER} before update on {SCHEDULES}"
+    " for each row execute function autosync.set_next_run_at()": "does not fire for every",
+    "create function public.noop() returns trigger language plpgsql as $$ begin return new; end $$;"
+    f" create or replace trigger {TRIGGER} before insert or update on {SCHEDULES}"
+    " for each row execute function public.noop()": "runs public.noop(), not autosync.set_next_run_at()",
+}
+# schedule of the job, window, zone, whether some tick falls into it
+_WINDOWS = [
+    ("*/5 * * * *", "08:05", "08:06", "UTC", True),
+    ("*/5 * * * *", "08:04", "08:05", "UTC", False),
+    ("*/5 * * * *", "23:58", "00:01", "UTC", True),
+    ("*/5 * * * *", "23:56", "23:59", "UTC", False),
+    ("* * * * *", "08:01", "08:02", "UTC", True),
+    ("0 * * * *", "08:10", "08:50", "UTC", False),
+    ("0 * * * *", "08:10", "09:10", "UTC", True),
+    ("0 * * * *", "08:10", "08:20", "Asia/Kathmandu", False),
+    ("0 * * * *", "08:40", "08:50", "Asia/Kathmandu", True),
+    ("@hourly", "08:10", "08:50", "UTC", False),
+    ("@daily", "08:00", "20:00", "UTC", False),
+    ("0 6 * * *", "08:00", "20:00", "UTC", False),
+    ("0 6 * * *", "08:00", "20:00", "Asia/Tokyo", True),
+    ("0 6 * * *", "22:00", "06:01", "UTC", True),
+    ("0,30 8-10/2 * * *", "10:20", "10:40", "UTC", True),
+    ("0,30 8-10/2 * * *", "09:00", "09:40", "UTC", False),
+    ("7-59/20 * * * *", "09:26", "09:28", "UTC", True),
+    # days and names prove nothing
+    ("0 6 * * 1", "08:00", "20:00", "UTC", True),
+    ("@weekly", "08:00", "20:00", "UTC", True),
+]
+_PATIENCE = [
+    ("* * * * *", 15), ("*/5 * * * *", 15), ("*/10 * * * *", 30), ("7 * * * *", 180), ("0 */2 * * *", 360),
+    ("30 6 * * *", 4320), ("0  6 * * *", 4320), ("0 6 * * 1", 133920), ("0 6 1 * *", 133920),
+]  # fmt: skip
+
+
+def _ticks(cron: str) -> Action[Project]:
+    """Return what lets the registry say so; pg_cron would refuse some."""
+    return sql(f"update autosync.job set schedule = '{cron}'")
+
+
+def _open(start: str, end: str, due: str) -> Action[Project]:
+    return schedule(
+        next_run_at=f"now() - interval '{due}'",
+        time_window_enabled=True,
+        time_window_start=f"(now() {start})::time",
+        time_window_end=f"(now() {end})::time",
+    )
+
+
+def _failing(failures: int, error: str = "http 401", **columns: object) -> Action[Project]:
+    """Return what adds a schedule that failed so many times in a row."""
+    given: dict[str, object] = {
+        "next_run_at": _SOON,
+        "last_run_at": "now() - interval '1 minute'",
+        "last_run_status": "failed" if failures else "success",
+        "last_run_summary": json.dumps({"errors": failures, "error": error}),
+        "consecutive_failures": failures,
+        **columns,
+    }
+    return schedule(**given)
+
+
+def _many(project: Project) -> None:
+    project.admin.execute("set local session_replication_role = replica")
+    project.admin.execute(
+        f"insert into {SCHEDULES} (integration_id, organization_id, enabled)"
+        " select gen_random_uuid(), gen_random_uuid(), true from generate_series(1, 1001)"
+    )
+
+
+_BYPASSED = admin("alter role service_role nobypassrls")
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "claims_not_stuck": (
+        failed(
+            "a claim that lasts for years, and can be claimed after its repair",
+            claim("now() - interval '90 minutes'", "now() + interval '10 years'"),
+            says=f"table {SCHEDULES}: 1 due schedules have been claimed for over an hour",
+            repaired_by="postgres",
+            then=equals(1, "select count(*) from public.auto_sync_claim()"),
+        ),
+        failed(
+            "a claim without an end",
+            claim("now() - interval '2 hours'", "infinity"),
+            says="until the end of time",
+            repaired_by="postgres",
+        ),
+        warned(
+            "a claim of some hours", claim("now() - interval '90 minutes'", "now() + interval '1 hour'"), says=SCHEDULES
+        ),
+        fine("work in progress", claim("now() - interval '50 minutes'", "now() + interval '9 days'")),
+        fine("a lease that ended", claim("now() - interval '9 days'", "now() - interval '1 minute'")),
+        fine("a disabled schedule", claim("now() - interval '2 hours'", "now() + interval '9 days'", enabled=False)),
+    ),
+    "schedule_trigger_enabled": (
+        *(
+            failed(fault, sql(fault), says=f"trigger {TRIGGER}: {says}", repaired_by="postgres")
+            for fault, says in _TRIGGERS.items()
+        ),
+        failed(
+            "the trigger of an earlier set-up",
+            sql(
+                _OLD_TRIGGER,
+                f"create trigger trigger_update_auto_sync_next_run before insert or update on {SCHEDULES}"
+                " for each row execute function public.update_auto_sync_next_run()",
+            ),
+            says="trigger trigger_update_auto_sync_next_run: computes next_run_at",
+            repaired_by="postgres",
+        ),
+        failed(
+            "schedules do not advance",
+            _FIVE,
+            _OFF,
+            schedule(next_run_at="now() - interval '1 hour'"),
+            says="is disabled",
+            explains=("schedules_not_overdue",),
+        ),
+        fine("it always fires", sql(f"alter table {SCHEDULES} enable always trigger {TRIGGER}")),
+        fine(
+            "the project has one of its own",
+            sql(
+                "create function public.mine() returns trigger language plpgsql as $$ begin return new; end $$",
+                f"create trigger mine before update on {SCHEDULES} for each row execute function public.mine()",
+            ),
+        ),
+    ),
+    "schedule_windows_reachable": (
+        failed(
+            "two windows between two ticks",
+            _FIVE,
+            window("08:01", "08:04"),
+            window("08:01", "08:04"),
+            says="2 schedules never run: the window 08:01:00 to 08:04:00 (UTC) contains no tick",
+        ),
+        failed(
+            "no such zone",
+            window("00:00", "23:59", "Mars/Olympus"),
+            says="the server knows no time zone 'Mars/Olympus'",
+        ),
+        *(
+            (fine(what, *acts) if reachable else failed(what, *acts, says="contains no tick"))
+            for cron, start, end, zone, reachable in _WINDOWS
+            for what, acts in [(f"{cron} in {start}-{end} {zone}", (_ticks(cron), window(start, end, zone)))]
+        ),
+        fine("the schedule is off", _FIVE, window("08:01", "08:02", enabled=False)),
+        fine("the window is off", _FIVE, window("08:01", "08:02", time_window_enabled=False)),
+        *(
+            warned(f"{zone} knows no summer time", window("00:00", "23:59", zone), says=f"'{zone}'")
+            for zone in ("EST", "UTC+2")
+        ),
+        fine("a zone that does", window("00:00", "23:59", "Europe/Paris")),
+    ),
+    "schedules_have_next_run": (
+        failed(
+            "rows that went past the trigger",
+            schedule(next_run_at=None),
+            schedule(next_run_at=None),
+            schedule(next_run_at=None),
+            says=f"table {SCHEDULES}: 3 enabled schedules have no next_run_at",
+            repaired_by="postgres",
+        ),
+        failed(
+            "the trigger is disabled",
+            _OFF,
+            schedule(next_run_at=None),
+            says="1 enabled schedules",
+            blocked_by=("schedule_trigger_enabled",),
+        ),
+        failed("the count ends at a thousand", _many, says=f"table {SCHEDULES}: 1000 or more enabled"),
+        fine("a disabled schedule", schedule(next_run_at=None, enabled=False)),
+    ),
+    "schedules_not_failing": (
+        warned(
+            "two of three fail",
+            _failing(0),
+            _failing(3),
+            _failing(12, f"device service said {_KEY} is wrong"),
+            says="device service said *** is wrong; 2 of 3 enabled schedules",
+            hides=_KEY,
+        ),
+        warned("the worst is named", _failing(0), _failing(12), says="failed 12 times in a row, last at 20"),
+        failed(
+            "none succeeds",
+            _failing(3),
+            _failing(5),
+            schedule(next_run_at=_SOON),
+            says="2 of 3 enabled schedules failed 3 times or more",
+        ),
+        failed(
+            "the function fails",
+            _failing(4),
+            answers(500),
+            says="failed",
+            blocked_by=("function_succeeds",),
+        ),
+        fine(
+            "it succeeded at last",
+            _failing(0),
+            _failing(12),
+            sql(f"select public.auto_sync_complete(id, 'success') from {SCHEDULES}"),
+        ),
+        fine("two failures, and a disabled schedule", _failing(2), _failing(9, enabled=False)),
+        fine("the job is paused", _failing(2), _failing(9), pause),
+    ),
+    "schedules_not_overdue": (
+        failed(
+            "nobody ran it",
+            _FIVE,
+            schedule(next_run_at="now() - interval '16 minutes'"),
+            says=f"table {SCHEDULES}: 1 schedules are due and were not run",
+        ),
+        fine(
+            "it was run",
+            _FIVE,
+            schedule(next_run_at="now() - interval '16 minutes'"),
+            sql(
+                "select public.auto_sync_complete(c.id, 'success', null, c.claim_id) from public.auto_sync_claim() as c"
+            ),
+        ),
+        failed(
+            "the function fails",
+            _FIVE,
+            schedule(next_run_at="now() - interval '16 minutes'"),
+            answers(500),
+            says="were not run",
+            blocked_by=("function_succeeds",),
+        ),
+        failed(
+            "a secret is missing",
+            _FIVE,
+            schedule(next_run_at="now() - interval '16 minutes'"),
+            sql("delete from public.pg_cron_secrets"),
+            says="were not run",
+            blocked_by=("secrets_present",),
+        ),
+        failed(
+            "a lease ended",
+            _FIVE,
+            claim("now() - interval '20 minutes'", "now() - interval '5 minutes'"),
+            says="were not run",
+        ),
+        failed(
+            "the window is open",
+            _FIVE,
+            _open("- interval '30 minutes'", "+ interval '1 hour'", "20 hours"),
+            says="were not",
+        ),
+        failed(
+            "windows were missed",
+            _FIVE,
+            _open("+ interval '1 hour'", "+ interval '65 minutes'", "3 days"),
+            says="were not",
+        ),
+        fine("not yet", _FIVE, schedule(next_run_at="now() - interval '14 minutes'")),
+        fine("it is disabled", _FIVE, schedule(next_run_at="now() - interval '9 days'", enabled=False)),
+        fine("it never runs", _FIVE, schedule(next_run_at=None)),
+        fine("it is claimed", _FIVE, claim("now() - interval '20 minutes'", "now() + interval '5 minutes'")),
+        fine("the window is shut", _FIVE, _open("+ interval '1 hour'", "+ interval '2 hours'", "20 hours")),
+        fine("the window has just opened", _FIVE, _open("- interval '5 minutes'", "+ interval '1 hour'", "20 hours")),
+        *(
+            case
+            for cron, minutes in _PATIENCE
+            for case in (
+                fine(
+                    f"{cron}, {minutes - 1} minutes",
+                    ticking(cron),
+                    schedule(next_run_at=f"now() - interval '{minutes - 1} minutes'"),
+                ),
+                failed(
+                    f"{cron}, {minutes + 1} minutes",
+                    ticking(cron),
+                    schedule(next_run_at=f"now() - interval '{minutes + 1} minutes'"),
+                    says="1 schedules are due",
+                ),
+            )
+        ),
+        fine(
+            "the job is paused",
+            _FIVE,
+            schedule(next_run_at="now() - interval '1 hour'"),
+            pause,
+            says="; the job is paused",
+        ),
+        unseen(
+            "row level security hides them",
+            role(grants="grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain"),
+            says="hidden from this role",
+            role="plain",
+            blocked_by=("privileges_sufficient",),
+        ),
+    ),
+    "service_role_can_use_schedules": (
+        *(
+            failed(
+                fault,
+                sql(fault),
+                says=says,
+                repaired_by="postgres",
+            )
+            for fault, says in (
+                (
+                    f"revoke all on {SCHEDULES} from service_role",
+                    f"table {SCHEDULES}: service_role may not select, update it",
+                ),
+                (
+                    f"revoke update on {SCHEDULES} from service_role",
+                    f"table {SCHEDULES}: service_role may not update it",
+                ),
+                (
+                    "revoke execute on function public.auto_sync_claim(integer, interval) from service_role",
+                    "function public.auto_sync_claim: service_role may not execute it",
+                ),
+            )
+        ),
+        failed(
+            "and the function fails of it",
+            sql(f"revoke all on {SCHEDULES} from service_role"),
+            answers(500),
+            says="may not select",
+            explains=("function_succeeds",),
+        ),
+        failed(
+            "row level security hides the rows",
+            _BYPASSED,
+            says="row level security hides its rows from service_role",
+            repaired_by="supabase_admin",
+        ),
+        fine("a policy lets it", _BYPASSED, sql(f"create policy service on {SCHEDULES} to service_role using (true)")),
+        fine("a server without the role", admin("drop owned by service_role; drop role service_role")),
+    ),
+}

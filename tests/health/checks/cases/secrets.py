@@ -1,0 +1,498 @@
+"""The secrets that a call carries."""
+
+import dataclasses
+
+from autosync_db.credentials import lease
+from autosync_db.secret import Secret
+from tests.health.actions import (
+    Action,
+    admin,
+    answers,
+    command,
+    equals,
+    other_job,
+    recorded_migration,
+    role,
+    run,
+    sql,
+    stored,
+    tick,
+)
+from tests.health.checks.case import Case, failed, fine, unseen, warned
+from tests.support import keys
+from tests.support.health import NEVER, Project
+
+_FORBIDDEN = ("privileges_sufficient",)
+REF = keys.PROJECT_REF
+OTHER = REF[::-1]
+YEARS = 10 * 365 * 86400
+_ABSENT = sql("delete from public.pg_cron_secrets where name = 'service_role_key'")
+_READS_ALL = "grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain"
+_LAPSE = "update autosync.secret_rotation set lease_expires_at = now() - interval '1 second'"
+_LEGACY, _SECRET, _TOKEN = keys.legacy().reveal(), keys.secret().reveal(), "sbp_" + "0a" * 20
+_READER = admin(
+    "create role reader nologin",
+    "grant usage on schema public to reader",
+    "grant select on public.pg_cron_secrets to reader",
+    "alter function autosync.read_secret(text) owner to reader",
+)
+_WRONG_URLS = {
+    f"{REF}.supabase.co": "has no scheme",
+    f"ftp://{REF}.supabase.co": "has the scheme ftp, not https",
+    f"postgresql://postgres:pw@db.{REF}.supabase.co:5432/postgres": "has the scheme postgresql, not https",
+    f"https://db.{REF}.supabase.co": "is an address of the database",
+    f"https://supabase.com/dashboard/project/{REF}": "is an address of the dashboard",
+    f"https://{REF}.supabase.co/functions/v1": "ends in the path of the functions",
+    f"https://{REF}.supabase.co/functions/v1/auto-sync-cron": "ends in the path of the functions",
+    f"https://{REF}.supabase.co?x=1": "has a query or a fragment",
+    "https://": "names no host",
+    "https://<ref>.supabase.co": "names no host",
+}
+_DOUBTFUL_URLS = {
+    "http://api.example.com": "is not encrypted",
+    "http://172.32.0.1": "is not encrypted",
+    "https://me:word@api.example.com": "holds a login",
+}
+_RIGHT_URLS = [
+    f"https://{REF}.supabase.co", f"https://{REF}.supabase.co/", "https://api.example.com:8443",
+    "https://example.com/gateway", "http://127.0.0.1:54321", "http://kong:8000", "http://[::1]:8000",
+    "http://host.docker.internal:54321", "http://192.168.1.20", "http://172.16.0.1", "HTTPS://API.Example.com",
+]  # fmt: skip
+
+
+def _url(ref: str) -> str:
+    return f"https://{ref}.supabase.co"
+
+
+def _bound(**changes: str) -> Action[Project]:
+    """Return what binds the database to the project, and then changes what the binding says."""
+
+    def act(project: Project) -> None:
+        project.owner.execute("delete from autosync.setting where name = 'binding'")
+        project.owner.execute(
+            "insert into autosync.setting (name, value)"
+            " values ('binding', autosync.server_identity() || jsonb_build_object('project_ref', %s::text))",
+            [REF],
+        )
+        for name, value in changes.items():
+            project.owner.execute(
+                "update autosync.setting set value = value || jsonb_build_object(%s::text, to_jsonb(%s::text))"
+                " where name = 'binding'",
+                [name, value],
+            )
+
+    return act
+
+
+def _spoiled(name: str, spoiled: str) -> Action[Project]:
+    return sql(f"update public.pg_cron_secrets set secret = {spoiled} where name = '{name}'")
+
+
+def _of_the_project(project: Project) -> None:
+    """Say that this database is that of the project."""
+    target = dataclasses.replace(project.configuration.target, project_url=_url(REF))
+    project.configuration = dataclasses.replace(project.configuration, target=target)
+
+
+def _begun(key: Secret) -> Action[Project]:
+    return lambda project: lease.begin(project.owner, {"service_role_key": key})
+
+
+def _in_use(project: Project) -> None:
+    stored_key = project.value("select secret from public.pg_cron_secrets where name = 'service_role_key'")
+    recorded_migration("1", f"select '{_SECRET}'")(project)
+    recorded_migration("2", f"select '{stored_key}'")(project)
+
+
+def _other_form(project: Project) -> None:
+    recorded_migration("1", "select 1")(project)
+    project.owner.execute("alter table supabase_migrations.schema_migrations drop column statements")
+
+
+def _history(text: str) -> Action[Project]:
+    """Return what lets a job of such a text run three times, which pg_cron records."""
+
+    def act(project: Project) -> None:
+        project.owner.execute("select cron.schedule('mailer', %s, %s)", [NEVER, text])
+        project.admin.execute(
+            "insert into cron.job_run_details (jobid, runid, database, username, command, status)"
+            " select jobid, nextval('cron.runid_seq'), database, username, command, 'succeeded'"
+            " from cron.job, generate_series(1, 3) as n where jobname = 'mailer'"
+        )
+
+    return act
+
+
+def _knows_its_caller_by_a_cron_secret(project: Project) -> None:
+    project.store(cron_secret="c" * 43)
+    project.owner.execute(
+        "insert into autosync.setting (name, value)"
+        " values ('function_auth', jsonb_build_object(%s::text, 'cron_secret'))",
+        [project.job_name],
+    )
+    project.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "database_is_the_bound_one": (
+        fine("an address that names no project", _bound()),
+        failed(
+            "an address of another project",
+            _bound(),
+            stored(project_url=_url(OTHER)),
+            run("failed", "ERROR:  no call is made: secret project_url names the project"),
+            says=f"names the project {OTHER}, but this database is bound to {REF}",
+            explains=("job_runs_succeed",),
+        ),
+        warned(
+            "another server",
+            _bound(system_identifier="1"),
+            says=f"is not the one that was bound to {REF}",
+        ),
+        warned("it was restored or copied", _bound(system_identifier="1"), says="this database was restored or copied"),
+        warned(
+            "another database of the server", _bound(database="elsewhere"), says="which was elsewhere on this server"
+        ),
+        fine("it was never bound", stored(project_url=_url(OTHER), service_role_key=keys.legacy(ref=OTHER))),
+    ),
+    "no_secret_in_job_command": (
+        *(
+            failed(
+                f"a job with {what}, which is not shown",
+                other_job("mailer", f"select 'Bearer {key}'"),
+                says="cron job mailer: the text of job",
+                hides=key,
+            )
+            for what, key in (("a legacy key", _LEGACY), ("a secret key", _SECRET), ("an access token", _TOKEN))
+        ),
+        failed(
+            "and neither is the text around it",
+            other_job("mailer", f"select 'Bearer {_SECRET}'"),
+            says="holds a key",
+            hides="Bearer",
+        ),
+        failed("its history has the text, too", _history(f"select '{_SECRET}'"), says="3 of the newest 1000 runs"),
+        warned(
+            "the history alone has it",
+            _history(f"select '{_SECRET}'"),
+            sql("select cron.unschedule('mailer')"),
+            says="3 of the newest 1000 runs",
+            repaired_by="postgres",
+            then=equals(
+                "select '***'", "select min(command) from cron.job_run_details where command like 'select ''%'"
+            ),
+        ),
+        failed("our own job has it", command(f"select '{_LEGACY}'"), says="auto-sync-cron-job", repaired_by="postgres"),
+        *(
+            fine(f"a job with the text {text[:30]}", other_job("mailer", text))
+            for text in (
+                f"select '{keys.legacy('anon').reveal()}'",
+                "select autosync.read_secret('service_role_key')",
+                "select 'sb_secret_', 'eyJ', 'sb_publishable_' || repeat('a', 16)",
+            )
+        ),
+        unseen(
+            "a role that sees its own jobs alone",
+            role(grants="grant usage on schema cron to plain; grant select on cron.job, cron.job_run_details to plain"),
+            role="plain",
+            blocked_by=_FORBIDDEN,
+        ),
+    ),
+    "no_secret_in_migration_history": (
+        warned(
+            "a recorded migration holds a key",
+            recorded_migration("20251117000001", "create table x ()", f"insert into t values ('{_LEGACY}')"),
+            recorded_migration("20251117000002", "select 1 < 2 and 'sb_secret_' > 'eyJ'"),
+            says="schema_migrations: keeps the text of 1 migrations that hold a key: 20251117000001",
+            hides=_LEGACY[:20],
+            repaired_by="postgres",
+            then=equals(
+                ["create table x ()", "insert into t values ('***')"],
+                "select statements from supabase_migrations.schema_migrations where version like '%1'",
+            ),
+        ),
+        failed(
+            "a key that is in use", _in_use, says="2 migrations that hold a key: 1, 2; the key that is in use is in 2"
+        ),
+        warned("it was in use", _in_use, stored(service_role_key=keys.legacy()), says="2 migrations"),
+        fine("a public key", recorded_migration("1", f"select '{keys.legacy('anon').reveal()}'")),
+        fine("a table of another form", _other_form),
+        unseen(
+            "this role may not read it",
+            admin(
+                "create schema supabase_migrations; create table supabase_migrations.schema_migrations"
+                " (statements text[]); revoke pg_read_all_data from postgres"
+            ),
+            says="this role may not read it",
+        ),
+    ),
+    "project_url_valid": (
+        failed(
+            "it explains failed runs, and is not shown",
+            stored(project_url="db.internal"),
+            run("failed", 'ERROR:  invalid URL "db.internal": Bad scheme'),
+            says="secret project_url: has no scheme",
+            hides="db.internal",
+            explains=("job_runs_succeed",),
+        ),
+        *(failed(url, stored(project_url=url), says=says) for url, says in _WRONG_URLS.items()),
+        *(warned(url, stored(project_url=url), says=says, hides="word") for url, says in _DOUBTFUL_URLS.items()),
+        *(fine(url, stored(project_url=url)) for url in _RIGHT_URLS),
+        unseen(
+            "it is missing",
+            sql("delete from public.pg_cron_secrets where name = 'project_url'"),
+            blocked_by=("secrets_present",),
+        ),
+    ),
+    "rotation_finished": (
+        warned(
+            "a rotation was interrupted",
+            _begun(keys.secret()),
+            sql(_LAPSE),
+            says="never proven; no call was answered since",
+        ),
+        warned(
+            "and its key works", _begun(keys.secret()), sql(_LAPSE), tick, says="the newest call since was answered 200"
+        ),
+        failed(
+            "and its key is refused",
+            _begun(keys.secret()),
+            sql(_LAPSE),
+            answers(401, {}, "UNAUTHORIZED_INVALID_JWT_FORMAT"),
+            says="the newest call since was refused: 401 UNAUTHORIZED_INVALID_JWT_FORMAT",
+            explains=("function_accepts_key",),
+        ),
+        warned(
+            "no value is shown",
+            _begun(Secret(_SECRET)),
+            sql(_LAPSE),
+            says="secret service_role_key: was replaced at ",
+            hides=_SECRET,
+        ),
+        warned(
+            "a store that was moved and not proven",
+            sql(
+                "insert into autosync.secret_rotation (name, token, kept, lease_expires_at)"
+                " values ('setting:secrets', gen_random_uuid(), 'nowhere', now() - interval '1 minute')"
+            ),
+            says="setting secrets: was replaced at ",
+        ),
+        fine("a rotation is under way", _begun(keys.secret()), says="is being proven"),
+        unseen(
+            "a role that may not see it",
+            role(grants="grant pg_read_all_data to plain"),
+            role="plain",
+            blocked_by=_FORBIDDEN,
+        ),
+    ),
+    "secrets_clean": (
+        *(
+            warned(
+                f"a key is {spoiled}",
+                _spoiled("service_role_key", spoiled),
+                tick,
+                says="secret service_role_key: has ",
+                repaired_by="postgres",
+            )
+            for spoiled in ("secret || E'\\n'", "' ' || secret", "secret || E'\\r\\n'")
+        ),
+        *(
+            failed(
+                f"a key is {spoiled}",
+                _spoiled("service_role_key", spoiled),
+                run("failed", 'ERROR:  the secret "service_role_key" contains blanks'),
+                says="secret service_role_key: contains 1 blanks, line breaks or other",
+                explains=("job_runs_succeed",),
+                repaired_by="postgres",
+                then=tick,
+            )
+            for spoiled in (
+                "left(secret, 20) || E'\\n' || substr(secret, 21)",
+                "secret || chr(160)",
+                "chr(65279) || secret",
+            )
+        ),
+        failed(
+            "a spoiled address",
+            _spoiled("project_url", "replace(secret, '://', '://' || chr(8203))"),
+            says="secret project_url: contains 1",
+            explains=("project_url_valid",),
+        ),
+        fine(
+            "another secret",
+            sql("insert into public.pg_cron_secrets (name, secret) values ('pem', E'a b\\nc\\n')"),
+        ),
+        fine("a blank secret", _spoiled("service_role_key", "' '")),
+    ),
+    "secrets_present": (
+        *(
+            failed(
+                f"{name} is missing",
+                sql(f"delete from public.pg_cron_secrets where name = '{name}'"),
+                says=f"secret {name}: is missing from public.pg_cron_secrets",
+            )
+            for name in ("project_url", "service_role_key")
+        ),
+        failed("it is blank", _spoiled("project_url", "E' \\n'"), says="secret project_url: is blank"),
+        failed(
+            "a name that nothing reads",
+            sql("update public.pg_cron_secrets set name = 'SERVICE_ROLE_KEY' where name = 'service_role_key'"),
+            says="secret service_role_key: is missing",
+        ),
+        unseen(
+            "row level security hides them",
+            role(grants=_READS_ALL),
+            says="hidden from this role",
+            role="plain",
+            blocked_by=_FORBIDDEN,
+        ),
+        failed(
+            "a name that is stored twice",
+            sql(
+                "alter table public.pg_cron_secrets drop constraint pg_cron_secrets_pkey",
+                "insert into public.pg_cron_secrets (name, secret) select name, reverse(secret)"
+                " from public.pg_cron_secrets where name = 'service_role_key'",
+            ),
+            says="secret service_role_key: has 2 rows",
+        ),
+        failed(
+            "the function knows its caller by another secret, which is missing",
+            _knows_its_caller_by_a_cron_secret,
+            sql("delete from public.pg_cron_secrets where name = 'cron_secret'"),
+            says="secret cron_secret: is missing",
+        ),
+        fine("and it is there", _knows_its_caller_by_a_cron_secret, tick),
+        fine(
+            "line breaks after the keys, and another secret",
+            sql(
+                "update public.pg_cron_secrets set secret = secret || E'\\n'",
+                "insert into public.pg_cron_secrets (name, secret) values ('mine', '')",
+            ),
+        ),
+    ),
+    "secrets_readable_by_job": (
+        failed(
+            "a grant is missing",
+            admin(
+                "revoke select on public.pg_cron_secrets from postgres, service_role",
+                "revoke pg_read_all_data from postgres",
+            ),
+            says="the role postgres, as which the job reads it, may not select it",
+            explains=(
+                "secrets_present",
+                "service_key_valid",
+                "service_key_fresh",
+                "secrets_clean",
+                "project_url_valid",
+            ),
+            repaired_by="postgres",
+            then=tick,
+        ),
+        fine("forced on an owner who bypasses it", sql("alter table public.pg_cron_secrets force row level security")),
+        failed(
+            "forced on an owner who does not",
+            sql("alter table public.pg_cron_secrets force row level security"),
+            admin("alter role postgres nobypassrls"),
+            says="row level security, forced on its owner, hides",
+            repaired_by="postgres",
+            then=tick,
+        ),
+        failed("a function of another owner", _READER, says="row level security hides its rows from the role reader"),
+        fine(
+            "a policy lets that role",
+            _READER,
+            sql("create policy reads on public.pg_cron_secrets for select to reader using (true)"),
+        ),
+        fine("that role bypasses it", _READER, admin("alter role reader bypassrls")),
+    ),
+    "service_key_fresh": (
+        warned(
+            "a legacy key, by the project that it names",
+            stored(service_role_key=keys.legacy(ref=REF, expires_in=YEARS)),
+            says="secret service_role_key: is a legacy JWT key",
+        ),
+        warned(
+            "a legacy key, by the address",
+            stored(project_url=_url(REF), service_role_key=keys.legacy(expires_in=YEARS)),
+            says="is a legacy JWT key",
+        ),
+        fine("a secret key", stored(project_url=_url(REF), service_role_key=keys.secret())),
+        warned(
+            "an old key",
+            stored(project_url=_url(REF), service_role_key=keys.secret()),
+            sql("update public.pg_cron_secrets set updated_at = now() - interval '366 days'"),
+            says="for more than a year",
+        ),
+        warned(
+            "a key that ends soon",
+            stored(project_url=_url(REF), service_role_key=keys.legacy(ref=REF, expires_in=86400)),
+            says="expires on 20",
+        ),
+        fine(
+            "an old key of a local stack",
+            sql("update public.pg_cron_secrets set updated_at = now() - interval '9 years'"),
+        ),
+        unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
+    ),
+    "service_key_matches_project": (
+        failed(
+            "a key of another project, which is not shown",
+            stored(project_url=_url(REF), service_role_key=(_foreign := keys.legacy(ref=OTHER))),
+            says=f"is a key of the project {OTHER}, but project_url names {REF}",
+            hides=_foreign.reveal(),
+        ),
+        fine("a key of this project", stored(project_url=_url(REF), service_role_key=keys.legacy(ref=REF))),
+        failed(
+            "it explains its refusal",
+            answers(401),
+            stored(project_url=_url(REF), service_role_key=keys.legacy(ref=OTHER)),
+            sql("update public.pg_cron_secrets set updated_at = now() - interval '1 day'"),
+            says="is a key of the project",
+            explains=("function_accepts_key",),
+        ),
+        failed(
+            "a copy of another project's database",
+            stored(project_url=_url(OTHER), service_role_key=keys.legacy(ref=OTHER)),
+            _of_the_project,
+            says=f"names the project {OTHER}, but this database is that of {REF}",
+        ),
+        fine(
+            "a secret key names no project",
+            stored(project_url=_url(REF), service_role_key=keys.secret()),
+            _of_the_project,
+        ),
+        *(
+            fine(f"the address {url} names no project", stored(project_url=url, service_role_key=keys.legacy(ref=REF)))
+            for url in ("https://api.example.com", "http://127.0.0.1:54321", "https://[oops")
+        ),
+        unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
+    ),
+    "service_key_valid": (
+        *(
+            failed(
+                f"a key that {says}, which is not shown",
+                stored(service_role_key=key),
+                says=f"secret service_role_key: {says}",
+                hides=key.reveal(),
+            )
+            for key, says in (
+                (keys.legacy("anon"), "is a JWT of the role anon"),
+                (keys.legacy(expires_in=-86400), "expired on 20"),
+                (Secret("sb_" + "publishable_abcdefgh"), "is a publishable key"),
+                (Secret("hello"), "is neither a JWT nor an sb_secret_ key"),
+                (Secret("a.b.c"), "is neither a JWT nor an sb_secret_ key"),
+            )
+        ),
+        failed(
+            "the address is missing, too, which explains nothing",
+            sql("delete from public.pg_cron_secrets where name = 'project_url'"),
+            stored(service_role_key=keys.legacy("anon")),
+            says="is a JWT of the role anon",
+        ),
+        *(
+            fine(f"a {kind} key", stored(service_role_key=key))
+            for kind, key in (("legacy", keys.legacy()), ("secret", keys.secret()))
+        ),
+        unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
+    ),
+}

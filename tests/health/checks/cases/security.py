@@ -1,0 +1,312 @@
+"""Who may see and do too much."""
+
+from tests.health.actions import SCHEDULES, Action, admin, role, sql
+from tests.health.checks.case import Case, failed, fine, unseen, warned
+from tests.support.health import Project
+
+SECRETS = "public.pg_cron_secrets"
+CLAIM = "function public.auto_sync_claim(integer, interval)"
+WRAPPER = (
+    "create function public.run_sync() returns bigint language sql security definer"
+    " set search_path = pg_catalog, pg_temp as 'select autosync.dispatch()';"
+    " revoke all on function public.run_sync() from public"
+)
+
+
+def _serves(schemas: str) -> Action[Project]:
+    return admin(f"alter role authenticator set pgrst.db_schemas = '{schemas}'")
+
+
+def _cron_secret(project: Project) -> None:
+    project.store(cron_secret="c" * 43)
+    project.owner.execute(
+        "insert into autosync.setting (name, value) values ('function_auth', jsonb_build_object(%s::text,"
+        " 'cron_secret'))",
+        [project.job_name],
+    )
+    project.call()
+
+
+def _logs(**settings: str) -> Action[Project]:
+    def act(project: Project) -> None:
+        for name, value in settings.items():
+            # as the superuser, for whom alone some of them can be set
+            project.admin.execute("select set_config(%s, %s, true)", [name.replace("__", "."), value])
+
+    return act
+
+
+_OPENED = {
+    "grant select on {} to anon": "anon may select it",
+    "alter table {} disable row level security": "row level security is off",
+    "create policy readable on {} for select to authenticated using (true)": "readable: lets {authenticated} pass: true",
+    "create policy writable on {} for insert to public with check (true)": "writable: lets {public} pass: true",
+}
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "api_roles_cannot_reach_private_schema": (
+        failed(
+            "usage for authenticated",
+            sql("grant usage on schema autosync to authenticated"),
+            says="schema autosync: authenticated may use it",
+            repaired_by="postgres",
+        ),
+        failed(
+            "create for everybody",
+            sql("grant create on schema autosync to public"),
+            says="schema autosync: everybody may create objects in it",
+            repaired_by="postgres",
+        ),
+        failed(
+            "all for the role of the function",
+            sql("grant all on schema autosync to service_role"),
+            says="schema autosync: service_role may create objects in, use it",
+            repaired_by="postgres",
+        ),
+        warned(
+            "a grant on a table behind the shut door",
+            sql("grant select on autosync.invocation to anon"),
+            says="table autosync.invocation: anon may select it",
+        ),
+        fine("the Data API serves another schema", _serves("public")),
+        fine(
+            "a role of the project looks at the ledger",
+            admin(
+                "create role reporting nologin; grant usage on schema autosync to reporting;"
+                " grant select on autosync.job, autosync.tick, autosync.invocation to reporting"
+            ),
+        ),
+    ),
+    "functions_not_exposed": (
+        *(
+            failed(
+                f"the claim function is open to {who}",
+                sql(f"grant execute on {CLAIM} to {who}"),
+                says="may execute it",
+                repaired_by="postgres",
+            )
+            for who in ("authenticated", "public")
+        ),
+        warned(
+            "a function of the project is open to those who logged in",
+            sql(WRAPPER, "grant execute on function public.run_sync() to authenticated"),
+            says="authenticated may execute it",
+        ),
+        fine("nobody may execute the function of the project", sql(WRAPPER)),
+        fine(
+            "a private function in a schema that is shut",
+            sql("grant execute on function autosync.read_secret(text) to authenticated"),
+        ),
+        failed(
+            "a private function in a schema that was opened",
+            sql(
+                "grant execute on function autosync.read_secret(text) to authenticated",
+                "grant usage on schema autosync to authenticated",
+            ),
+            says="function autosync.read_secret",
+        ),
+        fine(
+            "functions that reach nothing, or work with their caller's rights",
+            sql(
+                "create function public.hello() returns text language sql security definer"
+                " set search_path = pg_catalog, pg_temp as $$ select 'hello' $$",
+                "create function public.asks() returns bigint language sql set search_path = ''"
+                " as 'select autosync.dispatch()'",
+                "grant execute on function public.hello(), public.asks() to anon",
+            ),
+        ),
+    ),
+    "isolation_chosen": (
+        fine("the policies are the package's own"),
+        warned(
+            "policies were kept and no mode was chosen",
+            sql(
+                "insert into autosync.setting (name, value) values ('isolation', '{\"mode\": \"custom\"}'),"
+                " ('isolation_undecided', 'true') on conflict (name) do update set value = excluded.value",
+                f'create policy "Auditors may look" on {SCHEDULES} for select to authenticated using (true)',
+            ),
+            says="Auditors may look",
+        ),
+    ),
+    "pg_net_not_exposed": (
+        *(
+            failed(
+                f"the Data API serves {schema}",
+                _serves(f"public, {schema}"),
+                says=f"setting pgrst.db_schemas of authenticator: serves the schema {schema}",
+                repaired_by="supabase_admin",
+            )
+            for schema in ("net", "cron")
+        ),
+        fine("the Data API serves schemas of other names", _serves("public, graphql_public, network")),
+        failed(
+            "a setting of the database serves it",
+            admin("alter database postgres set pgrst.db_schemas = '\"net\"'"),
+            says="of the database: serves the schema net",
+        ),
+        warned(
+            "a role may log in and read the queue",
+            role("reporting"),
+            says="role reporting: may log in and read net.http_request_queue",
+        ),
+        warned(
+            "and a secret of little worth would be no fault",
+            role("reporting"),
+            says='[function] auth = "cron_secret" would send one of little worth',
+        ),
+        fine("it may not log in", role("reporting"), admin("alter role reporting nologin")),
+        fine("it reads a cron secret and no key", role("reporting"), _cron_secret, says="role reporting: may log in"),
+        fine(
+            "roles of the platform, and superusers",
+            admin(
+                *(
+                    f"create role {name} login"
+                    for name in ("supabase_auth_admin", "supabase_storage_admin", "cli_login_postgres", "pgbouncer")
+                ),
+                "create role boss login superuser",
+            ),
+        ),
+        unseen("pg_net is missing", admin("drop extension pg_net"), blocked_by=("pg_net_installed",)),
+    ),
+    "schedules_table_protected": (
+        *(
+            failed(fault.format("it"), sql(fault.format(SCHEDULES)), says=says, repaired_by="postgres")
+            for fault, says in {
+                **_OPENED,
+                "grant all on {} to authenticated": "authenticated may delete, insert",
+                "grant truncate on {} to public": "everybody may truncate it",
+                "grant update (next_run_at, enabled) on {} to authenticated": "authenticated may write next_run_at,",
+                "alter policy auto_sync_schedules_nobody on {} using (true)": "auto_sync_schedules_nobody: lets {public}",
+            }.items()
+        ),
+        fine(
+            "nobody of the API is let in",
+            admin("create role reporting nologin", f"grant select on {SCHEDULES} to reporting"),
+            sql(
+                f"create policy shut on {SCHEDULES} for select to anon using (false)",
+                f"create policy narrow on {SCHEDULES} as restrictive for select to public using (true)",
+                f"create policy service on {SCHEDULES} for select to service_role using (true)",
+            ),
+        ),
+    ),
+    "search_path_pinned": (
+        warned(
+            "a function with its caller's rights",
+            sql("alter function autosync.is_time_zone(text) reset all"),
+            says="autosync.is_time_zone: its caller decides",
+        ),
+        failed(
+            "a function of the project reads the secrets",
+            sql(
+                "create function public.peek() returns text language sql security definer"
+                f" as 'select secret from {SECRETS} limit 1'",
+                "revoke all on function public.peek() from public, anon, authenticated",
+            ),
+            says="function public.peek: works with its owner's rights",
+        ),
+        *(
+            case(
+                what,
+                sql(
+                    f"create function public.peek() returns text language sql security definer set search_path = {path}"
+                    f" as 'select secret from {SECRETS} limit 1'",
+                    "revoke all on function public.peek() from public, anon, authenticated",
+                ),
+                says=says,
+            )
+            for case, what, path, says in (
+                (warned, "its path is empty", "''", "temporary types are found first"),
+                (fine, "its path ends with temporary objects", "pg_catalog, pg_temp", ""),
+            )
+        ),
+        fine(
+            "a function of the project that reads nothing of ours",
+            sql("create function public.mine() returns integer language sql security definer as 'select 1'"),
+        ),
+    ),
+    "secrets_table_protected": (
+        *(
+            failed(fault.format("it"), sql(fault.format(SECRETS)), says=says, repaired_by="postgres")
+            for fault, says in {
+                **_OPENED,
+                "grant all on {} to public": "everybody may delete, insert",
+                "grant select (secret) on {} to authenticated": "authenticated may select (secret) it",
+            }.items()
+        ),
+        failed(
+            "a view of a view shows it",
+            sql(
+                f"create view public.peek as select secret from {SECRETS}",
+                "create view public.peek_again as select * from public.peek",
+                "grant select on public.peek_again to anon",
+            ),
+            says="view public.peek_again: anon may select it",
+            repaired_by="postgres",
+        ),
+        failed(
+            "a publication sends it",
+            sql(f"create publication everything for table {SECRETS}"),
+            says=f"publication everything: sends {SECRETS}",
+            repaired_by="postgres",
+        ),
+        fine(
+            "nobody else can read it",
+            sql(
+                f"create policy shut on {SECRETS} for select to anon using (false)",
+                f"create policy narrow on {SECRETS} as restrictive for select to public using (true)",
+                f"create policy service on {SECRETS} for select to service_role using (true)",
+                f"grant select on {SECRETS} to service_role",
+                f"create view public.own as select name from {SECRETS}",
+                f"create view public.invoker with (security_invoker = true) as select name from {SECRETS}",
+                "grant select on public.invoker to anon",
+            ),
+        ),
+    ),
+    "server_log_hides_secrets": (
+        *(
+            warned(", ".join(settings), _logs(**settings), says=f"setting {says}", role="supabase_admin")
+            for settings, says in (
+                ({"log_min_messages": "debug2"}, "log_min_messages: is debug2"),
+                ({"debug_print_plan": "on"}, "debug_print_plan: is on"),
+                (
+                    {"auto_explain__log_min_duration": "1s", "auto_explain__log_verbose": "on",
+                     "auto_explain__log_nested_statements": "on"},
+                    "auto_explain.log_verbose: is on with log_nested_statements: of statements inside our functions",
+                ),
+                (
+                    {"auto_explain__log_min_duration": "1s", "auto_explain__log_nested_statements": "on",
+                     "auto_explain__log_parameter_max_length": "-1"},
+                    "auto_explain.log_parameter_max_length: is not 0 with log_nested_statements: of statements inside",
+                ),
+                ({"pgaudit__log": "write", "pgaudit__log_parameter": "on"}, "pgaudit.log_parameter: is on"),
+                ({"log_statement": "mod"}, "log_statement: is mod: a secret that somebody writes by SQL"),
+                ({"log_statement": "all"}, "log_statement: is all"),
+                ({"log_min_duration_statement": "0"}, "log_min_duration_statement: is 0"),
+            )
+        ),
+        fine(
+            "settings that log no value",
+            _logs(
+                log_statement="ddl", log_min_duration_statement="1s", log_min_messages="debug1", log_duration="on",
+                auto_explain__log_min_duration="1s", auto_explain__log_nested_statements="on",
+                auto_explain__log_verbose="", auto_explain__log_parameter_max_length="0", pgaudit__log="none",
+                pgaudit__log_parameter="on",
+            ),
+            role="supabase_admin",
+        ),
+        fine(
+            "auto_explain is off",
+            _logs(
+                auto_explain__log_min_duration="-1", auto_explain__log_verbose="on",
+                auto_explain__log_nested_statements="on",
+            ),
+            role="supabase_admin",
+        ),
+        warned(
+            "two settings, in the order of their names",
+            _logs(log_statement="all", debug_print_plan="on"),
+            says="with secrets as bytes | setting log_statement: is all",
+            role="supabase_admin",
+        ),
+    ),
+}  # fmt: skip
