@@ -192,6 +192,7 @@ class LiveProject(Project):
 
     sessions: dict[str, psycopg.Connection[clusters.Row]] = field(default_factory=dict, kw_only=True)
     worker: ExitStack = field(default_factory=ExitStack, kw_only=True)
+    has_worker: bool = field(default=False, kw_only=True)
 
     @property
     def owner(self) -> psycopg.Connection[clusters.Row]:
@@ -279,11 +280,11 @@ class LiveProject(Project):
 
     def run_command(self, *arguments: str, stdin: str = "") -> command.Result:
         """Run `autosync-db ARGUMENTS` on this project; it must succeed."""
-        return command.succeeds(command.run_here(*arguments, database=self.cluster.url(), stdin=stdin))
+        return command.succeeds(command.run(*arguments, database=self.cluster.url(), stdin=stdin))
 
     def run_verify(self) -> command.Result:
         """Run `autosync-db verify` on this project, whatever it finds."""
-        return command.run_here("verify", database=self.cluster.url())
+        return command.run("verify", database=self.cluster.url())
 
     def run_remedy(self, name: str) -> None:
         """Run a check's remedy as it is written: statements as the owner, commands and repairs in this process."""
@@ -299,10 +300,13 @@ class LiveProject(Project):
     def start_worker(self) -> None:
         """Start the pg_net worker."""
         self.worker.enter_context(clusters.pg_net_worker(self.cluster))
+        self.has_worker = True
 
     def stop_worker(self) -> None:
         """Stop the pg_net worker."""
+        self.has_worker = False
         self.worker.close()
+        self.worker = ExitStack()
 
     def stop_server(self) -> None:
         """Stop PostgreSQL and the stand-in's worker; the real one ends with it."""

@@ -1,14 +1,10 @@
-"""Projects to break, and docs/reference/faults.md, which is written with --write-table."""
+"""The page of the faults, which is written with --write-table docs/reference/faults.md."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from autosync_db.local.cluster import Cluster
 from tests.health.faults.table import FALSE_ALARM, MODE, PAIR, Table
-from tests.health.faults.workshop import Workshop
-from tests.support import health
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,12 +38,3 @@ class _Collector:
         """Write the page."""
         if session.testscollected:
             self._path.write_text(self._table.page(), encoding="utf-8")
-
-
-@pytest.fixture(scope="session")
-def workshop(quiet_template: Cluster) -> Iterator[Workshop]:
-    """A source of healthy projects."""
-    with health.launcher_that_counts_as_settled():
-        made = Workshop(quiet_template)
-        yield made
-        made.discard()

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from autosync_db.health import catalogue
-from tests.health.faults.catalogue import LEFT_OUT, LETTERS, MODES
+from tests.health.checks.test_cases import CASES
+from tests.health.faults.catalogue import ALL, LEFT_OUT, LETTERS, MODES
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "faults.md"
 
@@ -24,7 +25,8 @@ def test_at_least_ninety_modes_are_injected() -> None:
 
 def test_every_mode_names_checks_that_exist() -> None:
     known = set(catalogue.all_checks())
-    for mode in MODES:
+    assert len({mode.id for mode in ALL}) == len(ALL)
+    for mode in ALL:
         assert {mode.names, *mode.also} <= known, mode.id
         assert mode.says, mode.id
         assert not mode.repairable or catalogue.find(mode.names).repairable, mode.id
@@ -46,3 +48,32 @@ def test_the_document_lists_exactly_these_modes() -> None:
         row = next(line for line in injected.splitlines() if line.startswith(f"| {mode.id} |"))
         assert f"| {mode.fault} |" in row or f"| {mode.fault} (" in row, mode.id
         assert f"`{mode.names}`" in row, mode.id
+
+
+def test_every_check_is_named_by_a_fault() -> None:
+    # of these the tables of tests/health/checks alone have what is wrong
+    cases = {"database_is_the_bound_one", "isolation_chosen", "rotation_finished", "schedules_not_failing"}
+    cases |= {
+        "head_applied",
+        "server_log_hides_secrets",
+        "tables_not_locked",
+        "pg_net_preloaded",
+        "pg_net_worker_running",
+    }
+    cases |= {"cron_jobs_launched"} - {mode.names for mode in ALL}
+    assert {mode.names for mode in ALL} | cases == set(catalogue.all_checks())
+
+
+def test_every_repair_is_tried() -> None:
+    repaired = {mode.names for mode in ALL if mode.repairable}
+    repaired |= {id for id, cases in CASES.items() if any(case.repaired_by for case in cases)}
+    # nothing starts the worker of the stand-in again
+    assert repaired | {"pg_net_worker_running"} == {id for id, c in catalogue.all_checks().items() if c.repairable}
+
+
+def test_remedy_is_the_repair_where_there_is_one_and_can_be_run_as_it_is() -> None:
+    for id, check in catalogue.all_checks().items():
+        assert check.remedy, id
+        assert check.remedy.startswith("autosync-db repair") == check.repairable, id
+        assert not check.repairable or check.remedy == f"autosync-db repair {id}"
+        assert "<" not in check.remedy, id

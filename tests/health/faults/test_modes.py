@@ -1,61 +1,100 @@
-"""Every failure mode: a healthy project, the fault, verify names it as the root cause, repair or a hand mends it."""
+"""Every fault: a healthy project, the fault, verify names it as the root cause, and what puts it right does so."""
 
 import pytest
 
 from autosync_db.errors import ExitCode
-from tests.health.faults import guide, table
-from tests.health.faults.catalogue import MODES
-from tests.health.faults.mode import Mode
-from tests.health.faults.workshop import Workshop, mended, verify
+from autosync_db.health import repair
+from tests.health.faults import guide, look, table
+from tests.health.faults.catalogue import ALL, MODES
+from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.support import health, versions
+from tests.support.health import LiveProject
+from tests.support.trial import Trial
+from tests.support.workshop import Workshop
+
+_LETTERS = {mode.id for mode in MODES}
 
 
-@pytest.mark.parametrize("mode", MODES, ids=[mode.id for mode in MODES])
-def test_verify_names_the_fault(mode: Mode, workshop: Workshop, record_property: table.Record) -> None:
-    project = workshop.healthy()
-    if mode.gone_with:
-        versions.needs_older_pg_cron(project.cluster, mode.gone_with, mode.fault)
+def _parameters(kind: type[AnyMode]) -> list[object]:
+    return [
+        pytest.param(mode, id=mode.id, marks=[pytest.mark.long] if mode.long else [])
+        for mode in ALL
+        if isinstance(mode, kind)
+    ]
+
+
+@pytest.mark.parametrize("mode", _parameters(Mode))
+def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: table.Record) -> None:
+    for _ in range(5):
+        project.record_run("succeeded", "1 row")
     mode.inject(project)
     seen = guide.look(project)
-    found = verify(project, mode)
-    report = found.report
-    named = next(
-        (result for result in report.root_causes if result.id == mode.names), next(iter(report.root_causes), None)
-    )
-    reported = {
-        "id": mode.id,
-        "fault": mode.fault,
-        "simulated": mode.simulated,
-        "expected": mode.names,
-        "roots": list(found.roots),
-        "named": named.id if named else "nothing",
-        "status": named.status.value if named else "ok",
-        "summary": named.verdict.summary if named else "",
-        "also": [id for id in found.roots if not named or id != named.id],
-        "guide": seen,
-        "guide_when_healthy": workshop.guide_when_healthy,
-        "environment": workshop.environment,
-        "seconds": found.seconds,
-        "repaired": False,
-    }
-    record_property(table.MODE, reported)
-
-    told = health.described(report)
-    assert mode.names in found.roots, told
-    assert set(found.roots) == {mode.names, *mode.also}, told
-    result = health.result_of(report, mode.names)
-    assert result.status is mode.status, told
-    evidence = " | ".join(f"{item.object}: {item.detail}" for item in result.verdict.evidence)
-    assert mode.says in evidence, evidence
+    report = project.report(role=mode.role, probe=mode.probe)
+    reported = look.row(mode, report, seen, "")
+    if mode.id in _LETTERS:
+        record_property(table.MODE, reported)
+    look.must_name(report, mode)
     expected = ExitCode.CHECK_FAILED if mode.is_critical else ExitCode.OK
-    assert report.exit_code() == expected, told
+    assert report.exit_code() == expected
 
-    if not mode.repairable and not mode.mend:
-        workshop.discard()
+    if mode.repairable:
+        _plan_agrees(project, mode)
+        # what the injection cannot do without, and what waits for this one, is repaired with it
+        followers = [
+            result.id
+            for result in report.results
+            if result.check.repairable and (result.id in mode.also or result.blocked_by == (mode.names,))
+        ]
+        project.repair(mode.names, *followers, role=mode.repaired_by)
+        project.tick()
+        left = project.report(role=mode.role)
+        assert not left.root_causes, health.described(left)
+    elif mode.undo:
+        mode.undo(project)
+        left = project.report([mode.names, *mode.also], probe=mode.probe)
+        assert not left.root_causes, health.described(left)
+    reported["repaired"] = mode.repairable
+
+
+def _plan_agrees(project: Trial, mode: Mode) -> None:
+    """Fail unless the repair's plan asks for consent where it must, changes nothing, and is text that can be run."""
+    report = project.report([mode.names], mode.repaired_by)
+    with project.undone():
+        session = project.acting_as(mode.repaired_by)
+        plan = repair.plan(session, project.configuration, report, [mode.names])
+        assert plan.proposals, plan.refusals
+        if mode.destructive is not None:
+            assert {proposal.destructive for proposal in plan.proposals} == {mode.destructive}
+        assert project.look(mode.names, role=mode.repaired_by).status is mode.status
+        for proposal in plan.proposals:
+            assert repair.script(project.configuration, proposal).endswith("\ncommit;\n")
+
+
+@pytest.mark.parametrize("mode", _parameters(ServerMode))
+def test_verify_names_the_fault_of_a_server(
+    mode: ServerMode, live: LiveProject, workshop: Workshop, record_property: table.Record
+) -> None:
+    if mode.gone_with:
+        versions.needs_older_pg_cron(live.cluster, mode.gone_with, mode.fault)
+    mode.inject(live)
+    seen = guide.look(live)
+    report = look.verify(live, mode)
+    reported = look.row(mode, report, seen, workshop.environment)
+    if mode.id in _LETTERS:
+        record_property(table.MODE, reported)
+    look.must_name(report, mode)
+    expected = ExitCode.CHECK_FAILED if mode.is_critical else ExitCode.OK
+    assert report.exit_code() == expected
+
+    if mode.repairable:
+        live.repair(mode.names, role=mode.repaired_by)
+        live.tick()
+    elif mode.undo:
+        mode.undo(live)
+    else:
         return
-    with mended(project, mode):
-        if mode.repairable:
-            project.tick()
-        left = verify(project, mode if mode.repairable or mode.probe else None)
-        assert not left.roots, health.described(left.report)
+    left = look.verify(live, mode if mode.repairable or mode.probe else None)
+    assert not left.root_causes, health.described(left)
+    if mode.tidy:
+        mode.tidy(live)
     reported["repaired"] = mode.repairable

@@ -16,12 +16,13 @@ from autosync_db.jobs import registry
 from autosync_db.local import cluster as local_cluster
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import objects, revisions
+from tests.health.actions import answers_again
 from tests.health.faults import table
-from tests.health.faults.modes.function import answers_again
+from tests.health.faults.look import verify
 from tests.health.faults.modes.server import a_run_of_pg_cron
-from tests.health.faults.workshop import Workshop, verify, watched
 from tests.support import clusters, health, server
-from tests.support.health import NEVER, Project
+from tests.support.health import NEVER, LiveProject
+from tests.support.workshop import watched
 
 Tell = Callable[..., Report]
 
@@ -32,20 +33,20 @@ def tell(record_property: table.Record, request: pytest.FixtureRequest) -> Tell:
 
     def note(name: str, report: Report, *, is_fault: bool = False) -> Report:
         says = "; ".join(f"{result.id}: {result.verdict.summary}" for result in report.root_causes)
-        told = {"name": name, "status": report.status.value, "says": says[:160], "is_fault": is_fault}
-        record_property(table.FALSE_ALARM, told)
+        shown = {"name": name, "status": report.status.value, "says": says[:160], "is_fault": is_fault}
+        record_property(table.FALSE_ALARM, shown)
         return report
 
     return note
 
 
 @pytest.fixture
-def project(workshop: Workshop) -> Project:
+def project(live: LiveProject) -> LiveProject:
     """A healthy project."""
-    return workshop.healthy()
+    return live
 
 
-def _age(project: Project, interval: str) -> None:
+def _age(project: LiveProject, interval: str) -> None:
     """Let all that happened have happened earlier."""
     for statement in (
         "update autosync.tick set ticked_at = ticked_at - %s::interval",
@@ -63,19 +64,19 @@ def _fine(report: Report) -> None:
     assert report.exit_code() == ExitCode.OK
 
 
-def test_just_set_up(project: Project, tell: Tell) -> None:
+def test_just_set_up(project: LiveProject, tell: Tell) -> None:
     project.owner.execute("truncate autosync.tick, autosync.invocation, cron.job_run_details")
     assert project.call().value == "ok"  # set-up makes one call
-    _fine(tell("just set up", verify(project).report))
+    _fine(tell("just set up", verify(project)))
 
 
-def test_idle_for_hours(project: Project, tell: Tell) -> None:
+def test_idle_for_hours(project: LiveProject, tell: Tell) -> None:
     project.owner.execute("select autosync.settle()")
     _age(project, "7 hours")
-    _fine(tell("nothing happened for seven hours", verify(project).report))
+    _fine(tell("nothing happened for seven hours", verify(project)))
 
 
-def test_idle_when_nothing_is_due(project: Project, tell: Tell) -> None:
+def test_idle_when_nothing_is_due(project: LiveProject, tell: Tell) -> None:
     project.owner.execute("select autosync.settle()")
     _age(project, "9 days")
     project.owner.execute("update autosync.job set invoke = 'when_due'")
@@ -83,91 +84,90 @@ def test_idle_when_nothing_is_due(project: Project, tell: Tell) -> None:
         assert project.run_by_cron() == "succeeded"
     decisions = project.value("select array_agg(decision order by id desc) from autosync.tick")
     assert decisions[:3] == ["idle"] * 3
-    _fine(tell("invoke = when_due and nothing due for nine days", verify(project).report))
+    _fine(tell("invoke = when_due and nothing due for nine days", verify(project)))
 
 
-def test_idle_after_a_call_that_failed(project: Project, tell: Tell) -> None:
+def test_idle_after_a_call_that_failed(project: LiveProject, tell: Tell) -> None:
     project.stub.answer(401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT")
     project.tick()
     project.owner.execute("select autosync.settle()")
     _age(project, "3 days")
     project.owner.execute("update public.pg_cron_secrets set updated_at = now() - interval '9 days'")
-    assert verify(project).roots == {"function_accepts_key": Status.CRITICAL}
+    assert health.roots(verify(project)) == {"function_accepts_key": Status.CRITICAL}
     project.owner.execute("update autosync.job set invoke = 'when_due'")
     project.run_by_cron()
-    report = tell("nothing was due since the last call, which failed three days ago", verify(project).report)
+    report = tell("nothing was due since the last call, which failed three days ago", verify(project))
     assert health.roots(report) == {"function_accepts_key": Status.WARNING}, health.described(report)
     assert "and none was due after that" in report.root_causes[0].verdict.summary
 
 
-def test_schedules_that_are_disabled(project: Project, tell: Tell) -> None:
+def test_schedules_that_are_disabled(project: LiveProject, tell: Tell) -> None:
     for _ in range(3):
         project.add_schedule(enabled=False, next_run_at="now() - interval '100 days'")
     project.add_schedule(enabled=False)
-    _fine(tell("all schedules are disabled", verify(project).report))
+    _fine(tell("all schedules are disabled", verify(project)))
 
 
-def test_paused(project: Project, tell: Tell) -> None:
-    project.run_command("job", "pause")
+def test_paused(project: LiveProject, tell: Tell) -> None:
+    project.pause()
     project.add_schedule(next_run_at="now() - interval '100 days'")
     project.owner.execute("select autosync.settle()")
     _age(project, "12 days")
-    report = tell("paused for days by `job pause`, with overdue schedules", verify(project).report)
+    report = tell("paused for days by `job pause`, with overdue schedules", verify(project))
     _fine(report)
     assert [note.id for note in report.notes] == ["job_active"]
 
 
-def test_paused_after_a_call_that_failed(project: Project, tell: Tell) -> None:
+def test_paused_after_a_call_that_failed(project: LiveProject, tell: Tell) -> None:
     project.stub.answer(500)
     project.tick()
-    project.run_command("job", "pause")
-    report = tell("paused after a call that failed", verify(project).report)
+    project.pause()
+    report = tell("paused after a call that failed", verify(project))
     assert health.roots(report) == {"function_succeeds": Status.WARNING}, health.described(report)
     assert "before the job was paused" in report.root_causes[0].verdict.summary
 
 
-def test_first_tick_is_under_way(project: Project, tell: Tell) -> None:
+def test_first_tick_is_under_way(project: LiveProject, tell: Tell) -> None:
     project.owner.execute("truncate autosync.tick, autosync.invocation, cron.job_run_details")
     project.call()
     project.stub.answer(delay_seconds=1)
     with a_run_of_pg_cron(project, 0):
         project.owner.execute("select autosync.dispatch()")
-        _fine(tell("the first tick is under way and its call has no answer yet", verify(project).report))
+        _fine(tell("the first tick is under way and its call has no answer yet", verify(project)))
 
 
-def test_migration_that_is_not_committed(project: Project, tell: Tell) -> None:
+def test_migration_that_is_not_committed(project: LiveProject, tell: Tell) -> None:
     with clusters.connection(project.cluster) as migrating:
         migrating.execute("begin")
         migrating.execute("update autosync.object set source_hash = ''")
         objects.apply(migrating, revisions.head())
         found = verify(project)
-        tell("a migration applies every object and has not committed", found.report)
-        assert found.roots == {"tables_not_locked": Status.UNKNOWN}, health.described(found.report)
+        tell("a migration applies every object and has not committed", found)
+        assert health.roots(found) == {"tables_not_locked": Status.UNKNOWN}, health.described(found)
 
 
-def test_migration_that_locks_a_table(project: Project, tell: Tell) -> None:
+def test_migration_that_locks_a_table(project: LiveProject, tell: Tell) -> None:
     with clusters.connection(project.cluster) as migrating:
         migrating.execute("begin; alter table public.auto_sync_schedules add column extra integer")
         found = verify(project)
-        tell("a migration has locked the table of the schedules", found.report)
-        assert found.roots == {"tables_not_locked": Status.UNKNOWN}, health.described(found.report)
+        tell("a migration has locked the table of the schedules", found)
+        assert health.roots(found) == {"tables_not_locked": Status.UNKNOWN}, health.described(found)
         assert (
-            "public.auto_sync_schedules: is locked against everybody by process"
-            in found.report.root_causes[0].verdict.summary
+            "public.auto_sync_schedules: is locked against everybody by process" in found.root_causes[0].verdict.summary
         )
-    _fine(verify(project).report)
+    _fine(verify(project))
 
 
-def test_right_after_a_restart(project: Project, tell: Tell) -> None:
+def test_right_after_a_restart(project: LiveProject, tell: Tell) -> None:
     server.restart(project)
     with watched():
-        _fine(tell("the server was restarted a moment ago", verify(project).report))
+        _fine(tell("the server was restarted a moment ago", verify(project)))
 
 
-def test_reload(project: Project, tell: Tell) -> None:
+def test_reload(project: LiveProject, tell: Tell) -> None:
     project.cluster.reload()
     with watched():
-        _fine(tell("the settings were reloaded a moment ago", verify(project).report))
+        _fine(tell("the settings were reloaded a moment ago", verify(project)))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_reload(project: Project, tell: Tell) -> None:
         ("with pg_monitor alone", "grant pg_monitor to plain"),
     ],
 )
-def test_role_that_sees_little(name: str, grants: str, project: Project, tell: Tell) -> None:
+def test_role_that_sees_little(name: str, grants: str, project: LiveProject, tell: Tell) -> None:
     project.create_role("plain", grants=grants)
     report = tell(f"verify is run by a role {name}", project.report(role="plain"))
     unknown = {id for id, status in health.roots(report).items() if status is Status.UNKNOWN}
@@ -188,14 +188,14 @@ def test_role_that_sees_little(name: str, grants: str, project: Project, tell: T
     assert "run: grant" in str(health.result_of(report, "privileges_sufficient").verdict)
 
 
-def test_two_jobs(project: Project, tell: Tell) -> None:
+def test_two_jobs(project: LiveProject, tell: Tell) -> None:
     settings = config.Settings.model_validate({"job": {"name": "nightly", "function": "nightly", "schedule": NEVER}})
     registry.configure(project.owner, settings)
     project.value("select autosync.dispatch('nightly')")
-    _fine(tell("two jobs, each with a function of its own", verify(project).report))
+    _fine(tell("two jobs, each with a function of its own", verify(project)))
 
 
-def test_each_check_alone(project: Project, tell: Tell) -> None:
+def test_each_check_alone(project: LiveProject, tell: Tell) -> None:
     reports = []
     with connect(project.cluster.url()) as connection:
         for id, check in catalogue.all_checks().items():
@@ -206,32 +206,32 @@ def test_each_check_alone(project: Project, tell: Tell) -> None:
     tell("every check alone, by --only", reports[0])
 
 
-def test_runs_that_failed_only_on_paper(project: Project, tell: Tell) -> None:
+def test_runs_that_failed_only_on_paper(project: LiveProject, tell: Tell) -> None:
     for message in ("server restarted", "job canceled"):
         project.record_run("failed", message)
     project.record_run("sending", "", ended="now() - interval '2 hours'")
     project.record_run("connecting", "", ended=None)
-    _fine(tell("runs marked as failed by a restart, and rows of processes that are gone", verify(project).report))
+    _fine(tell("runs marked as failed by a restart, and rows of processes that are gone", verify(project)))
 
 
-def test_search_path_of_the_role(project: Project, tell: Tell) -> None:
+def test_search_path_of_the_role(project: LiveProject, tell: Tell) -> None:
     project.owner.execute("create schema elsewhere; create table elsewhere.auto_sync_schedules (id integer)")
     project.admin.execute("alter role postgres set search_path = elsewhere")
     project.tick()
-    _fine(tell("the job's role looks names up elsewhere", verify(project).report))
+    _fine(tell("the job's role looks names up elsewhere", verify(project)))
     project.admin.execute("alter role postgres reset search_path")
 
 
-def test_key_that_was_just_replaced(project: Project, tell: Tell) -> None:
+def test_key_that_was_just_replaced(project: LiveProject, tell: Tell) -> None:
     project.stub.answer(401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT")
     project.tick()
-    project.run_command("job", "pause")
-    project.run_command("job", "resume")
+    project.pause()
+    project.restore_job()
     answers_again(project)
-    _fine(tell("a refused call was followed by an accepted one", verify(project).report))
+    _fine(tell("a refused call was followed by an accepted one", verify(project)))
 
 
-def test_replica(project: Project, tell: Tell) -> None:
+def test_replica(project: LiveProject, tell: Tell) -> None:
     with _replica(project) as replica, connect(replica.url()) as connection:
         report = runner.run(connection, project.configuration)
     # the one thing to say of a replica is that it is one; what it can see it judges, the rest it lays to that
@@ -242,7 +242,7 @@ def test_replica(project: Project, tell: Tell) -> None:
 
 
 @contextmanager
-def _replica(project: Project) -> Iterator[Cluster]:
+def _replica(project: LiveProject) -> Iterator[Cluster]:
     """Yield a hot standby of a project's server."""
     primary = project.cluster
     with (primary.data / "pg_hba.conf").open("a") as rules:

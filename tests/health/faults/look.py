@@ -1,0 +1,56 @@
+"""How verify looks at a fault, and what is reported of it."""
+
+from contextlib import nullcontext
+
+from autosync_db.connection import connect
+from autosync_db.errors import UnreachableError
+from autosync_db.health import verify as runner
+from autosync_db.health.model import Report
+from tests.health.faults.mode import AnyMode, ServerMode
+from tests.support import health
+from tests.support.health import LiveProject
+from tests.support.workshop import watched
+
+
+def verify(project: LiveProject, mode: AnyMode | None = None) -> Report:
+    """Run verify as its command does: on a connection of its own, as the mode's role and at its address."""
+    url = project.cluster.url(mode.role if mode else "postgres")
+    is_watched = False
+    if isinstance(mode, ServerMode):
+        url = mode.url(project) if mode.url else url
+        is_watched = mode.watched
+    with watched() if is_watched else nullcontext():
+        try:
+            with connect(url) as connection:
+                return runner.run(connection, project.configuration, probe=mode is not None and mode.probe)
+        except UnreachableError as error:
+            return runner.unreachable(project.configuration, error)
+
+
+def must_name(report: Report, mode: AnyMode) -> None:
+    """Fail unless the report's root causes are those of the mode, with its status and words."""
+    shown = health.described(report)
+    assert set(health.roots(report)) == {mode.names, *mode.also}, shown
+    result = health.result_of(report, mode.names)
+    assert result.status is mode.status, shown
+    assert mode.says in health.evidence(result.verdict), shown
+
+
+def row(mode: AnyMode, report: Report, guide: str, environment: str) -> dict[str, object]:
+    """Return what the page says of a mode."""
+    roots = [result.id for result in report.root_causes]
+    named = next((result for result in report.root_causes if result.id == mode.names), None)
+    return {
+        "id": mode.id,
+        "fault": mode.fault,
+        "simulated": mode.simulated,
+        "expected": mode.names,
+        "roots": roots,
+        "named": named.id if named else "nothing",
+        "status": named.status.value if named else "ok",
+        "summary": named.verdict.summary if named else "",
+        "also": [id for id in roots if id != mode.names],
+        "guide": guide,
+        "environment": environment,
+        "repaired": False,
+    }
