@@ -29,8 +29,13 @@ select jsonb_build_object(
     'settings', (select jsonb_object_agg(name, concat(setting, ' ', source)) from pg_settings
         where source not in ('default', 'session', 'client', 'override') and source not like 'environment%'),
     'of roles', (select jsonb_agg(d order by d.setdatabase, d.setrole) from pg_db_role_setting as d),
-    'extensions', (select jsonb_agg(array[extname, extversion] order by extname) from pg_extension),
-    'roles', (select jsonb_agg(r.rolname order by r.rolname) from pg_roles as r),
+    'extensions', (select jsonb_agg(array[extname, extversion, extowner::text] order by extname) from pg_extension),
+    'lines of files', (select jsonb_agg(array[name, setting] order by sourcefile, sourceline) from pg_file_settings),
+    'roles', (select jsonb_agg(array[r.rolname, r.rolsuper::text, r.rolcanlogin::text, r.rolbypassrls::text,
+        r.rolconnlimit::text] order by r.rolname) from pg_roles as r),
+    'members', (select jsonb_agg(array[m.roleid::text, m.member::text] order by m.roleid, m.member)
+        from pg_auth_members as m),
+    'databases', (select jsonb_agg(array[datname, datconnlimit::text, datacl::text] order by datname) from pg_database),
     'schemas', (select jsonb_agg(array[nspname, nspacl::text] order by nspname) from pg_namespace
         where nspname not like 'pg\\_t%'),
     'relations', (select md5(string_agg(concat(oid, relname, relacl, relrowsecurity), ',' order by oid)) from pg_class

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.abc import Params, Query
+from psycopg.abc import Params
+from psycopg.sql import SQL, Composed
 
 from autosync_db.health import repair as repairs
 from autosync_db.health import verify
@@ -26,8 +27,13 @@ R = TypeVar("R")
 class Nested(psycopg.Connection[R]):
     """A session in a transaction: what begins and ends transactions on it makes and leaves savepoints."""
 
-    def execute(
-        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
+    def execute(  # type: ignore[override]  # nothing here uses the overload for templates
+        self,
+        query: bytes | str | SQL | Composed,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool = False,
     ) -> psycopg.Cursor[R]:
         """Run a statement, with savepoints in the place of transactions."""
         text = query if isinstance(query, bytes) else query.encode() if isinstance(query, str) else b""
@@ -152,7 +158,9 @@ def _too_late(limit: int) -> str:
 @contextmanager
 def begun(project: LiveProject) -> Iterator[Trial]:
     """Yield a live project in a transaction of a session of its own, and roll back."""
-    with closing(Nested.connect(project.cluster.url("supabase_admin").reveal(), autocommit=True)) as session:
+    url = project.cluster.url("supabase_admin").reveal()
+    session: Nested[clusters.Row] = Nested.connect(url, autocommit=True)
+    with closing(session):
         # not through execute(), which would make a savepoint of it
         psycopg.Cursor(session).execute("begin")
         made = Trial(project.cluster, project.stub, project.configuration, session)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import yaml
 
 from autosync_db import scaffold
 from autosync_db.local.cluster import Cluster
-from tests.health.checks.conftest import project as project  # a fixture
+from tests.support import health
+from tests.support.health import LiveProject
+from tests.support.http_stub import Stub
 
 WORKFLOW = scaffold.WORKFLOWS["github"]
 
@@ -89,3 +91,10 @@ def written(**options: Any) -> dict[str, Any]:
 def steps(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return every step that runs something, by its name."""
     return {step["name"]: step for job in workflow["jobs"].values() for step in job["steps"] if "run" in step}
+
+
+@pytest.fixture
+def project(migrated: Cluster, stub: Stub) -> Iterator[LiveProject]:
+    """A healthy project of the test's own."""
+    with health.launcher_that_counts_as_settled(), health.healthy(migrated, stub) as made:
+        yield made

@@ -11,7 +11,7 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from tests.support import tools
-from tests.support.health import Project
+from tests.support.health import LiveProject
 from tests.workflows.conftest import WORKFLOW, Runner, steps, written
 
 # what stands for GitHub's own program: it writes its arguments down and knows one open issue, or none
@@ -115,7 +115,7 @@ class TestSteps:
         for said in (pending.stderr, migrated.stderr, summary):
             assert blank.passwords["postgres"] not in said
 
-    def test_verify_hands_its_report_to_the_alert_when_it_fails(self, project: Project, runner: Runner) -> None:
+    def test_verify_hands_its_report_to_the_alert_when_it_fails(self, project: LiveProject, runner: Runner) -> None:
         script = steps(written())["Verify"]["run"]
         healthy = runner.run(script, project.cluster)
         assert healthy.returncode == 0, healthy.stdout + healthy.stderr

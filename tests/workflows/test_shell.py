@@ -9,7 +9,7 @@ from pathlib import Path
 from autosync_db import scaffold
 from autosync_db.local.cluster import Cluster
 from tests.support import tools
-from tests.support.health import Project
+from tests.support.health import LiveProject
 from tests.workflows.conftest import Runner
 
 SCRIPT = scaffold.WORKFLOWS["shell"]
@@ -53,7 +53,7 @@ def test_check_exits_5_while_something_is_pending(runner: Runner, blank: Cluster
     assert ci(runner, "check", blank).returncode == 5
 
 
-def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: Project) -> None:
+def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: LiveProject) -> None:
     runner.install("notify", 'echo "$1" >> "$HOME/notified"; cat >> "$HOME/notified"')
     done: list[subprocess.CompletedProcess[str]] = []
     variables = {"AUTOSYNC_ALERT": "notify", "AUTOSYNC_JUNIT": str(runner.folder / "junit.xml")}
@@ -72,7 +72,7 @@ def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: 
     assert (runner.folder / "junit.xml").read_text().startswith("<?xml")
 
 
-def test_verify_fails_and_runs_the_alert_while_something_is_wrong(runner: Runner, project: Project) -> None:
+def test_verify_fails_and_runs_the_alert_while_something_is_wrong(runner: Runner, project: LiveProject) -> None:
     runner.install("notify", 'echo "$1" >> "$HOME/notified"; cat >> "$HOME/notified"')
     project.owner.execute("delete from public.pg_cron_secrets")
     done = ci(runner, "verify", project.cluster, {"AUTOSYNC_ALERT": "notify"})

@@ -9,13 +9,14 @@ import pytest
 from autosync_db import config
 from autosync_db.credentials import store
 from autosync_db.errors import AutosyncError, UsageError
-from autosync_db.health import catalogue, verify
+from autosync_db.health import catalogue
 from autosync_db.health.model import Status, Verdict
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, command, health, keys
-from tests.support.health import Project
+from tests.support.health import LiveProject
 from tests.support.http_stub import Stub
+from tests.support.trial import Trial
 
 ID = "function_rejects_strangers"
 
@@ -39,29 +40,27 @@ def asked(transaction: psycopg.Connection[clusters.Row], shared: Cluster, stub: 
     return Asked(stub, lambda: check.judge(look(transaction, configuration), check.claim))
 
 
-def test_open_function_is_the_root_cause_until_it_refuses_strangers(project: Project) -> None:
-    report = verify.run(project.owner, project.configuration, probe=True)
+def test_open_function_is_the_root_cause_until_it_refuses_strangers(project: Trial) -> None:
+    report = project.report(probe=True)
     assert health.roots(report) == {ID: Status.CRITICAL}
     [found] = report.root_causes
     assert "function auto-sync-cron: answered 200 to a call with no credential" in found.verdict.summary
-
     project.stub.answer(401)
-    assert not verify.run(project.owner, project.configuration, probe=True).root_causes
+    assert project.report([ID], probe=True).status is Status.OK
 
 
-def test_without_leave_to_probe_the_function_is_not_called_and_nothing_is_claimed(project: Project) -> None:
-    project.stub.requests.clear()
-    report = project.must_be_healthy()
+def test_without_leave_to_probe_the_function_is_not_called_and_nothing_is_claimed(live: LiveProject) -> None:
+    live.stub.requests.clear()
+    report = live.must_be_healthy()
     assert ID not in {result.id for result in report.results}
     with pytest.raises(UsageError, match="calls the function"):
-        project.report([ID])
-    assert command.run("verify", "--format", "json", database=project.cluster.url()).code == 0
-    assert project.stub.requests == []
-
-    result = command.run("verify", "--probe", "--format", "json", database=project.cluster.url())
+        live.report([ID])
+    assert command.run("verify", "--format", "json", database=live.cluster.url()).code == 0
+    assert live.stub.requests == []
+    result = command.run("verify", "--probe", "--format", "json", database=live.cluster.url())
     assert result.code == 3
     assert result.json()["root_causes"] == [ID]
-    assert project.stub.requests
+    assert live.stub.requests
 
 
 def test_what_is_accepted_once_is_not_called_again(asked: Asked) -> None:

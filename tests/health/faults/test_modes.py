@@ -59,8 +59,8 @@ def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: tab
 def _plan_agrees(project: Trial, mode: Mode) -> None:
     """Fail unless the repair's plan asks for consent where it must, changes nothing, and is text that can be run."""
     report = project.report([mode.names], mode.repaired_by)
-    with project.undone():
-        session = project.acting_as(mode.repaired_by)
+    session = project.acting_as(mode.repaired_by)
+    with session.transaction(force_rollback=True):
         plan = repair.plan(session, project.configuration, report, [mode.names])
         assert plan.proposals, plan.refusals
         if mode.destructive is not None:

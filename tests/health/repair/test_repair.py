@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -16,25 +15,17 @@ from autosync_db.health import repair as runner
 from autosync_db.health.model import Status
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
-from tests.support import clusters, command, health, keys
+from tests.support import clusters, command, keys
 from tests.support.command import Result
-from tests.support.health import Project, described, result_of
-from tests.support.http_stub import Stub
+from tests.support.health import LiveProject, Project, described, result_of
+from tests.support.trial import Trial
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "schemas" / "repair.schema.json").read_text())
 OFF = "select cron.alter_job(jobid, active := false) from cron.job where jobname = 'auto-sync-cron-job'"
 TWIN = "select cron.schedule('0 0 1 1 *', 'select autosync.dispatch();')"
 
 
-@pytest.fixture
-def project(migrated: Cluster, stub: Stub) -> Iterator[Project]:
-    """A project on which every check says ok, whose settings lie in the current folder."""
-    with health.launcher_that_counts_as_settled(), health.healthy(migrated, stub) as made:
-        made.must_be_healthy()
-        yield made
-
-
-def repair(project: Project, *arguments: str) -> Result:
+def repair(project: LiveProject, *arguments: str) -> Result:
     """Run `autosync-db repair ARGUMENTS` where nobody can be asked."""
     return command.run("repair", *arguments, database=project.cluster.url())
 
@@ -44,69 +35,69 @@ def jobs(project: Project) -> list[tuple[object, ...]]:
     return project.owner.execute("select jobid, jobname, active, command from cron.job order by jobid").fetchall()
 
 
-def test_without_a_terminal_and_without_yes_nothing_is_done(project: Project) -> None:
-    project.owner.execute(OFF.encode())
-    before = jobs(project)
-    refused = repair(project)
+def test_without_a_terminal_and_without_yes_nothing_is_done(live: LiveProject) -> None:
+    live.owner.execute(OFF.encode())
+    before = jobs(live)
+    refused = repair(live)
     assert refused.code == 2
     assert refused.errors == ["1 repairs could be made: confirmation is needed"]
     assert "--dry-run" in refused.hints[0]
     assert "--yes" in refused.hints[0]
-    assert jobs(project) == before
+    assert jobs(live) == before
 
 
-def test_yes_does_what_is_harmless_and_what_is_destructive_only_by_name(project: Project) -> None:
-    project.owner.execute(OFF.encode())
-    twin = project.value(TWIN)
+def test_yes_does_what_is_harmless_and_what_is_destructive_only_by_name(live: LiveProject) -> None:
+    live.owner.execute(OFF.encode())
+    twin = live.value(TWIN)
 
-    done = repair(project, "--yes")
+    done = repair(live, "--yes")
     assert done.code == 3
     assert re.search(r"^repaired +job_active ", done.out, re.MULTILINE)
     assert re.search(rf"^needs consent +job_unique +unschedule job {twin} of postgres\n", done.out, re.MULTILINE)
     assert "hint: autosync-db repair job_unique --yes" in done.out
-    assert [name for _, name, active, _ in jobs(project) if active] == ["auto-sync-cron-job", None]
+    assert [name for _, name, active, _ in jobs(live) if active] == ["auto-sync-cron-job", None]
 
-    done = repair(project, "job_unique", "--yes")
+    done = repair(live, "job_unique", "--yes")
     assert done.code == 0, done.out + done.err
-    assert [name for _, name, *_ in jobs(project)] == ["auto-sync-cron-job"]
+    assert [name for _, name, *_ in jobs(live)] == ["auto-sync-cron-job"]
 
-    again = command.succeeds(repair(project, "--yes"))
+    again = command.succeeds(repair(live, "--yes"))
     assert "repaired" not in again.out
 
 
-def test_dry_run_prints_what_would_be_done_and_changes_nothing(project: Project) -> None:
-    project.owner.execute(OFF.encode())
-    twin = project.value(TWIN)
-    project.owner.execute("update public.pg_cron_secrets set secret = secret || E'\\n'")
-    key = project.value("select secret from public.pg_cron_secrets where name = 'service_role_key'").strip()
-    before = contents(project.cluster)
+def test_dry_run_prints_what_would_be_done_and_changes_nothing(live: LiveProject) -> None:
+    live.owner.execute(OFF.encode())
+    twin = live.value(TWIN)
+    live.owner.execute("update public.pg_cron_secrets set secret = secret || E'\\n'")
+    key = live.value("select secret from public.pg_cron_secrets where name = 'service_role_key'").strip()
+    before = contents(live.cluster)
 
-    shown = command.succeeds(repair(project, "--dry-run"))
-    assert contents(project.cluster) == before
+    shown = command.succeeds(repair(live, "--dry-run"))
+    assert contents(live.cluster) == before
     assert f"select cron.unschedule({twin}::bigint);" in shown.out
     assert "select autosync.sync_job('auto-sync-cron-job');" in shown.out
     assert key not in shown.out + shown.err
     assert shown.out.count("repair does it by consent alone") == 1
     assert shown.out.count("\nbegin;\n") == shown.out.count("\ncommit;\n") == 3
 
-    with_yes = command.succeeds(repair(project, "--dry-run", "--yes"))
+    with_yes = command.succeeds(repair(live, "--dry-run", "--yes"))
     assert "cron.unschedule(" not in with_yes.out
     assert f"-- job_unique: unschedule job {twin} of postgres; needs consent:" in with_yes.out
 
-    document = repair(project, "--dry-run", "--format", "json").json()
+    document = repair(live, "--dry-run", "--format", "json").json()
     jsonschema.validate(document, SCHEMA)
     assert document["dry_run"]
     assert {entry["id"]: entry["state"] for entry in document["repairs"]} == {
         "job_active": "planned", "job_unique": "planned", "secrets_clean": "planned",
     }  # fmt: skip
     assert all(entry["sql"] in shown.out for entry in document["repairs"])
-    assert contents(project.cluster) == before
+    assert contents(live.cluster) == before
 
 
-def test_json_says_what_was_done_and_what_is_left(project: Project) -> None:
-    project.owner.execute(OFF.encode())
-    project.owner.execute(TWIN.encode())
-    done = repair(project, "--yes", "--format", "json")
+def test_json_says_what_was_done_and_what_is_left(live: LiveProject) -> None:
+    live.owner.execute(OFF.encode())
+    live.owner.execute(TWIN.encode())
+    done = repair(live, "--yes", "--format", "json")
     document = done.json()
     jsonschema.validate(document, SCHEMA)
     assert done.code == 3
@@ -116,14 +107,14 @@ def test_json_says_what_was_done_and_what_is_left(project: Project) -> None:
     assert document["verify"]["root_causes"] == ["job_unique"]
 
 
-def test_ids_that_cannot_be_repaired_are_answered(project: Project) -> None:
-    assert "there is no check 'nonsense'" in command.refused(repair(project, "nonsense", "--yes"), 2)
+def test_ids_that_cannot_be_repaired_are_answered(live: LiveProject) -> None:
+    assert "there is no check 'nonsense'" in command.refused(repair(live, "nonsense", "--yes"), 2)
 
-    healthy = command.succeeds(repair(project, "job_active", "--yes"))
+    healthy = command.succeeds(repair(live, "job_active", "--yes"))
     assert "job_active: nothing to do: the check says ok" in healthy.err
 
-    project.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
-    told = repair(project, "secrets_present", "--yes")
+    live.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
+    told = repair(live, "secrets_present", "--yes")
     assert told.code == 3
     assert "secrets_present: cannot be repaired from here; its remedy: autosync-db setup" in told.err
 
@@ -132,14 +123,14 @@ def test_ids_that_cannot_be_repaired_are_answered(project: Project) -> None:
     ("answers", "left"), [("yn", ["auto-sync-cron-job", None]), ("ny", []), ("yy", ["auto-sync-cron-job"])]
 )
 def test_terminal_is_asked_once_for_what_is_harmless_and_by_name_for_the_rest(
-    project: Project, answers: str, left: list[str | None]
+    live: LiveProject, answers: str, left: list[str | None]
 ) -> None:
-    project.owner.execute(OFF.encode())
-    project.owner.execute(TWIN.encode())
+    live.owner.execute(OFF.encode())
+    live.owner.execute(TWIN.encode())
     child = pexpect.spawn(
         sys.executable,
         ["-m", "autosync_db", "repair"],
-        env={**command.environment(project.cluster.url()), "TERM": "dumb", "COLUMNS": "200"},
+        env={**command.environment(live.cluster.url()), "TERM": "dumb", "COLUMNS": "200"},
         encoding="utf-8",
         timeout=60,
     )
@@ -151,58 +142,57 @@ def test_terminal_is_asked_once_for_what_is_harmless_and_by_name_for_the_rest(
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == (0 if answers == "yy" else 3)
-    assert [name for _, name, active, _ in jobs(project) if active] == left
+    assert [name for _, name, active, _ in jobs(live) if active] == left
 
 
-def test_refused_in_the_middle_nothing_of_that_repair_is_left_and_the_others_are_made(project: Project) -> None:
-    project.owner.execute(OFF.encode())
-    project.admin.execute(
+def test_refused_in_the_middle_nothing_of_that_repair_is_left_and_the_others_are_made(live: LiveProject) -> None:
+    live.owner.execute(OFF.encode())
+    live.admin.execute(
         "drop function autosync.call_findings(text, text, text[]); drop function autosync.settle();"
         " create function public.refuse() returns event_trigger language plpgsql as $$ begin"
         " if exists (select from pg_event_trigger_ddl_commands() as c where c.object_identity like 'autosync.settle%')"
         " then raise 'not that one' using hint = 'ask the administrator'; end if; end $$;"
         " create event trigger refuse on ddl_command_end execute function public.refuse()"
     )
-    done = repair(project, "--yes", "--format", "json")
+    done = repair(live, "--yes", "--format", "json")
     assert done.code == 3
     entries = {entry["id"]: entry for entry in done.json()["repairs"]}
     assert entries["job_active"]["state"] == "repaired"
     failed = entries["objects_current"]
     assert (failed["state"], failed["error"], failed["hint"]) == ("failed", "not that one", "ask the administrator")
-    assert project.value("select count(*) from pg_proc where proname in ('call_findings', 'settle')") == 0
+    assert live.value("select count(*) from pg_proc where proname in ('call_findings', 'settle')") == 0
 
 
-def test_failed_repair_exits_3_though_what_is_left_is_a_warning(project: Project) -> None:
-    project.owner.execute("create view public.runs as select * from cron.job_run_details")
-    project.owner.execute("create view public.more as select * from public.runs")
-    done = repair(project, "nothing_blocks_upgrades", "--yes")
+def test_failed_repair_exits_3_though_what_is_left_is_a_warning(live: LiveProject) -> None:
+    live.owner.execute("create view public.runs as select * from cron.job_run_details")
+    live.owner.execute("create view public.more as select * from public.runs")
+    done = repair(live, "nothing_blocks_upgrades", "--yes")
     assert done.code == 3
     assert "cannot drop view public.runs because other objects depend on it" in done.out
-    assert command.run("verify", database=project.cluster.url()).code == 0  # a warning
+    assert command.run("verify", database=live.cluster.url()).code == 0  # a warning
 
 
-def test_batches_that_were_done_stay_done(project: Project) -> None:
-    project.admin.execute(
+def test_batches_that_were_done_stay_done(live: LiveProject) -> None:
+    live.admin.execute(
         "insert into cron.job_run_details (jobid, runid, database, username, command, status, start_time, end_time)"
         " select c.jobid, n - 13000, c.database, c.username, c.command, 'succeeded', t.at, t.at"
         " from cron.job as c, generate_series(1, 12000) as n, lateral (select now() - interval '30 days' as at) as t"
     )
     # the rows of the third batch cannot be deleted
-    project.admin.execute("create table public.noted (runid bigint references cron.job_run_details (runid))")
-    project.admin.execute("insert into public.noted values (-1500)")
-    outcomes, told = _mend(project, "job_run_details_bounded")
+    live.admin.execute("create table public.noted (runid bigint references cron.job_run_details (runid))")
+    live.admin.execute("insert into public.noted values (-1500)")
+    outcomes, told = _mend(live, "job_run_details_bounded")
     assert "violates foreign key constraint" in (outcomes[0].error or "")
-    assert project.value("select count(*) from cron.job_run_details where runid < 0") == 2000
+    assert live.value("select count(*) from cron.job_run_details where runid < 0") == 2000
     assert told[-1].endswith("(10000 so far)")
 
-    project.admin.execute("drop table public.noted")
-    outcomes, _ = _mend(project, "job_run_details_bounded")
+    live.admin.execute("drop table public.noted")
+    outcomes, _ = _mend(live, "job_run_details_bounded")
     assert outcomes[0].rows == 2000
-    project.must_be_healthy()
+    live.must_be_healthy()
 
 
-def test_batches_go_on_to_the_last_answer(project: Project) -> None:
-    project.stop_worker()
+def test_batches_go_on_to_the_last_answer(project: Trial) -> None:
     project.owner.execute(
         "insert into net._http_response (id, status_code, created)"
         " select -n, 200, case n when 0 then now() else now() - interval '3 days' end"
@@ -210,11 +200,10 @@ def test_batches_go_on_to_the_last_answer(project: Project) -> None:
     )
     outcomes, _ = _mend(project, "pg_net_tables_bounded")
     assert outcomes[0].rows == 6000
-    project.start_worker()
     project.must_be_healthy()
 
 
-def test_untimed_runs_are_deleted_in_batches_too(project: Project) -> None:
+def test_untimed_runs_are_deleted_in_batches_too(project: Trial) -> None:
     project.admin.execute(
         "insert into cron.job_run_details (jobid, runid, database, username, command, status, start_time, end_time)"
         " select c.jobid, n - 13000, c.database, c.username, c.command, 'succeeded', t.at, t.at"
@@ -227,35 +216,35 @@ def test_untimed_runs_are_deleted_in_batches_too(project: Project) -> None:
     project.must_be_healthy()
 
 
-def test_only_the_session_that_was_named_is_ended(project: Project) -> None:
+def test_only_the_session_that_was_named_is_ended(live: LiveProject) -> None:
     lock = "begin; lock table cron.job_run_details in access exclusive mode"
     name = "pg_cron_not_blocked"
-    named = clusters.connect(project.cluster, "supabase_admin")
+    named = clusters.connect(live.cluster, "supabase_admin")
     named.execute(lock.encode())
     clusters.wait_for(
-        lambda: result_of(project.report([name]), name).verdict.status is Status.CRITICAL, "a lock that is old enough"
+        lambda: result_of(live.report([name]), name).verdict.status is Status.CRITICAL, "a lock that is old enough"
     )
-    with clusters.connection(project.cluster, "supabase_admin") as mender:
-        plan = runner.plan(mender, project.configuration, project.report(), [name])
+    with clusters.connection(live.cluster, "supabase_admin") as mender:
+        plan = runner.plan(mender, live.configuration, live.report(), [name])
         named.close()
-        with clusters.connection(project.cluster, "supabase_admin") as later:
+        with clusters.connection(live.cluster, "supabase_admin") as later:
             later.execute(lock.encode())
             clusters.wait_for(
-                lambda: result_of(project.report([name]), name).verdict.status is Status.CRITICAL, "the other's lock"
+                lambda: result_of(live.report([name]), name).verdict.status is Status.CRITICAL, "the other's lock"
             )
-            assert not runner.apply(mender, project.configuration, plan.proposals)[0].error
+            assert not runner.apply(mender, live.configuration, plan.proposals)[0].error
             assert later.execute("select 1").fetchone() == (1,)
 
 
 @pytest.mark.skipif(clusters.REAL_PG_NET, reason="the real pg_net starts its worker anew")
-def test_what_ran_and_did_not_help_is_not_called_repaired(project: Project) -> None:
-    project.stop_worker()
-    done = repair(project, "pg_net_worker_running", "--yes")
+def test_what_ran_and_did_not_help_is_not_called_repaired(live: LiveProject) -> None:
+    live.stop_worker()
+    done = repair(live, "pg_net_worker_running", "--yes")
     assert done.code == 3
     assert re.search(r"^applied +pg_net_worker_running ", done.out, re.MULTILINE)
 
 
-def test_cause_of_which_one_part_failed_is_not_mended(project: Project) -> None:
+def test_cause_of_which_one_part_failed_is_not_mended(project: Trial) -> None:
     proposals = [
         runner.Proposal("schedule_trigger_enabled", "one that fails", ("select 1/0",), False, False),
         runner.Proposal("schedule_trigger_enabled", "one that works", ("select 1",), False, False),
@@ -274,7 +263,7 @@ def _mend(project: Project, name: str) -> tuple[tuple[runner.Outcome, ...], list
     return runner.apply(project.owner, project.configuration, plan.proposals, told.append), told
 
 
-def test_consequence_waits_for_its_root_cause(project: Project) -> None:
+def test_consequence_waits_for_its_root_cause(project: Trial) -> None:
     trigger = "alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at"
     project.owner.execute(trigger.encode())
     project.add_schedule(next_run_at=None)
@@ -291,32 +280,32 @@ def test_consequence_waits_for_its_root_cause(project: Project) -> None:
     assert project.value("select count(*) from public.auto_sync_schedules where next_run_at is null") == 1
 
 
-def test_what_two_checks_say_of_one_object_is_mended_once(project: Project) -> None:
-    project.owner.execute("grant execute on function public.auto_sync_claim(integer, interval) to anon")
-    assert result_of(project.report(), "objects_current").blocked_by == ("functions_not_exposed",)
-    done = command.succeeds(repair(project, "--yes"))
+def test_what_two_checks_say_of_one_object_is_mended_once(live: LiveProject) -> None:
+    live.owner.execute("grant execute on function public.auto_sync_claim(integer, interval) to anon")
+    assert result_of(live.report(), "objects_current").blocked_by == ("functions_not_exposed",)
+    done = command.succeeds(repair(live, "--yes"))
     assert re.findall(r"^repaired +(\w+)", done.out, re.MULTILINE) == ["functions_not_exposed"]
     assert "objects_current" not in done.out
-    project.must_be_healthy()
+    live.must_be_healthy()
 
 
-def test_role_that_owns_nothing_is_told_whom_to_connect_as(project: Project) -> None:
-    project.create_role("plain", grants="grant pg_read_all_data, pg_monitor to plain; alter role plain bypassrls")
-    project.owner.execute(OFF.encode())
-    with clusters.connect(project.cluster, "plain") as connection:
-        plan = runner.plan(connection, project.configuration, project.report(), ["job_active"])
+def test_role_that_owns_nothing_is_told_whom_to_connect_as(live: LiveProject) -> None:
+    live.create_role("plain", grants="grant pg_read_all_data, pg_monitor to plain; alter role plain bypassrls")
+    live.owner.execute(OFF.encode())
+    with clusters.connect(live.cluster, "plain") as connection:
+        plan = runner.plan(connection, live.configuration, live.report(), ["job_active"])
         assert not plan.proposals
         assert plan.refusals[0].reason == 'switch the job on again: that is for the role "postgres" alone'
         assert plan.refusals[0].hint == 'connect as "postgres"; or, as a superuser, run: grant "postgres" to "plain"'
 
-        project.admin.execute("grant postgres to plain")
-        plan = runner.plan(connection, project.configuration, project.report(), ["job_active"])
-        assert not runner.apply(connection, project.configuration, plan.proposals)[0].error
-    project.admin.execute("revoke postgres from plain; alter role plain nologin")
-    project.must_be_healthy()
+        live.admin.execute("grant postgres to plain")
+        plan = runner.plan(connection, live.configuration, live.report(), ["job_active"])
+        assert not runner.apply(connection, live.configuration, plan.proposals)[0].error
+    live.admin.execute("revoke postgres from plain; alter role plain nologin")
+    live.must_be_healthy()
 
 
-def test_refusal_of_the_server_says_who_may(project: Project) -> None:
+def test_refusal_of_the_server_says_who_may(project: Trial) -> None:
     project.admin.execute("select cron.schedule('auto-sync-cron-job', '0 0 1 1 *', 'select 1')")
     plan = runner.plan(project.owner, project.configuration, project.report(), ["job_unique"])
     assert not plan.proposals
@@ -332,27 +321,27 @@ def test_refusal_of_the_server_says_who_may(project: Project) -> None:
     assert outcome.hint.startswith("run it as the owner or a superuser, not as postgres: autosync-db repair pg_net")
 
 
-def test_paused_job_is_left_alone(project: Project) -> None:
-    project.run_command("job", "pause")
-    assert not runner.plan(project.owner, project.configuration, project.report()).proposals
-    assert command.succeeds(repair(project, "--yes")).code == 0
-    assert [active for _, _, active, _ in jobs(project)] == [False]
+def test_paused_job_is_left_alone(live: LiveProject) -> None:
+    live.run_command("job", "pause")
+    assert not runner.plan(live.owner, live.configuration, live.report()).proposals
+    assert command.succeeds(repair(live, "--yes")).code == 0
+    assert [active for _, _, active, _ in jobs(live)] == [False]
 
 
-def test_lock_that_is_held_is_said_and_nothing_waits_for_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_that_is_held_is_said_and_nothing_waits_for_it(live: LiveProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LOCK_TIMEOUT", "50ms")
-    project.owner.execute("grant usage on schema autosync to anon")
-    project.owner.execute(OFF.encode())
-    with clusters.connect(project.cluster) as holder, holder.transaction():
-        report = project.report(["job_active", "api_roles_cannot_reach_private_schema"])
-        plan = runner.plan(project.owner, project.configuration, report)
+    live.owner.execute("grant usage on schema autosync to anon")
+    live.owner.execute(OFF.encode())
+    with clusters.connect(live.cluster) as holder, holder.transaction():
+        report = live.report(["job_active", "api_roles_cannot_reach_private_schema"])
+        plan = runner.plan(live.owner, live.configuration, report)
         holder.execute("select pg_advisory_xact_lock(%s)", [revisions.ADVISORY_LOCK])
-        outcomes = runner.apply(project.owner, project.configuration, plan.proposals)
+        outcomes = runner.apply(live.owner, live.configuration, plan.proposals)
     assert {outcome.error for outcome in outcomes} == {"canceling statement due to lock timeout"}
     assert all("another session holds a lock" in (outcome.hint or "") for outcome in outcomes)
 
 
-def test_masked_history_shows_no_key_and_keeps_the_rest(project: Project) -> None:
+def test_masked_history_shows_no_key_and_keeps_the_rest(project: Trial) -> None:
     key = keys.secret()
     project.owner.execute("select cron.schedule('mailer', '0 0 1 1 *', %s)", [f"select '{key.reveal()}', 1"])
     project.admin.execute(
@@ -370,7 +359,7 @@ def test_masked_history_shows_no_key_and_keeps_the_rest(project: Project) -> Non
     assert result_of(project.report(), "no_secret_in_job_command").status is Status.CRITICAL  # the job has it still
 
 
-def test_job_whose_history_alone_holds_a_key_keeps_its_command(project: Project) -> None:
+def test_job_whose_history_alone_holds_a_key_keeps_its_command(project: Trial) -> None:
     project.owner.execute("select cron.schedule('mailer', '0 0 1 1 *', 'select 1')")
     project.admin.execute(
         "insert into cron.job_run_details (jobid, runid, command, status)"
@@ -384,25 +373,25 @@ def test_job_whose_history_alone_holds_a_key_keeps_its_command(project: Project)
     project.must_be_healthy()
 
 
-def test_plan_of_an_unknown_id_is_a_usage_error(project: Project) -> None:
+def test_plan_of_an_unknown_id_is_a_usage_error(project: Trial) -> None:
     with pytest.raises(UsageError):
         runner.plan(project.owner, project.configuration, project.report(), ["nonsense"])
 
 
-def test_name_of_a_job_cannot_smuggle_a_statement_into_the_script(project: Project) -> None:
-    project.owner.execute("select cron.schedule(E'x\\n; drop table autosync.tick; --', '0 0 1 1 *',"
+def test_name_of_a_job_cannot_smuggle_a_statement_into_the_script(live: LiveProject) -> None:
+    live.owner.execute("select cron.schedule(E'x\\n; drop table autosync.tick; --', '0 0 1 1 *',"
                           " 'select autosync.dispatch()')")  # fmt: skip
-    project.admin.execute('create role "evil\n; drop table autosync.tick; --"; grant usage on schema cron to public')
-    project.admin.execute('set role "evil\n; drop table autosync.tick; --"')
-    project.admin.execute("select cron.schedule('auto-sync-cron-job', '0 0 1 1 *', 'select 1')")
-    project.admin.execute("reset role")
-    with clusters.connect(project.cluster, "supabase_admin") as connection:
-        plan = runner.plan(connection, project.configuration, project.report(), ["job_unique"])
-        assert len(plan.proposals) == 1, described(project.report())
-        script = runner.script(project.configuration, plan.proposals[0])
+    live.admin.execute('create role "evil\n; drop table autosync.tick; --"; grant usage on schema cron to public')
+    live.admin.execute('set role "evil\n; drop table autosync.tick; --"')
+    live.admin.execute("select cron.schedule('auto-sync-cron-job', '0 0 1 1 *', 'select 1')")
+    live.admin.execute("reset role")
+    with clusters.connect(live.cluster, "supabase_admin") as connection:
+        plan = runner.plan(connection, live.configuration, live.report(), ["job_unique"])
+        assert len(plan.proposals) == 1, described(live.report())
+        script = runner.script(live.configuration, plan.proposals[0])
         assert not re.search(r"^; drop", script, re.MULTILINE)
-        assert not runner.apply(connection, project.configuration, plan.proposals)[0].error
-    assert len(jobs(project)) == 1
+        assert not runner.apply(connection, live.configuration, plan.proposals)[0].error
+    assert len(jobs(live)) == 1
 
 
 def contents(cluster: Cluster) -> str:

@@ -57,7 +57,8 @@ def _long_run(minutes: int) -> Action[Project]:
         run = project.hold(clusters.connection(project.cluster, application_name="pg_cron"))
         project.record_run("running", "")
         project.admin.execute(
-            "update cron.job_run_details set job_pid = %s, end_time = null, start_time = now() - make_interval(mins => %s)"
+            "update cron.job_run_details"
+            " set job_pid = %s, end_time = null, start_time = now() - make_interval(mins => %s)"
             " where runid = (select max(runid) from cron.job_run_details)",
             [run.info.backend_pid, minutes],
         )

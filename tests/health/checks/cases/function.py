@@ -56,7 +56,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             failed(
                 f"the key is refused {where}",
                 answers(status, body, code, ticks=2),
-                says=f"function auto-sync-cron: 2 of the last 3 calls were refused with {status}{f' {code}' if code else ''}",
+                says=f"function auto-sync-cron: 2 of the last 3 calls were refused with {status} {code or ''}".rstrip(),
                 explains=("function_succeeds",),
             )
             for where, (status, code, body) in _REFUSALS.items()

@@ -6,6 +6,7 @@ from tests.health.actions import (
     admin,
     command,
     half_an_hour_away,
+    holding,
     other_job,
     overdue,
     pause,
@@ -414,6 +415,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             overdue,
             says="waiting for Timeout PgSleep",
             explains=("schedules_not_overdue",),
+        ),
+        failed(
+            "a run waits for a lock, and who holds it is named",
+            holding("lock table public.auto_sync_schedules in exclusive mode"),
+            _running(6, "begin; lock table public.auto_sync_schedules in share mode"),
+            says="blocked by process ",
         ),
         fine("a run of four minutes", _running(4)),
         fine(

@@ -61,7 +61,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine(
             "functions with their body in quotes, and a view of ours",
             sql(
-                "create function public.runs() returns bigint language sql as 'select count(*) from cron.job_run_details'",
+                "create function public.runs() returns bigint language sql"
+                " as 'select count(*) from cron.job_run_details'",
                 "create function public.send() returns bigint language plpgsql"
                 " as $$ begin return net.http_post('http://127.0.0.1:9/'); end $$",
                 f"create view public.own as select * from {SCHEDULES}",

@@ -19,7 +19,10 @@ from tests.support import clusters
 from tests.support.health import Project
 
 _FORBIDDEN = ("privileges_sufficient",)
-_WATCH = "create function public.watch() returns trigger language plpgsql set search_path = '' as $$ begin return null; end $$"
+_WATCH = (
+    "create function public.watch() returns trigger language plpgsql set search_path = ''"
+    " as $$ begin return null; end $$"
+)
 _REFUSE = (
     "create function public.refuse() returns trigger language plpgsql set search_path = ''"
     " as $$ begin raise exception 'no'; end $$"
@@ -74,17 +77,17 @@ def _no_call(project: Project) -> None:
 
 
 _STAND_IN: dict[str, tuple[Case, ...]] = {
-    "pg_net_settings_valid": tuple(
-        failed(f"{name} is {value!r}", _setting(name, value), says=says, explains=())
-        for name, value, says in (
-            ("pg_net.ttl", "6 hourz", "is '6 hourz', which is no interval"),
-            ("pg_net.ttl", "-1 hour", "is '-1 hour', so every answer is deleted at once"),
-            ("pg_net.batch_size", "0", "is 0, so no request is ever taken from the queue"),
-            ("pg_net.username", "nobody_at_all", "is 'nobody_at_all', and there is no such role"),
-            ("pg_net.username", "anon", "is 'anon', which may not log in"),
-        )
-    )
-    + (
+    "pg_net_settings_valid": (
+        *(
+            failed(f"{name} is {value!r}", _setting(name, value), says=says)
+            for name, value, says in (
+                ("pg_net.ttl", "6 hourz", "is '6 hourz', which is no interval"),
+                ("pg_net.ttl", "-1 hour", "is '-1 hour', so every answer is deleted at once"),
+                ("pg_net.batch_size", "0", "is 0, so no request is ever taken from the queue"),
+                ("pg_net.username", "nobody_at_all", "is 'nobody_at_all', and there is no such role"),
+                ("pg_net.username", "anon", "is 'anon', which may not log in"),
+            )
+        ),
         failed(
             "its role may not write answers",
             admin("revoke insert on net._http_response from public"),
@@ -145,7 +148,8 @@ CASES: dict[str, tuple[Case, ...]] = {
             "a trigger that stops the worker",
             admin(
                 _REFUSE,
-                "create trigger refuse before insert on net._http_response for each row execute function public.refuse()",
+                "create trigger refuse before insert on net._http_response for each row"
+                " execute function public.refuse()",
             ),
             waiting_call("1 hour"),
             says="trigger refuse on net._http_response",
@@ -163,7 +167,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         failed(
             "the newest calls are lost",
             steps(lost_call, lost_call, lost_call),
-            says="nobody knows what became of the newest 3 calls since",
+            says="the outcome of the newest 3 calls since",
         ),
         warned("one call is lost", lost_call, says="became of the newest call since"),
         fine("a later one is known", steps(lost_call, lost_call, lost_call), answers_again),

@@ -39,7 +39,7 @@ def _logs(**settings: str) -> Action[Project]:
 _OPENED = {
     "grant select on {} to anon": "anon may select it",
     "alter table {} disable row level security": "row level security is off",
-    "create policy readable on {} for select to authenticated using (true)": "readable: lets {authenticated} pass: true",
+    "create policy readable on {} for select to authenticated using (true)": "lets {authenticated} pass: true",
     "create policy writable on {} for insert to public with check (true)": "writable: lets {public} pass: true",
 }
 
@@ -176,7 +176,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "grant all on {} to authenticated": "authenticated may delete, insert",
                 "grant truncate on {} to public": "everybody may truncate it",
                 "grant update (next_run_at, enabled) on {} to authenticated": "authenticated may write next_run_at,",
-                "alter policy auto_sync_schedules_nobody on {} using (true)": "auto_sync_schedules_nobody: lets {public}",
+                "alter policy auto_sync_schedules_nobody on {} using (true)": "_nobody: lets {public}",
             }.items()
         ),
         fine(

@@ -46,8 +46,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "privileges_sufficient": (fine("a missing schema is no missing privilege", admin("drop extension pg_cron")),),
     "server_clock_agrees": (
-        warned("the server is ahead", _clock(-300), says="server clock: is 300 s ahead of this machine's: "),
-        warned("the server is behind", _clock(300), says="server clock: is 300 s behind this machine's: "),
+        warned("the server is ahead", _clock(-300), says="s ahead of this machine's: "),
+        warned("the server is behind", _clock(300), says="s behind this machine's: "),
         fine("a slow answer", _clock(-200, 5)),
         fine("a small difference", _clock(50)),
     ),

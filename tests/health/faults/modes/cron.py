@@ -195,7 +195,7 @@ MODES: tuple[AnyMode, ...] = (
         "server_clock_agrees",
         _clock_is_ahead,
         status=Status.WARNING,
-        says="is 300 s ahead of this machine's",
+        says="s ahead of this machine's: ",
         undo=Project.release,
         simulated="this machine's clock is read five minutes early",
     ),

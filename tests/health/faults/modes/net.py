@@ -201,6 +201,7 @@ def _redirected(project: Project) -> None:
     project.stub.answer()
     project.stub.redirects = {"/functions/v1/auto-sync-cron": f"{project.stub.url}/elsewhere"}
     project.tick()
+    assert [request.method for request in project.stub.requests[-2:]] == ["POST", "GET"]
 
 
 def _extension_again(project: LiveProject) -> None:
