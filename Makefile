@@ -43,7 +43,7 @@ format: setup  ## format Python and TypeScript
 generate: setup  ## write the pages and references that come from the code
 	@.venv/bin/python .ci/generate.py
 
-new-check:  ## write module, query, page and test of a new check as stubs that fail: NAME=job_is_quick
+new-check:  ## write module, query and page of a new check as stubs that fail: NAME=job_is_quick
 	@.venv/bin/python .ci/new_check.py $(NAME)
 
 lock: setup  ## update .ci/requirements.txt to the newest versions

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the four files of a new check as stubs that fail until they are filled in: make new-check NAME=…."""
+"""Write the three files of a new check as stubs that fail until they are filled in: make new-check NAME=…."""
 
 import re
 import sys
@@ -42,15 +42,6 @@ TODO: what looks like it and is healthy.
 
 - TODO
 """,
-    "tests/health/checks/test_{id}.py": '''\
-"""TODO: the claim as a sentence."""
-
-import pytest
-
-
-def test_{id}() -> None:
-    pytest.fail("write it: broken and named, repaired and healthy, and a near-miss that stays healthy")
-''',
 }
 
 
@@ -66,7 +57,7 @@ def main(arguments: list[str]) -> int:
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
-    sys.stdout.write("fill them in, then: make generate\n")
+    sys.stdout.write("fill them in, add its faults and near-misses to tests/health, then: make generate\n")
     return 0
 
 

@@ -1,5 +1,6 @@
 """F: pg_net."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -134,7 +135,9 @@ def _woken(project: LiveProject) -> None:
 
 
 def _busy_with_a_batch(project: LiveProject) -> None:
-    project.stub.answer(delay_seconds=1.5)
+    gate = threading.Event()
+    project.held.callback(gate.set)
+    project.stub.judge = lambda request: 200 if gate.wait(timeout=25) else 504
     project.run_by_cron()
     clusters.wait_for(
         lambda: project.value(
@@ -146,7 +149,8 @@ def _busy_with_a_batch(project: LiveProject) -> None:
 
 
 def _batch_ends(project: LiveProject) -> None:
-    project.stub.answer()
+    project.release()
+    project.stub.judge = None
     clusters.wait_for(
         lambda: not project.value("select count(*) from autosync.pending_outcomes() where outcome = 'pending'"),
         "the answer",
