@@ -48,8 +48,7 @@ new-check:  ## write module, query and page of a new check as stubs that fail: N
 
 lock: setup  ## update .ci/requirements.txt to the newest versions
 	@.venv/bin/python -m pip install --quiet uv
-	@.venv/bin/uv pip compile pyproject.toml --quiet --extra local --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-annotate --no-emit-index-url --no-header --upgrade --output-file .ci/requirements.txt
+	@.venv/bin/python .ci/lock.py
 
 clean:   ## stop the local stack and delete what was made here
 	@if [ -x .venv/bin/autosync-db ]; then .venv/bin/autosync-db local down --purge; fi

@@ -1,0 +1,52 @@
+"""Write .ci/requirements.txt: the newest versions of everything, with the hashes of what Linux can install.
+
+uv resolves for every platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for
+other systems are left out. The lock holds no address: pip takes the files from whatever index it is set to.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+LOCK = ROOT / ".ci" / "requirements.txt"
+# wheels of pure Python, and of CPython 3.11 to 3.13 or its stable interface for glibc on the two usual processors
+USABLE = re.compile(
+    r"-(py3|py2\.py3|py3\d+|cp3\d+)-(none|abi3)-(any|.*manylinux.*_(x86_64|aarch64))\.whl$"
+    r"|-(cp311|cp312|cp313)-(cp311|cp312|cp313)-.*manylinux.*_(x86_64|aarch64)\.whl$"
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Resolve, and write the lock; arguments go to uv, e.g. --upgrade-package NAME instead of --upgrade."""
+    with tempfile.TemporaryDirectory() as folder:
+        resolved = Path(folder) / "pylock.toml"
+        command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--extra", "local"]
+        command += ["--group", "dev", "--universal", "--python-version", "3.11"]
+        command += ["--format", "pylock.toml", "--output-file", str(resolved)]
+        subprocess.run([*command, *arguments], cwd=ROOT, check=True)
+        packages = tomllib.loads(resolved.read_text(encoding="utf-8"))["packages"]
+    LOCK.write_text("".join(map(entry, packages)), encoding="utf-8")
+    return 0
+
+
+def entry(package: dict[str, Any]) -> str:
+    """Return a package as pip reads it, '' for one of which no file is for Linux."""
+    files = [file for file in package.get("wheels", ()) if USABLE.search(file["url"])]
+    if "wheels" in package and not files:
+        return ""
+    hashes = {file["hashes"]["sha256"] for file in (*files, *filter(None, [package.get("sdist")]))}
+    marker = f" ; {package['marker']}" if "marker" in package else ""
+    lines = [
+        f"{package['name']}=={package['version']}{marker}",
+        *(f"    --hash=sha256:{one}" for one in sorted(hashes)),
+    ]
+    return " \\\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or ["--upgrade"]))
