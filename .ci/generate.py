@@ -169,6 +169,7 @@ def depends(check: Check) -> str:
 
 
 def holds_key() -> str:
+    expressions = (one.expression for one in key.PATTERNS if not one.is_public)
     return sql_function(
         "holds_key",
         "boolean",
@@ -176,7 +177,7 @@ def holds_key() -> str:
         f"""    select content ~ '{"|".join(key.BEGINNINGS)}' and exists (
         select from regexp_matches(
             content,
-            {alternatives(one.expression for one in key.PATTERNS if not one.is_public)},
+{alternatives(expressions, indent=12)},
             'g'
         ) as m
         -- "anon" in base64, by its place in a JWT
@@ -192,16 +193,16 @@ def mask_keys() -> str:
         "a text with everything that looks like a key, public ones too, replaced by ***",
         f"""    select regexp_replace(
         content,
-            {alternatives(one.expression for one in key.PATTERNS)},
+{alternatives((one.expression for one in key.PATTERNS), indent=8)},
         '***', 'g'
-    )""".replace("            '", "        '"),
+    )""",
     )
 
 
-def alternatives(expressions: Iterator[str]) -> str:
+def alternatives(expressions: Iterator[str], indent: int) -> str:
     """Return a literal of SQL with one alternative a line."""
     first, *others = expressions
-    return "\n            ".join((f"'{first}'", *(f"'|{one}'" for one in others)))
+    return "\n".join(" " * indent + literal for literal in (f"'{first}'", *(f"'|{one}'" for one in others)))
 
 
 def sql_function(name: str, type: str, purpose: str, body: str) -> str:

@@ -34,8 +34,8 @@ _BYTES = 32
 _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
 _LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
 _FILE = "cron.env"
-# begin_rotation() takes it too
 _AUTH = "select autosync.function_auth(%s)"
+# begin_rotation() takes it too
 _ALONE = "lock table autosync.secret_rotation in share row exclusive mode"
 
 

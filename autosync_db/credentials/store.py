@@ -1,7 +1,7 @@
 """The secrets of the scheduled calls: in public.pg_cron_secrets, or in Supabase's vault.
 
 Where they are is a setting of the database (autosync.secret_store()); the server's functions read and write there.
-Values travel towards the server as COPY data: it logs statements and bind parameters when it is told to, but never
+Values travel towards the server as COPY data: it logs statements and bind parameters when its settings say so, never
 copied rows. A service key never travels back; a cron secret does, because the function must get it, and so does the
 public gateway_key, with which the function is called directly (cron_secret.py).
 """

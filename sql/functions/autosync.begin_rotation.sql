@@ -1,4 +1,4 @@
--- begin_rotation(rotation_token, lease, new_settings): put new secrets and settings in force and keep what was there before.
+-- begin_rotation(rotation_token, lease, new_settings): activate new secrets and settings and keep what was there before.
 -- requires: 0006
 -- The secrets are the rows of pg_temp.incoming_secret (name, secret), which the caller filled by COPY. Returns the names under
 -- rotation: those that changed, and those of a rotation whose lease had lapsed, whose kept values stay the ones to go back
@@ -83,4 +83,4 @@ $$;
 revoke all on function autosync.begin_rotation(uuid, interval, jsonb) from public;
 
 comment on function autosync.begin_rotation(uuid, interval, jsonb) is
-    'put new secrets in force and keep the old ones until the new are proven';
+    'activate new secrets and keep the old ones until the new are proven';

@@ -1,4 +1,4 @@
--- finish_rotation(rotation_token): what is in force is proven: forget what was there before; return how many names that were.
+-- finish_rotation(rotation_token): the active values are proven: delete what was there before; return how many names that were.
 -- requires: 0006
 -- Zero says that somebody else took the rotation over, and then nothing was changed.
 create or replace function autosync.finish_rotation(rotation_token uuid)

@@ -1,4 +1,4 @@
--- put_back_rotation(rotation_token): put what was there before back in force; return how many names that were.
+-- put_back_rotation(rotation_token): activate what was there before; return how many names that were.
 -- requires: 0006
 -- Zero says that somebody else took the rotation over, and then nothing was changed.
 create or replace function autosync.put_back_rotation(rotation_token uuid)
@@ -59,4 +59,4 @@ $$;
 
 revoke all on function autosync.put_back_rotation(uuid) from public;
 
-comment on function autosync.put_back_rotation(uuid) is 'end a rotation: what was there before is in force again';
+comment on function autosync.put_back_rotation(uuid) is 'end a rotation: what was there before is active again';

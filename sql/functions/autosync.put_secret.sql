@@ -1,7 +1,7 @@
 -- put_secret(secret_name, new_value): store a secret where the secrets are; return whether anything changed.
 -- requires: 0006
--- Called with values from a temporary table that was filled by COPY: the server logs statements and parameters when it
--- is told to, and never copied rows. An error of the table would quote the row, so it is replaced by one that does not.
+-- Called with values from a temporary table that was filled by COPY: the server logs statements and parameters when its
+-- settings say so, and never copied rows. An error of the table would quote the row, so it is replaced by one that does not.
 create or replace function autosync.put_secret(secret_name text, new_value text)
 returns boolean
 language plpgsql

@@ -1,4 +1,4 @@
--- touch_secret(): let updated_at say when a secret was changed, also when it was changed by hand.
+-- touch_secret(): let updated_at say when a secret was changed, also when it was changed manually.
 -- requires: 0006
 -- The checks and setup compare it with the time of the calls.
 create or replace function autosync.touch_secret()

@@ -1,4 +1,4 @@
-"""Of several rotations at once one goes on, and the others are told at once who and since when."""
+"""Of several rotations at once one goes on, and the others are refused at once with who it is and since when."""
 
 import threading
 from datetime import timedelta
@@ -15,7 +15,7 @@ from tests.credentials.conftest import SILENT, Project
 from tests.support import clusters, command, keys
 
 
-def test_the_second_is_told_who_and_since_when(project: Project) -> None:
+def test_the_second_is_refused_with_who_and_since_when(project: Project) -> None:
     first, second = keys.secret(), keys.secret()
     project.gate.accept(project.key, first, second)
     begun = lease.begin(project.owner, {"service_role_key": first})
@@ -35,7 +35,7 @@ def test_the_second_is_told_who_and_since_when(project: Project) -> None:
     assert project.rotate(second).code == 0
 
 
-def test_setup_is_told_too(project: Project) -> None:
+def test_setup_is_refused_too(project: Project) -> None:
     first = keys.secret()
     project.gate.accept(project.key, first)
     assert lease.begin(project.owner, {"service_role_key": first})
@@ -66,9 +66,9 @@ def test_of_eight_at_once_one_wins(project: Project) -> None:
         thread.join(60)
     winners = [key for key, outcome in outcomes.items() if outcome == "won"]
     assert winners == [project.stored()]
-    told = [outcome for outcome in outcomes.values() if outcome != "won"]
-    assert len(told) == len(given) - 1
-    assert all("is under way since" in outcome for outcome in told), told
+    lost = [outcome for outcome in outcomes.values() if outcome != "won"]
+    assert len(lost) == len(given) - 1
+    assert all("is under way since" in outcome for outcome in lost), lost
     assert project.is_finished()
 
 
@@ -151,7 +151,7 @@ def test_rotation_does_not_wait_for_ticks_and_ticks_do_not_wait_for_it(project: 
 
 
 def test_whoever_was_taken_over_puts_nothing_back(project: Project) -> None:
-    """Taken over between its first look at the rotation and its last: the new owner's value stays in force."""
+    """Taken over between its first look at the rotation and its last: the new owner's value stays active."""
     begun = lease.begin(project.owner, {"service_role_key": keys.secret()})
     assert begun is not None
     outcomes: list[str] = []

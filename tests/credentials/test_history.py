@@ -14,7 +14,7 @@ def _history(project: Project) -> list[store.HistoryEntry]:
     return store.history(project.owner)
 
 
-def test_changes_by_hand_are_seen_as_much_as_the_tools_own(project: Project) -> None:
+def test_manual_changes_are_seen_as_much_as_the_tools_own(project: Project) -> None:
     newer = keys.secret()
     with clusters.connect(project.cluster, "supabase_admin") as dashboard:
         dashboard.execute("set application_name = 'dashboard'")
@@ -39,12 +39,12 @@ def test_every_kind_of_statement_is_seen(project: Project) -> None:
     project.owner.execute("update public.pg_cron_secrets set updated_at = now()")  # changes no secret
     project.owner.execute("delete from public.pg_cron_secrets where name = 'yours'")
     project.owner.execute("truncate public.pg_cron_secrets")
-    told = [(change.action, change.name) for change in reversed(_history(project))]
-    assert told == [
+    entries = [(change.action, change.name) for change in reversed(_history(project))]
+    assert entries == [
         ("stored", "project_url"), ("stored", "service_role_key"), ("stored", "mine"), ("replaced", "mine"),
         ("deleted", "mine"), ("stored", "yours"), ("deleted", "yours"),
         ("deleted", "project_url"), ("deleted", "service_role_key"),
-    ] or sorted(told[-2:]) == [("deleted", "project_url"), ("deleted", "service_role_key")]  # fmt: skip
+    ] or sorted(entries[-2:]) == [("deleted", "project_url"), ("deleted", "service_role_key")]  # fmt: skip
 
 
 def test_a_change_that_is_rolled_back_is_none(project: Project) -> None:
@@ -54,48 +54,40 @@ def test_a_change_that_is_rolled_back_is_none(project: Project) -> None:
     assert _history(project) == before
 
 
-def test_a_change_by_hand_moves_the_time_of_the_last_change(project: Project) -> None:
+def test_a_manual_change_moves_the_time_of_the_last_change(project: Project) -> None:
     before = store.stored(project.owner)["service_role_key"].changed_at
     project.owner.execute("update public.pg_cron_secrets set secret = %s", [keys.secret().reveal()])
     assert store.stored(project.owner)["service_role_key"].changed_at > before
 
 
 @pytest.mark.parametrize("role", ["postgres", "supabase_admin"])
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "update autosync.secret_change set action = 'stored'",
-        "delete from autosync.secret_change",
-        "truncate autosync.secret_change",
-        "delete from autosync.secret_change where false",
-    ],
-)
-def test_nobody_changes_what_it_says(project: Project, role: str, statement: str) -> None:
-    with (
-        clusters.connect(project.cluster, role) as connection,
-        pytest.raises(psycopg.errors.InsufficientPrivilege, match="never changed or deleted"),
-    ):
-        connection.execute(statement.encode())
+def test_nobody_changes_what_it_says(project: Project, role: str) -> None:
+    with clusters.connect(project.cluster, role) as connection:
+        for statement in (
+            "update autosync.secret_change set action = 'stored'",
+            "delete from autosync.secret_change",
+            "truncate autosync.secret_change",
+            "delete from autosync.secret_change where false",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="never changed or deleted"):
+                connection.execute(statement.encode())
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "select * from autosync.secret_change",
-        "select * from autosync.secret_rotation",
-        "insert into autosync.secret_change (action, name, store, kind, session_role, acting_role, application_name)"
-        " values ('stored', 'x', 'table', 'other', 'x', 'x', 'x')",
-        "select autosync.note_secret_change('table', 'x', null, 'y')",
-        "select autosync.put_secret('service_role_key', 'y')",
-        "select autosync.put_back_rotation(gen_random_uuid())",
-    ],
-)
-def test_roles_of_the_api_neither_read_nor_write_it(project: Project, role: str, statement: str) -> None:
-    with psycopg.connect(project.cluster.url("supabase_admin").reveal()) as connection:
+def test_roles_of_the_api_neither_read_nor_write_it(project: Project, role: str) -> None:
+    with clusters.connect(project.cluster, "supabase_admin") as connection:
         connection.execute(f"set role {role}".encode())
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(statement.encode())
+        for statement in (
+            "select * from autosync.secret_change",
+            "select * from autosync.secret_rotation",
+            "insert into autosync.secret_change (action, name, store, kind, session_role, acting_role,"
+            " application_name) values ('stored', 'x', 'table', 'other', 'x', 'x', 'x')",
+            "select autosync.note_secret_change('table', 'x', null, 'y')",
+            "select autosync.put_secret('service_role_key', 'y')",
+            "select autosync.put_back_rotation(gen_random_uuid())",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
 
 
 def test_whoever_reads_all_data_does_not_read_the_value_that_a_rotation_keeps(project: Project) -> None:
@@ -110,8 +102,8 @@ def test_whoever_reads_all_data_does_not_read_the_value_that_a_rotation_keeps(pr
     lease.put_back(project.owner, begun.token)
 
 
-def test_no_object_of_somebody_elses_runs_as_the_owner(project: Project) -> None:
-    """The trigger works as its owner for whoever may write; a stranger's functions and types must not be found."""
+def test_no_object_of_others_runs_as_the_owner(project: Project) -> None:
+    """The trigger works as its owner for whoever may write; functions and types of others must not be found."""
     with psycopg.connect(project.cluster.url("supabase_admin").reveal()) as connection:
         connection.execute("create role writer")
         connection.execute("grant insert, select on public.pg_cron_secrets to writer")
@@ -140,10 +132,10 @@ def test_no_object_of_somebody_elses_runs_as_the_owner(project: Project) -> None
 def test_history_holds_no_value(project: Project) -> None:
     newer = keys.legacy()
     store.store(project.owner, {"service_role_key": newer, "pin": Secret("4711")})
-    told = str(project.owner.execute("select t::text from autosync.secret_change as t").fetchall())
+    kept = str(project.owner.execute("select t::text from autosync.secret_change as t").fetchall())
     for value in (newer.reveal(), project.key.reveal(), "4711"):
-        assert value not in told
-    # a short value is told apart by so little that thousands of others look alike
+        assert value not in kept
+    # a short value shares its fingerprint with thousands of others
     assert len(_history(project)[0].fingerprint_after or "") in {4, 12}
     assert {len(change.fingerprint_after or "") for change in _history(project) if change.name == "pin"} == {4}
 
@@ -153,10 +145,10 @@ def test_server_and_command_line_compute_the_same_fingerprint(project: Project) 
         assert project.value("select autosync.fingerprint(%s)", [value]) == key.fingerprint(Secret(value))
 
 
-def test_history_command_tells_it_newest_first(project: Project) -> None:
+def test_history_command_lists_newest_first(project: Project) -> None:
     store.store(project.owner, {"other": Secret("o" * 30)})
     shown = command.succeeds(project.run("secrets", "history")).out
     assert shown.index("other") < shown.index("service_role_key")
-    told = command.succeeds(project.run("secrets", "history", "other", "--format", "json")).json()
-    assert [(change["name"], change["action"]) for change in told] == [("other", "stored")]
-    assert set(told[0]) >= {"changed_at", "fingerprint_before", "fingerprint_after", "acting_role", "client_address"}
+    listed = command.succeeds(project.run("secrets", "history", "other", "--format", "json")).json()
+    assert [(change["name"], change["action"]) for change in listed] == [("other", "stored")]
+    assert set(listed[0]) >= {"changed_at", "fingerprint_before", "fingerprint_after", "acting_role", "client_address"}

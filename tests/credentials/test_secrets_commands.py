@@ -61,28 +61,25 @@ def test_set_stores_replaces_and_leaves_alone(project: Project) -> None:
     assert project.stored("webhook_token") == "second value"
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("service_role_key", "autosync-db rotate"),
-        ("cron_secret", "autosync-db rotate"),
-        ("cron_secret_next", "autosync-db rotate --generate"),
-        ("project_url", "autosync-db setup"),
-        ("Not A Name", "small letters"),
-        ("service_role_key.previous", "small letters"),
-    ],
-)
-def test_set_refuses_what_must_be_proven_and_what_is_no_name(project: Project, name: str, hint: str) -> None:
-    result = project.run("secrets", "set", name, "--from-file", "-", "-q", stdin=keys.secret().reveal())
-    command.refused(result, 2)
-    assert hint in result.hints[0]
-    assert project.stored() == project.key.reveal()
+def test_set_refuses_what_must_be_proven_and_what_is_no_name(project: Project) -> None:
+    for name, hint in {
+        "service_role_key": "autosync-db rotate",
+        "cron_secret": "autosync-db rotate",
+        "cron_secret_next": "autosync-db rotate --generate",
+        "project_url": "autosync-db setup",
+        "Not A Name": "small letters",
+        "service_role_key.previous": "small letters",
+    }.items():
+        result = project.run("secrets", "set", name, "--from-file", "-", "-q", stdin=keys.secret().reveal())
+        command.refused(result, 2)
+        assert hint in result.hints[0]
+        assert project.stored() == project.key.reveal()
 
 
-@pytest.mark.parametrize("value", ["", "  \n", "changeme"])
-def test_set_refuses_what_is_no_value(project: Project, value: str) -> None:
-    command.refused(project.run("secrets", "set", "other", "--from-file", "-", "-q", stdin=value), 6)
-    assert project.stored("other") is None
+def test_set_refuses_what_is_no_value(project: Project) -> None:
+    for value in ("", "  \n", "changeme"):
+        command.refused(project.run("secrets", "set", "other", "--from-file", "-", "-q", stdin=value), 6)
+        assert project.stored("other") is None
 
 
 def test_set_asks_on_a_terminal_without_showing_it(project: Project) -> None:

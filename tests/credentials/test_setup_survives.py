@@ -41,8 +41,8 @@ def test_killed_while_it_waits_it_says_what_is_unproven_and_a_rerun_ends_it(proj
 
     # the one that died holds its lease for a while yet
     again = ("setup", "--service-role-key-file", "-")
-    told = project.run(*again, "-q", stdin=newer.reveal(), variables=RARELY)
-    assert "is under way since" in command.refused(told, 6)
+    refused = project.run(*again, "-q", stdin=newer.reveal(), variables=RARELY)
+    assert "is under way since" in command.refused(refused, 6)
     project.lapse()
     assert project.verdict()[0] == "warning"
     project.run(*again, stdin=newer.reveal(), variables=RARELY)
@@ -62,7 +62,7 @@ def test_interrupted_it_puts_the_old_key_back_itself(project: Project, number: i
     ]  # fmt: skip
 
 
-def test_without_a_wait_the_new_key_is_in_force_and_told_as_unproven(project: Project) -> None:
+def test_without_a_wait_the_new_key_is_active_and_reported_as_unproven(project: Project) -> None:
     newer = keys.secret()
     project.gate.accept(project.key, newer)
     command.succeeds(
@@ -74,7 +74,7 @@ def test_without_a_wait_the_new_key_is_in_force_and_told_as_unproven(project: Pr
     assert project.is_finished()
 
 
-def test_a_key_for_a_function_that_never_worked_stays_and_is_told_as_unproven(project: Project) -> None:
+def test_a_key_for_a_function_that_never_worked_stays_and_is_reported_as_unproven(project: Project) -> None:
     """There is nothing to go back to that worked, so what was given is kept for when the function works."""
     newer = keys.secret()
     project.gate.accept(project.key, newer)

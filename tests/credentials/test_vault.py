@@ -24,7 +24,7 @@ def _create_vault(cluster: Cluster) -> None:
 
 
 def _choose(store: str) -> config.Configuration:
-    """Write the choice into the settings file of the current folder and return the settings in force."""
+    """Write the choice into the settings file of the current folder and return the settings that hold."""
     Path("autosync.toml").write_text(f'[job]\nschedule = "{health.NEVER}"\n[secrets]\nstore = "{store}"\n')
     return config.load(config.Flags())
 
@@ -100,7 +100,7 @@ class TestMove:
         assert project.active() == project.key
 
     def test_that_was_killed_goes_on(self, project: Project) -> None:
-        """Between the transactions of a move the secrets are in both places, and the vault's are in force."""
+        """Between the transactions of a move the secrets are in both places, and the vault's are active."""
         _create_vault(project.cluster)
         assert lease.begin(project.owner, {}, {"secrets": {"store": "vault"}})
         assert (_in_table(project), len(_kept(project))) == (2, 2)
@@ -213,8 +213,8 @@ class TestCommands:
         )
         command.succeeds(vaulted.run("secrets", "delete", "other"))
         assert "other" not in _kept(vaulted)
-        told = secret_store.history(vaulted.owner, "other")
-        assert [(change.action, change.store) for change in told] == [("deleted", "vault"), ("stored", "vault")]
+        changes = secret_store.history(vaulted.owner, "other")
+        assert [(change.action, change.store) for change in changes] == [("deleted", "vault"), ("stored", "vault")]
 
     def test_other_secrets_of_the_project_are_neither_listed_nor_deleted(self, vaulted: Project) -> None:
         vaulted.owner.execute("select vault.create_secret('theirs', 'stripe', 'billing')")
@@ -243,7 +243,7 @@ class TestCommands:
         command.succeeds(done)
         assert vaulted.active() == vaulted.key
 
-    def test_what_is_being_replaced_is_blotted_out_too(self, vaulted: Project) -> None:
+    def test_what_is_being_replaced_is_masked_too(self, vaulted: Project) -> None:
         old = "o" * 43
         secret_store.store(vaulted.owner, {"cron_secret": Secret(old)})
         assert lease.begin(vaulted.owner, {"cron_secret": Secret("n" * 43)})

@@ -18,7 +18,7 @@ from tests.support import clusters, command, http_stub, keys
 from tests.support.command import Result
 from tests.support.http_stub import Request, Stub
 
-# all that a server can be told to log short of what server_log_hides_secrets warns of, and the history of statements
+# all that a server can log short of what server_log_hides_secrets warns of, and the history of statements
 SETTINGS = """
 shared_preload_libraries = '{libraries},pg_stat_statements'
 log_statement = 'all'
@@ -226,7 +226,7 @@ def _break(world: World) -> None:
         ),
     }
     with as_owner, as_admin:
-        for name, (broken, mended) in faults.items():
+        for name, (broken, repaired) in faults.items():
             as_admin.execute(broken.encode())
             try:
                 for what in ("secrets set other", "rotate"):
@@ -240,7 +240,7 @@ def _break(world: World) -> None:
                     world.function.accepted.discard(secret)
             finally:
                 as_admin.execute("reset all")
-                as_admin.execute(mended.encode())
+                as_admin.execute(repaired.encode())
         _cancel_a_copy(world)
         _fail_a_call(world, as_owner)
 
@@ -295,15 +295,15 @@ def _fail_a_call(world: World, owner: psycopg.Connection[clusters.Row]) -> None:
 def _have_a_cron_secret(world: World) -> None:
     """Change to a cron secret and rotate it once."""
     world.run("setup", code=3, variables=CRON_SECRET)
-    _tell(world)
+    _hand_over(world)
     world.start("setup", variables=CRON_SECRET)
     world.start("rotate", "--generate", variables=CRON_SECRET)
-    _tell(world)
+    _hand_over(world)
     world.start("rotate", "--generate", variables=CRON_SECRET)
     world.start("job", "trigger", variables=CRON_SECRET)
 
 
-def _tell(world: World) -> None:
+def _hand_over(world: World) -> None:
     path = world.folder / "cron.env"
     world.start("secrets", "env", str(path))
     for value in path.read_text().strip().partition("=")[2].split(","):

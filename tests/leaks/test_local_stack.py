@@ -121,30 +121,30 @@ def test_every_file_with_a_secret_is_its_owners_alone(local: Local) -> None:
     assert (local.folder / ".autosync" / "cluster").stat().st_mode & 0o077 == 0
 
 
-def test_a_cron_secret_is_told_by_the_command_that_setup_names(local: Local) -> None:
+def test_the_command_that_setup_names_gives_the_function_its_cron_secret(local: Local) -> None:
     """On real Deno behind the local gateway, from the service key to a cron secret and to the next one."""
     by_secret = {"AUTOSYNC_FUNCTION__AUTH": "cron_secret"}
     first = local.run("setup", "--target", "local", "--format", "json", variables=by_secret)
     assert first.code == 3, first
-    program, *tell = shlex.split(first.json()["steps"][-1]["result"].partition(";")[0])
+    program, *hand_over = shlex.split(first.json()["steps"][-1]["result"].partition(";")[0])
     assert program == "autosync-db"
     rotate = ("rotate", "--generate", "--target", "local", "--format", "json")
 
-    command.succeeds(local.run(*tell))
+    command.succeeds(local.run(*hand_over))
     command.succeeds(local.run("setup", "--target", "local", variables=by_secret))
-    [old] = _told(local)
+    [old] = _given(local)
     assert local.run(*rotate, variables=by_secret).json()["outcome"] == "generated"
-    command.succeeds(local.run(*tell))
+    command.succeeds(local.run(*hand_over))
     assert command.succeeds(local.run(*rotate, variables=by_secret)).json()["outcome"] == "rotated"
-    command.succeeds(local.run(*tell))
-    [new] = _told(local)
+    command.succeeds(local.run(*hand_over))
+    [new] = _given(local)
     command.succeeds(local.run("job", "trigger", "--target", "local"))
     assert old != new
     assert old not in local.said
     assert new not in local.said
 
 
-def _told(local: Local) -> list[str]:
+def _given(local: Local) -> list[str]:
     return (local.folder / ".autosync" / "functions.env").read_text().strip().partition("=")[2].split(",")
 
 

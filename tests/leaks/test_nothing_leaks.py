@@ -87,7 +87,7 @@ def test_the_table_holds_what_is_in_force_and_nothing_that_was_refused_or_replac
     assert not set(refused) & set(world.found(stored))
 
 
-def test_the_story_was_really_told(world: World) -> None:
+def test_the_story_really_happened(world: World) -> None:
     """The statements are in the log, the failures were those that were meant, and the keys were really shown."""
     log = world.cluster.log.read_text(errors="replace")
     assert "copy pg_temp.incoming_secret" in log

@@ -16,10 +16,10 @@ from autosync_db.secret import Secret
 from tests.support import clusters, keys
 
 Connection = psycopg.Connection[clusters.Row]
-STRANGERS = ("anon", "authenticated", "authenticator", "passer_by")
+WITHOUT_RIGHTS = ("anon", "authenticated", "authenticator", "passer_by")
 NAMES = ("project_url", "service_role_key", "cron_secret", "remote_api")
 
-# each is run as a stranger; what it answers is looked through
+# each is run as somebody without rights; what it answers is looked through
 WAYS: dict[str, str] = {
     "select": "select * from public.pg_cron_secrets",
     "one column": "select secret from public.pg_cron_secrets",
@@ -109,19 +109,19 @@ def _become(connection: Connection, role: str) -> None:
 
 
 def _answer(connection: Connection, statement: str) -> str:
-    """Return all that a statement tells, its error with every detail among it; what it did is undone."""
+    """Return all that a statement shows, its error with every detail among it; what it did is undone."""
     text = ""
     try:
         with connection.transaction():
-            text = _told(connection, statement)
+            text = _shown(connection, statement)
             raise psycopg.Rollback
     except psycopg.Error as error:
-        told = error.diag
-        return f"{error} {told.message_detail} {told.context} {told.internal_query}"
+        diag = error.diag
+        return f"{error} {diag.message_detail} {diag.context} {diag.internal_query}"
     return text
 
 
-def _told(connection: Connection, statement: str) -> str:
+def _shown(connection: Connection, statement: str) -> str:
     if statement.startswith("copy") and statement.endswith("stdout"):
         with connection.cursor().copy(statement.encode()) as copy:
             return b"".join(bytes(part) for part in copy).decode()
@@ -135,8 +135,10 @@ def _held(text: str, secrets_by_name: dict[str, Secret]) -> list[str]:
     return [name for name, value in secrets_by_name.items() if value.reveal()[-20:] in text]
 
 
-@pytest.mark.parametrize("role", STRANGERS)
-def test_no_way_shows_a_stranger_a_secret(role: str, admin: Connection, secrets_by_name: dict[str, Secret]) -> None:
+@pytest.mark.parametrize("role", WITHOUT_RIGHTS)
+def test_no_way_shows_a_secret_to_who_may_not_read_it(
+    role: str, admin: Connection, secrets_by_name: dict[str, Secret]
+) -> None:
     _become(admin, role)
     answers = {way: _answer(admin, statement) for way, statement in WAYS.items()}
     assert {way: held for way, text in answers.items() if (held := _held(text, secrets_by_name))} == {}
@@ -182,7 +184,7 @@ def test_service_role_reads_the_table_and_nothing_of_the_private_schema(
     assert "permission denied" in _answer(admin, "update public.pg_cron_secrets set secret = 'x'")
 
 
-@pytest.mark.parametrize("role", STRANGERS)
+@pytest.mark.parametrize("role", WITHOUT_RIGHTS)
 def test_the_information_schema_does_not_even_name_the_table(role: str, admin: Connection) -> None:
     _become(admin, role)
     for view in ("tables", "columns", "table_privileges", "column_privileges", "role_table_grants", "triggers"):

@@ -133,9 +133,9 @@ def test_a_real_secret_key_is_not_taken_for_a_placeholder(tail: str) -> None:
     assert credential.inspect(Secret("sb_secret_" + tail)).kind is KeyKind.SECRET
 
 
-@pytest.mark.parametrize("missing", [1, 2, 3, 10, 43, 44, 60])
-def test_a_legacy_key_whose_end_is_missing_is_refused(missing: int) -> None:
-    assert "cut off" in _refusal(Secret(keys.legacy().reveal()[:-missing])).message
+def test_a_legacy_key_whose_end_is_missing_is_refused() -> None:
+    for missing in (1, 2, 3, 10, 43, 44, 60):
+        assert "cut off" in _refusal(Secret(keys.legacy().reveal()[:-missing])).message
 
 
 def test_the_key_of_every_local_stack_fits_no_hosted_project() -> None:
@@ -162,22 +162,19 @@ def test_a_fingerprint_tells_keys_apart_and_is_short() -> None:
 
 
 class TestRedact:
-    @pytest.mark.parametrize("around", ["{}", "'{}'", "a {} b", "key={}, more", "Key (secret)=({}) is bad"])
-    @pytest.mark.parametrize("make", [keys.legacy, keys.secret])
-    def test_hides_every_part_of_a_key(self, make: object, around: str) -> None:
-        assert callable(make)
-        key = make().reveal()
-        shown = credential.redact(around.format(key))
-        assert shown == around.format("***")
+    def test_hides_every_part_of_a_key(self) -> None:
+        for make in (keys.legacy, keys.secret):
+            key = make().reveal()
+            for around in ("{}", "'{}'", "a {} b", "key={}, more", "Key (secret)=({}) is bad"):
+                assert credential.redact(around.format(key)) == around.format("***")
 
     @pytest.mark.parametrize("password", ["plain", "with:colon", "with/slash", "p%40q"])
     def test_hides_the_password_of_a_url_and_nothing_else_of_it(self, password: str) -> None:
         shown = credential.redact(f"cannot use postgresql://postgres:{password}@db.example:5432/postgres")
         assert shown == "cannot use postgresql://postgres:***@db.example:5432/postgres"
 
-    @pytest.mark.parametrize(
-        "text",
-        [
+    def test_leaves_everything_else_alone(self) -> None:
+        for text in (
             "plain words",
             "https://host.example:8443/path",
             "postgresql://user@host/db",
@@ -185,7 +182,5 @@ class TestRedact:
             "eyJ alone",
             "sb_secret_ is a kind",
             "it is an sb_secret_ key",
-        ],
-    )
-    def test_leaves_everything_else_alone(self, text: str) -> None:
-        assert credential.redact(text) == text
+        ):
+            assert credential.redact(text) == text
