@@ -21,7 +21,6 @@ _STYLES = {
     "skipped": "yellow",
     "needs_consent": "yellow",
 }
-_LABELS = {"mended": "repaired", "not_needed": "not needed", "needs_consent": "needs consent"}
 
 
 def report_json(
@@ -63,7 +62,7 @@ def report_text(plan: Plan, outcomes: Sequence[Outcome], health: Report, console
         state = _state(proposal, found, health)
         rows = f" ({found.rows} rows)" if found and found.rows is not None else ""
         line = Text.assemble(
-            (_LABELS.get(state, state), _STYLES[state]), "  ", (proposal.id, "bold"), f"  {proposal.sentence}{rows}"
+            (state.replace("_", " "), _STYLES[state]), "  ", (proposal.id, "bold"), f"  {proposal.sentence}{rows}"
         )
         console.print(line, soft_wrap=True)
         if found and found.error:

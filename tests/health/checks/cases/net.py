@@ -169,7 +169,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             steps(lost_call, lost_call, lost_call),
             says="the outcome of the newest 3 calls since",
         ),
-        warned("one call is lost", lost_call, says="became of the newest call since"),
+        warned("one call is lost", lost_call, says="the outcome of the newest call since"),
         fine("a later one is known", steps(lost_call, lost_call, lost_call), answers_again),
         fine("a call has no answer yet", waiting_call("1 second")),
     ),
