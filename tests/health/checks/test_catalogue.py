@@ -46,7 +46,7 @@ def test_every_page_has_all_sections_and_links_to_public_pages_and_holds_no_key(
     wrong = []
     for name in IDS:
         page = checks.page(name)
-        sections = dict(re.findall(r"^## (.+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+        sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
         links = sections.get("Source", "").strip().splitlines()
         if (
             [section for section in sections if section != "Depends on"] != SECTIONS
