@@ -150,16 +150,15 @@ create table app.members (id uuid, organization_id uuid)
 
 
 @pytest.mark.parametrize("mode", ["none", "owner", "organization"])
-@pytest.mark.parametrize("lint", LINTS)
 def test_our_objects_draw_no_finding(
-    lint: str, mode: Literal["none", "owner", "organization"], transaction: psycopg.Connection[Any]
+    mode: Literal["none", "owner", "organization"], transaction: psycopg.Connection[Any]
 ) -> None:
-    query, _ = LINTS[lint]
     transaction.execute(APPLICATION)
     isolation = IsolationSettings(mode=mode, integration_table="app.integrations", membership_table="app.members")
     choose(transaction, isolation)
     objects.apply(transaction, revisions.head())
-    assert transaction.execute(query.encode()).fetchall() == []
+    found = {lint: transaction.execute(query.encode()).fetchall() for lint, (query, _) in LINTS.items()}
+    assert {lint: offenders for lint, offenders in found.items() if offenders} == {}
 
 
 @pytest.mark.parametrize("lint", LINTS)

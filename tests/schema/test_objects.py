@@ -111,6 +111,11 @@ GRANTS: dict[str, tuple[str, str]] = {
 }
 
 
+def drifted(connection: psycopg.Connection[Any]) -> dict[str, State]:
+    found = objects.states(connection, revisions.head())
+    return {path: state for path, state in found.items() if state is not State.CURRENT}
+
+
 def drift(cluster: Cluster) -> dict[str, State]:
     return migrate.plan(cluster.url()).objects
 
@@ -121,26 +126,41 @@ def job(cluster: Cluster) -> Any:
 
 
 @pytest.mark.parametrize("what", DRIFT)
-def test_drift_is_named_and_repaired(what: str, migrated: Cluster) -> None:
+def test_drift_is_named_and_repaired(what: str, transaction: psycopg.Connection[Any]) -> None:
     statement, path, state = DRIFT[what]
-    assert drift(migrated) == {}
-    with clusters.connect(migrated) as connection:
-        connection.execute(statement.encode())
-    assert drift(migrated) == {path: state}
-    assert migrate.upgrade(migrated.url()).objects == [path]
-    assert drift(migrated) == {}
+    assert drifted(transaction) == {}
+    transaction.execute(statement.encode())
+    assert drifted(transaction) == {path: state}
+    assert objects.apply(transaction, revisions.head()) == [path]
+    assert drifted(transaction) == {}
 
 
 @pytest.mark.parametrize("what", GRANTS)
-def test_a_stray_grant_is_taken_back(what: str, migrated: Cluster) -> None:
+def test_a_stray_grant_is_taken_back(what: str, transaction: psycopg.Connection[Any]) -> None:
     statement, path = GRANTS[what]
-    with clusters.connect(migrated) as connection:
-        healthy = catalog.privileges(connection)
-        connection.execute(statement.encode())
-        assert drift(migrated) == {path: State.EDITED}
-        migrate.upgrade(migrated.url())
-        assert catalog.privileges(connection) == healthy
-    assert drift(migrated) == {}
+    healthy = catalog.privileges(transaction)
+    transaction.execute(statement.encode())
+    assert drifted(transaction) == {path: State.EDITED}
+    objects.apply(transaction, revisions.head())
+    assert catalog.privileges(transaction) == healthy
+    assert drifted(transaction) == {}
+
+
+@pytest.mark.parametrize("tool", objects.TOOLS)
+@pytest.mark.parametrize("fault", ["drop function", "alter function"])
+def test_what_applies_the_objects_is_restored_first(
+    tool: str, fault: str, transaction: psycopg.Connection[Any]
+) -> None:
+    name = tool.removeprefix("sql/functions/").removesuffix(".sql")
+    transaction.execute(f"{fault} {name} {'' if fault.startswith('drop') else 'security definer'}".encode())
+    assert drifted(transaction) == {tool: State.MISSING if fault.startswith("drop") else State.EDITED}
+    with transaction.transaction(force_rollback=True):
+        assert objects.apply(transaction, revisions.head()) == [tool]
+        assert drifted(transaction) == {}
+    # a repair of another object needs it, too
+    for statement in objects.reapplication(transaction, revisions.head(), [EXCERPT]):
+        transaction.execute(statement.as_string().encode())
+    assert drifted(transaction) == {}
 
 
 def test_a_repair_restores_what_the_file_says(migrated: Cluster) -> None:
