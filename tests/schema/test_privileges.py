@@ -94,7 +94,7 @@ def test_no_function_is_executable_but_the_two_for_service_role(world: Cluster) 
     """Checked besides the schema's own lock: a stray `grant usage on schema` must open nothing."""
     with clusters.connect(world) as connection:
         found = connection.execute(
-            "select r.name, p.proname from unnest(%s) as r (name), pg_proc as p"
+            "select r.name, p.proname from unnest(%s::text[]) as r (name), pg_proc as p"
             " where p.pronamespace in ('public'::regnamespace, 'autosync'::regnamespace)"
             " and has_function_privilege(r.name, p.oid, 'execute') order by 1, 2",
             [[*ROLES]],
@@ -105,7 +105,7 @@ def test_no_function_is_executable_but_the_two_for_service_role(world: Cluster) 
 def test_nobody_may_use_the_private_schema(world: Cluster) -> None:
     with clusters.connect(world) as connection:
         found = connection.execute(
-            "select r.name from unnest(%s) as r (name) where has_schema_privilege(r.name, 'autosync', 'usage, create')",
+            "select r.name from unnest(%s::text[]) as r (name) where has_schema_privilege(r.name, 'autosync', 'usage, create')",
             [[*ROLES]],
         ).fetchall()
     assert found == []
