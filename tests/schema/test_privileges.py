@@ -105,7 +105,8 @@ def test_no_function_is_executable_but_the_two_for_service_role(world: Cluster) 
 def test_nobody_may_use_the_private_schema(world: Cluster) -> None:
     with clusters.connect(world) as connection:
         found = connection.execute(
-            "select r.name from unnest(%s::text[]) as r (name) where has_schema_privilege(r.name, 'autosync', 'usage, create')",
+            "select r.name from unnest(%s::text[]) as r (name)"
+            " where has_schema_privilege(r.name, 'autosync', 'usage, create')",
             [[*ROLES]],
         ).fetchall()
     assert found == []
