@@ -380,7 +380,7 @@ def test_a_script_and_plain_alembic_adopt_alike(deployed: Cluster, open_template
 
 
 def test_a_killed_adoption_leaves_everything_as_it_was(deployed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autosync_db.objects.apply", lambda *_: (_ for _ in ()).throw(psycopg.errors.DataError("stop")))
+    monkeypatch.setattr("autosync_db.schema.objects.apply", lambda *_: (_ for _ in ()).throw(psycopg.errors.DataError("stop")))
     before, sums = catalog.snapshot(deployed), checksums(deployed)
     with pytest.raises(MigrationError):
         migrate.upgrade(deployed.url())
