@@ -9,7 +9,7 @@ import pytest
 from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
 from autosync_db.schedules.table import SETTABLE
-from autosync_db.schema import migrate, revisions
+from autosync_db.schema import migrate, objects, revisions
 from autosync_db.secret import Secret
 from tests.schema import catalog
 from tests.schema.adoption import conftest
@@ -380,7 +380,9 @@ def test_a_script_and_plain_alembic_adopt_alike(deployed: Cluster, open_template
 
 
 def test_a_killed_adoption_leaves_everything_as_it_was(deployed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autosync_db.schema.objects.apply", lambda *_: (_ for _ in ()).throw(psycopg.errors.DataError("stop")))
+    monkeypatch.setattr(
+        "autosync_db.schema.objects.apply", lambda *_: (_ for _ in ()).throw(psycopg.errors.DataError("stop"))
+    )
     before, sums = catalog.snapshot(deployed), checksums(deployed)
     with pytest.raises(MigrationError):
         migrate.upgrade(deployed.url())
