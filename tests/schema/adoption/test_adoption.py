@@ -9,7 +9,7 @@ import pytest
 from autosync_db.errors import MigrationError
 from autosync_db.local.cluster import Cluster
 from autosync_db.schedules.table import SETTABLE
-from autosync_db.schema import migrate, objects, revisions
+from autosync_db.schema import migrate, revisions
 from autosync_db.secret import Secret
 from tests.schema import catalog
 from tests.schema.adoption import conftest
