@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the three files of a new check as stubs that fail until they are filled in: make new-check NAME=…."""
+"""Write module, query, page and test of a new check as stubs that fail until filled in: make new-check NAME=…."""
 
 import re
 import sys
@@ -44,6 +44,12 @@ TODO: what looks like it and is healthy.
 """,
 }
 
+# the table of the layer that the module's stub names
+CASES = ROOT / "tests/health/checks/cases/job.py"
+CASE = """    "{id}": (failed("TODO: what is broken, and beside it near-misses", sql("select 1 / 0"), says="TODO"),),
+}}
+"""
+
 
 def main(arguments: list[str]) -> int:
     """Write the stubs; change nothing when the name is no good or taken."""
@@ -57,7 +63,10 @@ def main(arguments: list[str]) -> int:
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
-    sys.stdout.write("fill them in, add its faults and near-misses to tests/health, then: make generate\n")
+    CASES.write_text(
+        CASES.read_text(encoding="utf-8").removesuffix("}\n") + CASE.format(id=arguments[0]), encoding="utf-8"
+    )
+    sys.stdout.write(f"added an entry to {CASES.relative_to(ROOT)}\nfill them in, then: make generate\n")
     return 0
 
 
