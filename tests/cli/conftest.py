@@ -105,10 +105,36 @@ class Project:
 
 
 @pytest.fixture
-def project(blank: Cluster, stub: Stub) -> Iterator[Project]:
-    """A project that was never set up."""
+def new_project(blank: Cluster, stub: Stub) -> Iterator[Project]:
+    """A project of the test's own that was never set up."""
     with clusters.pg_net_worker(blank):
         yield Project(blank, stub, keys.secret())
+
+
+@pytest.fixture(scope="session")
+def at_head(quiet_template: Cluster) -> Iterator[Cluster]:
+    """A running database at head with a worker, for `project`; whoever uses it calls `forget` first."""
+    with clusters.cloned(quiet_template) as copy, clusters.pg_net_worker(copy):
+        clusters.keep_quiet(copy)
+        yield copy
+
+
+def forget(cluster: Cluster) -> None:
+    """Delete the secrets and all that was recorded; the job stays, and setup gives it its settings."""
+    with clusters.connection(cluster, "supabase_admin") as connection, connection.transaction():
+        connection.execute("set local session_replication_role = replica")
+        connection.execute(
+            "truncate public.pg_cron_secrets, autosync.secret_change, autosync.secret_rotation, autosync.tick,"
+            " autosync.invocation, net.http_request_queue, net._http_response"
+        )
+        connection.execute("delete from autosync.setting where name in ('function_auth', 'binding')")
+
+
+@pytest.fixture
+def project(at_head: Cluster, stub: Stub) -> Project:
+    """A project at head without secrets; other tests use its cluster too, so pause or edit the job of `new_project`."""
+    forget(at_head)
+    return Project(at_head, stub, keys.secret())
 
 
 @pytest.fixture

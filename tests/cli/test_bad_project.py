@@ -1,13 +1,12 @@
 """An address or a key that cannot be right: `setup` refuses it before anything is contacted."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from autosync_db.secret import Secret
 from tests.cli.conftest import Listener
-from tests.support import command, keys
+from tests.support import cases, command, keys
 from tests.support.command import Result
 
 OTHER_REF = keys.PROJECT_REF[::-1]
@@ -25,28 +24,31 @@ def _setup(listener: Listener, *arguments: str, key: Secret | None = None) -> Re
     )
 
 
-@pytest.mark.parametrize(
-    ("url", "named", "cure"),
-    [
-        (f"{URL}/functions/v1/auto-sync-cron", "has a path", URL),
-        (f"{URL}/rest/v1", "has a path", URL),
-        (f"{URL}?x=1", "has a path", URL),
-        (f"{URL}/", "trailing slash", URL),
-        (f"{keys.PROJECT_REF}.supabase.co", "no scheme", URL),
-        ("localhost:54321", "no scheme", "http://localhost:54321"),
-        (f"http://{keys.PROJECT_REF}.supabase.co", "not encrypted", URL),
-        (f"ftp://{keys.PROJECT_REF}.supabase.co", "scheme 'ftp'", URL),
-        (f" {URL}", "blanks", "one line"),
-        (f"{URL}\n", "blanks", "one line"),
-        ("https://", "no plain host", "https://HOST"),
-        ("https://host:port", "invalid port", "https://HOST"),
-    ],
+# each with what the error names and what the hint offers
+BAD_URLS = (
+    (f"{URL}/functions/v1/auto-sync-cron", "has a path", URL),
+    (f"{URL}/rest/v1", "has a path", URL),
+    (f"{URL}?x=1", "has a path", URL),
+    (f"{URL}/", "trailing slash", URL),
+    (f"{keys.PROJECT_REF}.supabase.co", "no scheme", URL),
+    ("localhost:54321", "no scheme", "http://localhost:54321"),
+    (f"http://{keys.PROJECT_REF}.supabase.co", "not encrypted", URL),
+    (f"ftp://{keys.PROJECT_REF}.supabase.co", "scheme 'ftp'", URL),
+    (f" {URL}", "blanks", "one line"),
+    (f"{URL}\n", "blanks", "one line"),
+    ("https://", "no plain host", "https://HOST"),
+    ("https://host:port", "invalid port", "https://HOST"),
 )
-def test_a_project_url_that_is_not_an_origin_is_refused(url: str, named: str, cure: str, listener: Listener) -> None:
-    result = _setup(listener, "--project-url", url)
-    assert named in command.refused(result, 2)
-    assert cure in result.hints[0]
-    assert not listener.was_called
+
+
+def test_a_project_url_that_is_not_an_origin_is_refused(listener: Listener) -> None:
+    with cases.collected() as case:
+        for url, named, cure in BAD_URLS:
+            with case(url):
+                result = _setup(listener, "--project-url", url)
+                assert named in command.refused(result, 2)
+                assert cure in result.hints[0]
+                assert not listener.was_called
 
 
 def test_a_project_url_in_the_settings_file_is_judged_alike(listener: Listener) -> None:
@@ -63,10 +65,12 @@ def test_a_password_in_a_project_url_is_not_repeated(listener: Listener) -> None
     assert not listener.was_called
 
 
-@pytest.mark.parametrize("ref", ["short", keys.PROJECT_REF.upper(), keys.PROJECT_REF + "x", URL, ""])
-def test_a_project_ref_that_is_not_one_is_refused(ref: str, listener: Listener) -> None:
-    command.refused(_setup(listener, f"--project-ref={ref}"), 2)
-    assert not listener.was_called
+def test_a_project_ref_that_is_not_one_is_refused(listener: Listener) -> None:
+    with cases.collected() as case:
+        for ref in ("short", keys.PROJECT_REF.upper(), keys.PROJECT_REF + "x", URL, ""):
+            with case(ref):
+                command.refused(_setup(listener, f"--project-ref={ref}"), 2)
+                assert not listener.was_called
 
 
 def test_address_and_ref_together_are_refused(listener: Listener) -> None:
@@ -100,18 +104,19 @@ BAD_KEYS: dict[str, tuple[Callable[[], Secret], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_KEYS)
-def test_a_key_that_is_no_service_key_of_this_project_is_refused(name: str, listener: Listener) -> None:
-    make, named = BAD_KEYS[name]
-    key = make()
-    result = _setup(listener, "--project-url", URL, key=key)
-    assert named in command.refused(result, 6)
-    loud = _setup(listener, "-vv", "--project-url", URL, key=key)
-    assert loud.code == 6
-    for word in key.reveal().split():
-        if len(word) >= 20:  # a key, not a role's name
-            assert word not in result.err + loud.out + loud.err
-    assert not listener.was_called
+def test_a_key_that_is_no_service_key_of_this_project_is_refused(listener: Listener) -> None:
+    with cases.collected() as case:
+        for name, (make, named) in BAD_KEYS.items():
+            with case(name):
+                key = make()
+                result = _setup(listener, "--project-url", URL, key=key)
+                assert named in command.refused(result, 6)
+                loud = _setup(listener, "-vv", "--project-url", URL, key=key)
+                assert loud.code == 6
+                for word in key.reveal().split():
+                    if len(word) >= 20:  # a key, not a role's name
+                        assert word not in result.err + loud.out + loud.err
+                assert not listener.was_called
 
 
 def test_a_blank_key_in_the_environment_is_refused(listener: Listener) -> None:
@@ -132,25 +137,24 @@ def test_a_key_file_that_is_not_there_is_refused(listener: Listener) -> None:
     assert not listener.was_called
 
 
-@pytest.mark.parametrize("kind", ["legacy", "secret"])
-@pytest.mark.parametrize(
-    "place",
-    [
+def test_a_key_typed_where_none_belongs_is_not_repeated(listener: Listener) -> None:
+    places: tuple[tuple[str, ...], ...] = (
         (),
         ("--service-role-key",),
         ("--service-role-key-file",),
         ("--project-url",),
         ("--project-ref",),
         ("--target",),
-    ],
-)
-def test_a_key_typed_where_none_belongs_is_not_repeated(kind: str, place: tuple[str, ...], listener: Listener) -> None:
-    canary = (keys.legacy() if kind == "legacy" else keys.secret()).reveal()
-    result = command.run("setup", "-vv", *place, canary, database=listener.database)
-    assert result.code in {2, 6}, result.err
-    assert len(result.errors) == len(result.hints) == 1
-    assert all(part not in result.out + result.err for part in (canary, canary.rpartition(".")[2]))
-    assert not listener.was_called
+    )
+    with cases.collected() as case:
+        for make, place in itertools.product((keys.legacy, keys.secret), places):
+            with case((make.__name__, *place)):
+                canary = make().reveal()
+                result = command.run("setup", "-vv", *place, canary, database=listener.database)
+                assert result.code in {2, 6}, result.err
+                assert len(result.errors) == len(result.hints) == 1
+                assert all(part not in result.out + result.err for part in (canary, canary.rpartition(".")[2]))
+                assert not listener.was_called
 
 
 def test_an_absent_variable_named_by_flag_is_refused_instead_of_using_the_stored_key(

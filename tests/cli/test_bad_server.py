@@ -1,5 +1,6 @@
 """Servers that cannot be used: one error, one hint, the exit code of the contract, and nothing changed."""
 
+import itertools
 import secrets
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from psycopg import sql
 from autosync_db.local.cluster import HOST, Cluster
 from autosync_db.secret import Secret
 from tests.cli.conftest import Dump
-from tests.support import clusters, command, keys
+from tests.support import cases, clusters, command, keys
 
 KEY = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
 SETUP = ("setup", "--project-url", "http://127.0.0.1:9", "--no-wait")
@@ -37,15 +38,17 @@ def _password() -> str:
     return secrets.token_urlsafe(24)
 
 
-@pytest.mark.parametrize("arguments", [*CHANGING, *READING])
-def test_a_closed_port(arguments: tuple[str, ...]) -> None:
-    with socket.socket() as reserved:
+def test_a_closed_port() -> None:
+    with socket.socket() as reserved, cases.collected() as case:
         reserved.bind((HOST, 0))  # bound but not listening: refused for certain
         port = reserved.getsockname()[1]
-        message, hint = _refused(Secret(f"postgresql://postgres:{_password()}@{HOST}:{port}/postgres"), arguments, 4)
-    assert f"{HOST}:{port}" in message
-    assert "refused" in message
-    assert "port" in hint
+        url = Secret(f"postgresql://postgres:{_password()}@{HOST}:{port}/postgres")
+        for arguments in (*CHANGING, *READING):
+            with case(arguments):
+                message, hint = _refused(url, arguments, 4)
+                assert f"{HOST}:{port}" in message
+                assert "refused" in message
+                assert "port" in hint
 
 
 def test_a_host_that_does_not_exist() -> None:
@@ -82,19 +85,35 @@ def _pieces(password: str) -> set[str]:
     return {part[start : start + 4] for part in text.split("\n") for start in range(len(part) - 3)}
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("migrate",), SETUP, ("verify", "--format", "json")])
-def test_no_piece_of_a_password_is_shown_however_libpq_reads_the_url(arguments: tuple[str, ...]) -> None:
-    for character in CHARACTERS:
-        password = f"{secrets.token_hex(6)}{character}{secrets.token_hex(6)}"
-        for form in FORMS:
-            result = command.run(*arguments, "-vv", database=Secret(form.format(password)), variables=KEY)
-            assert result.code in {2, 4}, result
-            assert len(result.errors) == len(result.hints) == 1, result
-            shown = [piece for piece in _pieces(password) if piece in result.out + result.err]
-            assert not shown, f"{shown} of {form.format(password)} in {result}"
-            if result.code == 2:
-                assert "%40" in result.hints[0]
-                assert "[YOUR-PASSWORD]" in result.hints[0]
+STARTS: tuple[tuple[str, ...], ...] = (("status",), ("migrate",), SETUP, ("verify", "--format", "json"))
+
+
+def _hides(character: str, form: str, arguments: tuple[str, ...]) -> None:
+    password = f"{secrets.token_hex(6)}{character}{secrets.token_hex(6)}"
+    result = command.run(*arguments, "-vv", database=Secret(form.format(password)), variables=KEY)
+    assert result.code in {2, 4}, result
+    assert len(result.errors) == len(result.hints) == 1, result
+    shown = [piece for piece in _pieces(password) if piece in result.out + result.err]
+    assert not shown, f"{shown} of {form.format(password)} in {result}"
+    if result.code == 2:
+        assert "%40" in result.hints[0]
+        assert "[YOUR-PASSWORD]" in result.hints[0]
+
+
+def test_no_piece_of_a_password_is_shown_however_libpq_reads_the_url() -> None:
+    with cases.collected() as case:
+        for number, (character, form) in enumerate(itertools.product(CHARACTERS, FORMS)):
+            arguments = STARTS[number % len(STARTS)]  # five forms and four commands: each pair occurs
+            with case((character, form, arguments)):
+                _hides(character, form, arguments)
+
+
+@pytest.mark.long
+def test_no_command_shows_a_piece_of_a_password_in_any_form() -> None:
+    with cases.collected() as case:
+        for chosen in itertools.product(CHARACTERS, FORMS, STARTS):
+            with case(chosen):
+                _hides(*chosen)
 
 
 def test_no_piece_of_a_password_is_shown_by_a_process_or_for_a_url_in_the_wrong_place() -> None:
@@ -105,13 +124,15 @@ def test_no_piece_of_a_password_is_shown_by_a_process_or_for_a_url_in_the_wrong_
         assert not [piece for piece in _pieces(f"first@{tail}") if piece in result.out + result.err], result
 
 
-@pytest.mark.parametrize("arguments", [*CHANGING, *READING])
-def test_a_wrong_password(shared: Cluster, arguments: tuple[str, ...]) -> None:
+def test_a_wrong_password(shared: Cluster) -> None:
     url = Secret(f"postgresql://postgres:{_password()}@{HOST}:{shared.port}/postgres")
-    message, hint = _refused(url, arguments, 4)
-    assert "password authentication failed" in message
-    assert "check the password" in hint
-    assert "%40" in hint
+    with cases.collected() as case:
+        for arguments in (*CHANGING, *READING):
+            with case(arguments):
+                message, hint = _refused(url, arguments, 4)
+                assert "password authentication failed" in message
+                assert "check the password" in hint
+                assert "%40" in hint
 
 
 def test_no_password(shared: Cluster) -> None:
@@ -225,9 +246,9 @@ def test_a_role_without_privileges_on_an_empty_database(bare: Cluster, contents:
     assert "postgres" in hint
 
 
-def test_a_role_without_privileges_on_a_migrated_database(migrated: Cluster, contents: Dump) -> None:
-    with _powerless(migrated) as url:
-        before = contents(migrated)
+def test_a_role_without_privileges_on_a_migrated_database(shared: Cluster, contents: Dump) -> None:
+    with _powerless(shared) as url:
+        before = contents(shared)
         for arguments in (
             *CHANGING,
             ("status",),
@@ -239,11 +260,11 @@ def test_a_role_without_privileges_on_a_migrated_database(migrated: Cluster, con
             message, hint = _refused(url, arguments, 4)
             assert "permission denied" in message
             assert "postgres" in hint
-        assert contents(migrated) == before
+        assert contents(shared) == before
 
 
-def test_a_role_without_privileges_cannot_call_the_chain_healthy(migrated: Cluster) -> None:
-    with _powerless(migrated) as url:
+def test_a_role_without_privileges_cannot_call_the_chain_healthy(shared: Cluster) -> None:
+    with _powerless(shared) as url:
         result = command.run("verify", "--format", "json", database=url)
     assert result.code == 3
     assert result.json()["status"] in {"critical", "unknown"}

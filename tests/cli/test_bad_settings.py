@@ -1,43 +1,45 @@
 """Settings that cannot be understood: refused before anything is contacted."""
 
+import itertools
 from pathlib import Path
 
-import pytest
-
 from tests.cli.conftest import Listener
-from tests.support import command, keys
+from tests.support import cases, command, keys
 
 READERS = (("migrate",), ("setup", "--no-wait"), ("verify",))
 
 
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("[job\nname = 'x'\n", "is not valid TOML"),
-        ("[job]\nname = 'a'\nname = 'b'\n", "is not valid TOML"),
-        ("[job]\nshedule = '*/5 * * * *'\n", "job.shedule: is not a setting"),
-        ("[jobs]\nname = 'x'\n", "jobs: is not a setting"),
-        ("[targets.production]\npassword_file = 'x'\n", "targets.production.password_file: is not a setting"),
-        ("[job]\nbatch_size = 'many'\n", "job.batch_size"),
-        ("[job]\nbatch_size = 0\n", "job.batch_size"),
-        ("[job]\nname = 5\n", "job.name"),
-        ('[job]\nname = "x\'; drop table y"\n', "job.name"),
-        ("[job]\nfunction = '../other'\n", "job.function"),
-        ("[job]\ntimeout = 'soon'\n", "job.timeout"),
-        ("[job]\ntimeout = '1h'\n", "job.timeout"),
-        ("[job]\ninvoke = 'sometimes'\n", "job.invoke"),
-        ("[job]\nschedule = ''\n", "job.schedule"),
-        ("job = 'x'\n", "job"),
-        ("targets = ['production']\n", "targets"),
-        ("[retention]\ninvocations = 'for ever'\n", "retention.invocations"),
-    ],
+# each with what the error names
+BAD_FILES = (
+    ("[job\nname = 'x'\n", "is not valid TOML"),
+    ("[job]\nname = 'a'\nname = 'b'\n", "is not valid TOML"),
+    ("[job]\nshedule = '*/5 * * * *'\n", "job.shedule: is not a setting"),
+    ("[jobs]\nname = 'x'\n", "jobs: is not a setting"),
+    ("[targets.production]\npassword_file = 'x'\n", "targets.production.password_file: is not a setting"),
+    ("[job]\nbatch_size = 'many'\n", "job.batch_size"),
+    ("[job]\nbatch_size = 0\n", "job.batch_size"),
+    ("[job]\nname = 5\n", "job.name"),
+    ('[job]\nname = "x\'; drop table y"\n', "job.name"),
+    ("[job]\nfunction = '../other'\n", "job.function"),
+    ("[job]\ntimeout = 'soon'\n", "job.timeout"),
+    ("[job]\ntimeout = '1h'\n", "job.timeout"),
+    ("[job]\ninvoke = 'sometimes'\n", "job.invoke"),
+    ("[job]\nschedule = ''\n", "job.schedule"),
+    ("job = 'x'\n", "job"),
+    ("targets = ['production']\n", "targets"),
+    ("[retention]\ninvocations = 'for ever'\n", "retention.invocations"),
 )
-def test_a_settings_file_that_cannot_be_understood_is_refused(text: str, named: str, listener: Listener) -> None:
-    Path("autosync.toml").write_text(text)
-    message = command.refused(command.run("migrate", database=listener.database), 2)
-    assert "autosync.toml" in message
-    assert named in message
-    assert not listener.was_called
+
+
+def test_a_settings_file_that_cannot_be_understood_is_refused(listener: Listener) -> None:
+    with cases.collected() as case:
+        for text, named in BAD_FILES:
+            with case(text):
+                Path("autosync.toml").write_text(text)
+                message = command.refused(command.run("migrate", database=listener.database), 2)
+                assert "autosync.toml" in message
+                assert named in message
+                assert not listener.was_called
 
 
 def test_every_command_that_reads_settings_refuses_them_alike(listener: Listener) -> None:
@@ -65,13 +67,15 @@ def test_a_settings_file_that_is_not_there_is_refused(listener: Listener) -> Non
     assert not listener.was_called
 
 
-@pytest.mark.parametrize("variable", ["AUTOSYNC_JOB__TIMEOUT", "AUTOSYNC_JOB__INVOKE", "AUTOSYNC_JOB__BATCH_SIZE"])
-def test_a_variable_of_the_wrong_type_is_refused(variable: str, listener: Listener) -> None:
-    result = command.run("migrate", database=listener.database, variables={variable: "perhaps"})
-    message = command.refused(result, 2)
-    assert variable.removeprefix("AUTOSYNC_").lower().replace("__", ".") in message
-    assert "perhaps" in message or "input" in message
-    assert not listener.was_called
+def test_a_variable_of_the_wrong_type_is_refused(listener: Listener) -> None:
+    with cases.collected() as case:
+        for variable in ("AUTOSYNC_JOB__TIMEOUT", "AUTOSYNC_JOB__INVOKE", "AUTOSYNC_JOB__BATCH_SIZE"):
+            with case(variable):
+                result = command.run("migrate", database=listener.database, variables={variable: "perhaps"})
+                message = command.refused(result, 2)
+                assert variable.removeprefix("AUTOSYNC_").lower().replace("__", ".") in message
+                assert "perhaps" in message or "input" in message
+                assert not listener.was_called
 
 
 def test_a_variable_of_no_setting_is_refused(listener: Listener) -> None:
@@ -80,14 +84,18 @@ def test_a_variable_of_no_setting_is_refused(listener: Listener) -> None:
     assert not listener.was_called
 
 
-@pytest.mark.parametrize("by_variable", [False, True])
-def test_an_unknown_target_is_refused_and_the_known_ones_are_named(by_variable: bool, listener: Listener) -> None:
+def test_an_unknown_target_is_refused_and_the_known_ones_are_named(listener: Listener) -> None:
     Path("autosync.toml").write_text("[targets.production]\n[targets.staging]\n")
-    flag, variables = (("--target", "prod"), {}) if not by_variable else ((), {"AUTOSYNC_TARGET": "prod"})
-    for arguments in READERS:
-        result = command.run(*arguments, *flag, database=listener.database, variables=variables)
-        assert "there is no target 'prod'" in command.refused(result, 2)
-        assert "production, staging" in result.hints[0]
+    ways: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
+        (("--target", "prod"), {}),
+        ((), {"AUTOSYNC_TARGET": "prod"}),
+    )
+    with cases.collected() as case:
+        for arguments, (flag, variables) in itertools.product(READERS, ways):
+            with case((*arguments, *flag, variables)):
+                result = command.run(*arguments, *flag, database=listener.database, variables=variables)
+                assert "there is no target 'prod'" in command.refused(result, 2)
+                assert "production, staging" in result.hints[0]
     assert not listener.was_called
 
 
@@ -121,13 +129,13 @@ def test_a_target_whose_variable_is_not_set_is_refused_instead_of_using_another_
     assert not listener.was_called
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("migrate",), ("rollback", "base"), ("setup", "--no-wait"), ("verify",), ("status",), ("runs",)],
-)
-def test_no_database_at_all_is_refused_with_the_ways_to_name_one(arguments: tuple[str, ...]) -> None:
-    result = command.run(*arguments, variables={"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()})
-    command.refused(result, 2)
+def test_no_database_at_all_is_refused_with_the_ways_to_name_one() -> None:
+    with cases.collected() as case:
+        for arguments in (*READERS, ("rollback", "base"), ("status",), ("runs",)):
+            with case(arguments):
+                result = command.run(*arguments, variables={"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()})
+                command.refused(result, 2)
+                assert "--database-url" in result.hints[0]
 
 
 def test_a_database_url_that_cannot_be_parsed_is_refused_without_being_quoted() -> None:
@@ -142,36 +150,37 @@ def test_a_database_url_that_cannot_be_parsed_is_refused_without_being_quoted() 
 class TestSecretInTheFile:
     """A secret in autosync.toml is refused wherever it stands, and never repeated."""
 
-    @pytest.mark.parametrize(
-        ("kind", "place"),
-        [
-            ("legacy", "[targets.production]\nproject_url = '{}'"),
-            ("legacy", "[job]\nname = '{}'"),
-            ("legacy", "[anything]\nkeys = ['a', {{ b = '{}' }}]"),
-            ("secret", "[targets.production]\nservice_role_key_file = '{}'"),
-            ("secret", "service_role_key = '{}'"),
-            (
-                "password",
-                "[targets.production]\ndatabase_url = 'postgresql://postgres:{}@localhost/postgres'",
-            ),
-            ("password", "[targets.production]\ndatabase_url = 'host=localhost password={}'"),
-            (
-                "password",
-                "[targets.production]\ndatabase_url = 'postgresql://localhost/postgres?password={}'",
-            ),
-        ],
+    PLACES = (
+        ("legacy", "[targets.production]\nproject_url = '{}'"),
+        ("legacy", "[job]\nname = '{}'"),
+        ("legacy", "[anything]\nkeys = ['a', {{ b = '{}' }}]"),
+        ("secret", "[targets.production]\nservice_role_key_file = '{}'"),
+        ("secret", "service_role_key = '{}'"),
+        (
+            "password",
+            "[targets.production]\ndatabase_url = 'postgresql://postgres:{}@localhost/postgres'",
+        ),
+        ("password", "[targets.production]\ndatabase_url = 'host=localhost password={}'"),
+        (
+            "password",
+            "[targets.production]\ndatabase_url = 'postgresql://localhost/postgres?password={}'",
+        ),
     )
-    def test_is_refused(self, kind: str, place: str, listener: Listener) -> None:
-        canary = {"legacy": keys.legacy, "secret": keys.secret, "password": keys.secret}[kind]().reveal()
-        if kind == "password":
-            canary = canary.removeprefix("sb_secret_")
-        Path("autosync.toml").write_text(place.format(canary) + "\n")
-        message = command.refused(command.run("setup", database=listener.database), 2)
-        assert "holds a secret" in message
-        loud = command.run("setup", "-vv", database=listener.database)
-        assert loud.code == 2
-        assert canary not in message + loud.out + loud.err
-        assert not listener.was_called
+
+    def test_is_refused(self, listener: Listener) -> None:
+        with cases.collected() as case:
+            for kind, place in self.PLACES:
+                with case((kind, place)):
+                    canary = (keys.legacy if kind == "legacy" else keys.secret)().reveal()
+                    if kind == "password":
+                        canary = canary.removeprefix("sb_secret_")
+                    Path("autosync.toml").write_text(place.format(canary) + "\n")
+                    message = command.refused(command.run("setup", database=listener.database), 2)
+                    assert "holds a secret" in message
+                    loud = command.run("setup", "-vv", database=listener.database)
+                    assert loud.code == 2
+                    assert canary not in message + loud.out + loud.err
+                    assert not listener.was_called
 
     def test_is_not_quoted_by_the_parser_either(self, listener: Listener) -> None:
         canary = keys.secret().reveal()

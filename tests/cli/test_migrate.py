@@ -3,12 +3,10 @@
 import os
 import subprocess
 
-import pytest
-
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
 from tests.cli.conftest import Dump, Listener
-from tests.support import clusters, command, keys
+from tests.support import cases, clusters, command, keys
 from tests.support.command import Result
 
 PENDING = 5
@@ -87,34 +85,36 @@ def test_an_edited_function_is_drift_until_migrate_repairs_it(migrated: Cluster,
     assert schema(migrated) == before
 
 
-@pytest.mark.parametrize(
-    ("statement", "named"),
-    [
-        ("drop function autosync.excerpt(text) cascade", "autosync.excerpt"),
-        ("drop trigger auto_sync_schedules_next_run_at on public.auto_sync_schedules", "next_run_at"),
-        (
-            "alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at",
-            "next_run_at",
-        ),
-        ("alter table public.pg_cron_secrets disable row level security", "public.pg_cron_secrets"),
-        ("grant select on public.pg_cron_secrets to anon", "public.pg_cron_secrets"),
-        ("grant usage on schema autosync to anon", "sql/access/autosync.sql"),
-        ("select cron.unschedule('auto-sync-cron-job')", "auto-sync-cron-job"),
-        ("select cron.schedule('auto-sync-cron-job', '* * * * *', 'select 1')", "auto-sync-cron-job"),
-    ],
+# each with what the drift is reported of
+EDITS = (
+    ("drop function autosync.excerpt(text) cascade", "autosync.excerpt"),
+    ("drop trigger auto_sync_schedules_next_run_at on public.auto_sync_schedules", "next_run_at"),
+    (
+        "alter table public.auto_sync_schedules disable trigger auto_sync_schedules_next_run_at",
+        "next_run_at",
+    ),
+    ("alter table public.pg_cron_secrets disable row level security", "public.pg_cron_secrets"),
+    ("grant select on public.pg_cron_secrets to anon", "public.pg_cron_secrets"),
+    ("grant usage on schema autosync to anon", "sql/access/autosync.sql"),
+    ("select cron.unschedule('auto-sync-cron-job')", "auto-sync-cron-job"),
+    ("select cron.schedule('auto-sync-cron-job', '* * * * *', 'select 1')", "auto-sync-cron-job"),
 )
-def test_whatever_is_changed_by_hand_is_drift(migrated: Cluster, statement: str, named: str, schema: Dump) -> None:
+
+
+def test_whatever_is_edited_manually_is_drift(migrated: Cluster, schema: Dump) -> None:
     before = schema(migrated)
-    with clusters.connect(migrated) as connection:
-        connection.execute(statement)
-    drifted = _run(migrated, "migrate", "--check", "--format", "json")
-    assert drifted.code == PENDING, drifted
-    assert [
-        path for path, state in drifted.json()["objects"].items() if named in path and state in {"edited", "missing"}
-    ]
-    command.succeeds(_run(migrated, "migrate"))
-    command.succeeds(_run(migrated, "migrate", "--check"))
-    assert schema(migrated) == before
+    with cases.collected() as case:
+        for statement, named in EDITS:
+            with case(statement):
+                with clusters.connect(migrated) as connection:
+                    connection.execute(statement)
+                drifted = _run(migrated, "migrate", "--check", "--format", "json")
+                assert drifted.code == PENDING, drifted
+                states = drifted.json()["objects"]
+                assert {states[path] for path in states if named in path} & {"edited", "missing"}, states
+                command.succeeds(_run(migrated, "migrate"))
+                command.succeeds(_run(migrated, "migrate", "--check"))
+                assert schema(migrated) == before
 
 
 def test_sql_needs_no_database_and_calls_none(listener: Listener) -> None:
@@ -219,33 +219,32 @@ def test_after_a_rollback_migrate_makes_the_same_again(migrated: Cluster, schema
     assert schema(migrated) == before
 
 
-@pytest.mark.parametrize(
-    ("table", "statement"),
-    [
-        (
-            "public.pg_cron_secrets",
-            "insert into public.pg_cron_secrets (name, secret) values ('project_url', 'x')",
-        ),
-        (
-            "public.auto_sync_schedules",
-            "insert into public.auto_sync_schedules (integration_id, organization_id)"
-            " values (gen_random_uuid(), gen_random_uuid())",
-        ),
-    ],
+ROWS = (
+    (
+        "public.pg_cron_secrets",
+        "insert into public.pg_cron_secrets (name, secret) values ('project_url', 'x')",
+    ),
+    (
+        "public.auto_sync_schedules",
+        "insert into public.auto_sync_schedules (integration_id, organization_id)"
+        " values (gen_random_uuid(), gen_random_uuid())",
+    ),
 )
-def test_rollback_refuses_to_drop_rows_without_yes(
-    migrated: Cluster, table: str, statement: str, contents: Dump
-) -> None:
-    with clusters.connect(migrated) as connection:
-        connection.execute(statement)
-    before = contents(migrated)
-    result = _run(migrated, "rollback", "base", "-q")
-    assert table in command.refused(result, PENDING)
-    assert "--yes" in result.hints[0]
-    assert contents(migrated) == before
-    command.succeeds(_run(migrated, "rollback", "base", "--yes"))
-    with clusters.connect(migrated) as connection:
-        assert connection.execute("select to_regclass(%s)", [table]).fetchone() == (None,)
+
+
+def test_rollback_refuses_to_drop_rows_without_yes(migrated: Cluster, contents: Dump) -> None:
+    for table, statement in ROWS:
+        command.succeeds(_run(migrated, "migrate"))
+        with clusters.connect(migrated) as connection:
+            connection.execute(statement)
+        before = contents(migrated)
+        result = _run(migrated, "rollback", "base", "-q")
+        assert table in command.refused(result, PENDING)
+        assert "--yes" in result.hints[0]
+        assert contents(migrated) == before
+        command.succeeds(_run(migrated, "rollback", "base", "--yes"))
+        with clusters.connect(migrated) as connection:
+            assert connection.execute("select to_regclass(%s)", [table]).fetchone() == (None,)
 
 
 def test_rollback_may_keep_tables_with_rows_that_it_does_not_drop(migrated: Cluster) -> None:

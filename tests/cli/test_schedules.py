@@ -1,5 +1,6 @@
 """`schedules ...`: every state is recognized, settings are changed, and bad input changes nothing."""
 
+import itertools
 import re
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from tests.cli.conftest import Listener
-from tests.support import clusters, command
+from tests.support import cases, clusters, command
 from tests.support.command import Result
 
 OTHER = "00000000-0000-4000-8000-000000000009"
@@ -70,16 +71,16 @@ class Table:
 
 
 @pytest.fixture(scope="module")
-def at_head(migrated_template: Cluster) -> Iterator[Cluster]:
+def schedules_at_head(migrated_template: Cluster) -> Iterator[Cluster]:
     with clusters.cloned(migrated_template) as copy:
         yield copy
 
 
 @pytest.fixture
-def table(at_head: Cluster) -> Iterator[Table]:
-    with clusters.connect(at_head, "supabase_admin") as connection:
+def table(schedules_at_head: Cluster) -> Iterator[Table]:
+    with clusters.connect(schedules_at_head, "supabase_admin") as connection:
         connection.execute("truncate public.auto_sync_schedules")
-        yield Table(at_head, connection)
+        yield Table(schedules_at_head, connection)
 
 
 CLAIM = {"claim_id": "gen_random_uuid()", "claimed_at": "now()"}
@@ -122,34 +123,32 @@ def test_every_state_is_recognized_and_can_be_asked_for(table: Table) -> None:
     assert "'late'" in message
 
 
-@pytest.mark.parametrize(
-    ("columns", "state"),
-    [
-        # due for long, but its window has just closed: it waits for the window, not for the tick
-        (
-            {
-                "next_run_at": "now() - interval '3 hours'",
-                "time_window_enabled": "true",
-                "time_window_start": "(now() at time zone 'UTC' - interval '3 hours')::time",
-                "time_window_end": "(now() at time zone 'UTC' - interval '2 hours')::time",
-            },
-            "due",
-        ),
-        ({"next_run_at": "now() - interval '3 hours'", "updated_at": "now()"}, "due"),
-        (
-            {
-                "next_run_at": "now() - interval '3 hours'",
-                **CLAIM,
-                "claim_expires_at": "now() - interval '1 minute'",
-            },
-            "overdue",
-        ),
-    ],
-    ids=["window closed", "enabled just now", "lease over"],
+OVERDUE = (
+    # due for long, but its window has just closed: it waits for the window, not for the tick
+    (
+        {
+            "next_run_at": "now() - interval '3 hours'",
+            "time_window_enabled": "true",
+            "time_window_start": "(now() at time zone 'UTC' - interval '3 hours')::time",
+            "time_window_end": "(now() at time zone 'UTC' - interval '2 hours')::time",
+        },
+        "due",
+    ),
+    ({"next_run_at": "now() - interval '3 hours'", "updated_at": "now()"}, "due"),
+    (
+        {
+            "next_run_at": "now() - interval '3 hours'",
+            **CLAIM,
+            "claim_expires_at": "now() - interval '1 minute'",
+        },
+        "overdue",
+    ),
 )
-def test_overdue_means_that_a_tick_should_have_taken_it(table: Table, columns: dict[str, str], state: str) -> None:
-    table.insert(**columns)
-    assert [row["state"] for row in table.listed()] == [state]
+
+
+def test_overdue_means_that_a_tick_should_have_taken_it(table: Table) -> None:
+    expected = {table.insert(**columns): state for columns, state in OVERDUE}
+    assert {row["id"]: row["state"] for row in table.listed()} == expected
 
 
 def test_the_next_run_is_shown_in_utc_and_on_its_own_clock(table: Table) -> None:
@@ -256,17 +255,18 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_bad_settings_are_refused_by_add_and_set_and_nothing_changes(table: Table, what: str) -> None:
-    arguments, column, allowed = BAD[what]
+def test_bad_settings_are_refused_by_add_and_set_and_nothing_changes(table: Table) -> None:
     id_ = table.add("--every", "20")
     before = table.contents()
-    ids = ("--integration", str(uuid.uuid4()), "--organization", str(uuid.uuid4()))
-    for result in (table.run("add", *ids, *arguments), table.run("set", id_, *arguments)):
-        said = command.refused(result, 2) + " " + result.hints[0]
-        assert column in said
-        assert allowed in said
-    assert table.contents() == before
+    add = ("add", "--integration", str(uuid.uuid4()), "--organization", str(uuid.uuid4()))
+    with cases.collected() as case:
+        for (what, (arguments, column, allowed)), start in itertools.product(BAD.items(), (add, ("set", id_))):
+            with case((start[0], what)):
+                result = table.run(*start, *arguments)
+                message = command.refused(result, 2) + " " + result.hints[0]
+                assert column in message
+                assert allowed in message
+                assert table.contents() == before
 
 
 def test_a_second_schedule_of_an_integration_is_refused(table: Table) -> None:
@@ -280,18 +280,17 @@ def test_a_second_schedule_of_an_integration_is_refused(table: Table) -> None:
     assert table.contents() == before
 
 
-@pytest.mark.parametrize(
-    "arguments", [("set", "--every", "5"), ("enable",), ("disable",), ("remove", "--yes")], ids=" ".join
-)
-def test_an_id_that_is_none_is_refused(table: Table, arguments: tuple[str, ...]) -> None:
-    name, *options = arguments
+def test_an_id_that_is_none_is_refused(table: Table) -> None:
     table.add()
     before = table.contents()
-    unknown = table.run(name, OTHER, *options)
-    assert OTHER in command.refused(unknown, 2)
-    assert "schedules list" in unknown.hints[0]
-    assert "valid UUID" in command.refused(table.run(name, "not-a-uuid", *options), 2)
-    assert table.contents() == before
+    with cases.collected() as case:
+        for name, *options in (("set", "--every", "5"), ("enable",), ("disable",), ("remove", "--yes")):
+            with case(name):
+                unknown = table.run(name, OTHER, *options)
+                assert OTHER in command.refused(unknown, 2)
+                assert "schedules list" in unknown.hints[0]
+                assert "valid UUID" in command.refused(table.run(name, "not-a-uuid", *options), 2)
+                assert table.contents() == before
 
 
 def test_set_without_a_setting_and_add_without_ids_are_refused(table: Table) -> None:
@@ -356,20 +355,22 @@ def test_preview_says_what_clock_changes_do(listener: Listener) -> None:
     assert "the clocks show this time for the second time" in autumn
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--timezone", "EST"), "timezone"),
-        (("--timezone", "Mars/Olympus"), "Mars/Olympus"),
-        (("--timezone", "../../etc/passwd"), "timezone"),
-        (("--every", "0"), "frequency_minutes"),
-        (("--every", "44641"), "44640"),
-        (("--window", "22:00"), "time window"),
-        (("--window", "22:00-22:00"), "time window"),
-        (("--count", "0"), "--count"),
-        (("--from", "tomorrow"), "--from"),
-        (("--from", "9999-12-31T23:00"), "9999"),
-    ],
+BAD_PREVIEWS = (
+    (("--timezone", "EST"), "timezone"),
+    (("--timezone", "Mars/Olympus"), "Mars/Olympus"),
+    (("--timezone", "../../etc/passwd"), "timezone"),
+    (("--every", "0"), "frequency_minutes"),
+    (("--every", "44641"), "44640"),
+    (("--window", "22:00"), "time window"),
+    (("--window", "22:00-22:00"), "time window"),
+    (("--count", "0"), "--count"),
+    (("--from", "tomorrow"), "--from"),
+    (("--from", "9999-12-31T23:00"), "9999"),
 )
-def test_preview_refuses_what_add_would_refuse(listener: Listener, arguments: tuple[str, ...], said: str) -> None:
-    assert said in command.refused(_preview(listener, *arguments), 2)
+
+
+def test_preview_refuses_what_add_would_refuse(listener: Listener) -> None:
+    with cases.collected() as case:
+        for arguments, named in BAD_PREVIEWS:
+            with case(arguments):
+                assert named in command.refused(_preview(listener, *arguments), 2)

@@ -2,6 +2,8 @@
 
 import itertools
 
+import pytest
+
 from tests.cli.conftest import Dump, Project
 from tests.support import clusters, command, versions
 
@@ -18,6 +20,12 @@ left join autosync.invocation as i on i.tick_id = t.id
 where t.caller = 'pg_cron' and t.ticked_at > %s and d.status = 'succeeded'
 order by t.id
 """
+
+
+@pytest.fixture
+def project(new_project: Project) -> Project:
+    """A project of the test's own: pg_cron ticks on it."""
+    return new_project
 
 
 def setup(project: Project) -> command.Result:

@@ -1,5 +1,6 @@
 """`setup` on real databases, with pg_net's worker and a stub in the function's place."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -8,12 +9,11 @@ from pathlib import Path
 
 import pexpect
 import psutil
-import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
-from tests.cli.conftest import RARELY, Dump, Listener, Project
-from tests.support import clusters, command, keys
+from tests.cli.conftest import RARELY, Dump, Listener, Project, forget
+from tests.support import cases, clusters, command, keys
 
 # the rows that setup writes, each with the transaction that wrote it
 ROWS = """
@@ -38,18 +38,18 @@ def _stored(cluster: Cluster) -> dict[str, str]:
         return dict(connection.execute("select name, secret from public.pg_cron_secrets").fetchall())
 
 
-def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(project: Project, contents: Dump) -> None:
-    first = command.succeeds(project.setup())
-    assert [request.path for request in project.stub.requests] == ["/functions/v1/auto-sync-cron"]
-    assert project.stub.requests[0].headers["apikey"] == project.key.reveal()
-    assert "authorization" not in project.stub.requests[0].headers
-    assert _stored(project.cluster) == {
-        "project_url": project.stub.url,
-        "service_role_key": project.key.reveal(),
+def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(new_project: Project, contents: Dump) -> None:
+    first = command.succeeds(new_project.setup())
+    assert [request.path for request in new_project.stub.requests] == ["/functions/v1/auto-sync-cron"]
+    assert new_project.stub.requests[0].headers["apikey"] == new_project.key.reveal()
+    assert "authorization" not in new_project.stub.requests[0].headers
+    assert _stored(new_project.cluster) == {
+        "project_url": new_project.stub.url,
+        "service_role_key": new_project.key.reveal(),
     }
     assert "waiting for the function's answer" in first.err
 
-    rows, everything = _rows(project.cluster), contents(project.cluster)
+    rows, everything = _rows(new_project.cluster), contents(new_project.cluster)
     assert {kind for kind, *_ in rows} == {
         "secret",
         "registry",
@@ -59,19 +59,19 @@ def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(projec
         "tick",
         "invocation",
     }
-    second = command.succeeds(project.setup())
-    assert _rows(project.cluster) == rows
-    assert contents(project.cluster) == everything
-    assert len(project.stub.requests) == 1
+    second = command.succeeds(new_project.setup())
+    assert _rows(new_project.cluster) == rows
+    assert contents(new_project.cluster) == everything
+    assert len(new_project.stub.requests) == 1
     assert "* " not in second.err, "every step says that it found nothing to do"
 
-    third = command.succeeds(project.run("setup"))  # address and key are stored already
-    assert _rows(project.cluster) == rows
+    third = command.succeeds(new_project.run("setup"))  # address and key are stored already
+    assert _rows(new_project.cluster) == rows
     assert "* " not in third.err
 
 
-def test_setup_proves_health_by_verify(project: Project) -> None:
-    done = command.succeeds(project.setup("--format", "json")).json()
+def test_setup_proves_health_by_verify(new_project: Project) -> None:
+    done = command.succeeds(new_project.setup("--format", "json")).json()
     assert [step["name"] for step in done["steps"]] == ["migrate", "secrets", "job", "call"]
     assert all(step["changed"] for step in done["steps"])
     assert done["verify"]["status"] == "ok"
@@ -97,25 +97,17 @@ def test_a_rejected_key_exits_3_and_verify_names_it(project: Project) -> None:
     assert project.key.reveal() not in result.out + result.err + verified.out + verified.err
 
 
-@pytest.mark.parametrize(
-    ("status", "error_code", "check"),
-    [(404, "NOT_FOUND", "function_deployed"), (500, None, "function_succeeds")],
-)
-def test_another_failure_exits_3_and_is_named(
-    project: Project, status: int, error_code: str | None, check: str
-) -> None:
-    project.stub.answer(status, {"message": "no"}, error_code=error_code)
-    result = project.setup("--format", "json")
-    assert result.code == 3
-    assert result.json()["verify"]["root_causes"] == [check]
-
-
-def test_after_a_failure_the_same_command_finishes_the_job(project: Project) -> None:
-    project.stub.answer(500)
-    assert project.setup().code == 3
-    project.stub.answer(200)
-    command.succeeds(project.setup())
-    assert len(project.stub.requests) == 2
+def test_another_failure_exits_3_and_is_named_and_the_same_command_finishes_later(project: Project) -> None:
+    for status, error_code, check in ((404, "NOT_FOUND", "function_deployed"), (500, None, "function_succeeds")):
+        forget(project.cluster)
+        project.stub.requests.clear()
+        project.stub.answer(status, {"message": "no"}, error_code=error_code)
+        result = project.setup("--format", "json")
+        assert result.code == 3
+        assert result.json()["verify"]["root_causes"] == [check]
+        project.stub.answer(200)
+        command.succeeds(project.setup())
+        assert len(project.stub.requests) == 2
 
 
 def test_a_new_key_that_the_function_rejects_is_taken_back(project: Project) -> None:
@@ -152,24 +144,26 @@ def test_a_new_address_that_rejects_the_new_key_is_taken_back_too(project: Proje
     assert _stored(project.cluster) == before
 
 
-@pytest.mark.parametrize("way", ["stdin", "file", "environment", "named variable", "settings file"])
-def test_the_key_is_taken_from(way: str, project: Project, key_file: Callable[[Secret], Path]) -> None:
-    key, arguments, stdin, variables = project.key.reveal(), ["--project-url", project.stub.url], "", {}
-    if way == "stdin":
-        arguments, stdin = [*arguments, "--service-role-key-file", "-"], f"{key}\r\n"
-    elif way == "file":
-        arguments = [*arguments, "--service-role-key-file", str(key_file(project.key))]
-    elif way == "environment":
-        variables = {"SUPABASE_SERVICE_ROLE_KEY": key}
-    elif way == "named variable":
-        arguments, variables = [*arguments, "--service-role-key-env", "OTHER"], {"OTHER": key}
-    else:
-        Path("autosync.toml").write_text(
-            f"[targets.here]\nproject_url = '{project.stub.url}'\nservice_role_key_file = '{key_file(project.key)}'\n"
-        )
-        arguments = ["--target", "here"]
-    command.succeeds(project.run("setup", "--no-wait", *arguments, stdin=stdin, variables=variables))
-    assert _stored(project.cluster) == {"project_url": project.stub.url, "service_role_key": key}
+def test_the_key_is_taken_from_every_place_that_can_hold_it(
+    project: Project, key_file: Callable[[Secret], Path]
+) -> None:
+    key, path, address = project.key.reveal(), str(key_file(project.key)), ("--project-url", project.stub.url)
+    Path("autosync.toml").write_text(
+        f"[targets.here]\nproject_url = '{project.stub.url}'\nservice_role_key_file = '{path}'\n"
+    )
+    ways: dict[str, tuple[tuple[str, ...], str, dict[str, str]]] = {
+        "stdin": ((*address, "--service-role-key-file", "-"), f"{key}\r\n", {}),
+        "file": ((*address, "--service-role-key-file", path), "", {}),
+        "environment": (address, "", {"SUPABASE_SERVICE_ROLE_KEY": key}),
+        "named variable": ((*address, "--service-role-key-env", "OTHER"), "", {"OTHER": key}),
+        "settings file": (("--target", "here"), "", {}),
+    }
+    with cases.collected() as case:
+        for way, (arguments, stdin, variables) in ways.items():
+            with case(way):
+                forget(project.cluster)
+                command.succeeds(project.run("setup", "--no-wait", *arguments, stdin=stdin, variables=variables))
+                assert _stored(project.cluster) == {"project_url": project.stub.url, "service_role_key": key}
 
 
 def test_on_a_terminal_the_key_is_asked_for_and_not_shown(project: Project) -> None:
@@ -195,67 +189,53 @@ def test_no_wait_makes_no_call(project: Project) -> None:
         assert connection.execute("select schedule, active from cron.job").fetchall() == [("59 23 31 12 *", True)]
 
 
-def test_the_settings_reach_the_job(project: Project) -> None:
+def test_the_settings_reach_the_job(new_project: Project) -> None:
     Path("autosync.toml").write_text("[job]\nname = 'nightly'\nfunction = 'other'\ntimeout = '7s'\n")
-    command.succeeds(project.setup())
-    assert "/functions/v1/other" in {request.path for request in project.stub.requests}
-    shown = command.succeeds(project.run("job", "show", "--format", "json")).json()
+    command.succeeds(new_project.setup())
+    assert "/functions/v1/other" in {request.path for request in new_project.stub.requests}
+    shown = command.succeeds(new_project.run("job", "show", "--format", "json")).json()
     assert (shown["name"], shown["function"], shown["timeout"]) == ("nightly", "other", 7)
 
 
-def test_a_job_of_another_name_is_the_only_one(project: Project) -> None:
+def test_a_job_of_another_name_is_the_only_one(new_project: Project) -> None:
     Path("autosync.toml").write_text("[job]\nname = 'nightly'\n")
-    command.succeeds(project.setup())
-    with clusters.connect(project.cluster) as connection:
+    command.succeeds(new_project.setup())
+    with clusters.connect(new_project.cluster) as connection:
         assert connection.execute("select jobname from cron.job").fetchall() == [("nightly",)]
 
 
-def test_setup_after_a_manual_edit_repairs_the_job(project: Project) -> None:
-    command.succeeds(project.setup())
-    with clusters.connect(project.cluster) as connection:
+def test_setup_after_a_manual_edit_repairs_the_job(new_project: Project) -> None:
+    command.succeeds(new_project.setup())
+    with clusters.connect(new_project.cluster) as connection:
         connection.execute("select cron.unschedule('auto-sync-cron-job')")
-    command.succeeds(project.setup())
-    with clusters.connect(project.cluster) as connection:
+    command.succeeds(new_project.setup())
+    with clusters.connect(new_project.cluster) as connection:
         assert connection.execute("select schedule from cron.job").fetchall() == [(RARELY["AUTOSYNC_JOB__SCHEDULE"],)]
 
 
 class TestRefusedBeforeAnythingChanges:
     """What can only be found out on the server must still be found out before the first change."""
 
-    def test_no_key_anywhere(self, blank: Cluster, contents: Dump) -> None:
-        before = contents(blank)
-        result = command.run("setup", "--project-url", "http://127.0.0.1:9", "-q", database=blank.url())
-        command.refused(result, 6)
-        assert contents(blank) == before
-
-    def test_no_address_anywhere(self, blank: Cluster, contents: Dump) -> None:
-        before = contents(blank)
-        result = command.run(
-            "setup",
-            "-q",
-            database=blank.url(),
-            variables={"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()},
+    def test_a_key_or_an_address_that_is_nowhere_and_a_schedule_that_pg_cron_refuses(
+        self, blank: Cluster, contents: Dump
+    ) -> None:
+        address = ("--project-url", "http://127.0.0.1:9")
+        key = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
+        wrong: tuple[tuple[tuple[str, ...], dict[str, str], int], ...] = (
+            (address, {}, 6),
+            ((), key, 2),
+            *(
+                ((*address, "--no-wait"), {**key, "AUTOSYNC_JOB__SCHEDULE": schedule}, 2)
+                for schedule in ("nonsense", "61 * * * *", "* * * *")
+            ),
         )
-        command.refused(result, 2)
-        assert contents(blank) == before
-
-    @pytest.mark.parametrize("schedule", ["nonsense", "61 * * * *", "* * * *"])
-    def test_a_schedule_that_pg_cron_refuses(self, schedule: str, blank: Cluster, contents: Dump) -> None:
         before = contents(blank)
-        result = command.run(
-            "setup",
-            "--project-url",
-            "http://127.0.0.1:9",
-            "--no-wait",
-            "-q",
-            database=blank.url(),
-            variables={
-                "SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal(),
-                "AUTOSYNC_JOB__SCHEDULE": schedule,
-            },
-        )
-        command.refused(result, 2)
-        assert contents(blank) == before
+        with cases.collected() as case:
+            for arguments, variables, code in wrong:
+                with case((arguments, variables.get("AUTOSYNC_JOB__SCHEDULE"))):
+                    result = command.run("setup", *arguments, "-q", database=blank.url(), variables=variables)
+                    command.refused(result, code)
+                    assert contents(blank) == before
 
 
 class TestNobodySeesTheKey:
@@ -293,8 +273,8 @@ class TestNobodySeesTheKey:
         assert not any(project.key.reveal().encode() in text for text in shown)
         assert project.key.reveal() not in str(statements) + said
 
-    def test_in_the_servers_log(self, project: Project) -> None:
-        with clusters.connect(project.cluster, "supabase_admin") as connection:
+    def test_in_the_servers_log(self, new_project: Project) -> None:
+        with clusters.connect(new_project.cluster, "supabase_admin") as connection:
             for setting in (
                 "log_statement = 'all'",
                 "log_min_duration_statement = 0",
@@ -302,36 +282,41 @@ class TestNobodySeesTheKey:
             ):
                 connection.execute(f"alter system set {setting}".encode())
             connection.execute("select pg_reload_conf()")
-        command.succeeds(project.setup())
+        command.succeeds(new_project.setup())
         newer = keys.secret()
-        project.stub.answer(401)
-        assert project.setup(key=newer).code == 6
-        log = project.cluster.log.read_text()
+        new_project.stub.answer(401)
+        assert new_project.setup(key=newer).code == 6
+        log = new_project.cluster.log.read_text()
         assert "insert into public.pg_cron_secrets" in log, "statements are logged"
-        assert project.key.reveal() not in log
+        assert new_project.key.reveal() not in log
         assert newer.reveal() not in log
 
-    @pytest.mark.parametrize("status", [200, 401])
-    def test_in_any_other_command(self, project: Project, status: int) -> None:
-        project.stub.answer(status)
-        project.setup()
-        for name in ("verify", "status", "runs", "job show", "job trigger"):
-            for form in ("table", "json"):
-                result = project.run(*name.split(), "-vv", "--format", form)
-                assert result.code in {0, 3}, result
-                assert project.key.reveal() not in result.out + result.err
+    def test_in_any_other_command(self, project: Project) -> None:
+        names = ("verify", "status", "runs", "job show", "job trigger")
+        with cases.collected() as case:
+            for status in (200, 401):
+                forget(project.cluster)
+                project.stub.answer(status)
+                project.setup()
+                for name, form in itertools.product(names, ("table", "json")):
+                    with case((status, name, form)):
+                        result = project.run(*name.split(), "-vv", "--format", form)
+                        assert result.code in {0, 3}, result
+                        assert project.key.reveal() not in result.out + result.err
 
 
-def test_an_interrupt_is_reported_as_such(project: Project) -> None:
-    project.stub.delay_seconds = 5
+def test_an_interrupt_is_reported_as_such(new_project: Project) -> None:
+    new_project.stub.delay_seconds = 5
     child = subprocess.Popen(
-        [*command.PROGRAM, "setup", "--project-url", project.stub.url],
-        env=command.environment(project.cluster.url(), {**RARELY, "SUPABASE_SERVICE_ROLE_KEY": project.key.reveal()}),
+        [*command.PROGRAM, "setup", "--project-url", new_project.stub.url],
+        env=command.environment(
+            new_project.cluster.url(), {**RARELY, "SUPABASE_SERVICE_ROLE_KEY": new_project.key.reveal()}
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    clusters.wait_for(lambda: project.stub.requests, "the call", 60)
+    clusters.wait_for(lambda: new_project.stub.requests, "the call", 60)
     os.kill(child.pid, signal.SIGINT)
     _, said = child.communicate(timeout=30)
     assert child.returncode == 130

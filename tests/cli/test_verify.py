@@ -11,7 +11,7 @@ import pytest
 from autosync_db.health import catalogue
 from autosync_db.local.cluster import Cluster
 from tests.cli.conftest import Dump, Project
-from tests.support import clusters, command
+from tests.support import cases, clusters, command
 from tests.support.command import Result
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "schemas" / "verify.schema.json").read_text())
@@ -35,8 +35,8 @@ def test_the_schema_knows_every_layer_and_verdict() -> None:
     assert {status.value for status in Status} == set(check["status"]["enum"])
 
 
-def test_the_schema_refuses_what_contradicts_itself(migrated: Cluster) -> None:
-    report = _report(command.run("verify", "--format", "json", database=migrated.url()))
+def test_the_schema_refuses_what_contradicts_itself(shared: Cluster) -> None:
+    report = _report(command.run("verify", "--format", "json", database=shared.url()))
 
     def refuses(change: Callable[[dict[str, Any]], object]) -> bool:
         other = json.loads(json.dumps(report))
@@ -58,7 +58,7 @@ def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:
     result = command.succeeds(project.run("verify", "--format", "json"))
     report = _report(result)
     assert report["status"] == "ok"
-    # what calls the function itself is asked for with --probe
+    # what calls the function itself needs --probe
     assert {check["id"] for check in report["checks"]} == {
         id for id, it in catalogue.all_checks().items() if not it.probes
     }
@@ -85,31 +85,31 @@ def test_a_project_that_is_not_set_up_is_never_healthy(state: str, request: pyte
     assert found == sorted(found, reverse=True)
 
 
-def test_only_and_skip(migrated: Cluster) -> None:
-    only = command.run("verify", "--only", "secrets_present", "--format", "json", database=migrated.url())
+def test_only_and_skip(shared: Cluster) -> None:
+    only = command.run("verify", "--only", "secrets_present", "--format", "json", database=shared.url())
     assert [check["id"] for check in _report(only)["checks"]] == ["secrets_present"]
     assert only.code == 3
-    protected = command.run("verify", "--only", "secrets_table_protected", database=migrated.url())
+    protected = command.run("verify", "--only", "secrets_table_protected", database=shared.url())
     assert protected.code == 0
-    skipped = command.run("verify", "--skip", "secrets_present", "--format", "json", database=migrated.url())
+    skipped = command.run("verify", "--skip", "secrets_present", "--format", "json", database=shared.url())
     assert "secrets_present" not in {check["id"] for check in _report(skipped)["checks"]}
 
 
-@pytest.mark.parametrize("flag", ["--only", "--skip"])
-def test_an_unknown_check_is_refused(migrated: Cluster, flag: str) -> None:
-    message = command.refused(command.run("verify", "-q", flag, "nonsense", database=migrated.url()), 2)
-    assert "nonsense" in message
+def test_an_unknown_check_is_refused(shared: Cluster) -> None:
+    for flag in ("--only", "--skip"):
+        message = command.refused(command.run("verify", "-q", flag, "nonsense", database=shared.url()), 2)
+        assert "nonsense" in message, flag
 
 
-def test_a_report_of_another_role_shows_no_secret(project: Project) -> None:
-    command.succeeds(project.setup())
-    with clusters.connect(project.cluster, "supabase_admin") as connection:
-        connection.execute("update cron.job set command = %s", [f"select '{project.key.reveal()}'"])
+def test_a_report_of_another_role_shows_no_secret(new_project: Project) -> None:
+    command.succeeds(new_project.setup())
+    with clusters.connect(new_project.cluster, "supabase_admin") as connection:
+        connection.execute("update cron.job set command = %s", [f"select '{new_project.key.reveal()}'"])
     for form in ("table", "json"):
-        result = project.run("verify", "-vv", "--format", form)
+        result = new_project.run("verify", "-vv", "--format", form)
         assert result.code == 3
         assert "job_command_matches" in result.out
-        assert project.key.reveal() not in result.out + result.err
+        assert new_project.key.reveal() not in result.out + result.err
 
 
 def test_explain_lists_the_catalogue() -> None:
@@ -119,14 +119,16 @@ def test_explain_lists_the_catalogue() -> None:
     assert all(name in shown.out for name in catalogue.all_checks())
 
 
-@pytest.mark.parametrize("name", sorted(catalogue.all_checks()))
-def test_explain_prints_the_page_of_every_check(name: str) -> None:
-    page = catalogue.page(name)
-    assert name in page
-    assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
-    told = command.succeeds(command.run("explain", name, "--format", "json")).json()
-    assert (told["id"], told["page"]) == (name, page)
-    assert bool(told["query"]) == catalogue.find(name).has_query
+def test_explain_prints_the_page_of_every_check() -> None:
+    with cases.collected() as case:
+        for name in sorted(catalogue.all_checks()):
+            with case(name):
+                page = catalogue.page(name)
+                assert name in page
+                assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
+                found = command.succeeds(command.run("explain", name, "--format", "json")).json()
+                assert (found["id"], found["page"]) == (name, page)
+                assert bool(found["query"]) == catalogue.find(name).has_query
 
 
 def test_explain_of_an_unknown_check_is_refused() -> None:

@@ -1,21 +1,16 @@
 """The command line on a project behind each kind of pooler, and with none."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import cast
-from unittest import mock
 
-import pytest
-
-from autosync_db import cli
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
-from tests.support import clusters, http_stub, keys, pooler
+from tests.support import clusters, command, http_stub, keys, pooler
+from tests.support.command import Result
 from tests.support.http_stub import Stub
 
-WAYS = ("direct", "session", "transaction")
 KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
 # pg_cron must not tick on its own in the middle of a test
 SETTINGS = {"AUTOSYNC_JOB__SCHEDULE": "0 0 1 1 *"}
@@ -31,12 +26,9 @@ class Way:
     stub: Stub
     key: Secret
 
-    def run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> int:
-        """Run `autosync-db ARGUMENTS` in this process, which costs no start, and return its exit code."""
-        chosen = {"AUTOSYNC_DATABASE_URL": self.pooled.url().reveal(), **SETTINGS, **(variables or {})}
-        with mock.patch.dict(os.environ, chosen), pytest.raises(SystemExit) as ended:
-            cli.app(list(arguments))
-        return int(ended.value.code or 0)
+    def run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Result:
+        """Run `autosync-db ARGUMENTS` on the project as it is reached this way."""
+        return command.run(*arguments, database=self.pooled.url(), variables={**SETTINGS, **(variables or {})})
 
     def leftovers(self) -> list[str]:
         """Return what the commands left in the sessions of a transaction pooler; elsewhere sessions are their own."""

@@ -4,8 +4,6 @@ import json
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
-import pytest
-
 from autosync_db.health import catalogue
 from autosync_db.health.model import CheckResult, Evidence, Report, Status, Verdict
 from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus
@@ -77,24 +75,19 @@ def test_prometheus_gives_every_check_exactly_one_status() -> None:
     assert f"autosync_healthy{{{labels}}} 1\n" in as_prometheus.report(HEALTHY)
 
 
-@pytest.mark.parametrize(
-    ("report", "code", "word"),
-    [
+def test_nagios_has_a_status_line_with_performance_data_and_the_plugin_codes() -> None:
+    for report, code, word in (
         (HEALTHY, 0, "OK"),
         (_report(("job_active", Status.WARNING, ())), 1, "WARNING"),
         (BROKEN, 2, "CRITICAL"),
         (_report(("job_active", Status.UNKNOWN, ())), 3, "UNKNOWN"),
-    ],
-)
-def test_nagios_has_a_status_line_with_performance_data_and_the_plugin_codes(
-    report: Report, code: int, word: str
-) -> None:
-    first = as_nagios.report(report).splitlines()[0]
-    assert first.startswith(f"AUTOSYNC {word} - ")
-    text, _, performance = first.partition(" | ")
-    assert "|" not in text
-    assert f"{word.lower()}=" in performance
-    assert as_nagios.EXIT_CODES[report.status] == code
+    ):
+        first = as_nagios.report(report).splitlines()[0]
+        assert first.startswith(f"AUTOSYNC {word} - ")
+        text, _, performance = first.partition(" | ")
+        assert "|" not in text, first
+        assert f"{word.lower()}=" in performance
+        assert as_nagios.EXIT_CODES[report.status] == code, word
 
 
 def test_json_has_the_facts_exactly_and_no_control_character() -> None:
