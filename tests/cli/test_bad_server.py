@@ -79,6 +79,11 @@ FORMS = (
 )
 
 
+def _word() -> str:
+    """Return twelve letters of which no four stand together in a message, a path or a traceback."""
+    return "".join(secrets.choice("jkqvwxz") for _ in range(12))
+
+
 def _pieces(password: str) -> set[str]:
     """Return every piece of four characters, but for what the placeholder's name itself is."""
     text = password.replace("[YOUR-PASSWORD]", "\n")
@@ -89,7 +94,7 @@ STARTS: tuple[tuple[str, ...], ...] = (("status",), ("migrate",), SETUP, ("verif
 
 
 def _hides(character: str, form: str, arguments: tuple[str, ...]) -> None:
-    password = f"{secrets.token_hex(6)}{character}{secrets.token_hex(6)}"
+    password = f"{_word()}{character}{_word()}"
     result = command.run(*arguments, "-vv", database=Secret(form.format(password)), variables=KEY)
     assert result.code in {2, 4}, result
     assert len(result.errors) == len(result.hints) == 1, result
@@ -117,7 +122,7 @@ def test_no_command_shows_a_piece_of_a_password_in_any_form() -> None:
 
 
 def test_no_piece_of_a_password_is_shown_by_a_process_or_for_a_url_in_the_wrong_place() -> None:
-    url = f"postgresql://postgres:first@{(tail := secrets.token_hex(6))}@{HOST}:1/postgres"
+    url = f"postgresql://postgres:first@{(tail := _word())}@{HOST}:1/postgres"
     for arguments in (("status", "-vv", "--database-url", url), ("status", url), ("status", "--target", url)):
         result = command.run_process(*arguments)
         assert result.code == 2

@@ -130,11 +130,9 @@ def test_the_script_applied_by_psql_makes_the_schema_that_migrate_makes(
 ) -> None:
     _apply(blank, command.succeeds(command.run("migrate", "--sql")).out)
     assert schema(blank) == schema(migrated)
-    # the objects have no recorded hashes yet
-    assert _run(blank, "migrate", "--check").code == PENDING
-    command.succeeds(_run(blank, "migrate"))
+    # it records what it applied, as migrate does
     command.succeeds(_run(blank, "migrate", "--check"))
-    assert schema(blank) == schema(migrated)
+    assert "nothing to do" in command.succeeds(_run(blank, "migrate")).err
     # the fixture gives its own job a schedule that does not disturb tests
     jobs = "select jobname, command, active from cron.job"
     with clusters.connect(blank) as scripted, clusters.connect(migrated) as direct:
