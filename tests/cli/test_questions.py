@@ -46,12 +46,15 @@ def test_rotate_asks_before_it_contacts_anything(listener: Listener) -> None:
     assert not listener.was_called
 
 
+# one stands for the others on a push: each is watched for a second
 @pytest.mark.parametrize(
     ("question", "shown"),
     [
-        ('session.ask("Which one")', "Which one: "),
         ('session.ask("Its value", hidden=True)', "Its value: "),
-        ('session.confirm("Really?", flag="--yes", given=False)', "Really? [y/N]: "),
+        pytest.param('session.ask("Which one")', "Which one: ", marks=pytest.mark.long),
+        pytest.param(
+            'session.confirm("Really?", flag="--yes", given=False)', "Really? [y/N]: ", marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_spinner_pauses_while_a_question_waits(question: str, shown: str) -> None:

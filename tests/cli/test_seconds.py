@@ -69,6 +69,7 @@ def test_a_newer_pg_cron_ticks_by_them_and_every_report_shows_it(project: Projec
     assert "in at most 2" in command.succeeds(shown).out
 
 
+@pytest.mark.long
 def test_on_a_newer_pg_cron_a_pause_stops_them_and_verify_misses_no_tick(project: Project) -> None:
     versions.needs_pg_cron(project.cluster, versions.SECONDS, "a schedule in seconds")
     command.succeeds(setup(project))

@@ -189,17 +189,12 @@ def test_no_wait_makes_no_call(project: Project) -> None:
         assert connection.execute("select schedule, active from cron.job").fetchall() == [("59 23 31 12 *", True)]
 
 
-def test_the_settings_reach_the_job(new_project: Project) -> None:
+def test_the_settings_reach_the_job_and_no_job_of_another_name_is_left(new_project: Project) -> None:
     Path("autosync.toml").write_text("[job]\nname = 'nightly'\nfunction = 'other'\ntimeout = '7s'\n")
     command.succeeds(new_project.setup())
     assert "/functions/v1/other" in {request.path for request in new_project.stub.requests}
     shown = command.succeeds(new_project.run("job", "show", "--format", "json")).json()
     assert (shown["name"], shown["function"], shown["timeout"]) == ("nightly", "other", 7)
-
-
-def test_a_job_of_another_name_is_the_only_one(new_project: Project) -> None:
-    Path("autosync.toml").write_text("[job]\nname = 'nightly'\n")
-    command.succeeds(new_project.setup())
     with clusters.connect(new_project.cluster) as connection:
         assert connection.execute("select jobname from cron.job").fetchall() == [("nightly",)]
 

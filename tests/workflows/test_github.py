@@ -170,7 +170,10 @@ class TestSteps:
         assert len(updated) == len(opened)
 
     def test_a_failure_before_any_report_is_reported_too(self, runner: Runner) -> None:
-        assert "    It did not get as far as a report." in self.alert(runner, RESULT="failure", REPORT="", OPEN="")
+        opened = self.alert(runner, RESULT="failure", REPORT="", OPEN="")
+        assert opened[2].startswith("issue create")
+        assert opened[-1].startswith("    "), "the reason stands in the place of the report"
+        assert "report" in opened[-1]
 
     def test_health_closes_the_issue_once(self, runner: Runner) -> None:
         closed = self.alert(runner, RESULT="success", REPORT="", OPEN="7")
