@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -20,6 +21,12 @@ pytest_plugins = ["tests.support.edge"]
 
 # a shell that starts the suite in the background makes it ignore the interrupts that tests send to its children
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# a slow machine takes longer, and does not fail
+hypothesis.settings.register_profile(
+    "here", deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("here")
 
 _folders = itertools.count()
 _TEMPLATES = pytest.StashKey[Path]()

@@ -39,15 +39,15 @@ def _upgrade(url: str, answers: Any) -> None:
 @pytest.mark.parametrize(
     ("template", "settings"),
     [
-        ("blank_template", {}),
-        ("deployed_template", {}),
+        pytest.param("blank_template", {}, marks=pytest.mark.long, id="empty"),
+        pytest.param("deployed_template", {}, marks=pytest.mark.long, id="deployed"),
         # who waited must see what the other did, and may have to wait for longer than for anything else
-        (
+        pytest.param(
             "deployed_template",
             {"default_transaction_isolation": "serializable", "statement_timeout": "50ms", "lock_timeout": "50ms"},
+            id="role with settings",
         ),
     ],
-    ids=["empty", "deployed", "role with settings"],
 )
 def test_of_twenty_at_once_one_works(
     template: str, settings: dict[str, str], children: ForkServerContext, request: pytest.FixtureRequest

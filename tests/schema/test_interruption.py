@@ -30,7 +30,7 @@ def _timed(ground: Ground) -> float:
     return taken
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.long)])
 def test_killed_at_random_moments(kills: int, deployed: Ground, record_property: RECORD) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
@@ -75,7 +75,10 @@ def _ended(ground: Ground, point: int, end: Callable[[], None], folder: Path, *,
 PLACES = {"connected": 0.0, "revisions": 0.5, "objects": 0.9, "commit": 1.0}
 
 
-@pytest.mark.parametrize("mode", ["fast", "immediate", "terminate"])
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param("fast", marks=pytest.mark.long), "immediate", pytest.param("terminate", marks=pytest.mark.long)],
+)
 def test_ended_by_the_server(mode: str, deployed: Ground, tmp_path: Path, record_property: RECORD) -> None:
     last = deployed.boundaries()
 
