@@ -3,7 +3,7 @@
 
 Generated are whole pages of docs/reference, the functions in SQL and the expression in TypeScript that know keys by
 their form, and in each page of docs/checks the sections Claim, Evidence and Depends on
-and the remedy's code block. Everything else in those pages is written by hand and kept.
+and the remedy's code block. Everything else in those pages is written manually and kept.
 """
 
 import re

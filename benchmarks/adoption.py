@@ -1,6 +1,6 @@
 """How long adopting a large table keeps readers and writers waiting.
 
-    python benchmarks/adoption.py [ROWS] [SHARE_OF_ROWS_TO_MEND]
+    python benchmarks/adoption.py [ROWS] [SHARE_OF_ROWS_TO_CORRECT]
 
 A private cluster in the state that tests/support/handmade.sql makes, with so many more schedules; while `migrate`
 runs, one session reads a schedule and another writes one, over and over. The longest wait of each is the time for which
@@ -39,7 +39,7 @@ WRITE = "update public.auto_sync_schedules set only_online = true where id = '00
 
 
 def longest(cluster: Cluster, statement: str, stop: threading.Event, found: Callable[[float], None]) -> None:
-    """Run a statement until told to stop; pass on the longest time that it took."""
+    """Run a statement until stopped; pass on the longest time that it took."""
     worst = 0.0
     with clusters.connect(cluster) as connection:
         while not stop.is_set():

@@ -41,7 +41,7 @@ def upgrade() -> None:
         """
     )
     op.execute(
-        "comment on table autosync.object is 'the files of sql/ that are in force; written by autosync-db migrate'"
+        "comment on table autosync.object is 'the files of sql/ that are applied; written by autosync-db migrate'"
     )
     op.execute(
         """

@@ -58,7 +58,7 @@ def upgrade() -> None:
     )
     op.execute(
         "comment on table autosync.secret_rotation is "
-        "'what was in force before, until what replaced it is proven; written by autosync-db rotate and setup'"
+        "'what was active before, until what replaced it is proven; written by autosync-db rotate and setup'"
     )
     # closed in the same transaction that creates them, whatever the default privileges are
     op.execute("alter table autosync.secret_rotation enable row level security")

@@ -39,7 +39,7 @@ as $$
         select case
             when j.paused_at > n.queued_at then ', before the job was paused'
             when n.queued_at < now() - interval '1 day' and t.decision = 'idle' then ', and none was due after that'
-        end as told
+        end as explanation
         from newest as n
         join autosync.job as j on j.name = call_findings.job_name
         left join lateral (
@@ -52,14 +52,14 @@ as $$
     )
     select
         case
-            when n.cause = call_findings.failing_cause then case when l.told is null then 'critical' else 'warning' end
-            when n.cause = any(call_findings.passing_causes) or l.told is not null then 'ok'
+            when n.cause = call_findings.failing_cause then case when l.explanation is null then 'critical' else 'warning' end
+            when n.cause = any(call_findings.passing_causes) or l.explanation is not null then 'ok'
             else 'unknown'
         end,
         coalesce(j.function, call_findings.job_name),
         (select count(*) from streak),
         (select count(*) from answered),
-        autosync.moment((select min(s.queued_at) from streak as s)) || coalesce(l.told, ''),
+        autosync.moment((select min(s.queued_at) from streak as s)) || coalesce(l.explanation, ''),
         n.queued_at,
         case
             when n.id is null then 'no call has been answered yet'
@@ -68,7 +68,7 @@ as $$
             when n.cause = call_findings.failing_cause
                 then concat_ws(' ', coalesce(n.status_code::text, n.error_message, n.outcome), n.error_code)
                     || coalesce(' (' || autosync.answer_meaning(n.cause, n.status_code, n.error_code, n.error_message) || ')', '')
-            else 'the newest call failed before it got that far' || coalesce(l.told, '')
+            else 'the newest call failed before it got that far' || coalesce(l.explanation, '')
         end,
         n.body_excerpt
     from (select) as always

@@ -33,7 +33,7 @@ begin
     get diagnostics deleted = row_count;
 
     -- cron.job_run_details has no index but runid: walk it once, in order, and remember how far;
-    -- numbering starts again when pg_cron was created anew
+    -- numbering starts again when pg_cron was dropped and created again
     if job.pruned_runid > coalesce((select max(d.runid) from cron.job_run_details as d), 0) then
         job.pruned_runid := 0;
     end if;

@@ -1,6 +1,6 @@
 -- server_epoch(): the moment since which pg_net's unlogged tables and ids are continuous.
 -- requires: 0005
--- The checkpointer is started anew by a restart and by crash recovery; pg_postmaster_start_time() does not move on the latter.
+-- The checkpointer starts again after a restart and after crash recovery; pg_postmaster_start_time() does not move on the latter.
 create or replace function autosync.server_epoch()
 returns timestamptz
 language sql

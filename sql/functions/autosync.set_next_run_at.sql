@@ -148,7 +148,7 @@ begin
         or new.enabled is distinct from old.enabled
         or new.frequency_minutes is distinct from old.frequency_minutes
         or new.timezone is distinct from old.timezone
-        -- a row that came in past the trigger is mended by any update
+        -- any update corrects a row that came in past the trigger
         or (new.enabled and old.next_run_at is null) then
         new.next_run_at := autosync.next_run_at(
             new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,

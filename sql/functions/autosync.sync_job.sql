@@ -12,19 +12,19 @@ declare
     wanted autosync.job;
     wanted_command text := autosync.job_command(sync_job.job_name);
     present record;
-    stranger text;
+    other_owner text;
     extra bigint;
     result text := 'unchanged';
 begin
     select j.* into strict wanted from autosync.job as j where j.name = sync_job.job_name;
 
-    select c.username into stranger
+    select c.username into other_owner
     from cron.job as c
     where c.jobname = wanted.name and c.username <> current_user
     order by c.jobid
     limit 1;
     if found then
-        raise exception 'the cron job "%" belongs to the role "%", not to "%"', wanted.name, stranger, current_user
+        raise exception 'the cron job "%" belongs to the role "%", not to "%"', wanted.name, other_owner, current_user
             using errcode = 'insufficient_privilege',
             hint = 'a second job of that name would double every call; unschedule it as that role first';
     end if;

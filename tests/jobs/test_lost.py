@@ -80,7 +80,7 @@ def test_the_ledger_goes_on_after_a_crash(own: Chain, migrated: Cluster) -> None
 
 
 def test_a_crash_of_one_backend_starts_a_new_epoch(own: Chain, migrated: Cluster) -> None:
-    """The server recovers without starting anew: pg_postmaster_start_time() stays, the tables are emptied."""
+    """The server recovers without a restart: pg_postmaster_start_time() stays, the tables are emptied."""
     tick = own.dispatch()
     before = own.connection.execute("select pg_postmaster_start_time(), autosync.server_epoch()").fetchone()
     assert before is not None

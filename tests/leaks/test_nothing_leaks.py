@@ -79,7 +79,7 @@ def test_no_process_that_was_started_for_it_has_one_in_its_environment(world: Wo
     assert {line: found for line, text in started.items() if (found := world.found(text))} == {}
 
 
-def test_the_table_holds_what_is_in_force_and_nothing_that_was_refused_or_replaced(world: World) -> None:
+def test_the_table_holds_what_is_active_and_nothing_that_was_refused_or_replaced(world: World) -> None:
     stored = _rows(world, "select name, secret from public.pg_cron_secrets where name <> 'remote_api'")
     assert len(world.found(stored)) == 2, "the key that is used no more, and the cron secret"
     refused = [name for name in world.canaries if "refused" in name or " with " in name or "on its way" in name]

@@ -4,6 +4,7 @@ Each rule lists all offenders at once.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +89,17 @@ def test_a_module_has_at_most_400_lines_and_a_function_60(trees: dict[str, ast.M
 def test_few_modules_lie_beside_the_folders() -> None:
     beside = sorted(path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__"))
     assert len(beside) <= 10, beside
+
+
+def test_the_words_are_those_of_the_field() -> None:
+    # docs/reference/glossary.md has the words to use; an id of the contract keeps its name
+    private = re.compile(r"\b(mend(s|ed|ing)?|told|anew|strangers?|in force|by hand)\b", re.IGNORECASE)
+    wrong = []
+    for folder in ("autosync_db", "sql", "alembic", "templates", "docs", "tests", "benchmarks", ".ci"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix not in {".py", ".sql", ".ts", ".md", ".j2"} or path == Path(__file__):
+                continue
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                if found := private.search(line.replace("function_rejects_strangers", "").replace("_", " ")):
+                    wrong.append(f"{path.relative_to(ROOT)}:{number}: {found[0]}")
+    assert not wrong, "\n".join(wrong)

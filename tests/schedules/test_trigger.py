@@ -154,7 +154,7 @@ def test_new_settings_never_wait_longer_than_a_frequency_from_now(schedule_db: C
     assert look(db, schedule, "next_run_at = updated_at + interval '30 minutes'")
 
 
-def test_a_row_loaded_past_the_trigger_is_mended_by_any_update(schedule_db: Connect) -> None:
+def test_a_row_loaded_past_the_trigger_is_corrected_by_any_update(schedule_db: Connect) -> None:
     db = schedule_db(None)
     db.execute("set session_replication_role = replica")
     schedule = add(db, enabled=True)
@@ -241,7 +241,7 @@ BAD = [
 
 @pytest.mark.parametrize(("columns", "column", "words"), BAD)
 @pytest.mark.parametrize("how", ["insert", "update"])
-def test_bad_input_is_told_the_column_and_the_allowed_values(
+def test_bad_input_is_refused_with_the_column_and_the_allowed_values(
     schedule_db: Connect, columns: dict[str, Any], column: str, words: list[str], how: str
 ) -> None:
     db = schedule_db("service_role")

@@ -68,7 +68,7 @@ def test_every_command_works(settings: dict[str, str], blank: Cluster, stub: Stu
     command.succeeds(command.run("rollback", "base", "--yes", database=database))
 
 
-def test_a_read_only_role_is_told_so(deployed: Cluster) -> None:
+def test_a_read_only_role_gets_one_clear_error(deployed: Cluster) -> None:
     _set(deployed, default_transaction_read_only="on")
     setup = ["setup", "--project-url", "https://functions.example"]
     for arguments in (["migrate"], ["migrate", "--dry-run"], ["migrate", "--check"], ["rollback", "base"], setup):

@@ -1,4 +1,4 @@
--- A project as it was set up by hand-written migrations, with an application around it and rows of every kind.
+-- A project as it was set up by handwritten migrations, with an application around it and rows of every kind.
 create extension if not exists pg_cron with schema pg_catalog;
 create extension if not exists pg_net with schema extensions;
 

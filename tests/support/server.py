@@ -53,7 +53,7 @@ def wait_for_launcher(project: LiveProject) -> None:
 
 
 def orphan_job(project: LiveProject, role: str = "leaver") -> None:
-    """Leave a job behind whose role was dropped, and make pg_cron read its jobs anew: its process dies."""
+    """Leave a job behind whose role was dropped, and make pg_cron read its jobs again: its process dies."""
     project.admin.execute(f"create role {role} login; grant usage on schema cron to {role}".encode())
     project.admin.execute(f"set role {role}".encode())
     project.admin.execute("select cron.schedule('left behind', '0 0 1 1 *', 'select 1')")
@@ -86,7 +86,7 @@ def restore_settings_view(project: Project) -> None:
 
 
 def wait_for_setting(project: LiveProject, name: str, value: str) -> None:
-    """Return when a setting that was reloaded is in force."""
+    """Return when a setting that was reloaded is active."""
     clusters.wait_for(
         lambda: project.value("select current_setting(%s, true)", [name]) == value, f"{name} to be {value}"
     )

@@ -88,7 +88,7 @@ class Trial(Project):
         return verify.run(self.acting_as(role), self.configuration, only, skip, probe=probe)
 
     def call(self, error: str | None = None, *, timed_out: bool | None = None) -> Cause:
-        """Make one scheduled tick, and answer it as the stub is told to or with `error` of pg_net."""
+        """Make one scheduled tick, and answer it as the stub is set to or with `error` of pg_net."""
         self.value("select autosync.dispatch(%s)", [self.job_name])
         self._deliver(error, timed_out)
         return Cause(self.value("select cause from autosync.recent_outcomes(%s, 1)", [self.job_name]))

@@ -40,7 +40,7 @@ def asked(transaction: psycopg.Connection[clusters.Row], shared: Cluster, stub: 
     return Asked(stub, lambda: check.judge(look(transaction, configuration), check.claim))
 
 
-def test_open_function_is_the_root_cause_until_it_refuses_strangers(project: Trial) -> None:
+def test_open_function_is_the_root_cause_until_it_refuses_unauthenticated_callers(project: Trial) -> None:
     report = project.report(probe=True)
     assert health.roots(report) == {ID: Status.CRITICAL}
     [found] = report.root_causes
@@ -76,7 +76,7 @@ def test_a_function_that_refuses_a_get_is_asked_as_it_is_called(asked: Asked) ->
     assert posted == {b'{"probe":true}'}
 
 
-def test_no_call_of_a_stranger_holds_the_stored_key(
+def test_no_unauthenticated_call_holds_the_stored_key(
     asked: Asked, transaction: psycopg.Connection[clusters.Row]
 ) -> None:
     row = transaction.execute("select secret from public.pg_cron_secrets where name = 'service_role_key'").fetchone()

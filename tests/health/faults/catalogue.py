@@ -66,7 +66,7 @@ LEFT_OUT: dict[str, str] = {
     "B7": _HARMLESS + "the run is recorded as failed although it committed (test_no_false_alarm)",
     "B8": _HARMLESS + "a row of a process that is gone stops nothing (test_no_false_alarm)",
     "B11": "pg_cron up to 1.6.2 keeps DROP DATABASE waiting, which stops no tick and leaves no trace in its tables",
-    "B12": "pg_cron 1.6.0 and 1.6.1 alone: their versions cannot be told from later ones, and */5 is not affected",
+    "B12": "pg_cron 1.6.0 and 1.6.1 alone: their versions look like later ones, and */5 is not affected",
     "D9": _PREVENTED
     + "the command and every function pin what they mean (test_no_false_alarm changes the role's path)",
     "F13": _PREVENTED + "the ledger binds request ids to the server's epoch (tests/jobs/test_lost.py)",

@@ -114,9 +114,9 @@ def test_ids_that_cannot_be_repaired_are_answered(live: LiveProject) -> None:
     assert "job_active: nothing to do: the check says ok" in healthy.err
 
     live.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
-    told = repair(live, "secrets_present", "--yes")
-    assert told.code == 3
-    assert "secrets_present: cannot be repaired from here; its remedy: autosync-db setup" in told.err
+    said = repair(live, "secrets_present", "--yes")
+    assert said.code == 3
+    assert "secrets_present: cannot be repaired from here; its remedy: autosync-db setup" in said.err
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,13 @@ def test_batches_that_were_done_stay_done(live: LiveProject) -> None:
     # the rows of the third batch cannot be deleted
     live.admin.execute("create table public.noted (runid bigint references cron.job_run_details (runid))")
     live.admin.execute("insert into public.noted values (-1500)")
-    outcomes, told = _mend(live, "job_run_details_bounded")
+    outcomes, said = _repair_and_listen(live, "job_run_details_bounded")
     assert "violates foreign key constraint" in (outcomes[0].error or "")
     assert live.value("select count(*) from cron.job_run_details where runid < 0") == 2000
-    assert told[-1].endswith("(10000 so far)")
+    assert said[-1].endswith("(10000 so far)")
 
     live.admin.execute("drop table public.noted")
-    outcomes, _ = _mend(live, "job_run_details_bounded")
+    outcomes, _ = _repair_and_listen(live, "job_run_details_bounded")
     assert outcomes[0].rows == 2000
     live.must_be_healthy()
 
@@ -198,7 +198,7 @@ def test_batches_go_on_to_the_last_answer(project: Trial) -> None:
         " select -n, 200, case n when 0 then now() else now() - interval '3 days' end"
         " from generate_series(0, 6000) as n"
     )
-    outcomes, _ = _mend(project, "pg_net_tables_bounded")
+    outcomes, _ = _repair_and_listen(project, "pg_net_tables_bounded")
     assert outcomes[0].rows == 6000
     project.must_be_healthy()
 
@@ -210,9 +210,9 @@ def test_untimed_runs_are_deleted_in_batches_too(project: Trial) -> None:
         " from cron.job as c, generate_series(1, 7000) as n,"
         " lateral (select case when n not between 101 and 6900 then now() - interval '30 days' end as at) as t"
     )
-    outcomes, told = _mend(project, "job_run_details_bounded")
+    outcomes, said = _repair_and_listen(project, "job_run_details_bounded")
     assert outcomes[0].rows == 7000
-    assert [line for line in told if "(5000 so far)" in line]
+    assert [line for line in said if "(5000 so far)" in line]
     project.must_be_healthy()
 
 
@@ -224,19 +224,19 @@ def test_only_the_session_that_was_named_is_ended(live: LiveProject) -> None:
     clusters.wait_for(
         lambda: result_of(live.report([name]), name).verdict.status is Status.CRITICAL, "a lock that is old enough"
     )
-    with clusters.connection(live.cluster, "supabase_admin") as mender:
-        plan = runner.plan(mender, live.configuration, live.report(), [name])
+    with clusters.connection(live.cluster, "supabase_admin") as repairer:
+        plan = runner.plan(repairer, live.configuration, live.report(), [name])
         named.close()
         with clusters.connection(live.cluster, "supabase_admin") as later:
             later.execute(lock.encode())
             clusters.wait_for(
                 lambda: result_of(live.report([name]), name).verdict.status is Status.CRITICAL, "the other's lock"
             )
-            assert not runner.apply(mender, live.configuration, plan.proposals)[0].error
+            assert not runner.apply(repairer, live.configuration, plan.proposals)[0].error
             assert later.execute("select 1").fetchone() == (1,)
 
 
-@pytest.mark.skipif(clusters.REAL_PG_NET, reason="the real pg_net starts its worker anew")
+@pytest.mark.skipif(clusters.REAL_PG_NET, reason="the real pg_net restarts its worker")
 def test_what_ran_and_did_not_help_is_not_called_repaired(live: LiveProject) -> None:
     live.stop_worker()
     done = repair(live, "pg_net_worker_running", "--yes")
@@ -244,7 +244,7 @@ def test_what_ran_and_did_not_help_is_not_called_repaired(live: LiveProject) -> 
     assert re.search(r"^applied +pg_net_worker_running ", done.out, re.MULTILINE)
 
 
-def test_cause_of_which_one_part_failed_is_not_mended(project: Trial) -> None:
+def test_cause_of_which_one_part_failed_is_not_repaired(project: Trial) -> None:
     proposals = [
         runner.Proposal("schedule_trigger_enabled", "one that fails", ("select 1/0",), False, False),
         runner.Proposal("schedule_trigger_enabled", "one that works", ("select 1",), False, False),
@@ -257,10 +257,10 @@ def test_cause_of_which_one_part_failed_is_not_mended(project: Trial) -> None:
     assert outcomes[2].skipped
 
 
-def _mend(project: Project, name: str) -> tuple[tuple[runner.Outcome, ...], list[str]]:
-    told: list[str] = []
+def _repair_and_listen(project: Project, name: str) -> tuple[tuple[runner.Outcome, ...], list[str]]:
+    said: list[str] = []
     plan = runner.plan(project.owner, project.configuration, project.report(), [name])
-    return runner.apply(project.owner, project.configuration, plan.proposals, told.append), told
+    return runner.apply(project.owner, project.configuration, plan.proposals, said.append), said
 
 
 def test_consequence_waits_for_its_root_cause(project: Trial) -> None:
@@ -280,7 +280,7 @@ def test_consequence_waits_for_its_root_cause(project: Trial) -> None:
     assert project.value("select count(*) from public.auto_sync_schedules where next_run_at is null") == 1
 
 
-def test_what_two_checks_say_of_one_object_is_mended_once(live: LiveProject) -> None:
+def test_what_two_checks_say_of_one_object_is_repaired_once(live: LiveProject) -> None:
     live.owner.execute("grant execute on function public.auto_sync_claim(integer, interval) to anon")
     assert result_of(live.report(), "objects_current").blocked_by == ("functions_not_exposed",)
     done = command.succeeds(repair(live, "--yes"))
@@ -289,7 +289,7 @@ def test_what_two_checks_say_of_one_object_is_mended_once(live: LiveProject) -> 
     live.must_be_healthy()
 
 
-def test_role_that_owns_nothing_is_told_whom_to_connect_as(live: LiveProject) -> None:
+def test_role_that_owns_nothing_learns_whom_to_connect_as(live: LiveProject) -> None:
     live.create_role("plain", grants="grant pg_read_all_data, pg_monitor to plain; alter role plain bypassrls")
     live.owner.execute(OFF.encode())
     with clusters.connect(live.cluster, "plain") as connection:

@@ -57,7 +57,7 @@ def test_every_variant_ends_at_head_with_every_row(
         ]
 
 
-def test_mended_rows_differ_in_the_mended_column_alone(adoption: Adoption) -> None:
+def test_corrected_rows_differ_in_the_corrected_column_alone(adoption: Adoption) -> None:
     assert adoption.after.others == adoption.before.others
     query = f"select right(id::text, 2), frequency_minutes, time_window_end::text from {TABLE} order by 1"
     fixed = {number: rest for number, *rest in rows(adoption.cluster, query) if number in FIXED}

@@ -127,7 +127,7 @@ def test_verify_names_the_restore_first_and_calls_go_on(copy: Cluster) -> None:
     assert tick(copy) == "succeeded"
 
 
-def test_who_knows_the_copys_own_project_is_told_so(copy: Cluster) -> None:
+def test_who_knows_the_copys_own_project_learns_so(copy: Cluster) -> None:
     found = judged(copy, f"https://{OTHER}.supabase.co")
     assert found["service_key_matches_project"].status is Status.CRITICAL
     assert f"but this database is that of {OTHER}" in found["service_key_matches_project"].verdict.summary
@@ -203,7 +203,7 @@ def test_a_copy_of_the_files_is_only_known_by_its_address(migrated_template: Clu
             assert found["service_key_matches_project"].status is Status.CRITICAL
 
 
-def test_a_major_upgrade_is_told_from_a_copy(transaction: psycopg.Connection[Any]) -> None:
+def test_a_major_upgrade_is_distinguished_from_a_copy(transaction: psycopg.Connection[Any]) -> None:
     transaction.execute(
         "insert into autosync.setting (name, value) values ('binding', autosync.server_identity()"
         " || jsonb_build_object('project_ref', %s::text, 'system_identifier', '1', 'server_major', 13))",

@@ -54,7 +54,7 @@ def test_column_grants_are_exactly_the_settings(world: World) -> None:
     ]
 
 
-def test_policies_and_grants_made_by_hand_go_away(fresh: World) -> None:
+def test_policies_and_grants_made_manually_go_away(fresh: World) -> None:
     fresh.switch("organization")
     expected = fresh.access()
     with clusters.connect(fresh.cluster) as connection:

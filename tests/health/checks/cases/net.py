@@ -248,7 +248,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             _elsewhere,
             says="was redirected to https://api.example.com/elsewhere",
         ),
-        fine("a created thing is told where it is", _location),
+        fine("a created thing is named with its place", _location),
         fine(
             "a gateway's error page",
             answers(502, "<html>bad gateway</html>"),

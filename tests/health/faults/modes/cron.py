@@ -168,7 +168,7 @@ MODES: tuple[AnyMode, ...] = (
         _three_hours_later,
         says="it should have ticked at",
         undo=_now_again,
-        simulated="the check is told that it is three hours later",
+        simulated="the check believes that it is three hours later",
     ),
     ServerMode(
         "B9",

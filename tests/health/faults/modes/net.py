@@ -175,7 +175,7 @@ def _crash_with_a_call_queued(project: LiveProject) -> None:
     project.run_by_cron()
     server.crash(project)
     if REAL_PG_NET:
-        project.start_worker()  # the crash brought it back, and it was told to send nothing
+        project.start_worker()  # the crash brought it back, and it is set to send nothing
 
 
 def _crash_of_the_worker(project: LiveProject) -> None:

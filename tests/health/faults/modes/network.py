@@ -37,7 +37,7 @@ def address(url: str) -> Action[Project]:
 
 
 def _address_of(server: Callable[[], AbstractContextManager[str]]) -> Action[Project]:
-    """Return what lets the job call the address of a server that runs until the fault is mended."""
+    """Return what lets the job call the address of a server that runs until the fault is fixed."""
 
     def act(project: Project) -> None:
         project.owner.execute("update autosync.job set timeout_milliseconds = 1000")
