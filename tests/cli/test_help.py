@@ -124,4 +124,7 @@ def test_the_shell_completes_commands_and_options() -> None:
 
 
 def test_the_script_for_the_shell_is_printed() -> None:
-    assert "_AUTOSYNC_DB_COMPLETE=complete_bash" in command.succeeds(command.run("--show-completion", "bash")).out
+    # which shell asks is otherwise read off the processes above this one
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = command.succeeds(command.run("--show-completion", "bash", variables=named))
+    assert "_AUTOSYNC_DB_COMPLETE=complete_bash" in shown.out

@@ -25,7 +25,8 @@ WAITING = "select count(*) from pg_locks as l where l.locktype = 'advisory' and 
 @contextmanager
 def held_back(cluster: Cluster, number: int) -> Iterator[None]:
     """Hold the lock of migrations until `number` of them, begun in the block, wait for it."""
-    with clusters.connect(cluster) as barrier:
+    # not as the role whose limits are for those that wait
+    with clusters.connect(cluster, "supabase_admin") as barrier:
         barrier.execute("select pg_advisory_lock(%s)", [locks.ADVISORY_LOCK])
         yield
         clusters.wait_for(lambda: barrier.execute(WAITING).fetchone() == (number,), "all to wait", patience=60)

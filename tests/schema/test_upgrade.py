@@ -84,12 +84,12 @@ def test_a_step_down_takes_back_what_its_step_up_did(revision: str, blank: Clust
         migrate.upgrade(blank.url(), before)
     else:
         migrate.upgrade(blank.url(), revision)  # the extensions and the schema stay
-        migrate.downgrade(blank.url(), "base")
+        migrate.downgrade(blank.url(), "base", drop_rows=True)
     lower = catalog.snapshot(blank)
     migrate.upgrade(blank.url(), revision)
     upper = catalog.snapshot(blank)
     assert upper != lower
-    migrate.downgrade(blank.url(), before)
+    migrate.downgrade(blank.url(), before, drop_rows=True)
     assert catalog.snapshot(blank) == lower
     migrate.upgrade(blank.url(), revision)
     assert catalog.snapshot(blank) == upper
