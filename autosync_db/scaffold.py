@@ -8,6 +8,12 @@ from typing import Literal
 from autosync_db import __version__, resources
 from autosync_db.errors import UsageError, files_of_the_user
 
+# the template of a function for any job; its name in the text gives way to that of the function
+PLAIN = "plain-function"
+# the name of the job that keeps house
+HOUSEKEEPING = "autosync-keep-house"
+_FUNCTION_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
+
 # the default path of each kind of CI file
 WORKFLOWS = {"github": Path(".github/workflows/autosync-db.yml"), "shell": Path("ci/autosync-db.sh")}
 
@@ -17,12 +23,36 @@ def write_functions(directory: Path, *, force: bool = False) -> list[Path]:
 
     Raises UsageError, before anything is written, when a file is there with another content and not `force`.
     """
-    wanted: dict[Path, bytes] = {}
+    return _write({directory / name: text for name, text in shipped_functions()}, "--dir", force=force)
+
+
+def write_plain_function(directory: Path, name: str, *, force: bool = False) -> list[Path]:
+    """Write an Edge Function `name` for a job that drains nothing, with the modules that it shares; as above.
+
+    Raises UsageError as well when `name` cannot be that of a function of one's own.
+    """
+    if not re.fullmatch(_FUNCTION_NAME, name):
+        raise UsageError(
+            f"--plain {name!r} cannot be the name of a function",
+            hint="begin with a letter, then at most 62 letters, digits, - and _, for example: --plain daily-report",
+        )
+    shipped = {path.parts[0] for path, _ in shipped_functions()}
+    if name.lower() in shipped | {PLAIN, HOUSEKEEPING}:
+        raise UsageError(
+            f"--plain {name!r} is the name of something that autosync-db brings itself",
+            hint="choose another name, for example: --plain daily-report",
+        )
+    wanted = {directory / path: text for path, text in shipped_functions() if path.parts[0] == "_shared"}
+    source = resources.read(f"templates/functions/{PLAIN}/index.ts").replace(PLAIN, name)
+    return _write({directory / name / "index.ts": source.encode(), **wanted}, "--dir", force=force)
+
+
+def shipped_functions() -> list[tuple[Path, bytes]]:
+    """Return the path below the folder of functions, and the content, of every file but the plain template's."""
     with resources.folder("templates/functions") as source:
-        for file in sorted(source.rglob("*")):
-            if file.is_file():
-                wanted[directory / file.relative_to(source)] = file.read_bytes()
-    return _write(wanted, "--dir", force=force)
+        files = sorted(file for file in source.rglob("*") if file.is_file())
+        named = [(file.relative_to(source), file.read_bytes()) for file in files]
+    return [(path, content) for path, content in named if path.parts[0] != PLAIN]
 
 
 def write_workflow(

@@ -49,6 +49,38 @@ def test_force_overwrites_only_what_differs() -> None:
     assert first[1].stat().st_mtime_ns == before
 
 
+def test_a_plain_function_bears_its_name_and_comes_with_what_it_imports() -> None:
+    written = scaffold.write_plain_function(FOLDER, "daily-report")
+    assert {path.parent for path in written} == {FOLDER / "daily-report", FOLDER / "_shared"}
+    source = (FOLDER / "daily-report" / "index.ts").read_text()
+    assert 'serveJob("daily-report", work);' in source
+    assert scaffold.PLAIN not in source
+    # beside the others it shares their modules, and they are not one of it
+    assert FOLDER / "auto-sync-cron" / "index.ts" in scaffold.write_functions(FOLDER)
+    assert not (FOLDER / scaffold.PLAIN).exists()
+    assert [path.parent.name for path in scaffold.write_plain_function(FOLDER, "weekly_2")] == ["weekly_2"]
+
+
+def test_a_plain_function_with_work_in_it_is_not_overwritten_unasked() -> None:
+    index = FOLDER / "daily-report" / "index.ts"
+    index.parent.mkdir(parents=True)
+    index.write_text("// my work")
+    with pytest.raises(UsageError, match="exists and differs"):
+        scaffold.write_plain_function(FOLDER, "daily-report")
+    assert [path for path in FOLDER.rglob("*") if path.is_file()] == [index]
+    assert index in scaffold.write_plain_function(FOLDER, "daily-report", force=True)
+
+
+def test_a_name_that_no_function_of_ones_own_has_is_refused() -> None:
+    for name in ("", "_x", "2nd", "a/b", "..", "a b", "a.ts", "é", "a" * 64, "a\n"):
+        with pytest.raises(UsageError, match="cannot be the name"):
+            scaffold.write_plain_function(FOLDER, name)
+    for name in ("auto-sync-cron", "Device-Sync", "plain-function", "autosync-keep-house"):
+        with pytest.raises(UsageError, match="brings itself"):
+            scaffold.write_plain_function(FOLDER, name)
+    assert not FOLDER.exists()
+
+
 def test_a_settings_file_is_not_overwritten_unasked() -> None:
     path = Path("autosync.toml")
     path.write_text("# mine")

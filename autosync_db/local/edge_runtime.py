@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from autosync_db import resources
+from autosync_db import resources, scaffold
 from autosync_db.errors import UnreachableError, UsageError
 from autosync_db.local import INSTALL, keys, process
 from autosync_db.local.cluster import HOST, Server
@@ -34,8 +34,7 @@ def ship_functions(folder: Path) -> Path:
     """Return the folder of the shipped functions, copied into the stack's folder where it is not there yet."""
     target = folder / "functions"
     if not target.exists():
-        with resources.folder("templates/functions") as source:
-            shutil.copytree(source, target)
+        scaffold.write_functions(target)
     return target
 
 

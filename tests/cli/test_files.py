@@ -66,6 +66,23 @@ class TestScaffoldFunction:
         for name, (text, _) in written.items():
             assert text == resources.read(f"templates/functions/{name}")
 
+    def test_says_that_the_gateway_must_not_check(self) -> None:
+        result = command.succeeds(command.run("scaffold", "function"))
+        assert "copy the sections of supabase/functions/config.toml into supabase/config.toml" in result.err
+
+    def test_a_plain_one_says_what_to_write_and_where(self) -> None:
+        result = command.succeeds(command.run("scaffold", "function", "--plain", "daily-report", "--format", "json"))
+        assert "supabase/functions/daily-report/index.ts" in result.json()["written"]
+        assert "--no-verify-jwt" in result.err
+        lines = [line.strip() for line in result.err.splitlines()]
+        for header, pairs in (
+            ("[functions.daily-report]", ["verify_jwt = false"]),
+            ("[jobs.daily-report]", ['function = "daily-report"', 'schedule = "0 6 * * *"']),
+        ):
+            at = lines.index(header)
+            assert lines[at + 1 : at + 1 + len(pairs)] == pairs
+        assert command.run("scaffold", "function", "--plain", "daily report").code == 2
+
     def test_a_second_run_touches_nothing(self) -> None:
         command.succeeds(command.run("scaffold", "function"))
         before = _tree(Path())

@@ -75,21 +75,14 @@ def test_a_run_syncs_what_is_due_and_answers_with_counts(edge: Edge, keys: Keys,
     assert answer.status_code == 200
     body = answer.json()
     assert body.pop("duration_ms") >= 0
-    assert body == {
-        "ok": True,
-        "claimed": 2,
-        "succeeded": 2,
-        "partial": 0,
-        "failed": 0,
-        "refused": 0,
-        "unstarted": 0,
-    }
+    counts = {"claimed": 2, "succeeded": 2, "partial": 0, "failed": 0, "refused": 0, "lost": 0}
+    assert body == {"ok": True, "counts": counts}
     assert database.outcome(schedule) == (
         "success",
         {"synced": 3, "created": 1, "updated": 1, "skipped": 1, "errors": 0},
         None,
     )
-    assert run(edge, keys).json()["claimed"] == 0
+    assert run(edge, keys).json()["counts"]["claimed"] == 0
     assert len(device_sync(edge, keys)["calls"]) == 2
 
 
@@ -137,7 +130,7 @@ def test_each_answer_has_its_outcome_and_harms_no_other(edge: Edge, keys: Keys, 
     schedules = database.add(*expected)
     answer = run(edge, keys)
     assert answer.status_code == 200
-    body = answer.json()
+    body = answer.json()["counts"]
     assert (body["claimed"], body["succeeded"], body["partial"], body["failed"]) == (11, 1, 1, 9)
     for schedule, (behaviour, (status, error)) in zip(schedules, expected.items(), strict=True):
         recorded, summary, claim = database.outcome(schedule)
@@ -181,7 +174,9 @@ def test_service_key_is_taken_from_either_header(edge: Edge, keys: Keys, databas
 def test_both_cron_secrets_of_a_rotation_are_accepted(edge: Edge, keys: Keys, database: Database) -> None:
     for secret in keys.cron_secrets:
         database.add("fine")
-        assert edge.call("auto-sync-cron", headers={"x-autosync-cron-secret": secret}).json()["succeeded"] == 1
+        assert (
+            edge.call("auto-sync-cron", headers={"x-autosync-cron-secret": secret}).json()["counts"]["succeeded"] == 1
+        )
 
 
 def test_secret_key_is_accepted_and_travels_on_apikey_alone(
@@ -189,7 +184,7 @@ def test_secret_key_is_accepted_and_travels_on_apikey_alone(
 ) -> None:
     schedule = database.add("fine")[0]
     answer = edge_with_secret_keys.call("auto-sync-cron", headers={"apikey": keys.secret_key})
-    assert answer.json()["succeeded"] == 1
+    assert answer.json()["counts"]["succeeded"] == 1
     assert database.outcome(schedule)[0] == "success"
     asked = edge_with_secret_keys.call("device-sync", "GET", headers={"apikey": keys.secret_key}).json()
     assert [(call["apikey"], call["authorization"]) for call in asked["calls"]] == [(True, False)]
@@ -200,7 +195,7 @@ def test_cron_secret_works_where_legacy_keys_are_switched_off(
 ) -> None:
     database.add("fine")
     headers = {"x-autosync-cron-secret": keys.cron_secrets[0]}
-    assert edge_with_secret_keys.call("auto-sync-cron", headers=headers).json()["succeeded"] == 1
+    assert edge_with_secret_keys.call("auto-sync-cron", headers=headers).json()["counts"]["succeeded"] == 1
 
 
 def test_without_a_service_key_the_functions_fail_closed(
@@ -258,59 +253,157 @@ def test_a_probe_runs_nothing(edge: Edge, keys: Keys, database: Database) -> Non
     assert database.outcome(schedule) == (None, None, None)
     assert edge.call("auto-sync-cron", json={"probe": True}).status_code == 401
     # only the word itself is a probe
-    assert run(edge, keys, json={"probe": "true"}).json()["succeeded"] == 1
+    assert run(edge, keys, json={"probe": "true"}).json()["counts"]["succeeded"] == 1
 
 
 def test_no_more_calls_at_once_than_the_bound(edge: Edge, keys: Keys, database: Database) -> None:
     device_sync(edge, keys, "DELETE")
     database.add(*["slow"] * 8)
-    assert run(edge, keys).json()["succeeded"] == 8
+    assert run(edge, keys).json()["counts"]["succeeded"] == 8
     assert device_sync(edge, keys)["peak"] == int(LIMITS["AUTOSYNC_CONCURRENCY"])
 
 
 def test_full_batches_are_followed_by_another(edge: Edge, keys: Keys, database: Database) -> None:
     for body in ('{"batch_size": 2}', '{"batch_size": "2"}'):
         database.add(*["fine"] * 5)
-        assert run(edge, keys, content=body).json()["succeeded"] == 5, body
+        assert run(edge, keys, content=body).json()["counts"]["succeeded"] == 5, body
 
 
 def test_any_body_is_survived(edge: Edge, keys: Keys, database: Database) -> None:
     for body in ("", "{}", "[]", "no json", '{"batch_size": -4}', '{"batch_size": 1e9}', '{"batch_size": []}'):
         database.add("fine", "fine")
-        assert run(edge, keys, content=body).json()["succeeded"] == 2, body
+        assert run(edge, keys, content=body).json()["counts"]["succeeded"] == 2, body
+
+
+def test_the_batch_size_of_the_header_wins_over_that_of_older_callers(
+    edge: Edge, keys: Keys, database: Database
+) -> None:
+    key = keys.token("service_role")
+    # what is due is claimed to the end, so the size shows in what the database was asked for
+    database.rows("alter function public.auto_sync_claim(integer, interval) rename to claim_beneath")
+    database.rows(
+        "create function public.auto_sync_claim(batch_size integer, lease interval) returns text[] language plpgsql"
+        " as $$ begin raise exception 'asked for %', batch_size; end $$"
+    )
+    try:
+        for asked, body, size in (("7", {"batch_size": 3}, 7), ("900", {}, 200), ("none", {}, 50), (None, {}, 50)):
+            headers = bearer(key) | ({"x-autosync-batch-size": asked} if asked else {})
+            answer = edge.call("auto-sync-cron", headers=headers, json=body)
+            assert f"asked for {size}" in answer.json()["error"], (asked, answer.text)
+        answer = edge.call("auto-sync-cron", headers=bearer(key), json={"batch_size": 3})
+        assert "asked for 3" in answer.json()["error"]
+    finally:
+        database.rows("drop function public.auto_sync_claim(integer, interval)")
+        database.rows("alter function public.claim_beneath(integer, interval) rename to auto_sync_claim")
 
 
 def test_time_budget_ends_the_run_and_leaves_the_rest_claimed(
     start_edge: StartEdge, steered_functions: Path, database: Database, keys: Keys
 ) -> None:
     environment = {**legacy_environment(keys, database), "AUTOSYNC_VERIFY_JWT": "false"}
-    limits = {"AUTOSYNC_CONCURRENCY": "1", "AUTOSYNC_TIME_BUDGET_MS": "2000"}
-    edge = start_edge(steered_functions, environment, limits)
-    run(edge, keys)  # boots both functions
-    device_sync(edge, keys)
-    database.add(*["slow"] * 12)
-    body = run(edge, keys, content='{"batch_size": 12}').json()
-    assert body["claimed"] == 12
-    assert body["succeeded"] >= 1
-    assert body["unstarted"] >= 1
-    assert body["succeeded"] + body["failed"] + body["unstarted"] == 12
-    held = database.rows("select count(*) from public.auto_sync_schedules where claim_id is not null")[0][0]
-    assert held == body["unstarted"]
+    own = start_edge(steered_functions, environment, {"AUTOSYNC_CONCURRENCY": "1", "AUTOSYNC_TIME_BUDGET_MS": "2000"})
+    callers = start_edge(steered_functions, environment, {"AUTOSYNC_CONCURRENCY": "1"})
+    for edge, headers in ((own, {}), (callers, {"x-autosync-timeout-ms": "2500"})):
+        database.rows("truncate public.auto_sync_schedules")
+        # boots both functions
+        run(edge, keys)
+        device_sync(edge, keys)
+        database.add(*["slow"] * 12)
+        answer = edge.call("auto-sync-cron", headers=bearer(keys.token("service_role")) | headers)
+        assert answer.json()["ok"] is True
+        body = answer.json()["counts"]
+        assert body["claimed"] == 12
+        assert body["succeeded"] >= 1
+        assert body["unstarted"] >= 1
+        assert body["succeeded"] + body["failed"] + body["unstarted"] == 12
+        held = database.rows("select count(*) from public.auto_sync_schedules where claim_id is not null")[0][0]
+        assert held == body["unstarted"]
 
 
-def test_lapsed_claim_is_counted_as_refused(edge: Edge, keys: Keys, database: Database) -> None:
-    schedule = database.add("slow")[0]
+def test_a_sync_that_never_ends_is_given_up_before_the_caller_is(edge: Edge, keys: Keys, database: Database) -> None:
+    schedule = database.add("never")[0]
+    answer = edge.call("auto-sync-cron", headers=bearer(keys.token("service_role")) | {"x-autosync-timeout-ms": "800"})
+    assert answer.json()["counts"]["failed"] == 1
+    error = database.outcome(schedule)[1]["error"]
+    assert error.startswith("no answer within")
+    assert int(error.split()[-2]) <= 720
+
+
+def test_lapsed_claim_is_counted_as_lost_and_is_no_failure(edge: Edge, keys: Keys, database: Database) -> None:
+    taken, deleted = database.add("slow", "slow")
     answers: list[httpx.Response] = []
     running = threading.Thread(target=lambda: answers.append(run(edge, keys)))
     running.start()
     taken_over = (
         "update public.auto_sync_schedules set claim_id = gen_random_uuid() where claim_id is not null returning id"
     )
-    clusters.wait_for(lambda: database.rows(taken_over), "the schedule is claimed")
+    clusters.wait_for(lambda: database.rows(taken_over), "the schedules are claimed")
+    database.rows("delete from public.auto_sync_schedules where id = %s", deleted)
     running.join()
     body = answers[0].json()
-    assert (answers[0].status_code, body["refused"], body["succeeded"]) == (200, 1, 0)
-    assert database.outcome(schedule)[0] is None
+    counts = body["counts"]
+    assert (answers[0].status_code, body["ok"], counts["lost"], counts["refused"], counts["succeeded"]) == (
+        200, True, 2, 0, 0,
+    )  # fmt: skip
+    assert database.outcome(taken)[0] is None
+
+
+def test_an_outcome_that_is_refused_is_a_failure_with_its_reason(edge: Edge, keys: Keys, database: Database) -> None:
+    database.add("fine", "fine", "errors")
+    database.rows(
+        "alter table public.auto_sync_schedules add constraint no_success check (last_run_status <> 'success')"
+    )
+    try:
+        answer = run(edge, keys)
+    finally:
+        database.rows("alter table public.auto_sync_schedules drop constraint no_success")
+    assert answer.status_code == 500
+    body = answer.json()
+    assert body["ok"] is False
+    assert (body["counts"]["refused"], body["counts"]["lost"], body["counts"]["partial"]) == (2, 0, 1)
+    assert 'violates check constraint "no_success"' in body["error"]
+
+
+def test_an_answer_too_large_is_asked_for_in_smaller_batches(tmp_path: Path) -> None:
+    script = tmp_path / "run.ts"
+    script.write_text(f"""
+        import {{ DataApi }} from "{(FUNCTIONS / "_shared" / "data_api.ts").as_uri()}";
+        import {{ runDueSchedules }} from "{(FUNCTIONS / "auto-sync-cron" / "run.ts").as_uri()}";
+        import {{ Schedules }} from "{(FUNCTIONS / "auto-sync-cron" / "schedules.ts").as_uri()}";
+
+        const [bytes, due] = Deno.args.map(Number) as [number, number];
+        const asked: number[] = [];
+        let left = due;
+        globalThis.fetch = (address, init) => {{
+          const body = JSON.parse(String(init!.body));
+          if (!String(address).endsWith("auto_sync_claim")) {{
+            return Promise.resolve(Response.json({{ synced: 1, errors: 0 }}));
+          }}
+          asked.push(body.batch_size);
+          const rows = Math.min(left, body.batch_size);
+          left -= rows;
+          return Promise.resolve(Response.json(Array(rows).fill({{ id: "1", device_tags: ["x".repeat(bytes)] }})));
+        }};
+        console.warn = () => {{}};
+        const settings = {{
+          projectUrl: "http://stub", deviceSyncFunction: "d", concurrency: 5, timeBudget: 9e4, callTimeout: 9e4,
+        }};
+        const schedules = new Schedules(new DataApi("http://stub", ["key"]));
+        const {{ counts, error }} = await runDueSchedules(schedules, settings, 50, null);
+        console.log(JSON.stringify({{ asked, claimed: counts.claimed, error: error ?? null }}));
+    """)
+
+    def outcome(bytes_of_each: int, due: int) -> dict[str, Any]:
+        command = [deno_binary(), "run", "--quiet", "--no-lock", str(script), str(bytes_of_each), str(due)]
+        return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+    # 20 KB each: what the guide's users may write
+    assert outcome(20_000, 60) == {"asked": [50, 50, 50], "claimed": 60, "error": None}
+    assert outcome(200_000, 100) == {"asked": [50, 25, 13, 13, 13], "claimed": 25, "error": None}
+    # a row that cannot be read hides no other, and is not kept silent
+    hopeless = outcome(5_000_000, 103)
+    assert hopeless["asked"][:8] == [50, 25, 13, 7, 4, 2, 1, 1]
+    assert (hopeless["claimed"], hopeless["error"]) == (0, "a claimed schedule is too large to be read")
 
 
 def test_failing_claim_is_a_500_that_says_why(edge: Edge, keys: Keys, database: Database) -> None:
@@ -331,7 +424,7 @@ def test_parallel_runs_call_each_schedule_once(edge: Edge, keys: Keys, database:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(answer.json()["succeeded"] for answer in answers) == 12
+    assert sum(answer.json()["counts"]["succeeded"] for answer in answers) == 12
     asked = Counter(call["body"]["integration_id"] for call in device_sync(edge, keys)["calls"])
     assert len(asked) == 12
     assert set(asked.values()) == {1}
@@ -354,7 +447,7 @@ def test_neither_answer_nor_log_holds_a_key_or_an_id(edge: Edge, keys: Keys, dat
 def test_shipped_device_sync_sample_answers_the_contract(start_edge: StartEdge, database: Database, keys: Keys) -> None:
     edge = start_edge(FUNCTIONS, legacy_environment(keys, database))
     schedule = database.add("fine")[0]
-    assert run(edge, keys).json()["succeeded"] == 1
+    assert run(edge, keys).json()["counts"]["succeeded"] == 1
     assert database.outcome(schedule)[1] == {
         "synced": 0,
         "created": 0,

@@ -23,14 +23,14 @@ CHECK = catalogue.find("function_rejects_strangers")
 
 @pytest.fixture(scope="module")
 def broken_functions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped functions, but auto-sync-cron lets everybody in."""
+    """The shipped functions, but auto-sync-cron and plain functions let everybody in."""
     folder = tmp_path_factory.mktemp("open") / "functions"
     shutil.copytree(FUNCTIONS, folder)
-    index = folder / "auto-sync-cron" / "index.ts"
-    source = index.read_text()
+    job = folder / "_shared" / "job.ts"
+    source = job.read_text()
     gate = 'if (verdict.kind !== "granted") {'
     assert gate in source
-    index.write_text(source.replace(gate, 'if (verdict.kind === "unconfigured") {').replace("verdict.key)", "null)"))
+    job.write_text(source.replace(gate, 'if (verdict.kind === "unconfigured") {').replace("verdict.key)", "null)"))
     return folder
 
 
@@ -90,7 +90,7 @@ def test_a_function_that_lets_everybody_in_is_found_without_a_sync(
     assert verdict.status is Status.CRITICAL
     assert "answered 200 to a call with no credential: anybody can run it" in verdict.summary
     assert database.outcome(schedule) == (None, None, None), "it was open, and the probe ran nothing all the same"
-    assert edge.call("auto-sync-cron").json()["claimed"] == 1, "it really was open"
+    assert edge.call("auto-sync-cron").json()["counts"]["claimed"] == 1, "it really was open"
 
 
 def test_behind_a_verifying_gateway_an_open_function_is_found_with_the_public_key(

@@ -57,6 +57,15 @@ SOURCES = {
           EdgeRuntime.waitUntil(work);
           return Response.json({ done });
         });""",
+    "slow-background": """
+        declare const EdgeRuntime: { waitUntil(work: Promise<unknown>): void };
+        Deno.serve(async (request) => {
+          const seconds = Number(await request.text());
+          EdgeRuntime.waitUntil(new Promise((resolve) => setTimeout(resolve, seconds * 1000)).then(() => {
+            console.log(`the background work of ${seconds} s is done`);
+          }));
+          return Response.json({ pid: Deno.pid });
+        });""",
     "calls-itself": """
         Deno.serve(async () => {
           const url = `${Deno.env.get("SUPABASE_URL")}/functions/v1/echo`;
@@ -197,6 +206,14 @@ def test_changed_function_is_served_as_it_is_now(edge: Edge, functions: Path) ->
     assert edge.call("changing").text == "before"
     (functions / "changing" / "index.ts").write_text("Deno.serve(() => new Response('after the change'));")
     assert edge.call("changing").text == "after the change"
+
+
+def test_a_changed_function_still_ends_its_background_work(edge: Edge, functions: Path) -> None:
+    first = edge.call("slow-background", content="1").json()["pid"]
+    (functions / "slow-background" / "index.ts").write_text(SOURCES["slow-background"] + "\n// changed\n")
+    assert edge.call("slow-background", content="0").json()["pid"] != first
+    clusters.wait_for(lambda: "the background work of 1 s is done" in "".join(edge.log), "the work of the old one")
+    clusters.wait_for(lambda: not Path(f"/proc/{first}").exists(), "the end of the old one")
 
 
 def test_proxy_of_the_machine_is_not_used_for_functions(start_edge: StartEdge, functions: Path) -> None:

@@ -60,7 +60,7 @@ export class Functions {
       }
       throw error;
     }
-    return await worker.answer(request, headers, this.#settings.wallClock);
+    return await worker.answer(request, headers);
   }
 
   /** End every worker at once. */
@@ -86,6 +86,7 @@ export class Functions {
     const worker = new Worker(name, {
       functionsDir: this.#settings.functionsDir,
       bootTimeout: this.#settings.bootTimeout,
+      wallClock: this.#settings.wallClock,
       environment: this.#environment(),
     });
     this.#workers.add(worker);

@@ -8,9 +8,13 @@ interface EdgeRuntime {
   waitUntil<T>(work: Promise<T>): Promise<T>;
 }
 
+const background = new Set<Promise<unknown>>();
+
 (globalThis as unknown as { EdgeRuntime: EdgeRuntime }).EdgeRuntime = {
   waitUntil(work) {
-    work.catch((error) => console.error("background work failed:", error));
+    background.add(work);
+    work.catch((error) => console.error("background work failed:", error))
+      .finally(() => background.delete(work));
     return work;
   },
 };
@@ -49,7 +53,8 @@ function serveOnGivenPort(...args: unknown[]): unknown {
 // The runtime holds the other end of stdin: when it is gone, so is this process.
 (async () => {
   for await (const _ of Deno.stdin.readable) {
-    // Nothing is ever sent.
+    // Sent when there will be no more requests: what waitUntil was given is finished first.
+    Promise.allSettled(background).then(() => Deno.exit(0));
   }
   Deno.exit(0);
 })();

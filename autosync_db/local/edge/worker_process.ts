@@ -11,6 +11,8 @@ interface WorkerOptions {
   functionsDir: string;
   /** In milliseconds. */
   bootTimeout: number;
+  /** How long a function may take to answer, and for work in the background when it is no longer needed. */
+  wallClock: number;
   /** The only variables that the function can see. */
   environment: Map<string, string>;
 }
@@ -45,6 +47,7 @@ export class Worker {
   /** Resolves when the process is gone. */
   readonly ended: Promise<void>;
   readonly #process: Deno.ChildProcess;
+  readonly #wallClock: number;
   // No connection is kept: one that the function closed meanwhile would look like a crash.
   readonly #client = Deno.createHttpClient({ poolMaxIdlePerHost: 0, http2: false });
   #alive = true;
@@ -54,6 +57,7 @@ export class Worker {
 
   constructor(name: string, options: WorkerOptions) {
     this.name = name;
+    this.#wallClock = options.wallClock;
     const nonce = crypto.randomUUID();
     this.#process = start(name, nonce, options);
     this.ended = this.#process.status.then(() => {
@@ -83,11 +87,11 @@ export class Worker {
   }
 
   /** Pass `request` on with `headers`, and answer as the platform does if the function dies or takes too long. */
-  async answer(request: Request, headers: Headers, wallClock: number): Promise<Response> {
+  async answer(request: Request, headers: Headers): Promise<Response> {
     const { pathname, search } = new URL(request.url);
     // The function sees itself at /<name>, as behind the hosted gateway.
     const target = `${this.#address}${pathname.slice("/functions/v1".length)}${search}`;
-    const clock = AbortSignal.timeout(wallClock);
+    const clock = AbortSignal.timeout(this.#wallClock);
     this.#underWay++;
     try {
       const body = request.body === null ? null : await request.arrayBuffer();
@@ -102,7 +106,7 @@ export class Worker {
       return new Response(answer.body, { status: answer.status, headers: endToEnd(answer.headers) });
     } catch (error) {
       if (clock.aborted) {
-        return platformError(504, "IDLE_TIMEOUT", `Function did not answer within ${wallClock} ms`);
+        return platformError(504, "IDLE_TIMEOUT", `Function did not answer within ${this.#wallClock} ms`);
       }
       // So that the next call finds a dead process marked as dead, and starts another.
       await Promise.race([this.ended, new Promise((resolve) => setTimeout(resolve, ENDING))]);
@@ -114,7 +118,7 @@ export class Worker {
     }
   }
 
-  /** End the process once it has answered what is under way. */
+  /** End the process once it has answered what is under way, and done what it does in the background. */
   retire(): void {
     this.#retired = true;
     this.#endIfRetired();
@@ -149,9 +153,14 @@ export class Worker {
   }
 
   #endIfRetired(): void {
-    if (this.#retired && this.#underWay === 0) {
-      this.kill();
+    if (!this.#retired || this.#underWay > 0 || !this.#alive) {
+      return;
     }
+    const stdin = this.#process.stdin.getWriter();
+    stdin.write(new Uint8Array(1)).catch(() => this.kill());
+    stdin.releaseLock();
+    const timer = setTimeout(() => this.kill(), this.#wallClock);
+    this.ended.then(() => clearTimeout(timer));
   }
 
   #log(line: string): void {

@@ -5,8 +5,11 @@ import { KEYS } from "./key_patterns.ts";
 const TEXT_LIMIT_BYTES = 1_000_000;
 const SHOWN_LIMIT_CHARACTERS = 200;
 
-/** Return the body of a request or an answer as text. Throws a RangeError beyond one megabyte. */
-export async function boundedText(message: Request | Response): Promise<string> {
+/** Return the body of a request or an answer as text. Throws a RangeError beyond `limit` bytes. */
+export async function boundedText(
+  message: Request | Response,
+  limit: number = TEXT_LIMIT_BYTES,
+): Promise<string> {
   if (message.body === null) {
     return "";
   }
@@ -15,8 +18,8 @@ export async function boundedText(message: Request | Response): Promise<string> 
   let received = 0;
   for await (const chunk of message.body) {
     received += chunk.byteLength;
-    if (received > TEXT_LIMIT_BYTES) {
-      throw new RangeError("the body is larger than one megabyte");
+    if (received > limit) {
+      throw new RangeError(`the body is larger than ${limit} bytes`);
     }
     text += decoder.decode(chunk, { stream: true });
   }
@@ -45,4 +48,12 @@ export function presentable(text: string): string {
     .replace(/\s+/g, " ")
     .trim();
   return clean.length > SHOWN_LIMIT_CHARACTERS ? `${clean.slice(0, SHOWN_LIMIT_CHARACTERS - 1)}…` : clean;
+}
+
+/** Return a short text for `error` that holds no secret, and is never empty. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return "timed out";
+  }
+  return presentable(error instanceof Error ? error.message || error.name : String(error)) || "unknown error";
 }

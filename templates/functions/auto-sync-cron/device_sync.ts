@@ -1,9 +1,8 @@
 // One call of the sync function, and what its answer means. Whatever it does, the result is an outcome, never a throw.
 
-import { boundedText, jsonObject, presentable } from "../_shared/answers.ts";
+import { boundedText, jsonObject, presentable, reasonOf } from "../_shared/answers.ts";
 import { keyHeaders } from "../_shared/credentials.ts";
 import type { Counts, Outcome, Schedule } from "./schedules.ts";
-import { reasonOf } from "./schedules.ts";
 
 /** Where the sync function is, with which key it is called, and how long (in milliseconds) it may take. */
 export interface DeviceSyncCall {

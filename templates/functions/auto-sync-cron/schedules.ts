@@ -1,13 +1,12 @@
 // The schedules, through the Data API: claiming those that are due, and recording how each went.
 
-import { boundedText, jsonObject, presentable } from "../_shared/answers.ts";
-import { keyHeaders } from "../_shared/credentials.ts";
+import type { DataApi } from "../_shared/data_api.ts";
 
-/** A claimed row of public.auto_sync_schedules, as far as a run needs it. */
+/** What public.auto_sync_claim returns of a schedule, as far as a run needs it. */
 export interface Schedule {
   id: string;
   integration_id: string;
-  organization_id: string;
+  organization_id: string | null;
   direction: string;
   conflict_resolution: string;
   only_online: boolean;
@@ -30,120 +29,63 @@ export interface Counts {
   errors: number;
 }
 
-/** The Data API did not do what was asked. The message holds no secret. */
-export class DataApiError extends Error {
-  override name = "DataApiError";
-}
+/** Whether an outcome was recorded. `lost`: somebody else has the schedule by now, or it is gone; nothing is wrong. */
+export type Recorded = { kind: "recorded" } | { kind: "lost" } | { kind: "refused"; reason: string };
 
 // Longer than any run, so that a living run never loses its claims, yet soon enough after a crashed one.
 const LEASE = "15 minutes";
-const DATA_API_TIMEOUT = 15_000;
 const COMPLETION_ATTEMPTS = 3;
-const PAUSE_BETWEEN_ATTEMPTS = 250;
+// What auto_sync_complete raises when the claim was lost, or the schedule deleted.
+const LOST = ["PT409", "PT404"];
 
 /** The schedules of one project. */
 export class Schedules {
-  readonly #projectUrl: string;
-  readonly #keys: readonly string[];
-  #key: string;
+  readonly #api: DataApi;
 
-  /** `keys`: the service keys to try, best first. The first that the Data API does not refuse is kept. */
-  constructor(projectUrl: string, keys: readonly string[]) {
-    this.#projectUrl = projectUrl;
-    this.#keys = keys;
-    this.#key = keys[0] ?? "";
+  constructor(api: DataApi) {
+    this.#api = api;
   }
 
   /** The service key that the Data API last accepted. */
   get key(): string {
-    return this.#key;
+    return this.#api.key;
   }
 
-  /** Claim up to `batchSize` due schedules. Throws a DataApiError if that cannot be done. */
-  async claim(batchSize: number): Promise<Schedule[]> {
-    let refused = "";
-    for (const key of [this.#key, ...this.#keys.filter((one) => one !== this.#key)]) {
-      const answer = await this.#call("auto_sync_claim", { batch_size: batchSize, lease: LEASE }, key);
-      if (answer.status === 401) {
-        // A project that has switched its legacy keys off still finds one in the environment.
-        refused = answer.reason;
-        continue;
-      }
-      this.#key = key;
-      if (!answer.ok) {
-        throw new DataApiError(`claiming schedules failed: ${answer.reason}`);
-      }
-      if (!Array.isArray(answer.value)) {
-        throw new DataApiError("claiming schedules failed: the data api did not answer with a list");
-      }
-      return answer.value as Schedule[];
+  /**
+   * Claim up to `batchSize` due schedules. Returns null when the answer was too large to be read: what was claimed
+   * then is held until the lease ends. Throws an Error if schedules cannot be claimed.
+   */
+  async claim(batchSize: number, until: number): Promise<Schedule[] | null> {
+    const answer = await this.#api.call("auto_sync_claim", { batch_size: batchSize, lease: LEASE }, until);
+    if (answer.tooLarge) {
+      return null;
     }
-    throw new DataApiError(`claiming schedules failed: ${refused}`);
+    if (!answer.ok) {
+      throw new Error(`claiming schedules failed: ${answer.reason}`);
+    }
+    if (!Array.isArray(answer.value)) {
+      throw new Error("claiming schedules failed: the data api did not answer with a list");
+    }
+    return answer.value as Schedule[];
   }
 
-  /** Record how `schedule` went. Returns false if that was refused, because the claim has lapsed, or not possible. */
-  async complete(schedule: Schedule, outcome: Outcome): Promise<boolean> {
+  /** Record how `schedule` went. */
+  async complete(schedule: Schedule, outcome: Outcome, until: number): Promise<Recorded> {
     const args = {
       schedule_id: schedule.id,
       status: outcome.status,
       summary: outcome.summary,
       claim_id: schedule.claim_id ?? null,
     };
-    for (let attempt = 1;; attempt++) {
-      const answer = await this.#call("auto_sync_complete", args, this.#key)
-        .catch((error) => ({ ok: false, status: 0, value: null, reason: reasonOf(error) }));
-      if (answer.ok) {
-        return answer.value !== false;
-      }
-      const mayPass = answer.status === 0 || answer.status >= 500 || answer.status === 429;
-      if (!mayPass || attempt === COMPLETION_ATTEMPTS) {
-        return false;
-      }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_BETWEEN_ATTEMPTS * attempt));
+    // Completing twice with one claim is the same as once.
+    const answer = await this.#api.callPatiently("auto_sync_complete", args, {
+      attempts: COMPLETION_ATTEMPTS,
+      until,
+    });
+    // Done, and nothing of the answer is needed.
+    if (answer.ok || answer.tooLarge) {
+      return { kind: "recorded" };
     }
+    return LOST.includes(answer.code) ? { kind: "lost" } : { kind: "refused", reason: answer.reason };
   }
-
-  async #call(
-    name: string,
-    args: Record<string, unknown>,
-    key: string,
-  ): Promise<{ ok: boolean; status: number; value: unknown; reason: string }> {
-    let answer: Response;
-    let text: string;
-    try {
-      answer = await fetch(`${this.#projectUrl}/rest/v1/rpc/${name}`, {
-        method: "POST",
-        headers: { ...keyHeaders(key), "content-type": "application/json", accept: "application/json" },
-        body: JSON.stringify(args),
-        redirect: "manual",
-        signal: AbortSignal.timeout(DATA_API_TIMEOUT),
-      });
-      text = await boundedText(answer);
-    } catch (error) {
-      throw new DataApiError(`the data api did not answer: ${reasonOf(error)}`);
-    }
-    if (!answer.ok) {
-      const problem = jsonObject(text) ?? {};
-      const reason = [`http ${answer.status}`, problem.code, problem.message].filter(Boolean).join(" ");
-      return { ok: false, status: answer.status, value: null, reason: presentable(reason) };
-    }
-    try {
-      return { ok: true, status: answer.status, value: text === "" ? null : JSON.parse(text), reason: "" };
-    } catch {
-      return {
-        ok: false,
-        status: answer.status,
-        value: null,
-        reason: "the data api did not answer with json",
-      };
-    }
-  }
-}
-
-/** Return a short text for `error` that holds no secret. */
-export function reasonOf(error: unknown): string {
-  if (error instanceof DOMException && error.name === "TimeoutError") {
-    return "timed out";
-  }
-  return presentable(error instanceof Error ? error.message : String(error));
 }

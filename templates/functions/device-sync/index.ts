@@ -10,7 +10,7 @@ import { judge, refusal } from "../_shared/credentials.ts";
 
 interface SyncRequest {
   integration_id: string;
-  organization_id: string;
+  organization_id: string | null;
   direction: "import" | "export" | "bidirectional";
   dryRun: boolean;
   options: {
@@ -59,11 +59,8 @@ async function handle(request: Request): Promise<Response> {
     return refused;
   }
   const body = jsonObject(await boundedText(request).catch(() => ""));
-  if (typeof body?.integration_id !== "string" || typeof body.organization_id !== "string") {
-    return Response.json(
-      { ok: false, error: "integration_id and organization_id are required" },
-      { status: 400 },
-    );
+  if (typeof body?.integration_id !== "string") {
+    return Response.json({ ok: false, error: "integration_id is required" }, { status: 400 });
   }
   try {
     const summary = await syncIntegration(body as unknown as SyncRequest);
