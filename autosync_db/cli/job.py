@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
+from autosync_db.cli import take_over
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 
 app = group()
+take_over.register(app)
 
 
 @command(app, "show")

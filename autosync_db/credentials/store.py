@@ -160,6 +160,16 @@ def project_url(connection: Connection) -> str | None:
     return read(connection, PROJECT_URL)
 
 
+def known_project_url(connection: Connection) -> str | None:
+    """Return the stored address on a database of any revision, None where there is none or it cannot be read."""
+    if not exists(connection, "autosync.stored_secrets()"):
+        return None
+    try:
+        return project_url(connection)
+    except (SecretError, psycopg.errors.InsufficientPrivilege):
+        return None
+
+
 def read(connection: Connection, name: str) -> str | None:
     """Return a stored value without the blanks around it, None when there is none. For no service key."""
     with refusals():

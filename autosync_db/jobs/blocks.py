@@ -1,0 +1,147 @@
+"""DO blocks in PL/pgSQL: the statements that run in any case, and what their variables are then."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from autosync_db.jobs.expressions import Look, Node, evaluate, nothing, single_value
+from autosync_db.jobs.sql_values import Untranslatable, Value
+
+Parse = Callable[[str], list[Node]]
+_GUARDS = {"PLpgSQL_stmt_raise", "PLpgSQL_stmt_return"}
+
+
+def parser() -> Any:
+    """Return PostgreSQL's parser, which is loaded when a text is read."""
+    import pgparse
+
+    return pgparse
+
+
+def statements(body: str, parse: Parse) -> Iterator[tuple[Node, Look]]:
+    """Yield the statements of a block that do something, with what names mean in each. Raises Untranslatable."""
+    pgparse = parser()
+    quote = "$autosync$"
+    while quote in body:
+        quote = quote.replace("$autosync", "$autosync_")
+    try:
+        [tree] = pgparse.parse_pgsql(f"create function f() returns void language plpgsql as {quote}{body}{quote}")
+    except pgparse.PGQueryError:
+        raise Untranslatable("its block is not valid PL/pgSQL") from None
+    except (ValueError, RecursionError):
+        raise Untranslatable("it is too deeply nested") from None
+    function = tree["PLpgSQL_function"]
+    block = _Block(function.get("datums", []), parse)
+    yield from block.walk(function["action"]["PLpgSQL_stmt_block"].get("body", []))
+
+
+class _Block:
+    def __init__(self, datums: list[Node], parse: Parse) -> None:
+        self._parse = parse
+        self._names = [next(iter(datum.values())).get("refname", "").lower() for datum in datums]
+        # a value, or why it is not known, which matters only where it is used
+        self._values: dict[str, Value | Untranslatable] = {}
+        for datum in datums:
+            variable = datum.get("PLpgSQL_var")
+            if variable is not None and "default_val" in variable:
+                self._assign(variable["refname"], variable["default_val"]["PLpgSQL_expr"]["query"])
+
+    def walk(self, body: list[Node]) -> Iterator[tuple[Node, Look]]:
+        for statement in body:
+            [(kind, inner)] = statement.items()
+            match kind:
+                case "PLpgSQL_stmt_block":
+                    yield from self.walk(inner.get("body", []))
+                case "PLpgSQL_stmt_assign":
+                    yield from self._assignment(inner)
+                case "PLpgSQL_stmt_perform" | "PLpgSQL_stmt_call":
+                    yield from self._statement(inner["expr"]["PLpgSQL_expr"]["query"])
+                case "PLpgSQL_stmt_execsql":
+                    yield from self._query(inner)
+                case "PLpgSQL_stmt_raise" | "PLpgSQL_stmt_return" | "PLpgSQL_stmt_assert" | "PLpgSQL_stmt_getdiag":
+                    continue
+                case "PLpgSQL_stmt_if" if _only_guards(inner):
+                    continue
+                case "PLpgSQL_stmt_if" | "PLpgSQL_stmt_case":
+                    raise Untranslatable("it decides what to do while it runs")
+                case "PLpgSQL_stmt_dynexecute":
+                    raise Untranslatable("it makes SQL while it runs")
+                case _:
+                    raise Untranslatable(
+                        "it has a loop" if "loop" in kind or "for" in kind else "it does more than call"
+                    )
+
+    def _assignment(self, inner: Node) -> Iterator[tuple[Node, Look]]:
+        query = inner["expr"]["PLpgSQL_expr"]["query"]
+        name, _, expression = query.partition(":=") if ":=" in query else query.partition("=")
+        if re.search(r"\bhttp(_\w+)?\s*\(", expression):
+            # the id of the request, or the answer
+            yield from self._statement(f"select {expression}")
+            self._values[name.strip().lower()] = Untranslatable("it uses what its call returned")
+        else:
+            self._assign(name.strip(), expression)
+
+    def _query(self, inner: Node) -> Iterator[tuple[Node, Look]]:
+        query = inner["sqlstmt"]["PLpgSQL_expr"]["query"]
+        target = inner.get("target")
+        if target is None or re.search(r"\bhttp(_\w+)?\s*\(", query):
+            yield from self._statement(query)
+            for name in _fields(target, self._names):
+                self._values[name] = Untranslatable("it uses what its call returned")
+            return
+        names = _fields(target, self._names)
+        [parsed] = self._parse(query)
+        select = parsed.get("SelectStmt", {})
+        targets = select.get("targetList", [])
+        # all are read before any is set
+        found = [self._known(select | {"targetList": [one]}) for one in targets] if len(targets) == len(names) else []
+        for at, name in enumerate(names):
+            self._values[name] = found[at] if found else Untranslatable(f"{name} is known only when it runs")
+
+    def _known(self, select: Node) -> Value | Untranslatable:
+        try:
+            return single_value(select, self._look())
+        except Untranslatable as error:
+            return error
+
+    def _assign(self, name: str, expression: str) -> None:
+        try:
+            [parsed] = self._parse(f"select {expression}")
+            self._values[name.lower()] = evaluate(
+                parsed["SelectStmt"]["targetList"][0]["ResTarget"]["val"], self._look()
+            )
+        except Untranslatable as error:
+            self._values[name.lower()] = error
+
+    def _statement(self, query: str) -> Iterator[tuple[Node, Look]]:
+        for parsed in self._parse(query):
+            yield parsed, self._look()
+
+    def _look(self) -> Look:
+        values = dict(self._values)
+
+        def look(name: tuple[str, ...]) -> Value:
+            found = values.get(name[0].lower(), values) if len(name) == 1 else values
+            if found is values:
+                return nothing(name)
+            if isinstance(found, Untranslatable):
+                raise found
+            return found
+
+        return look
+
+
+def _only_guards(inner: Node) -> bool:
+    """Return whether an IF only gives up, as when a secret is missing: a call that is made is made as without it."""
+    bodies = [inner.get("then_body", []), inner.get("else_body", [])]
+    bodies += [one["PLpgSQL_if_elsif"].get("stmts", []) for one in inner.get("elsif_list", [])]
+    return all(kind in _GUARDS for body in bodies for statement in body for kind in statement)
+
+
+def _fields(target: Node | None, names: list[str]) -> list[str]:
+    if target is None:
+        return []
+    [(kind, inner)] = target.items()
+    if kind == "PLpgSQL_row":
+        return [str(one["name"]).lower() for one in inner.get("fields", [])]
+    return [str(inner.get("refname", "")).lower()]

@@ -1,0 +1,287 @@
+"""What the text of a cron job does: one HTTP call that settings can say, a call that they cannot, or plain SQL.
+
+The text is parsed by PostgreSQL's own grammar (pgparse) and never run.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from autosync_db.errors import UsageError
+from autosync_db.jobs import blocks
+from autosync_db.jobs.expressions import Look, Node, arguments, function_name, nothing, scope
+from autosync_db.jobs.sql_values import Text, Untranslatable, Value, as_text, literal_of, parse_json
+
+Kind = Literal["call", "sql", "autosync", "unknown"]
+
+_PG_NET = ("url", "body", "params", "headers", "timeout_milliseconds")
+# the arguments of pg_net's functions in their order
+_POSITIONS = {
+    "http_post": _PG_NET,
+    "http_get": ("url", "params", "headers", "timeout_milliseconds"),
+    "http_delete": ("url", "params", "headers", "timeout_milliseconds", "body"),
+}
+# those of the extension `http`, which waits for the answer
+_SYNCHRONOUS = {
+    "http_post": ("uri", "content", "content_type"),
+    "http_get": ("uri", "data"),
+    "http_put": ("uri", "content", "content_type"),
+    "http_patch": ("uri", "content", "content_type"),
+    "http_delete": ("uri", "content", "content_type"),
+    "http_head": ("uri",),
+    "http": ("request",),
+}
+_QUIET = {"VariableSetStmt", "TransactionStmt", "NotifyStmt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP call as a text makes it."""
+
+    method: str
+    url: Text
+    query: dict[str, Text] = field(default_factory=dict)
+    headers: dict[str, Text] = field(default_factory=dict)
+    body: Value = None
+    timeout_milliseconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text was understood to do.
+
+    `functions`: all functions that it names, with their schema where the text has it. `reason`: why a call in it cannot
+    be said in settings, or why nothing is understood.
+    """
+
+    kind: Kind
+    call: Call | None = None
+    functions: tuple[tuple[str, ...], ...] = ()
+    reason: str | None = None
+
+
+def read(text: str) -> Reading:
+    """Return what the text of a cron job does."""
+    try:
+        statements = parse(text)
+    except Untranslatable as error:
+        return Reading("unknown", reason=str(error))
+    try:
+        work = [found for statement in statements for found in _work(statement)]
+    except Untranslatable as error:
+        functions = tuple(_functions(statements))
+        return Reading("call" if _calls_http(functions) else "sql", functions=functions, reason=str(error))
+    functions = tuple(_functions([node for node, _ in work]))
+    if any(name[0] == "autosync" and len(name) == 2 for name in functions):
+        return Reading("autosync", functions=functions)
+    if not _calls_http(functions):
+        return Reading("sql", functions=functions)
+    try:
+        return Reading("call", _only_call(work), functions)
+    except Untranslatable as error:
+        return Reading("call", functions=functions, reason=str(error))
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError):
+        # a form of the parse tree that nobody thought of is no reason to fail
+        return Reading("call", functions=functions, reason="its form is not understood")
+
+
+def parse(text: str) -> list[Node]:
+    """Return the statements of a text as PostgreSQL's parser sees them. Raises Untranslatable, which quotes nothing."""
+    pgparse = blocks.parser()
+    try:
+        return [statement["stmt"] for statement in pgparse.parse(text) if statement.get("stmt")]
+    except pgparse.PGQueryError:
+        raise Untranslatable("it is not valid SQL") from None
+    except (ValueError, RecursionError):
+        raise Untranslatable("it is too deeply nested") from None
+
+
+def _work(statement: Node) -> Iterator[tuple[Node, Look]]:
+    """Yield the statements that do something, with what the names in them mean; a DO block is taken apart."""
+    [(kind, inner)] = statement.items()
+    if kind in _QUIET:
+        return
+    if kind != "DoStmt":
+        yield statement, nothing
+        return
+    body, language = "", "plpgsql"
+    for argument in inner.get("args", []):
+        element = argument["DefElem"]
+        if element["defname"] == "as":
+            body = element["arg"]["String"].get("sval", "")
+        elif element["defname"] == "language":
+            language = element["arg"]["String"]["sval"]
+    if language != "plpgsql":
+        raise Untranslatable(f"it is written in {language}")
+    yield from blocks.statements(body, parse)
+
+
+def _only_call(work: list[tuple[Node, Look]]) -> Call:
+    if len(work) != 1:
+        calling = [node for node, _ in work if _calls_http(tuple(_functions([node])))]
+        raise Untranslatable(
+            f"it makes {len(calling)} calls in one job" if len(calling) > 1 else "it does more than make its call"
+        )
+    statement, look = work[0]
+    select = statement.get("SelectStmt")
+    if select is None:
+        raise Untranslatable("it makes its call within another statement")
+    called = [node for node in _nodes(select, "FuncCall") if _is_http(function_name(node))]
+    if len(called) != 1:
+        raise Untranslatable(f"it makes {len(called)} calls in one job")
+    while (inner := _around(select, called[0])) is not None:
+        select, look = inner, scope(select | {"fromClause": []}, look)
+    return _call(called[0], _scope_of_call(select, called[0], look))
+
+
+def _around(select: Node, call: Node) -> Node | None:
+    """Return the only query of a FROM that the call is in, None where it is in the select list or the FROM itself."""
+    ctes = select.get("withClause", {}).get("ctes", [])
+    sources = select.get("fromClause", [])
+    for source in sources:
+        if "RangeSubselect" in source and call in _nodes(source, "FuncCall"):
+            return _alone(select, source["RangeSubselect"]["subquery"])
+    for cte in ctes:
+        if call in _nodes(cte, "FuncCall"):
+            return _alone(select, cte["CommonTableExpr"]["ctequery"])
+    return None
+
+
+def _alone(select: Node, query: Node) -> Node:
+    if len(select.get("fromClause", [])) > 1 or "whereClause" in select or "SelectStmt" not in query:
+        raise Untranslatable("it calls within a query")
+    return dict(query["SelectStmt"])
+
+
+def _scope_of_call(select: Node, call: Node, look: Look) -> Look:
+    """Return what names mean in the arguments of the call. Raises Untranslatable where it may not be made once."""
+    targets = [target["ResTarget"]["val"] for target in select.get("targetList", [])]
+    if any(_plain(target) is call for target in targets):
+        return scope(select, look)
+    for source in select.get("fromClause", []):
+        function = source.get("RangeFunction")
+        if function and call in _nodes(function, "FuncCall"):
+            if len(select["fromClause"]) > 1:
+                raise Untranslatable("it joins its call with tables")
+            return look
+    raise Untranslatable("it makes its call within an expression")
+
+
+def _plain(target: Node) -> Node:
+    """Return the call that a column is, without casts and the choice of a field around it."""
+    [(kind, inner)] = target.items()
+    if kind == "TypeCast" or kind == "A_Indirection":
+        return _plain(inner["arg"])
+    return dict(inner) if kind != "FuncCall" else inner
+
+
+def _call(node: Node, look: Look) -> Call:
+    *schema, name = function_name(node)
+    positional, named = arguments(node, look)
+    is_pg_net = schema == ["net"] or (name in _POSITIONS and bool(named.keys() & set(_PG_NET)))
+    order = _POSITIONS.get(name, ()) if is_pg_net else _SYNCHRONOUS[name]
+    if len(positional) > len(order) or not named.keys() <= set(order):
+        raise Untranslatable(f"it calls {name} with arguments that are not known")
+    given = {**dict(zip(order, positional, strict=False)), **named}
+    if not is_pg_net:
+        return _synchronous(name, given)
+    method = name.removeprefix("http_").upper()
+    timeout = given.get("timeout_milliseconds")
+    if timeout is not None and (not isinstance(timeout, int) or isinstance(timeout, bool)):
+        raise Untranslatable("its timeout is known only when it runs")
+    return Call(
+        method,
+        as_text(given.get("url")),
+        _texts(given.get("params"), "query"),
+        _texts(given.get("headers"), "headers"),
+        _content(given.get("body")),
+        timeout,
+    )
+
+
+def _synchronous(name: str, given: dict[str, Value]) -> Call:
+    if name != "http":
+        method = name.removeprefix("http_").upper()
+        if isinstance(given.get("content"), dict):
+            raise Untranslatable("it sends its data as a form")
+        headers = {"content-type": as_text(given["content_type"])} if "content_type" in given else {}
+        return Call(method, as_text(given.get("uri")), _texts(given.get("data"), "query"), headers,
+                    _content(given.get("content")))  # fmt: skip
+    request = given.get("request")
+    if not isinstance(request, list) or len(request) != 5:
+        raise Untranslatable("its request is known only when it runs")
+    method, uri, fields, content_type, content = request
+    headers = {}
+    for one in fields or []:
+        if not isinstance(one, list) or len(one) != 2:
+            raise Untranslatable("its headers are known only when it runs")
+        headers[literal_of(one[0], "name of a header")] = as_text(one[1])
+    if content_type is not None:
+        headers["content-type"] = as_text(content_type)
+    return Call(literal_of(method, "method").upper(), as_text(uri), {}, headers, _content(content))
+
+
+def _content(value: Value) -> Value:
+    if value is None or value == Text():
+        return None
+    return parse_json(value) if isinstance(value, Text) else value
+
+
+def _texts(value: Value, what: str) -> dict[str, Text]:
+    if isinstance(value, Text):
+        value = parse_json(value)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Untranslatable(f"its {what} are known only when it runs")
+    return {name: as_text(inner) for name, inner in value.items()}
+
+
+def _nodes(tree: Any, kind: str) -> Iterator[Node]:
+    """Yield every node of a kind, from the top."""
+    pending = [tree]
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, dict):
+            if kind in node and isinstance(node[kind], dict):
+                yield node[kind]
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+def _functions(statements: list[Node]) -> Iterator[tuple[str, ...]]:
+    seen = set()
+    for call in _nodes(statements, "FuncCall"):
+        if (name := function_name(call)) not in seen:
+            seen.add(name)
+            yield name
+    # the blocks that were not taken apart
+    for block in _nodes(statements, "DoStmt"):
+        for found in re.findall(r"(?:\b(\w+)\.)?\b(\w+)\s*\(", str(block)):
+            name = tuple(filter(None, found))
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+
+def _is_http(name: tuple[str, ...]) -> bool:
+    return (name[-1] in _POSITIONS and name[:-1] in {("net",), ("extensions",), ("public",), ()}) or (
+        name[-1] in _SYNCHRONOUS and name[:-1] in {("extensions",), ("public",), ("http",), ()}
+    )
+
+
+def _calls_http(functions: tuple[tuple[str, ...], ...]) -> bool:
+    return any(_is_http(name) for name in functions)
+
+
+def require_parser() -> None:
+    """Return if PostgreSQL's parser is installed. Raises UsageError that says how to install it."""
+    try:
+        blocks.parser()
+    except ImportError:
+        raise UsageError(
+            "the texts of cron jobs are read with PostgreSQL's own parser, which is not installed",
+            hint="install it: pip install pgparse (where it has no wheel it is compiled)",
+        ) from None

@@ -1,0 +1,317 @@
+"""What an SQL expression is known to be without running it.
+
+Works on PostgreSQL's own parse tree, as pgparse gives it. What would have to be run to be known is Untranslatable, with
+a reason to print.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from autosync_db.jobs.sql_values import Moment, Origin, Text, Untranslatable, Value, as_text, literal_of, parse_json
+
+Node = dict[str, Any]
+Look = Callable[[tuple[str, ...]], Value]  # what a name means: a variable, or a column of a query
+
+
+def nothing(name: tuple[str, ...]) -> Value:
+    """Know no names."""
+    raise Untranslatable(f"{'.'.join(name)} is known only when it runs")
+
+
+def evaluate(node: Node, look: Look = nothing) -> Value:
+    """Return what an expression is. Raises Untranslatable."""
+    [(kind, inner)] = node.items()
+    match kind:
+        case "A_Const":
+            return _constant(inner)
+        case "TypeCast":
+            return _cast(inner, look)
+        case "A_Expr":
+            return _operation(inner, look)
+        case "FuncCall":
+            return _function(inner, look)
+        case "SubLink" if inner.get("subLinkType") == "EXPR_SUBLINK":
+            return single_value(inner["subselect"]["SelectStmt"], look)
+        case "SQLValueFunction" if re.search("TIME|DATE", inner.get("op", "")):
+            return Text((Moment(),))
+        case "CoalesceExpr":
+            return _coalesce([evaluate(one, look) for one in inner["args"]])
+        case "ColumnRef":
+            return look(_column(inner))
+        case "A_ArrayExpr":
+            return [evaluate(one, look) for one in inner.get("elements", [])]
+        case "RowExpr":
+            return [evaluate(one, look) for one in inner.get("args", [])]
+        case "CollateClause":
+            return evaluate(inner["arg"], look)
+        case "CaseExpr":
+            raise Untranslatable("it decides with CASE")
+    raise Untranslatable("it has an expression that is known only when it runs")
+
+
+def single_value(select: Node, look: Look = nothing) -> Value:
+    """Return the value of a query with one column: of a row that its conditions name, or of no table at all."""
+    targets = select.get("targetList", [])
+    if len(targets) != 1:
+        raise Untranslatable("it reads several columns at once")
+    return evaluate(targets[0]["ResTarget"]["val"], scope(select, look, has_one_row=True))
+
+
+def scope(select: Node, look: Look = nothing, *, has_one_row: bool = False) -> Look:
+    """Return what names mean within a query: columns of one row of each of its tables, or of queries in their place.
+
+    Raises Untranslatable for a query that may have other than one row, unless `has_one_row`: SQL asks for that there.
+    """
+    if select.get("op", "SETOP_NONE") != "SETOP_NONE" or "valuesLists" in select or "groupClause" in select:
+        raise Untranslatable("it reads the result of a query")
+    conditions = [_equality(one) for one in _conjuncts(select.get("whereClause"))]
+    ctes = {
+        one["CommonTableExpr"]["ctename"]: one["CommonTableExpr"]["ctequery"]["SelectStmt"]
+        for one in select.get("withClause", {}).get("ctes", [])
+        if "SelectStmt" in one["CommonTableExpr"]["ctequery"]
+    }
+    columns: dict[str, Callable[[str], Value]] = {}
+    used = 0
+    for item in _sources(select.get("fromClause", [])):
+        [(kind, inner)] = item.items()
+        if kind == "RangeVar" and inner["relname"] in ctes and "schemaname" not in inner:
+            columns[_alias(inner)] = _columns_of(ctes[inner["relname"]], look)
+        elif kind == "RangeSubselect":
+            columns[_alias(inner)] = _columns_of(inner["subquery"]["SelectStmt"], look)
+        elif kind == "RangeVar":
+            own = tuple((name[-1], text) for name, text in conditions if len(name) == 1 or name[0] == _alias(inner))
+            used += len(own)
+            if not own and not has_one_row:
+                raise Untranslatable(f"it makes a call for each row of {_full_name(inner)}")
+            columns[_alias(inner)] = _columns_of_row(inner, own)
+        else:
+            raise Untranslatable("it reads the result of a function")
+    if used < len(conditions):
+        raise Untranslatable("it calls on a condition")
+
+    def within(name: tuple[str, ...]) -> Value:
+        if len(name) == 2 and name[0] in columns:
+            return columns[name[0]](name[1])
+        if len(name) == 1 and len(columns) == 1:
+            return next(iter(columns.values()))(name[0])
+        return look(name)
+
+    return within
+
+
+def function_name(call: Node) -> tuple[str, ...]:
+    """Return the name of a called function, with its schema where the text has one."""
+    return tuple(part["String"]["sval"] for part in call["funcname"])
+
+
+def arguments(call: Node, look: Look) -> tuple[list[Value], dict[str, Value]]:
+    """Return what a function is called with: by position and by name."""
+    positional: list[Value] = []
+    named: dict[str, Value] = {}
+    for argument in call.get("args", []):
+        if "NamedArgExpr" in argument:
+            named[argument["NamedArgExpr"]["name"]] = evaluate(argument["NamedArgExpr"]["arg"], look)
+        else:
+            positional.append(evaluate(argument, look))
+    return positional, named
+
+
+def _constant(inner: Node) -> Value:
+    if inner.get("isnull"):
+        return None
+    if "sval" in inner:
+        return Text((inner["sval"]["sval"],)) if inner["sval"].get("sval") else Text()
+    if "ival" in inner:
+        return inner["ival"].get("ival", 0)
+    if "fval" in inner:
+        return float(inner["fval"]["fval"])
+    if "boolval" in inner:
+        return bool(inner["boolval"].get("boolval", False))
+    raise Untranslatable("it has a constant of bits")
+
+
+def _cast(inner: Node, look: Look) -> Value:
+    found = evaluate(inner["arg"], look)
+    target = inner["typeName"]["names"][-1]["String"]["sval"]
+    if target in {"json", "jsonb"}:
+        return parse_json(found) if isinstance(found, Text) else found
+    if target in {"text", "varchar", "bpchar", "name"}:
+        return None if found is None else as_text(found)
+    if target in {"int4", "int8", "int2", "numeric", "float8"} and isinstance(found, Text):
+        try:
+            return json.loads(literal_of(found, "number"))
+        except ValueError:
+            raise Untranslatable("a number in it is known only when it runs") from None
+    if target == "bool" and isinstance(found, Text):
+        return literal_of(found, "truth value").lower() in {"t", "true", "yes", "on", "1"}
+    return found
+
+
+def _operation(inner: Node, look: Look) -> Value:
+    operator = inner["name"][-1]["String"]["sval"] if inner.get("kind") == "AEXPR_OP" else ""
+    if operator in {"||", "->>", "->"} and "lexpr" in inner:
+        left, right = evaluate(inner["lexpr"], look), evaluate(inner["rexpr"], look)
+        if operator != "||":
+            return _picked(left, right, as_plain_text=operator == "->>")
+        if isinstance(left, dict) or isinstance(right, dict):
+            pair = [parse_json(one) if isinstance(one, Text) else one for one in (left, right)]
+            if all(isinstance(one, dict) for one in pair):
+                return {**pair[0], **pair[1]}
+            raise Untranslatable("it joins JSON that is no object")
+        return as_text(left) + as_text(right)
+    if operator in {"+", "-"} and "lexpr" in inner:
+        left = evaluate(inner["lexpr"], look)
+        if isinstance(left, Text) and left.has_moment:
+            return left
+    raise Untranslatable("it calculates a value")
+
+
+def _picked(container: Value, key: Value, *, as_plain_text: bool) -> Value:
+    if isinstance(container, dict) and isinstance(key, Text) and key.literal in container:
+        found = container[key.literal]
+        return as_text(found) if as_plain_text and found is not None else found
+    raise Untranslatable("it reads a value from JSON")
+
+
+def _coalesce(values: list[Value]) -> Value:
+    """Return the one that is not empty; of several it is not known which it will be."""
+    filled = [one for one in values if one is not None and one != Text()]
+    if len(filled) == 1:
+        return filled[0]
+    raise Untranslatable("it has a second value for when the first is null")
+
+
+_UNCHANGED = {"trim", "btrim", "rtrim", "ltrim", "to_json", "to_jsonb", "text"}
+_CLOCKS = {
+    "now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timezone", "to_char", "date_trunc",
+    "extract", "date_part", "timeofday",
+}  # fmt: skip
+
+
+def _function(inner: Node, look: Look) -> Value:
+    *schema, name = function_name(inner)
+    if name == "http_header":
+        return arguments(inner, look)[0]
+    if schema and schema != ["pg_catalog"]:
+        raise Untranslatable(f"it asks the function {'.'.join([*schema, name])} for a value")
+    values, _ = arguments(inner, look)
+    if name in {"jsonb_build_object", "json_build_object"}:
+        if len(values) % 2:
+            raise Untranslatable(f"{name} has a key without a value")
+        return {literal_of(values[at], "key in JSON"): values[at + 1] for at in range(0, len(values), 2)}
+    if name in {"jsonb_build_array", "json_build_array"}:
+        return values
+    if name == "concat":
+        made = Text()
+        for value in values:
+            made += Text() if value is None else as_text(value)
+        return made
+    if name == "format" and values:
+        return _formatted(literal_of(values[0], "format"), values[1:])
+    if name == "current_setting" and values:
+        return Text((Origin("setting", literal_of(values[0], "name of a setting")),))
+    if name == "nullif" and len(values) == 2:
+        return values[0]
+    if name in _UNCHANGED and values:
+        return _trimmed(name, values)
+    if name in _CLOCKS and all(
+        not isinstance(one, Text) or one.has_moment or one.literal is not None for one in values
+    ):
+        return Text((Moment(),))
+    raise Untranslatable(f"it asks the function {name} for a value")
+
+
+def _trimmed(name: str, values: list[Value]) -> Value:
+    found = values[0]
+    if "trim" in name and isinstance(found, Text) and (written := found.literal) is not None:
+        characters = literal_of(values[1], "trimmed character") if len(values) > 1 else " "
+        strip = {"rtrim": written.rstrip, "ltrim": written.lstrip}.get(name, written.strip)
+        return Text((strip(characters),)) if strip(characters) else Text()
+    return found
+
+
+def _formatted(pattern: str, values: list[Value]) -> Text:
+    made, following = Text(), iter(values)
+    for piece in re.split(r"(%(?:%|(?:\d+\$)?[sIL]))", pattern):
+        if not re.fullmatch(r"%(?:%|(?:\d+\$)?[sIL])", piece):
+            made += Text((piece,)) if piece else Text()
+        elif piece == "%%":
+            made += Text(("%",))
+        elif piece.endswith("L"):
+            raise Untranslatable("it makes SQL while it runs")
+        elif position := re.match(r"%(\d+)\$", piece):
+            made += as_text(values[int(position[1]) - 1]) if 0 < int(position[1]) <= len(values) else Text()
+        else:
+            value = next(following, None)
+            made += Text() if value is None else as_text(value)
+    return made
+
+
+def _column(inner: Node) -> tuple[str, ...]:
+    return tuple(part["String"]["sval"] if "String" in part else "*" for part in inner["fields"])
+
+
+def _alias(inner: Node) -> str:
+    return str(inner.get("alias", {}).get("aliasname", inner.get("relname", "")))
+
+
+def _sources(items: list[Node]) -> list[Node]:
+    found = []
+    for item in items:
+        if "JoinExpr" in item:
+            join = item["JoinExpr"]
+            quals = join.get("quals")
+            if quals is not None and quals.get("A_Const", {}).get("boolval", {}).get("boolval") is not True:
+                raise Untranslatable("it joins tables on a condition")
+            found += _sources([join["larg"], join["rarg"]])
+        else:
+            found.append(item)
+    return found
+
+
+def _columns_of(select: Node, look: Look) -> Callable[[str], Value]:
+    def column(name: str) -> Value:
+        inner = scope(select, look)
+        for target in select.get("targetList", []):
+            result = target["ResTarget"]
+            column_name = result.get("name") or _column(result["val"].get("ColumnRef", {"fields": []}))[-1:]
+            if column_name in (name, (name,)):
+                return evaluate(result["val"], inner)
+        raise Untranslatable(f"the column {name} is known only when it runs")
+
+    return column
+
+
+def _columns_of_row(table: Node, conditions: tuple[tuple[str, str], ...]) -> Callable[[str], Value]:
+    full_name = _full_name(table)
+
+    def column(name: str) -> Value:
+        if (full_name, name) == ("vault.decrypted_secrets", "decrypted_secret") and dict(conditions).keys() == {"name"}:
+            return Text((Origin("vault", conditions[0][1]),))
+        key = ", ".join(text for _, text in conditions) or name
+        return Text((Origin("table", key, full_name, name, conditions),))
+
+    return column
+
+
+def _full_name(table: Node) -> str:
+    return ".".join(filter(None, (table.get("schemaname"), table["relname"])))
+
+
+def _conjuncts(condition: Mapping[str, Any] | None) -> list[Node]:
+    if condition is None:
+        return []
+    if condition.get("BoolExpr", {}).get("boolop") == "AND_EXPR":
+        return [one for inner in condition["BoolExpr"]["args"] for one in _conjuncts(inner)]
+    return [dict(condition)]
+
+
+def _equality(condition: Node) -> tuple[tuple[str, ...], str]:
+    inner = condition.get("A_Expr", {})
+    if inner.get("kind") == "AEXPR_OP" and inner["name"][-1]["String"]["sval"] == "=":
+        for one, other in ((inner["lexpr"], inner["rexpr"]), (inner["rexpr"], inner["lexpr"])):
+            if "ColumnRef" in one and "ColumnRef" not in other:
+                return _column(one["ColumnRef"]), literal_of(as_text(evaluate(other)), "condition")
+    raise Untranslatable("it calls on a condition")

@@ -1,0 +1,208 @@
+"""The cron jobs of a database, ours and others', and what may be asked about the secrets that their texts name.
+
+Reads only. A service key never leaves the server: what kind of key it is, is decided there.
+"""
+
+import base64
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import psycopg
+from psycopg import sql
+
+from autosync_db.connection import Connection, exists, rows, value
+from autosync_db.jobs.command_text import Reading
+from autosync_db.jobs.sql_values import Origin
+from autosync_db.jobs.translation import Facts, Source, SourceKind
+from autosync_db.secret import Secret
+from autosync_db.supabase import key
+
+Standing = Literal["absent", "ours", "adopted", "foreign"]
+
+_JOBS = """
+select c.jobid, c.jobname, c.schedule, c.command, c.active, c.username, c.database
+from cron.job as c
+order by c.jobname nulls last, c.jobid
+"""
+_HIDES_OTHERS = "select row_security_active('cron.job')"
+_FUNCTIONS = """
+select n.nspname, p.proname, p.prosrc
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname not in ('pg_catalog', 'information_schema', 'net', 'cron', 'vault', 'extensions', 'autosync')
+    and p.prokind in ('f', 'p')
+    and not exists (
+        select from pg_depend as d where d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
+    )
+"""
+_STANDING = """
+select c.command = autosync.job_command(c.jobname) or j.name is not null,
+    exists (select from autosync.adopted as a where a.object = 'cron job ' || c.jobname)
+from cron.job as c
+left join autosync.job as j on j.name = c.jobname and to_jsonb(j) ->> 'watch' is distinct from 'true'
+where c.jobname = %s
+order by 1
+limit 1
+"""
+_CALLS_HTTP = re.compile(
+    r"\b(?:net|extensions|http)\s*\.\s*http_\w+\s*\(|\bhttp_(?:post|get|put|delete)\s*\(|\bhttp\s*\(\s*\("
+)
+
+
+def _base64_of(text: str) -> str:
+    """Return a pattern for a text within base64, at each of the three places that it may have there."""
+    found = []
+    for lead in range(3):
+        encoded = base64.b64encode(b"\0" * lead + text.encode()).decode().rstrip("=")
+        # characters that also hold bits of what is around
+        first = -(-lead * 8 // 6)
+        found.append(encoded[first : (lead + len(text)) * 8 // 6])
+    return "|".join(found)
+
+
+_SERVICE = _base64_of("service_role")
+_KIND = sql.SQL(
+    "case when btrim(v.found) = '' or v.found is null then 'missing'"
+    " when v.found ~ '^\\s*sb_secret_' then 'service' when v.found ~ '^\\s*sb_publishable_' then 'public'"
+    " when v.found ~ '^\\s*eyJ' and v.found ~ {service} then 'service'"
+    " when v.found ~ '^\\s*eyJ' and v.found ~ {anon} then 'public' else 'other' end"
+).format(service=sql.Literal(_SERVICE), anon=sql.Literal(key.ANON))
+# an address may be shown where it holds nothing else
+_ORIGIN = sql.SQL("case when v.found ~ {} then btrim(v.found) end").format(
+    sql.Literal(r"^\s*https?://[A-Za-z0-9.-]+(:[0-9]+)?/?\s*$")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """One row of cron.job."""
+
+    id: int
+    name: str | None
+    schedule: str
+    command: str
+    active: bool
+    role: str
+    database: str
+
+
+def jobs(connection: Connection) -> list[FoundJob]:
+    """Return every cron job that this role can see, none where pg_cron is not installed."""
+    if not exists(connection, "cron.job"):
+        return []
+    return [FoundJob(*row) for row in rows(connection, _JOBS)]
+
+
+def hides_others(connection: Connection) -> bool:
+    """Return whether jobs of other roles are kept from this one."""
+    return exists(connection, "cron.job") and bool(value(connection, _HIDES_OTHERS))
+
+
+def standing(connection: Connection, name: str) -> Standing:
+    """Return whose a cron job is: `ours` if we made it, `adopted` if it was there before us, else `foreign`.
+
+    A job is ours once autosync.job has its name, whatever its text has become since.
+    """
+    if not exists(connection, "cron.job"):
+        return "absent"
+    if not exists(connection, "autosync.job", "autosync.job_command(text)"):
+        there = value(connection, "select true from cron.job as c where c.jobname = %s", [name])
+        return "foreign" if there else "absent"
+    row = connection.execute(_STANDING, [name]).fetchone()
+    if row is None:
+        return "absent"
+    is_ours, is_adopted = row
+    return "foreign" if not is_ours else "adopted" if is_adopted else "ours"
+
+
+def helpers_that_call(connection: Connection) -> frozenset[str]:
+    """Return the names of the project's functions that make HTTP calls, by themselves or through others of them."""
+    bodies: dict[str, str] = {}
+    for _, name, source in rows(connection, _FUNCTIONS):
+        bodies[name] = bodies.get(name, "") + "\n" + source
+    calling = {name for name, body in bodies.items() if _CALLS_HTTP.search(body)}
+    named = {name: set(re.findall(r"\b(\w+)\s*\(", body)) & bodies.keys() for name, body in bodies.items()}
+    while more := {name for name, used in named.items() if name not in calling and used & calling}:
+        calling |= more
+    return frozenset(calling)
+
+
+def helper_of(reading: Reading, helpers: frozenset[str]) -> str | None:
+    """Return the function of the project through which a text makes its calls, None when it makes none so."""
+    return next((".".join(name) for name in reading.functions if name[-1] in helpers), None)
+
+
+class DatabaseFacts(Facts):
+    """What a translation asks, answered by the database; each answer is looked up once."""
+
+    def __init__(self, connection: Connection, project_url: str | None) -> None:
+        self._connection = connection
+        self._kinds: dict[Source, SourceKind] = {}
+        self.project_url = project_url
+
+    def kind(self, source: Source) -> SourceKind:
+        """Return what kind of credential a source holds."""
+        if source not in self._kinds:
+            self._kinds[source] = _kind_of_text(source) if isinstance(source, Secret) else self._ask_kind(source)
+        return self._kinds[source]
+
+    def origin_of(self, source: Origin) -> str | None:
+        """Return scheme and host where that is all that a source holds, else None."""
+        try:
+            with _careful(self._connection):
+                found: str | None = value(self._connection, _about(source, _ORIGIN))
+        except psycopg.Error:
+            return None
+        return found
+
+    def _ask_kind(self, source: Origin) -> SourceKind:
+        try:
+            with _careful(self._connection):
+                found = rows(self._connection, _about(source, _KIND))
+        except psycopg.Error:
+            return "unreadable"
+        return cast("SourceKind", found[0][0]) if len(found) == 1 else "missing"
+
+
+def query_of(source: Origin) -> sql.Composed:
+    """Return the query for the one value of a source, as its column `found`."""
+    match source.kind:
+        case "vault":
+            return sql.SQL(
+                "select d.decrypted_secret as found from vault.decrypted_secrets as d where d.name = {}"
+            ).format(sql.Literal(source.name))
+        case "setting":
+            return sql.SQL("select current_setting({}, true) as found").format(sql.Literal(source.name))
+    condition = sql.SQL(" and ").join(
+        sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(text)) for name, text in source.conditions
+    )
+    return sql.SQL("select t.{}::text as found from {} as t{} limit 2").format(
+        sql.Identifier(source.column),
+        sql.Identifier(*source.table.split(".")),
+        sql.SQL(" where ") + condition if source.conditions else sql.SQL(""),
+    )
+
+
+def _about(source: Origin, expression: sql.Composed) -> sql.Composed:
+    return sql.SQL("select {} from ({}) as v").format(expression, query_of(source))
+
+
+@contextmanager
+def _careful(connection: Connection) -> Iterator[None]:
+    """Run a query about somebody's table or view so that it changes nothing and does not last."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local transaction_read_only = on")
+        connection.execute("set local statement_timeout = '5s'")
+        yield
+
+
+def _kind_of_text(source: Secret) -> SourceKind:
+    text = source.reveal()
+    if text.startswith("sb_secret_"):
+        return "service"
+    if key.is_public(source):
+        return "public"
+    return "service" if key.claims(source).get("role") == "service_role" else "other"

@@ -1,0 +1,193 @@
+"""`[jobs.*]` tables of autosync.toml for the cron jobs that are in a database already."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from autosync_db.connection import Connection, value
+from autosync_db.jobs import command_text, found
+from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.sql_values import Origin
+from autosync_db.jobs.translation import Names, Take, Translation, translate, watched
+from autosync_db.supabase import key
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_PASSWORD = re.compile(r"://[^/@\s:]*:.*@|\bpassword\s*=", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A cron job with its table; `table` is None for what cannot be a job of the file, and `reason` says why."""
+
+    name: str
+    job: FoundJob
+    kind: str
+    table: dict[str, Any] | None
+    takes: tuple[Take, ...]
+    notes: tuple[str, ...]
+    reason: str | None
+    translation: Translation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """The cron jobs of a database that are not ours, and what is to be said about the others."""
+
+    jobs: tuple[Imported, ...]
+    skipped: tuple[str, ...]  # ours
+    hides_others: bool
+
+
+def read(connection: Connection, project_url: str | None) -> Import:
+    """Return what is there. Reads only; no value of a secret is in it that could be printed by accident."""
+    command_text.require_parser()
+    helpers = found.helpers_that_call(connection)
+    facts = found.DatabaseFacts(connection, project_url)
+    if project_url is None:
+        facts.project_url = _project_of(connection, facts, helpers)
+    role = str(value(connection, "select current_user"))
+    database = str(value(connection, "select current_database()"))
+    names, used = Names(), set[str]()
+    imported, skipped = [], []
+    for job in found.jobs(connection):
+        if job.name is not None and found.standing(connection, job.name) in {"ours", "adopted"}:
+            skipped.append(job.name)
+            continue
+        one = _import(job, facts, helpers, names, used)
+        if one.kind == "autosync":
+            skipped.append(one.name)
+            continue
+        if job.role != role or job.database != database:
+            what = f"the role {job.role}" if job.role != role else f"the database {job.database}"
+            one = Imported(one.name, job, one.kind, None, (), (), f"it belongs to {what}: import it there")
+        used.add(one.name)
+        imported.append(one)
+    return Import(tuple(imported), tuple(skipped), found.hides_others(connection))
+
+
+def understand(connection: Connection, job: FoundJob, project_url: str | None) -> Imported:
+    """Return the table of one cron job, as read() has it where no other job is there."""
+    command_text.require_parser()
+    facts = found.DatabaseFacts(connection, project_url)
+    return _import(job, facts, found.helpers_that_call(connection), Names(), set())
+
+
+def toml(jobs: Iterable[Imported]) -> str:
+    """Return the tables as text, with a comment on what cannot be said in settings."""
+    return "\n".join(_table(one) for one in jobs)
+
+
+def missing_from(jobs: Iterable[Imported], present: Collection[str]) -> list[Imported]:
+    """Return the jobs that have a table and whose name the file has not yet."""
+    return [one for one in jobs if one.table is not None and one.name not in present]
+
+
+def _project_of(connection: Connection, facts: found.DatabaseFacts, helpers: frozenset[str]) -> str | None:
+    """Return the address whose functions most jobs call, None where no text says one."""
+    called: Counter[str] = Counter()
+    for job in found.jobs(connection):
+        made = _import(job, facts, helpers, Names(), set()).translation
+        for part in made.project.parts if made and made.project else ():
+            shown = facts.origin_of(part) if isinstance(part, Origin) else str(part)
+            called.update([shown.rstrip("/")] if shown else [])
+    return called.most_common(1)[0][0] if called else None
+
+
+def _import(
+    job: FoundJob, facts: found.DatabaseFacts, helpers: frozenset[str], names: Names, used: Collection[str]
+) -> Imported:
+    reading = command_text.read(job.command)
+    name = _name(job, reading, used)
+    if reading.kind == "autosync":
+        return Imported(name, job, "autosync", None, (), (), None)
+    helper = found.helper_of(reading, helpers)
+    kind: str = reading.kind
+    if helper is not None:
+        kind, made = "helper", watched(f"it makes its calls through the function {helper}")
+    elif reading.call is not None:
+        made = translate(reading.call, facts, names, name)
+    elif reading.kind == "sql":
+        made = _plain(job.command)
+    else:
+        made = watched(reading.reason or "it is not understood")
+    if job.name is None or not NAME.fullmatch(job.name):
+        # what is only watched is looked for by its name in pg_cron
+        called = "has no name" if job.name is None else "has a name that no table of the file can have"
+        if "watch" in made.table:
+            return Imported(name, job, kind, None, (), (), f"it {called}, and {made.reason}")
+        notes = (
+            *made.notes,
+            f"the cron job {called}; take it over with: autosync-db jobs adopt {name} --from {job.id}",
+        )
+    else:
+        notes = made.notes
+    table = {"schedule": job.schedule, **made.table} if "watch" not in made.table else made.table
+    if not job.active and "watch" not in table:
+        table["enabled"] = False
+    return Imported(name, job, kind, table, made.takes, notes, made.reason, made)
+
+
+def _plain(text: str) -> Translation:
+    if key.LOOKS_SECRET.search(text) or _PASSWORD.search(text):
+        return watched("its text holds a secret")
+    return Translation({"sql": text.strip()})
+
+
+def _name(job: FoundJob, reading: command_text.Reading, used: Collection[str]) -> str:
+    if job.name is not None and NAME.fullmatch(job.name):
+        return job.name
+    wanted = re.sub(r"[^A-Za-z0-9_-]+", "-", job.name or "").strip("-_")[:50]
+    if not wanted and reading.call is not None:
+        path = "".join(part for part in reading.call.url.parts if isinstance(part, str))
+        wanted = re.sub(r"[^A-Za-z0-9_-]+", "-", path.partition("/functions/v1/")[2].partition("?")[0]).strip("-_")[:50]
+    wanted = wanted or f"job-{job.id}"
+    return wanted if wanted not in used else f"{wanted}-{job.id}"
+
+
+def _table(one: Imported) -> str:
+    lines = [f"# {note}" for note in one.notes]
+    if one.table is None:
+        shown = one.job.name if one.job.name is not None else f"number {one.job.id}"
+        return "\n".join([*lines, f"# the cron job {_one_line(shown)} is left out: {one.reason}"]) + "\n"
+    if one.reason:
+        lines.append(f"# only watched: {one.reason}")
+    lines.append(f"[jobs.{one.name}]")
+    order = ("function", "url", "sql", "watch", "schedule")
+    keys = sorted(one.table, key=lambda name: order.index(name) if name in order else len(order))
+    lines += [f"{name} = {_value(one.table[name], name)}" for name in keys]
+    return "\n".join(lines) + "\n"
+
+
+def _value(found_value: Any, name: str = "") -> str:
+    match found_value:
+        case bool():
+            return "true" if found_value else "false"
+        case str():
+            return _text(found_value, is_long=name == "sql")
+        case int() | float():
+            return json.dumps(found_value)
+        case list():
+            return f"[{', '.join(_value(one) for one in found_value)}]"
+        case dict():
+            inner = ", ".join(f"{_key(key_name)} = {_value(one)}" for key_name, one in found_value.items())
+            return f"{{ {inner} }}" if inner else "{}"
+    raise TypeError(f"TOML has no {type(found_value).__name__}")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
+
+
+def _text(text: str, *, is_long: bool = False) -> str:
+    printable = re.fullmatch(r"[^\x00-\x08\x0b-\x1f\x7f]*", text) is not None
+    if is_long and ("\n" in text or '"' in text) and printable and "'''" not in text and not text.endswith("'"):
+        return f"'''\n{text}'''" if "\n" in text else f"'''{text}'''"
+    # TOML's basic strings escape as JSON does, and DEL besides
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _one_line(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

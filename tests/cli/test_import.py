@@ -1,0 +1,90 @@
+"""`jobs import` on a database with cron jobs of somebody's: nothing of ours is needed there."""
+
+import tomllib
+from pathlib import Path
+
+from autosync_db.local.cluster import Cluster
+from tests.support import clusters, command, keys
+
+URL = f"https://{keys.PROJECT_REF}.supabase.co"
+HELPER = """
+create function public.call_function(name text) returns bigint language sql as $$
+    select net.http_post(url := current_setting('app.url') || '/functions/v1/' || name)
+$$;
+create function public.hourly() returns void language plpgsql as $$
+begin
+    perform public.call_function('hourly');
+end
+$$;
+create schema app;
+create function app.cleanup() returns void language sql as 'select';
+"""
+CALL = """
+select net.http_post(
+    url := '{url}/functions/v1/{path}',
+    headers := '{{"Content-Type": "application/json", "{header}": "{credential}"}}'::jsonb,
+    body := '{{"full": true}}'::jsonb
+) as request_id
+"""
+
+
+def _schedule(cluster: Cluster, jobs: dict[str | None, str]) -> None:
+    with clusters.connect(cluster) as owner:
+        owner.execute("create extension if not exists pg_cron; create extension if not exists pg_net")
+        owner.execute(HELPER.encode())
+        for name, text in jobs.items():
+            if name is None:
+                owner.execute("select cron.schedule('0 1 1 1 *', %s)", [text])
+            else:
+                owner.execute("select cron.schedule(%s, '0 1 1 1 *', %s)", [name, text])
+
+
+def test_every_job_becomes_a_table_and_no_secret_is_printed(blank: Cluster, tmp_path: Path) -> None:
+    key, token = keys.secret(), keys.legacy(ref=keys.PROJECT_REF)
+    _schedule(
+        blank,
+        {
+            "daily-report": CALL.format(url=URL, path="report", header="apikey", credential=key.reveal()),
+            "weekly-report": CALL.format(url=URL, path="report?mode=weekly", header="apikey", credential=key.reveal()),
+            "partner": CALL.format(
+                url="https://example.com", path="in", header="x-cron-token", credential="t0ken-of-ours"
+            ),
+            "other-host": CALL.format(url="https://example.com", path="in", header="apikey", credential=token.reveal()),
+            "through a helper": "select public.hourly()",
+            "hourly": "select public.hourly()",
+            "cleanup": "select app.cleanup()",
+            None: CALL.format(url=URL, path="unnamed", header="apikey", credential=key.reveal()),
+        },
+    )
+    done = command.succeeds(command.run("job", "import", database=blank.url()))
+    for secret in (key.reveal(), token.reveal(), "t0ken-of-ours"):
+        assert secret not in done.out + done.err
+    assert tomllib.loads(done.out)["jobs"] == {
+        "cleanup": {"sql": "select app.cleanup()", "schedule": "0 1 1 1 *"},
+        "daily-report": {"function": "report", "schedule": "0 1 1 1 *", "body": {"full": True}},
+        "weekly-report": {"function": "report?mode=weekly", "schedule": "0 1 1 1 *", "body": {"full": True}},
+        "partner": {
+            "url": "https://example.com/functions/v1/in",
+            "schedule": "0 1 1 1 *",
+            "body": {"full": True},
+            "auth": {"secret": "x_cron_token", "header": "x-cron-token"},
+        },
+        "other-host": {"watch": True},
+        "hourly": {"watch": True},
+        "unnamed": {"function": "unnamed", "schedule": "0 1 1 1 *", "body": {"full": True}},
+    }
+    assert "# only watched: it makes its calls through the function public.hourly" in done.out
+    assert '# the cron job "through a helper" is left out' in done.out
+    assert "adopt unnamed --from" in done.out
+
+
+def test_ours_are_skipped_and_others_are_named(migrated: Cluster) -> None:
+    with clusters.connect(migrated, "supabase_admin") as admin:
+        admin.execute("create role somebody login; grant usage on schema cron to somebody")
+        admin.execute("set role somebody")
+        admin.execute("select cron.schedule('theirs', '0 1 1 1 *', 'select 1')")
+    done = command.succeeds(command.run("job", "import", database=migrated.url()))
+    assert "auto-sync-cron-job" not in done.out
+    assert "already jobs of autosync-db" in done.err
+    assert "it belongs to the role somebody" in done.out or "jobs of other roles are hidden" in done.err
+    assert "[jobs.theirs]" not in done.out

@@ -1,0 +1,248 @@
+"""The texts of cron jobs as public projects write them, and the settings that say the same."""
+
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from autosync_db.jobs import command_text, importing
+from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.sql_values import Origin
+from autosync_db.jobs.translation import Facts, Names, Source, SourceKind, Translation, translate, watched
+from autosync_db.secret import Secret
+from tests.support import keys
+
+URL = f"https://{keys.PROJECT_REF}.supabase.co"
+VAULT_URL = "(select decrypted_secret from vault.decrypted_secrets where name = 'project_url')"
+VAULT_KEY = "(select decrypted_secret from vault.decrypted_secrets where name = 'service_role_key')"
+
+
+@dataclass
+class Known(Facts):
+    """A database in which some sources hold something."""
+
+    project_url: str | None = URL
+    kinds: dict[str, SourceKind] = field(default_factory=lambda: {"service_role_key": "service"})
+
+    def kind(self, source: Source) -> SourceKind:
+        if isinstance(source, Secret):
+            return "service" if source.reveal().startswith("sb_secret_") else "other"
+        return self.kinds.get(source.name, "other")
+
+    def origin_of(self, source: Origin) -> str | None:
+        return URL if "url" in source.name else None
+
+
+def _translated(text: str, facts: Facts | None = None) -> Translation:
+    reading = command_text.read(text)
+    assert reading.kind == "call", reading
+    if reading.call is None:
+        assert reading.reason
+        return watched(reading.reason)
+    return translate(reading.call, facts or Known(), Names(), "a-job")
+
+
+FULL = {"function": "report", "body": {"full": True}}
+SAME_CALL = {
+    "named with :=": f"select net.http_post(url := {VAULT_URL} || '/functions/v1/report',"
+    f" headers := jsonb_build_object('Authorization', 'Bearer ' || {VAULT_KEY}), body := '{{\"full\": true}}'::jsonb)",
+    "named with =>": f"select net.http_post(url => '{URL}/functions/v1/report',"
+    f" headers => jsonb_build_object('apikey', {VAULT_KEY}), body => jsonb_build_object('full', true)) as request_id;",
+    "by position": f"select net.http_post('{URL}/functions/v1/report', '{{\"full\": true}}', '{{}}'::jsonb,"
+    f" jsonb_build_object('Content-Type', 'application/json', 'Authorization', concat('Bearer ', {VAULT_KEY})))",
+    "format": f"select net.http_post(url := format('%s/functions/v1/%s', {VAULT_URL}, 'report'), headers :="
+    f' format(\'{{"Authorization": "Bearer %s"}}\', {VAULT_KEY})::jsonb, body := \'{{"full": true}}\')',
+    "joined headers": f"select net.http_post(url := '{URL}/functions/v1/report', headers :="
+    " '{\"Content-Type\": \"application/json\"}'::jsonb || jsonb_build_object('Authorization',"
+    f" 'Bearer ' || {VAULT_KEY}), body := '{{\"full\":true}}'::jsonb)",
+    "from the vault": "select net.http_post(url := u.decrypted_secret || '/functions/v1/report', headers :="
+    " jsonb_build_object('Authorization', 'Bearer ' || k.decrypted_secret), body := '{\"full\": true}'::jsonb)"
+    " from vault.decrypted_secrets u, vault.decrypted_secrets k"
+    " where u.name = 'project_url' and k.name = 'service_role_key'",
+    "a common table": f"with s as (select {VAULT_URL} as url, {VAULT_KEY} as key) select net.http_post(url := s.url ||"
+    " '/functions/v1/report', headers := jsonb_build_object('Authorization', 'Bearer ' || s.key),"
+    " body := '{\"full\": true}'::jsonb) from s",
+    "the guide's table": "select net.http_post(url := (select secret from public.pg_cron_secrets where name ="
+    " 'project_url') || '/functions/v1/report', headers := jsonb_build_object('Authorization', 'Bearer ' || (select"
+    " secret from public.pg_cron_secrets where name = 'service_role_key')), body := '{\"full\": true}'::jsonb)",
+    "a block": f"do $$ begin perform net.http_post(url := '{URL}/functions/v1/report', headers :="
+    f" jsonb_build_object('Authorization', 'Bearer ' || {VAULT_KEY}), body := '{{\"full\": true}}'::jsonb); end $$;",
+    "a block with variables": f"""
+do $job$
+declare
+    v_url text := '{URL}/functions/v1/';
+    v_key text;
+    v_id bigint;
+begin
+    select decrypted_secret into v_key from vault.decrypted_secrets where name = 'service_role_key' limit 1;
+    if v_key is null then
+        raise warning 'no key';
+        return;
+    end if;
+    v_url := v_url || 'report';
+    select net.http_post(url := v_url, headers := jsonb_build_object('Authorization', 'Bearer ' || v_key),
+        body := jsonb_build_object('full', true)) into v_id;
+    raise log 'request %', v_id;
+exception when others then
+    raise warning 'failed: %', sqlerrm;
+end
+$job$""",
+    "the extension http": f"select status from extensions.http(('POST', '{URL}/functions/v1/report', array[extensions"
+    f".http_header('Authorization', 'Bearer ' || {VAULT_KEY})], 'application/json',"
+    " '{\"full\": true}')::extensions.http_request)",
+    "functions of their own host": f"select net.http_post(url := 'https://{keys.PROJECT_REF}.functions.supabase.co/"
+    f"report', headers := jsonb_build_object('Authorization', 'Bearer ' || {VAULT_KEY}),"
+    " body := '{\"full\": true}'::jsonb)",
+}
+
+
+@pytest.mark.parametrize("text", SAME_CALL.values(), ids=SAME_CALL)
+def test_a_call_is_the_same_table_however_it_is_written(text: str) -> None:
+    made = _translated(text)
+    assert (made.table, made.reason) == (FULL, None)
+    assert [(take.name, take.kind) for take in made.takes] == [("service_role_key", "service")]
+
+
+def _post(address: str = f"'{URL}/functions/v1/report'", headers: str | None = None, more: str = "") -> str:
+    shown = headers or f"jsonb_build_object('Authorization', 'Bearer ' || {VAULT_KEY})"
+    return f"select net.http_post(url := {address}, headers := {shown}{more})"
+
+
+DETAILS: dict[str, tuple[str, dict[str, Any]]] = {
+    "query and sub-path": (
+        _post(f"'{URL}/functions/v1/sync/stats?mode=daily'"), {"function": "sync/stats?mode=daily"}
+    ),
+    "query by params": (
+        _post(more=""", params := '{"mode": "a b"}'::jsonb"""), {"function": "report?mode=a+b"}
+    ),
+    "timeout": (_post(more=", timeout_milliseconds := 120000"), {"function": "report", "timeout": "120s"}),
+    "own header": (
+        _post(headers=f"jsonb_build_object('x-region', 'eu', 'Authorization', 'Bearer ' || {VAULT_KEY})"),
+        {"function": "report", "headers": {"x-region": "eu"}},
+    ),
+    "the time in its body": (
+        _post(more=""", body := concat('{"time": "', now(), '"}')::jsonb"""), {"function": "report"}
+    ),
+    "GET": (
+        f"select net.http_get('{URL}/functions/v1/report', headers => jsonb_build_object('apikey', {VAULT_KEY}))",
+        {"function": "report", "method": "GET"},
+    ),
+    "another host without a secret": (
+        "select net.http_get('https://example.com/api/cron?job=1')",
+        {"url": "https://example.com/api/cron?job=1", "method": "GET", "auth": "none"},
+    ),
+    "another host with a secret": (
+        _post("'https://example.com/api/cron'", "jsonb_build_object('x-cron-token', (select value from app.settings"
+              " where key = 'cron token'))"),
+        {"url": "https://example.com/api/cron", "auth": {"secret": "cron_token", "header": "x-cron-token"}},
+    ),
+    "a setting": (
+        _post(headers="json_build_object('Authorization', 'Bearer ' || current_setting('app.s.job_token', true))"),
+        {"function": "report", "auth": {"secret": "job_token", "header": "Authorization", "prefix": "Bearer "}},
+    ),
+    "a pasted secret": (
+        _post(headers="""'{"x-cron-secret": "s3cr3t-of-ours"}'::jsonb"""),
+        {"function": "report", "auth": {"secret": "x_cron_secret", "header": "x-cron-secret"}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "table"), DETAILS.values(), ids=DETAILS)
+def test_what_a_call_says_besides_is_kept(text: str, table: dict[str, Any]) -> None:
+    made = _translated(text)
+    assert (made.table, made.reason) == (table, None)
+
+
+def test_a_pasted_key_is_taken_and_never_shown() -> None:
+    key = keys.secret()
+    text = _post(headers=f"""'{{"Authorization": "Bearer {key.reveal()}"}}'::jsonb""")
+    made = _translated(text)
+    assert made.table == {"function": "report"}
+    assert [take.source for take in made.takes] == [key]
+    assert key.reveal() not in repr(made)
+    assert key.reveal() not in importing.toml([_imported(text, made)])
+
+
+def test_a_public_key_beside_a_secret_becomes_the_gateways() -> None:
+    headers = (
+        "jsonb_build_object('Authorization', 'Bearer ' || (select decrypted_secret from vault.decrypted_secrets where"
+        " name = 'anon'), 'x-cron-token', current_setting('app.cron_token'))"
+    )
+    made = _translated(_post(headers=headers), Known(kinds={"anon": "public"}))
+    assert made.table["auth"] == {"secret": "cron_token", "header": "x-cron-token"}
+    assert [take.name for take in made.takes] == ["cron_token", "gateway_key"]
+
+
+WATCHED = {
+    "each row": "select net.http_post(url := w.url) from webhooks as w",
+    "for each row": _post() + " from app.accounts where active",
+    "a condition": _post() + " where exists (select from app.work)",
+    "case": "select case when extract(hour from now()) = 3 then net.http_post(url := 'https://a.example/x') end",
+    "two calls": f"{_post()}; {_post()}",
+    "more than a call": f"{_post()}; delete from app.work",
+    "a loop": "do $$ begin for i in 1..3 loop perform net.http_post('https://a.example/x'); end loop; end $$",
+    "a decision": "do $$ begin if now() > 'today' then perform net.http_post('https://a.example'); end if; end $$",
+    "made SQL": "do $$ begin execute 'select net.http_post(''https://a.example/x'')'; end $$",
+    "an insert": "insert into app.log select net.http_post('https://a.example/x')",
+    "a body that is read": _post(more=", body := (select to_jsonb(t) from app.t)"),
+    "a body with a secret": _post(more=f", body := jsonb_build_object('token', {VAULT_KEY})"),
+    "a query with a key": _post(f"'{URL}/functions/v1/report?key=0123456789abcdef'"),
+    "a list as body": _post(more=", body := '[1, 2]'::jsonb"),
+    "a body with null": _post(more=", body := '{\"a\": null}'::jsonb"),
+    "DELETE": f"select net.http_delete('{URL}/functions/v1/report')",
+    "a secret of a function": _post(headers="jsonb_build_object('Authorization', public.get_key())"),
+    "a placeholder": _post(headers="""'{"Authorization": "Bearer YOUR_ANON_KEY"}'::jsonb"""),
+    "the project's key elsewhere": _post("'https://example.com/api'"),
+    "two secrets": _post(headers="jsonb_build_object('x-a-token', current_setting('app.a'), 'x-b-token',"
+                         " current_setting('app.b'))"),
+    "an address that is a secret": _post("current_setting('app.hook')", "'{}'::jsonb"),
+    "no address": _post("null"),
+    "a form": "select extensions.http_post('https://a.example/x', jsonb_build_object('a', 1))",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WATCHED.values(), ids=WATCHED)
+def test_what_settings_cannot_say_is_watched_with_the_reason(text: str) -> None:
+    made = _translated(text)
+    assert made.table == {"watch": True}
+    assert made.reason
+
+
+def test_a_missing_secret_is_named() -> None:
+    made = _translated(_post(), Known(kinds={"service_role_key": "missing"}))
+    assert made.reason == "its header Authorization comes from the vault's service_role_key, which is not there"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("select app.cleanup()", "sql"),
+        ("delete from t where at < now() - interval '7 days'", "sql"),
+        ("do $$ begin delete from t; for i in 1..2 loop perform f(i); end loop; end $$", "sql"),
+        ("vacuum", "sql"),
+        ("select autosync.dispatch()", "autosync"),
+        ("selct 1", "unknown"),
+        ("select " + "1 + " * 20000 + "1", "unknown"),
+        ("", "sql"),
+    ],
+)
+def test_other_texts_are_no_calls(text: str, kind: str) -> None:
+    reading = command_text.read(text)
+    assert (reading.kind, reading.call) == (kind, None)
+
+
+def _imported(text: str, made: Translation, **table: Any) -> importing.Imported:
+    job = FoundJob(7, "a-job", "0 6 * * *", text, True, "postgres", "postgres")
+    return importing.Imported("a-job", job, "call", made.table | table, made.takes, made.notes, made.reason, made)
+
+
+def test_tables_are_toml_whatever_they_hold() -> None:
+    text = "select '''\n\"x\"\\\x7f' || $$it''s$$\nfrom \"T\"'"
+    table = {"schedule": "0 6 * * *", "sql": text, "body": {"a b": [1, 2.5, {"é": "\x01"}], "z": {}}, "enabled": False}
+    made = importing.toml([_imported("", Translation({}, notes=("a note",)), **table)])
+    assert tomllib.loads(made) == {"jobs": {"a-job": table}}
+    long = 'begin;\n  delete from "t";\ncommit;'
+    assert tomllib.loads(importing.toml([_imported("", Translation({"sql": long}))])) == {
+        "jobs": {"a-job": {"sql": long}}
+    }
