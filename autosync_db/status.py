@@ -57,7 +57,8 @@ def collect(connection: Connection, job_name: str) -> Status:
         )
     }
     tick = connection.execute(
-        "select ticked_at, decision from autosync.tick where job_name = %s order by id desc limit 1",
+        "select t.ticked_at, t.decision from autosync.tick as t join autosync.job as j on j.id = t.job_id"
+        " where j.name = %s order by t.id desc limit 1",
         [job_name],
     ).fetchone() or (None, None)
     [(enabled, due, overdue, next_at)] = rows(connection, _SCHEDULES.encode())

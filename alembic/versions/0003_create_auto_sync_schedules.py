@@ -127,6 +127,8 @@ def downgrade() -> None:
     for function in (
         "public.auto_sync_complete(uuid, text, jsonb, uuid)",
         "public.auto_sync_claim(integer, interval)",
+        "autosync.due_schedules(integer)",
+        "autosync.move_shut_windows(integer)",
         "autosync.set_next_run_at()",
         "autosync.next_run_at(boolean, timestamptz, integer, boolean, time, time, text, "
         "timestamptz, integer, timestamptz)",

@@ -30,6 +30,45 @@ from jsonb_to_recordset(cast(current_setting('autosync.job_found') as jsonb)) as
 """
 
 
+COMMENTS = {
+    "tick": "one row per call of autosync.dispatch(); backend_pid joins cron.job_run_details.job_pid",
+    "invocation": "one row per HTTP request, with its real outcome",
+    "epoch": "a token that goes when a crash empties the tables of pg_net",
+    "run_mark": "which run of pg_cron was the newest when: tells the age of runs without times",
+    "housekeeping": "how far autosync.keep_house() has come",
+}
+
+# what the functions of this revision depend on goes before it
+FUNCTIONS = (
+    "autosync.jobs_current()",
+    "public.auto_sync_report(uuid, text, jsonb)",
+    "autosync.keep_house()",
+    "autosync.prune()",
+    "autosync.prune_runs()",
+    "autosync.retry_calls(integer)",
+    "autosync.end_unreported(integer)",
+    "autosync.dispatch()",
+    "autosync.dispatch(text)",
+    "autosync.dispatch(text, boolean)",
+    "autosync.post_calls(text, bigint, integer, bigint)",
+    "autosync.calls_under_way(integer)",
+    "autosync.calls_queued(integer, integer)",
+    "autosync.call_findings(text, text, text[])",
+    "autosync.classify(text, integer, text, text)",
+    "autosync.answer_meaning(text, integer, text, text)",
+    "autosync.moment(timestamptz)",
+    "autosync.settle()",
+    "autosync.recent_outcomes(text, integer)",
+    "autosync.pending_outcomes(bigint[])",
+    "autosync.read_outcomes(bigint[])",
+    "autosync.answer_facts(text)",
+    "autosync.excerpt(text)",
+    "autosync.begin_epoch()",
+    "autosync.pg_net_epoch()",
+    "autosync.server_epoch()",
+)
+
+
 def upgrade() -> None:
     _run("job_found")
     op.execute(ADOPTED)
@@ -37,50 +76,87 @@ def upgrade() -> None:
         """
         create table autosync.tick (
             id bigint generated always as identity primary key,
-            job_name text not null,
+            -- no foreign key: it would make a tick wait for whoever changes a setting
+            job_id integer not null,
             ticked_at timestamptz not null default clock_timestamp(),
             backend_pid integer not null default pg_backend_pid(),
             caller text not null,
             due integer not null,
-            decision text not null constraint tick_decision_check check (decision in ('posted', 'idle', 'paused')),
-            server_epoch timestamptz not null
+            decision text not null constraint tick_decision_check
+                check (decision in ('posted', 'idle', 'paused', 'overlapping', 'backlogged')),
+            epoch text
         )
         """
     )
-    op.execute("create index tick_job_name_id_idx on autosync.tick (job_name, id)")
+    op.execute("create index tick_job_id_id_idx on autosync.tick (job_id, id)")
     op.execute(
         """
         create table autosync.invocation (
             id bigint generated always as identity primary key,
-            tick_id bigint not null references autosync.tick (id) on delete cascade,
-            job_name text not null,
+            tick_id bigint references autosync.tick (id) on delete cascade,
+            job_id integer not null,
+            attempt integer not null default 1,
+            retries bigint,
+            idempotency_key uuid not null default gen_random_uuid(),
             request_id bigint not null,
             queued_at timestamptz not null default clock_timestamp(),
             timeout_milliseconds integer not null,
-            server_epoch timestamptz not null,
+            epoch text,
+            answered_at timestamptz,
             settled_at timestamptz,
-            outcome text not null default 'pending'
-                constraint invocation_outcome_check
-                check (outcome in ('pending', 'ok', 'http_error', 'timed_out', 'network_error', 'lost')),
+            outcome text not null default 'pending' constraint invocation_outcome_check check (outcome in (
+                'pending', 'accepted', 'ok', 'failed', 'http_error', 'timed_out', 'network_error', 'unreadable', 'lost'
+            )),
             status_code integer,
             error_code text,
             error_message text,
             body_excerpt text,
-            constraint invocation_settled_check check ((outcome = 'pending') = (settled_at is null))
+            function_milliseconds integer,
+            counts jsonb,
+            sb_request_id text,
+            execution_id text,
+            report_due_at timestamptz,
+            reported_at timestamptz,
+            retry_at timestamptz,
+            constraint invocation_settled_check
+                check ((outcome in ('pending', 'accepted')) = (settled_at is null))
         )
         """
     )
-    op.execute("create index invocation_job_name_id_idx on autosync.invocation (job_name, id)")
+    op.execute("create index invocation_job_id_id_idx on autosync.invocation (job_id, id)")
     op.execute("create index invocation_tick_id_idx on autosync.invocation (tick_id)")
+    op.execute("create index invocation_idempotency_key_idx on autosync.invocation (idempotency_key)")
     op.execute("create index invocation_pending_idx on autosync.invocation (id) where outcome = 'pending'")
+    op.execute("create index invocation_accepted_idx on autosync.invocation (id) where outcome = 'accepted'")
+    op.execute("create index invocation_retry_at_idx on autosync.invocation (retry_at) where retry_at is not null")
+    # unlogged as pg_net's tables are: a clean restart keeps all of them, a crash empties all of them
     op.execute(
-        "comment on table autosync.tick is "
-        "'one row per call of autosync.dispatch(); backend_pid joins cron.job_run_details.job_pid'"
+        """
+        create unlogged table autosync.epoch (
+            only_row boolean primary key default true constraint epoch_only_row_check check (only_row),
+            token uuid not null default gen_random_uuid()
+        )
+        """
     )
     op.execute(
-        "comment on table autosync.invocation is "
-        "'one row per HTTP request of autosync.dispatch(), with its real outcome'"
+        """
+        create table autosync.run_mark (
+            runid bigint primary key,
+            marked_at timestamptz not null default clock_timestamp()
+        )
+        """
     )
+    op.execute(
+        """
+        create table autosync.housekeeping (
+            only_row boolean primary key default true constraint housekeeping_only_row_check check (only_row),
+            pruned_runid bigint not null default 0
+        )
+        """
+    )
+    op.execute("insert into autosync.housekeeping default values")
+    for table, comment in COMMENTS.items():
+        op.execute(f"comment on table autosync.{table} is '{comment}'")
 
 
 def downgrade() -> None:
@@ -96,7 +172,7 @@ def downgrade() -> None:
                 select c.jobid
                 from cron.job as c
                 join autosync.job as j on j.name = c.jobname
-                where c.username = current_user
+                where c.username = current_user and not j.watch
                     -- the adopted job gets its own command back
                     and not exists (
                         select from autosync.adopted as a
@@ -110,18 +186,10 @@ def downgrade() -> None:
         $$
         """
     )
-    op.execute("drop function if exists autosync.jobs_current()")
-    op.execute("drop function if exists autosync.dispatch(text, boolean)")
-    op.execute("drop function if exists autosync.call_findings(text, text, text[])")
-    op.execute("drop function if exists autosync.classify(text, integer, text, text)")
-    op.execute("drop function if exists autosync.answer_meaning(text, integer, text, text)")
-    op.execute("drop function if exists autosync.moment(timestamptz)")
-    op.execute("drop function if exists autosync.settle()")
-    op.execute("drop function if exists autosync.prune(text)")
-    op.execute("drop function if exists autosync.recent_outcomes(text, integer)")
-    op.execute("drop function if exists autosync.pending_outcomes(integer)")
-    op.execute("drop function if exists autosync.excerpt(text)")
-    op.execute("drop function if exists autosync.server_epoch()")
+    for function in FUNCTIONS:
+        op.execute(f"drop function if exists {function}")
+    for table in ("housekeeping", "run_mark", "epoch"):
+        op.execute(f"drop table autosync.{table}")
     op.execute("drop table autosync.invocation")
     op.execute("drop table autosync.tick")
     op.execute("select set_config('autosync.adopting', '0005', true)")

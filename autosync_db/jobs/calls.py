@@ -26,9 +26,21 @@ _RECENT = """
 _SINCE_TICK = """(
     select cast(count(*) as integer)
     from autosync.invocation as i
-    where i.job_name = %(job)s
+    where i.job_id = (select j.id from autosync.job as j where j.name = %(job)s)
         and i.id >= (select min(first.id) from autosync.invocation as first where first.tick_id = %(tick)s)
 )"""
+_NEWER_TICKS = """
+    select t.id
+    from autosync.tick as t
+    where t.job_id = (select j.id from autosync.job as j where j.name = %s) and t.id > %s
+    order by t.id
+    limit 1
+"""
+_NEWEST_TICK = """
+    select coalesce(max(t.id), 0)
+    from autosync.tick as t
+    where t.job_id = (select j.id from autosync.job as j where j.name = %s)
+"""
 _OF_TICK = _RECENT.replace("%(limit)s", _SINCE_TICK) + "where tick_id = %(tick)s"
 # how long after the call's own timeout an answer may still be on its way through pg_net
 GRACE = timedelta(seconds=15)
@@ -159,13 +171,13 @@ def wait_for_next_tick(
 ) -> bool:
     """Return whether a tick that began after now has settled within `patience`. Reads only."""
     started = time.monotonic()
-    newest = value(connection, "select coalesce(max(id), 0) from autosync.tick where job_name = %s", [job_name])
+    newest = value(connection, _NEWEST_TICK, [job_name])
     while (waited := timedelta(seconds=time.monotonic() - started)) < patience:
         if on_wait:
             on_wait(waited)
         newer = value(
             connection,
-            "select id from autosync.tick where job_name = %s and id > %s order by id limit 1",
+            _NEWER_TICKS,
             [job_name, newest],
         )
         if newer and all(call.cause is not Cause.PENDING for call in of_tick(connection, job_name, newer)):

@@ -73,6 +73,7 @@ def registration(settings: Settings) -> list[sql.Composed]:
     values: dict[str, object] = {
         "name": wanted.name,
         "function": wanted.function,
+        "drains": "auto_sync_schedules",
         "schedule": wanted.schedule,
         "timeout_milliseconds": int(wanted.timeout.total_seconds() * 1000),
         "invoke": wanted.invoke,
@@ -136,7 +137,7 @@ def _take_over_default(name: str) -> list[sql.Composed]:
         sql.SQL(
             "update autosync.job as j set name = {name} where j.name = {default}"
             " and not exists (select from autosync.job as o where o.name = {name})"
-            " and not exists (select from autosync.tick as t where t.job_name = {default})"
+            " and not exists (select from autosync.tick as t where t.job_id = j.id)"
         ).format(**values),
         # it has another name now, or it is none of ours
         sql.SQL(

@@ -30,12 +30,13 @@ _PROOF = """
 select t.id, t.ticked_at, d.runid, d.status, i.request_id, i.status_code, i.outcome,
     (select count(*) from public.auto_sync_schedules as s
         where s.id = any(%(schedules)s) and s.last_run_at >= t.ticked_at and s.last_run_status = 'success') as synced
-from autosync.tick as t
+from autosync.job as k
+join autosync.tick as t on t.job_id = k.id
 join cron.job_run_details as d
     on d.job_pid = t.backend_pid and d.start_time between t.ticked_at - interval '5 seconds' and t.ticked_at
-join cron.job as j on j.jobid = d.jobid and j.jobname = t.job_name
+join cron.job as j on j.jobid = d.jobid and j.jobname = k.name
 join autosync.invocation as i on i.tick_id = t.id
-where t.job_name = %(job)s and t.ticked_at > %(after)s and t.caller = 'pg_cron'
+where k.name = %(job)s and t.ticked_at > %(after)s and t.caller = 'pg_cron'
 order by synced desc, t.id desc
 limit 1
 """

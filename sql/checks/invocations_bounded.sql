@@ -3,7 +3,7 @@ with recent as (
     select count(*) as ticks
     from (
         select t.ticked_at from autosync.tick as t
-        where t.job_name = current_setting('autosync.job')
+        where t.job_id = (select j.id from autosync.job as j where j.name = current_setting('autosync.job'))
         order by t.id desc
         limit 12
     ) as n
@@ -12,7 +12,7 @@ with recent as (
 oldest as (
     select t.ticked_at
     from autosync.tick as t
-    where t.job_name = current_setting('autosync.job')
+    where t.job_id = (select j.id from autosync.job as j where j.name = current_setting('autosync.job'))
     order by t.id
     limit 1
 )

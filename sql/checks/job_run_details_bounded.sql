@@ -24,7 +24,7 @@ kept as (
     where j.name = current_setting('autosync.job')
         -- passed over, or not reached though every row could have been looked at within a day
         and k.looked_at > 0
-        and (o.runid <= j.pruned_runid or k.looked_at > 100000 and k.looked_at > h.reltuples)
+        and (o.runid <= (select w.pruned_runid from autosync.housekeeping as w) or k.looked_at > 100000 and k.looked_at > h.reltuples)
 )
 select 'warning' as status, 'table cron.job_run_details' as object,
     format('holds about %s rows in %s', greatest(h.reltuples, 0)::bigint, pg_size_pretty(h.bytes)) as detail,

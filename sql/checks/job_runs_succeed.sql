@@ -25,7 +25,7 @@ where f.runs > 0
     -- a tick that was triggered manually and succeeded since then proves that an error in it is fixed, but not that pg_cron can connect
     and not (
         coalesce(f.message, '') like 'ERROR:%'
-        and exists (select from autosync.tick as t where t.job_name = current_setting('autosync.job') and t.ticked_at > f.last_at)
+        and exists (select from autosync.tick as t where t.job_id = (select j.id from autosync.job as j where j.name = current_setting('autosync.job')) and t.ticked_at > f.last_at)
     )
 union all
 select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',

@@ -10,6 +10,8 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case
         when cause = 'ok' then null
+        when error_message like 'the answer cannot be read%' then 'it holds what no database can keep'
+        when error_message like '%did not report within%' then 'it may still be at work'
         when error_message ~* 'resolve host' then 'the host name has no address'
         when error_message ~ 'handshake time: 0\.?0* ms, HTTP Request/Response time: 0\.?0* ms'
             then case cause when 'network' then 'no name server answered in time'

@@ -45,7 +45,7 @@ as $$
         left join lateral (
             select k.decision
             from autosync.tick as k
-            where k.job_name = call_findings.job_name
+            where k.job_id = j.id
             order by k.id desc
             limit 1
         ) as t on true
@@ -56,7 +56,7 @@ as $$
             when n.cause = any(call_findings.passing_causes) or l.explanation is not null then 'ok'
             else 'unknown'
         end,
-        coalesce(j.function, call_findings.job_name),
+        coalesce(j.function, j.url, call_findings.job_name),
         (select count(*) from streak),
         (select count(*) from answered),
         autosync.moment((select min(s.queued_at) from streak as s)) || coalesce(l.explanation, ''),

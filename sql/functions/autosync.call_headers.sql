@@ -1,4 +1,4 @@
--- call_headers(job_name): the headers of a job's call, with the credential that its function knows; raises when that is missing.
+-- call_headers(job_name): the headers of a job's call, with the credential that is its own; raises when that is missing.
 -- requires: 0004
 -- A cron secret has a header of its own. The gateway needs nothing for a function that is deployed without verify_jwt;
 -- where it verifies, the public key in the secret gateway_key lets the call through to the function.
@@ -9,10 +9,19 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    headers jsonb := jsonb_build_object('Content-Type', 'application/json');
+    job autosync.job;
+    headers jsonb;
+    active text := autosync.function_auth(call_headers.job_name);
     api_key text;
 begin
-    if autosync.function_auth(call_headers.job_name) = 'cron_secret' then
+    select j.* into job from autosync.job as j where j.name = call_headers.job_name;
+    headers := coalesce(job.headers, '{}')
+        || case when job.method = 'GET' then '{}' else jsonb_build_object('Content-Type', 'application/json') end;
+    if active = 'none' then
+        return headers;
+    elsif active = 'secret' then
+        return headers || jsonb_build_object(job.secret_header, job.secret_prefix || autosync.read_secret(job.secret_name));
+    elsif active = 'cron_secret' then
         headers := headers || jsonb_build_object('x-autosync-cron-secret', autosync.read_secret('cron_secret'));
         if not exists (select from autosync.stored_secrets() as s where s.name = 'gateway_key') then
             return headers;

@@ -11,6 +11,9 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case
         when outcome in ('pending', 'lost') then outcome
+        -- it works on, and has not said yet how that went
+        when outcome = 'accepted' then 'pending'
+        when outcome in ('failed', 'unreadable') then 'function'
         when outcome = 'timed_out' then 'slow'
         when outcome = 'network_error' then 'network'
         -- a 200 that says it failed: the body may be cut, so it is not parsed

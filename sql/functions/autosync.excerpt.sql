@@ -5,6 +5,7 @@ create or replace function autosync.excerpt(body text)
 returns text
 language plpgsql
 stable
+strict
 set search_path = pg_catalog, pg_temp
 as $$
 declare

@@ -25,6 +25,7 @@ begin
                 from pg_catalog.pg_proc as p
                 where p.oid = to_regprocedure('autosync.sync_job(text)')
             )
+        where not j.watch
     );
 end
 $$;

@@ -1,80 +1,65 @@
--- pending_outcomes(max_rows): what pg_net knows by now of the requests that the ledger holds as pending, oldest first.
+-- pending_outcomes(ids): what became of these requests of the ledger, whatever the answers hold.
 -- requires: 0005
--- Called by settle(), which writes it down, and by recent_outcomes(), which only looks. A timeout before the request was on
--- its way and an answer from elsewhere, to which a redirect leads as a GET without a body, are errors of the network.
-create or replace function autosync.pending_outcomes(max_rows integer default 500)
+-- Anybody who answers, and any role that may write to pg_net's table of answers, chooses what is read here. Where one of them
+-- cannot be read, each is read by itself, and that one is `unreadable`, with the reason. Called by settle(), which writes it
+-- down, and by recent_outcomes(), which only looks.
+create or replace function autosync.pending_outcomes(ids bigint[])
 returns table (
     invocation_id bigint,
     outcome text,
     status_code integer,
     error_code text,
     error_message text,
-    body_excerpt text
+    body_excerpt text,
+    function_milliseconds integer,
+    counts jsonb,
+    sb_request_id text,
+    execution_id text
 )
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    with pending as materialized (
-        select i.id, i.request_id, i.queued_at, i.server_epoch = autosync.server_epoch() as same_epoch
-        from autosync.invocation as i
-        where i.outcome = 'pending'
-        order by i.id
-        limit max_rows
-    ),
-    -- created is when the worker's batch began, which may be just before the request was written.
-    -- The range on it uses the only index that pg_net has there.
-    response as materialized (
-        select r.id, r.status_code, r.content, r.headers, r.timed_out, r.error_msg, r.created
-        from net._http_response as r
-        where r.created >= (select min(p.queued_at) - interval '5 seconds' from pending as p)
-            and r.id in (select p.request_id from pending as p)
-    )
-    select
-        p.id,
-        case
-            when r.id is null then
-                case when q.id is not null and p.same_epoch then 'pending' else 'lost' end
-            when r.error_msg ~ 'HTTP Request/Response time: 0\.?0* ms'
-                and (
-                    r.error_msg !~ 'handshake time: 0\.?0* ms'
-                    -- pg_net says the same of a slow answer on a connection that it kept open, at most for two minutes
-                    or not exists (
-                        select from net._http_response as o
-                        where o.created between p.queued_at - interval '3 minutes' and p.queued_at
-                            and o.status_code is not null
-                    )
-                ) then 'network_error'
-            when r.error_msg is not null and (r.timed_out or r.error_msg ilike 'timeout%') then 'timed_out'
-            when r.error_msg is not null or t.redirected_to is not null then 'network_error'
-            when r.status_code between 200 and 299 then 'ok'
-            else 'http_error'
-        end,
-        case when t.redirected_to is null then r.status_code end,
-        autosync.excerpt(t.error_code),
-        case
-            when t.redirected_to is not null then autosync.excerpt('was redirected to ' || t.redirected_to)
-            when r.id is null and not p.same_epoch then 'the server restarted before an answer was kept'
-            when r.id is null and q.id is null then 'pg_net no longer knows the request: expired, deleted or never sent'
-            else autosync.excerpt(r.error_msg)
-        end,
-        autosync.excerpt(r.content)
-    from pending as p
-    left join response as r
-        on r.id = p.request_id
-        and r.created >= p.queued_at - interval '5 seconds'
-        and p.same_epoch
-    left join lateral (
-        select max(h.value) filter (where lower(h.key) = 'sb-error-code') as error_code,
-            -- pg_net keeps the headers of the first answer and the status of the last
-            max(h.value) filter (where lower(h.key) = 'location' and r.status_code not in (201, 202)
-                and r.status_code not between 300 and 399) as redirected_to
-        from pg_catalog.jsonb_each_text(r.headers) as h
-    ) as t on true
-    left join net.http_request_queue as q on q.id = p.request_id
+declare
+    found_rows jsonb;
+    one bigint;
+begin
+    if coalesce(cardinality(ids), 0) = 0 then
+        return;
+    end if;
+    begin
+        -- collected first: what was returned before an error cannot be taken back
+        select jsonb_agg(to_jsonb(o)) into found_rows from autosync.read_outcomes(ids) as o;
+    exception
+        -- what is missing or locked is missing for each of them
+        when undefined_table or insufficient_privilege or lock_not_available or query_canceled then
+            raise;
+        when others then
+            found_rows := null;
+            foreach one in array ids loop
+                begin
+                    select coalesce(found_rows, '[]') || to_jsonb(o) into found_rows
+                    from autosync.read_outcomes(array[one]) as o;
+                exception
+                    when others then
+                        found_rows := coalesce(found_rows, '[]') || jsonb_build_object(
+                            'invocation_id', one,
+                            'outcome', 'unreadable',
+                            'error_message', 'the answer cannot be read: ' || left(sqlerrm, 200)
+                        );
+                end;
+            end loop;
+    end;
+    return query
+        select r.*
+        from jsonb_to_recordset(found_rows) as r (
+            invocation_id bigint, outcome text, status_code integer, error_code text, error_message text, body_excerpt text,
+            function_milliseconds integer, counts jsonb, sb_request_id text, execution_id text
+        );
+end
 $$;
 
-revoke all on function autosync.pending_outcomes(integer) from public;
+revoke all on function autosync.pending_outcomes(bigint[]) from public;
 
-comment on function autosync.pending_outcomes(integer) is 'what pg_net knows of requests that are not settled yet';
+comment on function autosync.pending_outcomes(bigint[]) is 'what became of these requests, whatever the answers hold';

@@ -1,7 +1,7 @@
--- prune(job_name): delete a bounded number of a job's rows that are older than its retention; return how many.
+-- prune(): delete a bounded number of rows of the ledger that are older than their job's retention, or whose job is gone.
 -- requires: 0005
--- Called by dispatch() on every tick. Small deletes by primary key, so that pg_cron's launcher never waits for a lock.
-create or replace function autosync.prune(job_name text)
+-- Small deletes in the order of an index, and none that waits for another session. Returns how many rows went.
+create or replace function autosync.prune()
 returns integer
 language plpgsql
 volatile
@@ -9,71 +9,74 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    job autosync.job;
-    deleted integer := 0;
+    item record;
     step integer;
-    last_seen bigint;
-    looked_to bigint;
-    timed bigint;
+    deleted integer := 0;
 begin
-    select j.* into job from autosync.job as j where j.name = prune.job_name;
-
-    delete from autosync.tick as t
-    where t.id in (
-        select o.id
-        from (
-            select k.id, k.ticked_at
-            from autosync.tick as k
-            where k.job_name = prune.job_name
-            order by k.id
-            limit 1000
-        ) as o
-        where o.ticked_at < now() - job.keep_invocations
-    );
-    get diagnostics deleted = row_count;
-
-    -- cron.job_run_details has no index but runid: walk it once, in order, and remember how far;
-    -- numbering starts again when pg_cron was dropped and created again
-    if job.pruned_runid > coalesce((select max(d.runid) from cron.job_run_details as d), 0) then
-        job.pruned_runid := 0;
-    end if;
-    select max(o.runid) filter (where o.ended_at < now() - job.keep_run_details), max(o.runid), count(o.ended_at)
-    into last_seen, looked_to, timed
-    from (
-        select d.runid, coalesce(d.end_time, d.start_time) as ended_at
-        from cron.job_run_details as d
-        where d.runid > job.pruned_runid
-        order by d.runid
-        limit 1000
-    ) as o;
-
-    -- a run that could not connect has no times before pg_cron 1.6.3: it is no younger than the next that has
-    if timed = 0 and (
-        select coalesce(d.end_time, d.start_time)
-        from cron.job_run_details as d
-        where d.runid > looked_to and coalesce(d.end_time, d.start_time) is not null
-        order by d.runid
-        limit 1
-    ) < now() - job.keep_run_details then
-        last_seen := looked_to;
-    end if;
-
-    if last_seen is not null then
-        delete from cron.job_run_details as d
-        using cron.job as c
-        where d.runid > job.pruned_runid
-            and d.runid <= last_seen
-            and d.jobid = c.jobid
-            and c.jobname = prune.job_name
-            and coalesce(d.end_time, d.start_time, now() - job.keep_run_details) <= now() - job.keep_run_details;
+    for item in
+        -- from one job to the next in the index, however many rows each has
+        with recursive present as (
+            (select t.job_id from autosync.tick as t order by t.job_id limit 1)
+            union all
+            select (select t.job_id from autosync.tick as t where t.job_id > p.job_id order by t.job_id limit 1)
+            from present as p
+            where p.job_id is not null
+        ),
+        called as (
+            (select i.job_id from autosync.invocation as i order by i.job_id limit 1)
+            union all
+            select (select i.job_id from autosync.invocation as i where i.job_id > c.job_id order by i.job_id limit 1)
+            from called as c
+            where c.job_id is not null
+        ),
+        known as (
+            select p.job_id from present as p
+            union
+            select c.job_id from called as c
+        )
+        select k.job_id, coalesce(now() - j.keep_invocations, 'infinity') as keep_from
+        from known as k
+        left join autosync.job as j on j.id = k.job_id
+        where k.job_id is not null
+    loop
+        delete from autosync.invocation as i
+        where i.id in (
+            select o.id
+            from (
+                select k.id, k.queued_at
+                from autosync.invocation as k
+                where k.job_id = item.job_id
+                order by k.id
+                limit 1000
+                for update skip locked
+            ) as o
+            where o.queued_at < item.keep_from
+        );
         get diagnostics step = row_count;
         deleted := deleted + step;
-        update autosync.job as j set pruned_runid = last_seen where j.name = prune.job_name;
-    end if;
+
+        -- a tick goes with the calls that it made, so never before them
+        delete from autosync.tick as t
+        where t.id in (
+            select o.id
+            from (
+                select k.id, k.ticked_at
+                from autosync.tick as k
+                where k.job_id = item.job_id
+                order by k.id
+                limit 1000
+                for update skip locked
+            ) as o
+            where o.ticked_at < item.keep_from
+                and not exists (select from autosync.invocation as i where i.tick_id = o.id)
+        );
+        get diagnostics step = row_count;
+        deleted := deleted + step;
+    end loop;
     return deleted;
 end
 $$;
 
-revoke all on function autosync.prune(text) from public;
+revoke all on function autosync.prune() from public;
 
-comment on function autosync.prune(text) is 'keep the ledger and the job''s history within their retention';
+comment on function autosync.prune() is 'keep the ledger within its retention';

@@ -14,13 +14,28 @@ returns table (
     error_code text,
     error_message text,
     body_excerpt text,
-    cause text
+    cause text,
+    attempt integer,
+    idempotency_key uuid,
+    function_milliseconds integer,
+    counts jsonb,
+    sb_request_id text,
+    execution_id text,
+    report_due_at timestamptz,
+    retry_at timestamptz
 )
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+    with newest as materialized (
+        select v.*
+        from autosync.invocation as v
+        where v.job_id = (select j.id from autosync.job as j where j.name = recent_outcomes.job_name)
+        order by v.id desc
+        limit recent_outcomes.max_rows
+    )
     select
         i.id, i.tick_id, i.request_id, i.queued_at, i.settled_at, i.timeout_milliseconds,
         coalesce(o.outcome, i.outcome),
@@ -33,15 +48,19 @@ as $$
             coalesce(o.status_code, i.status_code),
             coalesce(o.error_code, i.error_code),
             coalesce(o.body_excerpt, i.body_excerpt)
-        )
-    from (
-        select v.*
-        from autosync.invocation as v
-        where v.job_name = recent_outcomes.job_name
-        order by v.id desc
-        limit recent_outcomes.max_rows
-    ) as i
-    left join autosync.pending_outcomes() as o on o.invocation_id = i.id and i.outcome = 'pending'
+        ),
+        i.attempt,
+        i.idempotency_key,
+        coalesce(o.function_milliseconds, i.function_milliseconds),
+        coalesce(o.counts, i.counts),
+        coalesce(o.sb_request_id, i.sb_request_id),
+        coalesce(o.execution_id, i.execution_id),
+        i.report_due_at,
+        i.retry_at
+    from newest as i
+    -- those that are asked about, and not the oldest of all that wait
+    left join autosync.pending_outcomes(array(select n.id from newest as n where n.outcome = 'pending')) as o
+        on o.invocation_id = i.id
     order by i.id desc
 $$;
 

@@ -1,6 +1,7 @@
--- server_epoch(): the moment since which pg_net's unlogged tables and ids are continuous.
+-- server_epoch(): when this server last started or recovered from a crash.
 -- requires: 0005
--- The checkpointer starts again after a restart and after crash recovery; pg_postmaster_start_time() does not move on the latter.
+-- The checkpointer starts again after a restart and after crash recovery; pg_postmaster_start_time() does not move on the
+-- latter, and is all that a role without pg_monitor sees.
 create or replace function autosync.server_epoch()
 returns timestamptz
 language sql

@@ -15,8 +15,22 @@ declare
     other_owner text;
     extra bigint;
     result text := 'unchanged';
+    house_schedule text;
+    is_on boolean;
 begin
     select j.* into strict wanted from autosync.job as j where j.name = sync_job.job_name;
+    if wanted.watch then
+        return result;
+    end if;
+    is_on := wanted.enabled and wanted.paused_at is null;
+    if wanted.sql is null then
+        house_schedule := autosync.house_schedule();
+        update autosync.job as j set schedule = house_schedule, updated_at = clock_timestamp()
+        where j.name = 'autosync-keep-house' and j.schedule <> house_schedule;
+        if found then
+            perform autosync.sync_job('autosync-keep-house');
+        end if;
+    end if;
 
     select c.username into other_owner
     from cron.job as c
@@ -29,11 +43,27 @@ begin
             hint = 'a second job of that name would double every call; unschedule it as that role first';
     end if;
 
+    -- what is somebody else's is not overwritten: a command that was neither made by us nor taken over
+    if exists (
+        select
+        from cron.job as c
+        where c.jobname = wanted.name
+            and c.command <> wanted_command
+            and wanted.scheduled_command is null
+            and c.command not like 'select autosync.dispatch(%'
+            and not exists (select from autosync.adopted as a where a.object = 'cron job ' || wanted.name)
+    ) then
+        raise exception 'there is a cron job "%" already, which autosync-db did not make', wanted.name
+            using errcode = 'AS010',
+            hint = pg_catalog.format('take it over with: autosync-db jobs adopt %s; or give yours another name', wanted.name);
+    end if;
+
     -- the two-argument form of cron.schedule() leaves unnamed twins behind
     for extra in
         select c.jobid
         from cron.job as c
         where c.username = current_user
+            and wanted.sql is null
             and c.command = wanted_command
             and c.jobname is distinct from wanted.name
             and (c.jobname is null or not exists (select from autosync.job as j where j.name = c.jobname))
@@ -65,8 +95,8 @@ begin
     select c.jobid, c.active into present
     from cron.job as c
     where c.jobname = wanted.name and c.username = current_user;
-    if present.active is distinct from (wanted.paused_at is null) then
-        perform cron.alter_job(job_id := present.jobid, active := wanted.paused_at is null);
+    if present.active is distinct from is_on then
+        perform cron.alter_job(job_id := present.jobid, active := is_on);
         if result = 'unchanged' then
             result := 'changed';
         end if;
@@ -75,6 +105,8 @@ begin
         -- no tick can be missed before this moment (job_ticks_on_time)
         update autosync.job as j set updated_at = clock_timestamp() where j.name = wanted.name;
     end if;
+    update autosync.job as j set scheduled_command = wanted_command
+    where j.name = wanted.name and j.scheduled_command is distinct from wanted_command;
     return result;
 end
 $$;

@@ -1,2 +1,2 @@
 -- invocations_bounded: delete up to 1000 ticks of the job that are older than they are kept, and old runs; return how many.
-select autosync.prune(current_setting('autosync.job'));
+select autosync.prune();

@@ -52,7 +52,7 @@ class Chain:
 
     def dispatch(self, *, force: bool = False) -> int:
         """Run one tick and return its id."""
-        return int(self.value("select autosync.dispatch(force := %s)", force))
+        return int(self.value("select autosync.dispatch('auto-sync-cron-job', %s)", force))
 
     def value(self, query: str, *parameters: object) -> Any:
         """Return the first column of the first row."""

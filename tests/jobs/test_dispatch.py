@@ -92,7 +92,18 @@ def test_the_request_is_a_json_post_that_names_its_tick(chain: Chain, stub: Stub
     (request,) = stub.requests
     assert (request.method, request.path) == ("POST", "/functions/v1/auto-sync-cron")
     assert request.headers["content-type"] == "application/json"
-    assert request.body.replace(b" ", b"") == b'{"job":"auto-sync-cron-job","tick":%d,"batch_size":50}' % tick
+    assert request.body == b"{}"
+    sent = {name: value for name, value in request.headers.items() if name.startswith("x-autosync")}
+    assert sent == {
+        "x-autosync-job": "auto-sync-cron-job",
+        "x-autosync-tick": str(tick),
+        "x-autosync-attempt": "1",
+        "x-autosync-timeout-ms": "30000",
+        "x-autosync-batch-size": "50",
+    }
+    assert request.headers["idempotency-key"] == str(
+        chain.value("select idempotency_key from autosync.invocation where tick_id = %s", tick)
+    )
 
 
 @pytest.mark.parametrize("slashes", ["", "/", "//"])
@@ -120,12 +131,12 @@ def test_the_tick_is_written_down(unsent: Chain) -> None:
     unsent.connection.execute("set local application_name = 'pg_cron'")
     tick = unsent.dispatch()
     row = unsent.connection.execute(
-        "select job_name, backend_pid = pg_backend_pid(), caller, due, decision,"
-        " server_epoch = autosync.server_epoch(), clock_timestamp() - ticked_at < interval '5 seconds'"
+        "select job_id, backend_pid = pg_backend_pid(), caller, due, decision,"
+        " epoch is not null, clock_timestamp() - ticked_at < interval '5 seconds'"
         " from autosync.tick where id = %s",
         [tick],
     ).fetchone()
-    assert row == ("auto-sync-cron-job", True, "pg_cron", 3, "posted", True, True)
+    assert row == (1, True, "pg_cron", 3, "posted", True, True)
 
 
 @pytest.mark.parametrize(("due", "requests"), [(0, 1), (1, 1), (50, 1), (51, 2), (120, 3), (200, 4), (900, 4)])
@@ -185,7 +196,13 @@ def test_a_second_job_calls_its_own_function(unsent: Chain) -> None:
     )
     tick = unsent.value("select autosync.dispatch('nightly')")
     assert [url for url, *_ in unsent.queued()] == [f"{URL}/functions/v1/clean-up"]
-    assert unsent.value("select job_name from autosync.invocation where tick_id = %s", tick) == "nightly"
+    assert (
+        unsent.value(
+            "select j.name from autosync.invocation as i join autosync.job as j on j.id = i.job_id where tick_id = %s",
+            tick,
+        )
+        == "nightly"
+    )
 
 
 def test_no_key_is_kept_in_the_ledger(chain: Chain, stub: Stub) -> None:
@@ -220,7 +237,7 @@ def test_address_and_credential_are_of_one_moment(chain: Chain, served: Cluster)
                     f" perform pg_advisory_xact_lock_shared({lock}); end if; return found_value;",
                 ).encode()
             )
-            other.execute("select autosync.dispatch(force := true)")
+            other.execute("select autosync.dispatch('auto-sync-cron-job', true)")
             sent.extend(other.execute("select url, headers from net.http_request_queue").fetchall())
             other.execute("rollback")
 

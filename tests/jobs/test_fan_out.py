@@ -20,7 +20,7 @@ BATCH, CAP = 10, 4
 
 @pytest.fixture
 def tick(unsent: Chain) -> Callable[..., tuple[str, int, list[Any]]]:
-    """A function that runs one tick and returns its decision, what it found due, and its requests' bodies."""
+    """A function that runs one tick and returns its decision, what it found due, and the headers of its requests."""
     unsent.store(URL, keys.legacy())
 
     def run(*, invoke: str = "always", force: bool = False) -> tuple[str, int, list[Any]]:
@@ -30,10 +30,10 @@ def tick(unsent: Chain) -> Callable[..., tuple[str, int, list[Any]]]:
         id_ = unsent.dispatch(force=force)
         row = unsent.connection.execute("select decision, due from autosync.tick where id = %s", [id_]).fetchone()
         assert row is not None
-        bodies = [body for _, _, body, _ in unsent.queued()]
-        assert len(unsent.requests(id_)) == len(bodies), "one ledger row for each request"
-        assert all(body["tick"] == id_ for body in bodies)
-        return row[0], row[1], bodies
+        sent = [headers for _, headers, _, _ in unsent.queued()]
+        assert len(unsent.requests(id_)) == len(sent), "one ledger row for each request"
+        assert all(named["x-autosync-tick"] == str(id_) for named in sent)
+        return row[0], row[1], sent
 
     return run
 
@@ -42,26 +42,26 @@ Tick = Callable[..., tuple[str, int, list[Any]]]
 
 
 def test_nothing_due_is_one_request_or_an_idle_tick(tick: Tick) -> None:
-    decision, due, bodies = tick(invoke="when_due")
-    assert (decision, due, bodies) == ("idle", 0, [])
-    decision, due, bodies = tick(invoke="always")
-    assert (decision, due, len(bodies)) == ("posted", 0, 1)
+    decision, due, sent = tick(invoke="when_due")
+    assert (decision, due, sent) == ("idle", 0, [])
+    decision, due, sent = tick(invoke="always")
+    assert (decision, due, len(sent)) == ("posted", 0, 1)
 
 
 def test_force_calls_though_nothing_is_due(tick: Tick) -> None:
-    decision, due, bodies = tick(invoke="when_due", force=True)
-    assert (decision, due, len(bodies)) == ("posted", 0, 1)
+    decision, due, sent = tick(invoke="when_due", force=True)
+    assert (decision, due, len(sent)) == ("posted", 0, 1)
 
 
 @pytest.mark.parametrize("invoke", ["always", "when_due"])
 @pytest.mark.parametrize("schedules", [1, BATCH, BATCH + 1, 3 * BATCH, CAP * BATCH, CAP * BATCH + 1, 500])
 def test_requests_follow_what_is_due_up_to_the_cap(unsent: Chain, tick: Tick, schedules: int, invoke: str) -> None:
     unsent.add_due(schedules)
-    decision, due, bodies = tick(invoke=invoke)
+    decision, due, sent = tick(invoke=invoke)
     assert decision == "posted"
     assert due == min(schedules, CAP * BATCH), "counting ends where it would change nothing"
-    assert len(bodies) == min(math.ceil(schedules / BATCH), CAP)
-    assert {body["batch_size"] for body in bodies} == {BATCH}
+    assert len(sent) == min(math.ceil(schedules / BATCH), CAP)
+    assert {named["x-autosync-batch-size"] for named in sent} == {str(BATCH)}
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_requests_follow_what_is_due_up_to_the_cap(unsent: Chain, tick: Tick, sc
 def test_only_what_could_be_claimed_counts(unsent: Chain, tick: Tick, change: str, due: int) -> None:
     unsent.add_due(2 * BATCH)
     unsent.connection.execute(f"update public.auto_sync_schedules set {change}".encode())
-    decision, found, bodies = tick(invoke="when_due")
+    decision, found, sent = tick(invoke="when_due")
     assert (decision, found) == ("posted" if due else "idle", due)
-    assert len(bodies) == due // BATCH
+    assert len(sent) == due // BATCH
 
 
 def test_an_enabled_row_without_a_next_run_is_not_due(unsent: Chain, tick: Tick, shared: Cluster) -> None:

@@ -48,7 +48,7 @@ def test_a_request_whose_answer_was_deleted_is_lost(own: Chain, migrated: Cluste
 def test_a_crash_loses_what_was_not_settled(own: Chain, migrated: Cluster) -> None:
     tick = own.dispatch()
     _crash(migrated)
-    assert _settle(migrated, tick) == [("lost", "the server restarted before an answer was kept")]
+    assert _settle(migrated, tick) == [("lost", "pg_net's tables began again before an answer was kept")]
 
 
 def test_an_id_that_starts_again_at_1_gets_no_older_requests_answer(own: Chain, migrated: Cluster, stub: Stub) -> None:

@@ -50,23 +50,26 @@ def add_ticks(connection: psycopg.Connection[Any], job: str, age: str, count: in
     connection.execute(
         """
         with made as (
-            insert into autosync.tick (job_name, ticked_at, caller, due, decision, server_epoch)
-            select %s, now() - %s::interval, 'test', 0, 'posted', now() from generate_series(1, %s)
-            returning id, job_name
+            insert into autosync.tick (job_id, ticked_at, caller, due, decision)
+            select coalesce((select j.id from autosync.job as j where j.name = %s), 4242), now() - %s::interval,
+                'test', 0, 'posted'
+            from generate_series(1, %s)
+            returning id, job_id, ticked_at
         )
         insert into autosync.invocation (
-            tick_id, job_name, request_id, timeout_milliseconds, server_epoch, settled_at, outcome
+            tick_id, job_id, queued_at, request_id, timeout_milliseconds, settled_at, outcome
         )
-        select id, job_name, 1, 1000, now(), now(), 'ok' from made
+        select id, job_id, ticked_at, 1, 1000, now(), 'ok' from made
         """,
         [job, age, count],
     )
 
 
 def prune(connection: psycopg.Connection[Any]) -> int:
-    row = connection.execute("select autosync.prune('auto-sync-cron-job')").fetchone()
+    row = connection.execute("select autosync.keep_house()").fetchone()
     assert row is not None
-    return int(row[0])
+    assert "errors" not in row[0]
+    return int(row[0]["deleted"]) + int(row[0]["runs_deleted"])
 
 
 def runs(connection: psycopg.Connection[Any], job: str) -> list[int]:
@@ -79,21 +82,21 @@ def runs(connection: psycopg.Connection[Any], job: str) -> list[int]:
 def test_old_ticks_go_with_their_invocations_and_young_ones_stay(admin: psycopg.Connection[Any]) -> None:
     add_ticks(admin, "auto-sync-cron-job", "31 days", 3)
     add_ticks(admin, "auto-sync-cron-job", "29 days", 2)
-    assert prune(admin) == 3
+    assert prune(admin) == 6
     counted = admin.execute("select (select count(*) from autosync.tick), (select count(*) from autosync.invocation)")
     assert counted.fetchone() == (2, 2)
 
 
-def test_ticks_of_another_job_stay(admin: psycopg.Connection[Any]) -> None:
-    add_ticks(admin, "other", "90 days", 2)
-    assert prune(admin) == 0
-    assert admin.execute("select count(*) from autosync.tick").fetchone() == (2,)
+def test_the_ledger_of_a_job_that_is_gone_goes(admin: psycopg.Connection[Any]) -> None:
+    add_ticks(admin, "gone", "1 minute", 2)
+    assert prune(admin) == 4
+    assert admin.execute("select count(*) from autosync.tick").fetchone() == (0,)
 
 
 def test_one_tick_deletes_a_bounded_number(admin: psycopg.Connection[Any]) -> None:
     add_ticks(admin, "auto-sync-cron-job", "31 days", 2300)
     add_runs(admin, "auto-sync-cron-job", "8 days", 1001, 3300)
-    assert [prune(admin) for _ in range(4)] == [2000, 2000, 600, 0]
+    assert [prune(admin) for _ in range(4)] == [3000, 3000, 900, 0]
 
 
 def test_the_retention_is_the_jobs(admin: psycopg.Connection[Any]) -> None:
@@ -101,7 +104,7 @@ def test_the_retention_is_the_jobs(admin: psycopg.Connection[Any]) -> None:
     add_runs(admin, "auto-sync-cron-job", "3 days", 1001, 1001)
     assert prune(admin) == 0
     admin.execute("update autosync.job set keep_invocations = '2 days', keep_run_details = '2 days'")
-    assert prune(admin) == 2
+    assert prune(admin) == 3
 
 
 def test_only_our_jobs_history_goes(admin: psycopg.Connection[Any]) -> None:
@@ -121,7 +124,7 @@ def test_a_long_history_of_others_is_walked_past(admin: psycopg.Connection[Any])
 
 
 def test_numbering_that_starts_again_is_noticed(admin: psycopg.Connection[Any]) -> None:
-    admin.execute("update autosync.job set pruned_runid = 900000")
+    admin.execute("update autosync.housekeeping set pruned_runid = 900000")
     add_runs(admin, "auto-sync-cron-job", "8 days", 1001, 1002)
     assert prune(admin) == 2
 
@@ -139,17 +142,12 @@ def test_a_run_that_goes_on_stays(admin: psycopg.Connection[Any]) -> None:
     assert runs(admin, "auto-sync-cron-job") == [1001]
 
 
-def test_every_tick_prunes(admin: psycopg.Connection[Any]) -> None:
-    admin.execute("update autosync.job set paused_at = now()")
+def test_a_history_that_cannot_be_pruned_stops_nothing_else(admin: psycopg.Connection[Any]) -> None:
     add_ticks(admin, "auto-sync-cron-job", "31 days", 3)
-    admin.execute("select autosync.dispatch()")
-    assert admin.execute("select count(*) from autosync.tick").fetchone() == (1,)
-
-
-def test_a_history_that_cannot_be_pruned_does_not_stop_the_call(admin: psycopg.Connection[Any]) -> None:
-    admin.execute("update autosync.job set paused_at = now()")
     admin.execute("reset role")
-    admin.execute("revoke all on cron.job_run_details from postgres")
+    admin.execute("revoke all on cron.job_run_details from postgres, public")
     admin.execute("revoke pg_read_all_data from postgres")
     admin.execute("set local role postgres")
-    assert admin.execute("select autosync.dispatch() is not null").fetchone() == (True,)
+    row = admin.execute("select autosync.keep_house()").fetchone()
+    assert row is not None
+    assert (row[0]["deleted"], list(row[0]["errors"])) == (6, ["runs_deleted"])

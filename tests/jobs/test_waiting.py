@@ -15,7 +15,7 @@ JOB = "auto-sync-cron-job"
 def test_the_answer_of_a_tick_that_many_came_after(chain: Chain) -> None:
     tick = chain.dispatch()
     chain.value(
-        "select count(autosync.dispatch(force := true)) from generate_series(1, %s)",
+        "select count(autosync.dispatch('auto-sync-cron-job', true)) from generate_series(1, %s)",
         250,
     )
     (call,) = calls.wait(chain.connection, JOB, tick, timedelta(seconds=60))

@@ -58,7 +58,7 @@ def _compare(settings: dict[str, str], warned: bool, migrated: Cluster) -> None:
     with clusters.connect(migrated) as owner:
         values = {"project_url": Secret("http://127.0.0.1:9"), "service_role_key": Secret(key)}
         store.store(owner, values)
-        owner.execute("select autosync.dispatch(force => true)")
+        owner.execute("select autosync.dispatch('auto-sync-cron-job', true)")
         findings = owner.execute(catalogue.query(CHECK).encode()).fetchall()
     log = migrated.log.read_text(errors="replace")
     assert (key in log or key in _as_bytes(log)) == warned

@@ -241,7 +241,7 @@ def _bait(connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("role", "call"),
     [
-        ("postgres", "select autosync.dispatch(force => true)"),
+        ("postgres", "select autosync.dispatch('auto-sync-cron-job', true)"),
         ("postgres", "select autosync.settle()"),
         ("postgres", "select autosync.put_secret('other', 'value')"),
         ("postgres", "select count(*) from autosync.secret_facts()"),
@@ -262,7 +262,7 @@ def test_the_bait_is_taken_where_a_path_is_not_pinned(admin: Connection) -> None
     _bait(admin)
     _become(admin, "postgres")
     admin.execute("set local search_path = public, pg_catalog, autosync, net")
-    assert "caught" in _answer(admin, "select autosync.dispatch(force => true)")
+    assert "caught" in _answer(admin, "select autosync.dispatch('auto-sync-cron-job', true)")
 
 
 def test_statistics_of_before_are_forgotten(blank: Cluster, secrets_by_name: dict[str, Secret]) -> None:

@@ -125,7 +125,7 @@ LINTS: dict[str, tuple[str, str]] = {
         join pg_class as c on c.oid = a.indrelid
         where c.relnamespace in ('public'::regnamespace, 'autosync'::regnamespace)
         """,
-        "create index twin on autosync.tick (job_name, id)",
+        "create index twin on autosync.tick (job_id, id)",
     ),
     "sensitive_table_open_to_api_roles": (
         """

@@ -21,7 +21,7 @@ select jsonb_build_object(
         from (
             select k.ticked_at, k.caller
             from autosync.tick as k
-            where k.job_name = c.jobname
+            where k.job_id = j.id
             order by k.id desc
             limit 100
         ) as t

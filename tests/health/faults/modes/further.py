@@ -68,8 +68,8 @@ def _sleeping_queue(project: LiveProject) -> None:
         [project.stub.url],
     )
     project.owner.execute(
-        "insert into autosync.invocation (tick_id, job_name, request_id, timeout_milliseconds, server_epoch, queued_at)"
-        " select t.id, t.job_name, (select max(q.id) from net.http_request_queue as q), 1000, autosync.server_epoch(),"
+        "insert into autosync.invocation (tick_id, job_id, request_id, timeout_milliseconds, epoch, queued_at)"
+        " select t.id, t.job_id, (select max(q.id) from net.http_request_queue as q), 1000, autosync.pg_net_epoch(),"
         " now() - interval '10 minutes' from autosync.tick as t order by t.id desc limit 1"
     )
 

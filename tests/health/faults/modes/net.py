@@ -112,8 +112,8 @@ def _slept_over(project: LiveProject) -> None:
             holder.execute("select pg_sleep(2)")
         project.owner.execute(
             "insert into autosync.invocation"
-            " (tick_id, job_name, request_id, timeout_milliseconds, server_epoch)"
-            " select t.id, t.job_name, q.id, 1000, t.server_epoch"
+            " (tick_id, job_id, request_id, timeout_milliseconds, epoch)"
+            " select t.id, t.job_id, q.id, 1000, t.epoch"
             " from (select k.* from autosync.tick as k order by k.id desc limit 1) as t"
             " cross join net.http_request_queue as q"
         )

@@ -1,0 +1,50 @@
+-- keep_house(): what must be done for all jobs and must not delay a tick: settle, repeat, move, delete. Returns what was done.
+-- requires: 0005
+-- The command of a cron job of its own. Each step is bounded and guarded, so that one that fails, or that another session's
+-- lock holds up, does not stop the others; its error is in the result and in the server's log. A second one that runs at the
+-- same time does nothing.
+create or replace function autosync.keep_house()
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+declare
+    step record;
+    number integer;
+    done jsonb := '{}';
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('autosync.keep_house', 0)) then
+        return jsonb_build_object('skipped', 'another session is at it');
+    end if;
+    for step in
+        select s.name, s.statement
+        from (values
+            (1, 'settled', 'select autosync.settle()'),
+            (2, 'unreported', 'select autosync.end_unreported(1000)'),
+            (3, 'repeated', 'select autosync.retry_calls(100)'),
+            (4, 'moved', 'select autosync.move_shut_windows(1000)'),
+            (5, 'deleted', 'select autosync.prune()'),
+            (6, 'runs_deleted', 'select autosync.prune_runs()')
+        ) as s (position, name, statement)
+        order by s.position
+    loop
+        begin
+            execute step.statement into number;
+            done := done || jsonb_build_object(step.name, number);
+        exception
+            when others then
+                raise warning 'housekeeping could not finish "%": %', step.name, sqlerrm;
+                done := done || jsonb_build_object('errors',
+                    coalesce(done -> 'errors', '{}') || jsonb_build_object(step.name, left(sqlerrm, 200)));
+        end;
+    end loop;
+    return done;
+end
+$$;
+
+revoke all on function autosync.keep_house() from public;
+
+comment on function autosync.keep_house() is 'the command of the cron job autosync-keep-house';

@@ -1,0 +1,94 @@
+-- read_outcomes(ids): what pg_net knows by now of these requests of the ledger; raises when an answer cannot be read.
+-- requires: 0005
+-- Called by pending_outcomes(), which asks for one at a time when asking for all fails. A timeout before the request was on
+-- its way and an answer from elsewhere, to which a redirect leads as a GET without a body, are errors of the network.
+-- Names of headers are compared byte by byte (collate "C"): whoever answers chooses them, and they need not be UTF-8.
+create or replace function autosync.read_outcomes(ids bigint[])
+returns table (
+    invocation_id bigint,
+    outcome text,
+    status_code integer,
+    error_code text,
+    error_message text,
+    body_excerpt text,
+    function_milliseconds integer,
+    counts jsonb,
+    sb_request_id text,
+    execution_id text
+)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with pending as materialized (
+        select i.id, i.request_id, i.queued_at, coalesce(i.epoch = autosync.pg_net_epoch(), false) as same_epoch,
+            j.reports_within is not null as reports
+        from autosync.invocation as i
+        left join autosync.job as j on j.id = i.job_id
+        where i.id = any(ids)
+    ),
+    -- created is when the worker's batch began, which may be just before the request was written.
+    -- The range on it uses the only index that pg_net has there.
+    response as materialized (
+        select r.id, r.status_code, r.content, r.headers, r.timed_out, r.error_msg, r.created
+        from net._http_response as r
+        where r.created >= (select min(p.queued_at) - interval '5 seconds' from pending as p)
+            and r.id in (select p.request_id from pending as p)
+    )
+    select
+        p.id,
+        case
+            when r.id is null then
+                case when q.id is not null and p.same_epoch then 'pending' else 'lost' end
+            when r.error_msg ~ 'HTTP Request/Response time: 0\.?0* ms'
+                and (
+                    r.error_msg !~ 'handshake time: 0\.?0* ms'
+                    -- pg_net says the same of a slow answer on a connection that it kept open, at most for two minutes
+                    or not exists (
+                        select from net._http_response as o
+                        where o.created between p.queued_at - interval '3 minutes' and p.queued_at
+                            and o.status_code is not null
+                    )
+                ) then 'network_error'
+            when r.error_msg is not null and (r.timed_out or r.error_msg ilike 'timeout%') then 'timed_out'
+            when r.error_msg is not null or t.redirected_to is not null then 'network_error'
+            when r.status_code not between 200 and 299 then 'http_error'
+            when a.facts -> 'ok' = 'false' then 'failed'
+            when p.reports and r.status_code = 202 then 'accepted'
+            else 'ok'
+        end,
+        case when t.redirected_to is null then r.status_code end,
+        autosync.excerpt(t.error_code),
+        case
+            when t.redirected_to is not null then autosync.excerpt('was redirected to ' || t.redirected_to)
+            when r.id is null and not p.same_epoch then 'pg_net''s tables began again before an answer was kept'
+            when r.id is null and q.id is null then 'pg_net no longer knows the request: expired, deleted or never sent'
+            else autosync.excerpt(coalesce(r.error_msg, a.facts ->> 'error'))
+        end,
+        autosync.excerpt(r.content),
+        cast(a.facts ->> 'duration_ms' as integer),
+        a.facts -> 'counts',
+        left(autosync.excerpt(t.sb_request_id), 100),
+        left(autosync.excerpt(t.execution_id), 100)
+    from pending as p
+    left join response as r
+        on r.id = p.request_id
+        and r.created >= p.queued_at - interval '5 seconds'
+        and p.same_epoch
+    cross join lateral (select autosync.answer_facts(r.content) as facts) as a
+    left join lateral (
+        select max(h.value collate "C") filter (where lower(h.key collate "C") = 'sb-error-code') as error_code,
+            max(h.value collate "C") filter (where lower(h.key collate "C") = 'sb-request-id') as sb_request_id,
+            max(h.value collate "C") filter (where lower(h.key collate "C") = 'x-deno-execution-id') as execution_id,
+            -- pg_net keeps the headers of the first answer and the status of the last
+            max(h.value collate "C") filter (where lower(h.key collate "C") = 'location' and r.status_code not in (201, 202)
+                and r.status_code not between 300 and 399) as redirected_to
+        from pg_catalog.jsonb_each_text(case when jsonb_typeof(r.headers) = 'object' then r.headers end) as h
+    ) as t on true
+    left join net.http_request_queue as q on q.id = p.request_id
+$$;
+
+revoke all on function autosync.read_outcomes(bigint[]) from public;
+
+comment on function autosync.read_outcomes(bigint[]) is 'what pg_net knows of these requests';

@@ -1,0 +1,41 @@
+-- retry_calls(max_calls): repeat the calls whose time for it has come, under the same Idempotency-Key; return how many.
+-- requires: 0005
+-- settle() decides what is repeated and when. A job that was paused, or that is not to be called again, drops what was planned.
+create or replace function autosync.retry_calls(max_calls integer)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    item record;
+    repeated integer := 0;
+begin
+    for item in
+        select i.id, j.name, j.name is not null and j.enabled and j.paused_at is null and i.attempt < j.retry_attempts as wanted
+        from autosync.invocation as i
+        left join autosync.job as j on j.id = i.job_id
+        where i.retry_at <= clock_timestamp()
+        order by i.retry_at
+        limit retry_calls.max_calls
+        for no key update of i skip locked
+    loop
+        begin
+            update autosync.invocation as i set retry_at = null where i.id = item.id;
+            if item.wanted then
+                repeated := repeated + autosync.post_calls(item.name, null, 1, item.id);
+            end if;
+        exception
+            when others then
+                -- a missing secret of one job must not keep another's calls from being repeated
+                raise warning 'could not repeat a call of the job "%": %', item.name, sqlerrm;
+        end;
+    end loop;
+    return repeated;
+end
+$$;
+
+revoke all on function autosync.retry_calls(integer) from public;
+
+comment on function autosync.retry_calls(integer) is 'repeat the calls whose time has come';
