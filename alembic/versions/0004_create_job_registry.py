@@ -144,6 +144,7 @@ def downgrade() -> None:
         "autosync.secret_facts()",
         "autosync.secrets_hidden()",
         "autosync.stored_secrets()",
+        "autosync.vault_secrets()",
         "autosync.secret_store()",
         "autosync.secret_kind(text)",
         "autosync.holds_key(text)",

@@ -42,7 +42,7 @@ _STANDING = """
 select c.command = autosync.job_command(c.jobname) or j.name is not null,
     exists (select from autosync.adopted as a where a.object = 'cron job ' || c.jobname)
 from cron.job as c
-left join autosync.job as j on j.name = c.jobname and to_jsonb(j) ->> 'watch' is distinct from 'true'
+left join autosync.job as j on j.name = c.jobname and not j.watch
 where c.jobname = %s
 order by 1
 limit 1

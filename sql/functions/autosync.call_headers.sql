@@ -1,7 +1,7 @@
 -- call_headers(job_name): the headers of a job's call, with the credential that is its own; raises when that is missing.
 -- requires: 0004
--- A cron secret has a header of its own. The gateway needs nothing for a function that is deployed without verify_jwt;
--- where it verifies, the public key in the secret gateway_key lets the call through to the function.
+-- A cron secret, or a function's own secret, has a header of its own. The gateway needs nothing for a function that is
+-- deployed without verify_jwt; where it verifies, the public key in the secret gateway_key lets the call through.
 create or replace function autosync.call_headers(job_name text)
 returns jsonb
 language plpgsql
@@ -13,6 +13,7 @@ declare
     headers jsonb;
     active text := autosync.function_auth(call_headers.job_name);
     api_key text;
+    is_enough boolean := false;
 begin
     select j.* into job from autosync.job as j where j.name = call_headers.job_name;
     headers := coalesce(job.headers, '{}')
@@ -20,15 +21,19 @@ begin
     if active = 'none' then
         return headers;
     elsif active = 'secret' then
-        return headers || jsonb_build_object(job.secret_header, job.secret_prefix || autosync.read_secret(job.secret_name));
+        headers := headers || jsonb_build_object(job.secret_header, job.secret_prefix || autosync.read_secret(job.secret_name));
+        -- a gateway looks where such a secret is then
+        is_enough := job.function is null or lower(job.secret_header) in ('authorization', 'apikey');
     elsif active = 'cron_secret' then
         headers := headers || jsonb_build_object('x-autosync-cron-secret', autosync.read_secret('cron_secret'));
-        if not exists (select from autosync.stored_secrets() as s where s.name = 'gateway_key') then
+    else
+        api_key := autosync.read_secret('service_role_key');
+    end if;
+    if api_key is null then
+        if is_enough or not exists (select from autosync.stored_secrets() as s where s.name = 'gateway_key') then
             return headers;
         end if;
         api_key := autosync.read_secret('gateway_key');
-    else
-        api_key := autosync.read_secret('service_role_key');
     end if;
     return headers || case
         when api_key like 'sb\_%' then jsonb_build_object('apikey', api_key)

@@ -18,16 +18,12 @@ begin
     if to_regclass('vault.secrets') is null then
         return false;
     end if;
-    -- ours as in stored_secrets()
+    -- ours, as put_secret() made it
     execute
         $query$
         select v.id
         from vault.secrets as v
-        where v.name = $1
-            and (
-                v.name in ('project_url', 'service_role_key', 'cron_secret')
-                or v.description like 'autosync-db%' and v.name not like '%.previous'
-            )
+        where v.name in ($1, 'autosync.' || $1) and v.description like 'autosync-db%' and v.name not like '%.previous'
         $query$
     into present_id
     using secret_name;

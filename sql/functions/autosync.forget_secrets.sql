@@ -28,7 +28,7 @@ begin
                 old_value := null;
         end;
         execute 'delete from vault.secrets as v where v.id = $1' using item.id;
-        perform autosync.note_secret_change('vault', item.name, old_value, null);
+        perform autosync.note_secret_change('vault', regexp_replace(item.name, '^autosync[.]', ''), old_value, null);
     end loop;
 exception
     when insufficient_privilege then

@@ -11,7 +11,7 @@ as $$
 declare
     present_id uuid;
     present_value text;
-    present_description text;
+    is_taken boolean;
     refused_by text;
 begin
     if autosync.secret_store() <> 'vault' then
@@ -30,22 +30,27 @@ begin
         end;
     end if;
 
-    execute 'select v.id, v.decrypted_secret, v.description from vault.decrypted_secrets as v where v.name = $1'
-    into present_id, present_value, present_description
+    execute
+        $query$
+        select v.id, v.decrypted_secret
+        from vault.decrypted_secrets as v
+        where v.name in ($1, 'autosync.' || $1) and v.description like 'autosync-db%'
+        $query$
+    into present_id, present_value
     using secret_name;
-    if present_id is null then
-        execute 'select vault.create_secret($1, $2, $3)'
-        using new_value, secret_name, 'autosync-db: a secret of the scheduled calls';
-    elsif present_value is distinct from new_value then
-        if secret_name not in ('project_url', 'service_role_key', 'cron_secret')
-            and coalesce(present_description, '') not like 'autosync-db%'
-        then
-            raise exception 'the vault already has a secret "%" that this toolkit did not store', secret_name
-                using errcode = 'AS002', hint = 'choose another name, or rename or delete that one in the vault first';
+    if present_id is not null then
+        if present_value is not distinct from new_value then
+            return false;
         end if;
         execute 'select vault.update_secret($1, $2)' using present_id, new_value;
     else
-        return false;
+        -- one of the project's own keeps its name and its value
+        execute 'select exists (select from vault.secrets as v where v.name = $1)' into is_taken using secret_name;
+        execute 'select vault.create_secret($1, $2, $3)'
+        using
+            new_value,
+            case when is_taken then 'autosync.' else '' end || secret_name,
+            'autosync-db: a secret of the scheduled calls';
     end if;
     perform autosync.note_secret_change('vault', secret_name, present_value, new_value);
     return true;

@@ -1,7 +1,6 @@
 -- stored_secrets(): every secret with its value, from wherever the secrets are.
 -- requires: 0004
--- The one place that reads values; it works with the caller's rights. A vault is shared with the rest of the project:
--- ours are the names that dispatch() reads and what was stored by this toolkit.
+-- It works with the caller's rights. Which of a vault's secrets are meant, vault_secrets() says.
 create or replace function autosync.stored_secrets()
 returns table (name text, secret text, created_at timestamptz, updated_at timestamptz)
 language plpgsql
@@ -15,14 +14,9 @@ begin
             from public.pg_cron_secrets as s;
         return;
     end if;
-    -- the schema may be missing when this function is made
-    return query execute
-        $query$
-        select v.name, v.decrypted_secret, v.created_at, v.updated_at
-        from vault.decrypted_secrets as v
-        where v.name in ('project_url', 'service_role_key', 'cron_secret')
-            or v.description like 'autosync-db%' and v.name not like '%.previous'
-        $query$;
+    return query
+        select v.name, v.secret, v.created_at, v.updated_at
+        from autosync.vault_secrets() as v;
 exception
     when undefined_table or invalid_schema_name or insufficient_privilege or external_routine_exception or data_exception
         or undefined_function or undefined_column

@@ -119,15 +119,23 @@ class TestMove:
         assert (_in_table(project), len(_kept(project))) == (2, 0)
         assert project.active() == project.key
 
-    def test_does_not_take_what_is_somebody_elses(self, project: Project) -> None:
+    def test_leaves_secrets_of_the_same_name_as_they_are(self, project: Project) -> None:
         _create_vault(project.cluster)
-        project.owner.execute("select vault.create_secret('theirs', 'service_role_key', 'mine')")
-        _choose("vault")
-        result = project.run("setup", "-q")
-        assert 'the vault already has a secret "service_role_key" with another value' in command.refused(result, 6)
-        assert _kept(project) == {"service_role_key": "theirs"}
-        assert _in_table(project) == 2
-        assert project.is_finished()
+        theirs = {"service_role_key": "theirs", "project_url": project.stub.url}
+        for name, value in theirs.items():
+            project.owner.execute("select vault.create_secret(%s, %s)", [value, name])
+        _move(project, "vault")
+        ours = {"autosync.service_role_key": project.key.reveal(), "autosync.project_url": project.stub.url}
+        assert _kept(project) == theirs | ours
+        assert set(secret_store.stored(project.owner)) == theirs.keys()
+        assert project.active() == project.key
+        newer = keys.secret()
+        project.gate.accept(project.key, newer)
+        command.succeeds(project.rotate(newer))
+        assert project.active() == newer
+        assert _kept(project) == theirs | ours | {"autosync.service_role_key": newer.reveal()}
+        _move(project, "table")
+        assert _kept(project) == theirs
 
     def test_does_not_happen_while_a_key_is_unproven(self, project: Project) -> None:
         _create_vault(project.cluster)
@@ -225,9 +233,11 @@ class TestCommands:
 
     def test_a_secret_of_the_projects_own_is_not_overwritten(self, vaulted: Project) -> None:
         vaulted.owner.execute("select vault.create_secret('theirs', 'stripe', 'billing')")
-        result = vaulted.run("secrets", "set", "stripe", "--from-file", "-", "-q", stdin="o" * 30)
-        assert "that this toolkit did not store" in command.refused(result, 6)
+        command.succeeds(vaulted.run("secrets", "set", "stripe", "--from-file", "-", stdin="o" * 30))
+        assert vaulted.value("select autosync.read_secret('stripe')") == "o" * 30
+        command.succeeds(vaulted.run("secrets", "delete", "stripe", "--yes"))
         assert _kept(vaulted)["stripe"] == "theirs"
+        assert "autosync.stripe" not in _kept(vaulted)
 
     def test_a_vault_that_cannot_be_decrypted_is_emptied_and_filled_again(self, vaulted: Project) -> None:
         """As after a restore into another project, whose root key is another one."""
@@ -298,9 +308,11 @@ def test_missing_and_spoiled_secrets_of_a_vault_are_named(vaulted: Project) -> N
     assert "is missing from the vault" in vaulted.verdict("secrets_present")[1]
 
 
-def test_the_first_secrets_go_straight_into_the_vault(blank: Cluster, stub: Stub) -> None:
+def test_the_first_secrets_go_straight_into_the_vault_beside_the_projects_own(blank: Cluster, stub: Stub) -> None:
     _create_vault(blank)
     _choose("vault")
+    with clusters.connect(blank) as connection:
+        connection.execute("select vault.create_secret('theirs', 'project_url')")
     key = keys.secret()
     with clusters.pg_net_worker(blank):
         result = command.run(
@@ -312,5 +324,8 @@ def test_the_first_secrets_go_straight_into_the_vault(blank: Cluster, stub: Stub
         assert connection.execute(
             "select decrypted_secret from vault.decrypted_secrets where name = 'service_role_key'"
         ).fetchone() == (key.reveal(),)
+        assert connection.execute(
+            "select decrypted_secret from vault.decrypted_secrets where name = 'project_url'"
+        ).fetchone() == ("theirs",)
         assert lease.unfinished(connection) == ()
     assert migrate.plan(blank.url()).is_current

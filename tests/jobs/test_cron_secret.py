@@ -89,3 +89,20 @@ def test_what_a_rotation_replaces_is_no_excerpt(owner: Connection) -> None:
     assert lease.begin(owner, {"cron_secret": Secret("n" * 43)})
     row = owner.execute("select autosync.excerpt(%s)", [f"{'c' * 43} {'n' * 43} fine"]).fetchone()
     assert row == ("*** *** fine",)
+
+
+@pytest.mark.parametrize(
+    ("target", "header", "besides"),
+    [("function", "x-cron-token", {"apikey"}), ("function", "Authorization", set()), ("url", "x-cron-token", set())],
+)
+def test_a_secret_of_a_function_goes_through_the_gateway_too(
+    target: str, header: str, besides: set[str], transaction: Connection
+) -> None:
+    secrets = {"project_url": "http://127.0.0.1:9", "gateway_key": "sb_publishable_" + "p" * 31, "token": "t" * 30}
+    store.store(transaction, {name: Secret(value) for name, value in secrets.items()})
+    transaction.execute(
+        "insert into autosync.job (name, function, url, schedule, auth, secret_name, secret_header)"
+        " values ('other', %s, %s, '0 0 1 1 *', 'secret', 'token', %s)",
+        ["report" if target == "function" else None, "http://127.0.0.1:9/in" if target == "url" else None, header],
+    )
+    assert _sent(transaction, "other").keys() == {"content-type", header.lower()} | besides
