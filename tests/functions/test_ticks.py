@@ -99,6 +99,70 @@ def test_two_ticks_that_overlap_sync_each_schedule_once(edge: Edge, database: Da
     assert {database.outcome(schedule)[0] for schedule in schedules} == {"success"}
 
 
+def _calls(database: Database, tick: int) -> list[dict[str, Any]]:
+    """Return the calls of a tick, as the ledger has them after housekeeping."""
+    database.rows("select autosync.keep_house()")
+    rows = database.rows("select to_jsonb(i) from autosync.invocation as i where i.tick_id = %s order by i.id", tick)
+    return [dict(row) for (row,) in rows]
+
+
+def _all_are(outcome: str, database: Database, tick: int) -> list[dict[str, Any]]:
+    calls = _calls(database, tick)
+    return calls if calls and {call["outcome"] for call in calls} == {outcome} else []
+
+
+def test_a_call_is_accepted_at_once_works_on_and_reports(
+    edge: Edge, keys: Keys, database: Database, asked: Any
+) -> None:
+    database.rows("update autosync.job set reports_within = '10 minutes', batch_size = 1, max_requests = 2")
+    schedules = database.add("held", "held", "fine", "only-errors")
+    tick = _tick(database)
+    accepted = clusters.wait_for(lambda: _all_are("accepted", database, tick), "both calls are accepted")
+    assert [call["status_code"] for call in accepted] == [202, 202]
+    clusters.wait_for(lambda: len(asked()["calls"]) == 2, "both work on")
+    edge.call("device-sync", "PUT", headers=_bearer(keys)).raise_for_status()
+    ended = clusters.wait_for(lambda: _all_are("ok", database, tick), "both calls are reported", patience=60)
+    assert all(call["reported_at"] and call["function_milliseconds"] > 0 for call in ended)
+    assert sum(call["counts"]["succeeded"] for call in ended) == 3
+    assert sum(call["counts"]["failed"] for call in ended) == 1
+    assert {database.outcome(schedule)[0] for schedule in schedules} == {"success", "failed"}
+
+
+def test_a_run_that_fails_after_its_acknowledgement_is_reported_as_failed(edge: Edge, database: Database) -> None:
+    database.rows("update autosync.job set reports_within = '10 minutes'")
+    database.rows("revoke execute on function public.auto_sync_claim from service_role")
+    tick = _tick(database)
+    [call] = clusters.wait_for(lambda: _all_are("failed", database, tick), "the call is reported as failed")
+    assert "permission denied for function auto_sync_claim" in call["error_message"]
+
+
+def test_a_retry_is_the_same_call_and_its_work_is_not_done_again(edge: Edge, database: Database, asked: Any) -> None:
+    """The answer to the first attempt got lost on its way, as libcurl or a gateway loses one."""
+    database.rows("update autosync.job set retry_attempts = 2, retry_wait = '0'")
+    database.add("fine")
+    tick = _tick(database)
+    _answers(database, tick)
+    database.rows(
+        "update net._http_response set status_code = null, error_msg = 'Server returned nothing (no headers, no data)'"
+    )
+    database.rows("select autosync.keep_house()")
+    first, second = clusters.wait_for(lambda: _retried(database, tick), "the second attempt has ended")
+    assert (first["outcome"], second["outcome"]) == ("network_error", "ok")
+    assert first["idempotency_key"] == second["idempotency_key"]
+    # the answer of the first: another run would have found nothing due
+    assert second["counts"]["succeeded"] == 1
+    assert len(asked()["calls"]) == 1
+
+
+def _retried(database: Database, tick: int) -> list[dict[str, Any]]:
+    calls = _calls(database, tick)
+    attempts = database.rows(
+        "select to_jsonb(i) from autosync.invocation as i where i.retries = %s and i.outcome <> 'pending'",
+        calls[0]["id"],
+    )
+    return [calls[0], *(dict(row) for (row,) in attempts)] if attempts else []
+
+
 def test_schedules_of_a_killed_run_return_when_the_lease_ends(
     edge: Edge, keys: Keys, database: Database, asked: Any
 ) -> None:

@@ -113,7 +113,10 @@ def database(edge_database: Database) -> Database:
     edge_database.rows("truncate public.auto_sync_schedules, public.measurement")
     edge_database.rows("delete from public.pg_cron_secrets")
     edge_database.rows("delete from autosync.setting where name = 'function_auth'")
-    edge_database.rows("update autosync.job set batch_size = default, max_requests = default")
+    edge_database.rows(
+        "update autosync.job set batch_size = default, max_requests = default, reports_within = default,"
+        " retry_attempts = default, retry_wait = default"
+    )
     edge_database.rows("grant execute on function public.auto_sync_claim to service_role")
     return edge_database
 
