@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -111,6 +112,31 @@ def test_claiming_and_completing_through_the_api(edge: Edge, service: str, datab
     assert edge.rest("rpc/auto_sync_complete", service, "POST", json=args).status_code == 200
     assert edge.rest("rpc/auto_sync_complete", service, "POST", json=args).status_code == 409
     assert database.outcome(schedule) == ("success", {"synced": 1}, None)
+
+
+def test_reporting_through_the_api(edge: Edge, keys: Keys, service: str, database: Database) -> None:
+    [(key,)] = database.rows(
+        "with tick as (insert into autosync.tick (job_id, caller, due, decision, epoch)"
+        " select id, 'test', 0, 'posted', 'x' from autosync.job where drains is not null returning id, job_id)"
+        " insert into autosync.invocation (tick_id, job_id, request_id, timeout_milliseconds, epoch)"
+        " select id, job_id, -1, 1000, 'x' from tick returning idempotency_key::text"
+    )
+    args = {"idempotency_key": key, "status": "partial", "summary": {"duration_ms": 7, "counts": {"sent": 1}}}
+    for _ in range(2):
+        assert edge.rest("rpc/auto_sync_report", service, "POST", json=args).status_code == 200
+    assert database.rows(
+        "select outcome, function_milliseconds, counts from autosync.invocation where idempotency_key = %s", key
+    ) == [("ok", 7, {"sent": 1})]
+    refused = {
+        (404, "PT404"): args | {"idempotency_key": str(uuid.uuid4())},
+        (409, "PT409"): args | {"status": "failed"},
+        (400, "23514"): args | {"status": "done"},
+    }
+    for expected, wrong in refused.items():
+        answer = edge.rest("rpc/auto_sync_report", service, "POST", json=wrong)
+        assert (answer.status_code, answer.json()["code"]) == expected
+    for role, status in (("anon", 401), ("authenticated", 403)):
+        assert edge.rest("rpc/auto_sync_report", keys.token(role), "POST", json=args).status_code == status
 
 
 def test_missing_privilege_is_401_for_anon_and_403_for_others(edge: Edge, keys: Keys, database: Database) -> None:
