@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db import duration
+from autosync_db import cron, duration
 from autosync_db.connection import Connection, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
-from autosync_db.jobs import calls, cron, registry
+from autosync_db.jobs import calls, registry
 from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.registry import Job
 from autosync_db.schedules import table

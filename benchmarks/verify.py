@@ -122,7 +122,7 @@ def measure(name: str, database: Cluster, configuration: Configuration) -> Measu
     found = Measured(name)
     queries = {id: verify._query(id, check) for id, check in catalogue.all_checks().items() if check.look is None}
     with psycopg.connect(database.url().reveal(), autocommit=True) as db:
-        db.execute(verify._opening(configuration.settings.job.name))
+        db.execute(verify._opening(configuration.settings.main.name))
         for _ in range(2):  # the first fills the catalog caches
             for id, query in queries.items():
                 found.buffers[id] = buffers(explained(db, query))
@@ -232,9 +232,9 @@ def main() -> None:
 
 def call(owner: psycopg.Connection[Any], configuration: Configuration) -> None:
     """Make a call, so that its answer is the newest that is known."""
-    name = configuration.settings.job.name
+    name = configuration.settings.main.name
     tick = registry.trigger(owner, name)
-    calls.wait(owner, name, tick, configuration.settings.job.timeout)
+    calls.wait(owner, name, tick, configuration.settings.main.timeout)
 
 
 _PAGE = """\

@@ -20,7 +20,7 @@ def _show(session: Session) -> None:
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        found = registry.find(connection, session.configuration.settings.job.name)
+        found = registry.find(connection, session.configuration.settings.main.name)
     if session.is_json:
         session.print_json(found)
         return
@@ -44,7 +44,7 @@ def _pause(session: Session) -> None:
     from autosync_db.jobs import registry
 
     with connect(session.configuration.target.database_url) as connection:
-        registry.pause(connection, session.configuration.settings.job.name)
+        registry.pause(connection, session.configuration.settings.main.name)
     session.say("paused; resume with: autosync-db job resume")
 
 
@@ -55,7 +55,7 @@ def _resume(session: Session) -> None:
     from autosync_db.jobs import registry
 
     with connect(session.configuration.target.database_url) as connection:
-        registry.resume(connection, session.configuration.settings.job.name)
+        registry.resume(connection, session.configuration.settings.main.name)
     session.say("resumed")
 
 
@@ -69,7 +69,7 @@ def _trigger(
     from autosync_db.jobs import calls
     from autosync_db.report import as_text
 
-    settings = session.configuration.settings.job
+    settings = session.configuration.settings.main
     with connect(session.configuration.target.database_url) as connection:
         if no_wait:
             tick_id = calls.trigger(connection, settings.name)

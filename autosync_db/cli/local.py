@@ -131,7 +131,7 @@ def _tick(
     remaining = count or (None if pause else 1)
     with connect(configuration.target.database_url) as connection:
         while remaining is None or remaining > 0:
-            session.print_text(_tick_once(connection, configuration.settings.job))
+            session.print_text(_tick_once(connection, configuration.settings.main))
             remaining = None if remaining is None else remaining - 1
             if pause and remaining != 0:
                 time.sleep(pause.total_seconds())

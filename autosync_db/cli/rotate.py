@@ -63,7 +63,7 @@ def _rotate(
         raise UsageError("--resume and --abort take no new key", hint="leave the other flags out")
     configuration = session.configuration
     if not (resume or abort or generate):
-        by_key = configuration.settings.function.auth == "service_key"
+        by_key = configuration.settings.main.auth != "cron_secret"
         subject = rotation.SERVICE_KEY if by_key else cron_secret.subject(configuration)
         value = secret_input.chosen(session, from_file, from_env, subject.noun)
         # a wrong form is reported before anything is contacted

@@ -20,7 +20,7 @@ def _runs(
     from autosync_db.jobs import calls, registry
     from autosync_db.report import as_text
 
-    name = session.configuration.settings.job.name
+    name = session.configuration.settings.main.name
     with connect(session.configuration.target.database_url) as connection:
         registry.find(connection, name)
         found = calls.recent(connection, name, limit)

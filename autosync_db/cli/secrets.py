@@ -53,7 +53,7 @@ def _list(session: Session) -> None:
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        found = listing.collect(connection, session.configuration.settings.job.name)
+        found = listing.collect(connection, session.configuration.settings.main.name)
     if session.is_json:
         session.print_json(found)
         return

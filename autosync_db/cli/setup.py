@@ -59,7 +59,7 @@ def _setup(
     configuration = session.configuration
     address = _address(session, project_url, project_ref)
     own_secret = secret_input.read(cron_secret_file, "cron secret") if cron_secret_file is not None else None
-    is_by_key = configuration.settings.function.auth == "service_key"
+    is_by_key = configuration.settings.main.auth != "cron_secret"
     if own_secret is not None and is_by_key:
         raise UsageError(
             "the function is called with the service key, not with a cron secret",

@@ -18,7 +18,7 @@ def _status(session: Session) -> None:
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        found = status.collect(connection, session.configuration.settings.job.name)
+        found = status.collect(connection, session.configuration.settings.main.name)
     if session.is_json:
         session.print_json(found)
         return

@@ -105,7 +105,7 @@ def _await_tick(session: Session, connection: "Connection", patience: "timedelta
     from autosync_db import duration
     from autosync_db.jobs import calls
 
-    name = session.configuration.settings.job.name
+    name = session.configuration.settings.main.name
     message = f"waiting for the next tick of {name}"
     with session.progress(message) as say:
         settled = calls.wait_for_next_tick(

@@ -121,7 +121,7 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
 def _require_use(connection: Connection, configuration: Configuration) -> None:
     store.require_history(connection)
     store.require_chosen(connection, configuration)
-    job_name = configuration.settings.job.name
+    job_name = configuration.settings.main.name
     if active_auth(connection, job_name) != "cron_secret":
         raise UsageError(
             f"the function of {job_name} knows its caller by the service key, which nobody can make here",

@@ -128,7 +128,7 @@ def abort(configuration: Configuration) -> Result:
 
 def _fingerprint_to_replace(connection: Connection, configuration: Configuration, subject: Subject) -> str:
     """Return the fingerprint of the active value. Raises when there is none, or no call could prove another one."""
-    job_name = configuration.settings.job.name
+    job_name = configuration.settings.main.name
     store.require_history(connection)
     store.require_chosen(connection, configuration)
     registry.find(connection, job_name)
@@ -148,7 +148,8 @@ def _fingerprint_to_replace(connection: Connection, configuration: Configuration
 
 
 def _preflight(configuration: Configuration, address: str, subject: Subject, value: Secret, reporter: Reporter) -> str:
-    settings = configuration.settings.job
+    settings = configuration.settings.main
+    assert settings.function is not None  # only calls of a function carry the project's own credentials
     reporter.doing("calling the function directly")
     found = function.preflight(address, settings.function, subject.headers(value), settings.timeout)
     if found.verdict is Verdict.ACCEPTED:

@@ -166,7 +166,7 @@ class Scene:
     @property
     def job(self) -> str:
         """Return the name of the scheduled job."""
-        return self.configuration.settings.job.name
+        return self.configuration.settings.main.name
 
     @property
     def findings(self) -> list[dict[str, Any]]:

@@ -250,7 +250,7 @@ def _opening(begin: str, configuration: Configuration) -> bytes:
 
 
 def _settings(configuration: Configuration) -> list[str]:
-    job = sql.Literal(configuration.settings.job.name).as_string()
+    job = sql.Literal(configuration.settings.main.name).as_string()
     return [
         f"set local lock_timeout = '{LOCK_TIMEOUT}'",
         f"set local statement_timeout = '{STATEMENT_TIMEOUT}'",

@@ -57,7 +57,7 @@ def run(
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
     if not reported:
         raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
-    name = configuration.settings.job.name
+    name = configuration.settings.main.name
     rows = _collect(connection, configuration, {id: catalogue[id] for id in catalogue if id in wanted})
     verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
     results = (
@@ -75,7 +75,7 @@ def unreachable(configuration: Configuration, error: UnreachableError) -> Report
         for id, check in checks.all_checks().items()
         if not check.probes
     )
-    return Report(configuration.target.name, configuration.settings.job.name, datetime.now(UTC), tuple(results))
+    return Report(configuration.target.name, configuration.settings.main.name, datetime.now(UTC), tuple(results))
 
 
 def _collect(
@@ -83,7 +83,7 @@ def _collect(
 ) -> dict[str, list[Row] | Blind]:
     """Return each check's findings, or the error that kept it from looking."""
     queries = {id: _query(id, check) for id, check in wanted.items() if check.look is None}
-    opening, ending = _brackets(connection, configuration.settings.job.name)
+    opening, ending = _brackets(connection, configuration.settings.main.name)
     connection.execute(opening)
     try:
         asked_at = _now()

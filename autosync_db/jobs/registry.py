@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg import sql
 
-from autosync_db.config import JobSettings, Settings
+from autosync_db import cron
+from autosync_db.config import GUIDE_JOB, Settings
 from autosync_db.connection import Connection, exists, value
 from autosync_db.errors import MigrationError, UsageError
-from autosync_db.jobs import cron
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def configure(connection: Connection, settings: Settings) -> str:
         for statement in registration(settings):
             cursor = connection.execute(statement)
         registered = cursor.fetchone()
-        scheduled = _sync(connection, settings.job.name, settings.job.schedule)
+        scheduled = _sync(connection, settings.main.name, settings.main.schedule)
     return "changed" if registered and scheduled == "unchanged" else scheduled
 
 
@@ -69,7 +69,7 @@ def registration(settings: Settings) -> list[sql.Composed]:
     The job that the migration made is renamed, if it never ticked: it would go on ticking beside this one. A job that
     was there before us keeps what it had of its own, until a setting says otherwise.
     """
-    wanted, retention = settings.job, settings.retention
+    wanted, retention = settings.main, settings.retention
     values: dict[str, object] = {
         "name": wanted.name,
         "function": wanted.function,
@@ -129,7 +129,7 @@ def resume(connection: Connection, name: str) -> None:
 
 
 def _take_over_default(name: str) -> list[sql.Composed]:
-    default = JobSettings().name
+    default = GUIDE_JOB
     if name == default:
         return []
     values = {"name": sql.Literal(name), "default": sql.Literal(default)}

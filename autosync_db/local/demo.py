@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from autosync_db import config
-from autosync_db.config import Configuration, JobSettings, Settings
+from autosync_db.config import Configuration, Settings, ShortJob
 from autosync_db.connection import Connection, connect, value
 from autosync_db.errors import CheckFailedError
 from autosync_db.health import verify
@@ -21,7 +21,7 @@ from autosync_db.setup.run import run as run_setup
 
 SCHEDULE = "* * * * *"
 # the next minute, plus the call's own time limit
-PATIENCE = timedelta(seconds=60) + JobSettings().timeout + calls.GRACE
+PATIENCE = timedelta(seconds=60) + ShortJob().timeout + calls.GRACE
 _POLL_SECONDS = 0.5
 
 # a tick counts when pg_cron's own history has a run of that very backend, the request it queued was answered with
@@ -96,7 +96,7 @@ def _show(
     progress: Callable[[str], AbstractContextManager[Callable[[str], None]]],
 ) -> Report:
     loaded = config.load(config.Flags(target=config.LOCAL_TARGET))
-    settings = Settings(job=JobSettings(schedule=SCHEDULE))
+    settings = Settings(job=ShortJob(schedule=SCHEDULE))
     configuration = Configuration(settings, loaded.target, loaded.source)
     with progress("setting up") as doing:
         run_setup(
@@ -108,7 +108,7 @@ def _show(
         before = _now(connection)  # a tick may come as soon as a schedule is there
         schedules = [_add_schedule(connection, minutes) for minutes in (15, 60)]
         say(f"schedules {len(schedules)} added, due now; waiting for pg_cron's next minute")
-        proof = _await_tick(connection, settings.job.name, schedules, before, progress)
+        proof = _await_tick(connection, settings.main.name, schedules, before, progress)
         say(
             f"tick      {proof.tick_id} at {proof.ticked_at:%H:%M:%S} UTC: cron run {proof.run_id} {proof.run_status}, "
             f"request {proof.request_id} answered {proof.status_code}, {proof.schedules_synced} schedules synced"

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from autosync_db.config import Configuration
+from autosync_db import cron
+from autosync_db.config import Configuration, JobSettings
 from autosync_db.credentials import cron_secret, store
 from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.store import Store
 from autosync_db.errors import SecretError, UsageError
-from autosync_db.jobs import binding, cron
+from autosync_db.jobs import binding
 from autosync_db.secret import Secret
 from autosync_db.setup.situation import Situation
 from autosync_db.supabase import address, key
@@ -81,8 +82,10 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
     or cannot be one.
     """
     settings = configuration.settings
-    cron.check(settings.job.schedule, situation.pg_cron_version)
-    auth = settings.function.auth if "function" in settings.model_fields_set else situation.auth
+    for job in settings.jobs.values():
+        if job.schedule is not None:
+            cron.check(job.schedule, situation.pg_cron_version)
+    auth = _auth(situation, settings.main)
     secrets = _address(situation, given) | (
         _service_key(situation, given) if auth == "service_key" else _cron_secret(situation, given, new_secret)
     )
@@ -108,6 +111,13 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
         rebinds=bool(given.rebind and situation.binding and ref),
         must_be_proven=situation.is_complete or bool(replaced & situation.needed_by_others),
     )
+
+
+def _auth(situation: Situation, job: JobSettings) -> Auth:
+    """Return the credential of the project's own that the job's calls are to carry."""
+    if "auth" in job.model_fields_set and (job.auth == "service_key" or job.auth == "cron_secret"):
+        return job.auth
+    return situation.auth
 
 
 def _address(situation: Situation, given: Given) -> dict[str, Secret]:

@@ -33,7 +33,7 @@ class _Work:
 
     @property
     def job_name(self) -> str:
-        return self.configuration.settings.job.name
+        return self.configuration.settings.main.name
 
 
 def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[Invocation]:
@@ -113,11 +113,12 @@ def _introduce(work: _Work) -> bool:
 
 def _refuses(work: _Work) -> bool:
     """Return whether the function refuses the cron secret; False when it cannot be reached from here."""
-    settings, given = work.configuration.settings.job, work.plan.secrets.get(store.PROJECT_URL)
+    settings, given = work.configuration.settings.main, work.plan.secrets.get(store.PROJECT_URL)
     url = given.reveal() if given else store.project_url(work.connection)
     secret = work.plan.beside or cron_secret.reveal(work.connection, store.CRON_SECRET)
     if url is None or secret is None:
         raise SecretError("a secret was deleted meanwhile", hint="run it again")
+    assert settings.function is not None  # only calls of a function carry the project's own credentials
     work.reporter.doing("calling the function directly")
     headers = cron_secret.call_headers(work.connection, secret)
     try:
@@ -173,7 +174,7 @@ def _answers(work: _Work, proof: Proof | None, *, is_known: bool, wait: bool) ->
     elif proof is None and situation.is_proven(work.connection, work.job_name):
         result = "not repeated: the last one succeeded with these settings"
     elif proof is None:
-        timeout = work.configuration.settings.job.timeout
+        timeout = work.configuration.settings.main.timeout
         _, answers = calls.trigger_and_wait(work.connection, work.job_name, timeout, work.reporter.doing)
     if work.plan.binds and work.plan.project_ref:
         binding.bind(work.connection, work.plan.project_ref)

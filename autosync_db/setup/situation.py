@@ -48,11 +48,11 @@ def read(connection: Connection, configuration: Configuration) -> Situation:
     lease.require_idle(connection)
     return Situation(
         pg_cron_version=preflight.pg_cron_version(connection),
-        auth=cron_secret.active_auth(connection, settings.job.name),
+        auth=cron_secret.active_auth(connection, settings.main.name),
         store=active_store,
         stored=store.stored(connection),
-        needed=frozenset(store.needed(connection, settings.job.name)),
-        needed_by_others=_needed_by_others(connection, settings.job.name),
+        needed=frozenset(store.needed(connection, settings.main.name)),
+        needed_by_others=_needed_by_others(connection, settings.main.name),
         binding=binding.stored(connection),
         called_ref=binding.called_ref(connection),
         database_ref=binding.ref_of_database(connection),

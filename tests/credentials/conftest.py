@@ -71,7 +71,7 @@ class Project:
     @property
     def job_name(self) -> str:
         """Return the name of the job."""
-        return self.configuration.settings.job.name
+        return self.configuration.settings.main.name
 
     def run(self, *arguments: str, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
         """Run a command on this project's database."""

@@ -177,7 +177,6 @@ def test_what_is_to_be_done(
     [
         (BLANK, Given(service_key=KEY), {}, UsageError, "the project's URL is not known"),
         (BLANK, Given(URL), {}, SecretError, "no service key was given"),
-        (BLANK, Given(URL, KEY), {"job": {"schedule": "61 * * * *"}}, UsageError, "61"),
         (
             dataclasses.replace(BLANK, pg_cron_version="1.4"),
             Given(URL, KEY),

@@ -75,7 +75,7 @@ class Project(ABC):
     @property
     def job_name(self) -> str:
         """Return the name of the scheduled job."""
-        return self.configuration.settings.job.name
+        return self.configuration.settings.main.name
 
     def look(self, id: str, *, role: str = "postgres") -> Verdict:
         """Return what one check says, whatever explains it."""

@@ -21,10 +21,10 @@ def _look(connection: Connection, configuration: Configuration) -> list[Row]:
     found = connection.execute(
         "select j.function, make_interval(secs => j.timeout_milliseconds / 1000.0) from autosync.job as j"
         " where j.name = %s",
-        [configuration.settings.job.name],
+        [configuration.settings.main.name],
     ).fetchone()
     if address is None or found is None:
-        missing = "secret project_url" if address is None else f"job {configuration.settings.job.name}"
+        missing = "secret project_url" if address is None else f"job {configuration.settings.main.name}"
         return [Row("unknown", missing, "is not stored", {"reason": "missing"})]
     function, timeout = found
     object = f"function {function}"

@@ -1,8 +1,8 @@
 """The job ticks as autosync.job says, and pg_cron reads that schedule as it is written."""
 
+from autosync_db import cron
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
-from autosync_db.jobs import cron
 
 _QUERY = """
 select jsonb_build_array(c.schedule, j.schedule, e.extversion) as fact
@@ -20,7 +20,7 @@ def _query() -> str:
 
 
 def _read(answer: Answer) -> list[Row]:
-    name = answer.configuration.settings.job.name
+    name = answer.configuration.settings.main.name
     if not answer.values:
         return [Row("unknown", f"cron job {name}", "does not exist", {"reason": "missing", "job": name})]
     rows = []

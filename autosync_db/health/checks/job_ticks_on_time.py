@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from autosync_db import cron
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.jobs import cron
 
 # a tick may wait for the launcher, for a connection and for the ten seconds in which a job may start
 _GRACE = timedelta(seconds=90)
@@ -67,7 +67,7 @@ def _query() -> str:
 
 
 def _read(answer: Answer) -> list[Row]:
-    job = answer.configuration.settings.job.name
+    job = answer.configuration.settings.main.name
     what = f"cron job {job}"
     if not answer.values:
         return [Row("unknown", what, "does not exist", {"reason": "missing", "job": job})]

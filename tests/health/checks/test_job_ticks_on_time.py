@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from autosync_db.jobs import cron
+from autosync_db import cron
 
 
 @pytest.mark.parametrize(

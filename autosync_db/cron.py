@@ -112,7 +112,8 @@ def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
             )
         return None
     if len(schedule.split()) != 5:
-        return Fault("fields", "has not five fields")
+        named = _NAMED.get(schedule.strip())
+        return Fault("fields", "has not five fields", f"write {named}" if named else _EXAMPLES)
     for field, limit in zip(schedule.split(), (59, 23, 31, 12, 7), strict=True):
         step = re.search(r"/(\d+)$", field)
         if step and int(step[1]) > limit:

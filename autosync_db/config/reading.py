@@ -1,29 +1,30 @@
-"""Settings: flags, then environment, then autosync.toml, then defaults; the only module that reads the environment.
+"""Where settings come from, and which wins; a target is the database and the project that they are applied to.
 
 A settings file never holds a secret: a value in it that looks like one is refused.
 """
 
+import difflib
 import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 
-from autosync_db import duration
+from autosync_db.config import jobs, secret_text
+from autosync_db.config.folder import LOCAL_FOLDER, local_folder, nearest
+from autosync_db.config.section import AT_KEY
+from autosync_db.config.settings import IsolationSettings, Settings, TargetSettings
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
-from autosync_db.supabase.key import LOOKS_SECRET
 
 FILE_NAME = "autosync.toml"
-LOCAL_FOLDER = ".autosync"
 LOCAL_TARGET = "local"
 
 # every variable that is read, with its meaning; the README's table is generated from it
@@ -33,112 +34,14 @@ ENVIRONMENT = {
     "DATABASE_URL": "the database, when neither of the two above is set",
     "AUTOSYNC_TARGET": "the target to use, as --target",
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
-    "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule",
+    "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule;"
+    " for [jobs.NAME] AUTOSYNC_JOBS__<NAME>__<KEY>",
     "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless a flag names another source",
     "SUPABASE_ANON_KEY": "the project's public key, which `verify --probe` sends to see that the function refuses it",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
     "NO_COLOR": "any value: plain output",
 }
 _DATABASE_VARIABLES = ("AUTOSYNC_DATABASE_URL", "SUPABASE_DB_URL", "DATABASE_URL")
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("this is no duration; write it like 30s, 10m, 1h 30m or 7 days")
-    return duration.parse(value) if isinstance(value, str) else value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta())]
-Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
-Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class JobSettings(_Section):
-    """The cron job and the call it makes."""
-
-    name: Slug = "auto-sync-cron-job"
-    schedule: Annotated[str, Field(min_length=1)] = "*/5 * * * *"
-    function: Slug = "auto-sync-cron"
-    timeout: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = timedelta(seconds=30)
-    invoke: Literal["always", "when_due"] = "always"
-    batch_size: Annotated[int, Field(ge=1, le=1000)] = 50
-    max_requests: Annotated[int, Field(ge=1, le=100)] = 4
-
-
-class FunctionSettings(_Section):
-    """How the function knows its caller."""
-
-    auth: Literal["service_key", "cron_secret"] = "service_key"
-
-
-class SecretsSettings(_Section):
-    """Where the secrets are kept."""
-
-    store: Literal["table", "vault"] = "table"
-
-
-class IsolationSettings(_Section):
-    """Which rows of auto_sync_schedules API users see and write.
-
-    `none`: none. `owner`: those whose integration's owner column is auth.uid(). `organization`: those of the
-    organizations that the membership table gives to auth.uid(). `custom`: the table's own policies decide.
-    Tables are named with their schema.
-    """
-
-    mode: Literal["none", "owner", "organization", "custom"] = "none"
-    integration_table: Table = "public.device_integrations"
-    integration_id_column: Identifier = "id"
-    owner_column: Identifier = "user_id"
-    membership_table: Table = "public.users"
-    membership_user_column: Identifier = "id"
-    membership_organization_column: Identifier = "organization_id"
-
-
-class RetentionSettings(_Section):
-    """How long the durable ledger and pg_cron's own history are kept."""
-
-    invocations: Duration = timedelta(days=30)
-    job_run_details: Duration = timedelta(days=7)
-
-
-class TargetSettings(_Section):
-    """One database and the project it belongs to. `database_url` carries no password: use PGPASSWORD or a passfile."""
-
-    project_ref: str | None = None
-    project_url: str | None = None
-    database_url: str | None = None
-    database_url_env: str | None = None
-    service_role_key_file: Path | None = None
-
-
-class Settings(BaseSettings):
-    """Everything that can be configured, with the database still unresolved; see `target()`."""
-
-    model_config = SettingsConfigDict(env_prefix="AUTOSYNC_", env_nested_delimiter="__", extra="forbid", frozen=True)
-
-    job: JobSettings = JobSettings()
-    function: FunctionSettings = FunctionSettings()
-    secrets: SecretsSettings = SecretsSettings()
-    isolation: IsolationSettings = IsolationSettings()
-    retention: RetentionSettings = RetentionSettings()
-    targets: dict[str, TargetSettings] = {}
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, whose content is passed as init values."""
-        return env_settings, init_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,41 +120,10 @@ def github_step_summary() -> Path | None:
     return Path(path) if path else None
 
 
-def local_folder() -> Path:
-    """Return the folder of the local stack: the nearest `.autosync` up the tree, else one in the current folder.
-
-    Raises UsageError when it belongs to somebody else: its files say what is started, deleted and sent.
-    """
-    found = _nearest(LOCAL_FOLDER)
-    if found is None:
-        return Path.cwd() / LOCAL_FOLDER
-    status = found.lstat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise UsageError(
-            f"{found} belongs to another user or can be written by one",
-            hint="work elsewhere, or remove it",
-        )
-    return found
-
-
-def make_local_folder(folder: Path) -> None:
-    """Create the folder of the local stack if it is not there, and let git ignore all that is in it: keys are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
-
-
-def _nearest(name: str) -> Path | None:
-    here = Path.cwd()
-    return next((folder / name for folder in (here, *here.parents) if (folder / name).exists()), None)
-
-
 def _find_file(flag: Path | None) -> Path | None:
     chosen = flag or (Path(os.environ["AUTOSYNC_CONFIG"]) if os.environ.get("AUTOSYNC_CONFIG") else None)
     if chosen is None:
-        return _nearest(FILE_NAME)
+        return nearest(FILE_NAME)
     if not chosen.is_file():
         raise UsageError(f"there is no settings file {chosen}", hint="create one with: autosync-db init")
     return chosen
@@ -267,8 +139,12 @@ def _read_file(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         # the parser's message names line and column and quotes no value
         raise UsageError(f"{path} is not valid TOML: {error}", hint="correct the line it names") from None
-    for where, text in _strings(values):
-        if LOOKS_SECRET.search(text) or re.search(r"://[^/@\s:]*:.*@|\bpassword\s*=", text, re.IGNORECASE):
+    for where, text in secret_text.strings(values):
+        if "\0" in text:
+            raise UsageError(f"{path}: {where} holds a NUL character, which no database keeps", hint="remove it")
+        # what a job runs may compare a column of that name: that text has a judge of its own
+        is_sql = re.fullmatch(r"jobs?(\..*)?\.sql", where) is not None
+        if not is_sql and secret_text.holds_secret(text):
             raise UsageError(
                 f"{path}: {where} holds a secret",
                 hint="remove it from the file (and from version control), rotate it, and pass it by "
@@ -277,29 +153,46 @@ def _read_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def _strings(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _strings(inner, f"{where}.{key}" if where else str(key))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner, where)
-    elif isinstance(value, str):
-        yield where, value
-
-
 def _explain(error: ValidationError, source: Path | None) -> UsageError:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = tuple(str(part) for part in first["loc"] if part not in {jobs.WORD, jobs.TABLE, "[key]"})
+    if first["type"] == AT_KEY:
+        place += tuple(filter(None, first["ctx"]["key"].split(".")))
     message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    if first["type"] not in {AT_KEY, "value_error"}:  # our own are written for this place
+        message = message[:1].lower() + message[1:]
     if first["type"] == "extra_forbidden":
-        message = "is not a setting"
-    variable = "AUTOSYNC_" + "__".join(str(part) for part in first["loc"]).upper()
+        near = difflib.get_close_matches(place[-1], _keys_of(place[:-1]), n=1)
+        message = "is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    elif first["type"] in {"model_type", "dict_type", "model_attributes_type"}:
+        message = "this is to be a table"
+    variable = "AUTOSYNC_" + "__".join(place).upper()
     return UsageError(
-        f"{f'the variable {variable}' if variable in os.environ else source or 'the environment'}: {where}: {message}",
+        f"{f'the variable {variable}' if variable in os.environ else source or 'the environment'}: "
+        f"{'.'.join(place)}: {message}",
         hint="the settings are listed in docs/reference/settings.md; autosync-db init writes a file with all of them",
     )
+
+
+def _keys_of(place: tuple[str, ...]) -> list[str]:
+    """Return the keys that the table at a place of the file may have."""
+    tables: list[type[BaseModel]] = [Settings]
+    is_names = False
+    for part in place:
+        if is_names:  # the keys of such a table are names of jobs or targets
+            is_names = False
+            continue
+        annotations = [table.model_fields[part].annotation for table in tables if part in table.model_fields]
+        is_names = any(get_origin(annotation) is dict for annotation in annotations)
+        tables = [found for annotation in annotations for found in _tables_in(annotation)]
+    return [] if is_names else [field.alias or name for table in tables for name, field in table.model_fields.items()]
+
+
+def _tables_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _tables_in(inner)
 
 
 def _target(flags: Flags, settings: Settings) -> Target:
@@ -357,7 +250,7 @@ def _database_of_environment() -> Secret | None:
 
 
 def _local_target() -> TargetSettings | None:
-    if _nearest(LOCAL_FOLDER) is None:
+    if nearest(LOCAL_FOLDER) is None:
         return None
     path = local_folder() / "target.json"
     try:

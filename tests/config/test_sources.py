@@ -22,14 +22,13 @@ def _file(text: str, path: str = "autosync.toml") -> Path:
 
 def test_without_anything_the_defaults_are_those_of_the_contract() -> None:
     settings = config.load().settings
-    assert (settings.job.name, settings.job.function) == ("auto-sync-cron-job", "auto-sync-cron")
-    assert (settings.job.schedule, settings.job.invoke) == ("*/5 * * * *", "always")
-    assert settings.job.timeout == timedelta(seconds=30)
-    assert (settings.function.auth, settings.secrets.store, settings.isolation.mode) == (
-        "service_key",
-        "table",
-        "none",
-    )
+    assert (settings.main.name, settings.main.function) == ("auto-sync-cron-job", "auto-sync-cron")
+    assert (settings.main.schedule, settings.main.invoke) == ("*/5 * * * *", "always")
+    assert settings.main.timeout == timedelta(seconds=30)
+    assert list(settings.jobs.values()) == [settings.main]
+    assert (settings.main.auth, settings.main.drains) == ("service_key", "auto_sync_schedules")
+    assert (settings.secrets.store, settings.isolation.mode) == ("table", "none")
+    assert not settings.names_jobs
     assert settings.retention.invocations == timedelta(days=30)
     assert settings.retention.job_run_details == timedelta(days=7)
 
@@ -37,7 +36,7 @@ def test_without_anything_the_defaults_are_those_of_the_contract() -> None:
 def test_the_environment_wins_over_the_file_key_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
     _file("[job]\nschedule = '1 * * * *'\nname = 'from-file'\n")
     monkeypatch.setenv("AUTOSYNC_JOB__SCHEDULE", "2 * * * *")
-    job = config.load().settings.job
+    job = config.load().settings.main
     assert (job.schedule, job.name) == ("2 * * * *", "from-file")
 
 
@@ -46,7 +45,7 @@ def test_every_setting_can_be_given_by_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AUTOSYNC_JOB__BATCH_SIZE", "7")
     monkeypatch.setenv("AUTOSYNC_RETENTION__INVOCATIONS", "2 weeks")
     settings = config.load().settings
-    assert (settings.job.timeout, settings.job.batch_size) == (timedelta(minutes=1), 7)
+    assert (settings.main.timeout, settings.main.batch_size) == (timedelta(minutes=1), 7)
     assert settings.retention.invocations == timedelta(weeks=2)
 
 
@@ -59,7 +58,7 @@ def test_the_nearest_file_up_the_tree_is_used(monkeypatch: pytest.MonkeyPatch) -
     for folder, name, source in (("a/b/c", "inner", inner), ("d", "outer", outer)):
         monkeypatch.chdir(start / folder)
         found = config.load()
-        assert (found.settings.job.name, found.source) == (name, start / source)
+        assert (found.settings.main.name, found.source) == (name, start / source)
 
 
 def test_the_flag_wins_over_the_variable_and_both_over_the_nearest_file(
@@ -71,8 +70,8 @@ def test_the_flag_wins_over_the_variable_and_both_over_the_nearest_file(
         _file("[job]\nname = 'flag'\n", "f.toml"),
     )
     monkeypatch.setenv("AUTOSYNC_CONFIG", str(by_variable))
-    assert config.load().settings.job.name == "variable"
-    assert config.load(Flags(config=by_flag)).settings.job.name == "flag"
+    assert config.load().settings.main.name == "variable"
+    assert config.load(Flags(config=by_flag)).settings.main.name == "flag"
 
 
 class TestDatabase:
@@ -161,7 +160,7 @@ class TestRefusals:
     def test_the_message_names_the_setting_and_the_file(self, text: str, where: str | None) -> None:
         path = _file(text)
         if where is None:  # a bare number is seconds
-            assert config.load().settings.job.timeout == timedelta(seconds=30)
+            assert config.load().settings.main.timeout == timedelta(seconds=30)
             return
         with pytest.raises(UsageError) as caught:
             config.load()

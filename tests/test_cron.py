@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from autosync_db import cron
 from autosync_db.errors import UsageError
-from autosync_db.jobs import cron
 
 
 @pytest.mark.parametrize("version", ["1.5", "1.6", "1.10", "2.0", None])

@@ -1,0 +1,63 @@
+"""Settings: flags, then environment, then autosync.toml, then defaults; the only folder that reads the environment."""
+
+from autosync_db.config.folder import LOCAL_FOLDER, local_folder, make_local_folder
+from autosync_db.config.jobs import (
+    GUIDE_JOB,
+    HOUSEKEEPING_JOB,
+    ExpectSettings,
+    JobSettings,
+    RetrySettings,
+    SecretAuth,
+    ShortJob,
+)
+from autosync_db.config.reading import (
+    ENVIRONMENT,
+    FILE_NAME,
+    LOCAL_TARGET,
+    Configuration,
+    Flags,
+    Target,
+    environment_of_children,
+    environment_secret,
+    github_step_summary,
+    load,
+)
+from autosync_db.config.settings import (
+    FunctionSettings,
+    IsolationSettings,
+    LimitsSettings,
+    RetentionSettings,
+    SecretsSettings,
+    Settings,
+    TargetSettings,
+)
+
+__all__ = [
+    "ENVIRONMENT",
+    "FILE_NAME",
+    "GUIDE_JOB",
+    "HOUSEKEEPING_JOB",
+    "LOCAL_FOLDER",
+    "LOCAL_TARGET",
+    "Configuration",
+    "ExpectSettings",
+    "Flags",
+    "FunctionSettings",
+    "IsolationSettings",
+    "JobSettings",
+    "LimitsSettings",
+    "RetentionSettings",
+    "RetrySettings",
+    "SecretAuth",
+    "SecretsSettings",
+    "Settings",
+    "ShortJob",
+    "Target",
+    "TargetSettings",
+    "environment_of_children",
+    "environment_secret",
+    "github_step_summary",
+    "load",
+    "local_folder",
+    "make_local_folder",
+]

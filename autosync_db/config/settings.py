@@ -1,0 +1,135 @@
+"""Everything that can be configured, as the settings file has it."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from autosync_db.config.jobs import GUIDE_JOB, JobSettings, ShortJob, check_name, resolved
+from autosync_db.config.section import Duration, Section, wrong
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
+Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
+
+
+class FunctionSettings(Section):
+    """How the function of [job] knows its caller; a job of [jobs.NAME] has `auth` for that."""
+
+    auth: Literal["service_key", "cron_secret"] = "service_key"
+
+
+class SecretsSettings(Section):
+    """Where the secrets are kept."""
+
+    store: Literal["table", "vault"] = "table"
+
+
+class IsolationSettings(Section):
+    """Which rows of auto_sync_schedules API users see and write.
+
+    `none`: none. `owner`: those whose integration's owner column is auth.uid(). `organization`: those of the
+    organizations that the membership table gives to auth.uid(). `custom`: the table's own policies decide.
+    Tables are named with their schema.
+    """
+
+    mode: Literal["none", "owner", "organization", "custom"] = "none"
+    integration_table: Table = "public.device_integrations"
+    integration_id_column: Identifier = "id"
+    owner_column: Identifier = "user_id"
+    membership_table: Table = "public.users"
+    membership_user_column: Identifier = "id"
+    membership_organization_column: Identifier = "organization_id"
+
+
+class LimitsSettings(Section):
+    """How much API users may create; the service role is not bound."""
+
+    schedules_per_organization: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+
+
+class RetentionSettings(Section):
+    """How long the durable ledger and pg_cron's own history are kept."""
+
+    invocations: Duration = timedelta(days=30)
+    job_run_details: Duration = timedelta(days=7)
+
+
+class TargetSettings(Section):
+    """One database and the project it belongs to. `database_url` carries no password: use PGPASSWORD or a passfile."""
+
+    project_ref: str | None = None
+    project_url: str | None = None
+    database_url: str | None = None
+    database_url_env: str | None = None
+    service_role_key_file: Path | None = None
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, with the database still unresolved; see `reading.load()`.
+
+    `jobs` are all jobs by name, in whichever form the file has them: [jobs.NAME], [job], or the guide's job where it
+    names none.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AUTOSYNC_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    function: FunctionSettings | None = None
+    job: ShortJob | None = None
+    jobs: Annotated[dict[Annotated[str, AfterValidator(check_name)], JobSettings], Field(validate_default=True)] = {}
+    secrets: SecretsSettings = SecretsSettings()
+    isolation: IsolationSettings = IsolationSettings()
+    limits: LimitsSettings = LimitsSettings()
+    retention: RetentionSettings = RetentionSettings()
+    targets: dict[str, TargetSettings] = {}
+
+    @field_validator("jobs")
+    @classmethod
+    def _resolve(cls, tables: dict[str, JobSettings], info: ValidationInfo) -> dict[str, JobSettings]:
+        if not {"job", "function"} <= info.data.keys():
+            return tables  # one of them is wrong, and that is what is said
+        short: ShortJob | None = info.data["job"]
+        function: FunctionSettings | None = info.data["function"]
+        for name, job in tables.items():
+            if "name" in job.model_fields_set:
+                raise wrong(f"{name}.name", "the table's name is the job's name; leave this key out")
+        if short and short.name in tables:
+            raise wrong(short.name, f"this job is named twice: [job] is {short.name}, too; keep one of the two tables")
+        if function and tables and not short:
+            raise wrong("", "[function] speaks of [job], which is not there; say auth in [jobs.NAME] instead")
+        auth = function.auth if function and "auth" in function.model_fields_set else None
+        if auth and short and "auth" in short.model_fields_set:
+            raise wrong("", "[function] auth and [job] auth say the same thing; keep [job] auth")
+        if short is None and not tables:
+            short = ShortJob()
+        found = {short.name: resolved(short, short.name, auth)} if short else {}
+        return found | {name: resolved(job, name) for name, job in tables.items()}
+
+    @property
+    def names_jobs(self) -> bool:
+        """Whether somebody named a job; if not, those that the database has are meant."""
+        return bool(self.model_fields_set & {"job", "jobs", "function"})
+
+    @property
+    def main(self) -> JobSettings:
+        """The job that is meant where one is spoken of: [job], the guide's, the first that drains or that calls."""
+        if self.job:
+            return self.jobs[self.job.name]
+        if GUIDE_JOB in self.jobs:
+            return self.jobs[GUIDE_JOB]
+        first = next(iter(self.jobs.values()))
+        calling = [job for job in self.jobs.values() if job.kind == "function"]
+        return next((job for job in calling if job.drains), next(iter(calling), first))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, whose content is passed as init values."""
+        return env_settings, init_settings
