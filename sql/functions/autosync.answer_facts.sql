@@ -15,7 +15,8 @@ begin
     if octet_length(body) > 100000 or ltrim(left(body, 100), E' \t\r\n') not like '{%' then
         return null;
     end if;
-    said := cast(body as jsonb);
+    -- pg_net stores bodies unchecked, and the parser of JSON does not check the encoding either
+    said := cast(convert_from(convert_to(body, 'UTF8'), 'UTF8') as jsonb);
     if jsonb_typeof(said -> 'duration_ms') = 'number' then
         took := round(cast(said ->> 'duration_ms' as numeric));
     end if;

@@ -128,7 +128,7 @@ def test_a_bad_body_does_not_keep_others_from_being_settled(chain: Chain, stub: 
     assert (chain.settled(second).outcome, chain.settled(first).outcome) == ("ok", "http_error")
 
 
-def test_the_next_tick_settles_the_one_before(chain: Chain) -> None:
+def test_housekeeping_settles_what_was_answered_and_a_tick_does_not(chain: Chain) -> None:
     first = chain.dispatch()
     answered = (
         "select exists (select from net._http_response as r"
@@ -138,6 +138,8 @@ def test_the_next_tick_settles_the_one_before(chain: Chain) -> None:
     clusters.wait_for(lambda: chain.value(answered, first), "the answer")
     assert [request.is_settled for request in chain.requests(first)] == [False]
     chain.dispatch()
+    assert [request.is_settled for request in chain.requests(first)] == [False]
+    assert chain.value("select autosync.keep_house() ->> 'settled'") >= "1"
     assert [request.outcome for request in chain.requests(first)] == ["ok"]
 
 
