@@ -187,7 +187,7 @@ def test_the_jobs_commands_call_nothing_but_ours(unsent: Chain) -> None:
         named = "select j.name from autosync.tick as t join autosync.job as j on j.id = t.job_id where t.id = %s"
         assert unsent.value(named, tick) == name
     assert "settled" in unsent.value(unsent.value("select autosync.job_command('autosync-keep-house')"))
-    # an overload with defaults cannot be told from ours: the run fails, loudly, instead of doing nothing
+    # an overload with defaults cannot be distinguished from ours: the run fails, loudly, instead of doing nothing
     unsent.connection.execute("create function autosync.dispatch(text, text default '') returns bigint return 1")
     with pytest.raises(psycopg.errors.AmbiguousFunction):
         unsent.value(unsent.value("select autosync.job_command('nightly')"))
