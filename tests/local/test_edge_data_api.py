@@ -110,7 +110,8 @@ def test_claiming_and_completing_through_the_api(edge: Edge, service: str, datab
         "claim_id": row["claim_id"],
     }
     assert edge.rest("rpc/auto_sync_complete", service, "POST", json=args).status_code == 200
-    assert edge.rest("rpc/auto_sync_complete", service, "POST", json=args).status_code == 409
+    another = args | {"claim_id": str(uuid.uuid4())}
+    assert edge.rest("rpc/auto_sync_complete", service, "POST", json=another).status_code == 409
     assert database.outcome(schedule) == ("success", {"synced": 1}, None)
 
 
