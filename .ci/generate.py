@@ -140,11 +140,11 @@ def check_page(id: str, check: Check, before: str) -> str:
     claim = check.claim[:1].upper() + check.claim[1:] + "."
     evidence = sections.get("Evidence", "")
     if check.has_query:
-        settings = "set autosync.job = 'auto-sync-cron-job';"
-        if "autosync.head" in catalogue.query(id):
-            settings += f" set autosync.head = '{revisions.head()}';"
         file = f"[sql/checks/{id}.sql](../../sql/checks/{id}.sql)"
-        evidence = f"{file}, run after `{settings}` No row is healthy; a row with `ok` only informs."
+        evidence = f"{file}{ASKED[check.scope]}."
+        if "autosync.head" in catalogue.query(id):
+            evidence = f"{file}, run after `set autosync.head = '{revisions.head()}';`"
+        evidence += " No row is healthy; a row with `ok` only informs."
     written = re.sub(r"\A```\w+\n.*?\n```\n*", "", sections.get("Remedy", ""), count=1, flags=re.DOTALL)
     language = "sh" if re.match(r"#|autosync-db|supabase|psql|AUTOSYNC_|timedatectl", check.remedy or "") else "sql"
     remedy = "\n\n".join(filter(None, [f"```{language}\n{check.remedy}\n```" if check.remedy else "", written]))
@@ -155,6 +155,14 @@ def check_page(id: str, check: Check, before: str) -> str:
     return f"# {id}\n\n" + "\n\n".join(f"## {name}\n\n{bodies[name]}" for name in order if bodies[name]) + "\n"
 
 
+ASKED = {
+    "database": "",
+    "job": ", asked for each job",
+    "scheduled": ", asked for each job but those that are only watched",
+    "call": ", asked for each job that makes calls",
+    "function": ", asked for each job that calls a function of the project",
+    "draining": ", asked for each job that drains schedules",
+}
 PLACES = {name: 10 * place for place, name in enumerate(
     ("Claim", "Why it matters", "How it looks", "Evidence", "Remedy", "False positives", "Depends on", "Source")
 )}  # fmt: skip

@@ -16,14 +16,14 @@ def _explain(
     id: Annotated[str | None, typer.Argument(help="Check to explain; without it all are listed.")] = None,
 ) -> None:
     """Print the page of a check: its claim, why it matters, how it looks, its query and its remedy."""
-    from autosync_db.health import catalogue
+    from autosync_db.health import catalogue, composer
 
     if id is None:
         _list(session)
         return
-    check, page = catalogue.find(id), catalogue.page(id)
+    check, page = catalogue.find(id), composer.page(id)
     if session.is_json:
-        query = catalogue.query(id) if check.has_query else None
+        query = composer.runnable(id, check) if check.has_query else None
         facts = {"id": id, "layer": check.layer, "claim": check.claim, "remedy": check.remedy}
         session.print_json(facts | {"query": query, "page": page})
     elif session.out.is_terminal:

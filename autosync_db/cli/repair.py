@@ -24,6 +24,9 @@ def _repair(
         list[str] | None,
         typer.Argument(help="Checks to repair; without any, every failing one that can be repaired.", metavar="ID"),
     ] = None,
+    jobs: Annotated[
+        list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the SQL as psql can run it; change nothing.")
     ] = False,
@@ -44,10 +47,11 @@ def _repair(
     configuration, named = session.configuration, ids or []
     with connect(configuration.target.database_url) as connection:
         with session.progress("running the checks"):
-            report = verify.run(connection, configuration)
+            report = verify.run(connection, configuration, jobs=jobs or ())
             plan = repair.plan(connection, configuration, report, named)
         for refused in plan.refusals:
-            session.say(f"{refused.id}: {refused.reason}; {refused.hint}")
+            of_job = f" ({refused.job})" if refused.job and len(report.jobs) > 1 else ""
+            session.say(f"{refused.id}{of_job}: {refused.reason}; {refused.hint}")
         if dry_run:
             _show(session, plan, plan.consented(named) if yes else plan.proposals)
             return
@@ -56,7 +60,7 @@ def _repair(
         if chosen:
             with session.progress("repairing") as say:
                 outcomes = repair.apply(connection, configuration, chosen, say)
-                report = repair.recheck(connection, configuration, outcomes)
+                report = repair.recheck(connection, configuration, outcomes, jobs or ())
     _report(session, plan, outcomes, report)
     failed = any(outcome.error and not outcome.skipped for outcome in outcomes)
     raise typer.Exit(ExitCode.CHECK_FAILED if failed else report.exit_code())
@@ -88,9 +92,9 @@ def _show(session: Session, plan: "Plan", shown: "Sequence[Proposal]") -> None:
     from autosync_db.report import repairs
 
     if session.is_json:
-        session.print_json(repairs.report_json(plan, session.configuration, planned=shown))
+        session.print_json(repairs.report_json(plan, planned=shown))
         return
-    scripts = [repair.script(session.configuration, proposal) for proposal in shown]
+    scripts = [repair.script(proposal) for proposal in shown]
     scripts += [
         f"-- {proposal.id}: {proposal.sentence}; needs consent: autosync-db repair {proposal.id} --yes\n"
         for proposal in plan.proposals
@@ -104,7 +108,7 @@ def _report(session: Session, plan: "Plan", outcomes: "Sequence[Outcome]", repor
     from autosync_db.report import repairs
 
     if session.is_json:
-        session.print_json(repairs.report_json(plan, session.configuration, outcomes=outcomes, health=report))
+        session.print_json(repairs.report_json(plan, outcomes=outcomes, health=report))
         return
     repairs.report_text(plan, outcomes, report, session.out)
     session.print_report(report)

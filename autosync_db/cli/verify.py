@@ -34,6 +34,9 @@ app = typer.Typer(add_completion=False)
 def _verify(
     session: Session,
     only: Annotated[list[str] | None, typer.Option(help="Run only this check (repeatable).", metavar="ID")] = None,
+    jobs: Annotated[
+        list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
+    ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Leave this check out (repeatable).", metavar="ID")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[
@@ -63,10 +66,10 @@ def _verify(
             if patience is not None:
                 _await_tick(session, connection, patience)
             with session.progress("running the checks"):
-                report = verify.run(connection, configuration, only or (), skip or (), probe=probe)
+                report = verify.run(connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe)
     except UnreachableError as error:
         if format is not ReportFormat.TABLE:
-            _print(session, verify.unreachable(configuration, error), format)
+            _print(session, verify.unreachable(configuration, error, jobs or ()), format)
         if format is ReportFormat.NAGIOS:
             raise typer.Exit(2) from None
         raise

@@ -36,15 +36,8 @@ def find(id: str) -> Check:
 
 
 def query(id: str) -> str:
-    """Return the text of a check's query, which can be run as it is; a check that looks by other means has none."""
+    """Return the text of a check's query; one that speaks of jobs knows its job as `checked.name`.
+
+    A check that looks by other means has none.
+    """
     return resources.read(f"sql/checks/{id}.sql")
-
-
-def page(id: str) -> str:
-    """Return a check's page with the text of its query, to which the file under docs/checks only links."""
-    text = resources.read(f"docs/checks/{id}.md")
-    if not find(id).has_query:
-        return text
-    head, evidence, rest = text.partition("\n## Evidence\n")
-    before, heading, after = rest.partition("\n## ")
-    return f"{head}{evidence}{before}\n```sql\n{query(id).strip()}\n```\n{heading}{after}"

@@ -4,30 +4,56 @@ from collections.abc import Mapping
 
 from autosync_db.health.model import Check, Status, Verdict
 
+# of each check: by job, and under None where it speaks of no job or could not look at all
+Verdicts = Mapping[str, Mapping[str | None, Verdict]]
+
 # the checks that say who holds a lock
 LOCKERS = ("tables_not_locked", "pg_cron_not_blocked")
 
 
-def blocked_by(id: str, verdicts: Mapping[str, Verdict], catalogue: Mapping[str, Check]) -> tuple[str, ...]:
-    """Return the failing checks that explain this one and are not explained themselves; empty for a root cause."""
-    status = verdicts[id].status
-    if status is Status.OK:
+def blocked_by(
+    id: str, verdict: Verdict, job: str | None, verdicts: Verdicts, catalogue: Mapping[str, Check]
+) -> tuple[str, ...]:
+    """Return the failing checks that explain this verdict and are not explained themselves; empty for a root cause.
+
+    What fails for a job is explained by what fails for that job or for none, never by what fails for another; what
+    fails for none, by what fails for any.
+    """
+    if verdict.status is Status.OK:
         return ()
     # what could not be looked at explains no failure that was seen
-    explains = {Status.CRITICAL, Status.UNKNOWN} if status is Status.UNKNOWN else {Status.CRITICAL}
+    explains = {Status.CRITICAL, Status.UNKNOWN} if verdict.status is Status.UNKNOWN else {Status.CRITICAL}
     failing = [
         cause
-        for cause in explaining(id, catalogue, status, verdicts)
-        if cause in verdicts and verdicts[cause].status in explains
+        for cause in explaining(id, catalogue, verdict.status, verdicts, job)
+        if any(found.status in explains for found in _of(verdicts, cause, job))
     ]
     failing += [
-        cause for cause in catalogue[id].overlaps if cause in verdicts and _covers(verdicts[cause], verdicts[id])
+        cause for cause in catalogue[id].overlaps if any(_covers(found, verdict) for found in _of(verdicts, cause, job))
     ]
-    if verdicts[id].locked_out:
+    if verdict.locked_out:
         # whoever holds the locks is the whole explanation, unless they were let go meanwhile
-        lockers = [cause for cause in LOCKERS if cause in verdicts and verdicts[cause].status is not Status.OK]
+        lockers = [cause for cause in LOCKERS if any(_fails(found) for found in _of(verdicts, cause, job))]
         failing = lockers or failing
-    return tuple(cause for cause in dict.fromkeys(failing) if not blocked_by(cause, verdicts, catalogue))
+    return tuple(
+        cause
+        for cause in dict.fromkeys(failing)
+        if any(
+            _fails(found) and not blocked_by(cause, found, job, verdicts, catalogue)
+            for found in _of(verdicts, cause, job)
+        )
+    )
+
+
+def _of(verdicts: Verdicts, id: str, job: str | None) -> list[Verdict]:
+    """Return a check's verdicts that matter to a job: on it and on none; to none, all."""
+    return [
+        verdict for of_job, verdict in verdicts.get(id, {}).items() if job is None or of_job is None or of_job == job
+    ]
+
+
+def _fails(verdict: Verdict) -> bool:
+    return verdict.status is not Status.OK
 
 
 def _covers(wider: Verdict, verdict: Verdict) -> bool:
@@ -40,12 +66,16 @@ def _covers(wider: Verdict, verdict: Verdict) -> bool:
 
 
 def explaining(
-    id: str, catalogue: Mapping[str, Check], status: Status, verdicts: Mapping[str, Verdict] | None = None
+    id: str,
+    catalogue: Mapping[str, Check],
+    status: Status,
+    verdicts: Verdicts | None = None,
+    job: str | None = None,
 ) -> list[str]:
     """Return every check whose failure explains `status` of this one, nearest first.
 
-    With `verdicts`, a chain ends at a healthy check: what lies behind it has no effect here. Without, the checks that
-    overlap are among them.
+    With `verdicts`, a chain ends at a check that is healthy for the job: what lies behind it has no effect here.
+    Without, the checks that overlap are among them.
     """
     found: list[str] = []
     pending = [id]
@@ -55,6 +85,6 @@ def explaining(
         for cause in (*check.causes, *overlaps, *(check.needs if status is Status.UNKNOWN else ())):
             if cause not in found:
                 found.append(cause)
-                if verdicts is None or cause not in verdicts or verdicts[cause].status is not Status.OK:
+                if verdicts is None or cause not in verdicts or any(map(_fails, _of(verdicts, cause, job))):
                     pending.append(cause)
     return found

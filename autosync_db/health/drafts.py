@@ -37,8 +37,14 @@ def acting_as(scene: Scene, role: str, *statements: sql.Composable) -> list[sql.
 def schedule_job(scene: Scene) -> list[sql.Composable]:
     """Return what makes cron.job say what autosync.job says; a job that is not registered there is registered first.
 
-    Raises CheckFailedError when the job belongs to another role: it must be taken over first.
+    Raises CheckFailedError when the job belongs to another role: it must be taken over first; and for a job that is
+    only watched.
     """
+    if scene.value("select j.watch from autosync.job as j where j.name = %s", [scene.job]):
+        raise CheckFailedError(
+            f"autosync-db only watches the job {scene.job}, and changes nothing of it",
+            hint=f"repair it where it was made, or take it over: autosync-db jobs adopt {scene.job}",
+        )
     other = scene.value(
         "select c.username from cron.job as c where c.jobname = %s and c.username <> %s", [scene.job, scene.owner]
     )
@@ -47,6 +53,10 @@ def schedule_job(scene: Scene) -> list[sql.Composable]:
             f"the job belongs to the role {other}", hint="run first: autosync-db repair job_owner_matches job_unique"
         )
     registered = scene.value("select exists (select from autosync.job as j where j.name = %s)", [scene.job])
+    if not registered and scene.job not in scene.configuration.settings.jobs:
+        raise CheckFailedError(
+            f"neither autosync.job nor the settings have a job {scene.job}", hint="add it to autosync.toml"
+        )
     known = [] if registered else registry.registration(scene.configuration.settings)
     return [*known, SYNC.format(sql.Literal(scene.job))]
 

@@ -21,6 +21,9 @@ Layer = Literal[
 ]
 
 
+# what a check speaks of: the database, or each chosen job that is of this kind
+Scope = Literal["database", "job", "scheduled", "call", "function", "draining"]
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -102,17 +105,18 @@ def _evidence(rows: list[Row]) -> tuple[Evidence, ...]:
 
 
 Judge = Callable[[list[Row], str], Verdict]
-Look = Callable[[Connection, Configuration], list[Row]]
+Look = Callable[[Connection, Configuration, str | None], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the database said to a check's question, and between which moments of this machine's clock.
 
-    `values` are the rows of the question's query, decoded from JSON. `connection` is for the rare second question, in
-    the same read-only transaction.
+    `values` are the rows of the question's query, decoded from JSON; those of `job` where the check speaks of jobs.
+    `connection` is for the rare second question, in the same read-only transaction.
     """
 
+    job: str | None
     values: list[Any]
     asked_at: datetime
     answered_at: datetime
@@ -158,15 +162,19 @@ class Refusal:
 class Scene:
     """What a repair is drafted from: the findings, and whom this session may act as. Reads only."""
 
-    def __init__(self, connection: Connection, configuration: Configuration, verdict: Verdict) -> None:
+    def __init__(
+        self, connection: Connection, configuration: Configuration, verdict: Verdict, job: str | None = None
+    ) -> None:
         self.connection = connection
         self.configuration = configuration
         self.verdict = verdict
+        self._job = job
 
     @property
     def job(self) -> str:
-        """Return the name of the scheduled job."""
-        return self.configuration.settings.main.name
+        """Return the name of the job that the findings speak of. Only for checks that speak of jobs."""
+        assert self._job is not None
+        return self._job
 
     @property
     def findings(self) -> list[dict[str, Any]]:
@@ -248,6 +256,9 @@ class Check:
     command or statement that can be run as it is. What a `notable` check has to say is shown even when it is healthy.
     `judge` turns the findings into a verdict.
 
+    A check whose `scope` is not the database speaks of jobs: its query is asked once for each chosen job of that kind,
+    which it knows as `checked.name` (health.composer). Its failure is explained by failures of the same job or of none.
+
     The findings are the rows of sql/checks/<id>.sql. A check that compares the database with something that SQL cannot
     see has a `question` instead, or, when no query can know what to ask, a `look`, which costs time of its own. Both
     work in the same read-only transaction, and an error in them means `unknown`. One that `probes` makes calls to the
@@ -258,6 +269,7 @@ class Check:
     layer: Layer
     claim: str
     remedy: str | None
+    scope: Scope = "database"
     needs: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     overlaps: tuple[str, ...] = ()
@@ -274,6 +286,11 @@ class Check:
         return self.repair is not None
 
     @property
+    def speaks_of_jobs(self) -> bool:
+        """Whether there is a verdict for each job."""
+        return self.scope != "database"
+
+    @property
     def has_query(self) -> bool:
         """Whether sql/checks/<id>.sql holds what this check looks at."""
         return self.question is None and self.look is None
@@ -281,12 +298,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """A check's verdict after the causal graph was applied."""
+    """A check's verdict after the causal graph was applied, on one job where the check speaks of jobs."""
 
     id: str
     check: Check
     verdict: Verdict
     blocked_by: tuple[str, ...] = ()
+    job: str | None = None
 
     @property
     def status(self) -> Status:
@@ -296,12 +314,47 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The verdicts on one target at one moment, and what explains the failing ones."""
+    """The verdicts on one target at one moment, and what explains the failing ones.
+
+    `jobs` are the chosen ones. `results` has a verdict of each check that speaks of the database, and one for each job
+    of each check that speaks of jobs; a check that speaks of a kind of job that was not chosen has none.
+    """
 
     target: str
-    job: str
+    jobs: tuple[str, ...]
     checked_at: datetime
     results: tuple[CheckResult, ...]
+
+    @property
+    def subject(self) -> str:
+        """Return what is reported on, in a few words: the job's name, or the number of jobs."""
+        return self.jobs[0] if len(self.jobs) == 1 else f"{len(self.jobs)} jobs"
+
+    def of_job(self, result: CheckResult) -> str:
+        """Return the words behind a result's id that name its job, where there are several."""
+        return f" ({result.job})" if result.job and len(self.jobs) > 1 else ""
+
+    @property
+    def rows(self) -> tuple[CheckResult, ...]:
+        """Return a row per check and job that is not ok; a check that is ok for all of its jobs has one, of no job."""
+        rows: list[CheckResult] = []
+        for id, found in self.by_check.items():
+            failing = [result for result in found if result.status is not Status.OK]
+            rows += failing or [_all_ok(id, found)]
+        return tuple(rows)
+
+    @property
+    def by_check(self) -> dict[str, list[CheckResult]]:
+        """Return the results of each check, in order."""
+        found: dict[str, list[CheckResult]] = {}
+        for result in self.results:
+            found.setdefault(result.id, []).append(result)
+        return found
+
+    @property
+    def healthy(self) -> tuple[CheckResult, ...]:
+        """Return the rows of the checks that are ok for all of their jobs."""
+        return tuple(row for row in self.rows if row.status is Status.OK)
 
     @property
     def root_causes(self) -> tuple[CheckResult, ...]:
@@ -328,3 +381,10 @@ class Report:
         """Return what a process that printed this ends with: only proven health is 0; `strict` fails warnings too."""
         failing = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
         return ExitCode.CHECK_FAILED if self.status in failing else ExitCode.OK
+
+
+def _all_ok(id: str, found: list[CheckResult]) -> CheckResult:
+    first = found[0]
+    evidence = tuple(item for result in found for item in result.verdict.evidence)
+    more = f" (and {len(found) - 1} more jobs)" if len(found) > 1 else ""
+    return CheckResult(id, first.check, Verdict(Status.OK, first.verdict.summary + more, evidence))

@@ -34,7 +34,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 class Proposal:
     """A repair of a failing check as it would be made: `statements` are exactly what runs, in this order.
 
-    `after` are the checks that explain this one; it makes no sense before they are repaired.
+    `after` are the checks that explain this one; it makes no sense before they are repaired. `job` is the job that the
+    check failed for, where it speaks of jobs.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Proposal:
     destructive: bool
     in_batches: bool
     after: tuple[str, ...] = ()
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Refused:
     kind: Kind
     reason: str
     hint: str
+    job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Outcome:
     hint: str | None = None
     skipped: bool = False
     rows: int | None = None
+    job: str | None = None
 
 
 def plan(connection: Connection, configuration: Configuration, report: Report, ids: Collection[str] = ()) -> Plan:
@@ -89,16 +93,16 @@ def plan(connection: Connection, configuration: Configuration, report: Report, i
     """
     for id in ids:
         catalogue.find(id)
-    results = {result.id: result for result in report.results}
-    chosen = [id for id in results if id in ids] if ids else [id for id in results if _is_repairable(results[id])]
+    chosen = [result for result in report.rows if (result.id in ids if ids else _is_repairable(result))]
     # the catalogue has causes before consequences
-    chosen.sort(key=lambda name: results[name].status is Status.BLOCKED)
+    chosen.sort(key=lambda result: result.status is Status.BLOCKED)
     proposals: list[Proposal] = []
     refusals: list[Refused] = []
-    connection.execute(_opening("begin transaction read only", configuration))
+    connection.execute("; ".join(["begin transaction read only", *_settings(None)]).encode())
     try:
-        for id in chosen:
-            for found in _propose(connection, configuration, results[id], results, {done.id for done in proposals}):
+        for result in chosen:
+            proposed = {done.id for done in proposals if _concerns(done.job, result.job)}
+            for found in _propose(connection, configuration, result, proposed):
                 if isinstance(found, Refused):
                     refusals.append(found)
                 else:
@@ -109,14 +113,19 @@ def plan(connection: Connection, configuration: Configuration, report: Report, i
     return Plan(tuple(proposals), tuple(refusals))
 
 
-def script(configuration: Configuration, proposal: Proposal) -> str:
+def _concerns(job: str | None, other: str | None) -> bool:
+    """Return whether what is done for one can end what fails for the other: for the same job, or for none."""
+    return job is None or other is None or job == other
+
+
+def script(proposal: Proposal) -> str:
     """Return a proposal as text that psql can run as it is."""
     notes = [f"-- {proposal.id}: {proposal.sentence}"]
     if proposal.destructive:
         notes.append("-- this deletes, drops or overwrites something: repair does it by consent alone")
     if proposal.in_batches:
         notes.append("-- in batches: what follows is one of them; repeat it until it answers 0")
-    return "\n".join([*notes, *_transaction(configuration, proposal)]) + "\n"
+    return "\n".join([*notes, *_transaction(proposal)]) + "\n"
 
 
 def apply(
@@ -130,12 +139,11 @@ def apply(
     Only batches that were done stay done. `say` receives progress messages. Raises only when the connection breaks.
     """
     outcomes: list[Outcome] = []
-    repaired: set[str] = set()
-    failed: set[str] = set()
     for proposal in proposals:
-        outcome = _make(connection, configuration, proposal, repaired - failed, say)
-        (failed if outcome.error else repaired).add(proposal.id)
-        outcomes.append(outcome)
+        earlier = [done for done in outcomes if _concerns(done.job, proposal.job)]
+        failed = {done.id for done in earlier if done.error}
+        repaired = {done.id for done in earlier} - failed
+        outcomes.append(_make(connection, configuration, proposal, repaired, say))
     return tuple(outcomes)
 
 
@@ -146,7 +154,7 @@ def _make(
     repaired: Collection[str],
     say: Callable[[str], None] | None,
 ) -> Outcome:
-    outcome = Outcome(proposal.id, proposal.sentence)
+    outcome = Outcome(proposal.id, proposal.sentence, job=proposal.job)
     if missing := [id for id in proposal.after if id not in repaired]:
         return replace(
             outcome,
@@ -154,12 +162,13 @@ def _make(
             error=f"not tried: {', '.join(missing)} explains it and was not repaired",
             hint=f"run: autosync-db repair {' '.join([*missing, proposal.id])}",
         )
-    if proposal.after and verify.run(connection, configuration, [proposal.id]).status is Status.OK:
+    jobs = [proposal.job] if proposal.job else []
+    if proposal.after and verify.run(connection, configuration, [proposal.id], jobs=jobs).status is Status.OK:
         return outcome  # the root cause was all there was to repair
     if say:
         say(f"{proposal.id}: {proposal.sentence}")
     try:
-        return replace(outcome, rows=_run(connection, configuration, proposal, say))
+        return replace(outcome, rows=_run(connection, proposal, say))
     except psycopg.Error as error:
         if connection.broken:
             raise
@@ -167,16 +176,20 @@ def _make(
 
 
 def recheck(
-    connection: Connection, configuration: Configuration, outcomes: Iterable[Outcome], patience: timedelta = SETTLING
+    connection: Connection,
+    configuration: Configuration,
+    outcomes: Iterable[Outcome],
+    jobs: Collection[str] = (),
+    patience: timedelta = SETTLING,
 ) -> Report:
     """Return a new health report; what was repaired is given some seconds to show, as a process takes to start."""
     repaired = {outcome.id for outcome in outcomes if outcome.error is None}
     deadline = time.monotonic() + patience.total_seconds()
     while repaired and time.monotonic() < deadline:
-        if verify.run(connection, configuration, repaired).status is Status.OK:
+        if verify.run(connection, configuration, repaired, jobs=jobs).status is Status.OK:
             break
         time.sleep(_PAUSE_SECONDS)
-    return verify.run(connection, configuration)
+    return verify.run(connection, configuration, jobs=jobs)
 
 
 def _is_repairable(result: CheckResult) -> bool:
@@ -189,24 +202,25 @@ def _propose(
     connection: Connection,
     configuration: Configuration,
     result: CheckResult,
-    results: dict[str, CheckResult],
     proposed: Collection[str],
 ) -> list[Proposal | Refused]:
-    """Return the proposals for one check, or why there are none."""
+    """Return the proposals for one check, on one job where it speaks of jobs, or why there are none."""
     id, verdict = result.id, result.verdict
+
+    def refused(kind: Kind, reason: str, hint: str) -> list[Proposal | Refused]:
+        return [Refused(id, kind, reason, hint, result.job)]
+
     if verdict.status is Status.OK:
-        return [Refused(id, "healthy", "nothing to do: the check says ok", f"see: autosync-db explain {id}")]
+        return refused("healthy", "nothing to do: the check says ok", f"see: autosync-db explain {id}")
     if missing := [cause for cause in result.blocked_by if cause not in proposed]:
-        first = results[missing[0]].check
+        first = catalogue.find(missing[0])
         way = f"autosync-db repair {missing[0]} {id}" if first.repairable else first.remedy
-        return [
-            Refused(id, "blocked", f"explained by {', '.join(missing)}, which must be repaired first", f"run: {way}")
-        ]
+        return refused("blocked", f"explained by {', '.join(missing)}, which must be repaired first", f"run: {way}")
     if result.check.repair is None:
-        return [Refused(id, "not_repairable", "cannot be repaired from here", f"its remedy: {result.check.remedy}")]
-    if verdict.status is Status.UNKNOWN:
-        return [Refused(id, "unknown", verdict.summary, "let it look first: autosync-db verify")]
-    scene = Scene(connection, configuration, verdict)
+        return refused("not_repairable", "cannot be repaired from here", f"its remedy: {result.check.remedy}")
+    if verdict.status is Status.UNKNOWN or (result.check.speaks_of_jobs and result.job is None):
+        return refused("unknown", verdict.summary, "let it look first: autosync-db verify")
+    scene = Scene(connection, configuration, verdict, result.job)
     try:
         with connection.transaction():
             return [_finish(scene, result, draft) for draft in result.check.repair(scene)]
@@ -214,15 +228,15 @@ def _propose(
         if connection.broken:
             raise
         if isinstance(error, AutosyncError):
-            return [Refused(id, "refused", error.message, error.hint)]
-        return [Refused(id, "refused", _message(error), "connect as the role that ran migrate")]
+            return refused("refused", error.message, error.hint)
+        return refused("refused", _message(error), "connect as the role that ran migrate")
 
 
 def _finish(scene: Scene, result: CheckResult, draft: Repair | Refusal) -> Proposal | Refused:
     """Turn a draft into text; it is refused when its statements need an owner that this session may not act as."""
     id = result.id
     if isinstance(draft, Refusal):
-        return Refused(id, "refused", _plain(draft.reason), _plain(draft.hint))
+        return Refused(id, "refused", _plain(draft.reason), _plain(draft.hint), result.job)
     statements = [statement.as_string(scene.connection) for statement in draft.statements]
     owner = scene.owner
     if draft.as_owner and owner is not None and owner != scene.me:
@@ -233,10 +247,17 @@ def _finish(scene: Scene, result: CheckResult, draft: Repair | Refusal) -> Propo
                 "refused",
                 _plain(f"{draft.sentence}: that is for the role {name} alone"),
                 _plain(f"connect as {name}; or, as a superuser, run: grant {name} to {me}"),
+                result.job,
             )
         statements.insert(0, sql.SQL("set local role {}").format(sql.Identifier(owner)).as_string(scene.connection))
     return Proposal(
-        id, _plain(draft.sentence), tuple(statements), draft.destructive, draft.in_batches, result.blocked_by
+        id,
+        _plain(draft.sentence),
+        tuple(statements),
+        draft.destructive,
+        draft.in_batches,
+        result.blocked_by,
+        result.job,
     )
 
 
@@ -245,25 +266,20 @@ def _plain(text: str) -> str:
     return _CONTROL.sub(" ", text)
 
 
-def _opening(begin: str, configuration: Configuration) -> bytes:
-    return "; ".join([begin, *_settings(configuration)]).encode()
-
-
-def _settings(configuration: Configuration) -> list[str]:
-    job = sql.Literal(configuration.settings.main.name).as_string()
-    return [
+def _settings(job: str | None) -> list[str]:
+    settings = [
         f"set local lock_timeout = '{LOCK_TIMEOUT}'",
         f"set local statement_timeout = '{STATEMENT_TIMEOUT}'",
         "set local search_path = ''",
-        f"set local autosync.job = {job}",
     ]
+    return settings if job is None else [*settings, f"set local autosync.job = {sql.Literal(job).as_string()}"]
 
 
-def _transaction(configuration: Configuration, proposal: Proposal) -> list[str]:
+def _transaction(proposal: Proposal) -> list[str]:
     """Return the statements of one transaction, each with its semicolon."""
     # a migration, or another repair, may be at work
     lock = f"select pg_catalog.pg_advisory_xact_lock({ADVISORY_LOCK})"
-    lines = ["begin", *_settings(configuration), lock, *proposal.statements, "commit"]
+    lines = ["begin", *_settings(proposal.job), lock, *proposal.statements, "commit"]
     return [_ended(line) for line in lines]
 
 
@@ -272,11 +288,9 @@ def _ended(statement: str) -> str:
     return statement + ("\n;" if "--" in statement.rpartition("\n")[2] else ";")
 
 
-def _run(
-    connection: Connection, configuration: Configuration, proposal: Proposal, say: Callable[[str], None] | None
-) -> int | None:
+def _run(connection: Connection, proposal: Proposal, say: Callable[[str], None] | None) -> int | None:
     """Run the transaction, or the batches, and return how many rows these worked on."""
-    lines = _transaction(configuration, proposal)
+    lines = _transaction(proposal)
     if not proposal.in_batches:
         _execute(connection, lines)
         return None
@@ -290,17 +304,18 @@ def _run(
 
 def _execute(connection: Connection, lines: Sequence[str]) -> int:
     """Run one transaction and return the number that the statement before `commit` answers, 0 when it answers none."""
-    answer = 0
+    answer, ended = 0, False
     try:
         for line in lines[:-1]:
             cursor = connection.execute(line.encode())
             row = cursor.fetchone() if cursor.description else None
             answer = row[0] if row and isinstance(row[0], int) else 0
         connection.execute(lines[-1].encode())
-    except BaseException:
-        if not connection.broken:
+        ended = True
+    finally:
+        # also when the user interrupts it: nothing may be left half done in an open transaction
+        if not ended and not connection.broken:
             connection.execute("rollback")
-        raise
     return answer
 
 

@@ -14,16 +14,17 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from autosync_db.config import Configuration
+from autosync_db.config import GUIDE_JOB, Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.health import catalogue as checks
-from autosync_db.health import causes
+from autosync_db.health import causes, composer
+from autosync_db.health.composer import Job
 from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Report, Row, Status, Verdict
 from autosync_db.schema import revisions
 
 T = TypeVar("T")
-# status, object, detail and facts of a finding; a question's answer is in the place of the facts
+# job, status, object, detail and facts of a finding; a question's answer is in the place of the facts
 _Found = tuple[Any, ...]
 # what kept a check from looking
 Blind = psycopg.Error | AutosyncError
@@ -41,12 +42,14 @@ def run(
     only: Collection[str] = (),
     skip: Collection[str] = (),
     *,
+    jobs: Collection[str] = (),
     probe: bool = False,
 ) -> Report:
-    """Return the verdicts of the chosen checks on this database, causes first. Changes nothing there.
+    """Return the verdicts of the chosen checks on the chosen jobs, causes first. Changes nothing in the database.
 
-    With `only`, the checks that could explain the chosen ones are run too, but not reported. Without `probe` the
-    report is without the checks that call the function: what was not looked at is not called healthy.
+    Without `jobs` they are those of the settings; where the settings name none, all that are registered. With `only`,
+    the checks that could explain the chosen ones are run too, but not reported. Without `probe` the report is without
+    the checks that call the function: what was not looked at is not called healthy.
     """
     for id in (*only, *skip):
         if checks.find(id).probes and not probe and id in only:
@@ -57,16 +60,25 @@ def run(
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
     if not reported:
         raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
-    name = configuration.settings.main.name
-    rows = _collect(connection, configuration, {id: catalogue[id] for id in catalogue if id in wanted})
-    verdicts = {id: _judge(catalogue[id], found) for id, found in rows.items()}
-    results = (
-        CheckResult(id, catalogue[id], verdicts[id], causes.blocked_by(id, verdicts, catalogue)) for id in reported
-    )
-    return Report(configuration.target.name, name, datetime.now(UTC), tuple(results))
+    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)) or _names(configuration))
+    found = look.at({id: catalogue[id] for id in catalogue if id in wanted})
+    if jobs:
+        _must_exist(look.jobs, configuration)
+    verdicts = {id: {job: _judge(catalogue[id], rows) for job, rows in of_job.items()} for id, of_job in found.items()}
+    results = [
+        CheckResult(id, catalogue[id], verdict, causes.blocked_by(id, verdict, job, verdicts, catalogue), job)
+        for id in reported
+        for job, verdict in verdicts[id].items()
+    ]
+    if not results:
+        raise UsageError(
+            f"none of the jobs is of the kind that {', '.join(reported)} speaks of",
+            hint="name other jobs with --job, or other checks with --only",
+        )
+    return Report(configuration.target.name, tuple(job.name for job in look.jobs), datetime.now(UTC), tuple(results))
 
 
-def unreachable(configuration: Configuration, error: UnreachableError) -> Report:
+def unreachable(configuration: Configuration, error: UnreachableError, jobs: Collection[str] = ()) -> Report:
     """Return the report of a server that could not be looked at: one root cause that explains everything else."""
     unseen = Verdict(Status.UNKNOWN, "could not look: the server was not reached")
     seen = Verdict(Status.CRITICAL, error.message, (Evidence("server", error.message),))
@@ -75,49 +87,120 @@ def unreachable(configuration: Configuration, error: UnreachableError) -> Report
         for id, check in checks.all_checks().items()
         if not check.probes
     )
-    return Report(configuration.target.name, configuration.settings.main.name, datetime.now(UTC), tuple(results))
+    names = tuple(jobs) or _names(configuration) or (GUIDE_JOB,)
+    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results))
 
 
-def _collect(
-    connection: Connection, configuration: Configuration, wanted: Mapping[str, Check]
-) -> dict[str, list[Row] | Blind]:
-    """Return each check's findings, or the error that kept it from looking."""
-    queries = {id: _query(id, check) for id, check in wanted.items() if check.look is None}
-    opening, ending = _brackets(connection, configuration.settings.main.name)
-    connection.execute(opening)
-    try:
-        asked_at = _now()
-        answers = _ask_at_once(connection, queries)
-        if not isinstance(answers, dict):
-            connection.execute(ending)
-            connection.execute(opening)
-            if isinstance(answers, psycopg.errors.LockNotAvailable):
-                # who waited once waits no second time, and there are many who would
-                connection.execute(f"set local lock_timeout = '{SHORT_LOCK_TIMEOUT}'".encode())
+def _names(configuration: Configuration) -> tuple[str, ...] | None:
+    """Return the jobs that the settings name; None where they name none."""
+    settings = configuration.settings
+    return tuple(settings.jobs) if settings.names_jobs else None
+
+
+def _must_exist(jobs: Collection[Job], configuration: Configuration) -> None:
+    """Raise UsageError for a job that was chosen by name and that neither the settings nor the database know."""
+    for job in jobs:
+        if not job.is_registered and job.name not in (_names(configuration) or ()):
+            raise UsageError(f"there is no job {job.name!r}", hint="list them with: autosync-db jobs list")
+
+
+class _Look:
+    """One look at the database: `jobs` are those that were chosen, once they are known."""
+
+    def __init__(self, connection: Connection, configuration: Configuration, names: tuple[str, ...] | None) -> None:
+        self._connection = connection
+        self._configuration = configuration
+        self._names = names
+        self.jobs: list[Job] = []
+
+    def at(self, wanted: Mapping[str, Check]) -> dict[str, dict[str | None, list[Row] | Blind]]:
+        """Return each check's findings by job, or the error that kept it from looking."""
+        connection = self._connection
+        queries = {id: composer.query(id, check) for id, check in wanted.items() if check.look is None}
+        opening, ending = _brackets(connection)
+        connection.execute(opening)
+        try:
             asked_at = _now()
-            answers = {id: _try(connection, partial(_ask, connection, query)) for id, query in queries.items()}
-        answered_at = _now()
-        found: dict[str, list[Row] | Blind] = {}
-        for id, check in wanted.items():
-            if check.look is not None:
-                found[id] = _try(connection, partial(check.look, connection, configuration))
+            answers: dict[str, list[_Found] | Blind] | psycopg.Error = self._ask_at_once(queries)
+            if not isinstance(answers, dict):
+                connection.execute(ending)
+                connection.execute(opening)
+                if isinstance(answers, psycopg.errors.LockNotAvailable):
+                    # who waited once waits no second time, and there are many who would
+                    connection.execute(f"set local lock_timeout = '{SHORT_LOCK_TIMEOUT}'".encode())
+                asked_at = _now()
+                answers = self._ask_one_by_one(queries)
+            answered_at = _now()
+            found: dict[str, dict[str | None, list[Row] | Blind]] = {}
+            for id, check in wanted.items():
+                of_job = (
+                    self._looked(check) if check.look else self._answered(check, answers[id], asked_at, answered_at)
+                )
+                found[id] = of_job
+            return found
+        finally:
+            if not connection.broken:
+                connection.execute(ending)
+
+    def _ask_at_once(self, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
+        """Run all queries as one statement, or return the error that ended it and the transaction."""
+        text = composer.statement(composer.chosen(self._names), [composer.all_jobs(), *queries.values()])
+        try:
+            rows = self._connection.execute(text).fetchall()
+        except psycopg.Error as error:
+            if self._connection.broken:
+                raise
+            return error
+        answers: dict[str, list[_Found]] = {id: [] for id in (composer.JOBS, *queries)}
+        for id, *row in rows:
+            answers[id].append(tuple(row))
+        self.jobs = _jobs(answers.pop(composer.JOBS))
+        return dict(answers)
+
+    def _ask_one_by_one(self, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind]:
+        """Run each query in a savepoint of its own."""
+        connection = self._connection
+
+        def ask(jobs: str, query: str) -> list[_Found]:
+            return [tuple(row) for _, *row in connection.execute(composer.statement(jobs, [query])).fetchall()]
+
+        rows = _try(connection, partial(ask, composer.chosen(self._names), composer.all_jobs()))
+        self.jobs = composer.unknown(self._names) if isinstance(rows, Blind) else _jobs(rows)
+        jobs = composer.known(self.jobs)
+        return {id: _try(connection, partial(ask, jobs, query)) for id, query in queries.items()}
+
+    def _looked(self, check: Check) -> dict[str | None, list[Row] | Blind]:
+        assert check.look is not None
+        return {
+            job: _try(self._connection, partial(check.look, self._connection, self._configuration, job))
+            for job in self._spoken_of(check)
+        }
+
+    def _answered(
+        self, check: Check, found: list[_Found] | Blind, asked_at: datetime, answered_at: datetime
+    ) -> dict[str | None, list[Row] | Blind]:
+        if isinstance(found, Blind):
+            return {None: found}
+        answers: dict[str | None, list[Row] | Blind] = {}
+        for name in self._spoken_of(check):
+            mine = [values for job, *values in found if job == name]
+            if check.question is None:
+                answers[name] = [Row(status, str(object), str(detail), facts) for status, object, detail, facts in mine]
                 continue
-            rows = answers[id]
-            if isinstance(rows, Blind):
-                found[id] = rows
-            elif check.question is None:
-                found[id] = [Row(status, str(object), str(detail), facts) for status, object, detail, facts in rows]
-            else:
-                values = [value for *_, value in rows]
-                answer = Answer(values, asked_at, answered_at, connection, configuration)
-                found[id] = _read(check.question.read, answer)
-        return found
-    finally:
-        if not connection.broken:
-            connection.execute(ending)
+            values = [value for *_, value in mine]
+            answer = Answer(name, values, asked_at, answered_at, self._connection, self._configuration)
+            answers[name] = _read(check.question.read, answer)
+        return answers
+
+    def _spoken_of(self, check: Check) -> list[str | None]:
+        return [job.name for job in self.jobs if job.is_of(check.scope)] if check.speaks_of_jobs else [None]
 
 
-def _brackets(connection: Connection, job_name: str) -> tuple[bytes, bytes]:
+def _jobs(rows: list[_Found]) -> list[Job]:
+    return sorted((composer.job_of(name, facts) for name, *_, facts in rows), key=lambda job: job.name)
+
+
+def _brackets(connection: Connection) -> tuple[bytes, bytes]:
     """Return the statements that begin to look and that end it; without parameters each is one round trip.
 
     Inside a transaction of the caller they are a savepoint, so that uncommitted changes can be looked at.
@@ -129,7 +212,6 @@ def _brackets(connection: Connection, job_name: str) -> tuple[bytes, bytes]:
         "lock_timeout": LOCK_TIMEOUT,
         "idle_in_transaction_session_timeout": "0",
         "search_path": "",
-        "autosync.job": job_name,
         "autosync.head": revisions.head(),
     }
     calls = sql.SQL(", ").join(
@@ -145,32 +227,6 @@ def _brackets(connection: Connection, job_name: str) -> tuple[bytes, bytes]:
     else:
         begin, end = "savepoint looking; set transaction read only", "rollback to savepoint looking; release looking"
     return sql.SQL("{}; select {}; {}").format(sql.SQL(begin), calls, unlimited).as_bytes(), end.encode()
-
-
-def _query(id: str, check: Check) -> str:
-    """Return a check's query with the columns that all share; our own files, and ids that are names of modules."""
-    name = sql.Literal(id).as_string()
-    if check.question is None:
-        return f"select {name} as id, f.status, f.object, f.detail, f.facts from (\n{checks.query(id)}\n) as f"  # noqa: S608
-    return f"select {name} as id, '' as status, '' as object, '' as detail, f.fact as facts from (\n{check.question.query()}\n) as f"  # noqa: S608, E501
-
-
-def _ask_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
-    """Run all queries as one statement, or return the error that ended it and the transaction."""
-    try:
-        rows = connection.execute("\nunion all\n".join(queries.values()).encode()).fetchall() if queries else []
-    except psycopg.Error as error:
-        if connection.broken:
-            raise
-        return error
-    answers: dict[str, list[_Found]] = {id: [] for id in queries}
-    for id, *row in rows:
-        answers[id].append(tuple(row))
-    return dict(answers)
-
-
-def _ask(connection: Connection, query: str) -> list[_Found]:
-    return [tuple(row) for _, *row in connection.execute(query.encode()).fetchall()]
 
 
 def _read(read: Callable[[Answer], list[Row]], answer: Answer) -> list[Row] | Blind:

@@ -12,30 +12,37 @@ def annotations(found: Report) -> str:
     """Return one workflow command per root cause, and a notice when there is none."""
     if not found.root_causes:
         notes = "".join(f"; {result.verdict.summary}" for result in found.notes)
-        return f"::notice title=autosync-db verify::{len(found.results)} checks, the chain is healthy{_escape(notes)}\n"
-    return "".join(_annotation(result) for result in found.root_causes)
+        return (
+            f"::notice title=autosync-db verify::{len(found.by_check)} checks, the chain is healthy{_escape(notes)}\n"
+        )
+    return "".join(_annotation(result, found) for result in found.root_causes)
 
 
 def summary(found: Report) -> str:
     """Return the report as Markdown, for the file that GITHUB_STEP_SUMMARY names."""
-    lines = [f"## autosync-db verify: {found.status.value}", "", f"{found.job} on target {found.target}", ""]
+    lines = [f"## autosync-db verify: {found.status.value}", "", f"{found.subject} on target {found.target}", ""]
     if found.root_causes:
         lines += ["| status | root cause | what was seen | remedy |", "| --- | --- | --- | --- |"]
         for result in found.root_causes:
-            cells = (result.status.value, f"`{result.id}`", result.verdict.summary, result.check.remedy or "")
+            cells = (
+                result.status.value,
+                f"`{result.id}`{found.of_job(result)}",
+                result.verdict.summary,
+                result.check.remedy or "",
+            )
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
         lines.append("")
-    blocked = [f"`{result.id}`" for result in found.results if result.status is Status.BLOCKED]
+    blocked = dict.fromkeys(f"`{result.id}`" for result in found.results if result.status is Status.BLOCKED)
     if blocked:
         lines += [f"Explained by these: {', '.join(blocked)}.", ""]
-    healthy = sum(result.status is Status.OK for result in found.results)
-    lines.append(f"{healthy} of {len(found.results)} checks are ok.")
+    lines.append(f"{len(found.healthy)} of {len(found.by_check)} checks are ok.")
     return "\n".join(lines) + "\n"
 
 
-def _annotation(result: CheckResult) -> str:
+def _annotation(result: CheckResult, found: Report) -> str:
     remedy = f"\nremedy: {result.check.remedy}" if result.check.remedy else ""
-    return f"::{_LEVELS[result.status]} title={result.id}::{_escape(result.verdict.summary + remedy)}\n"
+    title = f"{result.id}{_escape(found.of_job(result))}"
+    return f"::{_LEVELS[result.status]} title={title}::{_escape(result.verdict.summary + remedy)}\n"
 
 
 def _escape(text: str) -> str:

@@ -19,8 +19,8 @@ def report(found: Report) -> dict[str, Any]:
         "status": found.status.value,
         "target": found.target,
         "checked_at": found.checked_at.isoformat(),
-        "root_causes": [result.id for result in found.root_causes],
-        "checks": [_check(result) for result in found.results],
+        "root_causes": list(dict.fromkeys(result.id for result in found.root_causes)),
+        "checks": [_check(row) for row in found.rows],
     }
 
 
@@ -34,6 +34,7 @@ def dumps(value: Any) -> str:
 def _check(result: CheckResult) -> dict[str, Any]:
     return {
         "id": result.id,
+        "job": result.job,
         "layer": result.check.layer,
         "status": result.status.value,
         "claim": result.check.claim,

@@ -1,4 +1,4 @@
-"""A health report as JUnit XML, one test case per check, for CI systems that show test results."""
+"""A health report as JUnit XML, for CI systems that show test results: a case per check, and per job it fails for."""
 
 from xml.etree import ElementTree  # writes only; nothing is parsed
 
@@ -11,19 +11,20 @@ def report(found: Report) -> str:
         "testsuite",
         name=f"autosync-db verify {found.target}",
         timestamp=found.checked_at.isoformat(),
-        tests=str(len(found.results)),
+        tests=str(len(found.rows)),
         failures=str(_count(found, Status.CRITICAL, Status.WARNING)),
         errors=str(_count(found, Status.UNKNOWN)),
         skipped=str(_count(found, Status.BLOCKED)),
     )
-    for result in found.results:
-        _case(suite, result)
+    for result in found.rows:
+        _case(suite, result, found)
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ElementTree.Element, result: CheckResult) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=f"autosync.{result.check.layer}", name=result.id)
+def _case(suite: ElementTree.Element, result: CheckResult, found: Report) -> None:
+    name = f"{result.id}{found.of_job(result)}"
+    case = ElementTree.SubElement(suite, "testcase", classname=f"autosync.{result.check.layer}", name=name)
     details = "\n".join(f"{item.object}: {item.detail}" for item in result.verdict.evidence)
     remedy = f"\nremedy: {result.check.remedy}" if result.check.remedy else ""
     match result.status:
@@ -39,4 +40,4 @@ def _case(suite: ElementTree.Element, result: CheckResult) -> None:
 
 
 def _count(found: Report, *statuses: Status) -> int:
-    return sum(result.status in statuses for result in found.results)
+    return sum(result.status in statuses for result in found.rows)

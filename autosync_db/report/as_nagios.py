@@ -10,11 +10,11 @@ EXIT_CODES = {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2, Status.UNKNOW
 
 def report(found: Report) -> str:
     """Return the plugin's output: the worst root cause on the first line, the others below it."""
-    counts = {status: sum(result.status is status for result in found.results) for status in Status}
+    counts = {status: sum(result.status is status for result in found.rows) for status in Status}
     performance = " ".join(f"{status.value}={count}" for status, count in counts.items())
-    roots = [f"{result.id}: {result.verdict.summary}" for result in found.root_causes]
+    roots = [f"{result.id}{found.of_job(result)}: {result.verdict.summary}" for result in found.root_causes]
     notes = [result.verdict.summary for result in found.notes]
-    headline = roots[0] if roots else "; ".join([f"{len(found.results)} checks", *notes])
+    headline = roots[0] if roots else "; ".join([f"{len(found.by_check)} checks", *notes])
     lines = [f"AUTOSYNC {found.status.value.upper()} - {_clean(headline)} | {performance}"]
     lines += [_clean(line) for line in roots[1:]]
     return "\n".join(lines) + "\n"

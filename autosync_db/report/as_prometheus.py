@@ -7,17 +7,21 @@ from autosync_db.health.model import Report, Status
 
 
 def report(found: Report) -> str:
-    """Return the report as metrics: one series per check and status, 1 for the status it has."""
+    """Return the report as metrics: one series per check, job and status, 1 for the status it has.
+
+    The label job is empty where a check, or the whole report, speaks of no single job.
+    """
     target = _quote(found.target)
-    job = _quote(found.job)
+    job = _quote(found.jobs[0] if len(found.jobs) == 1 else "")
     lines = [
         "# HELP autosync_check_status Whether a check has this status (1) or not (0).",
         "# TYPE autosync_check_status gauge",
     ]
     for result in found.results:
+        of_job = _quote(result.job) if result.job else job
         for status in Status:
             lines.append(
-                f"autosync_check_status{{target={target},job={job},check={_quote(result.id)},"
+                f"autosync_check_status{{target={target},job={of_job},check={_quote(result.id)},"
                 f'layer={_quote(result.check.layer)},status="{status.value}"}} {int(result.status is status)}'
             )
     lines += [

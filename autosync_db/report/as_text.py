@@ -18,27 +18,33 @@ _STYLES = {
 }
 
 
+# of what a check says of many jobs
+_NAMED, _SHOWN = 3, 10
+
+
 def report(found: Report, console: Console, *, show_all: bool = False) -> None:
     """Print the root causes with evidence and remedy, then what they block, then the healthy checks as a count."""
     console.print(
         Text.assemble(
             (found.status.value.upper(), _STYLES[found.status]),
-            f"  {found.job} on target {found.target}, {found.checked_at:%Y-%m-%d %H:%M:%S} UTC",
+            f"  {found.subject} on target {found.target}, {found.checked_at:%Y-%m-%d %H:%M:%S} UTC",
         ),
         soft_wrap=True,
     )
     for result in found.notes:
         console.print(Text(f"note  {result.verdict.summary}"), soft_wrap=True)
-    for result in found.root_causes:
-        _root_cause(result, console)
-    blocked = [result for result in found.results if result.status is Status.BLOCKED]
+    for group in _groups(found.root_causes):
+        _root_cause(group, found, console)
+    blocked = _groups(result for result in found.results if result.status is Status.BLOCKED)
     if blocked:
         console.print()
         grid = _grid()
-        for result in blocked:
-            grid.add_row(_badge(result.status), result.id, f"explained by {', '.join(result.blocked_by)}")
+        for group in blocked:
+            first = group[0]
+            name = f"{first.id}{_jobs(group, found)}"
+            grid.add_row(_badge(first.status), name, f"explained by {', '.join(first.blocked_by)}")
         console.print(grid)
-    healthy = [result for result in found.results if result.status is Status.OK]
+    healthy = found.healthy
     console.print()
     if show_all:
         grid = _grid()
@@ -47,7 +53,9 @@ def report(found: Report, console: Console, *, show_all: bool = False) -> None:
         console.print(grid)
     elif healthy:
         console.print(
-            Text.assemble(("ok", _STYLES[Status.OK]), f"  {len(healthy)} of {len(found.results)} checks; -v lists them")
+            Text.assemble(
+                ("ok", _STYLES[Status.OK]), f"  {len(healthy)} of {len(found.by_check)} checks; -v lists them"
+            )
         )
 
 
@@ -70,13 +78,36 @@ def calls(found: Sequence[Invocation], console: Console) -> None:
     table(("queued (UTC)", "tick", "request", "cause", "answer"), rows, console)
 
 
-def _root_cause(result: CheckResult, console: Console) -> None:
+def _groups(results: Iterable[CheckResult]) -> list[list[CheckResult]]:
+    """Put together what one check says of several jobs alike."""
+    found: dict[object, list[CheckResult]] = {}
+    for result in results:
+        found.setdefault((result.id, result.status, result.blocked_by), []).append(result)
+    return list(found.values())
+
+
+def _jobs(group: Sequence[CheckResult], found: Report) -> str:
+    names = [result.job for result in group if result.job]
+    if not names or len(found.jobs) == 1:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f" ({', '.join(names[:_NAMED])}{more})"
+
+
+def _root_cause(group: Sequence[CheckResult], found: Report, console: Console) -> None:
+    result = group[0]
     console.print()
-    console.print(Text.assemble(_badge(result.status), "  ", (result.id, "bold")), soft_wrap=True)
-    for item in result.verdict.evidence:
-        console.print(Text(f"  {item.object}: {item.detail}"))
-    if not result.verdict.evidence:
-        console.print(Text(f"  {result.verdict.summary}"))
+    console.print(Text.assemble(_badge(result.status), "  ", (result.id, "bold"), _jobs(group, found)), soft_wrap=True)
+    lines = dict.fromkeys(
+        line
+        for one in group
+        for line in [f"{item.object}: {item.detail}" for item in one.verdict.evidence] or [one.verdict.summary]
+    )
+    shown = list(lines) if len(group) == 1 else list(lines)[:_SHOWN]
+    for line in shown:
+        console.print(Text(f"  {line}"))
+    if len(lines) > len(shown):
+        console.print(Text(f"  and {len(lines) - len(shown)} more: see --format json", style="dim"))
     console.print(Text(f"  should be: {result.check.claim}", style="dim"))
     if result.check.remedy:
         console.print(Text.assemble("  remedy: ", (result.check.remedy, "bold")), soft_wrap=True)

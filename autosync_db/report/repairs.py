@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from autosync_db.config import Configuration
 from autosync_db.health import repair
 from autosync_db.health.model import Report, Status
 from autosync_db.health.repair import Outcome, Plan, Proposal
@@ -25,7 +24,6 @@ _STYLES = {
 
 def report_json(
     plan: Plan,
-    configuration: Configuration,
     *,
     planned: Sequence[Proposal] | None = None,
     outcomes: Sequence[Outcome] = (),
@@ -38,6 +36,7 @@ def report_json(
         "repairs": [
             {
                 "id": proposal.id,
+                "job": proposal.job,
                 "sentence": proposal.sentence,
                 "destructive": proposal.destructive,
                 "in_batches": proposal.in_batches,
@@ -45,7 +44,7 @@ def report_json(
                 "rows": found.rows if found else None,
                 "error": found.error if found else None,
                 "hint": found.hint if found else None,
-                "sql": repair.script(configuration, proposal),
+                "sql": repair.script(proposal),
             }
             for proposal in plan.proposals
             for found in [_outcome(proposal, outcomes)]
@@ -61,8 +60,12 @@ def report_text(plan: Plan, outcomes: Sequence[Outcome], health: Report, console
         found = _outcome(proposal, outcomes)
         state = _state(proposal, found, health)
         rows = f" ({found.rows} rows)" if found and found.rows is not None else ""
+        of_job = f" ({proposal.job})" if proposal.job and len(health.jobs) > 1 else ""
         line = Text.assemble(
-            (state.replace("_", " "), _STYLES[state]), "  ", (proposal.id, "bold"), f"  {proposal.sentence}{rows}"
+            (state.replace("_", " "), _STYLES[state]),
+            "  ",
+            (proposal.id, "bold"),
+            f"{of_job}  {proposal.sentence}{rows}",
         )
         console.print(line, soft_wrap=True)
         if found and found.error:
@@ -75,14 +78,17 @@ def report_text(plan: Plan, outcomes: Sequence[Outcome], health: Report, console
 
 
 def _outcome(proposal: Proposal, outcomes: Sequence[Outcome]) -> Outcome | None:
-    mine = (proposal.id, proposal.sentence)
-    return next((outcome for outcome in outcomes if (outcome.id, outcome.sentence) == mine), None)
+    mine = (proposal.id, proposal.job, proposal.sentence)
+    return next((done for done in outcomes if (done.id, done.job, done.sentence) == mine), None)
 
 
 def _state(proposal: Proposal, found: Outcome | None, health: Report | None) -> str:
-    healthy = {result.id for result in health.results if result.status is Status.OK} if health else set()
+    results = health.results if health else ()
+    is_healthy = any(
+        result.status is Status.OK for result in results if (result.id, result.job) == (proposal.id, proposal.job)
+    )
     if found is None:
-        return "not_needed" if proposal.id in healthy else "needs_consent"
+        return "not_needed" if is_healthy else "needs_consent"
     if found.error:
         return "skipped" if found.skipped else "failed"
-    return "repaired" if proposal.id in healthy else "applied"
+    return "repaired" if is_healthy else "applied"

@@ -20,12 +20,11 @@ process as materialized (
     where a.pid <> pg_backend_pid()
 ),
 owner as (
-    select r.rolname, r.rolconnlimit, c.database
+    select distinct r.rolname, r.rolconnlimit, c.database
     from cron.job as c
     join pg_catalog.pg_roles as r on r.rolname = c.username
-    where c.jobname = current_setting('autosync.job') and not r.rolsuper
-    order by c.jobid
-    limit 1
+    where c.jobname in (select o.name from chosen_jobs as o) and not r.rolsuper
+    limit 20
 ),
 place as (
     select format('role %s', o.rolname) as object, jsonb_build_object('role', o.rolname) as thing, o.rolconnlimit as allowed,
@@ -35,17 +34,16 @@ place as (
     union all
     select format('database %s', d.datname), jsonb_build_object('database', d.datname), d.datconnlimit,
         (select count(*) from process as p where p.is_client and not p.runs_job and p.datname = d.datname)
-    from owner as o
-    join pg_catalog.pg_database as d on d.datname = o.database
-    where d.datconnlimit > 0
+    from pg_catalog.pg_database as d
+    where d.datconnlimit > 0 and d.datname in (select o.database from owner as o)
     union all
     select 'setting max_connections', jsonb_build_object('setting', 'max_connections'), s.connections,
         (select count(*) from process as p where p.is_client and not p.runs_job)
-    from owner as o
-    cross join setting as s
+    from setting as s
+    where exists (select from owner)
 )
 select case when p.taken >= p.allowed then 'critical' else 'warning' end as status, p.object as object,
-    format('allows %s connections, and %s are taken: pg_cron needs one more to run the job', p.allowed, p.taken) as detail,
+    format('allows %s connections, and %s are taken: pg_cron needs one more to run a job', p.allowed, p.taken) as detail,
     p.thing || jsonb_build_object('limit', p.allowed, 'taken', p.taken) as facts
 from place as p
 cross join setting as s
@@ -53,7 +51,7 @@ where not s.in_background
     and p.taken >= p.allowed - case when p.object = 'setting max_connections' then 2 else 0 end
 union all
 select 'critical', 'setting max_worker_processes',
-    format('allows %s background workers, and %s are taken: pg_cron needs one more to run the job', s.workers, w.taken),
+    format('allows %s background workers, and %s are taken: pg_cron needs one more to run a job', s.workers, w.taken),
     jsonb_build_object('setting', 'max_worker_processes', 'limit', s.workers, 'taken', w.taken)
 from setting as s
 cross join (

@@ -10,12 +10,15 @@ with zone as (
     left join pg_catalog.pg_settings as s on s.name = 'cron.timezone'
 ),
 job as (
-    select c.schedule,
-        c.schedule ~ '^\s*@(daily|midnight|weekly|monthly|yearly|annually)'
-        or c.schedule ~ '^\s*[^@\s]+\s+[^\s]+\s+[^\s]+\s+[^\s]+' and c.schedule !~ '^\s*\S+\s+\*\s+\*\s+\*\s+\*' as bound
+    -- one for all; whichever names an hour or a day
+    select c.jobname, c.schedule, b.bound
     from cron.job as c
-    where c.jobname = current_setting('autosync.job')
-    order by c.jobid
+    cross join lateral (
+        select c.schedule ~ '^\s*@(daily|midnight|weekly|monthly|yearly|annually)'
+            or c.schedule ~ '^\s*[^@\s]+\s+[^\s]+\s+[^\s]+\s+[^\s]+' and c.schedule !~ '^\s*\S+\s+\*\s+\*\s+\*\s+\*' as bound
+    ) as b
+    where c.jobname in (select o.name from chosen_jobs as o)
+    order by b.bound desc, c.jobid
     limit 1
 )
 select case when j.bound then 'warning' else 'ok' end as status, 'setting cron.timezone' as object,
@@ -24,7 +27,7 @@ select case when j.bound then 'warning' else 'ok' end as status, 'setting cron.t
         when z.setting is not null then format('is %s: pg_cron reads %L in that time zone', z.setting, j.schedule)
         else format('is set to %s, which pg_cron %s ignores: it reads %L in GMT', z.ignored, z.version, j.schedule)
     end as detail,
-    jsonb_build_object('setting', 'cron.timezone', 'value', coalesce(z.setting, z.ignored), 'cron_schedule', j.schedule) as facts
+    jsonb_build_object('setting', 'cron.timezone', 'value', coalesce(z.setting, z.ignored), 'job', j.jobname, 'cron_schedule', j.schedule) as facts
 from zone as z
 cross join job as j
 where z.pending_restart

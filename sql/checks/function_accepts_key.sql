@@ -12,14 +12,14 @@ select case when f.status = 'critical' and k.changed_at > f.last_at then 'unknow
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
         'changed_at', k.changed_at) as facts
-from autosync.call_findings(current_setting('autosync.job'), 'key', array['ok', 'function']) as f
+from autosync.call_findings(checked.name, 'key', array['ok', 'function']) as f
 -- the active credential: another one of its kind, or another kind
 left join (
     select max(c.changed_at) as changed_at
     from (
         select s.changed_at
         from autosync.secret_facts() as s
-        where s.name <> 'project_url' and s.name = any (autosync.needed_secrets(current_setting('autosync.job')))
+        where s.name <> 'project_url' and s.name = any (autosync.needed_secrets(checked.name))
         union all
         select t.updated_at from autosync.setting as t where t.name = 'function_auth'
     ) as c

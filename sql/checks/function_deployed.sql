@@ -5,4 +5,4 @@ select f.status as status, format('function %s', f.function_name) as object,
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
-from autosync.call_findings(current_setting('autosync.job'), 'missing', array['ok', 'key', 'function']) as f
+from autosync.call_findings(checked.name, 'missing', array['ok', 'key', 'function']) as f

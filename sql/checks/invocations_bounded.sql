@@ -3,7 +3,7 @@ with recent as (
     select count(*) as ticks
     from (
         select t.ticked_at from autosync.tick as t
-        where t.job_id = (select j.id from autosync.job as j where j.name = current_setting('autosync.job'))
+        where t.job_id = checked.id
         order by t.id desc
         limit 12
     ) as n
@@ -12,7 +12,7 @@ with recent as (
 oldest as (
     select t.ticked_at
     from autosync.tick as t
-    where t.job_id = (select j.id from autosync.job as j where j.name = current_setting('autosync.job'))
+    where t.job_id = checked.id
     order by t.id
     limit 1
 )
@@ -22,7 +22,7 @@ select 'warning' as status, 'table autosync.tick' as object,
     jsonb_build_object('table', 'autosync.tick', 'oldest_at', o.ticked_at, 'kept', j.keep_invocations, 'rows', nullif(c.reltuples, -1)::bigint) as facts
 from oldest as o
 cross join recent as r
-join autosync.job as j on j.name = current_setting('autosync.job')
+join autosync.job as j on j.name = checked.name
 join pg_catalog.pg_class as c on c.oid = 'autosync.tick'::regclass
 where o.ticked_at < now() - j.keep_invocations - interval '2 days'
     and r.ticks = 12

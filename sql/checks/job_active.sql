@@ -1,15 +1,16 @@
 -- job_active: an inactive job starts nothing and leaves no trace; a recorded pause is a note, not a fault.
-select case when j.paused_at is null then 'critical' else 'ok' end as status,
+select case when j.paused_at is null and j.enabled is not false then 'critical' else 'ok' end as status,
     format('cron job %s', c.jobname) as object,
-    case when j.paused_at is null
-        then 'is inactive, and was not paused through autosync-db'
+    case
+        when j.paused_at is null and j.enabled is false then 'is off, because autosync.toml says enabled = false'
+        when j.paused_at is null then 'is inactive, and was not paused through autosync-db'
         else format('paused by %s since %s', j.paused_by, to_char(j.paused_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
     end as detail,
     jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'paused_by', j.paused_by, 'paused_at', j.paused_at) as facts
 from cron.job as c
 left join autosync.job as j on j.name = c.jobname
-where c.jobname = current_setting('autosync.job') and not c.active
+where c.jobname = checked.name and not c.active
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
-    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
-where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))
+select 'unknown', format('cron job %s', checked.name), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', checked.name)
+where not exists (select from cron.job as c where c.jobname = checked.name)

@@ -3,7 +3,7 @@
 with job as (
     select c.jobid, c.jobname, c.username, c.database, c.nodename, c.nodeport
     from cron.job as c
-    where c.jobname = current_setting('autosync.job')
+    where c.jobname = checked.name
 ),
 newest as (
     select distinct on (j.jobid) j.jobid, d.return_message = 'connection failed' as failed
@@ -42,6 +42,6 @@ select 'critical' as status, format('cron job %s', r.jobname) as object,
 from reason as r
 where r.found is not null or r.failed
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
-    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
+select 'unknown', format('cron job %s', checked.name), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', checked.name)
 where not exists (select from job)

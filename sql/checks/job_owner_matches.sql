@@ -16,7 +16,7 @@ cross join (
     where p.oid = to_regprocedure('autosync.sync_job(text)')
 ) as m
 left join pg_catalog.pg_roles as r on r.rolname = c.username
-where c.jobname = current_setting('autosync.job')
+where c.jobname = checked.name
     and (
         c.username <> m.rolname
         and not exists (select from cron.job as o where o.jobname = c.jobname and o.username = m.rolname)
@@ -25,6 +25,6 @@ where c.jobname = current_setting('autosync.job')
         and exists (select from pg_catalog.pg_settings as s where s.name = 'cron.enable_superuser_jobs' and s.setting = 'off')
     )
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
-    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
-where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))
+select 'unknown', format('cron job %s', checked.name), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', checked.name)
+where not exists (select from cron.job as c where c.jobname = checked.name)

@@ -1,17 +1,19 @@
--- job_run_details_bounded: the size of pg_cron's history from the catalogue, and its oldest 1000 rows against the job's retention.
+-- job_run_details_bounded: the size of pg_cron's history from the catalogue, and its oldest 1000 rows against the jobs' retention.
 with history as (
     select c.reltuples, pg_total_relation_size(c.oid) as bytes
     from pg_catalog.pg_class as c
     where c.oid = 'cron.job_run_details'::regclass
 ),
-ticks as (
-    -- each tick looks through 1000 rows more
-    select count(*) * 1000 as looked_at
-    from (select t.ticked_at from autosync.tick as t order by t.id desc limit 2000) as n
-    where n.ticked_at > now() - interval '1 day'
+house as (
+    select w.pruned_runid,
+        -- every run of housekeeping looks through 1000 rows more
+        now() - j.updated_at - interval '1 day' > h.reltuples / 1000 * interval '5 minutes' as had_time
+    from autosync.housekeeping as w
+    cross join history as h
+    join autosync.job as j on j.name = 'autosync-keep-house'
 ),
 kept as (
-    select count(*) as runs, min(o.ended_at) as oldest
+    select j.name, count(*) as runs, min(o.ended_at) as oldest
     from autosync.job as j
     join lateral (
         select d.runid, coalesce(d.end_time, d.start_time) as ended_at
@@ -19,12 +21,10 @@ kept as (
         join cron.job as c on c.jobid = d.jobid
         where c.jobname = j.name
     ) as o on o.ended_at < now() - j.keep_run_details - interval '1 day'
-    cross join ticks as k
-    cross join history as h
-    where j.name = current_setting('autosync.job')
-        -- passed over, or not reached though every row could have been looked at within a day
-        and k.looked_at > 0
-        and (o.runid <= (select w.pruned_runid from autosync.housekeeping as w) or k.looked_at > 100000 and k.looked_at > h.reltuples)
+    cross join house as w
+    -- passed over, or not reached though there was the time
+    where not j.watch and (o.runid <= w.pruned_runid or w.had_time)
+    group by j.name
 )
 select 'warning' as status, 'table cron.job_run_details' as object,
     format('holds about %s rows in %s', greatest(h.reltuples, 0)::bigint, pg_size_pretty(h.bytes)) as detail,
@@ -32,9 +32,9 @@ select 'warning' as status, 'table cron.job_run_details' as object,
 from history as h
 where h.reltuples > 1000000 or h.bytes > 1073741824
 union all
-select 'warning', format('history of cron job %s', current_setting('autosync.job')),
+select 'warning', format('history of cron job %s', k.name),
     format('%s runs are older than they are kept, the oldest is of %s', k.runs, to_char(k.oldest at time zone 'UTC', 'YYYY-MM-DD')),
-    jsonb_build_object('job', current_setting('autosync.job'), 'count', k.runs, 'oldest_at', k.oldest)
+    jsonb_build_object('job', k.name, 'count', k.runs, 'oldest_at', k.oldest)
 from kept as k
 -- one that ran on while later ones were pruned is no sign of anything
 where k.runs >= 10

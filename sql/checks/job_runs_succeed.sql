@@ -5,7 +5,7 @@ with runs as (
         row_number() over (order by d.runid desc) as age
     from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
     join cron.job as c on c.jobid = d.jobid
-    where c.jobname = current_setting('autosync.job')
+    where c.jobname = checked.name
         and d.status in ('succeeded', 'failed')
         and coalesce(d.return_message, '') not in ('server restarted', 'job canceled')
 ),
@@ -15,19 +15,19 @@ failed as (
     from runs as r
     where r.age < coalesce((select min(s.age) from runs as s where s.status = 'succeeded'), 1001)
 )
-select 'critical' as status, format('cron job %s', current_setting('autosync.job')) as object,
+select 'critical' as status, format('cron job %s', checked.name) as object,
     format('the last %s of %s runs failed%s: %s', f.runs, (select count(*) from runs),
         coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''),
         regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')) as detail,
-    jsonb_build_object('job', current_setting('autosync.job'), 'count', f.runs, 'since', f.since, 'last_at', f.last_at) as facts
+    jsonb_build_object('job', checked.name, 'count', f.runs, 'since', f.since, 'last_at', f.last_at) as facts
 from failed as f
 where f.runs > 0
     -- a tick that was triggered manually and succeeded since then proves that an error in it is fixed, but not that pg_cron can connect
     and not (
         coalesce(f.message, '') like 'ERROR:%'
-        and exists (select from autosync.tick as t where t.job_id = (select j.id from autosync.job as j where j.name = current_setting('autosync.job')) and t.ticked_at > f.last_at)
+        and exists (select from autosync.tick as t where t.job_id = checked.id and t.ticked_at > f.last_at)
     )
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
-    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
-where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))
+select 'unknown', format('cron job %s', checked.name), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', checked.name)
+where not exists (select from cron.job as c where c.jobname = checked.name)

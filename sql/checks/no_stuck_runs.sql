@@ -9,13 +9,13 @@ open as (
     select n.runid, n.job_pid, n.status, n.start_time, a.pid is not null as is_alive,
         a.wait_event_type, a.wait_event
     from newest as n
-    join cron.job as c on c.jobid = n.jobid and c.jobname = current_setting('autosync.job')
+    join cron.job as c on c.jobid = n.jobid and c.jobname = checked.name
     left join pg_catalog.pg_stat_activity as a
         on a.pid = n.job_pid and n.is_last_of_process and a.application_name like 'pg\_cron%'
     where n.status in ('starting', 'connecting', 'sending', 'running')
 )
 select case when o.is_alive then 'critical' else 'ok' end as status,
-    format('cron job %s', current_setting('autosync.job')) as object,
+    format('cron job %s', checked.name) as object,
     case when o.is_alive
         then format('run %s has been going since %s in process %s%s', o.runid,
             to_char(o.start_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), o.job_pid,
@@ -27,12 +27,12 @@ select case when o.is_alive then 'critical' else 'ok' end as status,
             end)
         else format('run %s is recorded as %s, but its process is gone', o.runid, o.status)
     end as detail,
-    jsonb_build_object('job', current_setting('autosync.job'), 'run_id', o.runid, 'pid', case when o.is_alive then o.job_pid end,
+    jsonb_build_object('job', checked.name, 'run_id', o.runid, 'pid', case when o.is_alive then o.job_pid end,
         'since', o.start_time, 'pids', case when o.is_alive then to_jsonb(pg_blocking_pids(o.job_pid)) end) as facts
 from open as o
 where o.is_alive and o.start_time < now() - interval '5 minutes'
     or not o.is_alive and o.start_time < now() - interval '1 hour'
 union all
-select 'unknown', format('cron job %s', current_setting('autosync.job')), 'does not exist',
-    jsonb_build_object('reason', 'missing', 'job', current_setting('autosync.job'))
-where not exists (select from cron.job as c where c.jobname = current_setting('autosync.job'))
+select 'unknown', format('cron job %s', checked.name), 'does not exist',
+    jsonb_build_object('reason', 'missing', 'job', checked.name)
+where not exists (select from cron.job as c where c.jobname = checked.name)

@@ -1,8 +1,8 @@
--- outcomes_recorded: what became of the newest calls is known; a lost call's answer went before the next tick could write it down.
+-- outcomes_recorded: what became of the newest calls is known; a lost call's answer went before housekeeping could write it down.
 -- A restart of the server loses the calls under way, which is no fault of the chain.
 with settled as (
     select o.id, o.queued_at, o.cause, o.error_message, row_number() over (order by o.id desc) as age
-    from autosync.recent_outcomes(current_setting('autosync.job'), 50) as o
+    from autosync.recent_outcomes(checked.name, 50) as o
     where o.cause <> 'pending'
 ),
 streak as (
@@ -12,16 +12,16 @@ streak as (
 ),
 summary as (
     select count(*) as calls, min(s.queued_at) as since,
-        count(*) filter (where s.error_message like 'the server restarted%') as restarted,
+        count(*) filter (where s.error_message like 'pg_net''s tables began again%') as restarted,
         (array_agg(s.error_message order by s.age))[1] as message
     from streak as s
 )
 select
     case when u.calls = u.restarted then 'ok' when u.calls - u.restarted < 3 then 'warning' else 'critical' end as status,
-    format('cron job %s', current_setting('autosync.job')) as object,
+    format('cron job %s', checked.name) as object,
     format('the outcome of %s since %s is not known: %s',
         case when u.calls = 1 then 'the newest call' else format('the newest %s calls', u.calls) end,
         to_char(u.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), u.message) as detail,
-    jsonb_build_object('job', current_setting('autosync.job'), 'calls', u.calls, 'since', u.since) as facts
+    jsonb_build_object('job', checked.name, 'calls', u.calls, 'since', u.since) as facts
 from summary as u
 where u.calls > 0

@@ -47,7 +47,9 @@ join (
     and has_schema_privilege(r.oid, q.relnamespace, 'usage')
     and (has_table_privilege(r.oid, q.oid, 'select') or has_any_column_privilege(r.oid, q.oid, 'select'))
 cross join (
-    select exists (select from autosync.job as j where autosync.function_auth(j.name) = 'service_key') as is_sent
+    select exists (
+        select from autosync.job as j where j.function is not null and autosync.function_auth(j.name) = 'service_key'
+    ) as is_sent
 ) as k
 -- the owner of the database set all of this up
 where r.oid <> (select d.datdba from pg_catalog.pg_database as d where d.datname = current_database())

@@ -19,8 +19,8 @@ from (
         min(o.queued_at) filter (where o.is_late) as since
     from (
         select r.queued_at,
-            r.cause = 'pending' and r.queued_at < now() - r.timeout_milliseconds * interval '1 millisecond' - interval '1 minute' as is_late
-        from autosync.recent_outcomes(current_setting('autosync.job'), 50) as r
+            r.outcome = 'pending' and r.queued_at < now() - r.timeout_milliseconds * interval '1 millisecond' - interval '1 minute' as is_late
+        from autosync.recent_outcomes(checked.name, 50) as r
     ) as o
 ) as q
 where q.waiting > 0

@@ -8,4 +8,4 @@ select case when f.status in ('critical', 'warning') and not f.answer ~* 'resolv
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
-from autosync.call_findings(current_setting('autosync.job'), 'network', array['ok', 'key', 'missing', 'function', 'slow']) as f
+from autosync.call_findings(checked.name, 'network', array['ok', 'key', 'missing', 'function', 'slow']) as f

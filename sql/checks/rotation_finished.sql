@@ -16,8 +16,11 @@ select
 from autosync.secret_rotation as r
 left join lateral (
     select o.cause, concat_ws(' ', coalesce(o.status_code::text, o.error_message, o.outcome), o.error_code) as answer
-    from autosync.recent_outcomes(current_setting('autosync.job'), 50) as o
-    where o.queued_at > r.started_at and o.cause not in ('pending', 'lost')
+    from autosync.job as j
+    cross join lateral autosync.recent_outcomes(j.name, 50) as o
+    where o.queued_at > r.started_at
+        and o.cause not in ('pending', 'lost')
+        and (r.name = any (autosync.needed_secrets(j.name)) or r.name like 'setting:%')
     order by o.id desc
     limit 1
 ) as c on true

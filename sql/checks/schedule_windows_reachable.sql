@@ -11,7 +11,7 @@ with field as (
             else btrim(j.schedule)
         end, '\s+'
     ) with ordinality as f (text, number)
-    where j.name = current_setting('autosync.job')
+    where j.name = checked.name
     limit 6
 ),
 usable as (

@@ -15,7 +15,7 @@ worst as (
 )
 select
     case
-        when exists (select from autosync.job as j where j.name = current_setting('autosync.job') and j.paused_at is not null) then 'ok'
+        when exists (select from autosync.job as j where j.name = checked.name and j.paused_at is not null) then 'ok'
         when exists (select from upcoming as u where u.last_run_at is not null and u.consecutive_failures < 3) then 'warning'
         else 'critical'
     end as status,

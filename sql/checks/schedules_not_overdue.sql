@@ -4,7 +4,7 @@
 with tick as materialized (
     select j.paused_at, now() - p.patience as due_before
     from (select) as always
-    left join autosync.job as j on j.name = current_setting('autosync.job')
+    left join autosync.job as j on j.name = checked.name
     cross join lateral regexp_split_to_array(btrim(j.schedule), '\s+') as field
     -- the longest wait between two ticks, by the usual forms of a cron schedule
     cross join lateral (

@@ -7,7 +7,8 @@ select case when s.stray > 0 then 'critical' else 'warning' end as status,
     end as detail,
     jsonb_build_object('secret', s.name, 'stray', s.stray, 'padding', s.padding) as facts
 from autosync.secret_facts() as s
-where s.name in ('project_url', 'service_role_key', 'cron_secret', 'gateway_key')
+where (s.name in ('project_url', 'service_role_key', 'cron_secret', 'gateway_key')
+        or s.name in (select unnest(autosync.needed_secrets(j.name)) from autosync.job as j))
     and not s.is_blank
     and s.stray + s.padding > 0
 union all

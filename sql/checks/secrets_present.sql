@@ -5,7 +5,7 @@ select 'critical' as status, format('secret %s', w.name) as object,
         else 'is missing from public.pg_cron_secrets'
     end as detail,
     jsonb_build_object('reason', case when s.name is null then 'missing' else 'blank' end, 'secret', w.name) as facts
-from unnest(autosync.needed_secrets(current_setting('autosync.job'))) as w (name)
+from unnest(autosync.needed_secrets(checked.name)) as w (name)
 left join autosync.secret_facts() as s on s.name = w.name
 where autosync.secrets_hidden() is null
     and (s.name is null or s.is_blank)
@@ -14,7 +14,7 @@ union all
 select 'critical', format('secret %s', s.name), format('has %s rows, and chance decides which one a call takes', count(*)),
     jsonb_build_object('reason', 'repeated', 'secret', s.name, 'count', count(*))
 from autosync.secret_facts() as s
-where s.name = any (autosync.needed_secrets(current_setting('autosync.job')))
+where s.name = any (autosync.needed_secrets(checked.name))
 group by s.name
 having count(*) > 1
 union all

@@ -8,9 +8,10 @@ select 'critical' as status, 'secret service_role_key' as object,
     end as detail,
     jsonb_build_object('secret', 'service_role_key', 'kind', k.kind, 'role', k.role, 'expires_at', k.expires_at) as facts
 from autosync.service_key_facts() as k
-where k.kind in ('publishable', 'unknown')
-    or (k.kind = 'legacy' and (k.role is distinct from 'service_role' or k.expires_at <= now()))
+where 'service_role_key' = any (autosync.needed_secrets(checked.name))
+    and (k.kind in ('publishable', 'unknown')
+        or k.kind = 'legacy' and (k.role is distinct from 'service_role' or k.expires_at <= now()))
 union all
 select 'unknown', 'secret service_role_key', 'is not stored', jsonb_build_object('secret', 'service_role_key', 'reason', 'missing')
 where not exists (select from autosync.service_key_facts())
-    and 'service_role_key' = any (autosync.needed_secrets(current_setting('autosync.job')))
+    and 'service_role_key' = any (autosync.needed_secrets(checked.name))

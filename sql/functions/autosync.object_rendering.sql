@@ -2,8 +2,9 @@
 -- requires: 0001
 -- What it is now is compared with what it was right after applying the file. The text between the quotes is also run by
 -- itself, as a query: the function may be missing, older or edited where the comparison is needed.
--- Grants are compared as sets, default ones included: a restore gives them in another order, or not at all. Jobs are not
--- shown: autosync.jobs_current() judges them. An empty search path, or this one, shows names with their schema.
+-- Grants are compared as sets, default ones included: a restore gives them in another order, or not at all. What the owner
+-- has itself is left out: PostgreSQL 17 gives it MAINTAIN, too, which no file says. Jobs are
+-- not shown: autosync.jobs_current() judges them. An empty search path, or this one, shows names with their schema.
 create or replace function autosync.object_rendering(paths text[])
 returns table (path text, live_hash text)
 language sql
@@ -22,6 +23,7 @@ select w.path, encode(sha256(convert_to(case w.kind
             pg_get_functiondef(p.oid) || coalesce((
                 select string_agg(x::text, ',' order by x::text)
                 from unnest(coalesce(p.proacl, acldefault('f', p.proowner))) as x
+                where exists (select from aclexplode(array[x]) as e where e.grantee <> p.proowner)
             ), '') || p.proowner::regrole::text,
             ';' order by p.oid::regprocedure::text
         )
@@ -40,6 +42,7 @@ select w.path, encode(sha256(convert_to(case w.kind
             select c.relrowsecurity::text || c.relforcerowsecurity || coalesce((
                 select string_agg(x::text, ',' order by x::text)
                 from unnest(coalesce(c.relacl, acldefault('r', c.relowner))) as x
+                where exists (select from aclexplode(array[x]) as e where e.grantee <> c.relowner)
             ), '') || coalesce((
                 select string_agg(a.attname || x::text, ',' order by a.attname, x::text)
                 from pg_attribute as a
@@ -66,6 +69,7 @@ select w.path, encode(sha256(convert_to(case w.kind
             select coalesce((
                 select string_agg(x::text, ',' order by x::text)
                 from unnest(coalesce(n.nspacl, acldefault('n', n.nspowner))) as x
+                where exists (select from aclexplode(array[x]) as e where e.grantee <> n.nspowner)
             ), '')
             from pg_namespace as n
             where position('.' in w.name) = 0 and n.nspname = w.name

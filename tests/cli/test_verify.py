@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from autosync_db.health import catalogue
+from autosync_db.health import catalogue, composer
 from autosync_db.local.cluster import Cluster
 from tests.cli.conftest import Dump, Project
 from tests.support import cases, clusters, command
@@ -123,7 +123,7 @@ def test_explain_prints_the_page_of_every_check() -> None:
     with cases.collected() as case:
         for name in sorted(catalogue.all_checks()):
             with case(name):
-                page = catalogue.page(name)
+                page = composer.page(name)
                 assert name in page
                 assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
                 found = command.succeeds(command.run("explain", name, "--format", "json")).json()

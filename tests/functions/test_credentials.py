@@ -56,7 +56,7 @@ def _look(database: Database, edge: Edge, keys: Keys) -> Verdict:
         address = Secret(f"http://127.0.0.1:{edge.port}")
         store.store(connection, {"project_url": address, "service_role_key": Secret(keys.token("service_role"))})
         assert CHECK.look is not None
-        return CHECK.judge(CHECK.look(connection, config.load(config.Flags())), CHECK.claim)
+        return CHECK.judge(CHECK.look(connection, config.load(config.Flags()), "auto-sync-cron-job"), CHECK.claim)
 
 
 def test_the_shipped_function_is_closed_and_nothing_is_run(

@@ -217,10 +217,11 @@ def ticks(count: int, *, first: int, age: str) -> Action[Project]:
 
     def act(project: Project) -> None:
         project.owner.execute(
-            "insert into autosync.tick (id, job_name, ticked_at, caller, due, decision, server_epoch)"
+            "insert into autosync.tick (id, job_id, ticked_at, caller, due, decision)"
             " overriding system value"
-            " select %s + n, %s, now() - %s::interval, 'pg_cron', 0, 'idle', now() from generate_series(1, %s) as n",
-            [first, project.job_name, age, count],
+            " select %s + n, j.id, now() - %s::interval, 'pg_cron', 0, 'idle'"
+            " from autosync.job as j, generate_series(1, %s) as n where j.name = %s",
+            [first, age, count, project.job_name],
         )
 
     return act

@@ -20,7 +20,7 @@ from autosync_db.health.model import CheckResult, Report, Row, Status, Verdict, 
 )
 def test_only_proven_health_exits_0_and_strict_fails_warnings(status: Status, plain: int, strict: int) -> None:
     results = (CheckResult("job_active", catalogue.find("job_active"), Verdict(status, "seen")),)
-    report = Report("production", "auto-sync-cron-job", datetime.now(UTC), results)
+    report = Report("production", ("auto-sync-cron-job",), datetime.now(UTC), results)
     assert (report.exit_code(), report.exit_code(strict=True)) == (plain, strict)
 
 

@@ -17,7 +17,7 @@ def _report(*failing: tuple[str, Status, tuple[str, ...]]) -> Report:
     for id, check in catalogue.all_checks().items():
         status, blocked_by = verdicts.get(id, (Status.OK, ()))
         results.append(CheckResult(id, check, Verdict(status, NASTY, (Evidence("job", NASTY),)), blocked_by))
-    return Report("production", "auto-sync-cron-job", datetime(2026, 11, 23, 12, tzinfo=UTC), tuple(results))
+    return Report("production", ("auto-sync-cron-job",), datetime(2026, 11, 23, 12, tzinfo=UTC), tuple(results))
 
 
 HEALTHY = _report()

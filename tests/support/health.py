@@ -1,7 +1,7 @@
 """A project whose whole chain works, for tests that break one link of it and look what the catalogue says."""
 
 import dataclasses
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, command, keys
 from tests.support.http_stub import Stub
+from tests.support.records import Records
 
 # pg_cron must not tick on its own in the middle of a test
 NEVER = "0 0 1 1 *"
@@ -32,23 +33,12 @@ PATIENCE = timedelta(seconds=20)
 
 
 @dataclass
-class Project(ABC):
+class Project(Records):
     """A healthy project that a test breaks: on a server of its own (LiveProject) or in a transaction (Trial)."""
 
-    cluster: Cluster
     stub: Stub
     configuration: config.Configuration
     held: ExitStack = field(default_factory=ExitStack, kw_only=True)
-
-    @property
-    @abstractmethod
-    def owner(self) -> psycopg.Connection[clusters.Row]:
-        """Return a session of the role that ran the migrations."""
-
-    @property
-    @abstractmethod
-    def admin(self) -> psycopg.Connection[clusters.Row]:
-        """Return a session of a superuser."""
 
     @abstractmethod
     def report(
@@ -114,58 +104,16 @@ class Project(ABC):
         assert row is not None
         return row[0]
 
-    def record_run(self, status: str, message: str, *, ended: str | None = "now()") -> None:
-        """Write a run of the job into pg_cron's history; `ended` None is a run that never began."""
-        moment = ended or "null"
-        self.admin.execute(
-            f"""
-            insert into cron.job_run_details
-                (jobid, runid, job_pid, database, username, command, status, return_message,
-                start_time, end_time)
-            select c.jobid, nextval('cron.runid_seq'), 0, c.database, c.username, c.command, %s, %s,
-                {moment}, {moment}
-            from cron.job as c where c.jobname = %s
-            """.encode(),
-            [status, message, self.job_name],
-        )
-
-    def record_run_that_waited(self) -> None:
-        """Write two runs down of which the second could only start when the first, of 100 s, had ended."""
-        for start, end in (("08:00:00", "08:01:40"), ("08:01:40", "08:01:41")):
-            self.record_run("succeeded", "1 row")
-            self.admin.execute(
-                "update cron.job_run_details set start_time = %s, end_time = %s"
-                " where runid = (select max(runid) from cron.job_run_details)",
-                [f"2026-01-05 {start}+00", f"2026-01-05 {end}+00"],
-            )
-
-    def add_schedule(self, **columns: object) -> None:
-        """Insert an enabled schedule as it is, past the trigger; a text that starts with `now()` is SQL."""
-        values = {"enabled": True, **columns}
-        given = values.values()
-        shown = [v if isinstance(v, str) and v.startswith(("now()", "(now()")) else "%s" for v in given]
-        with self.admin.transaction():
-            self.admin.execute("set local session_replication_role = replica")
-            self.admin.execute(
-                "insert into public.auto_sync_schedules (integration_id, organization_id,"
-                f" {', '.join(values)}) values (gen_random_uuid(), gen_random_uuid(),"
-                f" {', '.join(shown)})".encode(),
-                [v for v, mark in zip(given, shown, strict=True) if mark == "%s"],
-            )
-            self.admin.execute("set local session_replication_role = origin")
-
-    def create_role(self, name: str, *, grants: str = "") -> None:
-        """Create a login role that a test can act as."""
-        password = f"{name}-{self.cluster.port}"
-        self.admin.execute(f"create role {name} login password '{password}'".encode())
-        if grants:
-            self.admin.execute(grants.encode())
-        self.cluster.passwords[name] = password
-
     def schedule_job(self, schedule: str) -> None:
         """Let the job tick by a schedule, in both registries."""
         self.owner.execute("update autosync.job set schedule = %s", [schedule])
         self.owner.execute("select autosync.sync_job()")
+
+    def quiet_house(self) -> None:
+        """Let housekeeping run only when a test asks for it."""
+        house = "autosync-keep-house"
+        self.admin.execute("update autosync.job set schedule = %s where name = %s", [NEVER, house])
+        self.admin.execute("update cron.job set schedule = %s where jobname = %s", [NEVER, house])
 
     def pause(self) -> None:
         """Pause the job as `autosync-db job pause` does."""
@@ -393,6 +341,7 @@ def healthy(cluster: Cluster, stub: Stub) -> Iterator[LiveProject]:
     with impatience():
         try:
             registry.configure(project.owner, configuration.settings)
+            project.quiet_house()
             project.store(project_url=stub.url, service_role_key=keys.legacy())
             project.start_worker()
             assert project.call() is Cause.OK

@@ -1,10 +1,10 @@
-"""The job's schedule means the same to pg_cron as in UTC."""
+"""The jobs' schedules mean the same to pg_cron as in UTC."""
 
 from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="cron",
-    claim="the job's schedule means the same to pg_cron as in UTC",
+    claim="the jobs' schedules mean the same to pg_cron as in UTC",
     remedy="alter system reset cron.timezone; -- as superuser, then restart PostgreSQL",
     needs=("pg_cron_installed", "privileges_sufficient"),
 )

@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="function",
+    scope="call",
     claim="the function is deployed under its name",
     remedy="supabase functions deploy auto-sync-cron",
     needs=("head_applied", "function_answers_in_time", "privileges_sufficient"),

@@ -16,18 +16,20 @@ from autosync_db.supabase.function import Finding, Verdict
 PUBLIC_KEY_VARIABLE = "SUPABASE_ANON_KEY"
 
 
-def _look(connection: Connection, configuration: Configuration) -> list[Row]:
+def _look(connection: Connection, _configuration: Configuration, job: str | None) -> list[Row]:
     address = store.project_url(connection)
     found = connection.execute(
-        "select j.function, make_interval(secs => j.timeout_milliseconds / 1000.0) from autosync.job as j"
+        "select j.function, make_interval(secs => j.timeout_milliseconds / 1000.0), j.auth from autosync.job as j"
         " where j.name = %s",
-        [configuration.settings.main.name],
+        [job],
     ).fetchone()
     if address is None or found is None:
-        missing = "secret project_url" if address is None else f"job {configuration.settings.main.name}"
+        missing = "secret project_url" if address is None else f"job {job}"
         return [Row("unknown", missing, "is not stored", {"reason": "missing"})]
-    function, timeout = found
+    function, timeout, auth = found
     object = f"function {function}"
+    if auth == "none":
+        return [Row("ok", object, "is called without a credential, as autosync.toml says", {"function": function})]
     callers = _callers()
     key = config.environment_secret(PUBLIC_KEY_VARIABLE)
     if key is not None:
@@ -78,6 +80,7 @@ def _row(function: str, who: str, finding: Finding) -> Row:
 
 CHECK = Check(
     layer="function",
+    scope="function",
     claim="the function refuses callers who have no credential",
     remedy="autosync-db scaffold function --force  # then: supabase functions deploy auto-sync-cron",
     needs=("head_applied", "secrets_present", "project_url_valid", "function_deployed", "privileges_sufficient"),

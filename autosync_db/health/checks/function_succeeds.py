@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="function",
+    scope="call",
     claim="the function answers without an error",
     remedy="# read the function's log (on Supabase: Edge Functions > Logs), fix it, then: autosync-db job trigger",
     needs=("head_applied", "function_accepts_key", "privileges_sufficient"),

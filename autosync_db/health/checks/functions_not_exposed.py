@@ -36,5 +36,6 @@ CHECK = Check(
     remedy="autosync-db repair functions_not_exposed",
     needs=("head_applied",),
     causes=("head_applied",),
+    overlaps=("private_schema_is_ours",),
     repair=_draft,
 )

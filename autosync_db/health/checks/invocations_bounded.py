@@ -8,7 +8,7 @@ def _draft(_scene: Scene) -> list[Repair]:
     """Delete the ticks and runs that are older than they are kept."""
     return [
         Repair(
-            "delete the ticks of the job that are older than they are kept",
+            "delete the ticks and calls of every job that are older than they are kept",
             drafts.fixed("invocations_bounded"),
             destructive=True,
             in_batches=True,
@@ -18,8 +18,10 @@ def _draft(_scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="retention",
+    scope="call",
     claim="the ledger keeps ticks no longer than it should",
     remedy="autosync-db repair invocations_bounded",
     needs=("head_applied",),
+    causes=("housekeeping_runs",),
     repair=_draft,
 )

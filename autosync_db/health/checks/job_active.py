@@ -11,6 +11,7 @@ def _draft(scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="job",
+    scope="job",
     claim="the job is switched on, or was paused on purpose",
     remedy="autosync-db repair job_active",
     needs=("job_scheduled", "head_applied", "privileges_sufficient"),

@@ -30,6 +30,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="job",
+    scope="scheduled",
     claim="pg_cron can connect as the job's role to the job's database",
     remedy="autosync-db repair job_can_connect",
     needs=(

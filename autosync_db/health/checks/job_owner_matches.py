@@ -40,6 +40,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="job",
+    scope="scheduled",
     claim="the job belongs to the role that maintains it, and pg_cron runs jobs of that role",
     remedy="autosync-db repair job_owner_matches",
     needs=(

@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="job",
+    scope="job",
     claim="the newest run of the job did not fail",
     remedy="autosync-db job trigger",
     needs=("job_scheduled", "head_applied", "pg_cron_not_blocked", "privileges_sufficient"),

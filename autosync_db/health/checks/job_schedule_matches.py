@@ -9,7 +9,7 @@ select jsonb_build_array(c.schedule, j.schedule, e.extversion) as fact
 from cron.job as c
 left join autosync.job as j on j.name = c.jobname
 left join pg_catalog.pg_extension as e on e.extname = 'pg_cron'
-where c.jobname = current_setting('autosync.job')
+where c.jobname = checked.name
 order by c.jobid
 limit 100
 """
@@ -20,7 +20,7 @@ def _query() -> str:
 
 
 def _read(answer: Answer) -> list[Row]:
-    name = answer.configuration.settings.main.name
+    name = answer.job
     if not answer.values:
         return [Row("unknown", f"cron job {name}", "does not exist", {"reason": "missing", "job": name})]
     rows = []
@@ -50,6 +50,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="job",
+    scope="scheduled",
     claim="the job ticks as autosync.job says, and pg_cron reads that schedule as it is written",
     remedy="autosync-db repair job_schedule_matches",
     needs=("job_scheduled", "head_applied"),

@@ -11,6 +11,7 @@ def _draft(scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="job",
+    scope="job",
     claim="pg_cron knows the job",
     remedy="autosync-db repair job_scheduled",
     needs=("pg_cron_installed", "privileges_sufficient"),

@@ -1,19 +1,16 @@
 """The job has ticked when its schedule last said so."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from autosync_db import cron
+from autosync_db.health import ticks
 from autosync_db.health.model import Answer, Check, Question, Row
-
-# a tick may wait for the launcher, for a connection and for the ten seconds in which a job may start
-_GRACE = timedelta(seconds=90)
 
 # of the runs of all jobs the newest 1000, by primary key: bounded
 _QUERY = """
 select jsonb_build_object(
     'schedule', c.schedule,
-    'is_on', c.active and j.paused_at is null,
+    'is_on', c.active and j.paused_at is null and j.enabled,
     'now', now(),
     'since', greatest(autosync.server_epoch(), pg_postmaster_start_time(), j.created_at, j.updated_at),
     'ticked_at', (
@@ -37,7 +34,7 @@ select jsonb_build_object(
     'newest_runs', h.newest_runs
 ) as fact
 from (
-    select o.* from cron.job as o where o.jobname = current_setting('autosync.job') order by o.jobid limit 1
+    select o.* from cron.job as o where o.jobname = checked.name order by o.jobid limit 1
 ) as c
 join autosync.job as j on j.name = c.jobname
 cross join lateral (
@@ -67,32 +64,31 @@ def _query() -> str:
 
 
 def _read(answer: Answer) -> list[Row]:
-    job = answer.configuration.settings.main.name
+    job = str(answer.job)
     what = f"cron job {job}"
     if not answer.values:
         return [Row("unknown", what, "does not exist", {"reason": "missing", "job": job})]
     facts = answer.values[0]
-    now, since = _moment(facts["now"]), _moment(facts["since"])
+    now, since = ticks.moment(facts["now"]), ticks.moment(facts["since"])
     if not facts["is_on"] or now is None or since is None:
         return []
-    runs = [_Run(_moment(start), _moment(end)) for start, end in facts["newest_runs"] or ()]
+    runs = [_Run(ticks.moment(start), ticks.moment(end)) for start, end in facts["newest_runs"] or ()]
     if runs and runs[0].started_at is None:
         return []  # it was started; when, this version of pg_cron did not write down
-    oldest = _moment(facts["oldest"])
+    oldest = ticks.moment(facts["oldest"])
     if facts["is_cut"] and oldest:
         # what lies before the runs that were read cannot be said to be missing
         since = max(since, oldest)
-    seen_at = (_moment(facts["ticked_at"]), runs[0].started_at if runs else None)
+    seen_at = (ticks.moment(facts["ticked_at"]), runs[0].started_at if runs else None)
     last = max((moment for moment in seen_at if moment), default=None)
-    expected = cron.ticks_after(facts["schedule"], max(since, last) if last else since, facts["zone"])
-    if len(expected) == 2 and expected[1] + _GRACE < now:
-        seen = f"its last tick was at {_text(last)}" if last else "it never ticked"
+    if expected := ticks.missed(facts["schedule"], last, since, now, facts["zone"]):
+        seen = f"its last tick was at {ticks.shown(last)}" if last else "it never ticked"
         return [
             Row(
                 "critical" if facts["sees_settings"] else "unknown",
                 what,
-                f"{seen}; by its schedule {facts['schedule']} it should have ticked at {_text(expected[0])}"
-                f" and {_text(expected[1])}"
+                f"{seen}; by its schedule {facts['schedule']} it should have ticked at {ticks.shown(expected[0])}"
+                f" and {ticks.shown(expected[1])}"
                 + (
                     "" if facts["sees_settings"] else ", unless cron.timezone, which is hidden from this role, moves it"
                 ),
@@ -107,11 +103,6 @@ def _read(answer: Answer) -> list[Row]:
     return _late(job, runs)
 
 
-def _moment(text: str | None) -> datetime | None:
-    """Return a moment of the answer; None for none and for infinity."""
-    return None if text is None or "infinity" in text else datetime.fromisoformat(text)
-
-
 def _late(job: str, runs: list[_Run]) -> list[Row]:
     """Return a warning when the newest run had to wait for its predecessor, which pg_cron starts back to back."""
     if len(runs) < 2:
@@ -123,17 +114,14 @@ def _late(job: str, runs: list[_Run]) -> list[Row]:
     waited = timedelta(0) <= start - before.ended_at < timedelta(seconds=1)
     if took < timedelta(minutes=1) or not waited or start.second < 5:
         return []
-    detail = f"its run at {_text(start)} had to wait for the one before, which took {took.total_seconds():.0f} s"
+    detail = f"its run at {ticks.shown(start)} had to wait for the one before, which took {took.total_seconds():.0f} s"
     facts = {"reason": "waited", "job": job, "started_at": start.isoformat(), "seconds": took.total_seconds()}
     return [Row("warning", f"cron job {job}", detail, facts)]
 
 
-def _text(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else "(never)"
-
-
 CHECK = Check(
     layer="job",
+    scope="scheduled",
     claim="the job has ticked when its schedule last said so",
     remedy=(
         "# restart PostgreSQL (on Supabase: Project Settings > General > Restart project),"

@@ -38,6 +38,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="job",
+    scope="scheduled",
     claim="no second job makes the same calls",
     remedy="autosync-db repair job_unique",
     needs=("pg_cron_installed", "head_applied", "privileges_sufficient"),

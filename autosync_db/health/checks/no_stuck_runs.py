@@ -12,6 +12,7 @@ def _draft(scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="job",
+    scope="scheduled",
     claim="no run of the job has been going for five minutes",
     remedy="autosync-db repair no_stuck_runs",
     needs=(

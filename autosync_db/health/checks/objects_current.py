@@ -87,7 +87,12 @@ CHECK = Check(
     remedy="autosync-db repair objects_current",
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     causes=("head_applied",),
-    overlaps=("functions_not_exposed", "search_path_pinned", "service_role_can_use_schedules"),
+    overlaps=(
+        "private_schema_is_ours",
+        "functions_not_exposed",
+        "search_path_pinned",
+        "service_role_can_use_schedules",
+    ),
     repair=_draft,
     question=Question(_query, _read),
 )

@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="net",
+    scope="call",
     claim="what became of the newest calls is known",
     remedy="autosync-db job trigger",
     needs=(
@@ -14,6 +15,7 @@ CHECK = Check(
         "secrets_readable_by_job",
     ),
     causes=(
+        "housekeeping_runs",
         "pg_net_installed",
         "pg_net_settings_valid",
     ),

@@ -13,6 +13,7 @@ def _draft(scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="net",
+    scope="call",
     claim="no call waits in pg_net's queue for longer than its timeout and a minute",
     remedy="autosync-db repair pg_net_queue_drains",
     needs=(

@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="net",
+    scope="call",
     claim="the project URL answers pg_net over the network",
     remedy="autosync-db setup --project-url URL",
     needs=(

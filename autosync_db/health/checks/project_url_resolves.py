@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="net",
+    scope="call",
     claim="the host name of the project URL has an address",
     remedy="autosync-db setup --project-url URL",
     needs=(

@@ -4,8 +4,9 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="schedules",
+    scope="draining",
     claim="no enabled schedule fails again and again",
     remedy="autosync-db schedules list --state failing",
-    needs=("head_applied",),
+    needs=("head_applied", "privileges_sufficient"),
     causes=("function_succeeds", "function_accepts_key", "function_deployed"),
 )

@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="schedules",
+    scope="draining",
     claim="no enabled schedule waits longer than three ticks, or 15 minutes",
     remedy="autosync-db schedules list --state overdue",
     needs=("head_applied", "privileges_sufficient"),

@@ -44,5 +44,6 @@ CHECK = Check(
     remedy="autosync-db repair search_path_pinned",
     needs=("head_applied",),
     causes=("head_applied",),
+    overlaps=("private_schema_is_ours",),
     repair=_draft,
 )

@@ -10,7 +10,7 @@ _QUERY = """
 select jsonb_build_object(
     'url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'),
     'has_key', exists (select from autosync.service_key_facts()),
-    'needs_key', 'service_role_key' = any (autosync.needed_secrets(current_setting('autosync.job'))),
+    'needs_key', 'service_role_key' = any (autosync.needed_secrets(checked.name)),
     'ref_of_key', (select f.project_ref from autosync.service_key_facts() as f)
 ) as fact
 """
@@ -52,6 +52,7 @@ def _ref_of(project_url: str) -> str | None:
 
 CHECK = Check(
     layer="secrets",
+    scope="function",
     claim="the key, the URL and this database belong to one project",
     remedy="autosync-db setup --project-ref REF --service-role-key-file PATH",
     needs=(

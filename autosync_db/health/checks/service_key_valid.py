@@ -4,6 +4,7 @@ from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="secrets",
+    scope="call",
     claim="the stored service key is one in form: right kind, right role, not expired",
     remedy="autosync-db setup --service-role-key-file PATH",
     needs=(

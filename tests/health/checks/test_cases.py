@@ -8,9 +8,11 @@ from tests.health.checks.cases import (
     cron,
     function,
     job,
+    keys,
     migrations,
     net,
     retention,
+    runs,
     schedules,
     secrets,
     security,
@@ -18,7 +20,7 @@ from tests.health.checks.cases import (
 )
 from tests.support.trial import Trial
 
-LAYERS = (server, cron, job, net, function, secrets, schedules, security, retention, migrations)
+LAYERS = (server, cron, job, runs, net, function, secrets, keys, schedules, security, retention, migrations)
 CASES: dict[str, tuple[Case, ...]] = {id: cases for layer in LAYERS for id, cases in layer.CASES.items()}
 # it calls the function itself: test_function_rejects_strangers.py
 ELSEWHERE = {"function_rejects_strangers"}

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import get_args
 
 import psycopg
-from psycopg import sql
 
 from autosync_db import config, resources
 from autosync_db.health import catalogue as checks
-from autosync_db.health import verify
+from autosync_db.health import composer, verify
 from autosync_db.health.model import Layer, Status
 from autosync_db.jobs.calls import Cause
 from autosync_db.local.cluster import Cluster
@@ -45,7 +44,7 @@ def test_every_check_says_its_layer_and_remedy_and_its_query_names_it() -> None:
 def test_every_page_has_all_sections_and_links_to_public_pages_and_holds_no_key() -> None:
     wrong = []
     for name in IDS:
-        page = checks.page(name)
+        page = composer.page(name)
         sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
         links = sections.get("Source", "").strip().splitlines()
         if (
@@ -53,7 +52,8 @@ def test_every_page_has_all_sections_and_links_to_public_pages_and_holds_no_key(
             or not all(body.strip() for body in sections.values())
             or not all(re.fullmatch(r"- \[[^\]]+\]\(https://\S+\)", link) for link in links)
             or re.search(r"eyJ[A-Za-z0-9_-]{10,}|sb_secret_[A-Za-z0-9]|TODO", page)
-            or (name in QUERIES and checks.query(name).strip() not in page)
+            or (name in QUERIES and composer.runnable(name, checks.find(name)) not in page)
+            or (name in QUERIES and checks.find(name).speaks_of_jobs != ("checked.name" in checks.query(name)))
         ):
             wrong.append(name)
     assert not wrong
@@ -71,26 +71,23 @@ def test_queries_make_one_statement_of_the_same_four_columns(
     transaction: psycopg.Connection[clusters.Row],
 ) -> None:
     transaction.execute(
-        "select set_config('autosync.job', 'auto-sync-cron-job', true),"
-        " set_config('autosync.head', %s, true), set_config('search_path', '', true)",
+        "select set_config('autosync.head', %s, true), set_config('search_path', '', true)",
         [revisions.head()],
     )
     for name in QUERIES:
         with transaction.transaction():
             # as somebody would run it who copied it from its page
             transaction.execute("reset search_path")
-            transaction.execute(checks.query(name).encode())
-        columns = transaction.execute(checks.query(name).encode()).description
+            transaction.execute(composer.runnable(name, checks.find(name)).encode())
+        columns = transaction.execute(composer.runnable(name, checks.find(name)).encode()).description
         assert columns is not None
+        job = [("job", "text")] if checks.find(name).speaks_of_jobs else []
         assert [(column.name, column.type_display) for column in columns] == [
-            ("status", "text"), ("object", "text"), ("detail", "text"), ("facts", "jsonb"),
+            *job, ("status", "text"), ("object", "text"), ("detail", "text"), ("facts", "jsonb"),
         ], name  # fmt: skip
-    union = sql.SQL(" union all ").join(
-        sql.SQL("select f.status, f.object, f.detail, f.facts from (\n{}\n) as f").format(sql.SQL(checks.query(name)))
-        for name in QUERIES
-    )
-    rows = transaction.execute(union).fetchall()
-    assert {row[0] for row in rows} <= set(Status)
+    queries = [composer.query(name, checks.find(name)) for name in QUERIES]
+    rows = transaction.execute(composer.statement(composer.chosen(None), queries)).fetchall()
+    assert {row[2] for row in rows} <= set(Status)
 
 
 def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster) -> None:
@@ -151,7 +148,7 @@ def test_transaction_that_looks_leaves_no_setting_behind(live: LiveProject) -> N
     before = live.value("show search_path")
     live.report()
     assert live.value("show search_path") == before
-    assert not live.value("select current_setting('autosync.job', true)")
+    assert not live.value("select current_setting('autosync.head', true)")
     assert live.owner.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
 
 

@@ -37,7 +37,7 @@ def asked(transaction: psycopg.Connection[clusters.Row], shared: Cluster, stub: 
     check = catalogue.find(ID)
     assert check.look is not None
     look = check.look
-    return Asked(stub, lambda: check.judge(look(transaction, configuration), check.claim))
+    return Asked(stub, lambda: check.judge(look(transaction, configuration, "auto-sync-cron-job"), check.claim))
 
 
 def test_open_function_is_the_root_cause_until_it_refuses_unauthenticated_callers(project: Trial) -> None:

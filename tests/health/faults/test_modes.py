@@ -67,7 +67,7 @@ def _plan_agrees(project: Trial, mode: Mode) -> None:
             assert {proposal.destructive for proposal in plan.proposals} == {mode.destructive}
         assert project.look(mode.names, role=mode.repaired_by).status is mode.status
         for proposal in plan.proposals:
-            assert repair.script(project.configuration, proposal).endswith("\ncommit;\n")
+            assert repair.script(proposal).endswith("\ncommit;\n")
 
 
 @pytest.mark.parametrize("mode", _parameters(ServerMode))

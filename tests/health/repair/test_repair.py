@@ -31,8 +31,11 @@ def repair(project: LiveProject, *arguments: str) -> Result:
 
 
 def jobs(project: Project) -> list[tuple[object, ...]]:
-    """Return what pg_cron knows of jobs."""
-    return project.owner.execute("select jobid, jobname, active, command from cron.job order by jobid").fetchall()
+    """Return what pg_cron knows of jobs, but for housekeeping."""
+    return project.owner.execute(
+        "select jobid, jobname, active, command from cron.job"
+        " where jobname is distinct from 'autosync-keep-house' order by jobid"
+    ).fetchall()
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_done(live: LiveProject) -> None:
@@ -177,6 +180,7 @@ def test_batches_that_were_done_stay_done(live: LiveProject) -> None:
         "insert into cron.job_run_details (jobid, runid, database, username, command, status, start_time, end_time)"
         " select c.jobid, n - 13000, c.database, c.username, c.command, 'succeeded', t.at, t.at"
         " from cron.job as c, generate_series(1, 12000) as n, lateral (select now() - interval '30 days' as at) as t"
+        " where c.jobname = 'auto-sync-cron-job'"
     )
     # the rows of the third batch cannot be deleted
     live.admin.execute("create table public.noted (runid bigint references cron.job_run_details (runid))")
@@ -209,6 +213,7 @@ def test_untimed_runs_are_deleted_in_batches_too(project: Trial) -> None:
         " select c.jobid, n - 13000, c.database, c.username, c.command, 'succeeded', t.at, t.at"
         " from cron.job as c, generate_series(1, 7000) as n,"
         " lateral (select case when n not between 101 and 6900 then now() - interval '30 days' end as at) as t"
+        " where c.jobname = 'auto-sync-cron-job'"
     )
     outcomes, said = _repair_and_listen(project, "job_run_details_bounded")
     assert outcomes[0].rows == 7000
@@ -363,7 +368,8 @@ def test_job_whose_history_alone_holds_a_key_keeps_its_command(project: Trial) -
     project.owner.execute("select cron.schedule('mailer', '0 0 1 1 *', 'select 1')")
     project.admin.execute(
         "insert into cron.job_run_details (jobid, runid, command, status)"
-        " select c.jobid, nextval('cron.runid_seq'), %s, 'succeeded' from cron.job as c",
+        " select c.jobid, nextval('cron.runid_seq'), %s, 'succeeded' from cron.job as c"
+        " where c.jobname = 'auto-sync-cron-job'",
         [f"select '{keys.secret().reveal()}'"],
     )
     plan = runner.plan(project.owner, project.configuration, project.report(), ["no_secret_in_job_command"])
@@ -388,7 +394,7 @@ def test_name_of_a_job_cannot_smuggle_a_statement_into_the_script(live: LiveProj
     with clusters.connect(live.cluster, "supabase_admin") as connection:
         plan = runner.plan(connection, live.configuration, live.report(), ["job_unique"])
         assert len(plan.proposals) == 1, described(live.report())
-        script = runner.script(live.configuration, plan.proposals[0])
+        script = runner.script(plan.proposals[0])
         assert not re.search(r"^; drop", script, re.MULTILINE)
         assert not runner.apply(connection, live.configuration, plan.proposals)[0].error
     assert len(jobs(live)) == 1

@@ -1,12 +1,9 @@
-"""The job: its definition and its runs."""
+"""The job: its definition."""
 
-from autosync_db.health.checks import job_ticks_on_time
 from tests.health.actions import (
     Action,
     admin,
     command,
-    half_an_hour_away,
-    holding,
     other_job,
     overdue,
     pause,
@@ -16,8 +13,8 @@ from tests.health.actions import (
     sql,
 )
 from tests.health.checks.case import Case, failed, fine, unseen, warned
-from tests.support import clusters, keys
-from tests.support.health import NEVER, Project, patched
+from tests.support import keys
+from tests.support.health import NEVER, Project
 
 _FORBIDDEN = ("privileges_sufficient",)
 _UNSCHEDULED = sql("select cron.unschedule('auto-sync-cron-job')")
@@ -48,39 +45,6 @@ def _in_seconds(project: Project) -> None:
     project.admin.execute("update pg_catalog.pg_extension set extversion = '1.4-1' where extname = 'pg_cron'")
 
 
-def _later(ahead: str) -> Action[Project]:
-    """Return what lets an hourly job be looked at from a later moment: no test has a server that is up for hours."""
-
-    def act(project: Project) -> None:
-        project.schedule_job(half_an_hour_away())
-        later = job_ticks_on_time._QUERY.replace("now(),", f"now() + interval '{ahead}',", 1)
-        project.hold(patched(job_ticks_on_time, "_QUERY", later))
-
-    return act
-
-
-def _running(minutes: int, statement: str = "select pg_sleep(300)") -> Action[Project]:
-    """Return what lets a statement run as pg_cron would run it, in a run that began so many minutes ago."""
-
-    def act(project: Project) -> None:
-        session = project.hold(clusters.connection(project.cluster, application_name="pg_cron"))
-        process = session.info.backend_pid
-        # nobody waits for the answer
-        session.pgconn.send_query(statement.encode())
-        project.held.callback(session.cancel)
-        project.record_run("running", "", ended=None)
-        project.admin.execute(
-            "update cron.job_run_details set job_pid = %s, start_time = now() - make_interval(mins => %s)"
-            " where runid = (select max(runid) from cron.job_run_details)",
-            [process, minutes],
-        )
-        clusters.wait_for(
-            lambda: project.value("select count(*) from pg_locks where pid = %s", [process]), "the run to begin"
-        )
-
-    return act
-
-
 def _unnamed(text: str) -> Action[Project]:
     return lambda project: project.owner.execute("select cron.schedule('0 0 1 1 *', %s)", [text])
 
@@ -102,55 +66,6 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="is inactive",
         ),
         fine("it was paused, which is noted", pause, says="paused by postgres since"),
-    ),
-    "job_can_connect": (
-        *(
-            failed(
-                fault,
-                admin(fault),
-                run("failed", "connection failed", ended=None),
-                says=says,
-                explains=("job_runs_succeed",),
-            )
-            for fault, says in (
-                ("alter role postgres nologin", "the role postgres may not log in"),
-                ("alter role postgres connection limit 0", "the role postgres has a connection limit of 0"),
-                (
-                    "revoke connect on database postgres from public, postgres",
-                    "the role postgres may not connect to the database postgres",
-                ),
-            )
-        ),
-        failed(
-            "its database is gone, before the first run failed",
-            admin("update cron.job set database = 'gone'"),
-            says="the database gone does not exist",
-            repaired_by="postgres",
-        ),
-        fine(
-            "the port of another server, and runs succeed",
-            admin("update cron.job set nodeport = 1"),
-            run("succeeded", "1 row"),
-        ),
-        failed(
-            "the port of another server, and a run failed",
-            admin("update cron.job set nodeport = 1"),
-            run("failed", "connection failed"),
-            says=lambda project: f"127.0.0.1:1, but this server listens on port {project.cluster.port}",
-            repaired_by="postgres",
-        ),
-        failed("nothing explains the refusal", run("failed", "connection failed"), says="look at pg_hba.conf"),
-        fine(
-            "a later run failed otherwise",
-            run("failed", "connection failed"),
-            run("failed", "ERROR:  division by zero"),
-        ),
-        fine("the connection came back", run("failed", "connection failed"), run("succeeded", "1 row")),
-        fine(
-            "another job cannot connect",
-            other_job("nightly", "select 1"),
-            admin("update cron.job set username = 'anon', database = 'gone' where jobname = 'nightly'"),
-        ),
     ),
     "job_command_matches": (
         failed(
@@ -207,56 +122,6 @@ CASES: dict[str, tuple[Case, ...]] = {
             admin(f"select cron.schedule('auto-sync-cron-job', '{NEVER}', 'select 1')"),
         ),
     ),
-    "job_runs_succeed": (
-        failed(
-            "the newest runs failed",
-            run("succeeded", "1 row"),
-            run("failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function", times=2),
-            says="runs failed since",
-        ),
-        failed(
-            "with their message",
-            run("failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function"),
-            says=": canceling statement due to statement timeout",
-            hides="CONTEXT",
-        ),
-        failed(
-            "a secret was missing",
-            sql("delete from public.pg_cron_secrets where name = 'service_role_key'"),
-            run("failed", 'ERROR:  the secret "service_role_key" is missing from public.pg_cron_secrets'),
-            says="is missing",
-            blocked_by=("secrets_present",),
-        ),
-        failed(
-            "a tick by another session does not prove that pg_cron can connect",
-            run("failed", "connection failed"),
-            Project.call,
-            says="connection failed",
-            blocked_by=("job_can_connect",),
-        ),
-        failed(
-            "a failed connection without a time",
-            run("succeeded", "1 row"),
-            run("failed", "connection failed", ended=None),
-            says="runs failed: connection failed",
-            blocked_by=("job_can_connect",),
-        ),
-        fine("a tick came through", run("failed", "ERROR:  deadlock detected"), run("succeeded", "1 row")),
-        fine(
-            "runs that were interrupted",
-            run("failed", "ERROR:  deadlock detected"),
-            run("succeeded", "1 row"),
-            run("failed", "server restarted"),
-            run("failed", "job canceled"),
-            run("running"),
-        ),
-        fine(
-            "runs of another job",
-            other_job("nightly", "select 1"),
-            run("failed", "ERROR:  relation does not exist"),
-            admin("update cron.job_run_details set jobid = (select jobid from cron.job where jobname = 'nightly')"),
-        ),
-    ),
     "job_schedule_matches": (
         failed(
             "pg_cron has another schedule",
@@ -309,50 +174,6 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         fine("an inactive job is a job", pause),
     ),
-    "job_ticks_on_time": (
-        failed(
-            "two ticks did not come",
-            _later("3 hours"),
-            overdue,
-            says="it should have ticked at",
-            explains=("schedules_not_overdue",),
-        ),
-        fine("it ticked", _later("3 hours"), run("succeeded", "1 row", ended="now() + interval '3 hours'")),
-        fine("one tick did not come", _later("1 hour 20 minutes")),
-        failed(
-            "a tick of the command line does not hide the missed ones",
-            _later("3 hours"),
-            sql("update autosync.tick set caller = 'autosync-db', ticked_at = now() + interval '3 hours'"),
-            says="it should have ticked at",
-        ),
-        fine(
-            "a tick of pg_cron does",
-            _later("3 hours"),
-            sql("update autosync.tick set caller = 'pg_cron', ticked_at = now() + interval '3 hours'"),
-        ),
-        fine(
-            "the job was just rescheduled",
-            _later("3 hours"),
-            sql("update autosync.job set updated_at = now() + interval '2 hours'"),
-        ),
-        fine("the job is paused", _later("3 hours"), pause),
-        failed(
-            "it never ticked",
-            _later("3 hours"),
-            sql("delete from autosync.tick"),
-            says="it never ticked",
-        ),
-        fine(
-            "a run whose time was not written down counts as started",
-            _later("3 hours"),
-            run("failed", "connection failed", ended=None),
-        ),
-        warned(
-            "a run waited for the one before",
-            Project.record_run_that_waited,
-            says="had to wait for the one before, which took 100 s",
-        ),
-    ),
     "job_unique": (
         *(
             failed(
@@ -376,10 +197,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         failed(
             "a second job of the registry calls the same function",
             sql(
-                "insert into autosync.job (name, function, schedule, timeout_milliseconds, invoke, batch_size,"
-                " max_requests, keep_invocations, keep_run_details) select 'second', function, schedule,"
-                " timeout_milliseconds, invoke, batch_size, max_requests, keep_invocations, keep_run_details"
-                " from autosync.job",
+                "insert into autosync.job (name, function, schedule) select 'second', function, schedule"
+                " from autosync.job where name = 'auto-sync-cron-job'",
                 "select autosync.sync_job('second')",
             ),
             says="makes the same calls",
@@ -389,12 +208,22 @@ CASES: dict[str, tuple[Case, ...]] = {
             "a twin that is older than the job is the one that is named",
             _UNSCHEDULED,
             sql(_TWIN, "select autosync.sync_job()"),
-            says=lambda project: f"job {project.value('select min(jobid) from cron.job')} of role postgres",
+            says=lambda project: (
+                f"job {project.value('select jobid from cron.job where jobname is null')} of role postgres"
+            ),
         ),
         fine(
             "jobs that make other calls or none",
             other_job("other", "select autosync.dispatch('other')"),
             other_job("longer", "select 1 -- https://x/functions/v1/auto-sync-cron-v2"),
+            other_job("deeper", "select 1 -- https://x/functions/v1/auto-sync-cron/stats"),
+            other_job("asking", "select 1 -- https://x/functions/v1/auto-sync-cron?mode=daily"),
+            sql(
+                "insert into autosync.job (name, function, body, schedule)"
+                " select 'second', function, '{\"full\": true}', schedule"
+                " from autosync.job where name = 'auto-sync-cron-job'",
+                "select autosync.sync_job('second')",
+            ),
             other_job("off", "select autosync.dispatch()"),
             sql("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'off'"),
         ),
@@ -406,36 +235,6 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
             role="plain",
             blocked_by=_FORBIDDEN,
-        ),
-    ),
-    "no_stuck_runs": (
-        failed(
-            "a run does not end",
-            _running(6),
-            overdue,
-            says="waiting for Timeout PgSleep",
-            explains=("schedules_not_overdue",),
-        ),
-        failed(
-            "a run waits for a lock, and who holds it is named",
-            holding("lock table public.auto_sync_schedules in exclusive mode"),
-            _running(6, "begin; lock table public.auto_sync_schedules in share mode"),
-            says="blocked by process ",
-        ),
-        fine("a run of four minutes", _running(4)),
-        fine(
-            "the row of a process that is gone",
-            run("sending", ended="now() - interval '2 hours'"),
-            says="is recorded as sending, but its process is gone",
-        ),
-        fine(
-            "the process serves a later run of another job",
-            _running(6),
-            admin(
-                "insert into cron.job_run_details (jobid, runid, job_pid, status, start_time)"
-                " select 4711, nextval('cron.runid_seq'), job_pid, 'running', now() from cron.job_run_details"
-                " order by runid desc limit 1"
-            ),
         ),
     ),
 }

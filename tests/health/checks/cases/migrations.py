@@ -112,6 +112,15 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="function autosync.settle",
         ),
         fine(
+            "what the owner has itself, of which PostgreSQL 17 knows one thing more",
+            admin("revoke trigger on autosync.secret_rotation from postgres"),
+        ),
+        warned(
+            "a grant to another role",
+            sql("grant trigger on autosync.secret_rotation to service_role"),
+            says="object autosync.secret_rotation: was changed in the database",
+        ),
+        fine(
             "a grant on a table of the project",
             admin("create table public.other (id integer)", "grant select on public.other to anon"),
         ),

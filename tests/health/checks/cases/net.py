@@ -131,7 +131,52 @@ _STAND_IN: dict[str, tuple[Case, ...]] = {
     ),
 }
 
+
+def _beside(milliseconds: int, *, times: int = 3, others: str = "job") -> Action[Project]:
+    """Return what lets calls of so many milliseconds meet another call each, a second after they began."""
+
+    def act(project: Project) -> None:
+        project.owner.execute(
+            "insert into autosync.job (name, function, schedule) values ('other', 'other', '0 0 1 1 *')"
+            " on conflict (name) do nothing"
+        )
+        project.owner.execute(
+            "insert into autosync.invocation"
+            " (job_id, request_id, queued_at, timeout_milliseconds, outcome, settled_at, function_milliseconds)"
+            " select j.id, -2 * n - s.late, now() - n * interval '5 minutes' + s.late * interval '1 s', 30000, 'ok',"
+            " now(), case s.late when 0 then %s end"
+            " from generate_series(1, %s) as n, (values (0), (1)) as s (late), autosync.job as j"
+            " where j.name = case s.late when 0 then %s else 'other' end and (s.late = 0 or %s = 'job')",
+            [milliseconds, times, project.job_name, others],
+        )
+        if others == "webhook":
+            project.admin.execute(
+                "insert into net._http_response (id, status_code, created)"
+                " select -1000 - n, 200, now() - n * interval '5 minutes' + interval '1 second'"
+                " from generate_series(1, %s) as n",
+                [times],
+            )
+
+    return act
+
+
 CASES: dict[str, tuple[Case, ...]] = {
+    "calls_hold_no_others_up": (
+        warned(
+            "another job's calls wait",
+            _beside(4200),
+            says="3 of its newest calls took so long that 3 calls of others had to wait, the longest for 3 s",
+        ),
+        warned("a webhook waits", _beside(12000, times=1, others="webhook"), says="that 1 calls of others had to wait"),
+        fine("one slow start", _beside(4200, times=1)),
+        fine("they take two seconds", _beside(2900)),
+        fine("nobody else calls", _beside(60000, others="nobody")),
+        fine(
+            "they acknowledge and report",
+            _beside(60000),
+            sql("update autosync.job set reports_within = interval '15 minutes'"),
+        ),
+    ),
     **({id: (fine("the real pg_net"),) for id in _STAND_IN} if clusters.REAL_PG_NET else _STAND_IN),
     "no_triggers_on_net_tables": (
         *(

@@ -65,11 +65,6 @@ CASES: dict[str, tuple[Case, ...]] = {
             Project.call,
             says="",
         ),
-        fine(
-            "the job no longer ticks",
-            old_runs(40, first=-100, age="30 days"),
-            sql("update autosync.tick set ticked_at = now() - interval '2 days'"),
-        ),
         unseen(
             "a role that sees its own runs alone",
             role(

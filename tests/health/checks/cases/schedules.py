@@ -241,6 +241,13 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         fine("two failures, and a disabled schedule", _failing(2), _failing(9, enabled=False)),
         fine("the job is paused", _failing(2), _failing(9), pause),
+        unseen(
+            "row level security hides them",
+            role(grants="grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain"),
+            says="hidden from this role",
+            role="plain",
+            blocked_by=("privileges_sufficient",),
+        ),
     ),
     "schedules_not_overdue": (
         failed(

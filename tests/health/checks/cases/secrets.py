@@ -1,7 +1,5 @@
 """The secrets that a call carries."""
 
-import dataclasses
-
 from autosync_db.credentials import lease
 from autosync_db.secret import Secret
 from tests.health.actions import (
@@ -23,10 +21,6 @@ from tests.support import keys
 from tests.support.health import NEVER, Project
 
 _FORBIDDEN = ("privileges_sufficient",)
-REF = keys.PROJECT_REF
-OTHER = REF[::-1]
-YEARS = 10 * 365 * 86400
-_ABSENT = sql("delete from public.pg_cron_secrets where name = 'service_role_key'")
 _READS_ALL = "grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain"
 _LAPSE = "update autosync.secret_rotation set lease_expires_at = now() - interval '1 second'"
 _LEGACY, _SECRET, _TOKEN = keys.legacy().reveal(), keys.secret().reveal(), "sbp_" + "0a" * 20
@@ -36,62 +30,10 @@ _READER = admin(
     "grant select on public.pg_cron_secrets to reader",
     "alter function autosync.read_secret(text) owner to reader",
 )
-_WRONG_URLS = {
-    f"{REF}.supabase.co": "has no scheme",
-    f"ftp://{REF}.supabase.co": "has the scheme ftp, not https",
-    f"postgresql://postgres:pw@db.{REF}.supabase.co:5432/postgres": "has the scheme postgresql, not https",
-    f"https://db.{REF}.supabase.co": "is an address of the database",
-    f"https://supabase.com/dashboard/project/{REF}": "is an address of the dashboard",
-    f"https://{REF}.supabase.co/functions/v1": "ends in the path of the functions",
-    f"https://{REF}.supabase.co/functions/v1/auto-sync-cron": "ends in the path of the functions",
-    f"https://{REF}.supabase.co?x=1": "has a query or a fragment",
-    "https://": "names no host",
-    "https://<ref>.supabase.co": "names no host",
-}
-_DOUBTFUL_URLS = {
-    "http://api.example.com": "is not encrypted",
-    "http://172.32.0.1": "is not encrypted",
-    "https://me:word@api.example.com": "holds a login",
-}
-_RIGHT_URLS = [
-    f"https://{REF}.supabase.co", f"https://{REF}.supabase.co/", "https://api.example.com:8443",
-    "https://example.com/gateway", "http://127.0.0.1:54321", "http://kong:8000", "http://[::1]:8000",
-    "http://host.docker.internal:54321", "http://192.168.1.20", "http://172.16.0.1", "HTTPS://API.Example.com",
-]  # fmt: skip
-
-
-def _url(ref: str) -> str:
-    return f"https://{ref}.supabase.co"
-
-
-def _bound(**changes: str) -> Action[Project]:
-    """Return what binds the database to the project, and then changes what the binding says."""
-
-    def act(project: Project) -> None:
-        project.owner.execute("delete from autosync.setting where name = 'binding'")
-        project.owner.execute(
-            "insert into autosync.setting (name, value)"
-            " values ('binding', autosync.server_identity() || jsonb_build_object('project_ref', %s::text))",
-            [REF],
-        )
-        for name, value in changes.items():
-            project.owner.execute(
-                "update autosync.setting set value = value || jsonb_build_object(%s::text, to_jsonb(%s::text))"
-                " where name = 'binding'",
-                [name, value],
-            )
-
-    return act
 
 
 def _spoiled(name: str, spoiled: str) -> Action[Project]:
     return sql(f"update public.pg_cron_secrets set secret = {spoiled} where name = '{name}'")
-
-
-def _of_the_project(project: Project) -> None:
-    """Say that this database is that of the project."""
-    target = dataclasses.replace(project.configuration.target, project_url=_url(REF))
-    project.configuration = dataclasses.replace(project.configuration, target=target)
 
 
 def _begun(key: Secret) -> Action[Project]:
@@ -134,27 +76,6 @@ def _knows_its_caller_by_a_cron_secret(project: Project) -> None:
 
 
 CASES: dict[str, tuple[Case, ...]] = {
-    "database_is_the_bound_one": (
-        fine("an address that names no project", _bound()),
-        failed(
-            "an address of another project",
-            _bound(),
-            stored(project_url=_url(OTHER)),
-            run("failed", "ERROR:  no call is made: secret project_url names the project"),
-            says=f"names the project {OTHER}, but this database is bound to {REF}",
-            explains=("job_runs_succeed",),
-        ),
-        warned(
-            "another server",
-            _bound(system_identifier="1"),
-            says=f"is not the one that was bound to {REF}",
-        ),
-        warned("it was restored or copied", _bound(system_identifier="1"), says="this database was restored or copied"),
-        warned(
-            "another database of the server", _bound(database="elsewhere"), says="which was elsewhere on this server"
-        ),
-        fine("it was never bound", stored(project_url=_url(OTHER), service_role_key=keys.legacy(ref=OTHER))),
-    ),
     "no_secret_in_job_command": (
         *(
             failed(
@@ -224,24 +145,6 @@ CASES: dict[str, tuple[Case, ...]] = {
                 " (statements text[]); revoke pg_read_all_data from postgres"
             ),
             says="this role may not read it",
-        ),
-    ),
-    "project_url_valid": (
-        failed(
-            "it explains failed runs, and is not shown",
-            stored(project_url="db.internal"),
-            run("failed", 'ERROR:  invalid URL "db.internal": Bad scheme'),
-            says="secret project_url: has no scheme",
-            hides="db.internal",
-            explains=("job_runs_succeed",),
-        ),
-        *(failed(url, stored(project_url=url), says=says) for url, says in _WRONG_URLS.items()),
-        *(warned(url, stored(project_url=url), says=says, hides="word") for url, says in _DOUBTFUL_URLS.items()),
-        *(fine(url, stored(project_url=url)) for url in _RIGHT_URLS),
-        unseen(
-            "it is missing",
-            sql("delete from public.pg_cron_secrets where name = 'project_url'"),
-            blocked_by=("secrets_present",),
         ),
     ),
     "rotation_finished": (
@@ -404,95 +307,5 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql("create policy reads on public.pg_cron_secrets for select to reader using (true)"),
         ),
         fine("that role bypasses it", _READER, admin("alter role reader bypassrls")),
-    ),
-    "service_key_fresh": (
-        warned(
-            "a legacy key, by the project that it names",
-            stored(service_role_key=keys.legacy(ref=REF, expires_in=YEARS)),
-            says="secret service_role_key: is a legacy JWT key",
-        ),
-        warned(
-            "a legacy key, by the address",
-            stored(project_url=_url(REF), service_role_key=keys.legacy(expires_in=YEARS)),
-            says="is a legacy JWT key",
-        ),
-        fine("a secret key", stored(project_url=_url(REF), service_role_key=keys.secret())),
-        warned(
-            "an old key",
-            stored(project_url=_url(REF), service_role_key=keys.secret()),
-            sql("update public.pg_cron_secrets set updated_at = now() - interval '366 days'"),
-            says="for more than a year",
-        ),
-        warned(
-            "a key that ends soon",
-            stored(project_url=_url(REF), service_role_key=keys.legacy(ref=REF, expires_in=86400)),
-            says="expires on 20",
-        ),
-        fine(
-            "an old key of a local stack",
-            sql("update public.pg_cron_secrets set updated_at = now() - interval '9 years'"),
-        ),
-        unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
-    ),
-    "service_key_matches_project": (
-        failed(
-            "a key of another project, which is not shown",
-            stored(project_url=_url(REF), service_role_key=(_foreign := keys.legacy(ref=OTHER))),
-            says=f"is a key of the project {OTHER}, but project_url names {REF}",
-            hides=_foreign.reveal(),
-        ),
-        fine("a key of this project", stored(project_url=_url(REF), service_role_key=keys.legacy(ref=REF))),
-        failed(
-            "it explains its refusal",
-            answers(401),
-            stored(project_url=_url(REF), service_role_key=keys.legacy(ref=OTHER)),
-            sql("update public.pg_cron_secrets set updated_at = now() - interval '1 day'"),
-            says="is a key of the project",
-            explains=("function_accepts_key",),
-        ),
-        failed(
-            "a copy of another project's database",
-            stored(project_url=_url(OTHER), service_role_key=keys.legacy(ref=OTHER)),
-            _of_the_project,
-            says=f"names the project {OTHER}, but this database is that of {REF}",
-        ),
-        fine(
-            "a secret key names no project",
-            stored(project_url=_url(REF), service_role_key=keys.secret()),
-            _of_the_project,
-        ),
-        *(
-            fine(f"the address {url} names no project", stored(project_url=url, service_role_key=keys.legacy(ref=REF)))
-            for url in ("https://api.example.com", "http://127.0.0.1:54321", "https://[oops")
-        ),
-        unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
-    ),
-    "service_key_valid": (
-        *(
-            failed(
-                f"a key that {says}, which is not shown",
-                stored(service_role_key=key),
-                says=f"secret service_role_key: {says}",
-                hides=key.reveal(),
-            )
-            for key, says in (
-                (keys.legacy("anon"), "is a JWT of the role anon"),
-                (keys.legacy(expires_in=-86400), "expired on 20"),
-                (Secret("sb_" + "publishable_abcdefgh"), "is a publishable key"),
-                (Secret("hello"), "is neither a JWT nor an sb_secret_ key"),
-                (Secret("a.b.c"), "is neither a JWT nor an sb_secret_ key"),
-            )
-        ),
-        failed(
-            "the address is missing, too, which explains nothing",
-            sql("delete from public.pg_cron_secrets where name = 'project_url'"),
-            stored(service_role_key=keys.legacy("anon")),
-            says="is a JWT of the role anon",
-        ),
-        *(
-            fine(f"a {kind} key", stored(service_role_key=key))
-            for kind, key in (("legacy", keys.legacy()), ("secret", keys.secret()))
-        ),
-        unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
     ),
 }

@@ -1,6 +1,6 @@
 """Who may see and do too much."""
 
-from tests.health.actions import SCHEDULES, Action, admin, role, sql
+from tests.health.actions import SCHEDULES, Action, admin, equals, role, sql
 from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support.health import Project
 
@@ -188,6 +188,36 @@ CASES: dict[str, tuple[Case, ...]] = {
                 f"create policy service on {SCHEDULES} for select to service_role using (true)",
             ),
         ),
+    ),
+    "private_schema_is_ours": (
+        failed(
+            "an overload of what jobs call",
+            sql("create function autosync.dispatch(job_name varchar) returns int language sql as 'select 0'"),
+            says="function autosync.dispatch: autosync.dispatch(character varying) of the role postgres has the name",
+            explains=("search_path_pinned", "objects_current"),
+            repaired_by="postgres",
+            then=equals(3, "select count(*) from pg_proc where proname = 'dispatch'"),
+        ),
+        failed(
+            "an overload of what functions call",
+            sql("create function public.auto_sync_claim(batch_size integer) returns int language sql as 'select 1'"),
+            says="function public.auto_sync_claim: public.auto_sync_claim(integer) of the role postgres",
+            repaired_by="postgres",
+        ),
+        warned(
+            "a function and an operator of somebody's",
+            sql(
+                "create function autosync.same(text, text) returns boolean language sql as 'select true'",
+                "create operator autosync.= (leftarg = text, rightarg = text, function = autosync.same)",
+            ),
+            says="operator autosync.=: autosync.=(text,text) of the role postgres is not of this package",
+            repaired_by="postgres",
+        ),
+        fine(
+            "a function of the project, elsewhere",
+            sql("create function public.dispatch(job_name varchar) returns bigint language sql as 'select 0::bigint'"),
+        ),
+        fine("ours are applied again", sql("select autosync.sync_job('autosync-keep-house')")),
     ),
     "search_path_pinned": (
         warned(

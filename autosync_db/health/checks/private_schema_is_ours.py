@@ -1,0 +1,121 @@
+"""The schema autosync holds no function or operator of somebody else's."""
+
+import re
+from functools import cache
+
+from psycopg import sql
+
+from autosync_db import resources
+from autosync_db.health import drafts
+from autosync_db.health.model import Answer, Check, Question, Repair, Row, Scene
+
+_FUNCTION = re.compile(r"^create or replace function ([\w.]+)\(([^)]*)\)", re.MULTILINE)
+
+# a function of public counts when it bears the name of one of ours: the Data API chooses among those by their arguments
+_QUERY = """
+with ours (signature) as (
+    select unnest({signatures}::text[])
+),
+known as (
+    select to_regprocedure(o.signature)::oid as oid, split_part(o.signature, '(', 1) as name from ours as o
+),
+foreign_function as (
+    select p.oid, n.nspname, p.proname, p.prokind, p.proowner,
+        exists (select from known as k where k.name = n.nspname || '.' || p.proname) as is_overload
+    from pg_catalog.pg_namespace as n
+    join pg_catalog.pg_proc as p on p.pronamespace = n.oid
+    where n.nspname in ('autosync', 'public')
+        and not exists (select from known as k where k.oid = p.oid)
+        and (n.nspname = 'autosync' or exists (select from known as k where k.name = n.nspname || '.' || p.proname))
+        and not exists (
+            select from pg_catalog.pg_depend as d
+            where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        )
+)
+select jsonb_build_object(
+    'status', case when f.is_overload then 'critical' else 'warning' end,
+    'kind', 'function',
+    'name', f.nspname || '.' || f.proname,
+    'identity', f.oid::regprocedure::text,
+    'role', pg_get_userbyid(f.proowner),
+    'reason', case when f.is_overload then 'overload' else 'foreign' end
+) as fact
+from foreign_function as f
+union all
+select jsonb_build_object(
+    'status', 'warning',
+    'kind', 'operator',
+    'name', n.nspname || '.' || o.oprname,
+    'identity', o.oid::regoperator::text,
+    'role', pg_get_userbyid(o.oprowner),
+    'reason', 'foreign'
+)
+from pg_catalog.pg_namespace as n
+join pg_catalog.pg_operator as o on o.oprnamespace = n.oid
+where n.nspname = 'autosync'
+union all
+select jsonb_build_object('reason', 'missing') where to_regnamespace('autosync') is null
+"""
+
+
+@cache
+def signatures() -> tuple[str, ...]:
+    """Return every function of this package with the types of its arguments, as its file says."""
+    return tuple(
+        f"{name}({', '.join(_type(argument) for argument in arguments.split(',') if argument.strip())})"
+        for file in resources.names("sql/functions", ".sql")
+        for name, arguments in _FUNCTION.findall(resources.read(f"sql/functions/{file}.sql"))
+    )
+
+
+def _type(argument: str) -> str:
+    # the name goes before it, the default after it
+    return argument.split(" default ")[0].strip().partition(" ")[2]
+
+
+def _query() -> str:
+    return _QUERY.format(signatures=sql.Literal(list(signatures())).as_string())
+
+
+def _read(answer: Answer) -> list[Row]:
+    if any(found["reason"] == "missing" for found in answer.values):
+        return [Row("unknown", "schema autosync", "does not exist", {"reason": "missing", "schema": "autosync"})]
+    rows = []
+    for found in answer.values:
+        what = (
+            "has the name of a function of this package and other arguments, so a call may reach it instead"
+            if found["reason"] == "overload"
+            else "is not of this package"
+        )
+        facts = {
+            "reason": found["reason"],
+            "kind": found["kind"],
+            "identity": found["identity"],
+            "role": found["role"],
+            found["kind"] if found["kind"] == "function" else "name": found["name"],
+        }
+        detail = f"{found['identity']} of the role {found['role']} {what}"
+        rows.append(Row(found["status"], f"{found['kind']} {found['name']}", detail, facts))
+    return sorted(rows, key=lambda row: (row.object, row.detail))
+
+
+def _draft(scene: Scene) -> list[Repair]:
+    """Drop what is not ours; operators first, since they need their functions."""
+    things = sorted(
+        ((facts["kind"], facts["identity"]) for facts in scene.findings), key=lambda thing: thing[0] == "function"
+    )
+    # the server itself quoted the names
+    drops = [drafts.text(f"drop {'routine' if kind == 'function' else kind} {identity}") for kind, identity in things]
+    names = ", ".join(identity for _, identity in things)
+    return [Repair(f"drop {names}", drops, destructive=True, as_owner=scene.acts_as_owner)]
+
+
+CHECK = Check(
+    layer="security",
+    claim="the schema autosync holds no function or operator of somebody else's",
+    remedy="autosync-db repair private_schema_is_ours",
+    needs=("head_applied",),
+    causes=("head_applied",),
+    repair=_draft,
+    question=Question(_query, _read),
+)

@@ -1,0 +1,140 @@
+"""Make one statement of the queries of all checks.
+
+The query of a check that speaks of jobs knows its job as `checked.name`. Here it becomes the correlated part of a query
+over the chosen jobs of its kind, so that every check and every job is asked about in a single round trip. Any query may
+read the names of the chosen jobs from `chosen_jobs`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from autosync_db import resources
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB
+from autosync_db.health import catalogue
+from autosync_db.health.model import Check, Scope
+
+# under this id the jobs themselves are asked for
+JOBS = ""
+
+# which rows of autosync.job (j) are of a kind; one that is not registered makes no calls
+_KINDS: Mapping[Scope, str] = {
+    "job": "true",
+    "scheduled": "j.watch is not true",
+    "call": "j.function is not null or j.url is not null",
+    "function": "j.function is not null",
+    "draining": "j.drains is not null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A chosen job, whether autosync.job has it, and of which kinds it is."""
+
+    id: int | None
+    name: str
+    is_registered: bool
+    kinds: frozenset[str]
+
+    def is_of(self, scope: Scope) -> bool:
+        """Return whether checks of this scope speak of it."""
+        return scope in self.kinds
+
+
+def chosen(names: Collection[str] | None) -> str:
+    """Return the query of the chosen jobs: those named, or all that are registered, or else the guide's.
+
+    Housekeeping is watched by a check of its own."""
+    kinds = ", ".join(f"coalesce({condition}, false)" for condition in _KINDS.values())
+    if names is None:
+        return f"""
+            select j.id, j.name, true, {kinds} from autosync.job as j where j.name <> {_text(HOUSEKEEPING_JOB)}
+            union all
+            select null, {_text(GUIDE_JOB)}, false, {kinds}
+            from (select) as always
+            left join autosync.job as j on false
+            where not exists (select from autosync.job as o where o.name <> {_text(HOUSEKEEPING_JOB)})"""  # noqa: S608 - our own texts
+    return f"""
+            select j.id, w.name, j.name is not null, {kinds}
+            from unnest({sql.Literal(list(names)).as_string()}::text[]) as w (name)
+            left join autosync.job as j on j.name = w.name"""  # noqa: S608 - names are quoted
+
+
+def known(jobs: Iterable[Job]) -> str:
+    """Return the same query of jobs that were asked for before, which reads no table."""
+    rows = []
+    for job in jobs:
+        number = "null" if job.id is None else str(job.id)
+        kinds = ", ".join(str(job.is_of(kind)) for kind in _KINDS)
+        rows.append(f"({number}::integer, {_text(job.name)}, {job.is_registered}, {kinds})")
+    return f"values {', '.join(rows)}"
+
+
+def unknown(names: Collection[str] | None) -> list[Job]:
+    """Return the jobs to speak of where autosync.job cannot be read: what they are is not known, so they may be all."""
+    return [Job(None, name, True, frozenset(_KINDS)) for name in names or [GUIDE_JOB]]
+
+
+def statement(jobs: str, queries: Iterable[str]) -> bytes:
+    """Return the statement that asks these queries, over the jobs that the query `jobs` chooses."""
+    columns = ", ".join(f"is_{kind}" for kind in _KINDS)
+    head = f"with chosen_jobs (id, name, is_registered, {columns}) as materialized ({jobs}\n)\n"
+    return (head + "\nunion all\n".join(queries)).encode()
+
+
+def all_jobs() -> str:
+    """Return the query of the chosen jobs themselves."""
+    facts = "to_jsonb(c)"
+    return f"select {_text(JOBS)} as id, c.name as job, '' as status, '' as object, '' as detail, {facts} as facts from chosen_jobs as c"  # noqa: S608, E501
+
+
+def job_of(name: str, facts: Mapping[str, object]) -> Job:
+    """Return a job as all_jobs() answers it."""
+    kinds = frozenset(kind for kind in _KINDS if facts[f"is_{kind}"])
+    number = facts["id"]
+    return Job(number if isinstance(number, int) else None, name, bool(facts["is_registered"]), kinds)
+
+
+def query(id: str, check: Check) -> str:
+    """Return a check's query with the columns that all share."""
+    text = catalogue.query(id) if check.question is None else check.question.query()
+    columns = (
+        "f.status, f.object, f.detail, f.facts"
+        if check.question is None
+        else "'' as status, '' as object, '' as detail, f.fact as facts"
+    )
+    if not check.speaks_of_jobs:
+        return f"select {_text(id)} as id, null as job, {columns} from (\n{text}\n) as f"  # noqa: S608 - our own files
+    return (
+        f"select {_text(id)} as id, checked.name as job, {columns} from chosen_jobs as checked"  # noqa: S608 - our own files
+        f" cross join lateral (\n{text}\n) as f where checked.is_{check.scope}"
+    )
+
+
+def runnable(id: str, check: Check) -> str:
+    """Return a check's query as a person can run it: on all registered jobs where it speaks of jobs."""
+    text = catalogue.query(id).strip()
+    if not check.speaks_of_jobs:
+        return re.sub(r"\bfrom chosen_jobs\b", "from autosync.job", text)
+    condition = _KINDS[check.scope].replace("j.", "checked.")
+    where = f"checked.name <> {_text(HOUSEKEEPING_JOB)}" + ("" if condition == "true" else f" and ({condition})")
+    return (
+        "select checked.name as job, f.*\n"
+        f"from autosync.job as checked\ncross join lateral (\n{text}\n) as f\nwhere {where}"
+    )
+
+
+def page(id: str) -> str:
+    """Return a check's page with the text of its query, to which the file under docs/checks only links."""
+    text, check = resources.read(f"docs/checks/{id}.md"), catalogue.find(id)
+    if not check.has_query:
+        return text
+    head, evidence, rest = text.partition("\n## Evidence\n")
+    before, heading, after = rest.partition("\n## ")
+    return f"{head}{evidence}{before}\n```sql\n{runnable(id, check)}\n```\n{heading}{after}"
+
+
+def _text(value: str) -> str:
+    return sql.Literal(value).as_string()

@@ -1,0 +1,314 @@
+"""The runs of a job: that they begin, end and succeed."""
+
+from autosync_db.health.checks import housekeeping_runs, job_ticks_on_time
+from tests.health.actions import (
+    Action,
+    admin,
+    half_an_hour_away,
+    holding,
+    lost_call,
+    other_job,
+    overdue,
+    pause,
+    role,
+    run,
+    sql,
+    waiting_call,
+)
+from tests.health.checks.case import Case, failed, fine, unseen, warned
+from tests.support import clusters
+from tests.support.health import Project, patched
+
+
+def _later(ahead: str) -> Action[Project]:
+    """Return what lets an hourly job be looked at from a later moment: no test has a server that is up for hours."""
+
+    def act(project: Project) -> None:
+        project.schedule_job(half_an_hour_away())
+        later = job_ticks_on_time._QUERY.replace("now(),", f"now() + interval '{ahead}',", 1)
+        project.hold(patched(job_ticks_on_time, "_QUERY", later))
+
+    return act
+
+
+def _running(minutes: int, statement: str = "select pg_sleep(300)") -> Action[Project]:
+    """Return what lets a statement run as pg_cron would run it, in a run that began so many minutes ago."""
+
+    def act(project: Project) -> None:
+        session = project.hold(clusters.connection(project.cluster, application_name="pg_cron"))
+        process = session.info.backend_pid
+        # nobody waits for the answer
+        session.pgconn.send_query(statement.encode())
+        project.held.callback(session.cancel)
+        project.record_run("running", "", ended=None)
+        project.admin.execute(
+            "update cron.job_run_details set job_pid = %s, start_time = now() - make_interval(mins => %s)"
+            " where runid = (select max(runid) from cron.job_run_details)",
+            [process, minutes],
+        )
+        clusters.wait_for(
+            lambda: project.value("select count(*) from pg_locks where pid = %s", [process]), "the run to begin"
+        )
+
+    return act
+
+
+HOUSE = "autosync-keep-house"
+_HOUSE_GONE = sql(f"select cron.unschedule('{HOUSE}')")
+
+
+def _house_run(status: str, message: str = "") -> Action[Project]:
+    """Return what records a run of housekeeping."""
+
+    def act(project: Project) -> None:
+        project.admin.execute(
+            "insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)"
+            " select jobid, nextval('cron.runid_seq'), %s, %s, clock_timestamp(), clock_timestamp()"
+            " from cron.job where jobname = %s",
+            [status, message, HOUSE],
+        )
+
+    return act
+
+
+def _unsettled(project: Project) -> None:
+    """Leave an answered call without its outcome for an hour."""
+    project.value("select autosync.dispatch(%s)", [project.job_name])
+    project.admin.execute("delete from net.http_request_queue")
+    project.owner.execute(
+        "update autosync.invocation set queued_at = now() - interval '1 hour' where settled_at is null"
+    )
+
+
+def _house_looked_at_later(project: Project) -> None:
+    """Let housekeeping, which runs every minute, be looked at in two hours."""
+    project.admin.execute("update cron.job set schedule = '* * * * *' where jobname = %s", [HOUSE])
+    later = housekeeping_runs._QUERY.replace("'now', now(),", "'now', now() + interval '2 hours',", 1)
+    project.hold(patched(housekeeping_runs, "_QUERY", later))
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "housekeeping_runs": (
+        failed(
+            "it was unscheduled, and an outcome is lost",
+            lost_call,
+            _HOUSE_GONE,
+            says=f"cron job {HOUSE}: does not exist",
+            explains=("outcomes_recorded",),
+            repaired_by="postgres",
+        ),
+        failed(
+            "it was switched off",
+            sql(f"select cron.alter_job(jobid, active := false) from cron.job where jobname = '{HOUSE}'"),
+            says="is inactive",
+            repaired_by="postgres",
+        ),
+        failed(
+            "it was forgotten",
+            sql(f"delete from autosync.job where name = '{HOUSE}'"),
+            says="is not in autosync.job",
+            repaired_by="postgres",
+        ),
+        failed(
+            "its command was changed",
+            admin(f"update cron.job set command = 'select 1' where jobname = '{HOUSE}'"),
+            says="runs something else than autosync.keep_house()",
+            repaired_by="postgres",
+        ),
+        failed("it failed", _house_run("failed", "ERROR:  division by zero\n"), says="run failed: division by zero"),
+        failed("pg_cron does not start it", _house_looked_at_later, says="it never ran, and should have at"),
+        failed("a run does not end", _house_run("running"), _house_looked_at_later, says="has been going since"),
+        failed(
+            "it does not do its work",
+            _unsettled,
+            _house_run("succeeded", "1 row"),
+            says="does not do its work: the server's log has its warnings; the outcome of 1 calls since",
+        ),
+        warned(
+            "it was paused",
+            sql(f"update autosync.job set paused_at = now(), paused_by = 'me' where name = '{HOUSE}'"),
+            says="was paused by me at",
+        ),
+        fine("a call that pg_net did not send yet", waiting_call("1 hour"), _house_run("succeeded", "1 row")),
+        fine("it failed once", _house_run("failed", "ERROR:  x"), _house_run("succeeded", "1 row")),
+        unseen(
+            "a role that sees its own jobs alone",
+            role(grants="grant usage on schema cron, autosync, net to plain; grant select on cron.job to plain"),
+            role="plain",
+            blocked_by=("privileges_sufficient",),
+        ),
+    ),
+    "job_can_connect": (
+        *(
+            failed(
+                fault,
+                admin(fault),
+                run("failed", "connection failed", ended=None),
+                says=says,
+                explains=("job_runs_succeed",),
+            )
+            for fault, says in (
+                ("alter role postgres nologin", "the role postgres may not log in"),
+                ("alter role postgres connection limit 0", "the role postgres has a connection limit of 0"),
+                (
+                    "revoke connect on database postgres from public, postgres",
+                    "the role postgres may not connect to the database postgres",
+                ),
+            )
+        ),
+        failed(
+            "its database is gone, before the first run failed",
+            admin("update cron.job set database = 'gone'"),
+            says="the database gone does not exist",
+            repaired_by="postgres",
+        ),
+        fine(
+            "the port of another server, and runs succeed",
+            admin("update cron.job set nodeport = 1"),
+            run("succeeded", "1 row"),
+        ),
+        failed(
+            "the port of another server, and a run failed",
+            admin("update cron.job set nodeport = 1"),
+            run("failed", "connection failed"),
+            says=lambda project: f"127.0.0.1:1, but this server listens on port {project.cluster.port}",
+            repaired_by="postgres",
+        ),
+        failed("nothing explains the refusal", run("failed", "connection failed"), says="look at pg_hba.conf"),
+        fine(
+            "a later run failed otherwise",
+            run("failed", "connection failed"),
+            run("failed", "ERROR:  division by zero"),
+        ),
+        fine("the connection came back", run("failed", "connection failed"), run("succeeded", "1 row")),
+        fine(
+            "another job cannot connect",
+            other_job("nightly", "select 1"),
+            admin("update cron.job set username = 'anon', database = 'gone' where jobname = 'nightly'"),
+        ),
+    ),
+    "job_runs_succeed": (
+        failed(
+            "the newest runs failed",
+            run("succeeded", "1 row"),
+            run("failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function", times=2),
+            says="runs failed since",
+        ),
+        failed(
+            "with their message",
+            run("failed", "ERROR:  canceling statement due to statement timeout\nCONTEXT:  SQL function"),
+            says=": canceling statement due to statement timeout",
+            hides="CONTEXT",
+        ),
+        failed(
+            "a secret was missing",
+            sql("delete from public.pg_cron_secrets where name = 'service_role_key'"),
+            run("failed", 'ERROR:  the secret "service_role_key" is missing from public.pg_cron_secrets'),
+            says="is missing",
+            blocked_by=("secrets_present",),
+        ),
+        failed(
+            "a tick by another session does not prove that pg_cron can connect",
+            run("failed", "connection failed"),
+            Project.call,
+            says="connection failed",
+            blocked_by=("job_can_connect",),
+        ),
+        failed(
+            "a failed connection without a time",
+            run("succeeded", "1 row"),
+            run("failed", "connection failed", ended=None),
+            says="runs failed: connection failed",
+            blocked_by=("job_can_connect",),
+        ),
+        fine("a tick came through", run("failed", "ERROR:  deadlock detected"), run("succeeded", "1 row")),
+        fine(
+            "runs that were interrupted",
+            run("failed", "ERROR:  deadlock detected"),
+            run("succeeded", "1 row"),
+            run("failed", "server restarted"),
+            run("failed", "job canceled"),
+            run("running"),
+        ),
+        fine(
+            "runs of another job",
+            other_job("nightly", "select 1"),
+            run("failed", "ERROR:  relation does not exist"),
+            admin("update cron.job_run_details set jobid = (select jobid from cron.job where jobname = 'nightly')"),
+        ),
+    ),
+    "job_ticks_on_time": (
+        failed(
+            "two ticks did not come",
+            _later("3 hours"),
+            overdue,
+            says="it should have ticked at",
+            explains=("schedules_not_overdue",),
+        ),
+        fine("it ticked", _later("3 hours"), run("succeeded", "1 row", ended="now() + interval '3 hours'")),
+        fine("one tick did not come", _later("1 hour 20 minutes")),
+        failed(
+            "a tick of the command line does not hide the missed ones",
+            _later("3 hours"),
+            sql("update autosync.tick set caller = 'autosync-db', ticked_at = now() + interval '3 hours'"),
+            says="it should have ticked at",
+        ),
+        fine(
+            "a tick of pg_cron does",
+            _later("3 hours"),
+            sql("update autosync.tick set caller = 'pg_cron', ticked_at = now() + interval '3 hours'"),
+        ),
+        fine(
+            "the job was just rescheduled",
+            _later("3 hours"),
+            sql("update autosync.job set updated_at = now() + interval '2 hours'"),
+        ),
+        fine("the job is paused", _later("3 hours"), pause),
+        failed(
+            "it never ticked",
+            _later("3 hours"),
+            sql("delete from autosync.tick"),
+            says="it never ticked",
+        ),
+        fine(
+            "a run whose time was not written down counts as started",
+            _later("3 hours"),
+            run("failed", "connection failed", ended=None),
+        ),
+        warned(
+            "a run waited for the one before",
+            Project.record_run_that_waited,
+            says="had to wait for the one before, which took 100 s",
+        ),
+    ),
+    "no_stuck_runs": (
+        failed(
+            "a run does not end",
+            _running(6),
+            overdue,
+            says="waiting for Timeout PgSleep",
+            explains=("schedules_not_overdue",),
+        ),
+        failed(
+            "a run waits for a lock, and who holds it is named",
+            holding("lock table public.auto_sync_schedules in exclusive mode"),
+            _running(6, "begin; lock table public.auto_sync_schedules in share mode"),
+            says="blocked by process ",
+        ),
+        fine("a run of four minutes", _running(4)),
+        fine(
+            "the row of a process that is gone",
+            run("sending", ended="now() - interval '2 hours'"),
+            says="is recorded as sending, but its process is gone",
+        ),
+        fine(
+            "the process serves a later run of another job",
+            _running(6),
+            admin(
+                "insert into cron.job_run_details (jobid, runid, job_pid, status, start_time)"
+                " select 4711, nextval('cron.runid_seq'), job_pid, 'running', now() from cron.job_run_details"
+                " order by runid desc limit 1"
+            ),
+        ),
+    ),
+}

@@ -1,0 +1,109 @@
+"""Several jobs in one report: each is judged for itself, and explained by its own failures alone."""
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from autosync_db.config import Configuration, Settings
+from autosync_db.config.jobs import ShortJob
+from autosync_db.errors import UsageError
+from autosync_db.health import repair, verify
+from autosync_db.health.model import Report, Status
+from autosync_db.jobs.calls import Cause
+from autosync_db.report import as_json, as_prometheus, as_text
+from tests.support import health
+from tests.support.trial import Trial
+
+FIRST, SECOND, THIRD = "auto-sync-cron-job", "daily-report", "cleanup"
+
+
+def _speaking_of(project: Trial, name: str | None = None) -> Configuration:
+    """Return settings that name one job, or none."""
+    settings = Settings() if name is None else Settings(job=ShortJob(name=name))
+    return dataclasses.replace(project.configuration, settings=settings)
+
+
+@pytest.fixture
+def jobs(project: Trial) -> Trial:
+    """A healthy project of three jobs, all of which were answered."""
+    for name in (SECOND, THIRD):
+        project.owner.execute(
+            "insert into autosync.job (name, function, schedule) values (%s, %s, '0 0 1 1 *')", [name, f"{name}-fn"]
+        )
+        project.owner.execute("select autosync.sync_job(%s)", [name])
+        assert _of(project, name).call() is Cause.OK
+    return dataclasses.replace(project, configuration=_speaking_of(project))
+
+
+def _of(project: Trial, name: str) -> Trial:
+    return dataclasses.replace(project, configuration=_speaking_of(project, name))
+
+
+def _failing(report: Report) -> set[tuple[str, str | None]]:
+    return {(result.id, result.job) for result in report.root_causes}
+
+
+def test_a_check_is_ok_for_all_jobs_in_one_row_and_fails_in_one_for_each(jobs: Trial) -> None:
+    report = jobs.report()
+    assert not report.root_causes, health.described(report)
+    assert report.jobs == (FIRST, THIRD, SECOND)
+    rows = as_json.report(report)["checks"]
+    assert len({row["id"] for row in rows}) == len(rows)
+    assert {row["job"] for row in rows} == {None}
+
+    for name in (SECOND, THIRD):
+        jobs.owner.execute("select cron.alter_job(jobid, active := false) from cron.job where jobname = %s", [name])
+    report = jobs.report()
+    assert _failing(report) == {("job_active", SECOND), ("job_active", THIRD)}, health.described(report)
+    found = as_json.report(report)
+    assert found["root_causes"] == ["job_active"]
+    assert [row["job"] for row in found["checks"] if row["id"] == "job_active"] == [THIRD, SECOND]
+    assert f'job="{SECOND}",check="job_active",layer="job",status="critical"}} 1' in as_prometheus.report(report)
+    assert f'job="{FIRST}",check="job_active",layer="job",status="ok"}} 1' in as_prometheus.report(report)
+    shown = io.StringIO()
+    as_text.report(report, Console(file=shown, width=200))
+    assert shown.getvalue().count("critical  job_active (cleanup, daily-report)") == 1
+
+
+def test_a_failure_is_explained_by_its_own_job_and_never_by_another(jobs: Trial) -> None:
+    jobs.stub.answer(500)
+    assert _of(jobs, SECOND).call() is Cause.FUNCTION
+    # what is missing for the first explains nothing of the second
+    jobs.owner.execute("select cron.unschedule(%s)", [FIRST])
+    report = jobs.report()
+    assert _failing(report) == {("job_scheduled", FIRST), ("function_succeeds", SECOND)}, health.described(report)
+    blocked = {(result.id, result.job): result.blocked_by for result in report.results if result.blocked_by}
+    assert blocked["job_active", FIRST] == ("job_scheduled",)
+    assert {job for _, job in blocked} == {FIRST}
+
+
+def test_a_repair_acts_on_the_job_that_fails(jobs: Trial) -> None:
+    for name in (FIRST, SECOND):
+        jobs.owner.execute("select cron.unschedule(%s)", [name])
+    session = jobs.acting_as("postgres")
+    chosen = verify.run(session, jobs.configuration, jobs=[SECOND])
+    plan = repair.plan(session, jobs.configuration, chosen)
+    assert [(proposal.id, proposal.job) for proposal in plan.proposals] == [("job_scheduled", SECOND)]
+    assert not repair.apply(session, jobs.configuration, plan.proposals)[0].error
+    assert _failing(jobs.report()) == {("job_scheduled", FIRST)}
+    jobs.repair("job_scheduled")
+    assert jobs.report().status is Status.OK
+
+
+def test_the_settings_say_which_jobs_are_spoken_of_and_without_them_all_that_are_registered(jobs: Trial) -> None:
+    session = jobs.acting_as("postgres")
+    assert verify.run(session, _speaking_of(jobs, SECOND)).jobs == (SECOND,)
+    assert verify.run(session, _speaking_of(jobs, SECOND), jobs=[THIRD, FIRST]).jobs == (FIRST, THIRD)
+    # one that only the file knows is missing, one that nobody knows is a typo
+    report = verify.run(session, _speaking_of(jobs, "planned"))
+    assert ("job_scheduled", "planned") in _failing(report)
+    with pytest.raises(UsageError, match="there is no job 'dayly-report'"):
+        verify.run(session, _speaking_of(jobs), jobs=["dayly-report"])
+    # where the guide's job was removed nothing asks for it
+    jobs.owner.execute("select cron.unschedule(%s)", [FIRST])
+    jobs.owner.execute("delete from autosync.job where name = %s", [FIRST])
+    report = jobs.report()
+    assert report.jobs == (THIRD, SECOND)
+    assert "job_scheduled" not in {result.id for result in report.root_causes}, health.described(report)
