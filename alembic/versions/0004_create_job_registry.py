@@ -145,6 +145,7 @@ def downgrade() -> None:
         "autosync.secrets_hidden()",
         "autosync.stored_secrets()",
         "autosync.vault_secrets()",
+        "autosync.secret_reference(text)",
         "autosync.secret_store()",
         "autosync.secret_kind(text)",
         "autosync.holds_key(text)",

@@ -1,5 +1,6 @@
 """`migrate`."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +30,9 @@ def _migrate(
 
     Safe to repeat, and to run from several places at once: one migrates, the others find nothing to do.
     """
+    from autosync_db.progress import Reporter
     from autosync_db.schema import migrate
+    from autosync_db.setup import takeover
 
     if check + sql + dry_run > 1:
         raise UsageError("--check, --sql and --dry-run exclude each other", hint="choose one of them")
@@ -39,10 +42,13 @@ def _migrate(
         return
     url, isolation = configuration.target.database_url, configuration.isolation
     if check or dry_run:
-        _show_plan(session, migrate.plan(url, revision, isolation), check=check)
+        plan = migrate.plan(url, revision, isolation)
+        if not plan.refusals:
+            plan = replace(plan, adoption=[*plan.adoption, *takeover.foresee(configuration, revision).notes])
+        _show_plan(session, plan, check=check)
         return
     with session.progress("migrating") as say:
-        outcome = migrate.upgrade(url, revision, isolation=isolation, on_retry=say)
+        outcome = takeover.upgrade(configuration, revision, reporter=Reporter(session.say_done, say))
     if session.is_json:
         session.print_json(outcome)
         return

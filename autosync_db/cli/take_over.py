@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands to the group of the jobs."""
     command(app, "import")(_import)
+    command(app, "adopt")(_adopt)
+    command(app, "release")(_release)
 
 
 def _import(
@@ -47,6 +49,82 @@ def _import(
         session.print_text(importing.toml(found.jobs))
     for line in _remarks(found, added):
         session.say(line)
+
+
+def _adopt(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Name of the job, as in the settings.", metavar="NAME")],
+    cron_id: Annotated[
+        int | None,
+        typer.Option("--from", help="Number of the cron job, where it has no name or another one.", metavar="ID"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+) -> None:
+    """Take a cron job over as the settings say, once a real call has succeeded.
+
+    Its secrets are stored, its text is kept without them. Until the call has succeeded, and whenever it fails, all is
+    as it was. `release` gives the job back.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.progress import Reporter
+    from autosync_db.report import as_text
+    from autosync_db.setup import adopting, takeover
+
+    configuration = session.configuration
+    with connect(configuration.target.database_url) as connection:
+        adoption = adopting.foresee(connection, configuration, name, cron_id)
+    if adoption is None:
+        session.say(f"nothing to do: {name} is a job of autosync-db")
+        return
+    steps = adoption.steps
+    if dry_run:
+        if session.is_json:
+            session.print_json({"job": name, "steps": steps})
+        else:
+            session.print_text("\n".join(steps))
+        return
+    for step in steps:
+        session.say(step)
+    session.confirm(f"Take the cron job {name} over?", flag="--yes", given=yes)
+    with session.progress("taking the job over") as say:
+        reporter = Reporter(session.say_done, say)
+        takeover.prepare(configuration, reporter)
+        answers = adopting.adopt(configuration, adoption, reporter)
+    if session.is_json:
+        session.print_json({"job": name, "steps": steps, "answers": answers})
+    elif answers:
+        as_text.calls(answers, session.out)
+
+
+def _release(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Name of the job.", metavar="NAME")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run; change nothing.")] = False,
+) -> None:
+    """Give a job that was taken over back: its own text, schedule and name, as they were.
+
+    A secret that was in the text is read from the store then. What is stored stays.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.setup import releasing
+
+    with connect(session.configuration.target.database_url) as connection:
+        if dry_run:
+            session.print_text(releasing.kept_undo(connection, name))
+            return
+        releasing.require_adopted(connection, name)
+        session.confirm(f"Give the job {name} back to its own text?", flag="--yes", given=yes)
+        released = releasing.release(connection, name)
+    if session.is_json:
+        session.print_json(released)
+        return
+    called = f"the cron job {released.name or released.id}"
+    session.say(f"{called} runs its own text again" if released.active else f"{called} is back, and inactive as kept")
+    if released.reads_store:
+        session.say("the secret that was in its text is read from the store now: keep it there")
+    session.say(f"the settings may leave it alone: [jobs.{name}] watch = true")
 
 
 def _write(path: "Path | None", found: "Import") -> "list[Imported]":

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
+from psycopg.sql import SQL, Composed, Literal
 from psycopg.types.json import Jsonb
 
 from autosync_db.config import Configuration
@@ -29,6 +30,11 @@ LEASE = timedelta(seconds=30)
 _EXTEND_AFTER_SECONDS = 5
 
 _BEGIN = "select b.name, b.fingerprint_before, b.fingerprint_after from autosync.begin_rotation(%s, %s, %s) as b"
+_FETCH = SQL(
+    "insert into pg_temp.incoming_secret (name, secret)"
+    r" select {name}, rtrim(btrim(v.found, E' \t\r\n'), case {name} when 'project_url' then '/' else '' end)"
+    " from ({query}) as v"
+)
 _FINISH = "select autosync.finish_rotation(%s)"
 _PUT_BACK = "select autosync.put_back_rotation(%s)"
 _EXTEND = "select autosync.extend_rotation(%s, %s)"
@@ -83,8 +89,11 @@ def begin(
     settings: Mapping[str, Any] | None = None,
     *,
     token: UUID | None = None,
+    read: Mapping[str, Composed] | None = None,
 ) -> Rotation | None:
     """Activate `values` and rows of autosync.setting, in one transaction that keeps what was there.
+
+    `read`: queries with one column `found`, for values that the server has elsewhere and that do not leave it.
 
     Returns None when nothing differed. A rotation whose lease has lapsed is taken over: what it kept stays what
     put_back() returns to. Raises SecretError when somebody else's lease lasts, or a value is refused; nothing has
@@ -93,6 +102,8 @@ def begin(
     token = token or uuid4()
     with store.changing(connection):
         store.send(connection, values)
+        for name, query in (read or {}).items():
+            connection.execute(_FETCH.format(name=Literal(name), query=query))
         changes = rows(connection, _BEGIN, [token, LEASE, Jsonb(dict(settings or {}))])
     return Rotation(token, tuple(Replacement(*change) for change in changes)) if changes else None
 

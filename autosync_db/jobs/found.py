@@ -39,12 +39,14 @@ where n.nspname not in ('pg_catalog', 'information_schema', 'net', 'cron', 'vaul
     )
 """
 _STANDING = """
-select c.command = autosync.job_command(c.jobname) or j.name is not null,
-    exists (select from autosync.adopted as a where a.object = 'cron job ' || c.jobname)
+select
+    j.scheduled_command is not null or c.command = autosync.job_command(c.jobname)
+    or c.command like 'select autosync.dispatch(%%',
+    exists (select from autosync.adopted as a where a.object = 'cron job ' || c.jobname and a.undo like 'select %%')
 from cron.job as c
 left join autosync.job as j on j.name = c.jobname and not j.watch
 where c.jobname = %s
-order by 1
+order by 1 nulls first
 limit 1
 """
 _CALLS_HTTP = re.compile(
@@ -104,7 +106,7 @@ def hides_others(connection: Connection) -> bool:
 def standing(connection: Connection, name: str) -> Standing:
     """Return whose a cron job is: `ours` if we made it, `adopted` if it was there before us, else `foreign`.
 
-    A job is ours once autosync.job has its name, whatever its text has become since.
+    A job is ours once we have scheduled it, whatever its text has become since.
     """
     if not exists(connection, "cron.job"):
         return "absent"
@@ -115,7 +117,7 @@ def standing(connection: Connection, name: str) -> Standing:
     if row is None:
         return "absent"
     is_ours, is_adopted = row
-    return "foreign" if not is_ours else "adopted" if is_adopted else "ours"
+    return "adopted" if is_adopted and is_ours else "ours" if is_ours else "foreign"
 
 
 def helpers_that_call(connection: Connection) -> frozenset[str]:

@@ -297,9 +297,13 @@ def _auth(
     if service:
         if len({one.source for one in service}) > 1:
             raise Untranslatable("it shows two service keys")
-        if any(one.header.lower() not in {"authorization", "apikey"} for one in service):
-            raise Untranslatable(f"it shows the service key in the header {service[0].header}")
-        return "service_key", (Take(SERVICE_KEY, service[0].source, "service"),)
+        takes = [Take(SERVICE_KEY, service[0].source, "service")]
+        others = [one for one in service if one.header.lower() not in {"authorization", "apikey"}]
+        if not others:
+            return "service_key", tuple(takes)
+        if len(service) > 1:
+            raise Untranslatable("it shows the service key in two headers: a call here shows it in one")
+        return _shown(others[0], SERVICE_KEY), tuple(takes)
     if len({one.source for one in own}) > 1 or len(own) > 1:
         raise Untranslatable("it shows two secrets: a call here shows one")
     if not own and not public:
@@ -307,15 +311,19 @@ def _auth(
     shown = own[0] if own else next((one for one in public if one.header.lower() == "authorization"), public[0])
     wanted = shown.source.name.rpartition(".")[2] if isinstance(shown.source, Origin) else shown.header
     name = names.name("anon_key" if shown.kind == "public" else wanted, shown.source, job)
-    auth = {"secret": name, "header": shown.header}
-    if shown.prefix:
-        auth["prefix"] = shown.prefix
+    auth = _shown(shown, name)
     takes = [Take(name, shown.source, shown.kind)]
     if own and public:
         if not is_function:
             raise Untranslatable("it shows two secrets: a call here shows one")
         takes.append(Take(GATEWAY_KEY, public[0].source, "public"))
     return auth, tuple(takes)
+
+
+def _shown(credential: _Credential, name: str) -> dict[str, str]:
+    """Return the `auth` that shows the stored secret of this name as a text shows it."""
+    auth = {"secret": name, "header": credential.header}
+    return auth | ({"prefix": credential.prefix} if credential.prefix else {})
 
 
 def _plain_name(text: str) -> str:

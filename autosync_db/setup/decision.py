@@ -31,6 +31,13 @@ class Given:
     wait: bool = True
     rebind: bool = False
 
+    @property
+    def secrets(self) -> dict[str, Secret]:
+        """Return the address and the key by the names that they have in the store."""
+        url = Secret(self.project_url) if self.project_url else None
+        given = {store.PROJECT_URL: url, store.SERVICE_KEY: self.service_key}
+        return {name: secret for name, secret in given.items() if secret}
+
 
 class Switch(Enum):
     """When the calls change from one credential to the other."""

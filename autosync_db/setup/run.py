@@ -13,9 +13,8 @@ from autosync_db.errors import SecretError
 from autosync_db.jobs import binding, calls, registry
 from autosync_db.jobs.calls import Cause, Invocation
 from autosync_db.progress import Reporter, Step
-from autosync_db.schema import migrate
 from autosync_db.schema.environment import MigrationResult
-from autosync_db.setup import situation
+from autosync_db.setup import situation, takeover
 from autosync_db.setup.decision import Given, Plan, Switch, decide
 from autosync_db.supabase import function
 from autosync_db.supabase.function import Verdict
@@ -49,10 +48,11 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
     """
     new_secret = cron_secret.generate()
     reporter.doing("looking at the database")
+    takeover.require_possible(configuration, given.secrets)
     with connect(configuration.target.database_url) as connection:
         plan = decide(situation.read(connection, configuration), configuration, given, new_secret)
     reporter.doing("migrating")
-    is_changed = _migrate(configuration, reporter)
+    is_changed = _migrate(configuration, given, reporter)
     with connect(configuration.target.database_url) as connection:
         if is_changed:
             plan = decide(situation.read(connection, configuration), configuration, given, new_secret)
@@ -60,11 +60,9 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
         return _carry_out(work, wait=given.wait)
 
 
-def _migrate(configuration: Configuration, reporter: Reporter) -> bool:
-    """Bring the schema to head and return whether that changed anything."""
-    migrated = migrate.upgrade(
-        configuration.target.database_url, isolation=configuration.isolation, on_retry=reporter.doing
-    )
+def _migrate(configuration: Configuration, given: Given, reporter: Reporter) -> bool:
+    """Bring the schema to head, take over the guide's job where one works, and return whether that changed anything."""
+    migrated = takeover.upgrade(configuration, reporter=reporter, given=given.secrets)
     is_changed = bool(migrated.revisions or migrated.objects)
     reporter.done(Step("migrate", _describe(migrated), is_changed))
     for warning in migrated.warnings:

@@ -12,6 +12,7 @@ from autosync_db.credentials.store import Store, StoredSecret
 from autosync_db.jobs import binding, calls
 from autosync_db.jobs.calls import Cause
 from autosync_db.schema import preflight
+from autosync_db.setup import takeover
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def read(connection: Connection, configuration: Configuration) -> Situation:
         pg_cron_version=preflight.pg_cron_version(connection),
         auth=cron_secret.active_auth(connection, settings.main.name),
         store=active_store,
-        stored=store.stored(connection),
+        stored=takeover.expected(connection, configuration) | store.stored(connection),
         needed=frozenset(store.needed(connection, settings.main.name)),
         needed_by_others=_needed_by_others(connection, settings.main.name),
         binding=binding.stored(connection),

@@ -187,10 +187,6 @@ KEPT = {
         "create trigger zz before update on public.auto_sync_schedules for each row execute function public.push()",
         Note("keep", "trigger zz", "public.push(), which speaks of next_run_at: look at it"),
     ),
-    "a key in the text of the job": (
-        "select cron.schedule('auto-sync-cron-job', '*/5 * * * *', $$select '{key}', '/functions/v1/auto-sync-cron'$$)",
-        Note("remove", "cron job auto-sync-cron-job", "its command holds a key and is not remembered for a rollback"),
-    ),
 }
 
 

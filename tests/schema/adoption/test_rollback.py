@@ -10,7 +10,7 @@ from autosync_db.schema import migrate
 from tests.schema import catalog
 from tests.schema.adoption import conftest
 from tests.schema.adoption.conftest import checksums
-from tests.support import clusters, command, keys
+from tests.support import clusters, command
 
 TABLE = "public.auto_sync_schedules"
 JOBS = "select jobid, jobname, schedule, command, active from cron.job"
@@ -107,21 +107,6 @@ def test_what_was_changed_since_is_kept(deployed: Cluster) -> None:
         )
         # a job that somebody stopped does not start on its own
         assert owner.execute("select jobid, active from cron.job").fetchall() == [(1, False)]
-
-
-def test_a_key_in_the_old_job_is_not_kept_and_that_is_said(deployed: Cluster) -> None:
-    key = keys.legacy().reveal()
-    with clusters.connect(deployed) as owner:
-        owner.execute(
-            "select cron.schedule('auto-sync-cron-job', '*/5 * * * *', %s)",
-            [f"select net.http_post('https://x/functions/v1/auto-sync-cron', headers := '{{\"k\": \"{key}\"}}')"],
-        )
-    migrate.upgrade(deployed.url())
-    assert _value(deployed, "select count(*) from autosync.adopted where undo like '%%' || %s || '%%'", [key]) == 0
-    said = command.succeeds(command.run("rollback", "base", database=deployed.url())).err
-    assert "the job auto-sync-cron-job is not scheduled again: its command held a key and was not kept" in said
-    with clusters.connect(deployed) as owner:
-        assert owner.execute(JOBS).fetchall() == []
 
 
 def test_a_table_of_ours_is_still_dropped_and_one_of_theirs_never(blank: Cluster) -> None:

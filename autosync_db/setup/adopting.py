@@ -1,0 +1,362 @@
+"""Take over a cron job that somebody made: as the settings say, with its secrets, and only once a call has succeeded.
+
+Until then its text runs as before; it is kept, and `release` and a rollback give it back.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from autosync_db.config import GUIDE_JOB, Configuration, JobSettings, SecretAuth, ShortJob
+from autosync_db.config.jobs import resolved
+from autosync_db.connection import Connection, connect, value
+from autosync_db.credentials import lease, store
+from autosync_db.errors import CheckFailedError, MigrationError, UsageError
+from autosync_db.jobs import calls, columns, found, importing, kept_text
+from autosync_db.jobs.calls import Invocation
+from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.importing import Imported
+from autosync_db.jobs.kept_text import KeptText
+from autosync_db.jobs.sql_values import Origin, Text
+from autosync_db.jobs.translation import GATEWAY_KEY, PROJECT_URL, SERVICE_KEY, Source, Take
+from autosync_db.progress import Reporter, Step
+from autosync_db.secret import Secret
+
+OBJECT = "cron job {}"  # the name of what is kept in autosync.adopted
+_FORGET = (
+    b"delete from autosync.invocation as i using autosync.job as j where j.name = %s and i.job_id = j.id",
+    b"delete from autosync.tick as t using autosync.job as j where j.name = %s and t.job_id = j.id",
+    b"delete from autosync.job as j where j.name = %s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What taking a cron job over means: its settings, the secrets that are stored for it, and what is kept of it."""
+
+    job: FoundJob
+    settings: JobSettings
+    takes: Mapping[str, Source]  # secrets that are not in the store yet
+    text: KeptText
+    notes: tuple[str, ...]
+
+    @property
+    def steps(self) -> list[str]:
+        """Return what is done, in words."""
+        wanted = self.settings
+        does = wanted.function or wanted.url or "its own text"
+        said = [f"the secret {name} is taken from {_described(one)}" for name, one in self.takes.items()]
+        if wanted.calls:
+            said.append(f"a real call proves it: {wanted.method} {does}; else everything stays as it is")
+        said.append(f"then the job {wanted.name} ({wanted.schedule}) runs {does} under our watch")
+        said += self.notes
+        if self.text.lost and self.text.is_whole:
+            said.append(
+                "its text is kept without the secret in it, which it reads from the store when it is given back"
+            )
+        elif not self.text.is_whole:
+            said.append("its text is kept with *** in place of a secret: it comes back inactive, for you to complete")
+        else:
+            said.append("its text is kept as it is")
+        return said
+
+
+def foresee(
+    connection: Connection,
+    configuration: Configuration,
+    name: str,
+    cron_id: int | None = None,
+    *,
+    given: Mapping[str, Secret] | None = None,
+    prefers_text: bool = False,
+) -> Adoption | None:
+    """Return what adopt() would do; None when the job is ours already. Reads only, at any revision.
+
+    `given` secrets come before those that are stored, which come before those of the text unless it `prefers_text`.
+
+    Raises UsageError for a job that is not there or that the settings do not take over, MigrationError that says what
+    is missing.
+    """
+    job = _find(connection, name, cron_id)
+    if job is None:
+        return None
+    if job.role != str(value(connection, "select current_user")):
+        raise MigrationError(f"the cron job {name!r} belongs to the role {job.role!r}", hint=f"connect as {job.role}")
+    if job.database != str(value(connection, "select current_database()")):
+        raise MigrationError(f"the cron job {name!r} runs in the database {job.database!r}", hint="connect to that one")
+    url = configuration.target.project_url or store.known_project_url(connection)
+    understood = importing.understand(connection, job, url)
+    settings = _settings(configuration, name, understood)
+    takes = _takes(connection, settings, understood, given or {}, prefers_text=prefers_text)
+    pasted = {take.name: take.source for take in understood.takes if isinstance(take.source, Secret)}
+    return Adoption(job, settings, takes, kept_text.kept(job.command, _named(pasted, takes)), understood.notes)
+
+
+def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) -> list[Invocation]:
+    """Take the job over and return the answers that proved it; none for a job that makes no call.
+
+    The database must be at head. Raises MigrationError when the call does not succeed; everything is then as it was,
+    as after any other failure and an interrupt.
+    """
+    settings, token = adoption.settings, uuid4()
+    answers: list[Invocation] = []
+    with connect(configuration.target.database_url) as connection:
+        before = value(connection, "select to_jsonb(j) from autosync.job as j where j.name = %s", [settings.name])
+        with _undone(configuration, adoption, before, token):
+            begun = _prepare(connection, configuration, adoption, token)
+            if adoption.takes:
+                reporter.done(Step("secrets", f"stored {' and '.join(adoption.takes)}", bool(begun)))
+            if settings.calls:
+                answers = _prove(connection, adoption, reporter, token if begun else None)
+            with connection.transaction():
+                if adoption.job.name != settings.name:
+                    connection.execute("select cron.unschedule(%s::bigint)", [adoption.job.id])
+                _sync(connection, settings.name)
+            if begun:
+                lease.finish(connection, token)
+    reporter.done(Step("job", f"{settings.name} ({settings.schedule}) adopted", True))
+    return answers
+
+
+def _sync(connection: Connection, name: str) -> None:
+    """Let pg_cron have the job as registered, and housekeeping come as often as it must now."""
+    connection.execute("select autosync.sync_job(%s)", [name])
+    keep_house(connection)
+
+
+def keep_house(connection: Connection) -> None:
+    """Let housekeeping come as often as the jobs need it now."""
+    connection.execute(
+        "update autosync.job as j set schedule = autosync.house_schedule(), updated_at = clock_timestamp()"
+        " where j.name = 'autosync-keep-house' and j.schedule <> autosync.house_schedule()"
+    )
+    connection.execute("select autosync.sync_job('autosync-keep-house')")
+
+
+def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | None:
+    if found.standing(connection, name) in {"ours", "adopted"}:
+        return None
+    there = found.jobs(connection)
+    for job in there:
+        if job.id == cron_id or (cron_id is None and job.name == name):
+            return job
+    hint = "see what is there with: autosync-db jobs import"
+    if cron_id is not None:
+        raise UsageError(f"there is no cron job {cron_id}", hint=hint)
+    raise UsageError(f"there is no cron job {name!r} to take over", hint=hint)
+
+
+def _settings(configuration: Configuration, name: str, understood: Imported) -> JobSettings:
+    """Return the settings of the job: the file's, or, where that names none, what the text of the guide's job says."""
+    settings = configuration.settings
+    is_named = settings.names_jobs and name in settings.jobs
+    file = settings.jobs.get(name) if is_named or name == GUIDE_JOB else None
+    if file is None:
+        raise UsageError(
+            f"the settings have no [jobs.{name}]",
+            hint="add it as its text says: autosync-db jobs import --write",
+        )
+    if file.kind == "watch":
+        raise UsageError(
+            f"[jobs.{name}] is only watched, by the settings", hint="say in its table what it is to call or to run"
+        )
+    if is_named and (settings.job is None or settings.job.name != name):
+        return file
+    # the short form names what is to be otherwise than it is
+    chosen = {key: getattr(file, key) for key in file.model_fields_set if key in JobSettings.model_fields}
+    translated = understood.translation
+    if translated is None or translated.reason is not None or "sql" in translated.table:
+        if "function" not in chosen:
+            reason = understood.reason or "its text makes no call"
+            raise MigrationError(
+                f"the cron job {name} cannot be taken over: {reason}; nothing was changed",
+                hint=f"say in [job] what it calls, then: autosync-db jobs adopt {name};"
+                f" or leave it alone: [jobs.{name}] watch = true",
+            )
+        return file
+    table = understood.table or translated.table
+    if "url" in table:
+        raise MigrationError(
+            f"the cron job {name} cannot be taken over: it calls {table['url']}, no function of this project",
+            hint="choose the project it belongs to, or add a table for it: autosync-db jobs import --write",
+        )
+    made = resolved(ShortJob.model_validate({"name": name, **table}), name)
+    return made.model_copy(update={key: one for key, one in chosen.items() if key != "name"})
+
+
+def _takes(
+    connection: Connection,
+    settings: JobSettings,
+    understood: Imported,
+    given: Mapping[str, Secret],
+    *,
+    prefers_text: bool,
+) -> dict[str, Source]:
+    """Return the secrets that the job needs and that are to be stored, from where its text has them."""
+    if not settings.calls:
+        return {}
+    stored = set(store.stored(connection))
+    by_name = {take.name: take for take in understood.takes}
+    project = understood.translation.project if understood.translation else None
+    takes: dict[str, Source] = {}
+    missing: list[str] = []
+    for name in _needed(settings):
+        source: Source | None = given.get(name) or (_project_source(project) if name == PROJECT_URL else None)
+        if source is None and (take := by_name.get(name) or _shown_in(settings, understood.takes)) is not None:
+            source = take.source if name != PROJECT_URL else None
+        is_new = name not in stored or name in given or (prefers_text and not _is_in_place(source, name))
+        if source is not None and is_new:
+            takes[name] = source
+        elif name not in stored:
+            missing.append(name)
+    if missing:
+        raise MigrationError(
+            f"the cron job {settings.name} cannot be taken over: {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not stored, and its text does not say where to find it"
+            + (f" ({understood.reason})" if understood.reason else "")
+            + "; nothing was changed",
+            hint=_how_to_store(missing[0]),
+        )
+    if isinstance(settings.auth, SecretAuth) and GATEWAY_KEY in by_name and GATEWAY_KEY not in stored:
+        takes[GATEWAY_KEY] = by_name[GATEWAY_KEY].source
+    return takes
+
+
+def _is_in_place(source: Source | None, name: str) -> bool:
+    """Return whether a text reads a secret from where it is stored."""
+    return source is None or (
+        isinstance(source, Origin)
+        and source.table.rpartition(".")[2] == "pg_cron_secrets"
+        and source.conditions == (("name", name),)
+    )
+
+
+def _needed(settings: JobSettings) -> Iterator[str]:
+    if settings.kind == "function":
+        yield PROJECT_URL
+    if isinstance(settings.auth, SecretAuth):
+        yield settings.auth.secret
+    elif settings.auth != "none":
+        # until setup has handed a cron secret over, the calls carry the service key
+        yield SERVICE_KEY
+
+
+def _shown_in(settings: JobSettings, takes: tuple[Take, ...]) -> Take | None:
+    """Return the secret of the text that the settings call otherwise: the only one besides the gateway's."""
+    if settings.auth in {"service_key", "none"}:
+        return None
+    own = [take for take in takes if take.name not in {GATEWAY_KEY, SERVICE_KEY}]
+    return own[0] if len(own) == 1 else None
+
+
+def _project_source(project: Text | None) -> Source | None:
+    if project is None or len(project.parts) != 1:
+        return None
+    part = project.parts[0]
+    return part if isinstance(part, Origin) else Secret(str(part).rstrip("/")) if isinstance(part, str) else None
+
+
+def _named(pasted: Mapping[str, Secret], takes: Mapping[str, Source]) -> dict[str, Secret]:
+    """Return the pasted secrets by the names that they have in the store."""
+    names = {one: name for name, one in takes.items() if isinstance(one, Secret)}
+    return {names.get(secret, name): secret for name, secret in pasted.items()}
+
+
+def _how_to_store(name: str) -> str:
+    if name in {SERVICE_KEY, PROJECT_URL}:
+        return "store it with: autosync-db setup --project-ref REF --service-role-key-file PATH"
+    return f"store it with: autosync-db secrets set {name}"
+
+
+def _described(source: Source) -> str:
+    return str(source) if isinstance(source, Origin) else "its text"
+
+
+def _prepare(connection: Connection, configuration: Configuration, adoption: Adoption, token: UUID) -> bool:
+    """Store the secrets, keep the text and register the job, which pg_cron does not know of yet."""
+    pasted = {name: one for name, one in adoption.takes.items() if isinstance(one, Secret)}
+    read = {name: found.query_of(one) for name, one in adoption.takes.items() if isinstance(one, Origin)}
+    with connection.transaction():
+        begun = lease.begin(connection, pasted, token=token, read=read) if adoption.takes else None
+        connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
+        connection.execute(
+            "insert into autosync.adopted (revision, step, object, undo) values ('0005', 120, %s, %s)",
+            [
+                _object(adoption),
+                kept_text.undo(adoption.job, adoption.text, adoption.settings.name).as_string(connection),
+            ],
+        )
+        _register(connection, columns.of(adoption.settings, configuration.settings.retention))
+    return begun is not None
+
+
+def _register(connection: Connection, row: Mapping[str, Any]) -> None:
+    names = [name for name in row if name != "name"]
+    connection.execute(
+        sql.SQL(
+            "insert into autosync.job as j ({all}) select {all}"
+            " from jsonb_populate_record(cast(null as autosync.job), %s) as w"
+            " on conflict (name) do update set ({names}) = row({new})"
+        ).format(
+            all=sql.SQL(", ").join(map(sql.Identifier, row)),
+            names=sql.SQL(", ").join(map(sql.Identifier, names)),
+            new=sql.SQL(", ").join(sql.Identifier("excluded", name) for name in names),
+        ),
+        [Jsonb(dict(row))],
+    )
+
+
+def _prove(connection: Connection, adoption: Adoption, reporter: Reporter, token: UUID | None) -> list[Invocation]:
+    settings = adoption.settings
+    keep_alive = lease.keeper(connection, token) if token else None
+
+    def waiting(text: str) -> None:
+        if keep_alive:
+            keep_alive()
+        reporter.doing(text)
+
+    try:
+        _, answers = calls.trigger_and_wait(connection, settings.name, settings.timeout, waiting)
+        calls.require_success(answers)
+    except CheckFailedError as error:
+        raise MigrationError(
+            f"the cron job {settings.name} cannot be taken over: {error.message}; everything is as it was",
+            hint="correct what the answer says, in the settings or in the function, then run it again",
+        ) from None
+    reporter.done(Step("call", "; ".join(sorted({answer.summary for answer in answers})), True))
+    return answers
+
+
+@contextmanager
+def _undone(
+    configuration: Configuration, adoption: Adoption, before: dict[str, Any] | None, token: UUID
+) -> Iterator[None]:
+    """Take everything back when the block is left early: what the job's text does has not stopped meanwhile."""
+    try:
+        yield
+    except BaseException:
+        # the other connection may be in the middle of a statement
+        with connect(configuration.target.database_url) as connection:
+            _take_back(connection, adoption, before, token)
+        raise
+
+
+def _take_back(connection: Connection, adoption: Adoption, before: dict[str, Any] | None, token: UUID) -> None:
+    name = adoption.settings.name
+    with store.changing(connection):
+        connection.execute("select autosync.put_back_rotation(%s)", [token])
+        connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
+        if before is None:
+            for statement in _FORGET:
+                connection.execute(statement, [name])
+        else:
+            _register(connection, {key: one for key, one in before.items() if key not in {"id"}})
+
+
+def _object(adoption: Adoption) -> str:
+    return OBJECT.format(adoption.settings.name)

@@ -1,0 +1,147 @@
+"""A migration on a database whose guide's job works already: the job is taken over, or all stays as it was.
+
+What the revisions can serve from public.pg_cron_secrets they take over themselves. Any other job of that name runs on
+with its own text until its secrets are stored and a call has succeeded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from autosync_db.config import GUIDE_JOB, Configuration
+from autosync_db.connection import Connection, connect, exists, value
+from autosync_db.credentials.store import StoredSecret
+from autosync_db.errors import AutosyncError
+from autosync_db.progress import Reporter, Step
+from autosync_db.schema import adoption as questions
+from autosync_db.schema import migrate, revisions
+from autosync_db.schema.environment import MigrationResult
+from autosync_db.schema.inventory import Note
+from autosync_db.secret import Secret
+from autosync_db.setup import adopting
+from autosync_db.setup.adopting import Adoption
+
+_TAKES_OVER = "0005"  # the revision from which on jobs call dispatch()
+_LEFT = f"the cron job {GUIDE_JOB} is left as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What becomes of the guide's job after the revisions: it is taken over so, or it stands in their way."""
+
+    adoption: Adoption | None = None
+    obstacle: AutosyncError | None = None
+
+    @property
+    def notes(self) -> list[Note]:
+        """Return it as a migration's plan shows it."""
+        name = f"cron job {GUIDE_JOB}"
+        if self.obstacle is not None:
+            return [Note("refuse", name, f"{self.obstacle.message} ({self.obstacle.hint})")]
+        return [Note("replace", name, step) for step in self.adoption.steps] if self.adoption else []
+
+
+def foresee(
+    configuration: Configuration, revision: str = "head", given: Mapping[str, Secret] | None = None
+) -> Foreseen:
+    """Return what a migration to `revision` would do with the guide's job; `given` secrets are taken. Reads only."""
+    with connect(configuration.target.database_url) as connection:
+        if not _is_waiting(connection, revision):
+            return Foreseen()
+        try:
+            return Foreseen(
+                adopting.foresee(connection, configuration, GUIDE_JOB, given=given or {}, prefers_text=True)
+            )
+        except AutosyncError as error:
+            return Foreseen(obstacle=error)
+
+
+def require_possible(configuration: Configuration, given: Mapping[str, Secret]) -> None:
+    """Return unless the guide's job stands in the way of a migration. Raises what says why."""
+    if (obstacle := foresee(configuration, given=given).obstacle) is not None:
+        raise obstacle
+
+
+def expected(connection: Connection, configuration: Configuration) -> dict[str, StoredSecret]:
+    """Return the secrets that a migration will store, from where the guide's job has them."""
+    if not _is_waiting(connection, "head"):
+        return {}
+    try:
+        adoption = adopting.foresee(connection, configuration, GUIDE_JOB, prefers_text=True)
+    except AutosyncError:
+        return {}  # what is given may be enough
+    now = datetime.now(UTC)
+    return {name: StoredSecret(name, "table", "other", "", now, now) for name in (adoption.takes if adoption else {})}
+
+
+def upgrade(
+    configuration: Configuration,
+    revision: str = "head",
+    *,
+    reporter: Reporter,
+    given: Mapping[str, Secret] | None = None,
+) -> MigrationResult:
+    """Migrate as schema.migrate.upgrade() does, and take the guide's job over where there is one that works.
+
+    Raises MigrationError when it cannot be, or when the call that is to prove it fails; the database is then as before.
+    """
+    foreseen = foresee(configuration, revision, given)
+    if foreseen.obstacle is not None:
+        raise foreseen.obstacle
+    url = configuration.target.database_url
+    result = migrate.upgrade(url, revision, isolation=configuration.isolation, on_retry=reporter.doing)
+    if foreseen.adoption is None:
+        return result
+    try:
+        adopting.adopt(configuration, foreseen.adoption, reporter)
+    except BaseException:
+        # the calls that were to prove it are in the ledger, and nothing else of anybody's
+        migrate.downgrade(url, result.before or "base", drop_rows=True)
+        raise
+    return replace(result, warnings=[one for one in result.warnings if not one.startswith(_LEFT)])
+
+
+def prepare(configuration: Configuration, reporter: Reporter) -> None:
+    """Bring the database to head for a job that is to be taken over, without a job that the settings do not name."""
+    with connect(configuration.target.database_url) as connection:
+        current = revisions.current(connection)
+    if current == revisions.head():
+        return
+    result = upgrade(configuration, reporter=reporter)
+    reporter.done(Step("migrate", f"{result.before or 'empty'} -> {result.after}", True))
+    if result.before is None:
+        _forget_unused_default(configuration, reporter)
+
+
+def _forget_unused_default(configuration: Configuration, reporter: Reporter) -> None:
+    """Remove the guide's job that a migration has just made, where the settings name others and not this one."""
+    settings = configuration.settings
+    if not settings.names_jobs or GUIDE_JOB in settings.jobs:
+        return
+    with connect(configuration.target.database_url) as connection, connection.transaction():
+        removed = value(
+            connection,
+            "delete from autosync.job as j where j.name = %s and j.function = 'auto-sync-cron'"
+            " and not exists (select from autosync.tick as t where t.job_id = j.id)"
+            " and not exists (select from autosync.adopted as a where a.object = 'cron job ' || j.name) returning j.id",
+            [GUIDE_JOB],
+        )
+        if removed is not None:
+            connection.execute(
+                "select cron.unschedule(c.jobid) from cron.job as c"
+                " where c.jobname = %s and c.username = current_user and c.command = 'select autosync.dispatch()'",
+                [GUIDE_JOB],
+            )
+            reporter.done(Step("job", f"{GUIDE_JOB} is not in the settings; not made", False))
+
+
+def _is_waiting(connection: Connection, revision: str) -> bool:
+    """Return whether the revisions would leave a job of the guide's name as it is."""
+    current = revisions.current(connection)
+    if not exists(connection, "cron.job") or (current is not None and current >= _TAKES_OVER):
+        return False
+    if revision != "head" and revision < _TAKES_OVER:
+        return False
+    with connection.transaction(force_rollback=True):
+        questions.prepare(connection, [_TAKES_OVER])
+        return any(not job["is_served"] for job in questions.ask(connection, "job_found"))

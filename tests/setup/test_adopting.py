@@ -1,0 +1,307 @@
+"""Cron jobs of the shapes that projects have: taken over by a proven call, and given back as they were."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autosync_db.local.cluster import Cluster
+from autosync_db.secret import Secret
+from tests.support import clusters, command, keys
+from tests.support.command import Result
+from tests.support.http_stub import Request, Stub
+
+VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
+OTHER_KEY = keys.secret().reveal()
+TOKEN = "t0ken-of-nobody-in-particular"
+RARELY = "59 23 31 12 *"
+HEADERS = "jsonb_build_object('Content-Type', 'application/json', {})"
+HELPER = """
+create or replace function public.helper() returns bigint language sql as
+$$ select net.http_post(url := 'http://127.0.0.1:9/functions/v1/x') $$
+"""
+FROM_VAULT = "(select decrypted_secret from vault.decrypted_secrets where name = '{}')"
+
+
+@dataclass
+class Project:
+    """A database with cron jobs of somebody's, whose calls reach a stub that knows one key."""
+
+    cluster: Cluster
+    stub: Stub
+    key: Secret = field(default_factory=keys.secret)
+
+    def __post_init__(self) -> None:
+        self.stub.judge = lambda request: 200 if self.accepts(request) else 401
+
+    def accepts(self, request: Request) -> bool:
+        shown = {
+            request.headers.get(name, "").removeprefix("Bearer ") for name in ("apikey", "authorization", "x-token")
+        }
+        return bool({self.key.reveal(), TOKEN} & shown)
+
+    def schedule(self, text: str, name: str = "report") -> None:
+        """Schedule a job; {url} and {key} in its text are those of the project."""
+        text = text.replace("{url}", self.stub.url).replace("{key}", self.key.reveal())
+        self.execute("select cron.schedule(%s, %s, %s)", [name, RARELY, text])
+
+    def execute(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement as the owner and return its rows."""
+        with clusters.connect(self.cluster) as owner:
+            cursor = owner.execute(query.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def admin(self, query: str) -> None:
+        """Run statements as the superuser."""
+        with clusters.connect(self.cluster, "supabase_admin") as admin:
+            admin.execute(query.encode())
+
+    def cron(self) -> list[tuple[Any, ...]]:
+        """Return what pg_cron has, besides housekeeping."""
+        return self.execute(
+            "select jobname, schedule, command, active from cron.job where jobname is distinct from"
+            " 'autosync-keep-house' order by 1, 3"
+        )
+
+    def run(self, *arguments: str) -> Result:
+        """Run a command."""
+        return command.run(*arguments, database=self.cluster.url())
+
+    def write(self, tables: str) -> None:
+        """Write the settings file of the current folder."""
+        Path("autosync.toml").write_text(tables)
+
+    def imported(self) -> None:
+        """Let the settings file be what `jobs import --write` makes of an empty one."""
+        self.write("")
+        command.succeeds(self.run("job", "import", "--write"))
+
+
+@pytest.fixture
+def project(blank: Cluster, stub: Stub) -> Iterator[Project]:
+    """A project that the toolkit has never seen, with a vault."""
+    with clusters.pg_net_worker(blank):
+        made = Project(blank, stub)
+        made.admin(VAULT)
+        made.execute("create extension if not exists pg_cron")
+        made.execute("create extension if not exists pg_net with schema extensions")
+        made.execute("select vault.create_secret(%s, 'project_url')", [stub.url])
+        made.execute("select vault.create_secret(%s, 'edge key')", [made.key.reveal()])
+        made.execute("select vault.create_secret(%s, 'token')", [TOKEN])
+        made.admin(f"alter database postgres set app.token = '{TOKEN}'")
+        yield made
+
+
+def _post(headers: str, address: str = "'{url}/functions/v1/report'", more: str = "") -> str:
+    return f"select net.http_post(url := {address}, headers := {HEADERS.format(headers)}{more}) as id;"
+
+
+# a text, and what of the call that it makes has to arrive
+SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "vault": (
+        _post(f"'Authorization', 'Bearer ' || {FROM_VAULT.format('edge key')}",
+              FROM_VAULT.format("project_url") + " || '/functions/v1/report'"),
+        {"path": "/functions/v1/report", "body": {}},
+    ),
+    "pasted key, body": (
+        _post("'Authorization', 'Bearer {key}'", more=", body := '{\"full\": true}'::jsonb"),
+        {"path": "/functions/v1/report", "body": {"full": True}},
+    ),
+    "pasted in JSON, query": (
+        "select net.http_post('{url}/functions/v1/report?mode=a', '{}'::jsonb, '{}'::jsonb,"
+        " '{\"apikey\": \"{key}\"}'::jsonb, 4000)",
+        {"path": "/functions/v1/report?mode=a", "body": {}},
+    ),
+    "setting, own header": (
+        _post("'x-token', current_setting('app.token', true), 'x-region', 'eu'"),
+        {"path": "/functions/v1/report", "x-region": "eu"},
+    ),
+    "block, pasted": (
+        "do $$ declare k text := '{key}'; begin perform net.http_post(url := '{url}/functions/v1/report/sub',"
+        " headers := jsonb_build_object('x-token', k), body := '{\"a\": [1]}'::jsonb); end $$",
+        {"path": "/functions/v1/report/sub", "body": {"a": [1]}},
+    ),
+    "GET of another address": (
+        f"select net.http_get('{{url}}/in', headers := jsonb_build_object('x-token', {FROM_VAULT.format('token')}))",
+        {"path": "/in", "method": "GET"},
+    ),
+}  # fmt: skip
+
+
+def _unschedule(project: Project) -> None:
+    project.execute("select cron.unschedule(jobid) from cron.job")
+
+
+def _adopt(project: Project, shape: str, text: str, sent: dict[str, Any]) -> None:
+    """Take a job over and see that nothing happened before, that the call is the same, and that no key is kept."""
+    before = project.cron()
+    shown = command.succeeds(project.run("job", "adopt", "report", "--dry-run"))
+    assert "a real call proves it" in shown.out, shape
+    assert (project.cron(), project.stub.requests) == (before, []), shape
+    command.succeeds(project.run("job", "adopt", "report", "--yes"))
+    assert project.cron() == [("report", RARELY, "select autosync.dispatch('report')", True)], shape
+    [request] = project.stub.requests
+    assert (request.path, request.method) == (sent["path"], sent.get("method", "POST")), shape
+    if "body" in sent:
+        assert json.loads(request.body) == sent["body"], shape
+    assert request.headers.get("x-region") == sent.get("x-region"), shape
+    assert project.key.reveal() not in str(project.execute("select * from autosync.adopted")), shape
+
+
+def _is_given_back(project: Project, shape: str, before: list[tuple[Any, ...]]) -> None:
+    """See that a job has its own text again, which calls as it did; a key that was in it is read from the store."""
+    [after] = project.cron()
+    assert after[:2] + after[3:] == before[0][:2] + before[0][3:], shape
+    if project.key.reveal() in before[0][2]:
+        assert project.key.reveal() not in after[2], shape
+    else:
+        assert [after] == before, shape
+    project.stub.requests.clear()
+    project.execute(after[2])
+    clusters.wait_for(lambda: project.stub.requests, f"the call of the job's own text ({shape})")
+    assert project.accepts(project.stub.requests[0]), shape
+
+
+def test_every_shape_is_imported_adopted_proven_and_released(project: Project) -> None:
+    for shape, (text, sent) in SHAPES.items():
+        project.schedule(text)
+        before = project.cron()
+        project.imported()
+        assert project.key.reveal() not in Path("autosync.toml").read_text(), shape
+        _adopt(project, shape, text, sent)
+        assert "nothing to do" in command.succeeds(project.run("job", "adopt", "report", "--yes")).err
+        command.succeeds(project.run("job", "release", "report", "--yes"))
+        _is_given_back(project, shape, before)
+        command.refused(project.run("job", "release", "report", "--yes"), 2)
+        _unschedule(project)
+        project.execute("delete from public.pg_cron_secrets")
+        project.stub.requests.clear()
+
+
+def test_a_rollback_gives_the_text_back_too(project: Project) -> None:
+    for shape in ("vault", "block, pasted"):
+        project.schedule(SHAPES[shape][0])
+        before = project.cron()
+        project.imported()
+        _adopt(project, shape, *SHAPES[shape])
+        command.succeeds(project.run("rollback", "0004", "--yes"))
+        _is_given_back(project, shape, before)
+        # without the table of the secrets a text that reads one there would fail at each run
+        said = command.succeeds(project.run("rollback", "base", "--yes")).err
+        is_whole = project.cron() == before
+        assert is_whole == (shape == "vault")
+        assert is_whole or (project.cron()[0][3] is False and "put its secret back" in said)
+        _unschedule(project)
+        project.stub.requests.clear()
+
+
+def test_what_is_not_proven_stays_as_it_was(project: Project) -> None:
+    command.succeeds(project.run("migrate"))
+    project.schedule(SHAPES["pasted key, body"][0])
+    project.imported()
+    before = project.cron()
+    dumped = "select (select count(*) from autosync.job), (select count(*) from autosync.adopted),"
+    dumped += " (select count(*) from public.pg_cron_secrets), (select count(*) from autosync.tick)"
+    counted = project.execute(dumped)
+    project.stub.judge = lambda request: 401
+    refused = project.run("job", "adopt", "report", "--yes")
+    said = command.refused(refused, 5)
+    assert "401" in said
+    assert "everything is as it was" in said
+    assert (project.cron(), project.execute(dumped)) == (before, counted)
+
+
+def test_several_jobs_of_one_function_and_one_without_a_name(project: Project) -> None:
+    project.schedule(_post("'apikey', '{key}'", more=", body := '{\"day\": 1}'"), "first")
+    project.schedule(_post("'apikey', '{key}'", more=", body := '{\"day\": 2}'"), "second")
+    text = _post("'apikey', '{key}'", "'{url}/functions/v1/unnamed'")
+    text = text.replace("{url}", project.stub.url).replace("{key}", project.key.reveal())
+    [(cron_id,)] = project.execute("select cron.schedule(%s, %s)", [RARELY, text])
+    project.imported()
+    for name in ("first", "second"):
+        command.succeeds(project.run("job", "adopt", name, "--yes"))
+    command.succeeds(project.run("job", "adopt", "unnamed", "--from", str(cron_id), "--yes"))
+    assert [row[0] for row in project.cron()] == ["first", "second", "unnamed"]
+    assert [json.loads(request.body).get("day") for request in project.stub.requests] == [1, 2, None]
+    command.succeeds(project.run("job", "release", "unnamed", "--yes"))
+    assert [row[0] for row in project.cron()] == ["first", "second", None]
+
+
+def test_plain_sql_and_what_cannot_be_adopted(project: Project) -> None:
+    project.execute(HELPER)
+    project.schedule("select 1 as cleanup", "cleanup")
+    project.schedule("select public.helper()", "helper")
+    before = project.cron()
+    project.imported()
+    command.succeeds(project.run("job", "adopt", "cleanup", "--yes"))
+    assert project.cron() == before
+    assert project.execute("select sql from autosync.job where name = 'cleanup'") == [("select 1 as cleanup",)]
+    assert "only watched" in command.refused(project.run("job", "adopt", "helper", "--yes"), 2)
+    command.refused(project.run("job", "adopt", "nobody", "--yes"), 2)
+    project.schedule("select 2", "later")
+    assert "no [jobs.later]" in command.refused(project.run("job", "adopt", "later", "--yes"), 2)
+    command.succeeds(project.run("job", "release", "cleanup", "--yes"))
+    assert [row for row in project.cron() if row[0] != "later"] == before
+
+
+def test_a_working_chain_of_the_guide_is_never_turned_off(project: Project) -> None:
+    setup = ("setup", "--project-url", project.stub.url)
+    for shape, arguments in (
+        ("vault", ("migrate",)),
+        ("vault", setup),
+        ("pasted key, body", ("migrate",)),
+        ("pasted key, body", setup),
+        ("setting, own header", ("migrate",)),
+    ):
+        project.schedule(SHAPES[shape][0], "auto-sync-cron-job")
+        before = project.cron()
+        shown = command.succeeds(project.run("migrate", "--dry-run"))
+        assert "a real call proves it" in shown.out
+        assert project.key.reveal() not in shown.out
+        done = project.run(*arguments)
+        assert done.code in ({0} if arguments != setup else {0, 3}), done.err
+        assert project.cron()[0][2] == "select autosync.dispatch()", shape
+        assert project.stub.requests
+        project.stub.requests.clear()
+        project.execute("select autosync.dispatch()")
+        clusters.wait_for(lambda: project.stub.requests, "the call of a tick")
+        assert project.accepts(project.stub.requests[0]), shape
+        command.succeeds(project.run("rollback", "0004", "--yes"))
+        _is_given_back(project, shape, before)
+        _unschedule(project)
+        command.succeeds(project.run("rollback", "base", "--yes"))
+        project.stub.requests.clear()
+
+
+def test_else_it_stays_as_it_was_and_the_error_says_what_is_missing(project: Project) -> None:
+    project.execute(HELPER)
+    for text, reason in (
+        ("select public.helper()", "through the function public.helper"),
+        (_post(f"'apikey', {FROM_VAULT.format('nothing')}"), "is not there"),
+        (_post(f"'apikey', '{OTHER_KEY}'"), "401"),
+    ):
+        project.schedule(text, "auto-sync-cron-job")
+        before = project.cron()
+        if reason != "401":
+            shown = project.run("migrate", "--dry-run")
+            assert shown.code == 5
+            assert reason in shown.errors[0]
+        for arguments in (("migrate", "-q"), ("setup", "-q", "--project-url", project.stub.url)):
+            assert reason in command.refused(project.run(*arguments), 5)
+            assert project.cron() == before
+            there = project.execute("select to_regclass('autosync.job'), to_regclass('public.pg_cron_secrets')")
+            assert there == [(None, None)]
+        _unschedule(project)
+
+
+def test_setup_with_a_key_takes_a_chain_over_that_did_not_work(project: Project, tmp_path: Path) -> None:
+    project.schedule(_post(f"'apikey', '{OTHER_KEY}'"), "auto-sync-cron-job")
+    file = tmp_path / "key"
+    file.write_text(project.key.reveal())
+    done = project.run("setup", "--project-url", project.stub.url, "--service-role-key-file", str(file))
+    assert done.code in {0, 3}, done.err
+    assert project.cron()[0][2] == "select autosync.dispatch()"
+    assert project.accepts(project.stub.requests[-1])
