@@ -157,8 +157,10 @@ def _query(id: str, check: Check) -> str:
 
 def _ask_at_once(connection: Connection, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
     """Run all queries as one statement, or return the error that ended it and the transaction."""
+    # `offset 0` keeps them apart: the planner would merge them into one query and go through all of it for each
+    statement = "\nunion all\n".join(f"({query} offset 0)" for query in queries.values())
     try:
-        rows = connection.execute("\nunion all\n".join(queries.values()).encode()).fetchall() if queries else []
+        rows = connection.execute(statement.encode()).fetchall() if queries else []
     except psycopg.Error as error:
         if connection.broken:
             raise
