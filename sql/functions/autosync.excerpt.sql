@@ -1,6 +1,7 @@
 -- excerpt(body): the first 500 characters of an HTTP body, without anything that looks like a key.
 -- requires: 0005
--- pg_net stores bodies unchecked, so a body may be invalid in the server's own encoding.
+-- pg_net stores bodies unchecked, so a body may be invalid in the server's own encoding. Strict: each tick asks for three
+-- excerpts of every call that has no answer yet, and would read the secrets for each.
 create or replace function autosync.excerpt(body text)
 returns text
 language plpgsql

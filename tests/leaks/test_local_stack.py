@@ -27,9 +27,15 @@ class Local:
     command_lines: str
     said: str
 
+    def start(self, *arguments: str, variables: dict[str, str] | None = None) -> Result:
+        """Run a command on it as a process."""
+        return self._keep(command.run_process(*arguments, folder=self.folder, variables=variables))
+
     def run(self, *arguments: str, variables: dict[str, str] | None = None) -> Result:
-        """Run a command on it."""
-        result = command.run_process(*arguments, folder=self.folder, variables=variables)
+        """Run a command on it in this process."""
+        return self._keep(command.run(*arguments, folder=self.folder, variables=variables))
+
+    def _keep(self, result: Result) -> Result:
         self.said += result.out + result.err
         return result
 
@@ -69,9 +75,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         if name.upper().startswith(found) or name.lower().endswith("_proxy")
     }
     try:
-        command.succeeds(made.run("local", "up", variables=variables))
-        command.succeeds(made.run("setup", "--target", "local", "-vv"))
-        command.succeeds(made.run("job", "trigger", "--target", "local", "-vv"))
+        command.succeeds(made.start("local", "up", variables=variables))
+        command.succeeds(made.start("setup", "--target", "local", "-vv"))
+        command.succeeds(made.start("job", "trigger", "--target", "local", "-vv"))
         sampler.stop()
         made.command_lines = "\n".join(sampler.command_lines)
         yield made

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autosync_db.local.cluster import Cluster
-from tests.support import clusters
+from tests.support import clusters, guard
 
 ROOT = Path(__file__).parents[2]
 # three ways to be interrupted; between them a test that fails without having changed anything keeps its server
@@ -87,3 +87,7 @@ def test_processes_share_one_template(blank_template: Cluster) -> None:
     home = Path(os.environ[clusters.TEMPLATES])
     assert blank_template.folder.parent == home
     assert clusters.template("blank", lambda cluster: pytest.fail("made again")) == blank_template
+
+
+def test_what_the_second_version_leaves_out_is_there() -> None:
+    assert [path for path in guard.ONE_VERSION if not (ROOT / path).exists()] == []

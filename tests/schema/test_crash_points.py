@@ -15,9 +15,9 @@ FINISHED_EACH = 40
 @pytest.mark.parametrize(
     ("state", "name"),
     [
-        ("empty", "`migrate`, empty database"),
+        pytest.param("empty", "`migrate`, empty database", marks=pytest.mark.one_version),
         ("deployed", "`migrate`, deployed"),
-        ("adopted", "`rollback base`, adopted"),
+        pytest.param("adopted", "`rollback base`, adopted", marks=pytest.mark.one_version),
     ],
     ids=["empty", "deployed", "rollback"],
 )

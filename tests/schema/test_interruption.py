@@ -37,7 +37,10 @@ def test_killed_at_random_moments(kills: int, deployed: Ground, record_property:
     moments = random.Random(seed)
     _timed(deployed)  # the first process starts the one from which all are forked
     length = _timed(deployed)
-    for number in range(1, kills + 1):
+    number = 0
+    # one that came when all was done says nothing of the others: how many do depends on how fast the machine is now
+    while deployed.outcomes[UNTOUCHED] < kills:
+        number += 1
         moment = moments.uniform(0, length)
         child = deployed.start(deployed.cluster.url().reveal())
         child.join(moment)
@@ -51,12 +54,12 @@ def test_killed_at_random_moments(kills: int, deployed: Ground, record_property:
             deployed.finish(what)
         elif state == DONE:
             deployed.renew()
-    print(f"killed at {kills} moments of {length:.3f} s: {deployed.outcomes}")
+        assert deployed.outcomes[DONE] <= 10 * kills, "too few were killed midway"
+    print(f"killed at {number} moments of {length:.3f} s: {deployed.outcomes}")
     if kills > 10:
         record_property(
             INTERRUPTION, {"what": f"`migrate`, deployed, SIGKILL at {kills} random moments", **deployed.tally()}
         )
-    assert deployed.outcomes[UNTOUCHED] > kills / 2
 
 
 def _ended(ground: Ground, point: int, end: Callable[[], None], folder: Path, *, cuts: bool = False) -> Result:

@@ -1,6 +1,7 @@
 """What holds for every test that uses a server, whichever fixture made it; a plugin that tests/conftest.py registers.
 
-- Such a test bears the mark `server`, so that a second version of PostgreSQL can run those alone.
+- Such a test bears the mark `server`, so that a second version of PostgreSQL can run those alone, and `one_version`
+  where what it proves does not depend on the version.
 - A test that fails leaves no broken server to the next: a cluster that outlives its test is compared with how its
   fixture left it, and if it differs the fixture is finished, so that the next test gets a new one.
 """
@@ -18,6 +19,29 @@ from tests.support import clusters
 
 # every fixture that makes a cluster from nothing; copies come from these
 ROOTS = {"blank_template", "open_blank", "open_world", "world", "schedule_cluster", "net_server", "bare"}
+
+# texts, settings, files, processes, and the programs around the server; what they run in it is tested on each version
+# by schema, jobs, schedules, credentials, health and leaks, and every command by schema/test_role_settings.py
+ONE_VERSION = (
+    "tests/cli/test_cron_secret.py",
+    "tests/cli/test_files.py",
+    "tests/cli/test_job.py",
+    "tests/cli/test_output.py",
+    "tests/cli/test_questions.py",
+    "tests/cli/test_schedules.py",
+    "tests/cli/test_seconds.py",
+    "tests/cli/test_setup.py",
+    "tests/cli/test_verify.py",
+    "tests/credentials/test_setup_survives.py",
+    "tests/functions/",
+    "tests/leaks/test_local_stack.py",
+    "tests/local/test_edge_data_api.py",
+    "tests/local/test_edge_gateway.py",
+    "tests/poolers/",
+    "tests/project/test_guard.py",
+    "tests/report/",
+    "tests/workflows/",
+)
 
 # all that a fault changes and a rollback would have taken back; rows of the toolkit's tables belong to the fixtures
 _STATE = """
@@ -98,10 +122,12 @@ class Guard:
 
     @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        """Mark what touches a server: by a fixture, or by one whose name it is given as a parameter."""
+        """Mark what touches a server, by a fixture or by one whose name it is given, and what one version proves."""
         for item in items:
             if isinstance(item, pytest.Function) and _has_server(session, item):
                 item.add_marker(pytest.mark.server)
+            if item.nodeid.startswith(ONE_VERSION):
+                item.add_marker(pytest.mark.one_version)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
