@@ -7,6 +7,9 @@ declare
     add column if not exists claim_id uuid,
     add column if not exists claimed_at timestamptz,
     add column if not exists claim_expires_at timestamptz,
+    add column if not exists claims_since_run integer not null default 0,
+    add column if not exists claim_retry_at timestamptz,
+    add column if not exists completed_claim_id uuid,
     add column if not exists consecutive_failures integer not null default 0
 $columns$;
     changes text[] := array[new_columns];

@@ -36,7 +36,7 @@ begin
             "columns": [
                 {"name": "id", "type": "uuid", "required": true, "filled": true},
                 {"name": "integration_id", "type": "uuid", "required": true, "filled": true, "settable": true},
-                {"name": "organization_id", "type": "uuid", "required": true, "filled": true, "settable": true},
+                {"name": "organization_id", "type": "uuid", "required": true, "filled": false, "settable": true},
                 {"name": "enabled", "type": "boolean", "required": true, "filled": true, "settable": true},
                 {"name": "frequency_minutes", "type": "integer", "required": true, "filled": true, "settable": true},
                 {"name": "direction", "type": "text", "required": true, "filled": true, "settable": true},
@@ -65,6 +65,10 @@ begin
                     "reserved": true},
                 {"name": "claim_expires_at", "type": "timestamp with time zone", "required": false, "filled": false,
                     "reserved": true},
+                {"name": "claims_since_run", "type": "integer", "required": false, "filled": true, "reserved": true},
+                {"name": "claim_retry_at", "type": "timestamp with time zone", "required": false, "filled": false,
+                    "reserved": true},
+                {"name": "completed_claim_id", "type": "uuid", "required": false, "filled": false, "reserved": true},
                 {"name": "consecutive_failures", "type": "integer", "required": false, "filled": true,
                     "reserved": true}
             ]

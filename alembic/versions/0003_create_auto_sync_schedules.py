@@ -32,7 +32,7 @@ TABLE = """
 create table if not exists public.auto_sync_schedules (
     id uuid primary key default gen_random_uuid(),
     integration_id uuid not null unique,
-    organization_id uuid not null,
+    organization_id uuid,
     enabled boolean not null default false,
     frequency_minutes integer not null default 15,
     direction text not null default 'bidirectional',
@@ -52,6 +52,8 @@ create table if not exists public.auto_sync_schedules (
     created_by uuid,
     updated_by uuid
 )
+-- room on each page for the next version of its rows: a claim changes no column that is in an index
+with (fillfactor = 85)
 """
 
 # indexes that an adopted table lacks go away again
@@ -62,10 +64,23 @@ from (values ('idx_auto_sync_schedules_organization_id'), ('idx_auto_sync_schedu
 where to_regclass('public.' || w.name) is null
     and exists (select from autosync.adopted as a where a.revision = '0003')
 """
-# for auto_sync_claim: a claimed row leaves the due end of this index until its lease ends
+# For auto_sync_claim: due minute by minute, in each of them by time window and by organization, so that whoever holds a
+# part of it that is of no use (a window that is shut, an organization that had its turn) is passed in one step. No
+# column that a claim writes is in it: a claimed row stays where it is, and is passed over until it has run.
 CLAIMABLE = """
-create index if not exists auto_sync_schedules_claimable_idx
-on public.auto_sync_schedules (greatest(next_run_at, claim_expires_at)) where enabled
+create index if not exists auto_sync_schedules_claimable_idx on public.auto_sync_schedules (
+    date_bin('1 minute', next_run_at, timestamptz '2000-01-01 00:00+00'),
+    (case when time_window_enabled
+        then hashtext(timezone || cast(time_window_start as text) || cast(time_window_end as text)) else 0 end),
+    (coalesce(uuid_hash_extended(organization_id, 0), 0)),
+    next_run_at
+) where enabled and claim_retry_at is null
+"""
+# those that were claimed twice or more and never ran, which are few
+RETRIES = """
+create index if not exists auto_sync_schedules_retries_idx on public.auto_sync_schedules (
+    greatest(next_run_at, claim_retry_at)
+) where enabled and claim_retry_at is not null
 """
 
 COMMENTS = {
@@ -74,6 +89,9 @@ COMMENTS = {
     "claim_id": "set by auto_sync_claim, given back to auto_sync_complete; null while nobody works on it",
     "claimed_at": "when the claim was taken",
     "claim_expires_at": "when the lease ends and anybody may claim the schedule again",
+    "claims_since_run": "how often it was claimed since its last run; more than once: nobody reported a result",
+    "claim_retry_at": "when it may be claimed again, for a schedule that was claimed twice or more without a result",
+    "completed_claim_id": "the claim that its last run was completed with; completing it again changes nothing",
     "consecutive_failures": "failed runs since the last success; the wait for the next run doubles with each",
 }
 
@@ -115,6 +133,7 @@ def upgrade() -> None:
     )
     _run("checks", "complete_schedules")
     op.execute(CLAIMABLE)
+    op.execute(RETRIES)
     _run("retire_schedules")
     op.execute("alter table public.auto_sync_schedules enable row level security")
     op.execute("comment on table public.auto_sync_schedules is 'One scheduled sync per integration'")
@@ -130,6 +149,7 @@ def downgrade() -> None:
         "autosync.due_schedules(integer)",
         "autosync.move_shut_windows(integer)",
         "autosync.set_next_run_at()",
+        "autosync.move_shut_windows(integer)",
         "autosync.next_run_at(boolean, timestamptz, integer, boolean, time, time, text, "
         "timestamptz, integer, timestamptz)",
         "autosync.window_is_open(timestamptz, time, time, text)",

@@ -68,7 +68,9 @@ def _list(
 def _add(
     session: Session,
     integration: Annotated[uuid.UUID, typer.Option(help="Integration that is synced; one schedule each.")],
-    organization: Annotated[uuid.UUID, typer.Option(help="Organization that it belongs to.")],
+    organization: Annotated[
+        uuid.UUID | None, typer.Option(help="Organization that it belongs to; needed in mode organization.")
+    ] = None,
     every: Every = None,
     window: WindowText = None,
     timezone: Zone = None,
@@ -81,7 +83,9 @@ def _add(
     from autosync_db.schedules import table
 
     values = _values(every, window, timezone, direction, conflict_resolution)
-    values |= {"integration_id": integration, "organization_id": organization, "enabled": not disabled}
+    values |= {"integration_id": integration, "enabled": not disabled}
+    if organization is not None:
+        values["organization_id"] = organization
     with connect(session.configuration.target.database_url) as connection:
         id = table.add(connection, values)
     if session.is_json:

@@ -37,6 +37,7 @@ class IsolationSettings(Section):
     mode: Literal["none", "owner", "organization", "custom"] = "none"
     integration_table: Table = "public.device_integrations"
     integration_id_column: Identifier = "id"
+    integration_organization_column: Identifier = "organization_id"
     owner_column: Identifier = "user_id"
     membership_table: Table = "public.users"
     membership_user_column: Identifier = "id"

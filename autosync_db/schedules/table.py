@@ -56,7 +56,10 @@ _STATE = f"""
 """
 _LIST = f"""
     select s.id, s.integration_id, s.organization_id, {_STATE} as state, s.frequency_minutes,
-        s.time_window_enabled, s.time_window_start, s.time_window_end, s.timezone, s.next_run_at, s.last_run_at,
+        s.time_window_enabled, s.time_window_start, s.time_window_end, s.timezone,
+        -- infinity, and years that Python has no date for
+        case when s.next_run_at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then s.next_run_at end,
+        case when s.last_run_at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then s.last_run_at end,
         s.last_run_status, s.consecutive_failures
     from public.auto_sync_schedules as s
     where %(state)s::text is null or ({_STATE}) = %(state)s
@@ -72,7 +75,7 @@ class Schedule:
 
     id: uuid.UUID
     integration_id: uuid.UUID
-    organization_id: uuid.UUID
+    organization_id: uuid.UUID | None
     state: str
     frequency_minutes: int
     time_window_enabled: bool

@@ -20,6 +20,7 @@ SCHEDULES = "public.auto_sync_schedules"
 JOB_NAME = "auto-sync-cron-job"
 _INDEXES = (
     "auto_sync_schedules_claimable_idx",
+    "auto_sync_schedules_retries_idx",
     "idx_auto_sync_schedules_next_run",
     "idx_auto_sync_schedules_organization_id",
 )

@@ -10,6 +10,7 @@ declare
         "mode": "none",
         "integration_table": "public.device_integrations",
         "integration_id_column": "id",
+        "integration_organization_column": "organization_id",
         "owner_column": "user_id",
         "membership_table": "public.users",
         "membership_user_column": "id",
@@ -24,9 +25,13 @@ declare
     end;
     source constant text := pg_catalog.format('%I.%I', pg_catalog.split_part(chosen ->> table_setting, '.', 1),
         pg_catalog.split_part(chosen ->> table_setting, '.', 2));
+    integrations constant text := pg_catalog.format('%I.%I',
+        pg_catalog.split_part(chosen ->> 'integration_table', '.', 1),
+        pg_catalog.split_part(chosen ->> 'integration_table', '.', 2));
     stale name;
     missing text;
     condition text;
+    written text;
 begin
     for stale in
         select p.policyname
@@ -88,10 +93,27 @@ begin
     condition := pg_catalog.format('%I in (select s.%I from %s as s where s.%I = (select auth.uid()))',
         case mode when 'owner' then 'integration_id' else 'organization_id' end,
         chosen ->> column_settings[1], source, chosen ->> column_settings[2]);
+    written := condition;
+    -- whoever may write for an organization may write for its own integrations only, where the table of the integrations
+    -- says whose they are; the check integrations_tied_to_organizations names a project where nothing does
+    if mode = 'organization' and (
+        select count(*) = 2
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = to_regclass(integrations) and not a.attisdropped and a.atttypid = 'uuid'::pg_catalog.regtype
+            and a.attname in (chosen ->> 'integration_id_column', chosen ->> 'integration_organization_column')
+            -- else the policy could not read it
+            and pg_catalog.has_column_privilege('authenticated', a.attrelid, a.attnum, 'select')
+    ) then
+        -- qualified, for the table of the integrations may have columns of the same names
+        written := written || pg_catalog.format(
+            ' and exists (select from %s as i where i.%I = auto_sync_schedules.integration_id'
+            ' and i.%I = auto_sync_schedules.organization_id)',
+            integrations, chosen ->> 'integration_id_column', chosen ->> 'integration_organization_column');
+    end if;
     execute pg_catalog.format(
         'create policy %I on public.auto_sync_schedules as permissive for all to authenticated'
         ' using (%s) with check (%s)',
-        'auto_sync_schedules_' || mode, condition, condition);
+        'auto_sync_schedules_' || mode, condition, written);
 end
 $$;
 
@@ -107,7 +129,7 @@ declare
     -- what runs did, when the next one is due and who works on it belong to the trigger and the function alone
     reserved constant name[] := array[
         'last_run_at', 'last_run_status', 'last_run_summary', 'next_run_at', 'claim_id', 'claimed_at',
-        'claim_expires_at', 'consecutive_failures'
+        'claim_expires_at', 'claims_since_run', 'claim_retry_at', 'completed_claim_id', 'consecutive_failures'
     ];
     api_role name;
     statement text;

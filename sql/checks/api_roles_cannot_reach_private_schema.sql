@@ -1,4 +1,5 @@
--- api_roles_cannot_reach_private_schema: the schema autosync and its tables, against every role of the Data API and everybody.
+-- api_roles_cannot_reach_private_schema: the schema autosync, its tables and functions, against every role of the Data API and
+-- everybody. service_role may use the schema, for the pure functions of claiming.
 with private as (
     select n.oid, n.nspacl, n.nspowner from pg_catalog.pg_namespace as n where n.nspname = 'autosync'
 ),
@@ -13,11 +14,19 @@ granted as (
     select 'schema autosync' as object, 'autosync' as schema, null as relation, g.grantee, lower(g.privilege_type) as privilege, true as opens
     from private as p
     cross join lateral aclexplode(coalesce(p.nspacl, acldefault('n', p.nspowner))) as g
+    where not (g.privilege_type = 'USAGE' and g.grantee = coalesce(to_regrole('service_role'), 0)::oid and g.grantee <> 0)
     union
     select format('table autosync.%s', c.relname), null, format('autosync.%s', c.relname), g.grantee, lower(g.privilege_type), false
     from private as p
     join pg_catalog.pg_class as c on c.relnamespace = p.oid and c.relkind in ('r', 'p', 'v', 'm', 'S')
     cross join lateral aclexplode(c.relacl) as g
+    union
+    -- what only an opened schema would make reachable to others is reachable to service_role
+    select format('function autosync.%s', f.proname), null, format('autosync.%s', f.proname), g.grantee, 'execute', false
+    from private as p
+    join pg_catalog.pg_proc as f on f.pronamespace = p.oid and f.proname not in ('window_is_open', 'window_opening', 'first_instant')
+    cross join lateral aclexplode(f.proacl) as g
+    where g.grantee = coalesce(to_regrole('service_role'), 0)::oid and g.grantee <> 0
 ),
 exposed as (
     select distinct nullif(s.setrole, 0)::regrole::text as role

@@ -51,7 +51,7 @@ cross join lateral (
     where t.attrelid = s.oid
         and t.attname in (
             'last_run_at', 'last_run_status', 'last_run_summary', 'next_run_at', 'claim_id', 'claimed_at', 'claim_expires_at',
-            'consecutive_failures'
+            'claims_since_run', 'claim_retry_at', 'completed_claim_id', 'consecutive_failures'
         )
         and exists (
             select from aclexplode(t.attacl) as g

@@ -47,3 +47,11 @@ comment on function autosync.first_instant(timestamp, text) is
     'The first instant at which the clocks of a zone show a local time or a later one';
 
 revoke all on function autosync.first_instant(timestamp, text) from public;
+-- for auto_sync_claim, which works with the rights of its caller
+do $$
+begin
+    if to_regrole('service_role') is not null then
+        grant execute on function autosync.first_instant(timestamp, text) to service_role;
+    end if;
+end
+$$;

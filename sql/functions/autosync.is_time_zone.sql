@@ -11,11 +11,22 @@ begin
     if name = 'UTC' then
         return true;
     end if;
-    -- AT TIME ZONE also takes abbreviations (EST never has summer time) and POSIX rules (UTC+2 is two hours west):
-    -- the first have no slash, the second have digits
+    -- AT TIME ZONE also takes abbreviations (EST never has summer time), POSIX rules (UTC+2 is two hours west) and any
+    -- upper and lower case, which other software does not
     if name is null
         or not (
-            name ~ '^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]*){1,2}$'
+            -- each word of a place begins with a capital and goes on without, but for those that do not
+            name ~ '^[A-Z][a-z]+(/[A-Z][a-z]+([_-][A-Z][a-z]+)*){1,2}$'
+            and name !~ '/(Act|Bajanorte|Bajasur|Comodrivadavia|Dar_Es_Salaam|Denoronha|Dumontdurville|Easterisland'
+                '|Isle_Of_Man|Knox_In|Lhi|Mcmurdo|Nsw|Port-Au-Prince|Port_Of_Spain)$'
+            and name !~ '^((Us|Posix|Right)/|Etc/(Gmt|Uct|Utc)$)'
+            or name in (
+                'Australia/ACT', 'Mexico/BajaNorte', 'Mexico/BajaSur', 'America/Argentina/ComodRivadavia',
+                'Africa/Dar_es_Salaam', 'Brazil/DeNoronha', 'Antarctica/DumontDUrville', 'Chile/EasterIsland',
+                'Europe/Isle_of_Man', 'America/Knox_IN', 'Australia/LHI', 'Antarctica/McMurdo', 'Australia/NSW',
+                'America/Port-au-Prince', 'America/Port_of_Spain', 'Etc/GMT', 'Etc/UCT', 'Etc/UTC'
+            )
+            or name ~ '^US/[A-Z][a-z]+(-[A-Z][a-z]+)*$'
             or name ~ '^Etc/(GMT0|GMT[+-][0-9]|GMT[+-]1[0-2]|GMT-1[34])$'
             or name in (
                 'Cuba', 'Egypt', 'Eire', 'GB', 'GB-Eire', 'GMT', 'Greenwich', 'Hongkong', 'Iceland', 'Iran', 'Israel',

@@ -2,7 +2,8 @@
 -- requires: 0003
 --
 -- Security definer, because whoever may write a schedule may not use the schema autosync. It is a trigger function:
--- nobody can call it otherwise.
+-- nobody can call it otherwise. Who wrote a row is not up to API users, and how many an organization has neither: the
+-- limit is autosync.setting's 'limits'. The service role and the owner are not bound by it.
 create or replace function autosync.set_next_run_at()
 returns trigger
 language plpgsql
@@ -12,7 +13,15 @@ as $$
 declare
     moment constant timestamptz := now();
     inserted constant boolean := tg_op = 'INSERT';
+    -- the role that the Data API took, which a security definer's current_user hides
+    acting constant text := pg_catalog.current_setting('role', true);
+    by_api_user constant boolean :=
+        acting in ('anon', 'authenticated') or session_user = 'authenticator' and acting is distinct from 'service_role';
+    author text;
+    most integer;
     window_changed boolean := true;
+    tags_changed boolean := true;
+    recomputed boolean := true;
     opening timestamptz;
     wrong_column text;
     wrong_constraint text;
@@ -23,6 +32,25 @@ begin
         window_changed := new.time_window_enabled is distinct from old.time_window_enabled
             or new.time_window_start is distinct from old.time_window_start
             or new.time_window_end is distinct from old.time_window_end;
+        tags_changed := new.device_tags is distinct from old.device_tags;
+    end if;
+
+    if by_api_user then
+        -- what auth.uid() reads, once a row instead of a call a row
+        author := coalesce(
+            nullif(pg_catalog.current_setting('request.jwt.claim.sub', true), ''),
+            cast(nullif(pg_catalog.current_setting('request.jwt.claims', true), '') as jsonb) ->> 'sub');
+        if author !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then
+            author := null;
+        end if;
+        new.updated_by := cast(author as uuid);
+        new.created_by := case when inserted then new.updated_by else old.created_by end;
+    end if;
+    -- a clock that is ahead must not park a schedule
+    if (inserted or new.last_run_at is distinct from old.last_run_at) and new.last_run_at > clock_timestamp() then
+        new.last_run_at := clock_timestamp();
+    elsif new.last_run_at = '-infinity' then
+        new.last_run_at := null;
     end if;
 
     -- one expression for the healthy row, which is nearly every row
@@ -39,21 +67,38 @@ begin
             when new.direction not in ('import', 'export', 'bidirectional') then
                 wrong_column := 'direction';
                 complaint := pg_catalog.format(
-                    'direction must be import, export or bidirectional, not %L', new.direction);
+                    'direction must be import, export or bidirectional, not %L', pg_catalog.left(new.direction, 60));
             when new.conflict_resolution not in ('newest_wins', 'local_wins', 'remote_wins', 'manual') then
                 wrong_column := 'conflict_resolution';
                 complaint := pg_catalog.format(
                     'conflict_resolution must be newest_wins, local_wins, remote_wins or manual, not %L',
-                    new.conflict_resolution);
+                    pg_catalog.left(new.conflict_resolution, 60));
             when new.device_filter not in ('all', 'tagged') then
                 wrong_column := 'device_filter';
-                complaint := pg_catalog.format('device_filter must be all or tagged, not %L', new.device_filter);
+                complaint := pg_catalog.format(
+                    'device_filter must be all or tagged, not %L', pg_catalog.left(new.device_filter, 60));
             else
                 wrong_column := 'last_run_status';
                 complaint := pg_catalog.format(
-                    'last_run_status must be success, partial or failed, not %L', new.last_run_status);
+                    'last_run_status must be success, partial or failed, not %L', pg_catalog.left(new.last_run_status, 60));
         end case;
         wrong_constraint := pg_catalog.format('auto_sync_schedules_%s_check', wrong_column);
+    end if;
+
+    if complaint is null and tags_changed and new.device_tags is not null then
+        if cardinality(new.device_tags) > 100 then
+            complaint := pg_catalog.format(
+                'device_tags must be 100 or fewer, not %s', cardinality(new.device_tags));
+        elsif octet_length(array_to_string(new.device_tags, '')) > 10000 then
+            complaint := pg_catalog.format(
+                'device_tags must have 10000 bytes or fewer together, not %s',
+                octet_length(array_to_string(new.device_tags, '')));
+        end if;
+        if complaint is not null then
+            wrong_column := 'device_tags';
+            wrong_constraint := 'auto_sync_schedules_device_tags_check';
+            advice := 'Nothing was saved; name fewer tags, or shorter ones, and save again.';
+        end if;
     end if;
 
     if window_changed
@@ -89,7 +134,8 @@ begin
     -- Rows with a window come in bulk too. A place's zone that a window could be computed in exists; to ask
     -- is_time_zone() as well would double what the trigger costs.
     if complaint is null and inserted and new.enabled and new.time_window_enabled and new.last_run_at is null
-        and new.timezone ~ '^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]*){1,2}$' then
+        -- more exactly spelled than is_time_zone() asks for
+        and new.timezone ~ '^(Africa|America|Asia|Atlantic|Europe|Indian|Pacific)/[A-Z][a-z]+(_[A-Z][a-z]{2,})*$' then
         begin
             opening := autosync.window_opening(
                 moment, new.time_window_start, new.time_window_end, new.timezone);
@@ -102,8 +148,41 @@ begin
         wrong_column := 'timezone';
         wrong_constraint := 'auto_sync_schedules_timezone_check';
         complaint := pg_catalog.format(
-            'timezone must be UTC or an IANA name such as Europe/Paris, not %L', new.timezone);
+            'timezone must be UTC or an IANA name such as Europe/Paris, not %L', pg_catalog.left(new.timezone, 60));
         advice := 'Abbreviations (EST) and offsets (UTC+2) do not follow daylight saving time and are not accepted.';
+    end if;
+
+    if complaint is null and new.organization_id is null and (inserted or old.organization_id is not null)
+        and exists (select from autosync.setting as t where t.name = 'isolation' and t.value ->> 'mode' = 'organization') then
+        wrong_column := 'organization_id';
+        wrong_constraint := 'auto_sync_schedules_organization_id_check';
+        complaint := 'organization_id is missing: each schedule belongs to an organization here';
+        advice := 'Nothing was saved; give the organization that the integration belongs to, and save again.';
+    end if;
+
+    if complaint is null and by_api_user and new.organization_id is not null
+        and (inserted or new.organization_id is distinct from old.organization_id) then
+        most := (
+            select cast(t.value ->> 'schedules_per_organization' as integer)
+            from autosync.setting as t
+            where t.name = 'limits' and jsonb_typeof(t.value -> 'schedules_per_organization') = 'number'
+        );
+        if most is not null then
+            -- two requests at once must not both take the last place
+            perform pg_catalog.pg_advisory_xact_lock(
+                hashtext('autosync.limits'), cast(hashtext(cast(new.organization_id as text)) as integer));
+            if (
+                select count(*)
+                from (
+                    select from public.auto_sync_schedules as s where s.organization_id = new.organization_id limit most
+                ) as h
+            ) >= most then
+                wrong_column := 'organization_id';
+                wrong_constraint := 'schedules_per_organization';
+                complaint := pg_catalog.format('an organization may have %s schedules, and this one has them', most);
+                advice := 'Nothing was saved; delete a schedule that is no longer needed, or ask for a higher limit.';
+            end if;
+        end if;
     end if;
 
     if complaint is not null then
@@ -114,6 +193,7 @@ begin
 
     if inserted then
         -- new rows come in bulk, so those that never ran are spared the detour through next_run_at
+        recomputed := new.last_run_at is not null;
         if not new.enabled then
             new.next_run_at := null;
         elsif new.last_run_at is null and not new.time_window_enabled then
@@ -126,39 +206,50 @@ begin
                 new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
                 new.time_window_end, new.timezone, moment, new.consecutive_failures);
         end if;
-        return new;
+    else
+        new.updated_at := moment;
+        if new.last_run_at is distinct from old.last_run_at then
+            -- a run was recorded, by auto_sync_complete or by a plain update
+            if new.consecutive_failures is not distinct from old.consecutive_failures then
+                new.consecutive_failures :=
+                    case when new.last_run_status = 'failed' then old.consecutive_failures + 1 else 0 end;
+            end if;
+            if new.claim_id is not distinct from old.claim_id then
+                new.claim_id := null;
+                new.claimed_at := null;
+                new.claim_expires_at := null;
+            end if;
+            new.claims_since_run := 0;
+            new.claim_retry_at := null;
+            new.next_run_at := autosync.next_run_at(
+                new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
+                new.time_window_end, new.timezone, moment, new.consecutive_failures);
+        elsif window_changed
+            or new.enabled is distinct from old.enabled
+            or new.frequency_minutes is distinct from old.frequency_minutes
+            or new.timezone is distinct from old.timezone
+            -- any update corrects a row that came in past the trigger
+            or (new.enabled and old.next_run_at is null) then
+            new.next_run_at := autosync.next_run_at(
+                new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
+                new.time_window_end, new.timezone,
+                -- one that is due and never ran stays due; a disabled one has waited for nothing
+                case when old.enabled then least(old.next_run_at, moment) else moment end,
+                new.consecutive_failures,
+                moment + make_interval(mins => new.frequency_minutes));
+        else
+            -- move_shut_windows() gives another one; nobody else gets it
+            recomputed := new.next_run_at is distinct from old.next_run_at;
+            new.next_run_at := old.next_run_at;
+        end if;
     end if;
 
-    new.updated_at := moment;
-    if new.last_run_at is distinct from old.last_run_at then
-        -- a run was recorded, by auto_sync_complete or by a plain update
-        if new.consecutive_failures is not distinct from old.consecutive_failures then
-            new.consecutive_failures :=
-                case when new.last_run_status = 'failed' then old.consecutive_failures + 1 else 0 end;
+    -- due, but outside the window: waits for the next opening
+    if recomputed and new.time_window_enabled and new.next_run_at < moment then
+        opening := autosync.window_opening(moment, new.time_window_start, new.time_window_end, new.timezone);
+        if opening > moment then
+            new.next_run_at := opening;
         end if;
-        if new.claim_id is not distinct from old.claim_id then
-            new.claim_id := null;
-            new.claimed_at := null;
-            new.claim_expires_at := null;
-        end if;
-        new.next_run_at := autosync.next_run_at(
-            new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
-            new.time_window_end, new.timezone, moment, new.consecutive_failures);
-    elsif window_changed
-        or new.enabled is distinct from old.enabled
-        or new.frequency_minutes is distinct from old.frequency_minutes
-        or new.timezone is distinct from old.timezone
-        -- any update corrects a row that came in past the trigger
-        or (new.enabled and old.next_run_at is null) then
-        new.next_run_at := autosync.next_run_at(
-            new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
-            new.time_window_end, new.timezone,
-            -- one that is due and never ran stays due; a disabled one has waited for nothing
-            case when old.enabled then least(old.next_run_at, moment) else moment end,
-            new.consecutive_failures,
-            moment + make_interval(mins => new.frequency_minutes));
-    else
-        new.next_run_at := old.next_run_at;
     end if;
     return new;
 end

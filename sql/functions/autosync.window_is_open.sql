@@ -20,3 +20,11 @@ comment on function autosync.window_is_open(timestamptz, time, time, text) is
     'Whether a moment lies inside a daily time window of a zone';
 
 revoke all on function autosync.window_is_open(timestamptz, time, time, text) from public;
+-- for auto_sync_claim, which works with the rights of its caller
+do $$
+begin
+    if to_regrole('service_role') is not null then
+        grant execute on function autosync.window_is_open(timestamptz, time, time, text) to service_role;
+    end if;
+end
+$$;

@@ -67,3 +67,11 @@ comment on function autosync.window_opening(timestamptz, time, time, text) is
     'The first instant, not before a moment, inside a daily time window of a zone';
 
 revoke all on function autosync.window_opening(timestamptz, time, time, text) from public;
+-- for auto_sync_claim, which works with the rights of its caller
+do $$
+begin
+    if to_regrole('service_role') is not null then
+        grant execute on function autosync.window_opening(timestamptz, time, time, text) to service_role;
+    end if;
+end
+$$;

@@ -1,28 +1,75 @@
--- auto_sync_claim(batch_size, lease): take the longest overdue schedules for one worker, and nobody else's.
+-- auto_sync_claim(batch_size, lease): take due schedules for one worker, and nobody else's; organizations take turns.
 -- requires: 0003
 --
 -- A row is claimable when it is enabled, due, inside its window, and not claimed or its lease has ended. next_run_at
 -- stays as it is until the run is recorded, so a reader that knows no claims may still run a claimed schedule: use one
--- way or the other in a project. Security definer, because service_role may not use the schema autosync.
+-- way or the other in a project.
+--
+-- First every organization with something due gets the same share, the longest overdue first; what is left of the batch
+-- goes to the longest overdue, whosever they are. Rows without an organization count as one. Where more organizations
+-- wait than a batch has places, the place to begin is drawn by lot, so that none is always last.
+--
+-- A schedule that was claimed twice without a result waits twice as long with each further claim, and is then handed out
+-- alone: if it is what kills its worker, it kills no other's run. Where a whole batch of such schedules waits, the
+-- function was at fault and not the schedule, and they come back in groups.
+--
+-- Security invoker: whoever is granted EXECUTE by mistake still has no right on the table. In a transaction above READ
+-- COMMITTED a due row may have changed since the snapshot (40001): the claim is then empty, as if another had them all.
 create or replace function public.auto_sync_claim(
     batch_size integer default 50,
     lease interval default interval '15 minutes'
 )
-returns setof public.auto_sync_schedules
+returns table (
+    id uuid,
+    integration_id uuid,
+    organization_id uuid,
+    direction text,
+    conflict_resolution text,
+    only_online boolean,
+    device_filter text,
+    device_tags text[],
+    frequency_minutes integer,
+    last_run_at timestamptz,
+    last_run_status text,
+    next_run_at timestamptz,
+    claim_id uuid,
+    claim_expires_at timestamptz,
+    claims_since_run integer
+)
 language plpgsql
 volatile
-security definer
+security invoker
 set search_path = pg_catalog, pg_temp
--- whatever the statistics say, read the due end of the index in order and stop at the limit: a plan that collects and
--- sorts all that is due costs more the more there is
+-- whatever the statistics say, read the index in order and stop at the limit: a plan that collects and sorts all that is
+-- due costs more the more there is
 set enable_seqscan = off
 set enable_bitmapscan = off
 -- compiling takes longer than claiming
 set jit = off
+-- planning takes longer than that, too, and every plan is the same
+set plan_cache_mode = force_generic_plan
 as $$
+#variable_conflict use_column
 declare
     -- a constant for the planner, and the right time in a long transaction
     moment constant timestamptz := clock_timestamp();
+    this_minute constant timestamptz := date_bin('1 minute', moment, timestamptz '2000-01-01 00:00+00');
+    most_steps constant integer := 1000;
+    taken uuid[] := array[]::uuid[];
+    -- turns: a minute, the hash of a time window and that of an organization, and whether it is the organization's first
+    minutes timestamptz[] := array[]::timestamptz[];
+    windows integer[] := array[]::integer[];
+    organizations bigint[] := array[]::bigint[];
+    firsts boolean[] := array[]::boolean[];
+    -- where a walk begins, and what it found
+    after_minute timestamptz := '-infinity';
+    after_window integer := 0;
+    after_organization bigint := 0;
+    walked record;
+    -- 1: from a place that was drawn by lot; 2: from the beginning again
+    lap integer := 0;
+    share integer;
+    waiting integer := 0;
 begin
     if batch_size is null or batch_size < 1 then
         raise exception using
@@ -36,28 +83,161 @@ begin
                 'lease must be a time span of 0 or more, not %s', coalesce(cast(lease as text), 'null'));
     end if;
 
+    -- those that came back from two claims or more: one call in four is theirs, one in two where a whole batch waits
+    select count(*) into waiting
+    from (
+        select from public.auto_sync_schedules as s
+        where s.enabled and s.claim_retry_at is not null and greatest(s.next_run_at, s.claim_retry_at) <= moment
+        limit batch_size
+    ) as r;
+    for attempt in 1 .. 2 loop
+        if waiting > 0 and (attempt = 2 or random() < case when waiting = batch_size then 0.5 else 0.25 end) then
+            taken := array(
+                select s.id
+                from public.auto_sync_schedules as s
+                where s.enabled and s.claim_retry_at is not null and greatest(s.next_run_at, s.claim_retry_at) <= moment
+                    and s.next_run_at <= moment and (s.claim_expires_at is null or s.claim_expires_at <= moment)
+                    and (not s.time_window_enabled
+                        or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone))
+                order by greatest(s.next_run_at, s.claim_retry_at)
+                limit case when waiting = batch_size then greatest(1, batch_size / 4) else 1 end
+                for no key update skip locked
+            );
+        end if;
+        exit when attempt = 2 or cardinality(taken) > 0;
+
+        -- five walks at most: a claim ends soon, whatever stands in the way
+        for walk_number in 1 .. 5 loop
+            -- from one (minute, window, organization) to the next: what is claimed is passed over row by row, a window that
+            -- is shut in one step
+            with recursive walk as (
+                select after_minute as minute, after_window as time_window, after_organization as organization,
+                    true as is_open, false as is_turn, false as is_first, array[]::bigint[] as met, 0 as steps
+                union all
+                select x.minute, x.time_window, x.organization, x.is_open, x.is_open and x.next_run_at <= moment,
+                    x.organization <> all (w.met),
+                    case when x.is_open and x.next_run_at <= moment and x.organization <> all (w.met)
+                        then w.met || x.organization else w.met end,
+                    w.steps + 1
+                from walk as w
+                cross join lateral (
+                    select date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') as minute,
+                        case when s.time_window_enabled
+                            then hashtext(s.timezone || cast(s.time_window_start as text) || cast(s.time_window_end as text)) else 0 end as time_window,
+                        coalesce(uuid_hash_extended(s.organization_id, 0), 0) as organization,
+                        s.next_run_at,
+                        (not s.time_window_enabled
+                            or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone)) as is_open
+                    from public.auto_sync_schedules as s
+                    where s.enabled and s.claim_retry_at is null
+                        and (
+                            date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00'),
+                            case when s.time_window_enabled
+                                then hashtext(s.timezone || cast(s.time_window_start as text) || cast(s.time_window_end as text)) else 0 end,
+                            coalesce(uuid_hash_extended(s.organization_id, 0), 0)
+                        ) > (w.minute, w.time_window, case when w.is_open then w.organization else 9223372036854775807 end)
+                        and date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') <= this_minute
+                        and (s.claim_expires_at is null or s.claim_expires_at <= moment)
+                    order by 1, 2, 3, 4
+                    limit 1
+                ) as x
+                where w.steps < most_steps and cardinality(w.met) < batch_size
+            )
+            select array_agg(w.minute) filter (where w.is_turn) as minutes,
+                array_agg(w.time_window) filter (where w.is_turn) as windows,
+                array_agg(w.organization) filter (where w.is_turn) as organizations,
+                array_agg(w.is_first) filter (where w.is_turn) as firsts,
+                max(w.steps) as steps, max(cardinality(w.met)) as met,
+                (array_agg(w.minute order by w.steps desc))[1] as last_minute,
+                (array_agg(w.time_window order by w.steps desc))[1] as last_window,
+                (array_agg(w.organization order by w.steps desc))[1] as last_organization
+            into walked
+            from walk as w;
+
+            minutes := coalesce(walked.minutes, minutes[1:0]);
+            windows := coalesce(walked.windows, windows[1:0]);
+            organizations := coalesce(walked.organizations, organizations[1:0]);
+            firsts := coalesce(walked.firsts, firsts[1:0]);
+            if walked.met = batch_size and lap = 0 then
+                -- more organizations wait than there are places: begin anywhere in the first minute
+                lap := 1;
+                after_minute := walked.minutes[1];
+                after_window := walked.windows[1];
+                after_organization := uuid_hash_extended(gen_random_uuid(), 0);
+                continue;
+            end if;
+
+            -- to each organization its share, then to any what is left
+            share := case lap
+                when 0 then (batch_size - cardinality(taken) + walked.met - 1) / greatest(walked.met, 1) else 1 end;
+            for round in 1 .. case lap when 1 then 1 else 2 end loop
+                exit when cardinality(taken) = batch_size or cardinality(minutes) = 0;
+                taken := taken || array(
+                    select r.id
+                    from unnest(organizations, firsts) with ordinality as o (organization, is_first, position)
+                    cross join lateral (
+                        select s.id
+                        from unnest(minutes, windows, organizations) as w (minute, time_window, organization)
+                        cross join lateral (
+                            select s.id
+                            from public.auto_sync_schedules as s
+                            where s.enabled and s.claim_retry_at is null
+                                and date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') = w.minute
+                                and case when s.time_window_enabled
+                                    then hashtext(s.timezone || cast(s.time_window_start as text) || cast(s.time_window_end as text)) else 0 end = w.time_window
+                                and coalesce(uuid_hash_extended(s.organization_id, 0), 0) = w.organization
+                                and s.next_run_at <= moment
+                                and (s.claim_expires_at is null or s.claim_expires_at <= moment)
+                                and (not s.time_window_enabled
+                                    or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone))
+                                and s.id <> all (taken)
+                            order by s.next_run_at
+                            limit case round when 1 then share else batch_size end
+                            for no key update skip locked
+                        ) as s
+                        where round = 2 or w.organization = o.organization
+                        limit case round when 1 then share else batch_size end
+                    ) as r
+                    where case round when 1 then o.is_first else o.position = 1 end
+                    limit batch_size - cardinality(taken)
+                );
+            end loop;
+            exit when cardinality(taken) = batch_size;
+            if walked.steps = most_steps or walked.met = batch_size then
+                after_minute := walked.last_minute;
+                after_window := walked.last_window;
+                after_organization := walked.last_organization;
+            elsif lap = 1 then
+                lap := 2;
+                after_minute := '-infinity';
+            else
+                exit;
+            end if;
+        end loop;
+        exit when cardinality(taken) > 0;
+    end loop;
+
     return query
     with claimed as (
         update public.auto_sync_schedules as schedule
-        set claim_id = gen_random_uuid(), claimed_at = moment, claim_expires_at = moment + lease
+        set claim_id = gen_random_uuid(), claimed_at = moment, claim_expires_at = moment + lease,
+            claims_since_run = schedule.claims_since_run + 1,
+            claim_retry_at = case when schedule.claims_since_run > 0 then
+                moment + greatest(lease, least(interval '1 day',
+                    least(lease, interval '1 day') * power(2, least(schedule.claims_since_run, 20))))
+            end
         -- an array and not a join: whatever the estimates, the rows are fetched by primary key
-        where schedule.id = any (array(
-            select due.id
-            from public.auto_sync_schedules as due
-            where due.enabled
-                and greatest(due.next_run_at, due.claim_expires_at) <= moment
-                and due.next_run_at <= moment
-                and (
-                    not due.time_window_enabled
-                    or autosync.window_is_open(moment, due.time_window_start, due.time_window_end, due.timezone)
-                )
-            order by greatest(due.next_run_at, due.claim_expires_at)
-            limit batch_size
-            for update of due skip locked
-        ))
+        where schedule.id = any (taken)
         returning schedule.*
     )
-    select claimed.* from claimed order by claimed.next_run_at, claimed.id;
+    select c.id, c.integration_id, c.organization_id, c.direction, c.conflict_resolution, c.only_online, c.device_filter,
+        c.device_tags, c.frequency_minutes, c.last_run_at, c.last_run_status, c.next_run_at, c.claim_id,
+        c.claim_expires_at, c.claims_since_run
+    from claimed as c
+    order by c.next_run_at, c.id;
+exception
+    when serialization_failure then
+        return;
 end
 $$;
 

@@ -90,9 +90,9 @@ def test_a_run_moves_it_one_frequency_on(schedule_db: Connect) -> None:
     put(
         db,
         schedule,
-        "last_run_at = '2030-01-01 00:00+00', last_run_status = 'success', last_run_summary = '{}'",
+        "last_run_at = '2026-01-01 00:00+00', last_run_status = 'success', last_run_summary = '{}'",
     )
-    assert look(db, schedule, "next_run_at = timestamptz '2030-02-01 00:00+00'")
+    assert look(db, schedule, "next_run_at = timestamptz '2026-02-01 00:00+00'")
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,102 @@ def test_an_overdue_schedule_stays_due_whatever_is_changed(schedule_db: Connect)
 def test_new_settings_never_wait_longer_than_a_frequency_from_now(schedule_db: Connect) -> None:
     db = schedule_db()
     schedule = add(db, enabled=True, frequency_minutes=60)
-    put(db, schedule, "last_run_at = now() + interval '30 days'")
+    put(db, schedule, "last_run_status = 'failed', last_run_at = now() - interval '1 minute', consecutive_failures = 9")
     put(db, schedule, "frequency_minutes = 30")
     assert look(db, schedule, "next_run_at = updated_at + interval '30 minutes'")
+
+
+@pytest.mark.parametrize("moment", ["2099-01-01", "infinity"])
+def test_a_last_run_in_the_future_counts_as_now(schedule_db: Connect, moment: str) -> None:
+    db = schedule_db("service_role")
+    schedules = [add(db, enabled=True, last_run_at=moment), add(db, enabled=True)]
+    put(db, schedules[1], "last_run_at = %s", moment)
+    for schedule in schedules:
+        counted = "last_run_at <= clock_timestamp() and next_run_at = last_run_at + interval '15 minutes'"
+        assert look(db, schedule, counted)
+
+
+def test_a_shorter_frequency_after_the_window_closed_waits_for_the_next_opening(schedule_db: Connect) -> None:
+    db = schedule_db()
+    clock = "(now() at time zone 'UTC' - interval '{}')::time"
+    schedule = add(db, enabled=True, frequency_minutes=60)
+    put(
+        db,
+        schedule,
+        f"time_window_enabled = true, time_window_start = {clock.format('3 hours')},"
+        f" time_window_end = {clock.format('10 minutes')}",
+    )
+    put(db, schedule, "last_run_at = now() - interval '40 minutes'")
+    put(db, schedule, "frequency_minutes = 15")
+    assert look(db, schedule, "next_run_at - now() between interval '20:59' and interval '21:01'")
+
+
+def api_user(connection: psycopg.Connection[Any], user: str) -> None:
+    """Become a signed-in user, who has the table's grants and whom a policy lets pass."""
+    connection.execute("set role postgres")
+    connection.execute(f"grant select, insert, update, delete on {TABLE} to authenticated")
+    connection.execute(f"create policy everybody on {TABLE} to authenticated using (true)")
+    connection.execute(
+        "select set_config('request.jwt.claims', json_build_object('sub', %s::text)::text, true)", [user]
+    )
+    connection.execute("set local role authenticated")
+
+
+def test_who_wrote_a_row_is_not_up_to_the_user(schedule_db: Connect) -> None:
+    user, other = "00000000-0000-4000-8000-0000000000aa", "00000000-0000-4000-8000-0000000000bb"
+    db = schedule_db(None, autocommit=False)
+    api_user(db, user)
+    schedule = add(db, created_by=other, updated_by=other)
+    assert look(db, schedule, "array[created_by::text, updated_by::text]") == [user, user]
+    put(db, schedule, "created_by = %s, updated_by = %s", other, other)
+    assert look(db, schedule, "array[created_by::text, updated_by::text]") == [user, user]
+    db.execute("reset role")
+    put(db, schedule, "created_by = %s, updated_by = %s", other, other)
+    assert look(db, schedule, "array[created_by::text, updated_by::text]") == [other, other]
+    db.rollback()
+
+
+def test_an_organization_has_no_more_schedules_than_the_limit_says(schedule_db: Connect) -> None:
+    db = schedule_db(None, autocommit=False)
+    db.execute("""insert into autosync.setting (name, value) values ('limits', '{"schedules_per_organization": 3}')""")
+    fill = (
+        f"insert into {TABLE} (integration_id, organization_id)"
+        " select gen_random_uuid(), %s from generate_series(1, %s)"
+    )
+    full = "00000000-0000-4000-8000-0000000000cc"
+    db.execute(fill, [full, 5])
+    api_user(db, full)
+    db.execute(fill, ["00000000-0000-4000-8000-0000000000dd", 3])
+    for statement, values in (
+        (fill, [full, 1]),
+        (fill, ["00000000-0000-4000-8000-0000000000ee", 4]),
+        (f"update {TABLE} set organization_id = %s where organization_id <> %s", [full, full]),
+    ):
+        with pytest.raises(psycopg.errors.CheckViolation, match="may have 3 schedules") as refused, db.transaction():
+            db.execute(statement.encode(), values)
+        assert refused.value.diag.constraint_name == "schedules_per_organization"
+    db.rollback()
+
+
+def test_an_organization_is_asked_for_where_the_mode_says_so(schedule_db: Connect) -> None:
+    db = schedule_db(None, autocommit=False)
+    insert = f"insert into {TABLE} (integration_id) values (gen_random_uuid())".encode()
+    db.execute(insert)
+    db.execute(
+        "insert into autosync.setting (name, value) values ('isolation', '{\"mode\": \"organization\"}')"
+        " on conflict (name) do update set value = excluded.value"
+    )
+    with pytest.raises(psycopg.errors.CheckViolation, match="organization_id is missing"):
+        db.execute(insert)
+    db.rollback()
+
+
+def test_a_message_shows_an_excerpt_of_a_long_value(schedule_db: Connect) -> None:
+    db = schedule_db("service_role")
+    for column in ("direction", "conflict_resolution", "device_filter", "last_run_status", "timezone"):
+        with pytest.raises(psycopg.errors.CheckViolation) as refused:
+            add(db, **{column: "y" * 1_000_000})
+        assert len(str(refused.value)) < 1000
 
 
 def test_a_row_loaded_past_the_trigger_is_corrected_by_any_update(schedule_db: Connect) -> None:
@@ -179,10 +272,10 @@ def test_failures_double_the_wait_up_to_a_day_and_success_resets(schedule_db: Co
     schedule = add(db, enabled=True, frequency_minutes=60)
     waits = []
     for hour in range(8):
-        put(db, schedule, "last_run_status = 'failed', last_run_at = now() + make_interval(hours => %s)", hour)
+        put(db, schedule, "last_run_status = 'failed', last_run_at = now() - make_interval(hours => 20 - %s)", hour)
         waits.append(look(db, schedule, "next_run_at - last_run_at"))
     assert waits == [timedelta(hours=hours) for hours in (1, 2, 4, 8, 16, 24, 24, 24)]
-    put(db, schedule, "last_run_status = 'success', last_run_at = now() + interval '10 hours'")
+    put(db, schedule, "last_run_status = 'success', last_run_at = now() - interval '1 hour'")
     assert look(db, schedule, "next_run_at - last_run_at") == timedelta(hours=1)
     assert look(db, schedule, "consecutive_failures") == 0
 
@@ -221,6 +314,8 @@ BAD = [
         "time_window_end",
         [],
     ),
+    ({"device_tags": ["x"] * 101}, "device_tags", ["100", "101"]),
+    ({"device_tags": ["x" * 1_100_000]}, "device_tags", ["10000 bytes", "1100000"]),
     *[
         ({"timezone": name}, "timezone", ["UTC", "Europe/Paris", name])
         for name in (
@@ -233,6 +328,11 @@ BAD = [
             "",
             "posix/Europe/Paris",
             "europe/paris",
+            "EUROPE/PARIS",
+            "Europe/PARIS",
+            "America/Port-Au-Prince",
+            "Etc/Utc",
+            "us/pacific",
             "+02:00",
         )
     ],
@@ -272,6 +372,16 @@ def test_every_iana_zone_of_a_place_is_accepted(schedule_db: Connect) -> None:
         """
     ).fetchall()
     assert refused == []
+    spelled_otherwise = db.execute(
+        """
+        select w.name
+        from pg_timezone_names as z
+        cross join lateral (values (upper(z.name)), (lower(z.name)), (initcap(z.name))) as w (name)
+        where z.name ~ '/' and w.name <> z.name and autosync.is_time_zone(w.name)
+            and w.name not in (select name from pg_timezone_names)
+        """
+    ).fetchall()
+    assert spelled_otherwise == []
 
 
 def test_the_checks_stand_behind_the_trigger(schedule_db: Connect) -> None:

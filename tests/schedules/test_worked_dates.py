@@ -36,18 +36,9 @@ def test_the_database_says_so(schedule_db: Connect, session_zone: str) -> None:
     db.execute("select set_config('TimeZone', %s, false), set_config('DateStyle', 'SQL, DMY', false)", [session_zone])
     for zone, window, last_run, frequency, expected, why in worked():
         start, end = (None, None) if window == "none" else window.split("-")
-        row = db.execute(
-            "insert into public.auto_sync_schedules (integration_id, organization_id, enabled, timezone, "
-            "time_window_enabled, time_window_start, time_window_end, frequency_minutes) "
-            "values (gen_random_uuid(), "
-            "gen_random_uuid(), true, %s, %s, %s, %s, %s) returning id",
-            [zone, start is not None, start, end, int(frequency)],
-        ).fetchone()
-        assert row is not None
         answer = db.execute(
-            "update public.auto_sync_schedules set last_run_at = %s where id = %s "
-            "returning extract(epoch from next_run_at)",
-            [instant(last_run), row[0]],
+            "select extract(epoch from autosync.next_run_at(true, %s, %s, %s, %s, %s, %s, now()))",
+            [instant(last_run), int(frequency), start is not None, start, end, zone],
         ).fetchone()
         assert answer is not None
         assert datetime.fromtimestamp(float(answer[0]), UTC) == instant(expected), (zone, window, why)

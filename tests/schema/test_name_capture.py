@@ -52,9 +52,12 @@ def test_types_of_the_caller_are_not_used(call: str, migrated: Cluster) -> None:
 
 def test_the_trap_is_sprung_by_an_empty_path(migrated: Cluster) -> None:
     with clusters.connect(migrated) as owner:
-        owner.execute("alter function public.auto_sync_claim(integer, interval) set search_path = ''")
+        owner.execute(
+            "insert into public.auto_sync_schedules (integration_id, enabled) values (gen_random_uuid(), true);"
+            "alter function autosync.set_next_run_at() set search_path = ''"
+        )
     with clusters.connect(migrated, "authenticator") as connection:
         connection.execute("set role service_role")
         _capture(connection)
         with pytest.raises(psycopg.Error, match="as postgres"):
-            connection.execute("select count(*) from public.auto_sync_claim(1)")
+            connection.execute("update public.auto_sync_schedules set last_run_at = pg_catalog.now()")

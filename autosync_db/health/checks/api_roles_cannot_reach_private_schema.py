@@ -1,4 +1,4 @@
-"""No role of the Data API can use the schema autosync."""
+"""No role of the Data API can use more of the schema autosync than claiming needs."""
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
@@ -24,7 +24,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="security",
-    claim="no role of the Data API can use the schema autosync",
+    claim="no role of the Data API can use more of the schema autosync than claiming needs",
     remedy="autosync-db repair api_roles_cannot_reach_private_schema",
     needs=("head_applied",),
     causes=("head_applied",),

@@ -95,7 +95,7 @@ repoint             foreign  denied  0       0       1             1
 ORGANIZATION = f"""{_PROTECTED}{_ROWS}
 give_away           own      denied  policy  policy  1             1
 give_away           foreign  denied  0       0       1             1
-repoint             own      denied  1       1       1             1
+repoint             own      denied  policy  policy  1             1
 repoint             foreign  denied  0       0       1             1
 """
 

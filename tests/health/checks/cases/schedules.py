@@ -100,6 +100,12 @@ def _failing(failures: int, error: str = "http 401", **columns: object) -> Actio
     return schedule(**given)
 
 
+def _claimed(times: int, until: str = "now() - interval '1 minute'", **columns: object) -> Action[Project]:
+    """Return what adds a schedule that was claimed so many times and never completed."""
+    given: dict[str, object] = {"claims_since_run": times, "claim_retry_at": "now() + interval '2 hours'", **columns}
+    return claim("now() - interval '20 minutes'", until, **given)
+
+
 def _many(project: Project) -> None:
     project.admin.execute("set local session_replication_role = replica")
     project.admin.execute(
@@ -335,6 +341,22 @@ CASES: dict[str, tuple[Case, ...]] = {
             role="plain",
             blocked_by=("privileges_sufficient",),
         ),
+    ),
+    "schedules_recorded": (
+        failed(
+            "claimed by all calls and completed by none",
+            _claimed(4),
+            _claimed(3),
+            says="claimed 4 times, never completed; so were 2 schedules in all",
+        ),
+        warned("others are completed", _claimed(3), schedule(next_run_at=_SOON, last_run_at="now()"), says="3 times"),
+        failed("the function fails", _claimed(3), answers(500), says="3 times", blocked_by=("function_succeeds",)),
+        fine("the second claim is being worked on", _claimed(2, "now() + interval '5 minutes'")),
+        fine("claimed once", claim("now() - interval '1 hour'", "now() - interval '5 minutes'")),
+        fine(
+            "a run was recorded", _claimed(4), sql(f"select public.auto_sync_complete(id, 'failed') from {SCHEDULES}")
+        ),
+        fine("it is disabled", _claimed(4, enabled=False)),
     ),
     "service_role_can_use_schedules": (
         *(

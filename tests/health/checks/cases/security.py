@@ -43,6 +43,13 @@ _OPENED = {
     "create policy writable on {} for insert to public with check (true)": "writable: lets {public} pass: true",
 }
 
+_ORGANIZATIONS = sql(
+    "insert into autosync.setting (name, value) values ('isolation', '{\"mode\": \"organization\"}')"
+    " on conflict (name) do update set value = excluded.value",
+    "create policy auto_sync_schedules_organization on public.auto_sync_schedules to authenticated"
+    " using (organization_id = (select auth.uid()))",
+)
+
 CASES: dict[str, tuple[Case, ...]] = {
     "api_roles_cannot_reach_private_schema": (
         failed(
@@ -60,7 +67,13 @@ CASES: dict[str, tuple[Case, ...]] = {
         failed(
             "all for the role of the function",
             sql("grant all on schema autosync to service_role"),
-            says="schema autosync: service_role may create objects in, use it",
+            says="schema autosync: service_role may create objects in it",
+            repaired_by="postgres",
+        ),
+        warned(
+            "a function for the role of the function",
+            sql("grant execute on function autosync.read_secret(text) to service_role"),
+            says="function autosync.read_secret: service_role may execute it",
             repaired_by="postgres",
         ),
         warned(
@@ -338,5 +351,22 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="with secrets as bytes | setting log_statement: is all",
             role="supabase_admin",
         ),
+    ),
+    "integrations_tied_to_organizations": (
+        warned(
+            "nothing says whose an integration is",
+            _ORGANIZATIONS,
+            says="neither the policy nor a foreign key ties the two",
+        ),
+        fine(
+            "a foreign key says it",
+            _ORGANIZATIONS,
+            sql(
+                "create table public.things (id uuid, organization_id uuid, unique (id, organization_id))",
+                "alter table public.auto_sync_schedules add foreign key (integration_id, organization_id)"
+                " references public.things (id, organization_id)",
+            ),
+        ),
+        fine("another mode", sql("delete from autosync.setting where name = 'isolation'")),
     ),
 }  # fmt: skip

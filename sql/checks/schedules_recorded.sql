@@ -1,0 +1,37 @@
+-- schedules_recorded: enabled schedules that were claimed twice or more since their last run; those whose second claim is still
+-- being worked on are not counted. Of the 1000 that come back first, by an index that holds no others.
+-- Critical when no run at all was recorded since the first of these claims, among the 20000 schedules that are due next.
+with again as (
+    select s.id, s.claims_since_run, s.claimed_at
+    from public.auto_sync_schedules as s
+    where s.enabled
+        and s.claim_retry_at is not null
+        and (s.claims_since_run > 2 or s.claim_expires_at is null or s.claim_expires_at <= now())
+    order by greatest(s.next_run_at, s.claim_retry_at)
+    limit 1000
+),
+worst as (
+    select a.id, a.claims_since_run from again as a order by a.claims_since_run desc, a.id limit 1
+),
+recorded as (
+    select max(r.last_run_at) as last_at
+    from (
+        select s.last_run_at
+        from public.auto_sync_schedules as s
+        where s.enabled and s.next_run_at is not null
+        order by s.next_run_at
+        limit 20000
+    ) as r
+)
+select case when r.last_at > (select min(a.claimed_at) from again as a) then 'warning' else 'critical' end as status,
+    format('schedule %s', w.id) as object,
+    format('claimed %s times, never completed%s', w.claims_since_run,
+        case when c.schedules > 1 then format('; so were %s schedules in all', c.schedules) else '' end) as detail,
+    jsonb_build_object('schedule', w.id, 'claims', w.claims_since_run, 'count', c.schedules) as facts
+from worst as w
+cross join recorded as r
+cross join (select count(*) as schedules from again) as c
+union all
+select 'unknown', 'table public.auto_sync_schedules', 'its rows are hidden from this role by row level security',
+    jsonb_build_object('reason', 'hidden', 'table', 'public.auto_sync_schedules', 'role', current_user)
+where row_security_active('public.auto_sync_schedules')
