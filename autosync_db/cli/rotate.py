@@ -11,6 +11,7 @@ from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from autosync_db.config import Configuration
     from autosync_db.credentials.rotation import Result
 
 app = typer.Typer(add_completion=False)
@@ -55,11 +56,12 @@ def _rotate(
     from autosync_db.credentials import cron_secret, rotation
     from autosync_db.progress import Reporter
 
+    is_given = bool(from_file or from_env)
     if resume and abort:
         raise UsageError("--resume and --abort exclude each other", hint="pass one of them")
-    if generate and (resume or abort or from_file or from_env):
+    if generate and (resume or abort or is_given):
         raise UsageError("--generate makes the new value itself", hint="leave the other flags out")
-    if (resume or abort) and (from_file or from_env or no_preflight):
+    if (resume or abort) and (is_given or no_preflight):
         raise UsageError("--resume and --abort take no new key", hint="leave the other flags out")
     configuration = session.configuration
     if not (resume or abort or generate):
@@ -70,6 +72,7 @@ def _rotate(
         subject.check(value, configuration.target.project_ref)
     Run.code_if_unread = ExitCode.BUG
     with session.progress("connecting") as say:
+        configuration = _with_jobs(configuration)
         reporter = Reporter(session.say_done, say)
         if resume:
             result = rotation.resume(configuration, reporter=reporter)
@@ -83,6 +86,15 @@ def _rotate(
     _print(session, result)
     if result.outcome == "generated":
         session.say(f"next: {cron_secret.hand_over(configuration)}; then this command again")
+
+
+def _with_jobs(configuration: "Configuration") -> "Configuration":
+    """Return the configuration, with the jobs of the database where nobody named any."""
+    from autosync_db.connection import connect
+    from autosync_db.jobs import registry
+
+    with connect(configuration.target.database_url) as connection:
+        return registry.speaking(connection, configuration)
 
 
 def _print(session: Session, result: "Result") -> None:

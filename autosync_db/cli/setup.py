@@ -1,6 +1,6 @@
 """`setup`: one project from nothing to a healthy chain."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, UsageError
 from autosync_db.secret import Secret
+
+if TYPE_CHECKING:
+    from autosync_db.config import Configuration
+    from autosync_db.health.model import Report
 
 KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
 
@@ -25,8 +29,8 @@ _KeyVariable = Annotated[
 _CronSecretFile = Annotated[
     str | None,
     typer.Option(
-        help='With [function] auth = "cron_secret": file with the one that the function already has; - reads standard'
-        " input. Without it one is made.",
+        help='With auth = "cron_secret" (for [job] of [function]): file with the one that the function already has;'
+        " - reads standard input. Without it one is made.",
         metavar="PATH",
     ),
 ]
@@ -49,8 +53,6 @@ def _setup(
 
     Safe to repeat: a second run changes nothing. The service key is never taken from the command line.
     """
-    from autosync_db.connection import connect
-    from autosync_db.health import verify
     from autosync_db.progress import Reporter, Step
     from autosync_db.report import as_json
     from autosync_db.setup import decision, run
@@ -59,12 +61,13 @@ def _setup(
     configuration = session.configuration
     address = _address(session, project_url, project_ref)
     own_secret = secret_input.read(cron_secret_file, "cron secret") if cron_secret_file is not None else None
-    is_by_key = configuration.settings.main.auth != "cron_secret"
-    if own_secret is not None and is_by_key:
+    credentials = {job.auth for job in configuration.settings.jobs.values() if job.kind == "function"}
+    if own_secret is not None and "cron_secret" not in credentials:
         raise UsageError(
             "the function is called with the service key, not with a cron secret",
-            hint='choose [function] auth = "cron_secret" in autosync.toml',
+            hint='choose auth = "cron_secret" for the job in autosync.toml',
         )
+    is_by_key = "service_key" in credentials
     key = _service_key(session, service_role_key_file, service_role_key_env) if is_by_key else None
     decision.validate(address, key, configuration)
 
@@ -79,8 +82,9 @@ def _setup(
         given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
         run.run(configuration, given, Reporter(done, say))
         say("verifying")
-        with connect(configuration.target.database_url) as connection:
-            report = verify.run(connection, configuration)
+        report, untried = _verify(configuration)
+    for name in untried:
+        session.say(f"{name} has made no call yet; make one with: autosync-db jobs trigger {name}")
     code = ExitCode.OK if no_wait else report.exit_code()
     if any(step.name == "next" for step in steps):
         code = ExitCode.CHECK_FAILED  # the settings are not active yet
@@ -90,6 +94,28 @@ def _setup(
     else:
         session.print_report(report)
     raise typer.Exit(code)
+
+
+def _verify(configuration: "Configuration") -> "tuple[Report, list[str]]":
+    """Return the report on the jobs that setup speaks for, and those whose first call is still to come.
+
+    A new job beside the main one makes its first call when its time comes: setup calls nobody's function unasked.
+    """
+    from autosync_db import status
+    from autosync_db.connection import connect
+    from autosync_db.health import verify
+    from autosync_db.jobs import registry
+
+    with connect(configuration.target.database_url) as connection:
+        settings = registry.registered(connection, configuration.settings)
+        jobs = status.of_jobs(connection, settings.jobs)
+        untried = [
+            one.job.name
+            for one in jobs
+            if one.job.makes_calls and one.last_call is None and one.job.name != settings.main.name
+        ]
+        judged = [name for name in settings.jobs if name not in untried]
+        return verify.run(connection, configuration, jobs=judged if untried else ()), untried
 
 
 def _address(session: Session, url: str | None, ref: str | None) -> str | None:
