@@ -24,7 +24,7 @@ _NAMED = {
     "@annually": "0 0 1 1 *",
 }
 _EXAMPLES = "use five fields like */5 * * * *"
-SECONDS_SINCE = (1, 5)  # the version of pg_cron that brought schedules in seconds
+SINCE = (1, 5)  # the version of pg_cron that brought schedules in seconds, and `$` for the last day of a month
 
 
 class Fault(NamedTuple):
@@ -63,14 +63,14 @@ def misreading(schedule: str, pg_cron_version: str | None) -> Fault | None:
     return _fault(text, pg_cron_version)
 
 
-def ticks_after(schedule: str, moment: datetime, zone: str | None = None) -> list[datetime]:
-    """Return the next two ticks of a schedule in cron.job after a moment, in UTC; fewer when there are no more.
+def ticks_after(schedule: str, moment: datetime, zone: str | None = None, *, count: int = 2) -> list[datetime]:
+    """Return the next ticks of a schedule in cron.job after a moment, in UTC; fewer when there are no more.
 
     `zone` is cron.timezone; there are none when it, or the schedule, is not understood.
     """
     text = schedule.strip()
     if period := every(text):
-        return [moment + period, moment + 2 * period]
+        return [moment + number * period for number in range(1, count + 1)]
     text = " ".join(_NAMED.get(text, text).split()[:5])
     try:
         place = ZoneInfo(zone or "UTC")
@@ -79,7 +79,7 @@ def ticks_after(schedule: str, moment: datetime, zone: str | None = None) -> lis
     # schedules are read on the clock of cron.timezone, so they are followed on that clock
     wall = moment.astimezone(place).replace(tzinfo=UTC)
     found = []
-    for _ in range(2):
+    for _ in range(count):
         tick = next_tick(text, wall)
         if tick is None:
             break
@@ -103,13 +103,13 @@ def next_tick(schedule: str, after: datetime) -> datetime | None:
 
 
 def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
+    if pg_cron_version is not None and _numbers(pg_cron_version) < SINCE and (every(schedule) or "$" in schedule):
+        return Fault(
+            "version",
+            f"needs pg_cron 1.5 or newer; this server has {pg_cron_version}",
+            "use five fields of numbers; the shortest schedule is every minute: * * * * *",
+        )
     if every(schedule):
-        if pg_cron_version is not None and _numbers(pg_cron_version) < SECONDS_SINCE:
-            return Fault(
-                "version",
-                f"needs pg_cron 1.5 or newer; this server has {pg_cron_version}",
-                "use five fields; the shortest schedule is every minute: * * * * *",
-            )
         return None
     if len(schedule.split()) != 5:
         named = _NAMED.get(schedule.strip())

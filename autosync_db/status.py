@@ -1,10 +1,12 @@
 """One screen about a project, read in a few queries; a judgement is what verify is for."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from autosync_db import cron, duration
-from autosync_db.connection import Connection, rows
+from autosync_db.config import Settings
+from autosync_db.connection import Connection, exists, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
 from autosync_db.jobs import calls, registry
@@ -21,9 +23,51 @@ _SCHEDULES = f"""
 """  # noqa: S608 - a constant
 
 
+# of each job its newest tick, and its newest run among the last that pg_cron did at all
+_TICKS = """
+    select j.name, t.ticked_at, t.decision
+    from autosync.job as j
+    cross join lateral (
+        select k.ticked_at, k.decision from autosync.tick as k where k.job_id = j.id order by k.id desc limit 1
+    ) as t
+    where j.name = any(%s)
+"""
+_RUNS = """
+    select distinct on (c.jobname) c.jobname, d.start_time, d.status, d.return_message
+    from cron.job_run_details as d
+    join cron.job as c on c.jobid = d.jobid and c.jobname = any(%s)
+    where d.runid > (select max(e.runid) from cron.job_run_details as e) - 10000
+    order by c.jobname, d.runid desc
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One job with what came of it last: a tick and a call, or a run of its statement."""
+
+    job: Job
+    last_tick_at: datetime | None
+    last_decision: str | None
+    last_call: Invocation | None
+    last_run_at: datetime | None
+    last_run_status: str | None
+    last_run_message: str | None
+
+    @property
+    def newest(self) -> str:
+        """Return how the newest call or run ended, in a few words."""
+        if self.job.makes_calls:
+            call = self.last_call
+            return f"{call.summary} ({call.cause.value}), {call.queued_at:%Y-%m-%d %H:%M}" if call else "no call yet"
+        if self.last_run_status is None:
+            return "no run yet"
+        when = f", {self.last_run_at:%Y-%m-%d %H:%M}" if self.last_run_at else ""
+        return f"{self.last_run_status}{when}"
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a project looks like at one moment; times are UTC."""
+    """What a project looks like at one moment; times are UTC. `job` and the `last_` are those of the main job."""
 
     revision: str | None
     head: str
@@ -34,6 +78,7 @@ class Status:
     last_tick_at: datetime | None
     last_decision: str | None
     last_call: Invocation | None
+    jobs: tuple[JobStatus, ...]
     schedules_enabled: int
     schedules_due: int
     schedules_overdue: int
@@ -41,9 +86,30 @@ class Status:
     unproven: tuple[Unfinished, ...]
 
 
-def collect(connection: Connection, job_name: str) -> Status:
-    """Return the status of a project. Raises MigrationError when the database was never set up."""
-    found = registry.find(connection, job_name)
+def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[JobStatus]:
+    """Return the jobs of these names, or all that are registered, with what came of each last."""
+    chosen = None if names is None else set(names)
+    jobs = [job for job in registry.all_jobs(connection) if chosen is None or job.name in chosen]
+    known = [job.name for job in jobs]
+    ticks = {name: rest for name, *rest in rows(connection, _TICKS, [known])}
+    runs = {name: rest for name, *rest in rows(connection, _RUNS, [known])} if exists(connection, "cron.job") else {}
+    found = []
+    for job in jobs:
+        ticked_at, decision = ticks.get(job.name, (None, None))
+        call = next(iter(calls.recent(connection, job.name, 1)), None) if job.makes_calls else None
+        ran_at, run_status, message = runs.get(job.name, (None, None, None))
+        found.append(JobStatus(job, ticked_at, decision, call, ran_at, run_status, message))
+    return found
+
+
+def collect(connection: Connection, settings: Settings, names: Sequence[str] = ()) -> Status:
+    """Return the status of a project: of the named jobs, or of all that are spoken of.
+
+    Raises MigrationError when the database was never set up.
+    """
+    jobs = of_jobs(connection, registry.spoken_of(connection, settings, names))
+    main = registry.registered(connection, settings).main.name
+    first = next((one for one in jobs if one.job.name == main), jobs[0])
     extensions = {
         name: (version, stand_in)
         for name, version, stand_in in rows(
@@ -56,11 +122,6 @@ def collect(connection: Connection, job_name: str) -> Status:
             [["pg_cron", "pg_net"]],
         )
     }
-    tick = connection.execute(
-        "select t.ticked_at, t.decision from autosync.tick as t join autosync.job as j on j.id = t.job_id"
-        " where j.name = %s order by t.id desc limit 1",
-        [job_name],
-    ).fetchone() or (None, None)
     [(enabled, due, overdue, next_at)] = rows(connection, _SCHEDULES.encode())
     pg_net, stand_in = extensions.get("pg_net", (None, False))
     return Status(
@@ -69,10 +130,11 @@ def collect(connection: Connection, job_name: str) -> Status:
         pg_cron=extensions.get("pg_cron", (None, False))[0],
         pg_net=pg_net,
         pg_net_is_stand_in=stand_in,
-        job=found,
-        last_tick_at=tick[0],
-        last_decision=tick[1],
-        last_call=next(iter(calls.recent(connection, job_name, 1)), None),
+        job=first.job,
+        last_tick_at=first.last_tick_at,
+        last_decision=first.last_decision,
+        last_call=first.last_call,
+        jobs=tuple(jobs),
         schedules_enabled=enabled,
         schedules_due=due,
         schedules_overdue=overdue,
@@ -81,20 +143,41 @@ def collect(connection: Connection, job_name: str) -> Status:
     )
 
 
+def _coming(job: Job, now: datetime) -> str:
+    ticks_by = (job.cron_schedule if job.active else None) or ""
+    tick, period = cron.next_tick(ticks_by, now), cron.every(ticks_by)
+    if period:
+        return f"in at most {duration.describe(period)}"
+    return f"{tick:%Y-%m-%d %H:%M} UTC" if tick else "not foreseen"
+
+
+def _of_one_job(one: JobStatus, now: datetime, ago: Callable[[datetime | None], str]) -> list[tuple[str, str]]:
+    answer, job = one.last_call, one.job
+    what = [("job", f"{job.name}, {job.schedule or job.cron_schedule}, {job.state}")]
+    if job.makes_calls:
+        what += [
+            ("last tick", ago(one.last_tick_at) + (f", {one.last_decision}" if one.last_decision else "")),
+            ("last call", f"{answer.summary} ({answer.cause.value}), {ago(answer.queued_at)}" if answer else "never"),
+        ]
+    else:
+        what.append(("last run", f"{one.last_run_status}, {ago(one.last_run_at)}" if one.last_run_status else "never"))
+    return [*what, ("next tick", _coming(job, now))]
+
+
+def _in_one_line(one: JobStatus, now: datetime) -> str:
+    return f"{one.job.state}; newest: {one.newest}; next: {_coming(one.job, now)}"
+
+
 def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
     """Return the status as label and text, with times relative to `now`."""
 
     def ago(moment: datetime | None) -> str:
         return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({duration.describe(now - moment)} ago)" if moment else "never"
 
-    scheduled = found.job
-    state = "not scheduled" if scheduled.cron_id is None else "active" if scheduled.active else "inactive"
-    if scheduled.paused_at:
-        state = f"paused by {scheduled.paused_by}"
-    answer = found.last_call
-    ticks_by = (scheduled.cron_schedule if scheduled.active else None) or ""
-    tick, period = cron.next_tick(ticks_by, now), cron.every(ticks_by)
-    coming = f"{tick:%Y-%m-%d %H:%M} UTC" if tick else f"in at most {duration.describe(period)}" if period else ""
+    if len(found.jobs) == 1:
+        jobs = _of_one_job(found.jobs[0], now, ago)
+    else:
+        jobs = [(one.job.name, _in_one_line(one, now)) for one in found.jobs]
     return [
         (
             "revision",
@@ -105,13 +188,7 @@ def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
             "pg_net",
             (found.pg_net or "not installed") + (" (stand-in of the local stack)" if found.pg_net_is_stand_in else ""),
         ),
-        ("job", f"{scheduled.name}, {scheduled.schedule}, {state}"),
-        ("last tick", ago(found.last_tick_at) + (f", {found.last_decision}" if found.last_decision else "")),
-        (
-            "last call",
-            f"{answer.summary} ({answer.cause.value}), {ago(answer.queued_at)}" if answer else "never",
-        ),
-        ("next tick", coming or "not foreseen"),
+        *jobs,
         (
             "schedules",
             f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue",

@@ -25,7 +25,7 @@ from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.credentials import store
 from autosync_db.health import catalogue, verify
-from autosync_db.jobs import calls, registry
+from autosync_db.jobs import calls, plan
 from autosync_db.local import cluster, installation
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
@@ -207,7 +207,7 @@ def main() -> None:
         admin = stack.enter_context(psycopg.connect(database.url("supabase_admin").reveal(), autocommit=True))
         (folder / "autosync.toml").write_text(f'[job]\nschedule = "{NEVER}"\n')
         configuration = config.load(config.Flags(database_url=database.url(), config=folder / "autosync.toml"))
-        registry.configure(owner, configuration.settings)
+        plan.apply(owner, configuration.settings)
         store.store(owner, {"project_url": Secret(stub.url), "service_role_key": keys.legacy()})
         call(owner, configuration)
 
@@ -233,7 +233,7 @@ def main() -> None:
 def call(owner: psycopg.Connection[Any], configuration: Configuration) -> None:
     """Make a call, so that its answer is the newest that is known."""
     name = configuration.settings.main.name
-    tick = registry.trigger(owner, name)
+    tick = calls.trigger(owner, name)
     calls.wait(owner, name, tick, configuration.settings.main.timeout)
 
 

@@ -18,6 +18,9 @@ def test_an_older_pg_cron_is_named_with_the_version_that_is_needed(version: str)
     with pytest.raises(UsageError) as caught:
         cron.check("5 seconds", version)
     assert caught.value.message == f"the schedule '5 seconds' needs pg_cron 1.5 or newer; this server has {version}"
+    with pytest.raises(UsageError, match="needs pg_cron"):
+        cron.check("0 0 $ * *", version)
+    cron.check("0 0 $ * *", "1.5")
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,14 @@
 A new command is a module of its name in this folder, and a line here: the first line of its help.
 """
 
+# another word for a command, understood and not listed
+ALIASES = {"job": "jobs"}
+
 COMMANDS = {
     "Set up": {
         "init": "Write autosync.toml with every setting at its default.",
         "setup": "Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.",
+        "plan": "Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.",
         "migrate": "Bring the database to a revision, in one transaction.",
         "rollback": "Downgrade the database to a revision, in one transaction.",
         "export": "Write the schema as migrations of another tool.",
@@ -22,7 +26,7 @@ COMMANDS = {
         "repair": "Fix what verify finds, root causes first, each in one transaction; then verify again.",
         "rotate": "Replace the service key: check that the function accepts the new one, store it, make a real call.",
         "secrets": "List, set, delete and scan for secrets; values are never shown.",
-        "job": "Show, pause, resume or trigger the scheduled job.",
+        "jobs": "List, show, trigger, pause, change, remove or take over the scheduled jobs.",
         "schedules": "List, add, change, remove or preview schedules.",
     },
     "Try": {

@@ -52,6 +52,12 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     ),
 }
 
+# of commands that speak of all jobs
+Jobs = Annotated[
+    list[str] | None,
+    typer.Option("--job", help="Only this job (repeatable); without it, all of autosync.toml.", metavar="NAME"),
+]
+
 
 def group() -> typer.Typer:
     """Return the `app` of a module that has several commands; its line of help is in commands.py."""

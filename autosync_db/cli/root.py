@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import HAS_RICH, TyperCommand, TyperGroup
 
-from autosync_db.cli.commands import COMMANDS
+from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
 from autosync_db.errors import AutosyncError, ExitCode
 
@@ -45,6 +45,10 @@ class Root(TyperGroup):
         super().__init__(**settings)
         for section, lines in COMMANDS.items():
             self.commands.update({name: Deferred(name, line, section) for name, line in lines.items()})
+
+    def get_command(self, context: Any, name: str) -> Any:
+        """Return a command by its name, or by another word for it."""
+        return super().get_command(context, ALIASES.get(name, name))
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Begin a run of the command line."""

@@ -52,7 +52,9 @@ def _rotate(
     When that fails the old key is put back and the exit code is 6. Without --from-file and --from-env a terminal is
     asked. Interrupted at any moment, the old or the new key is active; run it again, or with --resume or --abort.
     """
+    from autosync_db.connection import connect
     from autosync_db.credentials import cron_secret, rotation
+    from autosync_db.jobs import registry
     from autosync_db.progress import Reporter
 
     if resume and abort:
@@ -70,6 +72,8 @@ def _rotate(
         subject.check(value, configuration.target.project_ref)
     Run.code_if_unread = ExitCode.BUG
     with session.progress("connecting") as say:
+        with connect(configuration.target.database_url) as connection:
+            configuration = registry.speaking(connection, configuration)
         reporter = Reporter(session.say_done, say)
         if resume:
             result = rotation.resume(configuration, reporter=reporter)

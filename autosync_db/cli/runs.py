@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import Jobs, command
 
 app = typer.Typer(add_completion=False)
 
@@ -13,6 +13,7 @@ app = typer.Typer(add_completion=False)
 @command(app, "runs")
 def _runs(
     session: Session,
+    job: Jobs = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many calls to show.")] = 20,
 ) -> None:
     """List the newest calls and what really became of them, newest first."""
@@ -20,10 +21,9 @@ def _runs(
     from autosync_db.jobs import calls, registry
     from autosync_db.report import as_text
 
-    name = session.configuration.settings.main.name
     with connect(session.configuration.target.database_url) as connection:
-        registry.find(connection, name)
-        found = calls.recent(connection, name, limit)
+        names = registry.spoken_of(connection, session.configuration.settings, job or ())
+        found = calls.of_jobs(connection, names, limit)
     if session.is_json:
         session.print_json(found)
     else:

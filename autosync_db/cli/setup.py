@@ -25,8 +25,8 @@ _KeyVariable = Annotated[
 _CronSecretFile = Annotated[
     str | None,
     typer.Option(
-        help='With [function] auth = "cron_secret": file with the one that the function already has; - reads standard'
-        " input. Without it one is made.",
+        help='With auth = "cron_secret" (for [job] of [function]): file with the one that the function already has;'
+        " - reads standard input. Without it one is made.",
         metavar="PATH",
     ),
 ]
@@ -59,12 +59,13 @@ def _setup(
     configuration = session.configuration
     address = _address(session, project_url, project_ref)
     own_secret = secret_input.read(cron_secret_file, "cron secret") if cron_secret_file is not None else None
-    is_by_key = configuration.settings.main.auth != "cron_secret"
-    if own_secret is not None and is_by_key:
+    credentials = {job.auth for job in configuration.settings.jobs.values() if job.kind == "function"}
+    if own_secret is not None and "cron_secret" not in credentials:
         raise UsageError(
             "the function is called with the service key, not with a cron secret",
-            hint='choose [function] auth = "cron_secret" in autosync.toml',
+            hint='choose auth = "cron_secret" for the job in autosync.toml',
         )
+    is_by_key = "service_key" in credentials
     key = _service_key(session, service_role_key_file, service_role_key_env) if is_by_key else None
     decision.validate(address, key, configuration)
 

@@ -5,20 +5,20 @@ from datetime import UTC, datetime
 import typer
 
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import Jobs, command
 
 app = typer.Typer(add_completion=False)
 
 
 @command(app, "status")
-def _status(session: Session) -> None:
+def _status(session: Session, job: Jobs = None) -> None:
     """Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue."""
     from autosync_db import status
     from autosync_db.connection import connect
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        found = status.collect(connection, session.configuration.settings.main.name)
+        found = status.collect(connection, session.configuration.settings, job or ())
     if session.is_json:
         session.print_json(found)
         return

@@ -30,7 +30,7 @@ Drains = Literal["auto_sync_schedules"]
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-_FUNCTION = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,62})((?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*)/?(\?[!-~]*)?")
+_FUNCTION = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,62})((?:/[A-Za-z0-9._~%-]+)*)/?(\?[!\"$-~]*)?")
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 # what the call sets itself, or what its transport does
@@ -217,6 +217,11 @@ class JobSettings(Section):
     def calls(self) -> bool:
         """Whether the job makes HTTP calls."""
         return self.kind in {"function", "url"}
+
+    @property
+    def patience(self) -> timedelta:
+        """How long an answer may take, and the report after it where there is one."""
+        return self.timeout + (self.reports_within or timedelta())
 
     def _kinds(self) -> Iterator[Kind]:
         return (kind for kind in _KINDS if getattr(self, kind))

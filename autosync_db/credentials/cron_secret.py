@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from psycopg.types.json import Jsonb
+
 from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect, exists, value
@@ -66,6 +68,15 @@ def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, 
     """Return the whole row of autosync.setting with which the job has `auth`; other jobs keep theirs."""
     before = value(connection, "select s.value from autosync.setting as s where s.name = %s", [SETTING])
     return {**(before or {}), job_name: auth}
+
+
+def activate(connection: Connection, job_name: str, auth: Auth) -> None:
+    """Let the job's calls carry this credential from now on."""
+    connection.execute(
+        "insert into autosync.setting as s (name, value) values (%s, %s) on conflict (name)"
+        " do update set value = s.value || excluded.value, updated_at = clock_timestamp()",
+        [SETTING, Jsonb({job_name: auth})],
+    )
 
 
 def reveal(connection: Connection, name: str) -> Secret | None:

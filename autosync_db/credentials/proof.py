@@ -52,7 +52,7 @@ def by_dispatch(configuration: Configuration, say: Callable[[str], None]) -> Pro
 
     A refusal of one call is a refusal; else one success is enough.
     """
-    name, timeout = configuration.settings.main.name, configuration.settings.main.timeout
+    name, timeout = configuration.settings.main.name, configuration.settings.main.patience
 
     def prove(connection: Connection, keep_alive: KeepAlive) -> Proof:
         def waiting(text: str) -> None:

@@ -7,7 +7,7 @@ from psycopg import sql
 from autosync_db import resources
 from autosync_db.errors import CheckFailedError
 from autosync_db.health.model import Refusal, Repair, Scene
-from autosync_db.jobs import registry
+from autosync_db.jobs import plan
 from autosync_db.schema import isolation, objects, revisions
 
 SCHEDULES_ACCESS = isolation.ACCESS_FILE
@@ -57,7 +57,7 @@ def schedule_job(scene: Scene) -> list[sql.Composable]:
         raise CheckFailedError(
             f"neither autosync.job nor the settings have a job {scene.job}", hint="add it to autosync.toml"
         )
-    known = [] if registered else registry.registration(scene.configuration.settings)
+    known = [] if registered else plan.registration(scene.configuration.settings)
     return [*known, SYNC.format(sql.Literal(scene.job))]
 
 

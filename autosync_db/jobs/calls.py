@@ -18,8 +18,8 @@ from autosync_db.errors import CheckFailedError
 from autosync_db.jobs import registry
 
 _RECENT = """
-    select id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome, status_code,
-        error_code, error_message, body_excerpt, cause
+    select cast(%(job)s as text) as job, id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome,
+        status_code, error_code, error_message, body_excerpt, cause
     from autosync.recent_outcomes(%(job)s, %(limit)s)
 """
 # as many of the newest as there are since the tick's first
@@ -65,6 +65,7 @@ class Cause(StrEnum):
 class Invocation:
     """One request of the ledger with its outcome as known now."""
 
+    job: str
     id: int
     tick_id: int
     request_id: int
@@ -130,6 +131,12 @@ def recent(connection: Connection, job_name: str, limit: int = 20) -> list[Invoc
     """Return the newest requests of a job, newest first. Reads only."""
     with connection.cursor(row_factory=kwargs_row(_invocation)) as cursor:
         return cursor.execute(_RECENT, {"job": job_name, "limit": limit}).fetchall()
+
+
+def of_jobs(connection: Connection, names: Sequence[str], limit: int = 20) -> list[Invocation]:
+    """Return the newest requests of several jobs together, newest first. Reads only."""
+    found = [call for name in names for call in recent(connection, name, limit)]
+    return sorted(found, key=lambda call: (call.queued_at, call.id), reverse=True)[:limit]
 
 
 def of_tick(connection: Connection, job_name: str, tick_id: int) -> list[Invocation]:

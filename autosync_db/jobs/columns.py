@@ -68,7 +68,7 @@ def settings_of(row: Mapping[str, Any]) -> JobSettings:
         **{name: row[name] for name in _SAME},
         auth=auth,
         timeout=timedelta(milliseconds=row["timeout_milliseconds"]),
-        retry=retry if retry.attempts > 1 else None,
+        retry=retry,
         expect=_expectation(expect) if expect else None,
     )
 

@@ -1,170 +1,301 @@
-"""The scheduled job: what autosync.job says it must be, and what cron.job is."""
+"""The scheduled jobs: what autosync.job says they must be, and what cron.job is."""
 
+import dataclasses
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row, dict_row
 
 from autosync_db import cron
-from autosync_db.config import GUIDE_JOB, Settings
-from autosync_db.connection import Connection, exists, value
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration, JobSettings, Settings
+from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.errors import MigrationError, UsageError
+from autosync_db.jobs import columns
+
+# a cron job of this name is somebody else's: see autosync.sync_job()
+TAKEN = "AS010"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One scheduled job, as registered and as pg_cron has it (None where it has no such job)."""
+    """One job, as registered and as pg_cron has it (None where it has no such job)."""
 
     name: str
-    function: str
-    schedule: str
+    kind: str
+    function: str | None
+    url: str | None
+    sql: str | None
+    schedule: str | None
     timeout: timedelta
     invoke: str
+    drains: str | None
+    overlap: str
+    auth: str
+    reports_within: timedelta | None
+    enabled: bool
     paused_at: datetime | None
     paused_by: str | None
     cron_id: int | None
     cron_schedule: str | None
     active: bool | None
 
+    @property
+    def makes_calls(self) -> bool:
+        """Whether a tick of the job is an HTTP call."""
+        return self.kind in {"function", "url"}
 
-def find(connection: Connection, name: str) -> Job:
-    """Return the job called `name`. Raises MigrationError when the database has no registry or no such job."""
+    @property
+    def patience(self) -> timedelta:
+        """How long an answer may take, and the report after it where there is one."""
+        return self.timeout + (self.reports_within or timedelta())
+
+    @property
+    def does(self) -> str:
+        """Return what the job does, in a few words."""
+        return self.function or self.url or " ".join((self.sql or "only watched").split())
+
+    @property
+    def state(self) -> str:
+        """Return whether the job ticks, in a few words."""
+        if self.kind == "watch":
+            return "not scheduled" if self.cron_id is None else "active" if self.active else "inactive"
+        if self.paused_at:
+            return f"paused by {self.paused_by}"
+        if not self.enabled:
+            return "disabled by the file"
+        return "not scheduled" if self.cron_id is None else "active" if self.active else "inactive"
+
+
+_JOBS = """
+    select j.name,
+        case when j.function is not null then 'function' when j.url is not null then 'url'
+            when j.sql is not null then 'sql' else 'watch' end as kind,
+        j.function, j.url, j.sql, j.schedule, make_interval(secs => j.timeout_milliseconds / 1000.0) as timeout,
+        j.invoke, j.drains, j.overlap, j.auth, j.reports_within, j.enabled, j.paused_at, j.paused_by,
+        c.jobid as cron_id, c.schedule as cron_schedule, c.active
+    from autosync.job as j
+    left join lateral (
+        select k.jobid, k.schedule, k.active from cron.job as k where k.jobname = j.name order by k.jobid limit 1
+    ) as c on true
+    where cast(%(name)s as text) is null or j.name = %(name)s
+    order by j.id
+"""
+
+
+def all_jobs(connection: Connection, name: str | None = None) -> list[Job]:
+    """Return every registered job, or that of one name. Raises MigrationError when the database has no registry."""
     if not exists(connection, "autosync.job"):
         raise MigrationError("this database has no autosync schema yet", hint="run: autosync-db setup")
-    row = connection.execute(
-        """
-        select j.name, j.function, j.schedule, make_interval(secs => j.timeout_milliseconds / 1000.0), j.invoke,
-            j.paused_at, j.paused_by, c.jobid, c.schedule, c.active
-        from autosync.job as j
-        left join cron.job as c on c.jobname = j.name
-        where j.name = %s
-        order by c.jobid
-        limit 1
-        """,
-        [name],
-    ).fetchone()
-    if row is None:
-        raise UsageError(f"there is no job {name!r}", hint="see [job] name in autosync.toml, or run: autosync-db setup")
-    return Job(*row)
+    with connection.cursor(row_factory=class_row(Job)) as cursor:
+        return cursor.execute(_JOBS, {"name": name}).fetchall()
 
 
-def configure(connection: Connection, settings: Settings) -> str:
-    """Bring autosync.job and cron.job to the settings; return `created`, `changed` or `unchanged`.
-
-    Raises UsageError when pg_cron does not understand the schedule, MigrationError when another role owns the job;
-    nothing is changed then.
-    """
-    with connection.transaction():
-        for statement in registration(settings):
-            cursor = connection.execute(statement)
-        registered = cursor.fetchone()
-        scheduled = _sync(connection, settings.main.name, settings.main.schedule)
-    return "changed" if registered and scheduled == "unchanged" else scheduled
-
-
-def registration(settings: Settings) -> list[sql.Composed]:
-    """Return the statements that make autosync.job say what the settings say; the last one returns a row if it changed.
-
-    The job that the migration made is renamed, if it never ticked: it would go on ticking beside this one. A job that
-    was there before us keeps what it had of its own, until a setting says otherwise.
-    """
-    wanted, retention = settings.main, settings.retention
-    values: dict[str, object] = {
-        "name": wanted.name,
-        "function": wanted.function,
-        "drains": "auto_sync_schedules",
-        "schedule": wanted.schedule,
-        "timeout_milliseconds": int(wanted.timeout.total_seconds() * 1000),
-        "invoke": wanted.invoke,
-        "batch_size": wanted.batch_size,
-        "max_requests": wanted.max_requests,
-        "keep_invocations": retention.invocations,
-        "keep_run_details": retention.job_run_details,
-    }
-    changeable = [name for name in values if name != "name"]
-    own = {"function": "function", "schedule": "schedule", "timeout": "timeout_milliseconds"}
-    kept = {column for setting, column in own.items() if setting not in wanted.model_fields_set}
-    register = sql.SQL(
-        "insert into autosync.job as j ({columns}) values ({values}) on conflict (name) do update"
-        " set ({changeable}, updated_at) = row({new}, clock_timestamp())"
-        " where ({old}) is distinct from ({new}) returning j.name"
-    ).format(
-        columns=sql.SQL(", ").join(map(sql.Identifier, values)),
-        values=sql.SQL(", ").join(map(sql.Literal, values.values())),
-        changeable=sql.SQL(", ").join(map(sql.Identifier, changeable)),
-        old=sql.SQL(", ").join(sql.Identifier("j", name) for name in changeable),
-        new=sql.SQL(", ").join(
-            _ADOPTED.format(sql.Identifier(name)) if name in kept else sql.Identifier("excluded", name)
-            for name in changeable
-        ),
+def find(connection: Connection, name: str) -> Job:
+    """Return the job called `name`. Raises MigrationError when the database has no registry, UsageError for no job."""
+    for job in all_jobs(connection, name):
+        return job
+    known = [job.name for job in all_jobs(connection)]
+    near = difflib.get_close_matches(name, known, n=1)
+    raise UsageError(
+        f"there is no job {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+        hint=f"the database has {', '.join(known)}; a job of autosync.toml is made by: autosync-db setup",
     )
-    return [*_take_over_default(wanted.name), register]
 
 
-_ADOPTED = sql.SQL(
-    "case when exists (select from autosync.adopted as a where a.object = 'cron job ' || j.name)"
-    " then j.{0} else excluded.{0} end"
+def choose(connection: Connection, settings: Settings, name: str | None) -> Job:
+    """Return the job of this name; without one the only job, or that of [job], or the guide's.
+
+    Raises UsageError when there are several, or when the named one is not there.
+    """
+    if name is not None:
+        return find(connection, name)
+    known = spoken_of(connection, settings)
+    if settings.job is not None:
+        return find(connection, settings.job.name)
+    if len(known) == 1 or GUIDE_JOB in known:
+        return find(connection, GUIDE_JOB if GUIDE_JOB in known else known[0])
+    raise UsageError("there are several jobs", hint=f"name one of them: {', '.join(known)}")
+
+
+def spoken_of(connection: Connection, settings: Settings, names: Iterable[str] = ()) -> list[str]:
+    """Return the registered jobs that are spoken of: those given, else the file's, else all.
+
+    Raises what find() raises for a given one that is not registered, or when none is.
+    """
+    if chosen := list(dict.fromkeys(names)):
+        return [find(connection, name).name for name in chosen]
+    known = {job.name for job in all_jobs(connection)}
+    wanted = list(registered(connection, settings).jobs)
+    return [name for name in wanted if name in known] or [find(connection, wanted[0]).name]
+
+
+def registered(connection: Connection, settings: Settings) -> Settings:
+    """Return the settings, with the jobs of the database where nobody named any."""
+    if settings.names_jobs or not exists(connection, "autosync.job"):
+        return settings
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(
+            "select j.* from autosync.job as j where j.name <> %s order by j.id", [HOUSEKEEPING_JOB]
+        ).fetchall()
+    jobs: dict[str, JobSettings] = {row["name"]: columns.settings_of(row) for row in found}
+    return settings.model_copy(update={"jobs": jobs}) if jobs else settings
+
+
+def speaking(connection: Connection, configuration: Configuration) -> Configuration:
+    """Return the configuration, with the jobs of the database where nobody named any."""
+    return dataclasses.replace(configuration, settings=registered(connection, configuration.settings))
+
+
+_NOT_OURS = sql.SQL(
+    "select c.jobname, c.command from cron.job as c where c.jobname = any(%s)"
+    " and c.command not like 'select autosync.dispatch(%%' and not ({ours}) order by c.jobid"
 )
+_OURS = sql.SQL(
+    "exists (select from autosync.job as j where j.name = c.jobname and j.scheduled_command is not null)"
+    " or exists (select from autosync.adopted as a where a.object = 'cron job ' || c.jobname)"
+)
+
+
+def taken(connection: Connection, settings: Settings) -> list[str]:
+    """Return the names of the settings that a cron job has which nobody here made or took over. At any revision."""
+    wanted = {name: job.sql for name, job in settings.jobs.items() if job.kind != "watch"}
+    if not wanted or not exists(connection, "cron.job"):
+        return []
+    has_registry = exists(connection, "autosync.job", "autosync.adopted")
+    # what the guide made is taken over by the migration
+    ours = _OURS if has_registry else sql.SQL("c.jobname = 'auto-sync-cron-job'")
+    found = rows(connection, _NOT_OURS.format(ours=ours), [list(wanted)])
+    return [name for name, command in found if command != wanted[name]]
 
 
 def pause(connection: Connection, name: str) -> None:
     """Stop the job's ticks and record who did it; calls under way are not interrupted."""
     with connection.transaction():
-        find(connection, name)
+        require_ours(find(connection, name))
         connection.execute(
             "update autosync.job set paused_at = clock_timestamp(), paused_by = session_user"
             " where name = %s and paused_at is null",
             [name],
         )
-        _sync(connection, name)
+        sync(connection, name)
 
 
-def resume(connection: Connection, name: str) -> None:
-    """Let the job tick again."""
+def resume(connection: Connection, name: str) -> Job:
+    """Let the job tick again; return it, because the file may keep it disabled all the same."""
     with connection.transaction():
-        find(connection, name)
+        require_ours(find(connection, name))
         connection.execute("update autosync.job set paused_at = null, paused_by = null where name = %s", [name])
-        _sync(connection, name)
+        sync(connection, name)
+        return find(connection, name)
 
 
-def _take_over_default(name: str) -> list[sql.Composed]:
-    default = GUIDE_JOB
-    if name == default:
-        return []
-    values = {"name": sql.Literal(name), "default": sql.Literal(default)}
-    return [
-        sql.SQL(
-            "update autosync.job as j set name = {name} where j.name = {default}"
-            " and not exists (select from autosync.job as o where o.name = {name})"
-            " and not exists (select from autosync.tick as t where t.job_id = j.id)"
-        ).format(**values),
-        # it has another name now, or it is none of ours
-        sql.SQL(
-            "select cron.unschedule(c.jobid) from cron.job as c where c.jobname = {default}"
-            " and c.username = current_user and c.command = autosync.job_command({default})"
-            " and not exists (select from autosync.job as j where j.name = c.jobname)"
-        ).format(**values),
-    ]
+def reschedule(connection: Connection, name: str, schedule: str) -> str:
+    """Give the job another schedule; return what became of its cron job: `changed` or `unchanged`.
+
+    Raises UsageError for a schedule that pg_cron does not run as it is written, and for the housekeeping.
+    """
+    version = value(connection, "select extversion from pg_extension where extname = 'pg_cron'")
+    cron.check(schedule, version)
+    with connection.transaction():
+        require_ours(find(connection, name), but_housekeeping=True)
+        text = " ".join(schedule.split())
+        connection.execute(
+            "update autosync.job set schedule = %(schedule)s, updated_at = clock_timestamp()"
+            " where name = %(name)s and schedule is distinct from %(schedule)s",
+            {"name": name, "schedule": text},
+        )
+        return sync(connection, name, text)
 
 
-def _sync(connection: Connection, name: str, schedule: str | None = None) -> str:
+def remove(connection: Connection, name: str) -> None:
+    """Unschedule the job and forget it; its history goes with housekeeping. A watched cron job is left alone."""
+    with connection.transaction():
+        job = find(connection, name)
+        if job.name == HOUSEKEEPING_JOB:
+            raise UsageError(
+                "housekeeping goes with the last job", hint="to remove everything: autosync-db rollback base"
+            )
+        if job.kind != "watch":
+            owners = rows(
+                connection,
+                "select c.jobid, c.username = current_user, c.username from cron.job as c where c.jobname = %s",
+                [name],
+            )
+            for job_id, is_own, owner in owners:
+                if not is_own:
+                    raise MigrationError(
+                        f"the cron job {name!r} belongs to the role {owner!r}", hint=f"connect as {owner}"
+                    )
+                connection.execute("select cron.unschedule(%s::bigint)", [job_id])
+        connection.execute("delete from autosync.job where name = %s", [name])
+        keep_house_in_step(connection)
+
+
+def require_ours(job: Job, *, but_housekeeping: bool = False) -> None:
+    """Return unless the job is only watched, or is the housekeeping where that has a schedule of its own."""
+    if job.kind == "watch":
+        raise UsageError(
+            f"{job.name} is only watched, and changed by nobody here",
+            hint=f"take it over with: autosync-db jobs adopt {job.name}",
+        )
+    if but_housekeeping and job.name == HOUSEKEEPING_JOB:
+        raise UsageError("housekeeping comes as often as the busiest job", hint="reschedule that one")
+
+
+def keep_house_in_step(connection: Connection) -> None:
+    """Let housekeeping come as often as the jobs need it now."""
+    connection.execute(
+        "update autosync.job as j set schedule = autosync.house_schedule(), updated_at = clock_timestamp()"
+        " where j.name = %s and j.schedule <> autosync.house_schedule()",
+        [HOUSEKEEPING_JOB],
+    )
+    sync(connection, HOUSEKEEPING_JOB)
+
+
+def sync(connection: Connection, name: str, schedule: str | None = None) -> str:
+    """Bring the job's cron job to what autosync.job says; return `created`, `changed` or `unchanged`.
+
+    Raises MigrationError when it belongs to another role or to nobody here, UsageError when pg_cron does not
+    understand the schedule.
+    """
     try:
         return str(value(connection, "select autosync.sync_job(%s)", [name]))
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise MigrationError(
-            error.diag.message_primary or str(error),
-            hint=error.diag.message_hint or "connect as the job's owner",
-        ) from error
-    except psycopg.errors.InvalidParameterValue as error:
-        raise UsageError(
-            f"pg_cron refuses the schedule: {error.diag.message_primary}",
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise _explained(error, name, schedule) from error
+
+
+def name_is_taken(name: str) -> MigrationError:
+    """Return the refusal to overwrite a cron job that nobody here made."""
+    return MigrationError(
+        f"there is a cron job {name!r} already, which autosync-db did not make; nothing was changed",
+        hint=f"take it over with: autosync-db jobs adopt {name}; or give yours another name",
+    )
+
+
+def _explained(error: psycopg.Error, name: str, schedule: str | None) -> MigrationError | UsageError:
+    message = error.diag.message_primary or str(error)
+    if error.sqlstate == TAKEN:
+        return name_is_taken(name)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return MigrationError(message, hint=error.diag.message_hint or "connect as the job's owner")
+    if isinstance(error, psycopg.errors.InvalidParameterValue):
+        return UsageError(
+            f"pg_cron refuses the schedule: {message}",
             hint="use five fields like */5 * * * *; schedules in seconds need pg_cron 1.5 or newer",
-        ) from error
-    except (psycopg.errors.RaiseException, psycopg.InternalError) as error:
-        if schedule is not None and isinstance(error, psycopg.InternalError):
-            # before 1.5 pg_cron reported a schedule that it cannot read as an internal error
-            cron.check(schedule, "1.4")
-        raise MigrationError(
-            f"the job could not be scheduled: {error.diag.message_primary}", hint="run: autosync-db verify"
-        ) from error
+        )
+    if schedule is not None and isinstance(error, psycopg.InternalError):
+        # before 1.5 pg_cron reported a schedule that it cannot read as an internal error
+        cron.check(schedule, "1.4")
+    return MigrationError(f"the job {name} could not be scheduled: {message}", hint="run: autosync-db verify")
+
+
+def settings_row(connection: Connection, name: str) -> Any:
+    """Return a row of autosync.setting, None where there is none."""
+    return value(connection, "select s.value from autosync.setting as s where s.name = %s", [name])

@@ -31,6 +31,11 @@ def dumps(value: Any) -> str:
     return _C1.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def line(value: Any) -> str:
+    """Return a value as JSON on one line, for a cell of a table."""
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
 def _check(result: CheckResult) -> dict[str, Any]:
     return {
         "id": result.id,

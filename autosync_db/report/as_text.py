@@ -70,12 +70,14 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], console: Con
 
 
 def calls(found: Sequence[Invocation], console: Console) -> None:
-    """Print calls with what became of each."""
+    """Print calls with what became of each, and the job of each where there are several."""
     rows = [
-        (f"{call.queued_at:%Y-%m-%d %H:%M:%S}", call.tick_id, call.request_id, call.cause.value, call.summary)
+        (f"{call.queued_at:%Y-%m-%d %H:%M:%S}", call.tick_id, call.request_id, call.cause.value, call.summary, call.job)
         for call in found
     ]
-    table(("queued (UTC)", "tick", "request", "cause", "answer"), rows, console)
+    headers = ("queued (UTC)", "tick", "request", "cause", "answer", "job")
+    shown = len(headers) if len({call.job for call in found}) > 1 else len(headers) - 1
+    table(headers[:shown], [row[:shown] for row in rows], console)
 
 
 def _groups(results: Iterable[CheckResult]) -> list[list[CheckResult]]:

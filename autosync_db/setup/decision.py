@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from autosync_db import cron
-from autosync_db.config import Configuration, JobSettings
+from autosync_db.config import Configuration, JobSettings, SecretAuth
 from autosync_db.credentials import cron_secret, store
 from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.store import Store
 from autosync_db.errors import SecretError, UsageError
-from autosync_db.jobs import binding
+from autosync_db.jobs import binding, registry
 from autosync_db.secret import Secret
 from autosync_db.setup.situation import Situation
 from autosync_db.supabase import address, key
@@ -84,18 +85,26 @@ def validate(project_url: str | None, service_key: Secret | None, configuration:
 def decide(situation: Situation, configuration: Configuration, given: Given, new_secret: Secret) -> Plan:
     """Return what is to be done; `new_secret` is the cron secret to use where one is needed and none is known.
 
-    Raises UsageError for a schedule that pg_cron does not run, an address or a project that is not known or not the
-    one that the database is bound to, and a cron secret that other jobs use; SecretError for a secret that is lacking
-    or cannot be one.
+    Raises MigrationError for a job whose name somebody else's cron job has; UsageError for a schedule that pg_cron does
+    not run, an address or a project that is not known or not the one that the database is bound to, and a cron secret
+    that other jobs use; SecretError for a secret that is lacking or cannot be one.
     """
     settings = configuration.settings
+    for name in situation.taken:
+        raise registry.name_is_taken(name)
     for job in settings.jobs.values():
         if job.schedule is not None:
             cron.check(job.schedule, situation.pg_cron_version)
     auth = _auth(situation, settings.main)
-    secrets = _address(situation, given) | (
-        _service_key(situation, given) if auth == "service_key" else _cron_secret(situation, given, new_secret)
-    )
+    secrets: dict[str, Secret] = {}
+    functions = [job for job in settings.jobs.values() if job.kind == "function"]
+    if functions:
+        secrets |= _address(situation, given)
+    credentials = {_chosen(situation, job) if job is settings.main else job.auth for job in functions}
+    if "service_key" in credentials:
+        secrets |= _service_key(situation, given)
+    if "cron_secret" in credentials:
+        secrets |= _cron_secret(situation, given, new_secret)
     switch = _switch(situation, auth)
     if switch is not Switch.NONE:
         _require_unshared(situation, secrets)
@@ -120,11 +129,15 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
     )
 
 
+def _chosen(situation: Situation, job: JobSettings) -> Auth | SecretAuth | Literal["none"]:
+    """Return the credential that the main job's calls are to carry: what is active, unless somebody chose one."""
+    return job.auth if "auth" in job.model_fields_set else situation.auth
+
+
 def _auth(situation: Situation, job: JobSettings) -> Auth:
-    """Return the credential of the project's own that the job's calls are to carry."""
-    if "auth" in job.model_fields_set and (job.auth == "service_key" or job.auth == "cron_secret"):
-        return job.auth
-    return situation.auth
+    """Return which of the project's credentials is to be active for the main job."""
+    chosen = _chosen(situation, job)
+    return chosen if chosen == "service_key" or chosen == "cron_secret" else situation.auth
 
 
 def _address(situation: Situation, given: Given) -> dict[str, Secret]:

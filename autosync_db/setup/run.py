@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from autosync_db.config import Configuration
+from autosync_db.config import Configuration, JobSettings, SecretAuth, Settings
 from autosync_db.connection import Connection, connect
 from autosync_db.credentials import cron_secret, lease, store
 from autosync_db.credentials import proof as proofs
@@ -11,6 +11,7 @@ from autosync_db.credentials.lease import Rotation
 from autosync_db.credentials.proof import Proof
 from autosync_db.errors import SecretError
 from autosync_db.jobs import binding, calls, registry
+from autosync_db.jobs import plan as jobs_plan
 from autosync_db.jobs.calls import Cause, Invocation
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema.environment import MigrationResult
@@ -31,8 +32,12 @@ class _Work:
     token: UUID
 
     @property
+    def settings(self) -> Settings:
+        return self.configuration.settings
+
+    @property
     def job_name(self) -> str:
-        return self.configuration.settings.main.name
+        return self.settings.main.name
 
 
 def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[Invocation]:
@@ -43,20 +48,23 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
     rotation: when the function refuses the new one, when it cannot be proven though the old one worked, or when the
     wait is interrupted, what was stored before is put back (SecretError).
 
-    Where the function knows its caller by a cron secret, that is the given one, the stored one, or a new one. While
-    the function does not know it, it is not called with it: a step `next` holds the command that hands it over.
+    Jobs that the settings do not name are kept. Where a function knows its caller by a cron secret, that is the given
+    one, the stored one, or a new one. While the function does not know it, it is not called with it: a step `next`
+    holds the command that hands it over.
     """
     new_secret = cron_secret.generate()
     reporter.doing("looking at the database")
     takeover.require_possible(configuration, given.secrets)
     with connect(configuration.target.database_url) as connection:
-        plan = decide(situation.read(connection, configuration), configuration, given, new_secret)
+        wanted = registry.speaking(connection, configuration)
+        plan = decide(situation.read(connection, wanted), wanted, given, new_secret)
     reporter.doing("migrating")
     is_changed = _migrate(configuration, given, reporter)
     with connect(configuration.target.database_url) as connection:
         if is_changed:
-            plan = decide(situation.read(connection, configuration), configuration, given, new_secret)
-        work = _Work(connection, configuration, plan, reporter, uuid4())
+            wanted = registry.speaking(connection, configuration)
+            plan = decide(situation.read(connection, wanted), wanted, given, new_secret)
+        work = _Work(connection, wanted, plan, reporter, uuid4())
         return _carry_out(work, wait=given.wait)
 
 
@@ -77,7 +85,8 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
         is_known = _introduce(work)
         begun = _activate(work, is_known=is_known)
         _schedule(work)
-        if begun and wait:
+        _switch_others(work)
+        if begun and wait and work.settings.main.calls:
             prove = proofs.by_dispatch(work.configuration, work.reporter.doing)
             proof = prove(work.connection, lease.keeper(work.connection, work.token))
     if proof:
@@ -103,15 +112,15 @@ def _introduce(work: _Work) -> bool:
         return not plan.is_secret_new
     if plan.beside is not None:
         store.store(work.connection, {store.CRON_SECRET: plan.beside})
-    is_known = not plan.is_secret_new and not _refuses(work)
+    is_known = not plan.is_secret_new and not _refuses(work, work.settings.main)
     if not is_known:
         work.reporter.done(Step("auth", "the calls go on with the service key", False))
     return is_known
 
 
-def _refuses(work: _Work) -> bool:
-    """Return whether the function refuses the cron secret; False when it cannot be reached from here."""
-    settings, given = work.configuration.settings.main, work.plan.secrets.get(store.PROJECT_URL)
+def _refuses(work: _Work, settings: JobSettings) -> bool:
+    """Return whether the job's function refuses the cron secret; False when it cannot be reached from here."""
+    given = work.plan.secrets.get(store.PROJECT_URL)
     url = given.reveal() if given else store.project_url(work.connection)
     secret = work.plan.beside or cron_secret.reveal(work.connection, store.CRON_SECRET)
     if url is None or secret is None:
@@ -157,23 +166,55 @@ def _activate(work: _Work, *, is_known: bool) -> Rotation | None:
 
 
 def _schedule(work: _Work) -> None:
-    scheduled = registry.configure(work.connection, work.configuration.settings)
-    schedule = registry.find(work.connection, work.job_name).schedule
-    work.reporter.done(Step("job", f"{work.job_name} ({schedule}) {scheduled}", scheduled != "unchanged"))
+    settings = work.settings
+    for one in jobs_plan.apply(work.connection, settings):
+        when = registry.find(work.connection, one.job).schedule or "only watched"
+        work.reporter.done(Step("job", f"{one.job} ({when}) {one.result}", one.result != "unchanged"))
+    for name in jobs_plan.not_in_the_file(work.connection, settings):
+        work.reporter.done(Step("job", f"{name} is not in the settings; kept", False))
+    stored = store.stored(work.connection)
+    for job in settings.jobs.values():
+        if isinstance(job.auth, SecretAuth) and job.auth.secret not in stored:
+            lacking = f"{job.name} sends a secret that is not stored yet: autosync-db secrets set {job.auth.secret}"
+            work.reporter.done(Step("next", lacking, False))
+
+
+def _switch_others(work: _Work) -> None:
+    """Let the calls of the other jobs carry the credential of the settings, once their function knows it."""
+    is_handed_over = True
+    for name, job in work.settings.jobs.items():
+        if name == work.job_name or job.kind != "function" or "auth" not in job.model_fields_set:
+            continue
+        wanted = job.auth
+        if wanted != "service_key" and wanted != "cron_secret":
+            continue
+        if cron_secret.active_auth(work.connection, name) == wanted:
+            continue
+        if wanted == "cron_secret" and (work.plan.is_secret_new or _refuses(work, job)):
+            work.reporter.done(Step("auth", f"the calls of {name} go on with the service key", False))
+            is_handed_over = False
+            continue
+        cron_secret.activate(work.connection, name, wanted)
+        work.reporter.done(Step("auth", f"the calls of {name} show the {wanted.replace('_', ' ')}", True))
+    if not is_handed_over and work.plan.auth != "cron_secret":
+        hand_over = cron_secret.hand_over(work.configuration)
+        work.reporter.done(Step("next", f"{hand_over}; then this command again", False))
 
 
 def _answers(work: _Work, proof: Proof | None, *, is_known: bool, wait: bool) -> list[Invocation]:
     """Bind the database and return the answers of the proof, or else of a call where one is to be made."""
     result, answers = "", list(proof.answers) if proof else []
-    if proof is None and not is_known:
+    if proof is None and not work.settings.main.calls:
+        result = "none to make: no job of the settings calls anything"
+    elif proof is None and not is_known:
         result = "not made (the function does not know the cron secret yet)"
     elif proof is None and not wait:
         result = "not made (--no-wait)"
     elif proof is None and situation.is_proven(work.connection, work.job_name):
         result = "not repeated: the last one succeeded with these settings"
     elif proof is None:
-        timeout = work.configuration.settings.main.timeout
-        _, answers = calls.trigger_and_wait(work.connection, work.job_name, timeout, work.reporter.doing)
+        patience = work.settings.main.patience
+        _, answers = calls.trigger_and_wait(work.connection, work.job_name, patience, work.reporter.doing)
     if work.plan.binds and work.plan.project_ref:
         binding.bind(work.connection, work.plan.project_ref)
         work.reporter.done(Step("binding", f"to the project {work.plan.project_ref}", True))

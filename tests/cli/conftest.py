@@ -84,11 +84,12 @@ class Project:
     cluster: Cluster
     stub: Stub
     key: Secret
+    variables: dict[str, str] = field(default_factory=lambda: dict(RARELY))
 
     def run(self, *arguments: str, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
         """Run a command on this project's database."""
         return command.run(
-            *arguments, database=self.cluster.url(), variables={**RARELY, **(variables or {})}, stdin=stdin
+            *arguments, database=self.cluster.url(), variables={**self.variables, **(variables or {})}, stdin=stdin
         )
 
     def setup(self, *arguments: str, key: Secret | None = None) -> Result:

@@ -26,7 +26,8 @@ FRAMES = re.compile(r"[│╭╮╰╯─\s]+")
 def test_the_commands_of_the_contract_are_there() -> None:
     assert {" ".join(path) for path in command.leaves()} >= {
         "init", "setup", "migrate", "rollback", "status", "rotate", "verify", "explain", "repair", "runs",
-        "job show", "job pause", "job resume", "job trigger", "export supabase", "scaffold function",
+        "jobs list", "jobs show", "jobs pause", "jobs resume", "jobs reschedule", "jobs trigger", "jobs remove",
+        "jobs preview", "jobs import", "plan", "export supabase", "scaffold function",
         "scaffold workflow", "schedules list", "schedules add", "schedules set", "schedules enable",
         "schedules disable", "schedules remove", "schedules preview", "secrets list", "secrets set",
         "secrets history", "secrets delete", "local up", "local down", "local status", "local logs", "local tick",

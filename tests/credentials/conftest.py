@@ -12,7 +12,7 @@ import pytest
 from autosync_db import config, progress
 from autosync_db.config import Configuration
 from autosync_db.credentials import store
-from autosync_db.jobs import registry
+from autosync_db.jobs import plan
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, command, health, keys
@@ -148,7 +148,7 @@ def place(quiet_template: Cluster) -> Iterator[Place]:
         clusters.pg_net_worker(cluster),
     ):
         configuration = config.load(config.Flags(database_url=cluster.url()))
-        registry.configure(owner, configuration.settings)
+        plan.apply(owner, configuration.settings)
         clusters.keep_quiet(cluster)
         yield Place(cluster, owner, admin, configuration)
 

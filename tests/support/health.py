@@ -19,7 +19,7 @@ from autosync_db.health import repair as repairs
 from autosync_db.health.checks import pg_cron_scheduler_running
 from autosync_db.health.model import CheckResult, Report, Status, Verdict
 from autosync_db.jobs import calls as outcome
-from autosync_db.jobs import registry
+from autosync_db.jobs import plan, registry
 from autosync_db.jobs.calls import Cause
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
@@ -122,7 +122,7 @@ class Project(Records):
     def restore_job(self) -> None:
         """Bring the job back to what the settings say, in both registries."""
         registry.resume(self.owner, self.job_name)
-        registry.configure(self.owner, self.configuration.settings)
+        plan.apply(self.owner, self.configuration.settings)
 
     def hold(self, held: AbstractContextManager[clusters.T]) -> clusters.T:
         """Enter something that lasts until release(), such as a session that holds a lock."""
@@ -340,7 +340,7 @@ def healthy(cluster: Cluster, stub: Stub) -> Iterator[LiveProject]:
     project = LiveProject(cluster, stub, configuration)
     with impatience():
         try:
-            registry.configure(project.owner, configuration.settings)
+            plan.apply(project.owner, configuration.settings)
             project.quiet_house()
             project.store(project_url=stub.url, service_role_key=keys.legacy())
             project.start_worker()

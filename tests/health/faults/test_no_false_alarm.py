@@ -12,7 +12,7 @@ from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health import verify as runner
 from autosync_db.health.model import Report, Status
-from autosync_db.jobs import registry
+from autosync_db.jobs import plan
 from autosync_db.local import cluster as local_cluster
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import objects, revisions
@@ -190,7 +190,7 @@ def test_role_that_sees_little(name: str, grants: str, project: LiveProject, tel
 
 def test_two_jobs(project: LiveProject, tell: Tell) -> None:
     settings = config.Settings.model_validate({"job": {"name": "nightly", "function": "nightly", "schedule": NEVER}})
-    registry.configure(project.owner, settings)
+    plan.apply(project.owner, settings)
     project.value("select autosync.dispatch('nightly')")
     _fine(tell("two jobs, each with a function of its own", verify(project)))
 

@@ -1,0 +1,210 @@
+"""`jobs ...`: the scheduled jobs; `job ...` is the same."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosync_db.cli import take_over
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command, group
+
+if TYPE_CHECKING:
+    from autosync_db.connection import Connection
+    from autosync_db.jobs.registry import Job
+
+app = group()
+take_over.register(app)
+
+_Name = Annotated[
+    str | None,
+    typer.Argument(help="Name of the job; not needed where there is one, or for the guide's.", show_default=False),
+]
+
+
+@command(app, "list")
+def _list(session: Session) -> None:
+    """List the registered jobs with what each does, when, and how its newest call or run ended."""
+    from autosync_db import status
+    from autosync_db.connection import connect
+    from autosync_db.report import as_text
+
+    with connect(session.configuration.target.database_url) as connection:
+        found = status.of_jobs(connection)
+    if session.is_json:
+        session.print_json(found)
+        return
+    rows = [(one.job.name, one.job.schedule, one.job.state, one.newest, one.job.does) for one in found]
+    as_text.table(("name", "schedule (UTC)", "state", "newest", "does"), rows, session.out)
+
+
+@command(app, "show")
+def _show(session: Session, name: _Name = None) -> None:
+    """Show the job's settings and what pg_cron has of it."""
+    from autosync_db.connection import connect
+    from autosync_db.jobs import registry
+    from autosync_db.report import as_text
+
+    with connect(session.configuration.target.database_url) as connection:
+        found = registry.choose(connection, session.configuration.settings, name)
+    if session.is_json:
+        session.print_json(found)
+        return
+    rows = [("name", found.name), (found.kind, found.does), ("schedule", found.schedule)]
+    if found.makes_calls:
+        rows += [
+            ("timeout", f"{found.timeout.total_seconds():g} s"),
+            ("auth", found.auth),
+            ("drains", found.drains or "nothing"),
+            ("invoke", found.invoke),
+        ]
+    rows += [
+        ("in pg_cron", f"job {found.cron_id}, {found.cron_schedule}" if found.cron_id else "no"),
+        ("active", "yes" if found.active else "no"),
+        ("paused", f"{found.paused_at:%Y-%m-%d %H:%M} UTC by {found.paused_by}" if found.paused_at else "no"),
+    ]
+    if not found.enabled:
+        rows.append(("enabled", "no: autosync.toml switches it off"))
+    as_text.table(("", ""), rows, session.out)
+
+
+@command(app, "pause")
+def _pause(session: Session, name: _Name = None) -> None:
+    """Stop the job's ticks; verify then reports a paused job, not a failure."""
+    from autosync_db.connection import connect
+    from autosync_db.jobs import registry
+
+    with connect(session.configuration.target.database_url) as connection:
+        job = registry.choose(connection, session.configuration.settings, name)
+        registry.pause(connection, job.name)
+    session.say(f"paused; resume with: autosync-db job resume{f' {job.name}' if name else ''}")
+
+
+@command(app, "resume")
+def _resume(session: Session, name: _Name = None) -> None:
+    """Let the job tick again."""
+    from autosync_db.connection import connect
+    from autosync_db.jobs import registry
+
+    with connect(session.configuration.target.database_url) as connection:
+        job = registry.choose(connection, session.configuration.settings, name)
+        resumed = registry.resume(connection, job.name)
+    session.say("resumed" if resumed.enabled else "no longer paused, but autosync.toml says enabled = false")
+
+
+@command(app, "trigger")
+def _trigger(
+    session: Session,
+    name: _Name = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the answer.")] = False,
+) -> None:
+    """Run one tick now and wait for the function's real answer; exit 3 if it is not a success.
+
+    The statement of a plain SQL job is run in this session, and said how it went.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.jobs import calls, registry
+    from autosync_db.report import as_text
+
+    with connect(session.configuration.target.database_url) as connection:
+        job = registry.choose(connection, session.configuration.settings, name)
+        registry.require_ours(job)
+        if not job.makes_calls:
+            _run_statement(session, connection, job)
+            return
+        if no_wait:
+            tick_id = calls.trigger(connection, job.name)
+            session.say(f"tick {tick_id} is posted; see its answer with: autosync-db runs")
+            return
+        with session.progress("waiting for the function's answer") as say:
+            _, answers = calls.trigger_and_wait(connection, job.name, job.patience, say)
+    if session.is_json:
+        session.print_json(answers)
+    else:
+        as_text.calls(answers, session.out)
+    calls.require_success(answers)
+
+
+def _run_statement(session: Session, connection: "Connection", job: "Job") -> None:
+    from autosync_db.jobs import statement
+    from autosync_db.report import as_text
+
+    with session.progress("running the statement"):
+        ran = statement.run(connection, job)
+    if session.is_json:
+        session.print_json(ran)
+    else:
+        row = (ran.job, "ok" if ran.succeeded else "failed", f"{ran.seconds:.1f} s", ran.result)
+        as_text.table(("job", "run", "took", "result"), [row], session.out)
+    statement.require_success(ran)
+
+
+@command(app, "reschedule")
+def _reschedule(
+    session: Session,
+    schedule: Annotated[
+        str, typer.Argument(metavar="CRON", help="Five fields in UTC, in quotes, or '10 seconds'.", show_default=False)
+    ],
+    name: _Name = None,
+) -> None:
+    """Give the job another schedule in the database; setup goes back to that of autosync.toml."""
+    from autosync_db.connection import connect
+    from autosync_db.jobs import registry
+
+    settings = session.configuration.settings
+    with connect(session.configuration.target.database_url) as connection:
+        job = registry.choose(connection, settings, name)
+        result = registry.reschedule(connection, job.name, schedule)
+        changed = registry.find(connection, job.name)
+    session.say(f"{job.name}: {changed.schedule}, {result}")
+    in_file = settings.jobs.get(job.name) if settings.names_jobs else None
+    if in_file is not None and in_file.schedule != changed.schedule:
+        session.say(f"autosync.toml says {in_file.schedule}: change it there too, or the next setup undoes this")
+
+
+@command(app, "remove")
+def _remove(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Name of the job.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Unschedule the job and forget it; its history is deleted by housekeeping. A watched cron job is left alone."""
+    from autosync_db.connection import connect
+    from autosync_db.jobs import registry
+
+    settings = session.configuration.settings
+    with connect(session.configuration.target.database_url) as connection:
+        job = registry.find(connection, name)
+        session.confirm(f"Remove the job {job.name} ({job.does})?", flag="--yes", given=yes)
+        registry.remove(connection, job.name)
+    session.say(f"removed {job.name}")
+    if settings.names_jobs and job.name in settings.jobs:
+        session.say("autosync.toml still names it: remove it there too, or the next setup makes it again")
+
+
+@command(app, "preview")
+def _preview(
+    session: Session,
+    name: _Name = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="How many ticks to show.")] = 10,
+) -> None:
+    """Show the job's next ticks, in UTC."""
+    from datetime import UTC, datetime
+
+    from autosync_db import cron
+    from autosync_db.connection import connect
+    from autosync_db.errors import UsageError
+    from autosync_db.jobs import registry
+    from autosync_db.report import as_text
+
+    with connect(session.configuration.target.database_url) as connection:
+        job = registry.choose(connection, session.configuration.settings, name)
+    schedule = job.cron_schedule or job.schedule
+    if schedule is None:
+        raise UsageError(f"pg_cron has no job {job.name}", hint="see autosync-db jobs list")
+    ticks = cron.ticks_after(schedule, datetime.now(UTC), count=count)
+    if session.is_json:
+        session.print_json({"job": job.name, "schedule": schedule, "state": job.state, "ticks": ticks})
+        return
+    as_text.table((f"{job.name} (UTC)",), [(f"{tick:%a %Y-%m-%d %H:%M:%S}",) for tick in ticks], session.out)
+    if job.state != "active":
+        session.say(f"none of these comes while the job is {job.state}")

@@ -1,0 +1,86 @@
+"""`plan`: the difference between autosync.toml and the database."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command
+from autosync_db.errors import ExitCode
+
+if TYPE_CHECKING:
+    from autosync_db.jobs.plan import Difference
+
+app = typer.Typer(add_completion=False)
+_LONGEST = 60
+
+
+@command(app, "plan")
+def _plan(
+    session: Session,
+    check: Annotated[bool, typer.Option("--check", help="Exit 5 if anything differs.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove the jobs that autosync.toml does not name; asks first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
+) -> None:
+    """Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.
+
+    Changes nothing, except for --prune. `setup` brings the database to the file, and keeps what the file does not name.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.jobs import plan, registry
+
+    settings = session.configuration.settings
+    with connect(session.configuration.target.database_url) as connection:
+        found = plan.read(connection, settings)
+        extra = [one.job for one in found if one.action == "not in the file" and one.job]
+        if prune and extra:
+            session.confirm(f"Remove the jobs {', '.join(extra)}?", flag="--yes", given=yes)
+            with connection.transaction():
+                for name in extra:
+                    registry.remove(connection, name)
+            for name in extra:
+                session.say(f"removed {name}")
+            found = plan.read(connection, settings)
+    _print(session, found)
+    if check and found:
+        session.say("bring the database to the file with: autosync-db setup")
+        raise typer.Exit(ExitCode.MIGRATION)
+
+
+def _print(session: Session, found: "list[Difference]") -> None:
+    from autosync_db.report import as_text
+
+    if session.is_json:
+        session.print_json({"differences": found})
+        return
+    if not found:
+        session.say("nothing to do: the database is as the settings say")
+        return
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        subject = one.job or "[limits]"
+        # of a new job, what is not as usual would be lost among the defaults
+        changes = [change for change in one.changes if one.action != "create" or change.name in _TELLING]
+        rows += [(subject, one.action, change.name, _shown(change.database), _shown(change.file)) for change in changes]
+        if not changes:
+            rows.append((subject, one.action, "", "", ""))
+    as_text.table(("job", "action", "what", "database", "file"), rows, session.out)
+    if any(one.action == "taken" for one in found):
+        session.say("taken: a cron job of that name is somebody else's; take it over with: autosync-db jobs adopt NAME")
+    if any(one.action == "not in the file" for one in found):
+        session.say("not in the file: kept; --prune removes them, jobs remove NAME removes one")
+
+
+_TELLING = {"function", "url", "sql", "watch", "schedule"}
+
+
+def _shown(value: Any) -> str:
+    from autosync_db.report import as_json
+
+    if value is None or value is False:
+        return ""
+    text = value if isinstance(value, str) else as_json.line(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

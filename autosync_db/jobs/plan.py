@@ -1,0 +1,247 @@
+"""The difference between the settings and the database, and what takes it away.
+
+One text of SQL says what each job's row is to be: it is compared by the plan, applied by setup, and printed by repairs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Settings
+from autosync_db.connection import Connection, exists, rows
+from autosync_db.jobs import columns, registry
+
+Action = Literal["create", "change", "pause", "resume", "schedule", "taken", "not in the file", "set"]
+LIMITS = "limits"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is otherwise in the database than in the file."""
+
+    name: str
+    database: Any
+    file: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What setup would do to a job, or to a setting where `job` is None.
+
+    `not in the file`: nothing, the job is kept. `taken`: a cron job has this name that nobody here made,
+    and setup refuses to overwrite it.
+    """
+
+    job: str | None
+    action: Action
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done to one job."""
+
+    job: str
+    result: Literal["created", "changed", "unchanged"]
+
+
+def _jobs(settings: Settings) -> sql.Literal:
+    items = [
+        {"position": position, "row": columns.of(job, settings.retention), "kept": columns.kept(job)}
+        for position, job in enumerate(settings.jobs.values())
+    ]
+    return sql.Literal(Jsonb(items))
+
+
+def wanted(settings: Settings) -> sql.Composed:
+    """Return the query of the rows that the settings want, as `position` and the columns of columns.NAMES.
+
+    A job that was there before us keeps what it had of its own, until a setting says otherwise, and a job whose
+    credential nobody chose keeps the one that was chosen before.
+    """
+    kept: dict[str, sql.Composable] = {
+        name: sql.SQL(
+            "case when e.item -> 'kept' ? {text}"
+            " and exists (select from autosync.adopted as a where a.object = 'cron job ' || p.name)"
+            " then p.{name} else w.{name} end"
+        ).format(text=sql.Literal(name), name=sql.Identifier(name))
+        for name in ("function", "schedule", "timeout_milliseconds")
+    }
+    kept["auth"] = sql.SQL(
+        "case when e.item -> 'kept' ? 'auth' and w.function is not null and p.auth in ('service_key', 'cron_secret')"
+        " then p.auth else w.auth end"
+    )
+    return sql.SQL(
+        "select (e.item ->> 'position')::integer as position, {columns}"
+        " from jsonb_array_elements({jobs}) as e (item)"
+        " cross join lateral jsonb_populate_record(cast(null as autosync.job), e.item -> 'row') as w"
+        " left join autosync.job as p on p.name = w.name"
+    ).format(
+        columns=sql.SQL(", ").join(
+            sql.SQL("{} as {}").format(kept.get(name, sql.Identifier("w", name)), sql.Identifier(name))
+            for name in columns.NAMES
+        ),
+        jobs=_jobs(settings),
+    )
+
+
+def registration(settings: Settings) -> list[sql.Composed]:
+    """Return the statements that make autosync.job say what the settings say.
+
+    The last one returns the names of what changed and whether each is new. The job that the migration made is renamed
+    to the main one, if it never ticked and nobody had it before: it would go on ticking beside it.
+    """
+    # no upsert: it takes a number of the sequence for each row that is there
+    register = sql.SQL(
+        "with wanted as materialized ({wanted}),"
+        " changed as (update autosync.job as j set ({changeable}, updated_at) = row({new}, clock_timestamp())"
+        " from wanted as w where j.name = w.name and ({old}) is distinct from ({new}) returning j.name),"
+        " added as (insert into autosync.job ({columns}) select {every} from wanted as w"
+        " where not exists (select from autosync.job as p where p.name = w.name) order by w.position"
+        " on conflict (name) do nothing returning name)"
+        " select c.name, false from changed as c union all select a.name, true from added as a"
+    ).format(
+        wanted=wanted(settings),
+        columns=_list(columns.NAMES),
+        every=_list(columns.NAMES, "w"),
+        changeable=_list(columns.CHANGEABLE),
+        new=_list(columns.CHANGEABLE, "w"),
+        old=_list(columns.CHANGEABLE, "j"),
+    )
+    return [*_take_over_default(settings), register]
+
+
+def apply(connection: Connection, settings: Settings) -> list[Applied]:
+    """Bring autosync.job and pg_cron to the settings; jobs that they do not name are kept.
+
+    Raises what registry.sync() raises; nothing is changed then.
+    """
+    with connection.transaction():
+        for statement in registration(settings):
+            cursor = connection.execute(statement)
+        registered: dict[str, bool] = dict(cursor.fetchall())
+        applied = []
+        for name, job in sorted(settings.jobs.items()):
+            result = registry.sync(connection, name, job.schedule)
+            if result == "unchanged" and name in registered:
+                result = "created" if registered[name] else "changed"
+            applied.append(Applied(name, result))  # type: ignore[arg-type]
+        registry.keep_house_in_step(connection)
+        if LIMITS in settings.model_fields_set:
+            connection.execute(
+                "insert into autosync.setting as s (name, value) values (%s, %s) on conflict (name)"
+                " do update set value = excluded.value, updated_at = clock_timestamp() where s.value <> excluded.value",
+                [LIMITS, Jsonb(settings.limits.model_dump())],
+            )
+    order = list(settings.jobs)
+    return sorted(applied, key=lambda one: order.index(one.job))
+
+
+def read(connection: Connection, settings: Settings) -> list[Difference]:
+    """Return what differs, the file's jobs first and in its order; nothing when all is the same. Reads only."""
+    if not exists(connection, "autosync.job", "autosync.adopted"):
+        return [Difference(name, "create") for name in settings.jobs]
+    settings = registry.registered(connection, settings)
+    taken = set(registry.taken(connection, settings))
+    differences: list[Difference] = []
+    for name, present, wants, unequal in rows(
+        connection,
+        _COMPARISON.format(
+            wanted=wanted(settings),
+            unequal=sql.SQL(", ").join(
+                sql.SQL("case when p.{0} is distinct from w.{0} then {1} end").format(sql.Identifier(c), sql.Literal(c))
+                for c in columns.CHANGEABLE
+            ),
+        ),
+    ):
+        changes = tuple(Change(column, present and present[column], wants[column]) for column in unequal)
+        if name in taken:
+            differences.append(Difference(name, "taken"))
+        elif present is None:
+            differences.append(Difference(name, "create", changes))
+        elif unequal == ["enabled"]:
+            differences.append(Difference(name, "resume" if wants["enabled"] else "pause", changes))
+        elif unequal:
+            differences.append(Difference(name, "change", changes))
+    known = {one.job for one in differences}
+    differences += [one for one in _unscheduled(connection, settings) if one.job not in known]
+    differences += [Difference(name, "not in the file") for name in not_in_the_file(connection, settings)]
+    return differences + _limits(connection, settings)
+
+
+_COMPARISON = sql.SQL(
+    "select w.name, to_jsonb(p), to_jsonb(w), array_remove(array[{unequal}], null)"
+    " from ({wanted}) as w left join autosync.job as p on p.name = w.name order by w.position"
+)
+# what autosync.sync_job() would put right
+_UNSCHEDULED = """
+    select j.name, c.jobid is not null, c.schedule, j.schedule, c.command, autosync.job_command(j.name),
+        c.active, j.enabled and j.paused_at is null
+    from autosync.job as j
+    left join lateral (
+        select k.* from cron.job as k where k.jobname = j.name order by k.username <> current_user, k.jobid limit 1
+    ) as c on true
+    where j.name = any(%s) and not j.watch and (c.schedule, c.command, c.active, c.database) is distinct from
+        (j.schedule, autosync.job_command(j.name), j.enabled and j.paused_at is null, current_database())
+    order by j.id
+"""
+
+
+def _unscheduled(connection: Connection, settings: Settings) -> list[Difference]:
+    """Return the registered jobs of the settings whose cron job is not as registered."""
+    names = [*settings.jobs, HOUSEKEEPING_JOB]
+    if not exists(connection, "cron.job", "autosync.job_command(text)"):
+        return [Difference(name, "schedule") for name in names]
+    found = []
+    for name, is_there, *pairs in rows(connection, _UNSCHEDULED, [names]):
+        labelled = zip(("cron schedule", "cron command", "cron active"), pairs[::2], pairs[1::2], strict=True)
+        changes = tuple(Change(label, (is_there and now) or None, file) for label, now, file in labelled if now != file)
+        found.append(Difference(name, "schedule", changes))
+    return found
+
+
+def not_in_the_file(connection: Connection, settings: Settings) -> list[str]:
+    """Return the registered jobs that the settings do not name; none where they name no job at all."""
+    if not settings.names_jobs:
+        return []
+    found = rows(
+        connection,
+        "select j.name from autosync.job as j where j.name <> all(%s) order by j.id",
+        [[*settings.jobs, HOUSEKEEPING_JOB]],
+    )
+    return [name for (name,) in found]
+
+
+def _limits(connection: Connection, settings: Settings) -> list[Difference]:
+    if LIMITS not in settings.model_fields_set:
+        return []
+    before, after = registry.settings_row(connection, LIMITS) or {}, settings.limits.model_dump()
+    changes = tuple(Change(key, before.get(key), new) for key, new in after.items() if before.get(key) != new)
+    return [Difference(None, "set", changes)] if changes else []
+
+
+def _list(names: Iterable[str], table: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(table, name) if table else sql.Identifier(name) for name in names)
+
+
+def _take_over_default(settings: Settings) -> list[sql.Composed]:
+    if GUIDE_JOB in settings.jobs:
+        return []
+    values = {"name": sql.Literal(settings.main.name), "default": sql.Literal(GUIDE_JOB)}
+    return [
+        sql.SQL(
+            "update autosync.job as j set name = {name}, scheduled_command = null where j.name = {default}"
+            " and not exists (select from autosync.job as o where o.name = {name})"
+            " and not exists (select from autosync.tick as t where t.job_id = j.id)"
+            " and not exists (select from autosync.adopted as a where a.object = 'cron job ' || j.name)"
+        ).format(**values),
+        # it has another name now, or it is none of ours
+        sql.SQL(
+            "select cron.unschedule(c.jobid) from cron.job as c where c.jobname = {default}"
+            " and c.username = current_user and c.command = 'select autosync.dispatch()'"
+            " and not exists (select from autosync.job as j where j.name = c.jobname)"
+        ).format(**values),
+    ]

@@ -1,0 +1,284 @@
+"""`status`, `runs`, `plan` and `jobs ...` on a project that works."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autosync_db.local.cluster import Cluster
+from autosync_db.schema import revisions
+from tests.cli.conftest import Dump, Project
+from tests.support import cases, clusters, command
+
+
+def _active(project: Project) -> bool:
+    with clusters.connect(project.cluster) as connection:
+        row = connection.execute("select active from cron.job where jobname = 'auto-sync-cron-job'").fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def _show(project: Project) -> Any:
+    return command.succeeds(project.run("job", "show", "--format", "json")).json()
+
+
+def test_status_and_runs_tell_what_really_happened(project: Project) -> None:
+    command.succeeds(project.setup())
+    project.stub.answer(500, {"message": "no"})
+    assert project.run("job", "trigger").code == 3
+
+    status = command.succeeds(project.run("status", "--format", "json")).json()
+    assert (status["revision"], status["job"]["active"]) == (status["head"], True)
+    assert (status["last_call"]["cause"], status["last_call"]["status_code"]) == ("function", 500)
+    runs = command.succeeds(project.run("runs", "--format", "json")).json()
+    assert [row["cause"] for row in runs] == ["function", "ok"], "newest first"
+    assert len(command.succeeds(project.run("runs", "-n", "1", "--format", "json")).json()) == 1
+
+    shown = command.succeeds(project.run("status")).out
+    assert f"{revisions.head()} (head)" in shown
+    assert "500" in shown
+    table = command.succeeds(project.run("runs")).out.splitlines()
+    assert "cause" in table[0]
+    assert "function" in table[1]
+
+
+def test_show_compares_registry_and_pg_cron(new_project: Project) -> None:
+    command.succeeds(new_project.setup("--no-wait"))
+    shown = _show(new_project)
+    assert (shown["name"], shown["active"], shown["paused_at"]) == ("auto-sync-cron-job", True, None)
+    assert shown["schedule"] == shown["cron_schedule"]
+    with clusters.connect(new_project.cluster) as connection:
+        connection.execute("select cron.unschedule('auto-sync-cron-job')")
+    assert _show(new_project)["cron_id"] is None
+    assert "in pg_cron  no" in " ".join(
+        command.succeeds(new_project.run("job", "show")).out.replace("\n", "  ").split(" ")
+    )
+
+
+def test_a_pause_lasts_until_it_is_resumed_and_both_can_be_repeated(new_project: Project) -> None:
+    command.succeeds(new_project.setup())
+    command.succeeds(new_project.run("job", "pause"))
+    assert not _active(new_project)
+    first = _show(new_project)
+    command.succeeds(new_project.run("job", "pause"))
+    assert _show(new_project)["paused_at"] == first["paused_at"] is not None
+    assert first["paused_by"] == "postgres"
+    assert "paused by postgres" in command.succeeds(new_project.run("status")).out
+    command.succeeds(new_project.run("verify"))  # a recorded pause is not a fault
+    command.succeeds(new_project.run("migrate", "--check"))
+
+    # neither leaves it running, and a call can be made all the same
+    command.succeeds(new_project.run("migrate"))
+    command.succeeds(new_project.run("setup"))
+    assert not _active(new_project)
+    new_project.stub.delay_seconds = 1
+    before = len(new_project.stub.requests)
+    result = command.succeeds(new_project.run("job", "trigger", "--format", "json"))
+    assert [row["cause"] for row in result.json()] == ["ok"], "it waits for the answer"
+    assert len(new_project.stub.requests) == before + 1
+
+    command.succeeds(new_project.run("job", "resume"))
+    command.succeeds(new_project.run("job", "resume"))
+    assert _active(new_project)
+    assert _show(new_project)["paused_at"] is None
+
+
+def test_trigger_exits_3_for_any_other_answer(project: Project) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    with cases.collected() as case:
+        for status in (401, 404, 500):
+            with case(status):
+                project.stub.answer(status)
+                result = project.run("job", "trigger")
+                assert result.code == 3
+                assert str(status) in result.errors[0]
+                assert "autosync-db verify" in result.hints[0]
+
+
+def test_trigger_exits_3_when_the_function_is_too_slow(project: Project) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    quick = {"AUTOSYNC_JOB__TIMEOUT": "1s"}
+    command.succeeds(project.run("setup", "--no-wait", variables=quick))
+    project.stub.delay_seconds = 3
+    result = project.run("job", "trigger", variables=quick)
+    assert result.code == 3
+    assert "Timeout" in result.errors[0]
+
+
+def test_trigger_without_waiting(project: Project) -> None:
+    command.succeeds(project.setup("--no-wait"))
+    command.succeeds(project.run("job", "trigger", "--no-wait"))
+    clusters.wait_for(lambda: project.stub.requests, "the call")
+
+
+def test_trigger_without_secrets_names_the_secret(shared: Cluster) -> None:
+    result = command.run("job", "trigger", "-q", database=shared.url())
+    assert "project_url" in command.refused(result, 3)
+    assert "setup" in result.hints[0]
+
+
+def test_a_database_that_was_never_set_up_is_refused(blank: Cluster) -> None:
+    with cases.collected() as case:
+        for typed in ("status", "runs", "job show", "job pause", "job resume", "job trigger"):
+            with case(typed):
+                result = command.run(*typed.split(), "-q", database=blank.url())
+                command.refused(result, 5)
+                assert "autosync-db setup" in result.hints[0]
+
+
+def test_a_job_that_does_not_exist_is_refused(shared: Cluster) -> None:
+    result = command.run("job", "show", database=shared.url(), variables={"AUTOSYNC_JOB__NAME": "other"})
+    assert "'other'" in command.refused(result, 2)
+
+
+JOBS = """
+[jobs.auto-sync-cron-job]
+function = "auto-sync-cron"
+schedule = "59 23 31 12 *"
+drains = "auto_sync_schedules"
+
+[jobs.report]
+function = "report"
+schedule = "58 23 31 12 *"
+body = { full = true }
+auth = { secret = "partner_token", header = "x-cron-token" }
+
+[jobs.cleanup]
+sql = "create table if not exists public.cleaned (); select 1"
+schedule = "57 23 31 12 *"
+"""
+
+
+@pytest.fixture
+def several(new_project: Project) -> Project:
+    """A project whose file names three jobs, set up."""
+    Path("autosync.toml").write_text(JOBS)
+    new_project.variables = {}
+    done = new_project.setup("--format", "json")
+    assert [step for step in done.json()["steps"] if step["name"] == "next"] == [
+        {
+            "name": "next",
+            "result": "report sends a secret that is not stored yet: autosync-db secrets set partner_token",
+            "changed": False,
+        }
+    ]
+    assert done.code == 3
+    command.succeeds(new_project.run("secrets", "set", "partner_token", "--from-file", "-", stdin="t0ken-value\n"))
+    return new_project
+
+
+def test_several_jobs_are_set_up_shown_triggered_and_told_apart(several: Project) -> None:
+    assert "nothing to do" in command.succeeds(several.run("plan", "--check")).err
+    listed = command.succeeds(several.run("jobs", "list", "--format", "json")).json()
+    assert [(one["job"]["name"], one["job"]["kind"]) for one in listed] == [
+        ("auto-sync-cron-job", "function"),
+        ("autosync-keep-house", "sql"),
+        ("report", "function"),
+        ("cleanup", "sql"),
+    ]
+    assert command.succeeds(several.run("job", "show", "--format", "json")).json()["name"] == "auto-sync-cron-job"
+
+    [answer] = command.succeeds(several.run("jobs", "trigger", "report", "--format", "json")).json()
+    assert (answer["job"], answer["cause"]) == ("report", "ok")
+    request = several.stub.requests[-1]
+    assert (request.path, request.headers["x-cron-token"]) == ("/functions/v1/report", "t0ken-value")
+    assert json.loads(request.body) == {"full": True}
+
+    ran = command.succeeds(several.run("jobs", "trigger", "cleanup", "--format", "json")).json()
+    assert (ran["succeeded"], ran["result"]) == (True, "SELECT 1")
+    with clusters.connect(several.cluster) as connection:
+        assert connection.execute("select to_regclass('public.cleaned') is not null").fetchone() == (True,)
+
+    runs = command.succeeds(several.run("runs", "--format", "json")).json()
+    assert [row["job"] for row in runs] == ["report", "auto-sync-cron-job"]
+    assert "report" in command.succeeds(several.run("runs")).out
+    only = command.succeeds(several.run("runs", "--job", "report", "--format", "json")).json()
+    assert [row["job"] for row in only] == ["report"]
+    status = command.succeeds(several.run("status", "--format", "json")).json()
+    assert [one["job"]["name"] for one in status["jobs"]] == ["auto-sync-cron-job", "report", "cleanup"]
+    assert status["job"]["name"] == "auto-sync-cron-job"
+    shown = command.succeeds(several.run("status", "--job", "report", "--job", "cleanup")).out
+    assert "auto-sync-cron-job" not in shown
+    ticks = command.succeeds(several.run("jobs", "preview", "cleanup", "-n", "3", "--format", "json")).json()["ticks"]
+    assert [tick[4:16] for tick in ticks] == ["-12-31T23:57"] * 3
+
+
+def test_a_job_is_changed_by_commands_and_the_file_is_spoken_of(several: Project) -> None:
+    said = command.succeeds(several.run("jobs", "reschedule", "1 * * * *", "cleanup")).err
+    assert "autosync.toml says 57 23 31 12 *" in said
+    assert "not understood" in command.refused(several.run("jobs", "reschedule", "0 0 31 2 *", "-q"), 2)
+    table = several.run("plan", "--check")
+    assert table.code == 5
+    assert ["cleanup", "change", "schedule", "1", "*", "*", "*", "*", "57", "23", "31", "12", "*"] in [
+        line.split() for line in table.out.splitlines()
+    ]
+    command.succeeds(several.run("setup"))
+    command.succeeds(several.run("plan", "--check"))
+
+    command.succeeds(several.run("jobs", "pause", "cleanup"))
+    assert "disabled" not in command.succeeds(several.run("jobs", "list")).out
+    command.succeeds(several.run("plan", "--check"))  # a pause by command is none of the file's
+    command.succeeds(several.run("jobs", "resume", "cleanup"))
+
+    Path("autosync.toml").write_text(JOBS.replace("[jobs.cleanup]\n", "[jobs.cleanup]\nenabled = false\n"))
+    assert [one["action"] for one in several.run("plan", "--format", "json").json()["differences"]] == ["pause"]
+    command.succeeds(several.run("setup"))
+    assert "enabled = false" in command.succeeds(several.run("jobs", "resume", "cleanup")).err
+
+    Path("autosync.toml").write_text(JOBS.partition("[jobs.cleanup]")[0])
+    assert several.run("plan", "--check").code == 5
+    assert "cleanup is not in the settings; kept" in command.succeeds(several.run("setup")).err
+    assert "--yes" in several.run("plan", "--prune", "-q").hints[0]
+    command.succeeds(several.run("plan", "--prune", "--yes", "--check"))
+    assert "cleanup" not in command.succeeds(several.run("jobs", "list")).out
+    assert "--yes" in several.run("jobs", "remove", "report", "-q").hints[0]
+    said = command.succeeds(several.run("jobs", "remove", "report", "--yes")).err
+    assert "autosync.toml still names it" in said
+    with clusters.connect(several.cluster) as connection:
+        assert connection.execute("select jobname from cron.job order by 1").fetchall() == [
+            ("auto-sync-cron-job",),
+            ("autosync-keep-house",),
+        ]
+
+
+def test_without_a_file_the_registered_jobs_are_spoken_of(several: Project) -> None:
+    Path("autosync.toml").unlink()
+    command.succeeds(several.run("jobs", "remove", "auto-sync-cron-job", "--yes"))
+    assert "cleanup, report" in several.run("jobs", "show", "-q").hints[0].replace("report, cleanup", "cleanup, report")
+    status = command.succeeds(several.run("status", "--format", "json")).json()
+    assert [one["job"]["name"] for one in status["jobs"]] == ["report", "cleanup"]
+    command.succeeds(several.run("plan", "--check"))
+    command.succeeds(several.run("setup", "--no-wait"))
+    with clusters.connect(several.cluster) as connection:
+        assert connection.execute("select name from autosync.job order by 1").fetchall() == [
+            ("autosync-keep-house",), ("cleanup",), ("report",)
+        ]  # fmt: skip
+    command.succeeds(several.run("jobs", "remove", "report", "--yes"))
+    assert command.succeeds(several.run("jobs", "show", "--format", "json")).json()["name"] == "cleanup"
+
+
+def test_a_statement_that_fails_and_a_watched_job_exit_with_the_reason(several: Project) -> None:
+    Path("autosync.toml").write_text(
+        "[jobs.bad]\nsql = 'select 1/0'\nschedule = '0 0 1 1 *'\n[jobs.theirs]\nwatch = true\n"
+    )
+    command.succeeds(several.run("setup", "--no-wait"))
+    failed = several.run("jobs", "trigger", "bad")
+    assert failed.code == 3
+    assert "division by zero" in failed.errors[0]
+    changes: tuple[tuple[str, ...], ...] = (("trigger",), ("pause",), ("reschedule", "* * * * *"))
+    for words in changes:
+        message = command.refused(several.run("jobs", *words, "theirs", "-q"), 2)
+        assert "only watched" in message
+    assert "did you mean theirs?" in command.refused(several.run("jobs", "show", "thiers", "-q"), 2)
+    for words in (("reschedule", "* * * * *", "autosync-keep-house"), ("remove", "autosync-keep-house", "--yes")):
+        assert "ousekeeping" in command.refused(several.run("jobs", *words, "-q"), 2)
+
+
+def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project: Project, contents: Dump) -> None:
+    with clusters.connect(new_project.cluster) as connection:
+        connection.execute("create extension pg_cron; select cron.schedule('cleanup', '0 3 * * 0', 'delete from t')")
+    before = contents(new_project.cluster)
+    Path("autosync.toml").write_text("[job]\nname = 'cleanup'\n")
+    assert "'cleanup' already" in command.refused(new_project.setup("-q"), 5)
+    assert contents(new_project.cluster) == before
