@@ -16,6 +16,11 @@ from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check, Scope
 
+# what several checks ask of each job is asked once: the call in their texts, and the relation that holds its answers
+_SHARED = {
+    "autosync.call_findings(checked.name)": "call_finding",
+    "autosync.recent_outcomes(checked.name, 50)": "recent_call",
+}
 # under this id the jobs themselves are asked for
 JOBS = ""
 
@@ -80,8 +85,15 @@ def unknown(names: Collection[str] | None) -> list[Job]:
 def statement(jobs: str, queries: Iterable[str]) -> bytes:
     """Return the statement that asks these queries, over the jobs that the query `jobs` chooses."""
     columns = ", ".join(f"is_{kind}" for kind in _KINDS)
-    head = f"with chosen_jobs (id, name, is_registered, {columns}) as materialized ({jobs}\n)\n"
-    return (head + "\nunion all\n".join(queries)).encode()
+    relations = [f"chosen_jobs (id, name, is_registered, {columns}) as materialized ({jobs}\n)"]
+    text = "\nunion all\n".join(queries)
+    for call, relation in _SHARED.items():
+        if f"from {relation} as" in text:
+            relations.append(
+                f"{relation} as materialized (select checked.name as job, o.* from chosen_jobs as checked"  # noqa: S608 - our own texts
+                f" cross join lateral {call} as o where checked.is_call)"
+            )
+    return f"with {', '.join(relations)}\n{text}".encode()
 
 
 def all_jobs() -> str:
@@ -100,6 +112,9 @@ def job_of(name: str, facts: Mapping[str, object]) -> Job:
 def query(id: str, check: Check) -> str:
     """Return a check's query with the columns that all share."""
     text = catalogue.query(id) if check.question is None else check.question.query()
+    for call, relation in _SHARED.items():
+        shared = f"(select s.* from {relation} as s where s.job = checked.name)"  # noqa: S608 - our own names
+        text = text.replace(call, shared)
     columns = (
         "f.status, f.object, f.detail, f.facts"
         if check.question is None
