@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from autosync_db import resources
-from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check, Scope
 
@@ -109,9 +109,9 @@ def job_of(name: str, facts: Mapping[str, object]) -> Job:
     return Job(number if isinstance(number, int) else None, name, bool(facts["is_registered"]), kinds)
 
 
-def query(id: str, check: Check) -> str:
+def query(id: str, check: Check, configuration: Configuration) -> str:
     """Return a check's query with the columns that all share."""
-    text = catalogue.query(id) if check.question is None else check.question.query()
+    text = catalogue.query(id) if check.question is None else check.question.text(configuration)
     for call, relation in _SHARED.items():
         shared = f"(select s.* from {relation} as s where s.job = checked.name)"  # noqa: S608 - our own names
         text = text.replace(call, shared)
