@@ -92,7 +92,12 @@ def checks() -> str:
         for id, check in sorted(catalogue.all_checks().items(), key=lambda item: (item[1].layer, item[0]))
     ]
     text = f"{len(rows)} checks. `autosync-db explain ID` prints the page of one, `repair ID` applies its repair."
-    return page("Checks", text, table(("layer", "check", "claim", "repair"), rows))
+    jobs = (
+        "A check of jobs judges each: a row per job that it fails for, or one row of no job where it is ok for all.\n"
+        "The jobs are those that autosync.toml names; where it names none, all that are registered. `--job` chooses.\n"
+        "What fails for a job is explained by what fails for that job or for none, never by what fails for another."
+    )
+    return page("Checks", text, jobs, table(("layer", "check", "claim", "repair"), rows))
 
 
 def commands() -> str:

@@ -68,7 +68,7 @@ FUNCTIONS = (
     "autosync.post_calls(text, bigint, integer, bigint)",
     "autosync.calls_under_way(integer)",
     "autosync.calls_queued(integer, integer)",
-    "autosync.call_findings(text, text, text[])",
+    "autosync.call_findings(text)",
     "autosync.classify(text, integer, text, text)",
     "autosync.answer_meaning(text, integer, text, text)",
     "autosync.moment(timestamptz)",

@@ -64,7 +64,7 @@ def _verify(
     try:
         with connect(configuration.target.database_url) as connection:
             if patience is not None:
-                _await_tick(session, connection, patience)
+                _await_tick(session, connection, patience, (jobs or [configuration.settings.main.name])[0])
             with session.progress("running the checks"):
                 report = verify.run(connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe)
     except UnreachableError as error:
@@ -104,11 +104,10 @@ def _print(session: Session, report: "Report", format: ReportFormat) -> None:
                     summary.write(as_github.summary(report))
 
 
-def _await_tick(session: Session, connection: "Connection", patience: "timedelta") -> None:
+def _await_tick(session: Session, connection: "Connection", patience: "timedelta", name: str) -> None:
     from autosync_db import duration
     from autosync_db.jobs import calls
 
-    name = session.configuration.settings.main.name
     message = f"waiting for the next tick of {name}"
     with session.progress(message) as say:
         settled = calls.wait_for_next_tick(

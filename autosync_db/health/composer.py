@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from autosync_db import resources
-from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check, Scope
 
+# what several checks ask of each job is asked once: the call in their texts, and the relation that holds its answers
+_SHARED = {
+    "autosync.call_findings(checked.name)": "call_finding",
+    "autosync.recent_outcomes(checked.name, 50)": "recent_call",
+}
 # under this id the jobs themselves are asked for
 JOBS = ""
 
@@ -80,9 +85,16 @@ def unknown(names: Collection[str] | None) -> list[Job]:
 def statement(jobs: str, queries: Iterable[str]) -> bytes:
     """Return the statement that asks these queries, over the jobs that the query `jobs` chooses."""
     columns = ", ".join(f"is_{kind}" for kind in _KINDS)
-    head = f"with chosen_jobs (id, name, is_registered, {columns}) as materialized ({jobs}\n)\n"
+    relations = [f"chosen_jobs (id, name, is_registered, {columns}) as materialized ({jobs}\n)"]
     # `offset 0` keeps them apart: the planner would merge them into one query and go through all of it for each
-    return (head + "\nunion all\n".join(f"({query} offset 0)" for query in queries)).encode()
+    text = "\nunion all\n".join(f"({query} offset 0)" for query in queries)
+    for call, relation in _SHARED.items():
+        if f"from {relation} as" in text:
+            relations.append(
+                f"{relation} as materialized (select checked.name as job, o.* from chosen_jobs as checked"  # noqa: S608 - our own texts
+                f" cross join lateral {call} as o where checked.is_call)"
+            )
+    return f"with {', '.join(relations)}\n{text}".encode()
 
 
 def all_jobs() -> str:
@@ -98,9 +110,12 @@ def job_of(name: str, facts: Mapping[str, object]) -> Job:
     return Job(number if isinstance(number, int) else None, name, bool(facts["is_registered"]), kinds)
 
 
-def query(id: str, check: Check) -> str:
+def query(id: str, check: Check, configuration: Configuration) -> str:
     """Return a check's query with the columns that all share."""
-    text = catalogue.query(id) if check.question is None else check.question.query()
+    text = catalogue.query(id) if check.question is None else check.question.text(configuration)
+    for call, relation in _SHARED.items():
+        shared = f"(select s.* from {relation} as s where s.job = checked.name)"  # noqa: S608 - our own names
+        text = text.replace(call, shared)
     columns = (
         "f.status, f.object, f.detail, f.facts"
         if check.question is None

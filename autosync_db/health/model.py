@@ -129,10 +129,16 @@ class Question:
     """What a check must know to judge in Python: a query of one column `fact` of JSON, and who reads its answer.
 
     The query is asked in the one statement that all checks share; `read` may raise AutosyncError or a database error.
+    Where the query depends on the settings, `query_of` writes it, and `query` only names what it reads.
     """
 
     query: Callable[[], str]
     read: Callable[[Answer], list[Row]]
+    query_of: Callable[[Configuration], str] | None = None
+
+    def text(self, configuration: Configuration) -> str:
+        """Return the query."""
+        return self.query_of(configuration) if self.query_of else self.query()
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,9 @@ class _Look:
     def at(self, wanted: Mapping[str, Check]) -> dict[str, dict[str | None, list[Row] | Blind]]:
         """Return each check's findings by job, or the error that kept it from looking."""
         connection = self._connection
-        queries = {id: composer.query(id, check) for id, check in wanted.items() if check.look is None}
+        queries = {
+            id: composer.query(id, check, self._configuration) for id, check in wanted.items() if check.look is None
+        }
         opening, ending = _brackets(connection)
         connection.execute(opening)
         try:

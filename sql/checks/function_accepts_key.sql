@@ -12,7 +12,19 @@ select case when f.status = 'critical' and k.changed_at > f.last_at then 'unknow
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
         'changed_at', k.changed_at) as facts
-from autosync.call_findings(checked.name, 'key', array['ok', 'function']) as f
+from (
+    select c.*, j.status,
+        case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'function']) then c.passed else c.elsewhere end
+            else c.failed end as answer
+    from autosync.call_findings(checked.name) as c
+    cross join lateral (
+        select case
+            when c.cause = 'key' then case when c.is_over then 'warning' else 'critical' end
+            when c.cause = any (array['ok', 'function']) or c.is_over then 'ok'
+            else 'unknown'
+        end as status
+    ) as j
+) as f
 -- the active credential: another one of its kind, or another kind
 left join (
     select max(c.changed_at) as changed_at

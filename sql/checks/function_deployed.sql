@@ -5,4 +5,16 @@ select f.status as status, format('function %s', f.function_name) as object,
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
-from autosync.call_findings(checked.name, 'missing', array['ok', 'key', 'function']) as f
+from (
+    select c.*, j.status,
+        case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'function']) then c.passed else c.elsewhere end
+            else c.failed end as answer
+    from autosync.call_findings(checked.name) as c
+    cross join lateral (
+        select case
+            when c.cause = 'missing' then case when c.is_over then 'warning' else 'critical' end
+            when c.cause = any (array['ok', 'key', 'function']) or c.is_over then 'ok'
+            else 'unknown'
+        end as status
+    ) as j
+) as f

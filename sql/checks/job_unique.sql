@@ -1,7 +1,7 @@
 -- job_unique: one job of this name, and no other active job that does the same: by dispatch(), by the address with its path and query,
 -- or by the same statement. Jobs that call one function with another path, query, method or body do something else.
-with own as (
-    select c.jobid, j.function, j.method, j.body, j.headers, j.sql,
+with own as materialized (
+    select c.jobid, regexp_replace(autosync.job_command(checked.name), '[\s;]+$', '') as command, j.function, j.method, j.body, j.headers, j.sql,
         '/functions/v1/' || regexp_replace(j.function, '([^A-Za-z0-9_/-])', '\\\1', 'g') || '(?![A-Za-z0-9_/?-])' as called
     from cron.job as c
     left join autosync.job as j on j.name = c.jobname
@@ -26,7 +26,7 @@ where c.jobname = checked.name
     or c.active
     and c.database = current_database()
     and (
-        text.command = regexp_replace(autosync.job_command(checked.name), '[\s;]+$', '')
+        text.command = o.command
         or o.sql is null and text.command = format('select autosync.dispatch(%L)', checked.name)
         or c.command ~ o.called
         or exists (

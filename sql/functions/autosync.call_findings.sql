@@ -1,17 +1,19 @@
--- call_findings(job_name, failing_cause, passing_causes): what a job's answered calls say of one part of the chain, in one row.
+-- call_findings(job_name): what the newest answered call of a job says, in one row; each check on calls judges one part of the chain.
 -- requires: 0005
--- critical: the newest call failed for failing_cause, with the length of that run of failures. ok: it came back with one of
--- passing_causes. unknown: there is no answered call, or it failed before it got that far. A failure of more than a day ago,
--- or from before a pause, after which no call was due is a warning: nothing is failing. Called by the checks on calls.
-create or replace function autosync.call_findings(job_name text, failing_cause text, passing_causes text[])
+-- cause: that of the newest call, null where none was answered. calls and since: the length of the run of calls of that cause.
+-- A failure of more than a day ago, or from before a pause, after which no call was due is_over: nothing is failing.
+create or replace function autosync.call_findings(job_name text)
 returns table (
-    status text,
+    cause text,
+    is_over boolean,
     function_name text,
     calls bigint,
     total bigint,
     since text,
     last_at timestamptz,
-    answer text,
+    passed text,
+    failed text,
+    elsewhere text,
     body_excerpt text
 )
 language sql
@@ -51,25 +53,18 @@ as $$
         ) as t on true
     )
     select
-        case
-            when n.cause = call_findings.failing_cause then case when l.explanation is null then 'critical' else 'warning' end
-            when n.cause = any(call_findings.passing_causes) or l.explanation is not null then 'ok'
-            else 'unknown'
-        end,
+        n.cause,
+        l.explanation is not null,
         coalesce(j.function, j.url, call_findings.job_name),
         (select count(*) from streak),
         (select count(*) from answered),
         autosync.moment((select min(s.queued_at) from streak as s)) || coalesce(l.explanation, ''),
         n.queued_at,
-        case
-            when n.id is null then 'no call has been answered yet'
-            when n.cause = any(call_findings.passing_causes)
-                then format('answered %s at %s', concat_ws(' ', n.status_code, n.error_code), autosync.moment(n.queued_at))
-            when n.cause = call_findings.failing_cause
-                then concat_ws(' ', coalesce(n.status_code::text, n.error_message, n.outcome), n.error_code)
-                    || coalesce(' (' || autosync.answer_meaning(n.cause, n.status_code, n.error_code, n.error_message) || ')', '')
-            else 'the newest call failed before it got that far' || coalesce(l.explanation, '')
-        end,
+        format('answered %s at %s', concat_ws(' ', n.status_code, n.error_code), autosync.moment(n.queued_at)),
+        concat_ws(' ', coalesce(n.status_code::text, n.error_message, n.outcome), n.error_code)
+            || coalesce(' (' || autosync.answer_meaning(n.cause, n.status_code, n.error_code, n.error_message) || ')', ''),
+        case when n.id is null then 'no call has been answered yet'
+            else 'the newest call failed before it got that far' || coalesce(l.explanation, '') end,
         n.body_excerpt
     from (select) as always
     left join newest as n on true
@@ -77,6 +72,6 @@ as $$
     left join autosync.job as j on j.name = call_findings.job_name
 $$;
 
-revoke all on function autosync.call_findings(text, text, text[]) from public;
+revoke all on function autosync.call_findings(text) from public;
 
-comment on function autosync.call_findings(text, text, text[]) is 'what the answered calls say of one part of the chain';
+comment on function autosync.call_findings(text) is 'what the newest answered call of a job says';

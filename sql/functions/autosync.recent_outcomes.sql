@@ -1,6 +1,7 @@
 -- recent_outcomes(job_name, max_rows): the newest requests of a job with their outcomes as known now, newest first.
 -- requires: 0005
 -- Reads only: an outcome that is not settled yet is looked up in pg_net. Called by the checks and by runs and status.
+-- In PL/pgSQL, whose plans last: the checks call it several times for every job.
 create or replace function autosync.recent_outcomes(job_name text default 'auto-sync-cron-job', max_rows integer default 20)
 returns table (
     id bigint,
@@ -24,11 +25,13 @@ returns table (
     report_due_at timestamptz,
     retry_at timestamptz
 )
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return query
     with newest as materialized (
         select v.*
         from autosync.invocation as v
@@ -61,7 +64,8 @@ as $$
     -- those that are asked about, and not the oldest of all that wait
     left join autosync.pending_outcomes(array(select n.id from newest as n where n.outcome = 'pending')) as o
         on o.invocation_id = i.id
-    order by i.id desc
+    order by i.id desc;
+end
 $$;
 
 revoke all on function autosync.recent_outcomes(text, integer) from public;

@@ -1,7 +1,9 @@
 """What verify costs where nothing is wrong: three round trips of queries, whatever the number of checks."""
 
+import dataclasses
 import tempfile
 
+from autosync_db.config import Configuration, Settings
 from autosync_db.connection import connect
 from autosync_db.health import verify
 from autosync_db.health.model import Report
@@ -9,11 +11,12 @@ from tests.support import health
 from tests.support.health import LiveProject
 
 
-def _asked(project: LiveProject) -> tuple[int, Report]:
+def _asked(project: LiveProject, configuration: Configuration | None = None) -> tuple[int, Report]:
     """Return how often the server was asked while verify ran on a connection of its own, and what it said."""
+    configuration = configuration or project.configuration
     with connect(project.cluster.url()) as connection, tempfile.TemporaryFile("w+") as trace:
         connection.pgconn.trace(trace.fileno())
-        report = verify.run(connection, project.configuration)
+        report = verify.run(connection, configuration)
         connection.pgconn.untrace()
         trace.seek(0)
         # the server says that it is ready once at the end of every round trip
@@ -30,4 +33,18 @@ def test_fault_costs_no_more(live: LiveProject) -> None:
     live.owner.execute("select cron.unschedule('auto-sync-cron-job')")
     round_trips, report = _asked(live)
     assert health.roots(report), health.described(report)
+    assert round_trips == 3
+
+
+def test_fifty_jobs_cost_no_more(live: LiveProject) -> None:
+    live.owner.execute(
+        "insert into autosync.job (name, function, schedule)"
+        " select 'job-' || n, 'fn-' || n, '0 0 1 1 *' from generate_series(1, 50) as n"
+    )
+    try:
+        round_trips, report = _asked(live, dataclasses.replace(live.configuration, settings=Settings()))
+    finally:
+        live.owner.execute("delete from autosync.job where name like 'job-%'")
+    assert len(report.jobs) == 51
+    assert len([result for result in report.root_causes if result.id == "job_scheduled"]) == 50
     assert round_trips == 3

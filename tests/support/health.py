@@ -105,9 +105,17 @@ class Project(Records):
         return row[0]
 
     def schedule_job(self, schedule: str) -> None:
-        """Let the job tick by a schedule, in both registries."""
-        self.owner.execute("update autosync.job set schedule = %s", [schedule])
-        self.owner.execute("select autosync.sync_job()")
+        """Let the job tick by a schedule, in both registries and in the settings."""
+        self.set_job(schedule=schedule)
+
+    def set_job(self, **changes: Any) -> None:
+        """Give the job other settings, and apply them."""
+        short = self.configuration.settings.job or config.ShortJob()
+        values = {name: getattr(short, name) for name in short.model_fields_set} | changes
+        settings = config.Settings(job=config.ShortJob(**values))
+        self.configuration = dataclasses.replace(self.configuration, settings=settings)
+        plan.apply(self.owner, settings)
+        self.quiet_house()
 
     def quiet_house(self) -> None:
         """Let housekeeping run only when a test asks for it."""

@@ -135,10 +135,12 @@ class Trial(Project):
     @contextmanager
     def undone(self) -> Iterator[None]:
         """Take back what happens in the block."""
+        before = self.configuration
         with self.admin.transaction(force_rollback=True):
             try:
                 yield
             finally:
+                self.configuration = before
                 self.release()
                 self.stub.answer()
                 self.stub.judge = None

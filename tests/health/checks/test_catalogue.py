@@ -85,7 +85,7 @@ def test_queries_make_one_statement_of_the_same_four_columns(
         assert [(column.name, column.type_display) for column in columns] == [
             *job, ("status", "text"), ("object", "text"), ("detail", "text"), ("facts", "jsonb"),
         ], name  # fmt: skip
-    queries = [composer.query(name, checks.find(name)) for name in QUERIES]
+    queries = [composer.query(name, checks.find(name), config.load()) for name in QUERIES]
     rows = transaction.execute(composer.statement(composer.chosen(None), queries)).fetchall()
     assert {row[2] for row in rows} <= set(Status)
 

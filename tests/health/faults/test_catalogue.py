@@ -55,7 +55,8 @@ def test_every_check_is_named_by_a_fault() -> None:
     cases = {
         "calls_hold_no_others_up", "database_is_the_bound_one", "head_applied", "housekeeping_runs", "isolation_chosen",
         "pg_net_preloaded", "pg_net_worker_running", "private_schema_is_ours", "rotation_finished",
-        "schedules_not_failing", "server_log_hides_secrets", "service_key_fresh", "tables_not_locked",
+        "schedules_not_failing", "server_log_hides_secrets", "service_key_fresh", "settings_applied",
+        "tables_not_locked",
     }  # fmt: skip
     assert {mode.names for mode in ALL} | cases == set(catalogue.all_checks())
 

@@ -79,7 +79,7 @@ def test_idle_for_hours(project: LiveProject, tell: Tell) -> None:
 def test_idle_when_nothing_is_due(project: LiveProject, tell: Tell) -> None:
     project.owner.execute("select autosync.settle()")
     _age(project, "9 days")
-    project.owner.execute("update autosync.job set invoke = 'when_due'")
+    project.set_job(invoke="when_due")
     for _ in range(3):
         assert project.run_by_cron() == "succeeded"
     decisions = project.value("select array_agg(decision order by id desc) from autosync.tick")
@@ -94,7 +94,7 @@ def test_idle_after_a_call_that_failed(project: LiveProject, tell: Tell) -> None
     _age(project, "3 days")
     project.owner.execute("update public.pg_cron_secrets set updated_at = now() - interval '9 days'")
     assert health.roots(verify(project)) == {"function_accepts_key": Status.CRITICAL}
-    project.owner.execute("update autosync.job set invoke = 'when_due'")
+    project.set_job(invoke="when_due")
     project.run_by_cron()
     report = tell("nothing was due since the last call, which failed three days ago", verify(project))
     assert health.roots(report) == {"function_accepts_key": Status.WARNING}, health.described(report)

@@ -151,7 +151,7 @@ def test_terminal_is_asked_once_for_what_is_harmless_and_by_name_for_the_rest(
 def test_refused_in_the_middle_nothing_of_that_repair_is_left_and_the_others_are_made(live: LiveProject) -> None:
     live.owner.execute(OFF.encode())
     live.admin.execute(
-        "drop function autosync.call_findings(text, text, text[]); drop function autosync.settle();"
+        "drop function autosync.call_findings(text); drop function autosync.settle();"
         " create function public.refuse() returns event_trigger language plpgsql as $$ begin"
         " if exists (select from pg_event_trigger_ddl_commands() as c where c.object_identity like 'autosync.settle%')"
         " then raise 'not that one' using hint = 'ask the administrator'; end if; end $$;"

@@ -1,5 +1,8 @@
 """The job: its definition."""
 
+import dataclasses
+
+from autosync_db.config import Settings
 from tests.health.actions import (
     Action,
     admin,
@@ -49,7 +52,43 @@ def _unnamed(text: str) -> Action[Project]:
     return lambda project: project.owner.execute("select cron.schedule('0 0 1 1 *', %s)", [text])
 
 
+def _in_the_file(**tables: object) -> Action[Project]:
+    """Return what writes these settings, and applies nothing."""
+
+    def act(project: Project) -> None:
+        settings = Settings(**tables)  # type: ignore[arg-type]  # as a file has them
+        project.configuration = dataclasses.replace(project.configuration, settings=settings)
+
+    return act
+
+
+_REPORT = {"function": "daily-report", "schedule": "0 6 * * *"}
+
 CASES: dict[str, tuple[Case, ...]] = {
+    "settings_applied": (
+        warned(
+            "a job was added to the file",
+            _in_the_file(job={"schedule": NEVER}, jobs={"daily-report": _REPORT}),
+            says="job daily-report: is in autosync.toml, and not in the database",
+        ),
+        warned(
+            "a job was changed in the file",
+            _in_the_file(job={"schedule": NEVER, "timeout": "1m"}),
+            says="job auto-sync-cron-job: differs from autosync.toml in timeout_milliseconds",
+        ),
+        warned(
+            "the limits were changed",
+            _in_the_file(job={"schedule": NEVER}, limits={"schedules_per_organization": 7}),
+            says="setting limits: differs from [limits] in autosync.toml",
+        ),
+        fine(
+            "a job that the file does not name",
+            sql("insert into autosync.job (name, sql, schedule) values ('other', 'select 1', '0 6 * * *')"),
+            says="job other: is not in autosync.toml, and kept",
+        ),
+        fine("it is paused", pause),
+        fine("no file names a job", sql("update autosync.job set max_requests = 7"), _in_the_file()),
+    ),
     "job_active": (
         failed(
             "it was switched off",

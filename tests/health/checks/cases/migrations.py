@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         failed(
             "a function was dropped",
-            admin("drop function autosync.call_findings(text, text, text[])"),
+            admin("drop function autosync.call_findings(text)"),
             says="sql/functions/autosync.call_findings.sql",
             repaired_by="postgres",
         ),

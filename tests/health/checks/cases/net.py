@@ -132,6 +132,21 @@ _STAND_IN: dict[str, tuple[Case, ...]] = {
 }
 
 
+def _backlog(project: Project) -> None:
+    """Leave 600 answered calls of the last hour without their outcomes, and an empty queue."""
+    project.value("select autosync.dispatch(%s)", [project.job_name])
+    project.admin.execute("delete from net.http_request_queue")
+    project.owner.execute(
+        "insert into autosync.invocation (job_id, tick_id, request_id, queued_at, timeout_milliseconds, epoch)"
+        " select i.job_id, i.tick_id, 100000 + n, now() - (700 - n) * interval '5 seconds', 30000, i.epoch"
+        " from autosync.invocation as i, generate_series(1, 600) as n where i.outcome = 'pending'"
+    )
+    project.admin.execute(
+        "insert into net._http_response (id, status_code, created)"
+        " select i.request_id, 200, i.queued_at from autosync.invocation as i where i.request_id > 100000"
+    )
+
+
 def _beside(milliseconds: int, *, times: int = 3, others: str = "job") -> Action[Project]:
     """Return what lets calls of so many milliseconds meet another call each, a second after they began."""
 
@@ -223,6 +238,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("a role without pg_monitor", role(), role="plain"),
     ),
     "pg_net_queue_drains": (
+        fine("a backlog that was answered and not written down", _backlog),
         failed(
             "a call waits, and the worker is idle",
             waiting_call("10 minutes"),

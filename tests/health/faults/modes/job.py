@@ -66,7 +66,11 @@ MODES: tuple[AnyMode, ...] = (
         "C5",
         "the schedule is accepted and never comes",
         "job_schedule_matches",
-        sql("update autosync.job set schedule = '0 0 30 2 *'", "select autosync.sync_job()"),
+        sql(
+            "update autosync.job set schedule = '0 0 30 2 *' where name = 'auto-sync-cron-job'",
+            "select autosync.sync_job()",
+        ),
+        also=("settings_applied",),
         says='its schedule "0 0 30 2 *"',
         undo=Project.restore_job,
     ),

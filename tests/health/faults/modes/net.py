@@ -152,14 +152,18 @@ def _batch_ends(project: LiveProject) -> None:
     project.release()
     project.stub.judge = None
     clusters.wait_for(
-        lambda: not project.value("select count(*) from autosync.pending_outcomes() where outcome = 'pending'"),
+        lambda: (
+            not project.value(
+                "select count(*) from autosync.recent_outcomes(%s, 50) where outcome = 'pending'", [project.job_name]
+            )
+        ),
         "the answer",
     )
     project.tick()
 
 
 def _slower_than_the_timeout(project: Project) -> None:
-    project.owner.execute("update autosync.job set timeout_milliseconds = 1000")
+    project.set_job(timeout="1s")
     project.stub.answer(delay_seconds=1.3)
     project.tick()
 

@@ -40,7 +40,7 @@ def _address_of(server: Callable[[], AbstractContextManager[str]]) -> Action[Pro
     """Return what lets the job call the address of a server that runs until the fault is fixed."""
 
     def act(project: Project) -> None:
-        project.owner.execute("update autosync.job set timeout_milliseconds = 1000")
+        project.set_job(timeout="1s")
         address(project.hold(server()))(project)
 
     return act

@@ -20,7 +20,7 @@ def _copied(project: Project) -> None:
 
 
 def _wedged(project: Project) -> None:
-    project.owner.execute("update autosync.job set timeout_milliseconds = 1000")
+    project.set_job(timeout="1s")
     project.stub.answer(500, delay_seconds=1.3)
     project.tick()
 
