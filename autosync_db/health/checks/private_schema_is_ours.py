@@ -62,10 +62,14 @@ select jsonb_build_object('reason', 'missing') where to_regnamespace('autosync')
 def signatures() -> tuple[str, ...]:
     """Return every function of this package with the types of its arguments, as its file says."""
     return tuple(
-        f"{name}({', '.join(_type(argument) for argument in arguments.split(',') if argument.strip())})"
+        f"{name}({', '.join(_type(argument) for argument in arguments.split(',') if _is_input(argument))})"
         for file in resources.names("sql/functions", ".sql")
         for name, arguments in _FUNCTION.findall(resources.read(f"sql/functions/{file}.sql"))
     )
+
+
+def _is_input(argument: str) -> bool:
+    return bool(argument.strip()) and not argument.strip().startswith("out ")
 
 
 def _type(argument: str) -> str:

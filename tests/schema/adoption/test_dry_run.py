@@ -80,9 +80,15 @@ def test_what_it_keeps_adds_and_removes_is_so(adoption: Adoption) -> None:
         assert there is not gone, change
     assert all(count > 1 for count in seen.values()), seen
     added = {detail.removeprefix("column ") for detail in details_of(adoption.plan, "add")[SCHEDULES]}
-    assert (
-        added == {"timezone", "claim_id", "claimed_at", "claim_expires_at", "consecutive_failures"} <= after["column"]
-    )
+    claiming = {
+        "claim_id",
+        "claimed_at",
+        "claim_expires_at",
+        "claims_since_run",
+        "claim_retry_at",
+        "completed_claim_id",
+    }
+    assert added == {"timezone", *claiming, "consecutive_failures"} <= after["column"]
     kept = {detail for details in details_of(adoption.plan, "keep").values() for detail in details}
     assert {"column notes of your own", "column priority of your own", "column description of your own"} <= kept
     assert "13 rows, with their ids" in kept
