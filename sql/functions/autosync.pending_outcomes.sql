@@ -32,8 +32,8 @@ begin
         -- collected first: what was returned before an error cannot be taken back
         select jsonb_agg(to_jsonb(o)) into found_rows from autosync.read_outcomes(ids) as o;
     exception
-        -- what is missing or locked is missing for each of them
-        when undefined_table or insufficient_privilege or lock_not_available or query_canceled then
+        -- what is missing, locked or, on a replica, not kept is so for each of them
+        when undefined_table or insufficient_privilege or lock_not_available or query_canceled or feature_not_supported then
             raise;
         when others then
             found_rows := null;

@@ -10,6 +10,6 @@ CHECK = Check(
         "# answer 202 at once, work on and report (see: autosync-db scaffold function --plain NAME),"
         ' then set reports_within = "15m" in autosync.toml'
     ),
-    needs=("head_applied", "pg_net_installed", "privileges_sufficient"),
+    needs=("head_applied", "pg_net_installed", "server_is_primary", "privileges_sufficient"),
     causes=("function_answers_in_time",),
 )

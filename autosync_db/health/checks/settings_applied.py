@@ -24,7 +24,7 @@ select jsonb_build_object('limits', (select s.value from autosync.setting as s w
 def _query(configuration: Configuration) -> str:
     settings = configuration.settings
     if not settings.names_jobs:
-        return "select null::jsonb as fact where false"
+        return "select null::jsonb as fact from autosync.job as j where false"
     unequal = sql.SQL(", ").join(
         sql.SQL("case when p.{0} is distinct from w.{0} then {1} end").format(sql.Identifier(name), sql.Literal(name))
         for name in columns.CHANGEABLE

@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from autosync_db import config
 from autosync_db.credentials import lease
 from autosync_db.health import catalogue, verify
 from autosync_db.health.model import Status
@@ -48,6 +49,7 @@ class TestRemedy:
         assert live.look("secrets_present").status is Status.CRITICAL
         live.stub.answer(500)
         Path("autosync.toml").write_text(f'[job]\nschedule = "{NEVER}"\ntimeout = "20s"\n')
+        live.configuration = config.load(config.Flags(database_url=live.cluster.url()))
         live.stub.answer()
         key = keys.legacy().reveal()
         live.run_command("setup", "--project-url", live.stub.url, "--service-role-key-file", "-", stdin=key)
