@@ -62,7 +62,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine(
             "a history that the next tick prunes",
             old_runs(40, first=900, age="30 days"),
-            Project.call,
+            lambda project: project.call(),
             says="",
         ),
         unseen(
