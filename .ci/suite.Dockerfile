@@ -1,8 +1,10 @@
 # What the whole test suite needs to run inside a container: the database image, and what .ci/bootstrap installs there.
 ARG BASE
 FROM ${BASE} AS packages
+ARG PYTHON=python3
 RUN apt-get update -q \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends ca-certificates git python3 python3-venv \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+        ca-certificates git "${PYTHON}" "${PYTHON}-venv" \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /checkout
 

@@ -1,6 +1,7 @@
 """Run the whole test suite inside one container, on the image's PostgreSQL and Python, and pass its exit status on.
 
-Arguments go to pytest. Why one container and not one per cluster: docs/guides/containers.md.
+Arguments go to pytest. Why one container and not one per cluster: docs/guides/containers.md. AUTOSYNC_TEST_IMAGE names
+another database image than the project's own, AUTOSYNC_TEST_PYTHON the Debian package of another Python than its default.
 """
 
 import hashlib
@@ -40,6 +41,7 @@ EXPECTED = "postgresql=17 pg_cron=1.6 python=3.13"
 HANDED_ON = ("DENO_", "NPM_CONFIG_", "PYTEST_", "AUTOSYNC_TEST_EXPECT")
 CERTIFICATES = "/usr/local/share/autosync-certificates.crt"
 MOST_SECONDS = 3600
+PYTHON = os.environ.get("AUTOSYNC_TEST_PYTHON", "python3")
 
 
 def main() -> int:
@@ -86,8 +88,8 @@ def remove_leftovers(client: docker.DockerClient) -> None:
 
 def suite_image(client: docker.DockerClient) -> str:
     """Return the name of the image with everything but the checkout in it, built if it is not there."""
-    database = engine.build(engine.find("docker"), say=say)
-    digest = hashlib.sha256(client.images.get(database).id.encode())
+    database = os.environ.get("AUTOSYNC_TEST_IMAGE") or engine.build(engine.find("docker"), say=say)
+    digest = hashlib.sha256(f"{client.images.get(database).id} {PYTHON}".encode())
     for name in (*INSTALLED_FROM, ".ci/suite.Dockerfile"):
         digest.update((ROOT / name).read_bytes())
     image = f"{IMAGE}:{digest.hexdigest()[:16]}"
@@ -103,7 +105,7 @@ def suite_image(client: docker.DockerClient) -> str:
             shutil.copytree(ROOT / SUPABASE_CLI, context / "checkout" / SUPABASE_CLI, symlinks=True)
         (context / "wheels").mkdir()
         build(context, database, "packages", f"{image}-packages")
-        python = client.containers.run(f"{image}-packages", ["python3", "-c", PRINT_VERSION], remove=True).decode()
+        python = client.containers.run(f"{image}-packages", [PYTHON, "-c", PRINT_VERSION], remove=True).decode()
         quietly(
             [
                 sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes",
@@ -124,7 +126,7 @@ PRINT_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 def build(context: Path, base: str, target: str | None, image: str) -> None:
     """Build one stage of .ci/suite.Dockerfile."""
-    command = ["docker", "build", "--build-arg", f"BASE={base}", "--tag", image]
+    command = ["docker", "build", "--build-arg", f"BASE={base}", "--build-arg", f"PYTHON={PYTHON}", "--tag", image]
     command += ["--target", target] if target else []
     quietly([*command, "--file", str(ROOT / ".ci/suite.Dockerfile"), str(context)])
 
