@@ -19,13 +19,15 @@ as $$
     where p.epoch = autosync.pg_net_epoch()
         and case p.outcome
             when 'accepted' then p.report_due_at > clock_timestamp()
-            else exists (select from net.http_request_queue as q where q.id = p.request_id)
+            else not exists (
+                select from net._http_response as r
+                where r.id = p.request_id and r.created >= p.queued_at - interval '5 seconds'
+            )
+            and (
+                exists (select from net.http_request_queue as q where q.id = p.request_id)
                 -- taken out of the queue and not answered yet
                 or p.queued_at + make_interval(secs => p.timeout_milliseconds / 1000.0 + 15) > clock_timestamp()
-                and not exists (
-                    select from net._http_response as r
-                    where r.id = p.request_id and r.created >= p.queued_at - interval '5 seconds'
-                )
+            )
         end
 $$;
 

@@ -1,23 +1,46 @@
 -- due_schedules(max_rows): how many schedules could be claimed now, at most max_rows.
 -- requires: 0003
--- What can be claimed is at the front of auto_sync_schedules_claimable_idx; read in its order without a condition on time,
--- whatever the statistics say, at most so many rows are touched, however many schedules are claimed or lie in the future.
+-- Read in the order of the index that auto_sync_claim() uses, and only so far: claimed schedules stay in it until they have
+-- run, and those that nobody could claim are not all walked through at each tick.
 create or replace function autosync.due_schedules(max_rows integer)
 returns integer
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+-- whatever the statistics say
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
-    select cast(count(*) as integer)
-    from (
-        select s.next_run_at, greatest(s.next_run_at, s.claim_expires_at) as claimable_at
-        from public.auto_sync_schedules as s
-        where s.enabled
-        order by greatest(s.next_run_at, s.claim_expires_at)
-        limit due_schedules.max_rows
-    ) as front
-    where front.claimable_at <= now() and front.next_run_at is not null
+    select least(due_schedules.max_rows, (
+        select cast(count(*) as integer)
+        from (
+            select
+            from (
+                select s.next_run_at, s.claim_expires_at
+                from public.auto_sync_schedules as s
+                where s.enabled
+                    and s.claim_retry_at is null
+                    and date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') <= now()
+                order by date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00')
+                limit 20000
+            ) as front
+            where front.next_run_at <= now() and coalesce(front.claim_expires_at, '-infinity') <= now()
+            limit due_schedules.max_rows
+        ) as fresh
+    ) + (
+        select cast(count(*) as integer)
+        from (
+            select
+            from public.auto_sync_schedules as s
+            where s.enabled
+                and s.claim_retry_at is not null
+                and greatest(s.next_run_at, s.claim_retry_at) <= now()
+                and coalesce(s.claim_expires_at, '-infinity') <= now()
+            limit due_schedules.max_rows
+        ) as again
+    ))
 $$;
 
 revoke all on function autosync.due_schedules(integer) from public;

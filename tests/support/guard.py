@@ -25,7 +25,7 @@ ROOTS = {"blank_template", "open_blank", "open_world", "world", "schedule_cluste
 ONE_VERSION = (
     "tests/cli/test_cron_secret.py",
     "tests/cli/test_files.py",
-    "tests/cli/test_job.py",
+    "tests/cli/test_jobs.py",
     "tests/cli/test_output.py",
     "tests/cli/test_questions.py",
     "tests/cli/test_schedules.py",

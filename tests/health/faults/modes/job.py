@@ -39,8 +39,9 @@ MODES: tuple[AnyMode, ...] = (
         "the job was switched off and scheduled again, which leaves it off",
         "job_active",
         sql(
-            "select cron.alter_job(jobid, active := false) from cron.job",
-            f"select cron.schedule('auto-sync-cron-job', '{NEVER}', command) from cron.job",
+            "select cron.alter_job(jobid, active := false) from cron.job where jobname = 'auto-sync-cron-job'",
+            f"select cron.schedule('auto-sync-cron-job', '{NEVER}', command) from cron.job"
+            " where jobname = 'auto-sync-cron-job'",
         ),
         says="is inactive, and was not paused",
         repairable=True,

@@ -32,7 +32,10 @@ MODES: tuple[AnyMode, ...] = (
         "D1",
         "the job's function was dropped",
         "objects_current",
-        steps(sql("drop function autosync.dispatch(text, boolean)"), failed_tick),
+        steps(
+            sql("drop function autosync.dispatch(), autosync.dispatch(text), autosync.dispatch(text, boolean)"),
+            failed_tick,
+        ),
         says="function autosync.dispatch: is missing",
         repairable=True,
     ),
