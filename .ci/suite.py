@@ -1,7 +1,7 @@
 """Run the whole test suite inside one container, on the image's PostgreSQL and Python, and pass its exit status on.
 
 Arguments go to pytest. Why one container and not one per cluster: docs/guides/containers.md. AUTOSYNC_TEST_IMAGE names
-another database image than the project's own, AUTOSYNC_TEST_PYTHON the Debian package of another Python than its default.
+another database image than the project's own, AUTOSYNC_TEST_PYTHON another Debian package of Python than its default.
 """
 
 import hashlib

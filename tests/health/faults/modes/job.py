@@ -32,6 +32,7 @@ MODES: tuple[AnyMode, ...] = (
         "job_scheduled",
         sql("drop extension pg_cron", "create extension pg_cron"),
         says="cron job auto-sync-cron-job: does not exist",
+        also=("housekeeping_runs",),
         repairable=True,
     ),
     Mode(
