@@ -164,7 +164,7 @@ def test_counting_costs_the_same_however_many_schedules_there_are(crowded: Clust
     [plan] = [found["Plan"] for found in plans if "as front" in found["Query Text"]]
     assert "auto_sync_schedules_claimable_idx" in json.dumps(plan)
     touched = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-    # 200 rows, each on a page of its own at worst, and the way down the index; of those that others claimed at most 20,000
+    # 200 rows, each on a page of its own at worst, and the way down the index; of claimed ones at most 20,000
     assert touched <= (3000 if crowd == "claimed" else 220), f"{touched} buffers, of a table with {CROWD} rows"
 
 
