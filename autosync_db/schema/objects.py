@@ -21,6 +21,8 @@ _FOLDERS = ("sql/extensions", "sql/functions", "sql/triggers", "sql/access", "sq
 # what applies all files, these included: each must be there, as this version has it, before it is called
 TOOLS = ("sql/functions/autosync.object_rendering.sql", "sql/functions/autosync.apply_object.sql")
 
+_FUNCTION = re.compile(r"^create or replace function ([\w.]+)\(([^)]*)\)", re.MULTILINE)
+
 
 class State(StrEnum):
     """How an object in the database compares with its file."""
@@ -65,6 +67,23 @@ def paths() -> list[str]:
 def available_at(revision: str | None) -> list[ObjectFile]:
     """Return the files whose required revision is applied when `revision` is."""
     return [file for file in files() if revision is not None and file.requires <= revision]
+
+
+def signatures(source: str) -> tuple[str, ...]:
+    """Return the functions that a file creates, with the types of their arguments."""
+    return tuple(
+        f"{name}({', '.join(_type(argument) for argument in arguments.split(',') if _is_input(argument))})"
+        for name, arguments in _FUNCTION.findall(source)
+    )
+
+
+def _is_input(argument: str) -> bool:
+    return bool(argument.strip()) and not argument.strip().startswith("out ")
+
+
+def _type(argument: str) -> str:
+    # the name goes before it, the default after it
+    return argument.split(" default ")[0].strip().partition(" ")[2]
 
 
 def rendering() -> str:

@@ -77,6 +77,13 @@ def test_a_failure_is_explained_by_its_own_job_and_never_by_another(jobs: Trial)
     blocked = {(result.id, result.job): result.blocked_by for result in report.results if result.blocked_by}
     assert blocked["job_active", FIRST] == ("job_scheduled",)
     assert {job for _, job in blocked} == {FIRST}
+    # both runs failed, and one of them because of what it runs
+    for name in (SECOND, THIRD):
+        _of(jobs, name).record_run("failed", "ERROR:  x")
+    jobs.admin.execute("update cron.job set command = 'select 1 / 0' where jobname = %s", [THIRD])
+    report = jobs.report()
+    runs = {result.job: result.blocked_by for result in report.results if result.id == "job_runs_succeed"}
+    assert (runs[SECOND], runs[THIRD]) == ((), ("job_command_matches",)), health.described(report)
 
 
 def test_a_repair_acts_on_the_job_that_fails(jobs: Trial) -> None:

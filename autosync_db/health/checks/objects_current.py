@@ -13,7 +13,10 @@ select jsonb_build_object(
     'recorded', (
         select jsonb_object_agg(o.path, jsonb_build_array(o.source_hash, o.live_hash)) from autosync.object as o
     ),
-    'rendered', (select jsonb_object_agg(r.path, r.live_hash) from (%s) as r (path, live_hash))
+    'absent', (
+        select jsonb_agg(s.name) from unnest({signatures}::text[]) as s (name) where to_regprocedure(s.name) is null
+    ),
+    'rendered', (select jsonb_object_agg(r.path, r.live_hash) from ({rendering}) as r (path, live_hash))
 ) as fact
 """
 
@@ -21,7 +24,10 @@ select jsonb_build_object(
 def _query() -> str:
     # jobs are compared by checks of their own
     paths = [path for path in objects.paths() if not path.startswith("sql/jobs/")]
-    return _QUERY % objects.rendering().replace("$1", sql.Literal(paths).as_string() + "::text[]")
+    rendering = objects.rendering().replace("$1", sql.Literal(paths).as_string() + "::text[]")
+    signatures = [signature for file in objects.files() for signature in objects.signatures(file.source)]
+    text = _QUERY.replace("{signatures}", sql.Literal(signatures).as_string())
+    return text.replace("{rendering}", rendering)
 
 
 def _read(answer: Answer) -> list[Row]:
@@ -31,6 +37,12 @@ def _read(answer: Answer) -> list[Row]:
     at = revisions.check_known(found["revision"])
     wanted = objects.available_at(at)
     recorded = {path: (source, live) for path, (source, live) in (found["recorded"] or {}).items()}
+    # a file that makes several functions is missing when one of them is
+    absent = set(found["absent"] or ())
+    rendered = {
+        file.path: None if absent & set(objects.signatures(file.source)) else found["rendered"].get(file.path)
+        for file in wanted
+    }
     return [
         Row(
             "critical" if state is objects.State.MISSING else "warning",
@@ -38,7 +50,7 @@ def _read(answer: Answer) -> list[Row]:
             f"{_DETAILS[state]} ({file.path})",
             {"path": file.path, "state": state.value},
         )
-        for file, state in zip(wanted, objects.compare(wanted, recorded, found["rendered"]).values(), strict=True)
+        for file, state in zip(wanted, objects.compare(wanted, recorded, rendered).values(), strict=True)
         if state is not objects.State.CURRENT
         and not file.path.startswith(_SPOKEN_FOR)
         and not (state is objects.State.EDITED and file.path in _EDITS_SPOKEN_FOR)

@@ -1,15 +1,12 @@
 """The schema autosync holds no function or operator of somebody else's."""
 
-import re
 from functools import cache
 
 from psycopg import sql
 
-from autosync_db import resources
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Repair, Row, Scene
-
-_FUNCTION = re.compile(r"^create or replace function ([\w.]+)\(([^)]*)\)", re.MULTILINE)
+from autosync_db.schema import objects
 
 # a function of public counts when it bears the name of one of ours: the Data API chooses among those by their arguments
 _QUERY = """
@@ -60,21 +57,8 @@ select jsonb_build_object('reason', 'missing') where to_regnamespace('autosync')
 
 @cache
 def signatures() -> tuple[str, ...]:
-    """Return every function of this package with the types of its arguments, as its file says."""
-    return tuple(
-        f"{name}({', '.join(_type(argument) for argument in arguments.split(',') if _is_input(argument))})"
-        for file in resources.names("sql/functions", ".sql")
-        for name, arguments in _FUNCTION.findall(resources.read(f"sql/functions/{file}.sql"))
-    )
-
-
-def _is_input(argument: str) -> bool:
-    return bool(argument.strip()) and not argument.strip().startswith("out ")
-
-
-def _type(argument: str) -> str:
-    # the name goes before it, the default after it
-    return argument.split(" default ")[0].strip().partition(" ")[2]
+    """Return every function of this package with the types of its arguments."""
+    return tuple(signature for file in objects.files() for signature in objects.signatures(file.source))
 
 
 def _query() -> str:

@@ -83,6 +83,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="postgres",
         ),
         failed(
+            "one of a file's functions was dropped",
+            admin("drop function autosync.dispatch(text)"),
+            says="function autosync.dispatch: is missing",
+            repaired_by="postgres",
+        ),
+        failed(
             "a superuser makes it again, for the owner",
             admin("drop function autosync.settle()"),
             says="function autosync.settle: is missing",

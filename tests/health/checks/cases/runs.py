@@ -210,7 +210,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         failed(
             "a tick by another session does not prove that pg_cron can connect",
             run("failed", "connection failed"),
-            Project.call,
+            lambda project: project.call(),
             says="connection failed",
             blocked_by=("job_can_connect",),
         ),
