@@ -170,7 +170,7 @@ def test_counting_costs_the_same_however_many_schedules_there_are(crowded: Clust
 
 def test_verify_calls_an_idle_job_healthy_and_a_dead_one_not(migrated: Cluster, stub: Stub) -> None:
     with health.healthy(migrated, stub) as project:
-        project.owner.execute("update autosync.job set invoke = 'when_due'")
+        project.set_job(invoke="when_due")
         calls = len(stub.requests)
         for _ in range(3):
             project.owner.execute("select autosync.dispatch()")
