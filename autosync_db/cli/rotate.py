@@ -1,5 +1,6 @@
 """`rotate`: replacing a secret without a lost call."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,9 @@ def _rotate(
     abort: Annotated[
         bool, typer.Option("--abort", help="Put back the key from before an interrupted rotation, without a call.")
     ] = False,
+    job: Annotated[
+        str | None, typer.Option(help="Replace what this job's calls carry, not the main job's.", metavar="NAME")
+    ] = None,
 ) -> None:
     """Replace the service key: check that the function accepts the new one, store it, make a real call.
 
@@ -59,11 +63,9 @@ def _rotate(
     is_given = bool(from_file or from_env)
     if resume and abort:
         raise UsageError("--resume and --abort exclude each other", hint="pass one of them")
-    if generate and (resume or abort or is_given):
-        raise UsageError("--generate makes the new value itself", hint="leave the other flags out")
-    if (resume or abort) and (is_given or no_preflight):
-        raise UsageError("--resume and --abort take no new key", hint="leave the other flags out")
-    configuration = session.configuration
+    if (reason := _contradiction(generate, resume or abort, is_given, is_given or no_preflight)) is not None:
+        raise UsageError(reason, hint="leave the other flags out")
+    configuration = _of_job(session.configuration, job)
     if not (resume or abort or generate):
         by_key = configuration.settings.main.auth != "cron_secret"
         subject = rotation.SERVICE_KEY if by_key else cron_secret.subject(configuration)
@@ -86,6 +88,24 @@ def _rotate(
     _print(session, result)
     if result.outcome == "generated":
         session.say(f"next: {cron_secret.hand_over(configuration)}; then this command again")
+
+
+def _contradiction(generate: bool, ends_one: bool, is_given: bool, is_of_new: bool) -> str | None:
+    """Return why flags do not go together: `ends_one` for an interrupted rotation, `is_of_new` for a new value."""
+    if generate and (ends_one or is_given):
+        return "--generate makes the new value itself"
+    return "--resume and --abort take no new key" if ends_one and is_of_new else None
+
+
+def _of_job(configuration: "Configuration", name: str | None) -> "Configuration":
+    """Return the configuration with the named job as its only one."""
+    if name is None:
+        return configuration
+    if not configuration.settings.names_jobs:
+        configuration = _with_jobs(configuration)
+    if name not in configuration.settings.jobs:
+        raise UsageError(f"there is no job {name!r}", hint="list them with: autosync-db jobs list")
+    return replace(configuration, settings=configuration.settings.only([name]))
 
 
 def _with_jobs(configuration: "Configuration") -> "Configuration":

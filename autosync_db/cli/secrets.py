@@ -50,10 +50,12 @@ def _list(session: Session) -> None:
     from autosync_db import duration
     from autosync_db.connection import connect
     from autosync_db.credentials import listing
+    from autosync_db.jobs import registry
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        found = listing.collect(connection, session.configuration.settings.main.name)
+        names = registry.registered(connection, session.configuration.settings).jobs
+        found = listing.collect(connection, names)
     if session.is_json:
         session.print_json(found)
         return
@@ -65,7 +67,7 @@ def _list(session: Session) -> None:
             one.kind,
             one.fingerprint,
             f"{duration.describe(now - one.changed_at)} ago",
-            "not used by the job"
+            "not used by any job"
             if not one.is_needed
             else f"{duration.describe(now - one.last_success_at)} ago"
             if one.last_success_at

@@ -1,5 +1,6 @@
 """Everything that can be configured, as the settings file has it."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -122,6 +123,11 @@ class Settings(BaseSettings):
         first = next(iter(self.jobs.values()))
         calling = [job for job in self.jobs.values() if job.kind == "function"]
         return next((job for job in calling if job.drains), next(iter(calling), first))
+
+    def only(self, names: Collection[str]) -> "Settings":
+        """Return the settings with these of its jobs alone, so that `main` is one of them."""
+        jobs = {name: job for name, job in self.jobs.items() if name in names}
+        return self.model_copy(update={"jobs": jobs, "job": self.job if self.job and self.job.name in jobs else None})
 
     @classmethod
     def settings_customise_sources(

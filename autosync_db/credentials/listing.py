@@ -1,5 +1,6 @@
 """What may be shown of the stored secrets: kind, age, and when a call last succeeded with them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +18,7 @@ where o.cause = 'ok'
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One stored secret. `last_success_at`: the newest successful call since it was changed, if the job uses it.
+    """One stored secret. `last_success_at`: the newest successful call since it was changed of a job that uses it.
 
     `is_unproven`: a rotation activated it and was not finished; `is_being_proven`: somebody still works on that.
     """
@@ -34,11 +35,14 @@ class Listed:
     is_being_proven: bool
 
 
-def collect(connection: Connection, job_name: str) -> list[Listed]:
-    """Return every stored secret by name. Reads only; no value leaves the server."""
+def collect(connection: Connection, job_names: Iterable[str]) -> list[Listed]:
+    """Return every stored secret by name, and which these jobs use. Reads only; no value leaves the server."""
     secret_store.require_history(connection)
-    needed = secret_store.needed(connection, job_name)
-    succeeded_at: datetime | None = value(connection, _LAST_SUCCESS, [job_name])
+    successes: dict[str, list[datetime]] = {}
+    for job_name in job_names:
+        succeeded_at: datetime | None = value(connection, _LAST_SUCCESS, [job_name])
+        for name in secret_store.needed(connection, job_name):
+            successes.setdefault(name, []).extend([succeeded_at] if succeeded_at else [])
     left = {one.name: one for one in lease.unfinished(connection)}
     return [
         Listed(
@@ -48,8 +52,8 @@ def collect(connection: Connection, job_name: str) -> list[Listed]:
             one.fingerprint,
             one.created_at,
             one.changed_at,
-            one.name in needed,
-            succeeded_at if one.name in needed and succeeded_at and succeeded_at > one.changed_at else None,
+            one.name in successes,
+            max((at for at in successes.get(one.name, ()) if at > one.changed_at), default=None),
             one.name in left,
             one.name in left and left[one.name].is_live,
         )

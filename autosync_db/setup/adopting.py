@@ -17,7 +17,7 @@ from autosync_db.config.jobs import resolved
 from autosync_db.connection import Connection, connect, value
 from autosync_db.credentials import lease, store
 from autosync_db.errors import CheckFailedError, MigrationError, UsageError
-from autosync_db.jobs import calls, columns, found, importing, kept_text
+from autosync_db.jobs import calls, columns, found, importing, kept_text, registry
 from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.importing import Imported
@@ -126,16 +126,7 @@ def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) 
 def _sync(connection: Connection, name: str) -> None:
     """Let pg_cron have the job as registered, and housekeeping come as often as it must now."""
     connection.execute("select autosync.sync_job(%s)", [name])
-    keep_house(connection)
-
-
-def keep_house(connection: Connection) -> None:
-    """Let housekeeping come as often as the jobs need it now."""
-    connection.execute(
-        "update autosync.job as j set schedule = autosync.house_schedule(), updated_at = clock_timestamp()"
-        " where j.name = 'autosync-keep-house' and j.schedule <> autosync.house_schedule()"
-    )
-    connection.execute("select autosync.sync_job('autosync-keep-house')")
+    registry.keep_house_in_step(connection)
 
 
 def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from autosync_db.connection import Connection, rows, value
 from autosync_db.errors import UsageError
-from autosync_db.jobs import found
-from autosync_db.setup.adopting import OBJECT, keep_house
+from autosync_db.jobs import found, registry
+from autosync_db.setup.adopting import OBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def release(connection: Connection, name: str) -> Released:
         connection.execute(statement.encode())
         connection.execute("delete from autosync.adopted as a where a.object = %s", [OBJECT.format(name)])
         connection.execute("delete from autosync.job as j where j.name = %s", [name])
-        keep_house(connection)
+        registry.keep_house_in_step(connection)
         [back] = rows(
             connection,
             "select c.jobid, c.jobname, c.active from cron.job as c"

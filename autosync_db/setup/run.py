@@ -1,6 +1,6 @@
 """The one-time set-up of a project: every step checks first and changes only what is not yet so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from autosync_db.config import Configuration, JobSettings, SecretAuth, Settings
@@ -86,9 +86,11 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
         begun = _activate(work, is_known=is_known)
         _schedule(work)
         _switch_others(work)
-        if begun and wait and work.settings.main.calls:
-            prove = proofs.by_dispatch(work.configuration, work.reporter.doing)
+        for configuration in _provers(work, begun) if begun and wait else ():
+            prove = proofs.by_dispatch(configuration, work.reporter.doing)
             proof = prove(work.connection, lease.keeper(work.connection, work.token))
+            if proof.verdict is not Verdict.ACCEPTED:
+                break
     if proof:
         noun = "cron secret" if work.plan.auth == "cron_secret" else "key"
         # what did not work before either stays open, and verify says why
@@ -102,6 +104,17 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
     return answers
 
 
+def _provers(work: _Work, begun: Rotation) -> list[Configuration]:
+    """Return the configurations whose main job proves what was replaced: that of all, and one that carries the key."""
+    settings, main = work.settings, work.settings.main
+    carriers = [name for name, job in settings.jobs.items() if job.kind == "function" and job.auth == "service_key"]
+    is_key_new = any(change.name == store.SERVICE_KEY for change in begun.changes)
+    found = [work.configuration] if main.calls else []
+    if is_key_new and carriers and (work.plan.auth != "service_key" or main.kind != "function"):
+        found.append(replace(work.configuration, settings=settings.only(carriers)))
+    return found
+
+
 def _introduce(work: _Work) -> bool:
     """Return whether the function may know the cron secret, if it needs one.
 
@@ -109,7 +122,7 @@ def _introduce(work: _Work) -> bool:
     """
     plan = work.plan
     if plan.switch is not Switch.WHEN_ACCEPTED:
-        return not plan.is_secret_new
+        return plan.auth != "cron_secret" or not plan.is_secret_new
     if plan.beside is not None:
         store.store(work.connection, {store.CRON_SECRET: plan.beside})
     is_known = not plan.is_secret_new and not _refuses(work, work.settings.main)

@@ -22,6 +22,7 @@ from tests.support.http_stub import Request, Stub
 
 HEADER = "x-autosync-cron-secret"
 CRON_SECRET = '[function]\nauth = "cron_secret"\n'
+KEY = "SUPABASE_SERVICE_ROLE_KEY"
 SERVICE_KEY = '[function]\nauth = "service_key"\n'
 
 
@@ -67,9 +68,9 @@ class Place:
         self.said.append(result.out + result.err)
         return result
 
-    def setup(self, *arguments: str, stdin: str = "") -> Result:
+    def setup(self, *arguments: str, stdin: str = "", variables: dict[str, str] | None = None) -> Result:
         """Run setup with the stub's address."""
-        return self.run("setup", "--project-url", self.stub.url, *arguments, stdin=stdin)
+        return self.run("setup", "--project-url", self.stub.url, *arguments, stdin=stdin, variables=variables)
 
     def hand_over(self) -> list[str]:
         """Hand the secrets over to the function, and return them."""
@@ -387,3 +388,49 @@ def test_an_unauthenticated_call_comes_through_the_gateway_too(stub: Stub) -> No
     shown = {HEADER: own.reveal(), "authorization": f"Bearer {public.reveal()}"}
     found = probe.preflight(stub.url, "any", shown, timedelta(seconds=5))
     assert (found.verdict, [request.method for request in stub.requests]) == (Verdict.ACCEPTED, ["GET", "GET"])
+
+
+class TestTwoJobsWithTwoCredentials:
+    """The guide's job with one credential, a report with the other."""
+
+    REPORT = "[jobs.report]\nfunction = 'report'\nschedule = '58 23 31 12 *'\nauth = "
+
+    @pytest.fixture
+    def two(self, place: Place) -> Iterator[Place]:
+        yield place
+        command.succeeds(place.run("jobs", "remove", "report", "--yes"))
+
+    def test_each_function_gets_its_own_once_it_knows_it(self, two: Place) -> None:
+        _choose(f"{self.REPORT}'cron_secret'\n")
+        first = two.setup("--service-role-key-file", "-", stdin=two.function.key)
+        assert first.code == 3
+        assert "the calls of report go on with the service key" in first.err
+        assert two.function.shown == ["service key"]
+        two.hand_over()
+        assert "the calls of report show the cron secret" in command.succeeds(two.setup()).err
+        two.function.shown.clear()
+        command.succeeds(two.run("jobs", "trigger", "report"))
+        assert two.function.shown == ["cron secret"]
+        assert "* " not in command.succeeds(two.setup()).err, "every step found nothing to do"
+
+        old = two.stored()["cron_secret"]
+        command.succeeds(two.run("rotate", "--job", "report", "--generate"))
+        two.hand_over()
+        command.succeeds(two.run("rotate", "--job", "report", "--generate"))
+        assert two.stored()["cron_secret"] != old
+        assert two.function.shown[1:] == ["cron secret"], "proven by a call of the job that carries it"
+        listed = command.succeeds(two.run("secrets", "list", "--format", "json")).json()
+        names = {"project_url", "service_role_key", "cron_secret"}
+        assert {one["name"]: one["is_needed"] for one in listed} == dict.fromkeys(names, True)
+
+    def test_a_key_that_the_main_job_does_not_carry_is_proven_by_one_that_does(self, two: Place) -> None:
+        _choose(f"{CRON_SECRET}{self.REPORT}'service_key'\n")
+        own = cron_secret.generate()
+        two.function.known = [own.reveal()]
+        command.succeeds(two.setup("--cron-secret-file", "-", stdin=own.reveal(), variables={KEY: two.function.key}))
+        command.succeeds(two.run("jobs", "trigger", "report"))
+        two.function.shown.clear()
+        message = command.refused(two.setup("-q", variables={KEY: keys.secret().reveal()}), 6)
+        assert "the previous value is active again" in message
+        assert two.stored()["service_role_key"] == two.function.key
+        assert two.function.shown == ["cron secret", "service key"]
