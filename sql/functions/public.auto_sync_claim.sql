@@ -108,8 +108,7 @@ begin
 
         -- five walks at most: a claim ends soon, whatever stands in the way
         for walk_number in 1 .. 5 loop
-            -- from one (minute, window, organization) to the next: what is claimed is passed over row by row, a window that
-            -- is shut in one step
+            -- from one (minute, window, organization) to the next, and past a window that is shut in one step
             with recursive walk as (
                 select after_minute as minute, after_window as time_window, after_organization as organization,
                     true as is_open, false as is_turn, false as is_first, array[]::bigint[] as met, 0 as steps
@@ -137,7 +136,8 @@ begin
                             coalesce(uuid_hash_extended(s.organization_id, 0), 0)
                         ) > (w.minute, w.time_window, case when w.is_open then w.organization else 9223372036854775807 end)
                         and date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') <= this_minute
-                        and (s.claim_expires_at is null or s.claim_expires_at <= moment)
+                        -- the first walk leaves that to the reading of the rows, which it is enough to do once
+                        and (lap = 0 or s.claim_expires_at is null or s.claim_expires_at <= moment)
                     order by 1, 2, 3, 4
                     limit 1
                 ) as x

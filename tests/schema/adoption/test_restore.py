@@ -4,7 +4,7 @@ import dataclasses
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,47 @@ def restored(source: Cluster, blank: Cluster, folder: Path, *options: str) -> It
         complaints = [line for line in done.stderr.splitlines() if "ERROR" in line]
         assert [line for line in complaints if "already exists" not in line] == []
         yield target
+
+
+def test_after_a_restore_by_postgres_into_open_defaults_nobody_claims_but_the_function(
+    source: Cluster, open_blank: Cluster, tmp_path: Path
+) -> None:
+    dump = tmp_path / "schemas.dump"
+    with clusters.cloned(open_blank) as target:
+        for cluster, role, program, arguments in (
+            (source, "supabase_admin", "pg_dump", ["-Fc", "-n", "public", "-n", "autosync", "-f", str(dump)]),
+            (target, "postgres", "pg_restore", ["-U", "postgres", "--no-owner", "-d", "postgres", str(dump)]),
+        ):
+            done = subprocess.run(
+                [str(cluster.installation.bin / program), *arguments],
+                env={"PATH": os.environ["PATH"], **cluster.environment(role)},
+                check=False, capture_output=True, text=True,
+            )  # fmt: skip
+            complaints = [line for line in done.stderr.splitlines() if "ERROR" in line]
+            # the schema public is there, and is the platform's
+            known = ("already exists", "must be owner of schema public")
+            assert [line for line in complaints if not any(words in line for words in known)] == []
+        with clusters.connect(target) as owner:
+            owner.execute(
+                "insert into public.auto_sync_schedules (integration_id, enabled)"
+                " select gen_random_uuid(), true from generate_series(1, 3)"
+            )
+            # the restore brought this back, which alone must open nothing
+            owner.execute("grant execute on all functions in schema public to anon, authenticated")
+        for role in ("anon", "authenticated"):
+            with clusters.connect(target, "authenticator") as user:
+                user.execute(f"set role {role}")
+                claimed = 0
+                with suppress(psycopg.errors.InsufficientPrivilege):
+                    [(claimed,)] = user.execute("select count(*) from public.auto_sync_claim(1000)").fetchall()
+                assert claimed == 0
+                completed = "select public.auto_sync_complete(id, 'success') from public.auto_sync_schedules"
+                with suppress(psycopg.errors.InsufficientPrivilege):
+                    assert user.execute(completed).fetchall() == []
+        with clusters.connect(target) as owner:
+            claimed_or_run = "claims_since_run > 0 or last_run_at > now() - interval '50 minutes'"
+            touched = f"select count(*) from public.auto_sync_schedules where {claimed_or_run}"
+            assert owner.execute(touched.encode()).fetchone() == (0,)
 
 
 @pytest.fixture(scope="module")
