@@ -24,7 +24,8 @@ _NAMED = {
     "@annually": "0 0 1 1 *",
 }
 _EXAMPLES = "use five fields like */5 * * * *"
-SINCE = (1, 5)  # the version of pg_cron that brought schedules in seconds, and `$` for the last day of a month
+SECONDS_SINCE = (1, 5)  # the version of pg_cron that brought schedules in seconds
+LAST_DAY_SINCE = (1, 6)  # and the one that brought `$` for the last day of a month
 
 
 class Fault(NamedTuple):
@@ -43,7 +44,7 @@ class Fault(NamedTuple):
 def check(schedule: str, pg_cron_version: str | None = None) -> None:
     """Return if `schedule` is one that pg_cron runs as it reads; raise UsageError with the reason if not.
 
-    `pg_cron_version`, where known, decides about schedules in seconds.
+    `pg_cron_version`, where known, decides about schedules in seconds and about `$`.
     """
     if fault := _fault(schedule, pg_cron_version):
         raise UsageError(f"the schedule {schedule!r} {fault.reason}", hint=fault.hint)
@@ -63,10 +64,13 @@ def misreading(schedule: str, pg_cron_version: str | None) -> Fault | None:
     return _fault(text, pg_cron_version)
 
 
-def ticks_after(schedule: str, moment: datetime, zone: str | None = None, *, count: int = 2) -> list[datetime]:
+def ticks_after(
+    schedule: str, moment: datetime, zone: str | None = None, *, both_days: bool = False, count: int = 2
+) -> list[datetime]:
     """Return the next ticks of a schedule in cron.job after a moment, in UTC; fewer when there are no more.
 
-    `zone` is cron.timezone; there are none when it, or the schedule, is not understood.
+    `zone` is cron.timezone; there are none when it, or the schedule, is not understood. `both_days` is
+    cron.match_dom_and_dow: day of the month and day of the week must match, not one of them.
     """
     text = schedule.strip()
     if period := every(text):
@@ -80,7 +84,7 @@ def ticks_after(schedule: str, moment: datetime, zone: str | None = None, *, cou
     wall = moment.astimezone(place).replace(tzinfo=UTC)
     found = []
     for _ in range(count):
-        tick = next_tick(text, wall)
+        tick = next_tick(text, wall, both_days=both_days)
         if tick is None:
             break
         wall = tick
@@ -94,19 +98,37 @@ def every(schedule: str) -> timedelta | None:
     return timedelta(seconds=int(found[1])) if found else None
 
 
-def next_tick(schedule: str, after: datetime) -> datetime | None:
+def next_tick(schedule: str, after: datetime, *, both_days: bool = False) -> datetime | None:
     """Return the first tick after a moment, in UTC; None for a schedule in seconds or one that is not understood."""
+    fields = schedule.split()
     try:
+        if both_days and len(fields) == 5:
+            minute, hour, day, month, weekday = fields
+            return _common_tick(f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}", after)
         return next(_ticks(schedule, after), None)
     except CronSimError:
         return None
 
 
+def _common_tick(one: str, other: str, after: datetime) -> datetime | None:
+    """Return the first tick that both schedules have; None when there is none for years."""
+    for _ in range(1000):  # the 29th of February is a Sunday every 28 years
+        ticks = [next(_ticks(schedule, after), None) for schedule in (one, other)]
+        found = [tick for tick in ticks if tick]
+        if len(found) < 2:
+            return None
+        if found[0] == found[1]:
+            return found[0]
+        after = max(found) - timedelta(minutes=1)
+    return None
+
+
 def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
-    if pg_cron_version is not None and _numbers(pg_cron_version) < SINCE and (every(schedule) or "$" in schedule):
+    since = SECONDS_SINCE if every(schedule) else LAST_DAY_SINCE if "$" in schedule else None
+    if pg_cron_version is not None and since and _numbers(pg_cron_version) < since:
         return Fault(
             "version",
-            f"needs pg_cron 1.5 or newer; this server has {pg_cron_version}",
+            f"needs pg_cron {since[0]}.{since[1]} or newer; this server has {pg_cron_version}",
             "use five fields of numbers; the shortest schedule is every minute: * * * * *",
         )
     if every(schedule):

@@ -18,9 +18,14 @@ def test_an_older_pg_cron_is_named_with_the_version_that_is_needed(version: str)
     with pytest.raises(UsageError) as caught:
         cron.check("5 seconds", version)
     assert caught.value.message == f"the schedule '5 seconds' needs pg_cron 1.5 or newer; this server has {version}"
-    with pytest.raises(UsageError, match="needs pg_cron"):
+
+
+@pytest.mark.parametrize("version", ["1.4-1", "1.5"])
+def test_the_last_day_of_the_month_needs_pg_cron_1_6(version: str) -> None:
+    with pytest.raises(UsageError, match=r"needs pg_cron 1\.6 or newer"):
         cron.check("0 0 $ * *", version)
-    cron.check("0 0 $ * *", "1.5")
+    for newer in ("1.6", None):
+        cron.check("0 0 $ * *", newer)
 
 
 @pytest.mark.parametrize(

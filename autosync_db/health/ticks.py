@@ -18,7 +18,9 @@ def shown(when: datetime | None) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when else "(never)"
 
 
-def missed(schedule: str, last: datetime | None, since: datetime, now: datetime, zone: str | None) -> list[datetime]:
+def missed(
+    schedule: str, last: datetime | None, since: datetime, now: datetime, *, zone: str | None, both_days: bool = False
+) -> list[datetime]:
     """Return the two ticks by which a job is late; none when it is not. `since` is when it could first have ticked."""
-    expected = cron.ticks_after(schedule, max(since, last) if last else since, zone)
+    expected = cron.ticks_after(schedule, max(since, last) if last else since, zone, both_days=both_days)
     return expected if len(expected) == 2 and expected[1] + _GRACE < now else []

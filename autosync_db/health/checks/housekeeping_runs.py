@@ -103,7 +103,7 @@ def _fault_of_runs(facts: dict[str, Any]) -> tuple[str, str, str] | None:
     started, oldest = ticks.moment(run.get("started_at")), ticks.moment(facts["oldest"])
     if since and facts["is_cut"] and oldest:
         since = max(since, oldest)
-    if now and since and (expected := ticks.missed(facts["schedule"], started, since, now, facts["zone"])):
+    if now and since and (expected := ticks.missed(facts["schedule"], started, since, now, zone=facts["zone"])):
         if run and run["status"] != "succeeded":
             return "critical", "stuck", f"run {run['run_id']} has been going since {ticks.shown(started)}"
         seen = f"it ran last at {ticks.shown(started)}" if started else "it never ran"

@@ -28,6 +28,10 @@ select jsonb_build_object(
         limit 1
     ),
     'zone', (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
+    -- pg_cron has it since 1.6.8
+    'both_days', exists (
+        select from pg_catalog.pg_settings as s where s.name = 'cron.match_dom_and_dow' and s.setting = 'on'
+    ),
     'sees_settings', pg_has_role('pg_read_all_settings', 'usage'),
     'is_cut', h.runs >= 1000,
     'oldest', h.oldest,
@@ -81,7 +85,7 @@ def _read(answer: Answer) -> list[Row]:
         since = max(since, oldest)
     seen_at = (ticks.moment(facts["ticked_at"]), runs[0].started_at if runs else None)
     last = max((moment for moment in seen_at if moment), default=None)
-    if expected := ticks.missed(facts["schedule"], last, since, now, facts["zone"]):
+    if expected := ticks.missed(facts["schedule"], last, since, now, zone=facts["zone"], both_days=facts["both_days"]):
         seen = f"its last tick was at {ticks.shown(last)}" if last else "it never ticked"
         return [
             Row(
@@ -90,7 +94,9 @@ def _read(answer: Answer) -> list[Row]:
                 f"{seen}; by its schedule {facts['schedule']} it should have ticked at {ticks.shown(expected[0])}"
                 f" and {ticks.shown(expected[1])}"
                 + (
-                    "" if facts["sees_settings"] else ", unless cron.timezone, which is hidden from this role, moves it"
+                    ""
+                    if facts["sees_settings"]
+                    else ", unless cron.timezone or cron.match_dom_and_dow, hidden from this role, moves it"
                 ),
                 {
                     "reason": "no_tick",

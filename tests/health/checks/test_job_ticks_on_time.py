@@ -25,3 +25,23 @@ def test_ticks_follow_the_schedule_on_the_clock_of_pg_cron(
     moment = datetime(2026, 7, 1, 16, 55, tzinfo=UTC)
     found = cron.ticks_after(schedule, moment, zone)
     assert [f"{tick:%Y-%m-%d %H:%M}" for tick in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "either", "both"),
+    [
+        # the 1st of July 2026 is a Wednesday
+        ("0 5 1-7 * 0", ["07-02", "07-03"], ["07-05", "08-02"]),
+        ("0 5 29 2 0", ["02-07", "02-14"], ["02-29", "02-29"]),
+        ("0 5 $ * 5", ["07-03", "07-10"], ["07-31", "2027"]),
+        ("0 5 * * 0", ["07-05", "07-12"], ["07-05", "07-12"]),
+        ("0 5 30 2 0", ["02-07", "02-14"], []),
+    ],
+)
+def test_ticks_match_both_days_where_pg_cron_is_set_to(schedule: str, either: list[str], both: list[str]) -> None:
+    moment = datetime(2026, 7, 1, 16, 55, tzinfo=UTC)
+    for both_days, expected in ((False, either), (True, both)):
+        found = cron.ticks_after(schedule, moment, both_days=both_days)
+        assert len(found) == len(expected), found
+        for tick, part in zip(found, expected, strict=True):
+            assert part in f"{tick:%Y-%m-%d}", found

@@ -1,5 +1,7 @@
 """The runs of a job: that they begin, end and succeed."""
 
+from datetime import UTC, datetime, timedelta
+
 from autosync_db.health.checks import housekeeping_runs, job_ticks_on_time
 from tests.health.actions import (
     Action,
@@ -10,6 +12,7 @@ from tests.health.actions import (
     other_job,
     overdue,
     pause,
+    pretended,
     role,
     run,
     sql,
@@ -20,11 +23,11 @@ from tests.support import clusters
 from tests.support.health import Project, patched
 
 
-def _later(ahead: str) -> Action[Project]:
+def _later(ahead: str, schedule: str | None = None) -> Action[Project]:
     """Return what lets an hourly job be looked at from a later moment: no test has a server that is up for hours."""
 
     def act(project: Project) -> None:
-        project.schedule_job(half_an_hour_away())
+        project.schedule_job(schedule or half_an_hour_away())
         later = job_ticks_on_time._QUERY.replace("now(),", f"now() + interval '{ahead}',", 1)
         project.hold(patched(job_ticks_on_time, "_QUERY", later))
 
@@ -247,6 +250,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         fine("it ticked", _later("3 hours"), run("succeeded", "1 row", ended="now() + interval '3 hours'")),
         fine("one tick did not come", _later("1 hour 20 minutes")),
+        fine(
+            "pg_cron wants the day of the month and that of the week",
+            pretended({"cron.match_dom_and_dow": "on"}),
+            _later("3 hours", f"* * {datetime.now(UTC):%d} * {datetime.now(UTC) + timedelta(days=3):%w}"),
+        ),
         failed(
             "a tick of the command line does not hide the missed ones",
             _later("3 hours"),
