@@ -143,10 +143,11 @@ begin
                 ) as x
                 where w.steps < most_steps and cardinality(w.met) < batch_size
             )
-            select array_agg(w.minute) filter (where w.is_turn) as minutes,
-                array_agg(w.time_window) filter (where w.is_turn) as windows,
-                array_agg(w.organization) filter (where w.is_turn) as organizations,
-                array_agg(w.is_first) filter (where w.is_turn) as firsts,
+            -- in the order of the walk, and said so: from PostgreSQL 16 on another aggregate's order is an unordered one's, too
+            select array_agg(w.minute order by w.steps) filter (where w.is_turn) as minutes,
+                array_agg(w.time_window order by w.steps) filter (where w.is_turn) as windows,
+                array_agg(w.organization order by w.steps) filter (where w.is_turn) as organizations,
+                array_agg(w.is_first order by w.steps) filter (where w.is_turn) as firsts,
                 max(w.steps) as steps, max(cardinality(w.met)) as met,
                 (array_agg(w.minute order by w.steps desc))[1] as last_minute,
                 (array_agg(w.time_window order by w.steps desc))[1] as last_window,

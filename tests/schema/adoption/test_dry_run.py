@@ -39,7 +39,8 @@ def things(cluster: Cluster) -> dict[str, set[str]]:
     of = "in ('public.pg_cron_secrets'::regclass, 'public.auto_sync_schedules'::regclass)"
     return {
         "index": names(cluster, f"select indexrelid::regclass::text from pg_index where indrelid {of}"),
-        "constraint": names(cluster, f"select conname from pg_constraint where conrelid {of}"),
+        # from PostgreSQL 18 on the not null of a column is one, too
+        "constraint": names(cluster, f"select conname from pg_constraint where conrelid {of} and contype <> 'n'"),
         "trigger": names(cluster, f"select tgname from pg_trigger where tgrelid {of} and not tgisinternal"),
         "column": names(cluster, f"select attname from pg_attribute where attrelid {of} and not attisdropped"),
         "policy": names(cluster, f"select polname from pg_policy where polrelid {of}"),
