@@ -29,7 +29,7 @@ def held_back(cluster: Cluster, number: int) -> Iterator[None]:
     with clusters.connect(cluster, "supabase_admin") as barrier:
         barrier.execute("select pg_advisory_lock(%s)", [locks.ADVISORY_LOCK])
         yield
-        clusters.wait_for(lambda: barrier.execute(WAITING).fetchone() == (number,), "all to wait", patience=60)
+        clusters.wait_for(lambda: barrier.execute(WAITING).fetchone() == (number,), "all to wait", patience=150)
 
 
 def _upgrade(url: str, answers: Any) -> None:
