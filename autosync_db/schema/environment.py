@@ -86,7 +86,6 @@ def write_script(context: EnvironmentContext) -> None:
 def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
     result = context.config.attributes.setdefault("result", MigrationResult())
     chosen: IsolationSettings | None = context.config.attributes.get("isolation")
-    psycopg_connection.autocommit = False  # SQLAlchemy's begin() has no effect on an autocommit connection
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg_connection, poolclass=sqlalchemy.StaticPool
     )
@@ -107,7 +106,8 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             if migration.opts.get("dont_mutate"):
                 context.run_migrations()
                 return
-            psycopg_connection.execute(f"{locks.limits()}{locks.one_at_a_time()}".encode())
+            # SQLAlchemy's begin() has no effect on an autocommit connection; its commit() ends this transaction
+            psycopg_connection.execute(f"{locks.begin()}{locks.one_at_a_time()}".encode())
             result.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
