@@ -86,16 +86,18 @@ def write_script(context: EnvironmentContext) -> None:
 def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
     result = context.config.attributes.setdefault("result", MigrationResult())
     chosen: IsolationSettings | None = context.config.attributes.get("isolation")
-    psycopg_connection.autocommit = False  # SQLAlchemy's begin() has no effect on an autocommit connection
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg_connection, poolclass=sqlalchemy.StaticPool
+        "postgresql+psycopg://",
+        creator=lambda: psycopg_connection,
+        poolclass=sqlalchemy.StaticPool,
+        use_native_hstore=False,  # would be one more query
     )
     steps: list[str] = []
 
     def applied(ctx: Any, step: MigrationInfo, heads: Any, run_args: Any) -> None:
         steps.append(str(step.up_revision_id))
 
-    with locks.explained(psycopg_connection), engine.connect() as connection:
+    with locks.explained(psycopg_connection), _connected(engine, psycopg_connection) as connection:
         context.configure(
             connection=connection,
             version_table_schema=SCHEMA,
@@ -107,7 +109,8 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             if migration.opts.get("dont_mutate"):
                 context.run_migrations()
                 return
-            psycopg_connection.execute(f"{locks.limits()}{locks.one_at_a_time()}".encode())
+            # SQLAlchemy's begin() has no effect on an autocommit connection; its commit() ends this transaction
+            psycopg_connection.execute(f"{locks.begin()}{locks.one_at_a_time()}".encode())
             result.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
@@ -127,6 +130,13 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 if chosen is not None and result.after is not None:
                     isolation.choose(psycopg_connection, chosen)
                 result.objects = objects.apply(psycopg_connection, result.after)
+
+
+def _connected(engine: sqlalchemy.Engine, psycopg_connection: Connection) -> sqlalchemy.Connection:
+    """Return SQLAlchemy's connection over psycopg's, which is in no transaction before and after."""
+    # what SQLAlchemy asks of a new connection is asked without the role's limits, too; it ends that with a rollback
+    psycopg_connection.execute(locks.begin().encode())
+    return engine.connect()
 
 
 def _target(context: EnvironmentContext) -> str | None:

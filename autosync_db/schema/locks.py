@@ -87,6 +87,14 @@ def limits() -> str:
     return sql.SQL(_LIMITS).format(sql.Literal(IDLE_TIMEOUT)).as_string()
 
 
+def begin() -> str:
+    """Return the statements that begin a transaction without the role's time limits, to be sent at once.
+
+    Sent one by one, a limit could end the transaction between the first and the one that lifts it.
+    """
+    return f"begin;{limits()}"
+
+
 def one_at_a_time() -> str:
     """Return the statement that waits until no other migration runs, and keeps others waiting until the commit."""
     return sql.SQL("select pg_advisory_xact_lock({});").format(sql.Literal(ADVISORY_LOCK)).as_string()
@@ -108,10 +116,15 @@ def _lock_timeout(limit: str) -> str:
 
 @contextmanager
 def unhurried(connection: Connection) -> Iterator[None]:
-    """Run the block in one transaction, without the time limits of the role."""
-    with connection.transaction():
-        connection.execute(limits().encode())
+    """Run the block in one transaction, without the time limits of the role. The connection must be in none."""
+    connection.execute(begin().encode())
+    try:
         yield
+        connection.commit()
+    finally:
+        # after a commit there is nothing to take back
+        if not connection.closed:
+            connection.rollback()
 
 
 @contextmanager

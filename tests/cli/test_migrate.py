@@ -235,6 +235,8 @@ def test_rollback_refuses_to_drop_rows_without_yes(migrated: Cluster, contents: 
         command.succeeds(_run(migrated, "migrate"))
         with clusters.connect(migrated) as connection:
             connection.execute(statement)
+            # a tick between the two looks would write
+            connection.execute("select cron.alter_job(c.jobid, active := false) from cron.job as c")
         before = contents(migrated)
         result = _run(migrated, "rollback", "base", "-q")
         assert table in command.refused(result, PENDING)

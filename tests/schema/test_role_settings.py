@@ -12,12 +12,13 @@ from tests.support import clusters, command, handmade, keys
 from tests.support.command import Result
 from tests.support.http_stub import Stub
 
+# shorter than a migration, longer than what a busy machine may need for one small statement
 LIMITS = {
-    "statement_timeout": "50ms",
-    "lock_timeout": "50ms",
-    "idle_in_transaction_session_timeout": "50ms",
+    "statement_timeout": "250ms",
+    "lock_timeout": "250ms",
+    "idle_in_transaction_session_timeout": "250ms",
     # since PostgreSQL 17
-    "transaction_timeout": "50ms",
+    "transaction_timeout": "250ms",
 }
 
 
