@@ -1,7 +1,7 @@
 -- due_schedules(max_rows): how many schedules could be claimed now, at most max_rows.
 -- requires: 0003
--- Read in the order of the index that auto_sync_claim() uses, and only so far: claimed schedules stay in it until they have
--- run, and those that nobody could claim are not all walked through at each tick.
+-- Read in the order of the index that auto_sync_claim() uses, 2,000 schedules far: claimed ones stay in it until they have
+-- run, and a tick does not walk past all of them. What lies behind is unknown, so the last one counts: a call finds out.
 create or replace function autosync.due_schedules(max_rows integer)
 returns integer
 language sql
@@ -18,15 +18,19 @@ as $$
         from (
             select
             from (
-                select s.next_run_at, s.claim_expires_at
-                from public.auto_sync_schedules as s
-                where s.enabled
-                    and s.claim_retry_at is null
-                    and date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') <= now()
-                order by date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00')
-                limit 20000
+                select r.next_run_at, r.claim_expires_at, row_number() over () as place
+                from (
+                    select s.next_run_at, s.claim_expires_at
+                    from public.auto_sync_schedules as s
+                    where s.enabled
+                        and s.claim_retry_at is null
+                        and date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') <= now()
+                    order by date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00')
+                    limit 2000
+                ) as r
             ) as front
-            where front.next_run_at <= now() and coalesce(front.claim_expires_at, '-infinity') <= now()
+            where front.place = 2000
+                or front.next_run_at <= now() and coalesce(front.claim_expires_at, '-infinity') <= now()
             limit due_schedules.max_rows
         ) as fresh
     ) + (

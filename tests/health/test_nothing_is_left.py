@@ -30,7 +30,6 @@ def test_server_that_a_failed_test_broke_is_thrown_away(quiet_template: Cluster)
             # what takes no restart is put right
             project.stop_worker()
             project.pause()
-            project.quiet_house()
             project.stub.answer(500)
         with workshop.lent() as project:
             project.must_be_healthy()

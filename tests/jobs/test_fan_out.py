@@ -160,12 +160,13 @@ def test_counting_costs_the_same_however_many_schedules_there_are(crowded: Clust
         )
         tick = Chain(admin).dispatch()
         due = Chain(admin).value("select due from autosync.tick where id = %s", tick)
-    assert due == (200 if crowd == "due" else 0)
+    # behind so many claimed ones nobody looks: a call finds out
+    assert due == {"due": 200, "claimed": 1, "future": 0}[crowd]
     [plan] = [found["Plan"] for found in plans if "as front" in found["Query Text"]]
     assert "auto_sync_schedules_claimable_idx" in json.dumps(plan)
     touched = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-    # 200 rows, each on a page of its own at worst, and the way down the index; of claimed ones at most 20,000
-    assert touched <= (3000 if crowd == "claimed" else 220), f"{touched} buffers, of a table with {CROWD} rows"
+    # 200 rows, each on a page of its own at worst, and the way down the index; of claimed ones at most 2,000
+    assert touched <= (2100 if crowd == "claimed" else 220), f"{touched} buffers, of a table with {CROWD} rows"
 
 
 def test_verify_calls_an_idle_job_healthy_and_a_dead_one_not(migrated: Cluster, stub: Stub) -> None:

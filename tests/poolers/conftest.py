@@ -13,7 +13,8 @@ from tests.support.http_stub import Stub
 
 KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
 # pg_cron must not tick on its own in the middle of a test
-SETTINGS = {"AUTOSYNC_JOB__SCHEDULE": "0 0 1 1 *"}
+NEVER = "0 0 1 1 *"
+SETTINGS = {"AUTOSYNC_JOB__SCHEDULE": NEVER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,23 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from autosync_db.config import GUIDE_JOB
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate, revisions
-from tests.poolers.conftest import KEY_VARIABLE, Way, reached
+from tests.poolers.conftest import KEY_VARIABLE, NEVER, Way, reached
 from tests.support import cases, clusters, command, health
 
+CALL = "select net.http_post('{}/in')"
 # command: the command lines that show it at work, in order, each after its exit code unless that is 0;
 # {last} is what the line before printed
 ADD = "schedules add --integration {integration} --organization {integration}"
+SETUP = "setup --project-url {project_url}"
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "setup": ("setup --project-url {project_url}",),
+    "setup": (SETUP,),
     "migrate": ("migrate", "migrate --check", "migrate --dry-run --format json"),
     "rollback": ("rollback {head}",),
     "status": ("status",),
@@ -25,10 +29,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "repair": ("repair --dry-run", "repair --yes"),
     "rotate": ("rotate --from-env NEW_KEY",),
     "runs": ("runs", "runs --limit 1 --format json"),
-    "job show": ("job show",),
-    "job pause": ("job pause", "job resume"),
-    "job resume": ("job resume",),
-    "job trigger": ("job trigger", "job trigger --no-wait"),
+    "plan": ("plan --check", "plan --prune --yes"),
+    "jobs list": ("jobs list", "jobs list --format json"),
+    "jobs show": ("jobs show",),
+    "jobs preview": ("jobs preview",),
+    "jobs pause": ("jobs pause", "jobs resume"),
+    "jobs resume": ("jobs resume",),
+    "jobs trigger": ("jobs trigger", "jobs trigger --no-wait"),
+    "jobs reschedule": ("jobs reschedule {rarely}", "jobs reschedule {never}"),
+    "jobs remove": ("jobs remove {job} --yes", SETUP),
+    "jobs import": ("jobs import",),
+    "jobs adopt": ("jobs adopt theirs --config {theirs} --dry-run", "jobs adopt theirs --config {theirs} --yes"),
+    "jobs release": ("jobs release theirs --config {theirs} --yes",),
     "schedules list": ("schedules list", "schedules list --format json"),
     "schedules add": (ADD,),
     "schedules set": (ADD, "schedules set {last} --every 30 --window 08:00-18:00 --timezone Europe/Paris"),
@@ -62,20 +74,33 @@ def healthy(request: pytest.FixtureRequest, blank_template: Cluster) -> Iterator
     ):
         command.succeeds(way.run("setup", "--project-url", way.stub.url, variables={KEY_VARIABLE: way.key.reveal()}))
         assert way.leftovers() == []
+        # a cron job of somebody's
+        with clusters.connect(way.cluster) as owner:
+            owner.execute("select cron.schedule('theirs', %s, %s)", [NEVER, CALL.format(way.stub.url)])
         yield way
 
 
-def test_every_command_works_and_leaves_nothing_behind(healthy: Way) -> None:
+def test_every_command_works_and_leaves_nothing_behind(healthy: Way, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.toml"
+    theirs.write_text(f'[jobs.theirs]\nschedule = "{NEVER}"\nurl = "{healthy.stub.url}/in"\nauth = "none"\n')
     given = {"NEW_KEY": healthy.key.reveal(), KEY_VARIABLE: healthy.key.reveal()}
     with cases.collected() as case:
         for name, lines in COMMANDS.items():
             values = {
-                "project_url": healthy.stub.url, "head": revisions.head(), "integration": str(uuid.uuid4()), "last": ""
+                "project_url": healthy.stub.url, "head": revisions.head(), "integration": str(uuid.uuid4()), "last": "",
+                "job": GUIDE_JOB, "never": NEVER, "rarely": "0 0 2 2 *", "theirs": str(theirs),
             }  # fmt: skip
             with case(name):
                 for line in lines:
                     wanted, words = re.fullmatch(r"(\d*) ?(.*)", line).groups()  # type: ignore[union-attr]
-                    result = healthy.run(*(part.format(**values) for part in words.split()), variables=given)
+                    arguments = [part.format(**values) for part in words.split()]
+                    # the settings of healthy.run are those of the guide's job
+                    run = (
+                        healthy.run
+                        if "--config" not in arguments
+                        else partial(command.run, database=healthy.pooled.url())
+                    )
+                    result = run(*arguments, variables=given)
                     assert result.code == int(wanted or 0), f"{line}: {result}"
                     values["last"] = result.out.strip()
                 assert healthy.leftovers() == []

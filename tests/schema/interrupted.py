@@ -149,6 +149,9 @@ class Ground:
         self.cluster = self._stack.enter_context(clusters.cloned(self.template))
         self.proxy = self._stack.enter_context(cutting_proxy.relay(self.cluster))
         with clusters.connect(self.cluster, "supabase_admin") as admin:
+            # an immediate stop loses no commit, as on a server that is not a test's
+            admin.execute("alter system set synchronous_commit = on")
+            admin.execute("select pg_reload_conf()")
             self._before = fingerprint(admin)
 
     def tally(self) -> dict[str, int]:

@@ -126,11 +126,13 @@ class Project(Records):
     def pause(self) -> None:
         """Pause the job as `autosync-db job pause` does."""
         registry.pause(self.owner, self.job_name)
+        self.quiet_house()
 
     def restore_job(self) -> None:
         """Bring the job back to what the settings say, in both registries."""
         registry.resume(self.owner, self.job_name)
         plan.apply(self.owner, self.configuration.settings)
+        self.quiet_house()
 
     def hold(self, held: AbstractContextManager[clusters.T]) -> clusters.T:
         """Enter something that lasts until release(), such as a session that holds a lock."""
