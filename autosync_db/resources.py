@@ -6,6 +6,7 @@ sql/, alembic/, templates/ and docs/checks/ lie at the top level of a checkout, 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,6 +22,8 @@ def locate(path: str) -> Traversable:
     return (bundled if bundled.is_dir() else Path(__file__).parents[1]).joinpath(top, *rest)
 
 
+# a look at a database reads some 150 files, which do not change while the program runs
+@cache
 def read(path: str) -> str:
     """Return the text of the shipped file at `path`, e.g. `sql/checks/job_active.sql`."""
     return locate(path).read_text(encoding="utf-8")
@@ -36,10 +39,11 @@ def render(path: str, **values: object) -> str:
     return environment.from_string(read(path)).render(values)
 
 
-def names(folder: str, suffix: str) -> list[str]:
+@cache
+def names(folder: str, suffix: str) -> tuple[str, ...]:
     """Return the sorted names (without suffix) of the files in `folder` that end in `suffix`."""
     found = locate(folder).iterdir()
-    return sorted(entry.name.removesuffix(suffix) for entry in found if entry.name.endswith(suffix))
+    return tuple(sorted(entry.name.removesuffix(suffix) for entry in found if entry.name.endswith(suffix)))
 
 
 @contextmanager
