@@ -79,7 +79,8 @@ def test_a_failure_is_explained_by_its_own_job_and_never_by_another(jobs: Trial)
     assert {job for _, job in blocked} == {FIRST}
     # both runs failed, and one of them because of what it runs
     for name in (SECOND, THIRD):
-        _of(jobs, name).record_run("failed", "ERROR:  x")
+        # later than their ticks, also in this one transaction
+        _of(jobs, name).record_run("failed", "ERROR:  x", ended="clock_timestamp()")
     jobs.admin.execute("update cron.job set command = 'select 1 / 0' where jobname = %s", [THIRD])
     report = jobs.report()
     runs = {result.job: result.blocked_by for result in report.results if result.id == "job_runs_succeed"}

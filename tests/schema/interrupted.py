@@ -149,9 +149,6 @@ class Ground:
         self.cluster = self._stack.enter_context(clusters.cloned(self.template))
         self.proxy = self._stack.enter_context(cutting_proxy.relay(self.cluster))
         with clusters.connect(self.cluster, "supabase_admin") as admin:
-            # an immediate stop loses no commit, as on a server that is not a test's
-            admin.execute("alter system set synchronous_commit = on")
-            admin.execute("select pg_reload_conf()")
             self._before = fingerprint(admin)
 
     def tally(self) -> dict[str, int]:
@@ -168,10 +165,10 @@ class Ground:
         child.start()
         return child
 
-    def boundaries(self) -> int:
-        """Return how often the server answers in one run; the commit's answer is the last."""
+    def boundaries(self, work: Callable[[str], object] | None = None) -> int:
+        """Return how often the server answers in a run of the work or another; the commit's answer is the last."""
         self.proxy.arm(None)
-        self.work(self.proxy.url().reveal())
+        (work or self.work)(self.proxy.url().reveal())
         found = self.proxy.finished
         self.renew()
         return found

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,12 +65,17 @@ def test_killed_at_random_moments(kills: int, deployed: Ground, record_property:
 
 def _ended(ground: Ground, point: int, end: Callable[[], None], folder: Path, *, cuts: bool = False) -> Result:
     """Run the real command, do something to the server when it has answered so often, and return what became of it."""
-    errors = folder / "errors.txt"
     ground.proxy.arm(point, end, cuts=cuts)
-    child = ground.children.Process(target=interrupted.command, args=(ground.proxy.url().reveal(), ["migrate"], errors))
+    result = _migrate(ground, folder, ground.proxy.url().reveal())
+    assert ground.proxy.was_cut
+    return result
+
+
+def _migrate(ground: Ground, folder: Path, url: str) -> Result:
+    errors = folder / "errors.txt"
+    child = ground.children.Process(target=interrupted.command, args=(url, ["migrate"], errors))
     child.start()
     child.join(60)
-    assert ground.proxy.was_cut
     assert child.exitcode is not None
     return Result(child.exitcode, "", errors.read_text())
 
@@ -83,7 +89,8 @@ PLACES = {"connected": 0.0, "revisions": 0.5, "objects": 0.9, "commit": 1.0}
     [pytest.param("fast", marks=pytest.mark.long), "immediate", pytest.param("terminate", marks=pytest.mark.long)],
 )
 def test_ended_by_the_server(mode: str, deployed: Ground, tmp_path: Path, record_property: RECORD) -> None:
-    last = deployed.boundaries()
+    # the command asks more than a migration alone
+    last = deployed.boundaries(partial(_migrate, deployed, tmp_path))
 
     def end() -> None:
         if mode != "terminate":

@@ -33,10 +33,8 @@ class Workshop:
     @contextmanager
     def lent(self) -> Iterator[LiveProject]:
         """Lend a project on which every check says ok, with five succeeded runs behind it."""
-        # the settings belong into the current folder, which differs from test to test
-        Path("autosync.toml").write_text(f'[job]\nschedule = "{NEVER}"\n')
         project = self._project or self._new()
-        project.configuration = config.load(config.Flags(database_url=project.cluster.url()))
+        _settle_in(project)
         try:
             yield project
         finally:
@@ -84,9 +82,16 @@ def _state(project: LiveProject) -> dict[str, Any]:
     return {part: found for part, found in (guard.state(project.cluster) or {}).items() if part != "start"}
 
 
+def _settle_in(project: LiveProject) -> None:
+    """Give the current folder, which differs from test to test, the project's settings."""
+    Path("autosync.toml").write_text(f'[job]\nschedule = "{NEVER}"\n')
+    project.configuration = config.load(config.Flags(database_url=project.cluster.url()))
+
+
 def _tidy(project: LiveProject) -> None:
     project.release()
-    project.configuration = config.load(config.Flags(database_url=project.cluster.url()))
+    # the test may have written others
+    _settle_in(project)
     project.stub.answer()
     project.stub.judge = None
     if not project.has_worker:
