@@ -7,7 +7,7 @@ with job as (
 ),
 newest as (
     select distinct on (j.jobid) j.jobid, d.return_message = 'connection failed' as failed
-    from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+    from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as d
     join job as j on j.jobid = d.jobid
     where d.status in ('succeeded', 'failed')
         and coalesce(d.return_message, '') not in ('server restarted', 'job canceled')

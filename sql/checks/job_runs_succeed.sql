@@ -1,9 +1,9 @@
--- job_runs_succeed: by runid, because failed connections have no start time before pg_cron 1.6.3; the newest 1000 runs of all jobs.
+-- job_runs_succeed: by runid, because failed connections have no start time before pg_cron 1.6.3; among the newest 20,000 runs of all jobs.
 -- A restart or unscheduling during a run is recorded as failed although the statement may have committed: not counted.
 with runs as (
     select d.runid, d.status, d.return_message, coalesce(d.end_time, d.start_time) as ended_at,
         row_number() over (order by d.runid desc) as age
-    from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+    from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as d
     join cron.job as c on c.jobid = d.jobid
     where c.jobname = checked.name
         and d.status in ('succeeded', 'failed')
@@ -13,7 +13,7 @@ failed as (
     select count(*) as runs, min(r.ended_at) as since, max(r.ended_at) as last_at,
         (array_agg(r.return_message order by r.age))[1] as message
     from runs as r
-    where r.age < coalesce((select min(s.age) from runs as s where s.status = 'succeeded'), 1001)
+    where r.age < coalesce((select min(s.age) from runs as s where s.status = 'succeeded'), 20001)
 )
 select 'critical' as status, format('cron job %s', checked.name) as object,
     format('the last %s of %s runs failed%s: %s', f.runs, (select count(*) from runs),

@@ -3,7 +3,7 @@
 with newest as (
     select d.runid, d.jobid, d.job_pid, d.status, d.start_time,
         row_number() over (partition by d.job_pid order by d.runid desc) = 1 as is_last_of_process
-    from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+    from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as d
 ),
 open as (
     select n.runid, n.job_pid, n.status, n.start_time, a.pid is not null as is_alive,

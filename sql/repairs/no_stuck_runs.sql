@@ -1,6 +1,6 @@
 -- no_stuck_runs: cancel the statement of each run of the job that has been going for five minutes.
 select pg_cancel_backend(a.pid)
-from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as d
 join cron.job as c on c.jobid = d.jobid and c.jobname = current_setting('autosync.job')
 join pg_catalog.pg_stat_activity as a on a.pid = d.job_pid and a.application_name like 'pg\_cron%'
 where d.status in ('starting', 'connecting', 'sending', 'running')

@@ -87,6 +87,19 @@ def test_a_failure_is_explained_by_its_own_job_and_never_by_another(jobs: Trial)
     assert (runs[SECOND], runs[THIRD]) == ((), ("job_command_matches",)), health.described(report)
 
 
+def test_a_job_that_seldom_runs_is_not_hidden_behind_busy_ones(jobs: Trial) -> None:
+    _of(jobs, THIRD).record_run("failed", "ERROR:  x", ended="clock_timestamp()")
+    jobs.admin.execute(
+        "insert into cron.job_run_details"
+        " (jobid, runid, job_pid, database, username, command, status, return_message, start_time, end_time)"
+        " select c.jobid, nextval('cron.runid_seq'), 0, c.database, c.username, c.command, 'succeeded', '1 row',"
+        " now(), now()"
+        " from cron.job as c, generate_series(1, 5000) where c.jobname = %s",
+        [SECOND],
+    )
+    assert _failing(jobs.report()) == {("job_runs_succeed", THIRD)}
+
+
 def test_a_repair_acts_on_the_job_that_fails(jobs: Trial) -> None:
     for name in (FIRST, SECOND):
         jobs.owner.execute("select cron.unschedule(%s)", [name])
