@@ -21,8 +21,8 @@ _SHARED = {
     "autosync.call_findings(checked.name)": "call_finding",
     "autosync.recent_outcomes(checked.name, 50)": "recent_call",
 }
-# how the checks read pg_cron's history, and what they read instead when all are asked at once: the newest of each job, so
-# that a job that seldom runs is not hidden behind busy ones
+# how checks read pg_cron's history, and what they read instead when all are asked at once: the newest of each job, for
+# one that seldom runs is not to be hidden behind busy ones
 _RUNS = "(select n.* from cron.job_run_details as n order by n.runid desc limit 20000)"
 _RUNS_OF_EACH_JOB = """
 recent_run as materialized (
