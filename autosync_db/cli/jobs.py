@@ -76,7 +76,7 @@ def _pause(session: Session, name: _Name = None) -> None:
     with connect(session.configuration.target.database_url) as connection:
         job = registry.choose(connection, session.configuration.settings, name)
         registry.pause(connection, job.name)
-    session.say(f"paused; resume with: autosync-db job resume{f' {job.name}' if name else ''}")
+    session.say(f"paused; resume with: autosync-db jobs resume{f' {job.name}' if name else ''}")
 
 
 @command(app, "resume")

@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False)
 _ENDINGS = {
     "rotated": "the new value is active; the old one is not used any more: revoke it where it was issued",
     "finished": "the value of the interrupted rotation is proven and active; the old one is not used any more",
-    "put back": "the value from before is active again; prove it with: autosync-db job trigger",
+    "put back": "the value from before is active again; prove it with: autosync-db jobs trigger",
     "unchanged": "this value is active already; nothing was changed",
     "generated": "a new cron secret is stored, but not active yet",
     "nothing": "no rotation is unfinished; nothing was changed",

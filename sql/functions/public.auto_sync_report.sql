@@ -43,8 +43,24 @@ begin
         raise exception 'the call with the key % has ended already: %', auto_sync_report.idempotency_key, call.outcome
             using errcode = 'PT409', hint = 'A report counts once, and only within reports_within of the job.';
     end if;
+    if call.outcome = 'pending' then
+        -- a report may come before housekeeping has looked, which looks at no call that has ended
+        begin
+            select o.status_code, o.sb_request_id, o.execution_id, clock_timestamp()
+            into call.status_code, call.sb_request_id, call.execution_id, call.answered_at
+            from autosync.pending_outcomes(array[call.id]) as o
+            where o.outcome not in ('pending', 'lost');
+        exception
+            -- whatever state pg_net is in, the report counts
+            when others then null;
+        end;
+    end if;
     update autosync.invocation as i
     set outcome = wanted,
+        status_code = call.status_code,
+        sb_request_id = call.sb_request_id,
+        execution_id = call.execution_id,
+        answered_at = call.answered_at,
         error_message = autosync.excerpt(facts ->> 'error'),
         body_excerpt = autosync.excerpt(cast(auto_sync_report.summary as text)),
         function_milliseconds = cast(facts ->> 'duration_ms' as integer),

@@ -18,7 +18,7 @@ KEY = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
 SETUP = ("setup", "--project-url", "http://127.0.0.1:9", "--no-wait")
 # whatever would change something, and --check, which reports whether it would
 CHANGING = (SETUP, ("migrate",), ("migrate", "--check"), ("migrate", "--dry-run"))
-READING = (("verify",), ("status",), ("runs",), ("job", "show"), ("job", "trigger"), ("rollback", "base"))
+READING = (("verify",), ("status",), ("runs",), ("jobs", "show"), ("jobs", "trigger"), ("rollback", "base"))
 
 
 def _refused(database: Secret, arguments: tuple[str, ...], code: int) -> tuple[str, str]:
@@ -262,8 +262,8 @@ def test_a_role_without_privileges_on_a_migrated_database(shared: Cluster, conte
             *CHANGING,
             ("status",),
             ("runs",),
-            ("job", "pause"),
-            ("job", "trigger"),
+            ("jobs", "pause"),
+            ("jobs", "trigger"),
             ("rollback", "base"),
         ):
             message, hint = _refused(url, arguments, 4)

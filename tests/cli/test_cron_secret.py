@@ -152,12 +152,12 @@ class TestSwitch:
     def test_calls_go_on_with_the_key_until_the_function_knows_the_secret(self, working: Place) -> None:
         _choose(CRON_SECRET)
         assert working.setup().code == 3
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown == ["service key"]
 
         working.hand_over()
         command.succeeds(working.setup())
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown == ["service key", "cron secret", "cron secret"]
         done = command.succeeds(working.run("verify", "-v"))
         assert "no job sends it any more" in done.out
@@ -166,7 +166,7 @@ class TestSwitch:
         _choose(CRON_SECRET)
         for _ in range(2):
             assert working.setup().code == 3
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
         assert set(working.function.shown) == {"service key"}
 
     def test_what_a_real_call_refuses_is_put_back(self, working: Place) -> None:
@@ -177,7 +177,7 @@ class TestSwitch:
         message = command.refused(working.setup("-q"), 6)
         assert "the function refused the cron secret with 401" in message
         working.function.shown.clear()
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown == ["service key"]
 
     def test_the_way_back(self, working: Place) -> None:
@@ -187,7 +187,7 @@ class TestSwitch:
         command.succeeds(working.setup())
         _choose(SERVICE_KEY)
         command.succeeds(working.setup())
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown[-1] == "service key"
 
     def test_settings_that_say_nothing_change_nothing(self, working: Place) -> None:
@@ -197,7 +197,7 @@ class TestSwitch:
         command.succeeds(working.setup())
         _choose("")
         command.succeeds(working.setup())
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown[-1] == "cron secret"
 
     def test_a_key_that_no_call_shows_is_not_rotated(self, working: Place) -> None:
@@ -240,7 +240,7 @@ class TestRotation:
         assert working.stub.requests[-1].headers[HEADER] == new
 
         assert working.hand_over() == [new], "the function does not need the old one any more"
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
 
     def test_a_function_that_does_not_know_it_keeps_the_old_one_active(self, working: Place) -> None:
         [old] = working.function.known
@@ -249,7 +249,7 @@ class TestRotation:
         assert "the function refused the new cron secret" in command.refused(result, 6)
         assert "autosync-db secrets env" in result.hints[0]
         assert working.stored()["cron_secret"] == old
-        command.succeeds(working.run("job", "trigger"))
+        command.succeeds(working.run("jobs", "trigger"))
         assert working.hand_over() == [old, working.stored()["cron_secret_next"]], "the new one waits where it was"
 
     def test_what_a_killed_rotation_left_is_made_again(self, working: Place) -> None:

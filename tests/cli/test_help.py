@@ -34,6 +34,11 @@ def test_the_commands_of_the_contract_are_there() -> None:
     }  # fmt: skip
 
 
+def test_job_is_the_same_word_as_jobs() -> None:
+    shown = [command.succeeds(command.run(word, "show", "--help")).out for word in ("job", "jobs")]
+    assert shown[0].replace("autosync-db job ", "autosync-db jobs ").split() == shown[1].split()
+
+
 def test_the_table_of_commands_agrees_with_their_modules() -> None:
     modules = {found.name for found in pkgutil.iter_modules(cli.__path__)}
     assert {name for name in modules if "\napp = " in _source(name)} == set(LINES)

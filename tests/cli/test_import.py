@@ -56,7 +56,7 @@ def test_every_job_becomes_a_table_and_no_secret_is_printed(blank: Cluster, tmp_
             None: CALL.format(url=URL, path="unnamed", header="apikey", credential=key.reveal()),
         },
     )
-    done = command.succeeds(command.run("job", "import", database=blank.url()))
+    done = command.succeeds(command.run("jobs", "import", database=blank.url()))
     for secret in (key.reveal(), token.reveal(), "t0ken-of-ours"):
         assert secret not in done.out + done.err
     assert tomllib.loads(done.out)["jobs"] == {
@@ -83,7 +83,7 @@ def test_ours_are_skipped_and_others_are_named(migrated: Cluster) -> None:
         admin.execute("create role somebody login; grant usage on schema cron to somebody")
         admin.execute("set role somebody")
         admin.execute("select cron.schedule('theirs', '0 1 1 1 *', 'select 1')")
-    done = command.succeeds(command.run("job", "import", database=migrated.url()))
+    done = command.succeeds(command.run("jobs", "import", database=migrated.url()))
     assert "auto-sync-cron-job" not in done.out
     assert "already jobs of autosync-db" in done.err
     assert "it belongs to the role somebody" in done.out or "jobs of other roles are hidden" in done.err

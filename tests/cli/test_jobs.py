@@ -20,13 +20,13 @@ def _active(project: Project) -> bool:
 
 
 def _show(project: Project) -> Any:
-    return command.succeeds(project.run("job", "show", "--format", "json")).json()
+    return command.succeeds(project.run("jobs", "show", "--format", "json")).json()
 
 
 def test_status_and_runs_tell_what_really_happened(project: Project) -> None:
     command.succeeds(project.setup())
     project.stub.answer(500, {"message": "no"})
-    assert project.run("job", "trigger").code == 3
+    assert project.run("jobs", "trigger").code == 3
 
     status = command.succeeds(project.run("status", "--format", "json")).json()
     assert (status["revision"], status["job"]["active"]) == (status["head"], True)
@@ -52,16 +52,16 @@ def test_show_compares_registry_and_pg_cron(new_project: Project) -> None:
         connection.execute("select cron.unschedule('auto-sync-cron-job')")
     assert _show(new_project)["cron_id"] is None
     assert "in pg_cron  no" in " ".join(
-        command.succeeds(new_project.run("job", "show")).out.replace("\n", "  ").split(" ")
+        command.succeeds(new_project.run("jobs", "show")).out.replace("\n", "  ").split(" ")
     )
 
 
 def test_a_pause_lasts_until_it_is_resumed_and_both_can_be_repeated(new_project: Project) -> None:
     command.succeeds(new_project.setup())
-    command.succeeds(new_project.run("job", "pause"))
+    command.succeeds(new_project.run("jobs", "pause"))
     assert not _active(new_project)
     first = _show(new_project)
-    command.succeeds(new_project.run("job", "pause"))
+    command.succeeds(new_project.run("jobs", "pause"))
     assert _show(new_project)["paused_at"] == first["paused_at"] is not None
     assert first["paused_by"] == "postgres"
     assert "paused by postgres" in command.succeeds(new_project.run("status")).out
@@ -74,12 +74,12 @@ def test_a_pause_lasts_until_it_is_resumed_and_both_can_be_repeated(new_project:
     assert not _active(new_project)
     new_project.stub.delay_seconds = 1
     before = len(new_project.stub.requests)
-    result = command.succeeds(new_project.run("job", "trigger", "--format", "json"))
+    result = command.succeeds(new_project.run("jobs", "trigger", "--format", "json"))
     assert [row["cause"] for row in result.json()] == ["ok"], "it waits for the answer"
     assert len(new_project.stub.requests) == before + 1
 
-    command.succeeds(new_project.run("job", "resume"))
-    command.succeeds(new_project.run("job", "resume"))
+    command.succeeds(new_project.run("jobs", "resume"))
+    command.succeeds(new_project.run("jobs", "resume"))
     assert _active(new_project)
     assert _show(new_project)["paused_at"] is None
 
@@ -90,7 +90,7 @@ def test_trigger_exits_3_for_any_other_answer(project: Project) -> None:
         for status in (401, 404, 500):
             with case(status):
                 project.stub.answer(status)
-                result = project.run("job", "trigger")
+                result = project.run("jobs", "trigger")
                 assert result.code == 3
                 assert str(status) in result.errors[0]
                 assert "autosync-db verify" in result.hints[0]
@@ -101,26 +101,26 @@ def test_trigger_exits_3_when_the_function_is_too_slow(project: Project) -> None
     quick = {"AUTOSYNC_JOB__TIMEOUT": "1s"}
     command.succeeds(project.run("setup", "--no-wait", variables=quick))
     project.stub.delay_seconds = 3
-    result = project.run("job", "trigger", variables=quick)
+    result = project.run("jobs", "trigger", variables=quick)
     assert result.code == 3
     assert "Timeout" in result.errors[0]
 
 
 def test_trigger_without_waiting(project: Project) -> None:
     command.succeeds(project.setup("--no-wait"))
-    command.succeeds(project.run("job", "trigger", "--no-wait"))
+    command.succeeds(project.run("jobs", "trigger", "--no-wait"))
     clusters.wait_for(lambda: project.stub.requests, "the call")
 
 
 def test_trigger_without_secrets_names_the_secret(shared: Cluster) -> None:
-    result = command.run("job", "trigger", "-q", database=shared.url())
+    result = command.run("jobs", "trigger", "-q", database=shared.url())
     assert "project_url" in command.refused(result, 3)
     assert "setup" in result.hints[0]
 
 
 def test_a_database_that_was_never_set_up_is_refused(blank: Cluster) -> None:
     with cases.collected() as case:
-        for typed in ("status", "runs", "job show", "job pause", "job resume", "job trigger"):
+        for typed in ("status", "runs", "jobs show", "jobs pause", "jobs resume", "jobs trigger"):
             with case(typed):
                 result = command.run(*typed.split(), "-q", database=blank.url())
                 command.refused(result, 5)
@@ -128,7 +128,7 @@ def test_a_database_that_was_never_set_up_is_refused(blank: Cluster) -> None:
 
 
 def test_a_job_that_does_not_exist_is_refused(shared: Cluster) -> None:
-    result = command.run("job", "show", database=shared.url(), variables={"AUTOSYNC_JOB__NAME": "other"})
+    result = command.run("jobs", "show", database=shared.url(), variables={"AUTOSYNC_JOB__NAME": "other"})
     assert "'other'" in command.refused(result, 2)
 
 
@@ -177,7 +177,7 @@ def test_several_jobs_are_set_up_shown_and_triggered(several: Project) -> None:
         ("report", "function"),
         ("cleanup", "sql"),
     ]
-    assert command.succeeds(several.run("job", "show", "--format", "json")).json()["name"] == "auto-sync-cron-job"
+    assert command.succeeds(several.run("jobs", "show", "--format", "json")).json()["name"] == "auto-sync-cron-job"
 
     [answer] = command.succeeds(several.run("jobs", "trigger", "report", "--format", "json")).json()
     assert (answer["job"], answer["cause"]) == ("report", "ok")

@@ -41,7 +41,7 @@ def test_json_is_the_only_thing_on_stdout(project: Project) -> None:
     command.succeeds(project.setup())
     with cases.collected() as case:
         for typed in (
-            "status", "runs", "verify", "explain", "job show", "job trigger", "migrate", "migrate --dry-run",
+            "status", "runs", "verify", "explain", "jobs show", "jobs trigger", "migrate", "migrate --dry-run",
             "migrate --check", "setup",
         ):  # fmt: skip
             with case(typed):
@@ -59,11 +59,11 @@ def test_json_of_an_unhealthy_database_parses_too(blank: Cluster) -> None:
 
 def test_quiet_leaves_data_alone_and_says_nothing_else(project: Project) -> None:
     command.succeeds(project.setup())
-    for arguments in (("status",), ("verify",), ("runs",), ("job", "trigger"), ("migrate", "--sql")):
+    for arguments in (("status",), ("verify",), ("runs",), ("jobs", "trigger"), ("migrate", "--sql")):
         result = command.succeeds(project.run(*arguments, "--quiet"))
         assert result.out
         assert result.err == ""
-    for arguments in (("migrate",), ("job", "pause"), ("job", "resume")):
+    for arguments in (("migrate",), ("jobs", "pause"), ("jobs", "resume")):
         result = command.succeeds(project.run(*arguments, "--quiet"))
         assert (result.out, result.err) == ("", "")
 

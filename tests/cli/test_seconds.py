@@ -73,7 +73,7 @@ def test_a_newer_pg_cron_ticks_by_them_and_every_report_shows_it(project: Projec
 def test_on_a_newer_pg_cron_a_pause_stops_them_and_verify_misses_no_tick(project: Project) -> None:
     versions.needs_pg_cron(project.cluster, versions.SECONDS, "a schedule in seconds")
     command.succeeds(setup(project))
-    command.succeeds(command.run("job", "pause", database=project.cluster.url(), variables=EVERY_TWO_SECONDS))
+    command.succeeds(command.run("jobs", "pause", database=project.cluster.url(), variables=EVERY_TWO_SECONDS))
     with clusters.connect(project.cluster) as connection:
         # another job shows that pg_cron goes on, and for how long
         connection.execute("select cron.schedule('clock', '1 second', 'select 1')")

@@ -122,7 +122,7 @@ def test_a_new_key_that_the_function_rejects_is_taken_back(project: Project) -> 
     assert newer.reveal() not in result.err
 
     project.stub.answer(200)
-    command.succeeds(project.run("job", "trigger"))
+    command.succeeds(project.run("jobs", "trigger"))
     assert project.stub.requests[-1].headers["apikey"] == project.key.reveal()
 
 
@@ -195,7 +195,7 @@ def test_the_settings_reach_the_job_and_no_job_of_another_name_is_left(new_proje
     Path("autosync.toml").write_text("[job]\nname = 'nightly'\nfunction = 'other'\ntimeout = '7s'\n")
     command.succeeds(new_project.setup())
     assert "/functions/v1/other" in {request.path for request in new_project.stub.requests}
-    shown = command.succeeds(new_project.run("job", "show", "--format", "json")).json()
+    shown = command.succeeds(new_project.run("jobs", "show", "--format", "json")).json()
     assert (shown["name"], shown["function"], shown["timeout"]) == ("nightly", "other", 7)
     with clusters.connect(new_project.cluster) as connection:
         assert connection.execute("select jobname from cron.job order by jobid").fetchall() == [
@@ -294,7 +294,7 @@ class TestNobodySeesTheKey:
         assert newer.reveal() not in log
 
     def test_in_any_other_command(self, project: Project) -> None:
-        names = ("verify", "status", "runs", "job show", "job trigger")
+        names = ("verify", "status", "runs", "jobs show", "jobs trigger")
         with cases.collected() as case:
             for status in (200, 401):
                 forget(project.cluster)

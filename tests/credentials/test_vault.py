@@ -179,7 +179,7 @@ class TestWithout:
     def test_the_one_that_was_chosen(self, vaulted: Project) -> None:
         with clusters.connect(vaulted.cluster, "supabase_admin") as connection:
             connection.execute("drop schema vault cascade")
-        ticked = vaulted.run("job", "trigger", "-q")
+        ticked = vaulted.run("jobs", "trigger", "-q")
         assert "the secrets are in the vault, which cannot be read" in command.refused(ticked, 3)
         assert "vault.decrypted_secrets" in vaulted.verdict("secrets_readable_by_job")[1]
         assert "the secrets are in the vault, which cannot be read" in command.refused(

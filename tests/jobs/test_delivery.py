@@ -186,6 +186,25 @@ def test_an_accepted_call_ends_with_its_report(jobs: Chain, stub: Stub) -> None:
     assert found == ("ok", 4200, {"claimed": 3, "failed": 0}, 202)
 
 
+def test_a_report_before_anybody_looked_keeps_what_the_answer_says(jobs: Chain, stub: Stub) -> None:
+    _add(jobs, "worker", reports_within="15 minutes")
+    stub.answer(202)
+    stub.headers = {"sb-request-id": "r-1"}
+    tick = _tick(jobs, "worker")
+    answered = """
+        select exists (
+            select from net._http_response as r
+            join autosync.invocation as i on i.request_id = r.id
+            where i.tick_id = %s
+        )
+    """
+    clusters.wait_for(lambda: jobs.value(answered, tick), "the acknowledgment")
+    report, key = "select public.auto_sync_report(%s, 'success')", jobs.value(KEY, tick)
+    assert jobs.value(report, key) == "ok"
+    kept = "select status_code, sb_request_id, answered_at is not null from autosync.invocation where tick_id = %s"
+    assert jobs.connection.execute(kept.encode(), [tick]).fetchone() == (202, "r-1", True)
+
+
 def test_a_report_that_does_not_come_is_a_failure_and_a_late_one_is_refused(jobs: Chain, stub: Stub) -> None:
     _add(jobs, "worker", reports_within="15 minutes")
     stub.answer(202)

@@ -190,11 +190,11 @@ def _live(world: World) -> None:
         "rotate", "--from-file", "-", "--no-preflight", code=6, stdin=world.new("refused by the call", accepted=False)
     )
     world.start("secrets", "set", "remote_api", "--from-file", "-", stdin=world.new("another secret", accepted=False))
-    world.start("job", "trigger")
+    world.start("jobs", "trigger")
     _break(world)
     for form in ("table", "json", "junit", "github", "prometheus", "nagios"):
         world.run("verify", "--format", form, code=1 if form == "nagios" else 0)
-    for name in ("status", "runs", "job show", "secrets list", "secrets history", "schedules list"):
+    for name in ("status", "runs", "jobs show", "secrets list", "secrets history", "schedules list"):
         for form in ("table", "json"):
             world.run(*name.split(), "--format", form)
     world.run("migrate", "--sql", stdin="")
@@ -290,7 +290,7 @@ def _fail_a_call(world: World, owner: psycopg.Connection[clusters.Row]) -> None:
     """Let dispatch() fail after it has read the key."""
     owner.execute("update public.pg_cron_secrets set secret = 'nowhere:' || secret where name = 'project_url'")
     try:
-        world.run("job", "trigger", code=3)
+        world.run("jobs", "trigger", code=3)
     finally:
         owner.execute("update public.pg_cron_secrets set secret = substr(secret, 9) where name = 'project_url'")
 
@@ -303,7 +303,7 @@ def _have_a_cron_secret(world: World) -> None:
     world.start("rotate", "--generate", variables=CRON_SECRET)
     _hand_over(world)
     world.run("rotate", "--generate", variables=CRON_SECRET)
-    world.run("job", "trigger", variables=CRON_SECRET)
+    world.run("jobs", "trigger", variables=CRON_SECRET)
 
 
 def _hand_over(world: World) -> None:

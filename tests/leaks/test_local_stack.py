@@ -77,7 +77,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     try:
         command.succeeds(made.start("local", "up", variables=variables))
         command.succeeds(made.start("setup", "--target", "local", "-vv"))
-        command.succeeds(made.start("job", "trigger", "--target", "local", "-vv"))
+        command.succeeds(made.start("jobs", "trigger", "--target", "local", "-vv"))
         sampler.stop()
         made.command_lines = "\n".join(sampler.command_lines)
         yield made
@@ -144,7 +144,7 @@ def test_the_command_that_setup_names_gives_the_function_its_cron_secret(local: 
     assert command.succeeds(local.run(*rotate, variables=by_secret)).json()["outcome"] == "rotated"
     command.succeeds(local.run(*hand_over))
     [new] = _given(local)
-    command.succeeds(local.run("job", "trigger", "--target", "local"))
+    command.succeeds(local.run("jobs", "trigger", "--target", "local"))
     assert old != new
     assert old not in local.said
     assert new not in local.said

@@ -77,7 +77,7 @@ class Project:
     def imported(self) -> None:
         """Let the settings file be what `jobs import --write` makes of an empty one."""
         self.write("")
-        command.succeeds(self.run("job", "import", "--write"))
+        command.succeeds(self.run("jobs", "import", "--write"))
 
 
 @pytest.fixture
@@ -138,10 +138,10 @@ def _unschedule(project: Project) -> None:
 def _adopt(project: Project, shape: str, text: str, sent: dict[str, Any]) -> None:
     """Take a job over and see that nothing happened before, that the call is the same, and that no key is kept."""
     before = project.cron()
-    shown = command.succeeds(project.run("job", "adopt", "report", "--dry-run"))
+    shown = command.succeeds(project.run("jobs", "adopt", "report", "--dry-run"))
     assert "a real call proves it" in shown.out, shape
     assert (project.cron(), project.stub.requests) == (before, []), shape
-    command.succeeds(project.run("job", "adopt", "report", "--yes"))
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
     assert project.cron() == [("report", RARELY, "select autosync.dispatch('report')", True)], shape
     [request] = project.stub.requests
     assert (request.path, request.method) == (sent["path"], sent.get("method", "POST")), shape
@@ -172,10 +172,10 @@ def test_every_shape_is_imported_adopted_proven_and_released(project: Project) -
         project.imported()
         assert project.key.reveal() not in Path("autosync.toml").read_text(), shape
         _adopt(project, shape, text, sent)
-        assert "nothing to do" in command.succeeds(project.run("job", "adopt", "report", "--yes")).err
-        command.succeeds(project.run("job", "release", "report", "--yes"))
+        assert "nothing to do" in command.succeeds(project.run("jobs", "adopt", "report", "--yes")).err
+        command.succeeds(project.run("jobs", "release", "report", "--yes"))
         _is_given_back(project, shape, before)
-        command.refused(project.run("job", "release", "report", "--yes"), 2)
+        command.refused(project.run("jobs", "release", "report", "--yes"), 2)
         _unschedule(project)
         project.execute("delete from public.pg_cron_secrets")
         project.stub.requests.clear()
@@ -207,7 +207,7 @@ def test_what_is_not_proven_stays_as_it_was(project: Project) -> None:
     dumped += " (select count(*) from public.pg_cron_secrets), (select count(*) from autosync.tick)"
     counted = project.execute(dumped)
     project.stub.judge = lambda request: 401
-    refused = project.run("job", "adopt", "report", "--yes")
+    refused = project.run("jobs", "adopt", "report", "--yes")
     said = command.refused(refused, 5)
     assert "401" in said
     assert "everything is as it was" in said
@@ -222,11 +222,11 @@ def test_several_jobs_of_one_function_and_one_without_a_name(project: Project) -
     [(cron_id,)] = project.execute("select cron.schedule(%s, %s)", [RARELY, text])
     project.imported()
     for name in ("first", "second"):
-        command.succeeds(project.run("job", "adopt", name, "--yes"))
-    command.succeeds(project.run("job", "adopt", "unnamed", "--from", str(cron_id), "--yes"))
+        command.succeeds(project.run("jobs", "adopt", name, "--yes"))
+    command.succeeds(project.run("jobs", "adopt", "unnamed", "--from", str(cron_id), "--yes"))
     assert [row[0] for row in project.cron()] == ["first", "second", "unnamed"]
     assert [json.loads(request.body).get("day") for request in project.stub.requests] == [1, 2, None]
-    command.succeeds(project.run("job", "release", "unnamed", "--yes"))
+    command.succeeds(project.run("jobs", "release", "unnamed", "--yes"))
     assert [row[0] for row in project.cron()] == ["first", "second", None]
 
 
@@ -236,14 +236,14 @@ def test_plain_sql_and_what_cannot_be_adopted(project: Project) -> None:
     project.schedule("select public.helper()", "helper")
     before = project.cron()
     project.imported()
-    command.succeeds(project.run("job", "adopt", "cleanup", "--yes"))
+    command.succeeds(project.run("jobs", "adopt", "cleanup", "--yes"))
     assert project.cron() == before
     assert project.execute("select sql from autosync.job where name = 'cleanup'") == [("select 1 as cleanup",)]
-    assert "only watched" in command.refused(project.run("job", "adopt", "helper", "--yes"), 2)
-    command.refused(project.run("job", "adopt", "nobody", "--yes"), 2)
+    assert "only watched" in command.refused(project.run("jobs", "adopt", "helper", "--yes"), 2)
+    command.refused(project.run("jobs", "adopt", "nobody", "--yes"), 2)
     project.schedule("select 2", "later")
-    assert "no [jobs.later]" in command.refused(project.run("job", "adopt", "later", "--yes"), 2)
-    command.succeeds(project.run("job", "release", "cleanup", "--yes"))
+    assert "no [jobs.later]" in command.refused(project.run("jobs", "adopt", "later", "--yes"), 2)
+    command.succeeds(project.run("jobs", "release", "cleanup", "--yes"))
     assert [row for row in project.cron() if row[0] != "later"] == before
 
 

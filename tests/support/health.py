@@ -124,7 +124,7 @@ class Project(Records):
         self.admin.execute("update cron.job set schedule = %s where jobname = %s", [NEVER, house])
 
     def pause(self) -> None:
-        """Pause the job as `autosync-db job pause` does."""
+        """Pause the job as `autosync-db jobs pause` does."""
         registry.pause(self.owner, self.job_name)
         self.quiet_house()
 

@@ -6,7 +6,7 @@ CHECK = Check(
     layer="job",
     scope="job",
     claim="the newest run of the job did not fail",
-    remedy="autosync-db job trigger",
+    remedy="autosync-db jobs trigger",
     needs=("job_scheduled", "head_applied", "pg_cron_not_blocked", "privileges_sufficient"),
     causes=(
         "pg_net_installed",

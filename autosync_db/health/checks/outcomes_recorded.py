@@ -6,7 +6,7 @@ CHECK = Check(
     layer="net",
     scope="call",
     claim="what became of the newest calls is known",
-    remedy="autosync-db job trigger",
+    remedy="autosync-db jobs trigger",
     needs=(
         "head_applied",
         "pg_net_installed",

@@ -113,7 +113,7 @@ def test_paused(project: LiveProject, tell: Tell) -> None:
     project.add_schedule(next_run_at="now() - interval '100 days'")
     project.owner.execute("select autosync.settle()")
     _age(project, "12 days")
-    report = tell("paused for days by `job pause`, with overdue schedules", verify(project))
+    report = tell("paused for days by `jobs pause`, with overdue schedules", verify(project))
     _fine(report)
     assert [note.id for note in report.notes] == ["job_active"]
 

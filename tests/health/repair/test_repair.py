@@ -327,7 +327,7 @@ def test_refusal_of_the_server_says_who_may(project: Trial) -> None:
 
 
 def test_paused_job_is_left_alone(live: LiveProject) -> None:
-    live.run_command("job", "pause")
+    live.run_command("jobs", "pause")
     assert not runner.plan(live.owner, live.configuration, live.report()).proposals
     assert command.succeeds(repair(live, "--yes")).code == 0
     assert [active for _, _, active, _ in jobs(live)] == [False]

@@ -214,7 +214,7 @@ class TestBoundAnew:
                 said = f"secret project_url names the project {REF}, but this database is bound to {OTHER}"
                 assert tick(staging) == f"failed: no call is made: {said}"
                 assert queued(staging) == before
-                trigger = command.run("job", "trigger", "-q", database=staging.url())
+                trigger = command.run("jobs", "trigger", "-q", database=staging.url())
                 assert said in command.refused(trigger, 3)
                 found = judged(staging)
                 assert found[CHECK].status is Status.CRITICAL
