@@ -119,7 +119,8 @@ def test_a_call_is_accepted_at_once_works_on_and_reports(
     tick = _tick(database)
     accepted = clusters.wait_for(lambda: _all_are("accepted", database, tick), "both calls are accepted")
     assert [call["status_code"] for call in accepted] == [202, 202]
-    clusters.wait_for(lambda: len(asked()["calls"]) == 2, "both work on")
+    # whose schedule is taken first is drawn by lot
+    clusters.wait_for(lambda: len(asked()["calls"]) >= 2, "both work on")
     edge.call("device-sync", "PUT", headers=_bearer(keys)).raise_for_status()
     ended = clusters.wait_for(lambda: _all_are("ok", database, tick), "both calls are reported", patience=60)
     assert all(call["reported_at"] and call["function_milliseconds"] > 0 for call in ended)
