@@ -25,6 +25,7 @@ from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, command, keys
 from tests.support.http_stub import Stub
+from tests.support.planned import Planned
 from tests.support.records import Records
 
 # pg_cron must not tick on its own in the middle of a test
@@ -149,6 +150,8 @@ class LiveProject(Project):
     """A project on a running server: what a test does there is committed."""
 
     sessions: dict[str, psycopg.Connection[clusters.Row]] = field(default_factory=dict, kw_only=True)
+    # the session of the transactions that are rolled back (trial.begun)
+    trial: psycopg.Connection[clusters.Row] | None = field(default=None, kw_only=True)
     worker: ExitStack = field(default_factory=ExitStack, kw_only=True)
     has_worker: bool = field(default=False, kw_only=True)
 
@@ -164,7 +167,7 @@ class LiveProject(Project):
 
     def _session(self, role: str) -> psycopg.Connection[clusters.Row]:
         if role not in self.sessions:
-            self.sessions[role] = clusters.connect(self.cluster, role)
+            self.sessions[role] = Planned.open(self.cluster, role)
         return self.sessions[role]
 
     def disconnect(self) -> None:

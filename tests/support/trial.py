@@ -6,7 +6,7 @@ what pg_net would have written of a call is written there by the test.
 
 import json
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,11 +20,12 @@ from autosync_db.health.model import Report
 from autosync_db.jobs.calls import Cause
 from tests.support import clusters, health
 from tests.support.health import LiveProject, Project
+from tests.support.planned import Planned
 
 R = TypeVar("R")
 
 
-class Nested(psycopg.Connection[R]):
+class Nested(Planned[R]):
     """A session in a transaction: what begins and ends transactions on it makes and leaves savepoints."""
 
     def execute(  # type: ignore[override]  # nothing here uses the overload for templates
@@ -159,16 +160,21 @@ def _too_late(limit: int) -> str:
 
 @contextmanager
 def begun(project: LiveProject) -> Iterator[Trial]:
-    """Yield a live project in a transaction of a session of its own, and roll back."""
-    url = project.cluster.url("supabase_admin").reveal()
-    session: Nested[clusters.Row] = Nested.connect(url, autocommit=True)
-    with closing(session):
-        # not through execute(), which would make a savepoint of it
-        psycopg.Cursor(session).execute("begin")
-        made = Trial(project.cluster, project.stub, project.configuration, session)
+    """Yield a live project in a transaction, and roll back. Its session serves the next one, too."""
+    session = project.trial
+    if session is None or session.closed:
+        session = project.trial = Nested.open(project.cluster, "supabase_admin")
+    # not through execute(), which would make a savepoint of it
+    bare = psycopg.Cursor(session)
+    bare.execute("begin")
+    made = Trial(project.cluster, project.stub, project.configuration, session)
+    try:
+        yield made
+    finally:
+        made.release()
+        project.stub.answer()
+        project.stub.judge = None
         try:
-            yield made
-        finally:
-            made.release()
-            project.stub.answer()
-            project.stub.judge = None
+            bare.execute("rollback; select pg_advisory_unlock_all()")
+        except psycopg.Error:
+            session.close()
