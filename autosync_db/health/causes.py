@@ -1,26 +1,39 @@
 """The causal graph: which failing checks explain which."""
 
+import builtins
 from collections.abc import Mapping
 
 from autosync_db.health.model import Check, Status, Verdict
 
 # of each check: by job, and under None where it speaks of no job or could not look at all
 Verdicts = Mapping[str, Mapping[str | None, Verdict]]
+# what explains which verdict (by its identity) for which job, as far as that was asked
+Known = dict[tuple[int, str | None], tuple[str, ...]]
 
 # the checks that say who holds a lock
 LOCKERS = ("tables_not_locked", "pg_cron_not_blocked")
 
 
 def blocked_by(
-    id: str, verdict: Verdict, job: str | None, verdicts: Verdicts, catalogue: Mapping[str, Check]
+    id: str, verdict: Verdict, job: str | None, verdicts: Verdicts, catalogue: Mapping[str, Check], known: Known
 ) -> tuple[str, ...]:
     """Return the failing checks that explain this verdict and are not explained themselves; empty for a root cause.
 
     What fails for a job is explained by what fails for that job or for none, never by what fails for another; what
-    fails for none, by what fails for any.
+    fails for none, by what fails for any. `known` is empty at first and for the same `verdicts` only: where much fails,
+    the same is asked many times.
     """
     if verdict.status is Status.OK:
         return ()
+    key = (builtins.id(verdict), job)
+    if key not in known:
+        known[key] = _blocked_by(id, verdict, job, verdicts, catalogue, known)
+    return known[key]
+
+
+def _blocked_by(
+    id: str, verdict: Verdict, job: str | None, verdicts: Verdicts, catalogue: Mapping[str, Check], known: Known
+) -> tuple[str, ...]:
     # what could not be looked at explains no failure that was seen
     explains = {Status.CRITICAL, Status.UNKNOWN} if verdict.status is Status.UNKNOWN else {Status.CRITICAL}
     failing = [
@@ -39,7 +52,7 @@ def blocked_by(
         cause
         for cause in dict.fromkeys(failing)
         if any(
-            _fails(found) and not blocked_by(cause, found, job, verdicts, catalogue)
+            _fails(found) and not blocked_by(cause, found, job, verdicts, catalogue, known)
             for found in _of(verdicts, cause, job)
         )
     )

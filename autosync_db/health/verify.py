@@ -65,8 +65,9 @@ def run(
     if jobs:
         _must_exist(look.jobs, configuration)
     verdicts = {id: {job: _judge(catalogue[id], rows) for job, rows in of_job.items()} for id, of_job in found.items()}
+    known: causes.Known = {}
     results = [
-        CheckResult(id, catalogue[id], verdict, causes.blocked_by(id, verdict, job, verdicts, catalogue), job)
+        CheckResult(id, catalogue[id], verdict, causes.blocked_by(id, verdict, job, verdicts, catalogue, known), job)
         for id in reported
         for job, verdict in verdicts[id].items()
     ]
