@@ -11,6 +11,13 @@ from tests.support import clusters, keys
 from tests.support.http_stub import Stub
 
 URL = "http://project.internal"
+ANSWERED = """
+select exists (
+    select from net._http_response as r
+    join autosync.invocation as i on i.request_id = r.id
+    where i.tick_id = %s
+)
+"""
 KEY = "select idempotency_key from autosync.invocation where tick_id = %s"
 
 
@@ -146,8 +153,7 @@ def test_a_job_that_does_not_overlap_waits_for_its_answer(jobs: Chain, stub: Stu
     clusters.wait_for(lambda: stub.requests, "the call")
     assert _decision(jobs, _tick(jobs, "single")) == "overlapping"
     stub.release.set()
-    answered = "select exists (select from net._http_response)"
-    clusters.wait_for(lambda: jobs.value(answered), "the answer")
+    clusters.wait_for(lambda: jobs.value(ANSWERED, first), "the answer")
     # nothing has settled it: the tick looks for itself
     assert [request.is_settled for request in jobs.requests(first)] == [False]
     assert _decision(jobs, _tick(jobs, "single")) == "posted"
@@ -191,14 +197,7 @@ def test_a_report_before_anybody_looked_keeps_what_the_answer_says(jobs: Chain, 
     stub.answer(202)
     stub.headers = {"sb-request-id": "r-1"}
     tick = _tick(jobs, "worker")
-    answered = """
-        select exists (
-            select from net._http_response as r
-            join autosync.invocation as i on i.request_id = r.id
-            where i.tick_id = %s
-        )
-    """
-    clusters.wait_for(lambda: jobs.value(answered, tick), "the acknowledgment")
+    clusters.wait_for(lambda: jobs.value(ANSWERED, tick), "the acknowledgment")
     report, key = "select public.auto_sync_report(%s, 'success')", jobs.value(KEY, tick)
     assert jobs.value(report, key) == "ok"
     kept = "select status_code, sb_request_id, answered_at is not null from autosync.invocation where tick_id = %s"
