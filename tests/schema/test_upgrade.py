@@ -1,5 +1,6 @@
 """Every way to a revision ends in the same database, and back again."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -143,6 +144,53 @@ def test_plain_alembic_without_a_database_says_what_to_set() -> None:
     )  # fmt: skip
     assert done.returncode != 0
     assert "AUTOSYNC_DATABASE_URL" in done.stdout + done.stderr
+
+
+# what `migrate --sql` of a release printed
+RELEASED = sorted((Path(__file__).parent / "released").glob("*.sql.gz"))
+# what a project has in its tables when it upgrades
+_IN_USE = """
+insert into public.pg_cron_secrets (name, secret) values ('project_url', 'https://project.example');
+insert into public.auto_sync_schedules (integration_id, organization_id, enabled)
+select gen_random_uuid(), gen_random_uuid(), true from generate_series(1, 3);
+insert into autosync.job (name, function, schedule, retry_attempts) values ('daily-report', 'report', '0 3 * * *', 3);
+insert into autosync.job (name, sql, schedule) values ('cleanup', 'select 1', '0 4 * * *');
+select autosync.sync_job(j.name) from autosync.job as j;
+insert into autosync.tick (job_id, caller, due, decision)
+select j.id, 'pg_cron', 0, 'posted' from autosync.job as j where j.name = 'daily-report';
+insert into autosync.invocation (tick_id, job_id, request_id, timeout_milliseconds, outcome, settled_at, status_code)
+select t.id, t.job_id, 1, 30000, 'ok', now(), 200 from autosync.tick as t;
+"""
+_KEPT = (
+    "select to_jsonb(s) - 'updated_at' from public.pg_cron_secrets as s order by s.name",
+    "select to_jsonb(s) from public.auto_sync_schedules as s order by s.id",
+    "select j.name, j.schedule, j.function, j.sql, j.retry_attempts from autosync.job as j order by j.name",
+    "select t.id, t.decision from autosync.tick as t order by t.id",
+    "select i.id, i.outcome, i.status_code from autosync.invocation as i order by i.id",
+    "select c.jobname, c.schedule, c.command, c.active from cron.job as c order by c.jobname",
+)
+
+
+@pytest.mark.parametrize("script", RELEASED, ids=lambda path: path.name.removesuffix(".sql.gz"))
+def test_a_released_version_in_use_is_upgraded_and_keeps_its_rows(script: Path, blank: Cluster, fresh: str) -> None:
+    with clusters.connect(blank) as connection:
+        connection.execute(gzip.decompress(script.read_bytes()))
+        connection.execute(_IN_USE.encode())
+        before = [connection.execute(query.encode()).fetchall() for query in _KEPT]
+        migrate.upgrade(blank.url())
+        assert [connection.execute(query.encode()).fetchall() for query in _KEPT] == before
+        assert migrate.plan(blank.url()).is_current
+        # without its rows it is like one that was made today
+        connection.execute(
+            "select cron.unschedule(c.jobid) from cron.job as c where c.jobname in ('daily-report', 'cleanup')"
+        )
+    migrate.downgrade(blank.url(), "base", drop_rows=True)
+    migrate.upgrade(blank.url())
+    assert catalog.snapshot(blank) == fresh
+
+
+def test_there_is_a_release_to_upgrade_from() -> None:
+    assert RELEASED
 
 
 def test_the_printed_script_ends_like_migrate(blank: Cluster, fresh: str, tmp_path: Path) -> None:

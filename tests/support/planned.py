@@ -1,7 +1,7 @@
 """A session that parses and plans a long statement once, however often it is run.
 
 Tests look at a database some thousand times; parsing and planning the one statement of all checks takes longer than
-running it. The server plans it anew by itself when an object that it reads has changed.
+running it. The server plans it again by itself when an object that it reads has changed.
 """
 
 import hashlib
