@@ -151,7 +151,7 @@ class LiveProject(Project):
 
     sessions: dict[str, psycopg.Connection[clusters.Row]] = field(default_factory=dict, kw_only=True)
     # the session of the transactions that are rolled back (trial.begun)
-    trial: psycopg.Connection[clusters.Row] | None = field(default=None, kw_only=True)
+    trial: Any = field(default=None, kw_only=True)
     worker: ExitStack = field(default_factory=ExitStack, kw_only=True)
     has_worker: bool = field(default=False, kw_only=True)
 

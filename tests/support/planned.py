@@ -15,6 +15,7 @@ from autosync_db.local.cluster import Cluster
 
 R = TypeVar("R")
 LONG = 20_000
+MOST = 3
 
 
 class Planned(psycopg.Connection[R]):
@@ -39,10 +40,13 @@ class Planned(psycopg.Connection[R]):
             name = b"look_" + hashlib.md5(query, usedforsecurity=False).hexdigest().encode()
             if name not in self._planned():
                 super().execute(b"prepare " + name + b" as " + query)
-                self._planned().add(name)
+                self._planned().append(name)
+            # a plan takes some twenty megabytes
+            if len(self._planned()) > MOST:
+                super().execute(b"deallocate " + self._planned().pop(0))
             query = b"execute " + name
         return super().execute(query, params, prepare=prepare, binary=binary)
 
-    def _planned(self) -> set[bytes]:
-        found: set[bytes] = self.__dict__.setdefault("planned", set())
+    def _planned(self) -> list[bytes]:
+        found: list[bytes] = self.__dict__.setdefault("planned", [])
         return found

@@ -5,6 +5,7 @@ what pg_net would have written of a call is written there by the test.
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +21,18 @@ from autosync_db.health.model import Report
 from autosync_db.jobs.calls import Cause
 from tests.support import clusters, health
 from tests.support.health import LiveProject, Project
-from tests.support.planned import Planned
+from tests.support.planned import LONG, Planned
 
 R = TypeVar("R")
+# pg_cron and pg_net keep the numbers of their tables for as long as a session lasts
+_SPOILS = re.compile(rb"extension|(drop|alter|rename)[^;]*\b(cron|net)\b", re.IGNORECASE)
 
 
 class Nested(Planned[R]):
     """A session in a transaction: what begins and ends transactions on it makes and leaves savepoints."""
+
+    # whether it may remember what a rollback took away
+    is_spoilt = False
 
     def execute(  # type: ignore[override]  # nothing here uses the overload for templates
         self,
@@ -37,7 +43,8 @@ class Nested(Planned[R]):
         binary: bool = False,
     ) -> psycopg.Cursor[R]:
         """Run a statement, with savepoints in the place of transactions."""
-        text = query if isinstance(query, bytes) else query.encode() if isinstance(query, str) else b""
+        text = query if isinstance(query, bytes) else query.encode() if isinstance(query, str) else query.as_bytes(self)
+        self.is_spoilt |= len(text) < LONG and _SPOILS.search(text) is not None
         return super().execute(_nested(text) or query, params, prepare=prepare, binary=binary)
 
 
@@ -161,9 +168,9 @@ def _too_late(limit: int) -> str:
 @contextmanager
 def begun(project: LiveProject) -> Iterator[Trial]:
     """Yield a live project in a transaction, and roll back. Its session serves the next one, too."""
-    session = project.trial
-    if session is None or session.closed:
-        session = project.trial = Nested.open(project.cluster, "supabase_admin")
+    if project.trial is None or project.trial.closed:
+        project.trial = Nested.open(project.cluster, "supabase_admin")
+    session: Nested[clusters.Row] = project.trial
     # not through execute(), which would make a savepoint of it
     bare = psycopg.Cursor(session)
     bare.execute("begin")
@@ -177,4 +184,6 @@ def begun(project: LiveProject) -> Iterator[Trial]:
         try:
             bare.execute("rollback; select pg_advisory_unlock_all()")
         except psycopg.Error:
+            session.is_spoilt = True
+        if session.is_spoilt:
             session.close()
