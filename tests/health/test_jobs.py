@@ -79,8 +79,7 @@ def test_a_failure_is_explained_by_its_own_job_and_never_by_another(jobs: Trial)
     assert {job for _, job in blocked} == {FIRST}
     # both runs failed, and one of them because of what it runs
     for name in (SECOND, THIRD):
-        # later than their ticks, also in this one transaction
-        _of(jobs, name).record_run("failed", "ERROR:  x", ended="clock_timestamp()")
+        _of(jobs, name).record_run("failed", "ERROR:  x")
     jobs.admin.execute("update cron.job set command = 'select 1 / 0' where jobname = %s", [THIRD])
     report = jobs.report()
     runs = {result.job: result.blocked_by for result in report.results if result.id == "job_runs_succeed"}
@@ -88,7 +87,7 @@ def test_a_failure_is_explained_by_its_own_job_and_never_by_another(jobs: Trial)
 
 
 def test_a_job_that_seldom_runs_is_not_hidden_behind_busy_ones(jobs: Trial) -> None:
-    _of(jobs, THIRD).record_run("failed", "ERROR:  x", ended="clock_timestamp()")
+    _of(jobs, THIRD).record_run("failed", "ERROR:  x")
     jobs.admin.execute(
         "insert into cron.job_run_details"
         " (jobid, runid, job_pid, database, username, command, status, return_message, start_time, end_time)"

@@ -30,7 +30,7 @@ class Records(ABC):
     def job_name(self) -> str:
         """Return the name of the scheduled job."""
 
-    def record_run(self, status: str, message: str, *, ended: str | None = "now()") -> None:
+    def record_run(self, status: str, message: str, *, ended: str | None = "clock_timestamp()") -> None:
         """Write a run of the job into pg_cron's history; `ended` None is a run that never began."""
         moment = ended or "null"
         self.admin.execute(

@@ -137,6 +137,7 @@ MODES: tuple[AnyMode, ...] = (
         says="database postgres: allows 1 connections",
         undo=admin("alter database postgres connection limit -1"),
         role="supabase_admin",
+        simulated="looked at in a session that was there before; a new one is refused",
     ),
     ServerMode(
         "A8",
@@ -175,7 +176,7 @@ MODES: tuple[AnyMode, ...] = (
         "cron_history_recorded",
         restarted_with("cron.log_run = off"),
         status=Status.WARNING,
-        says="pg_cron writes no run down",
+        says="pg_cron records no run",
         undo=_restored,
         long=True,
     ),
