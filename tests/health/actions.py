@@ -98,7 +98,7 @@ def waiting_call(age: str) -> Action[Project]:
     return act
 
 
-def run(status: str, message: str = "", *, ended: str | None = "now()", times: int = 1) -> Action[Project]:
+def run(status: str, message: str = "", *, ended: str | None = "clock_timestamp()", times: int = 1) -> Action[Project]:
     """Return what records runs of the job."""
 
     def act(project: Project) -> None:
