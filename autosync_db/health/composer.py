@@ -24,17 +24,17 @@ _SHARED = {
 # how checks read pg_cron's history, and what they read instead when all are asked at once: the newest of each job, for
 # one that seldom runs is not to be hidden behind busy ones
 _RUNS = "(select n.* from cron.job_run_details as n order by n.runid desc limit 20000)"
-_RUNS_OF_EACH_JOB = """
+_RUNS_OF_EACH_JOB = f"""
 recent_run as materialized (
     select d.*
     from (
         select n.runid, n.jobid, n.job_pid, n.status, n.return_message, n.start_time, n.end_time,
             row_number() over (partition by n.jobid order by n.runid desc) as place
-        from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as n
+        from {_RUNS} as n
     ) as d
     where d.place <= 100
 )
-"""
+"""  # noqa: S608 - our own text
 # under this id the jobs themselves are asked for
 JOBS = ""
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.abc import Params
-from psycopg.sql import SQL, Composed
 
 from autosync_db.health import repair as repairs
 from autosync_db.health import verify
@@ -21,7 +19,7 @@ from autosync_db.health.model import Report
 from autosync_db.jobs.calls import Cause
 from tests.support import clusters, health
 from tests.support.health import LiveProject, Project
-from tests.support.planned import LONG, Planned
+from tests.support.planned import LONG, Planned, Query
 
 R = TypeVar("R")
 # pg_cron and pg_net keep the numbers of their tables for as long as a session lasts
@@ -34,18 +32,11 @@ class Nested(Planned[R]):
     # whether it may remember what a rollback took away
     is_spoilt = False
 
-    def execute(  # type: ignore[override]  # nothing here uses the overload for templates
-        self,
-        query: bytes | str | SQL | Composed,
-        params: Params | None = None,
-        *,
-        prepare: bool | None = None,
-        binary: bool = False,
-    ) -> psycopg.Cursor[R]:
-        """Run a statement, with savepoints in the place of transactions."""
+    def as_run(self, query: Query) -> Query:
+        """Return the statement with savepoints in the place of transactions, and note whether it spoils the session."""
         text = query if isinstance(query, bytes) else query.encode() if isinstance(query, str) else query.as_bytes(self)
         self.is_spoilt |= len(text) < LONG and _SPOILS.search(text) is not None
-        return super().execute(_nested(text) or query, params, prepare=prepare, binary=binary)
+        return _nested(text) or query
 
 
 def _nested(text: bytes) -> bytes | None:
