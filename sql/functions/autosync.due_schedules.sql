@@ -42,6 +42,7 @@ as $$
                 and s.claim_retry_at is not null
                 and greatest(s.next_run_at, s.claim_retry_at) <= now()
                 and coalesce(s.claim_expires_at, '-infinity') <= now()
+            order by greatest(s.next_run_at, s.claim_retry_at)
             limit due_schedules.max_rows
         ) as again
     ))

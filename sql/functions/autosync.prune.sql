@@ -1,6 +1,7 @@
 -- prune(): delete a bounded number of rows of the ledger that are older than their job's retention, or whose job is gone.
 -- requires: 0005
--- Small deletes in the order of an index, and none that waits for another session. Returns how many rows went.
+-- Small deletes in the order of an index, and none that waits for another session. Returns how many rows went. What goes is
+-- chosen once, as an array: a plan may run a subquery again, and one that skips locked rows then finds others.
 create or replace function autosync.prune()
 returns integer
 language plpgsql
@@ -40,7 +41,7 @@ begin
         where k.job_id is not null
     loop
         delete from autosync.invocation as i
-        where i.id in (
+        where i.id = any (array(
             select o.id
             from (
                 select k.id, k.queued_at
@@ -51,13 +52,13 @@ begin
                 for update skip locked
             ) as o
             where o.queued_at < item.keep_from
-        );
+        ));
         get diagnostics step = row_count;
         deleted := deleted + step;
 
         -- a tick goes with the calls that it made, so never before them
         delete from autosync.tick as t
-        where t.id in (
+        where t.id = any (array(
             select o.id
             from (
                 select k.id, k.ticked_at
@@ -69,7 +70,7 @@ begin
             ) as o
             where o.ticked_at < item.keep_from
                 and not exists (select from autosync.invocation as i where i.tick_id = o.id)
-        );
+        ));
         get diagnostics step = row_count;
         deleted := deleted + step;
     end loop;

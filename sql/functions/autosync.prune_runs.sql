@@ -64,7 +64,7 @@ begin
     end if;
 
     delete from cron.job_run_details as d
-    where d.runid in (
+    where d.runid = any (array(
         select o.runid
         from cron.job_run_details as o
         where o.runid > walked and o.runid <= last_old
@@ -76,7 +76,7 @@ begin
                     and coalesce(o.end_time, o.start_time, '-infinity') < now() - j.keep_run_details
             )
         for update skip locked
-    );
+    ));
     get diagnostics deleted = row_count;
     delete from autosync.run_mark as m
     where m.runid < (select max(k.runid) from autosync.run_mark as k where k.marked_at < keep_from);

@@ -41,9 +41,11 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 -- whatever the statistics say, read the index in order and stop at the limit: a plan that collects and sorts all that is
--- due costs more the more there is
+-- due costs more the more there is. So each query below asks for the order of the one index that it is meant to read.
 set enable_seqscan = off
 set enable_bitmapscan = off
+set enable_sort = off
+set enable_incremental_sort = off
 -- compiling takes longer than claiming
 set jit = off
 -- planning takes longer than that, too, and every plan is the same
@@ -88,6 +90,7 @@ begin
     from (
         select from public.auto_sync_schedules as s
         where s.enabled and s.claim_retry_at is not null and greatest(s.next_run_at, s.claim_retry_at) <= moment
+        order by greatest(s.next_run_at, s.claim_retry_at)
         limit batch_size
     ) as r;
     for attempt in 1 .. 2 loop
@@ -182,19 +185,24 @@ begin
                         cross join lateral (
                             select s.id
                             from public.auto_sync_schedules as s
+                            cross join lateral (
+                                select date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') as minute,
+                                    case when s.time_window_enabled
+                                        then hashtext(s.timezone || cast(s.time_window_start as text) || cast(s.time_window_end as text)) else 0 end as time_window,
+                                    coalesce(uuid_hash_extended(s.organization_id, 0), 0) as organization
+                            ) as k
                             where s.enabled and s.claim_retry_at is null
-                                and date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') = w.minute
-                                and case when s.time_window_enabled
-                                    then hashtext(s.timezone || cast(s.time_window_start as text) || cast(s.time_window_end as text)) else 0 end = w.time_window
-                                and coalesce(uuid_hash_extended(s.organization_id, 0), 0) = w.organization
+                                -- equal, written as a range: what is equal to a constant would be no part of the order
+                                and (k.minute, k.time_window, k.organization) >= (w.minute, w.time_window, w.organization)
+                                and (k.minute, k.time_window, k.organization) <= (w.minute, w.time_window, w.organization)
                                 and s.next_run_at <= moment
                                 and (s.claim_expires_at is null or s.claim_expires_at <= moment)
                                 and (not s.time_window_enabled
                                     or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone))
                                 and s.id <> all (taken)
-                            order by s.next_run_at
+                            order by k.minute, k.time_window, k.organization, s.next_run_at
                             limit case round when 1 then share else batch_size end
-                            for no key update skip locked
+                            for no key update of s skip locked
                         ) as s
                         where round = 2 or w.organization = o.organization
                         limit case round when 1 then share else batch_size end

@@ -131,9 +131,9 @@ def test_no_object_of_others_runs_as_the_owner(project: Project) -> None:
 
 def test_history_holds_no_value(project: Project) -> None:
     newer = keys.legacy()
-    store.store(project.owner, {"service_role_key": newer, "pin": Secret("4711")})
+    store.store(project.owner, {"service_role_key": newer, "pin": Secret("p!n7")})
     kept = str(project.owner.execute("select t::text from autosync.secret_change as t").fetchall())
-    for value in (newer.reveal(), project.key.reveal(), "4711"):
+    for value in (newer.reveal(), project.key.reveal(), "p!n7"):
         assert value not in kept
     # a short value shares its fingerprint with thousands of others
     assert len(_history(project)[0].fingerprint_after or "") in {4, 12}

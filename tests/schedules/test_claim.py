@@ -77,12 +77,21 @@ def test_32_claimers_take_each_of_many_schedules_once(count: int, schedule_db: C
     assert sum(1 for rows in taken if rows) > 16
 
 
-@pytest.mark.parametrize("analysed", [False, True])
-def test_claiming_reads_its_index_and_no_more(schedule_db: Connect, analysed: bool) -> None:
+@pytest.mark.parametrize("statistics", ["none", "of now", "of one row", "of disabled rows"])
+def test_claiming_reads_its_index_and_no_more(schedule_db: Connect, statistics: str) -> None:
     db = schedule_db(None)
-    fill(db, 100_000)
-    if analysed:
+    # autovacuum would choose the statistics itself
+    db.execute(f"alter table {TABLE} set (autovacuum_enabled = off)")
+    if statistics == "of one row":
+        fill(db, 1)
         db.execute(f"vacuum analyze {TABLE}")
+    fill(db, 20_000)
+    if statistics == "of now":
+        db.execute(f"vacuum analyze {TABLE}")
+    if statistics == "of disabled rows":
+        db.execute(f"update {TABLE} set enabled = false")
+        db.execute(f"vacuum analyze {TABLE}")
+        db.execute(f"update {TABLE} set enabled = true, next_run_at = now() - interval '1 minute'")
     db.execute("load 'auto_explain'")
     db.execute("set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on")
     db.execute("set auto_explain.log_format = json; set auto_explain.log_analyze = on; set client_min_messages = log")
