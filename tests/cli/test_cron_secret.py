@@ -190,6 +190,7 @@ class TestSwitch:
         command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown[-1] == "service key"
 
+    @pytest.mark.long
     def test_settings_that_say_nothing_change_nothing(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
@@ -252,6 +253,7 @@ class TestRotation:
         command.succeeds(working.run("jobs", "trigger"))
         assert working.hand_over() == [old, working.stored()["cron_secret_next"]], "the new one waits where it was"
 
+    @pytest.mark.long
     def test_what_a_killed_rotation_left_is_made_again(self, working: Place) -> None:
         with clusters.connect(working.cluster) as connection:
             connection.execute(
@@ -261,6 +263,7 @@ class TestRotation:
         command.succeeds(working.run("rotate", "--generate"))
         assert len(set(working.hand_over())) == 2
 
+    @pytest.mark.long
     def test_a_killed_one_is_proven_and_no_other_is_made(self, working: Place) -> None:
         [old] = working.function.known
         working.run("rotate", "--generate")
@@ -278,6 +281,7 @@ class TestRotation:
         assert "cron_secret_next" not in working.stored()
         assert working.hand_over() == [new]
 
+    @pytest.mark.long
     def test_one_that_was_made_meanwhile_is_not_deleted(self, working: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         working.run("rotate", "--generate")
         working.hand_over()
@@ -321,6 +325,7 @@ class TestRotation:
                 connection.execute("select cron.unschedule(j.jobid) from cron.job as j where j.jobname = 'other'")
                 connection.execute("delete from autosync.job where name = 'other'")
 
+    @pytest.mark.long
     def test_one_that_was_made_elsewhere_is_proven_too(self, working: Place) -> None:
         other = cron_secret.generate().reveal()
         working.function.known.append(other)

@@ -86,7 +86,8 @@ def test_the_help_of_every_command_imports_nothing_heavy() -> None:
 
 
 # a narrow terminal breaks the texts, a wide one only spreads them
-@pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("columns", [80, 200])
 def test_help_shows_every_text_as_it_is_written(columns: int) -> None:
     seen = set()
     for path in command.paths():

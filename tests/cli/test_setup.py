@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pexpect
 import psutil
+import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
@@ -293,6 +294,7 @@ class TestNobodySeesTheKey:
         assert new_project.key.reveal() not in log
         assert newer.reveal() not in log
 
+    @pytest.mark.long
     def test_in_any_other_command(self, project: Project) -> None:
         names = ("verify", "status", "runs", "jobs show", "jobs trigger")
         with cases.collected() as case:

@@ -50,7 +50,7 @@ def test_killed_while_it_waits_it_says_what_is_unproven_and_a_rerun_ends_it(proj
     assert project.active() == newer
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_interrupted_it_puts_the_old_key_back_itself(project: Project, number: int) -> None:
     newer = keys.secret()
     project.gate.accept(project.key, newer)

@@ -364,6 +364,7 @@ def test_an_outcome_that_is_refused_is_a_failure_with_its_reason(edge: Edge, key
     assert 'violates check constraint "no_success"' in body["error"]
 
 
+@pytest.mark.long
 def test_an_answer_too_large_is_asked_for_in_smaller_batches(tmp_path: Path) -> None:
     script = tmp_path / "run.ts"
     script.write_text(f"""

@@ -105,7 +105,7 @@ CROWDS = {
     "future": "last_run_at = now(), last_run_status = 'success'",
     "due": "only_online = only_online",
 }
-CROWD = 50_000
+CROWD = 20_000
 
 
 @pytest.fixture

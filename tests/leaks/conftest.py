@@ -1,9 +1,11 @@
 """A project whose whole life with secrets happens once, on a server that logs as much as it can, and what it leaves."""
 
 import contextlib
+import itertools
 import os
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +49,7 @@ class Sampler:
         self.command_lines: set[str] = set()
         self.environments: set[tuple[str, str]] = set()
         self._seen: set[tuple[str, str]] = set()
+        self._looks: Counter[str] = Counter()
         # numbers start again at the end of their range, so that a young process may have a low one
         self._older = set(os.listdir("/proc"))
         self._ended = threading.Event()
@@ -54,9 +57,13 @@ class Sampler:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._ended.wait(0.01):
+        for turn in itertools.count():
+            if self._ended.wait(0.01):
+                return
             for name in os.listdir("/proc"):
-                if name.isdigit() and name not in self._older:
+                # a process names itself when it is young; afterwards an occasional look is enough
+                if name.isdigit() and name not in self._older and (self._looks[name] < 30 or turn % 50 == 0):
+                    self._looks[name] += 1
                     self._look(Path("/proc", name))
 
     def _look(self, process: Path) -> None:
@@ -192,11 +199,10 @@ def _live(world: World) -> None:
     world.start("secrets", "set", "remote_api", "--from-file", "-", stdin=world.new("another secret", accepted=False))
     world.start("jobs", "trigger")
     _break(world)
-    for form in ("table", "json", "junit", "github", "prometheus", "nagios"):
+    for form in ("table", "json", "nagios"):
         world.run("verify", "--format", form, code=1 if form == "nagios" else 0)
     for name in ("status", "runs", "jobs show", "secrets list", "secrets history", "schedules list"):
-        for form in ("table", "json"):
-            world.run(*name.split(), "--format", form)
+        world.run(*name.split(), "--format", "json")
     world.run("migrate", "--sql", stdin="")
     world.run("export", "supabase", "--dir", str(world.folder / "migrations"))
     world.start("secrets", "scan", str(world.folder), code=3)

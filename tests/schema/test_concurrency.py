@@ -18,7 +18,7 @@ from tests.schema import catalog, interrupted
 from tests.support import clusters, command
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 20
+AT_ONCE = 8
 # for longer than a role's limit below
 WAITING = """
 select count(*)
@@ -55,7 +55,7 @@ def _upgrade(url: str, answers: Any) -> None:
         ),
     ],
 )
-def test_of_twenty_at_once_one_works(
+def test_of_many_at_once_one_works(
     template: str, settings: dict[str, str], children: ForkServerContext, request: pytest.FixtureRequest
 ) -> None:
     source: Cluster = request.getfixturevalue(template)

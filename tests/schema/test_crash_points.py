@@ -11,7 +11,7 @@ from tests.schema.interruption_page import INTERRUPTION
 FINISHED_EACH = 40
 
 
-@pytest.mark.parametrize("each", [18, pytest.param(1, marks=pytest.mark.long)], ids=["every eighteenth", "every"])
+@pytest.mark.parametrize("each", [40, pytest.param(1, marks=pytest.mark.long)], ids=["every fortieth", "every"])
 @pytest.mark.parametrize(
     ("state", "name"),
     [

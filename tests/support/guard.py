@@ -43,6 +43,7 @@ ONE_VERSION = (
     "tests/credentials/test_vault.py",
     "tests/functions/",
     "tests/health/checks/test_catalogue.py",
+    "tests/health/repair/",
     "tests/leaks/test_local_stack.py",
     "tests/local/test_edge_data_api.py",
     "tests/local/test_edge_gateway.py",

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from autosync_db.local.cluster import Cluster
 from tests.support import tools
 from tests.support.health import LiveProject
@@ -99,6 +101,7 @@ class TestText:
 class TestSteps:
     """The steps themselves, run by the shell that GitHub runs them with."""
 
+    @pytest.mark.long
     def test_check_fails_until_migrate_has_run(self, blank: Cluster, runner: Runner) -> None:
         scripts = steps(written())
         pending = runner.run(scripts["Check"]["run"], blank)
@@ -112,6 +115,7 @@ class TestSteps:
         for said in (pending.stderr, migrated.stderr, summary):
             assert blank.passwords["postgres"] not in said
 
+    @pytest.mark.long
     def test_verify_hands_its_report_to_the_alert_when_it_fails(self, project: LiveProject, runner: Runner) -> None:
         script = steps(written())["Verify"]["run"]
         healthy = runner.run(script, project.cluster)

@@ -23,6 +23,8 @@ def _parameters(kind: type[AnyMode]) -> list[object]:
     ]
 
 
+# what its check finds, and what blames what, is the same on every version: checks/test_cases.py is run on each
+@pytest.mark.one_version
 @pytest.mark.parametrize("mode", _parameters(Mode))
 def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: table.Record) -> None:
     for _ in range(5):

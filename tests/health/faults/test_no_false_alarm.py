@@ -195,6 +195,7 @@ def test_two_jobs(project: LiveProject, tell: Tell) -> None:
     _fine(tell("two jobs, each with a function of its own", verify(project)))
 
 
+@pytest.mark.long
 def test_each_check_alone(project: LiveProject, tell: Tell) -> None:
     reports = []
     with connect(project.cluster.url()) as connection:

@@ -123,7 +123,12 @@ def test_ids_that_cannot_be_repaired_are_answered(live: LiveProject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "left"), [("yn", ["auto-sync-cron-job", None]), ("ny", []), ("yy", ["auto-sync-cron-job"])]
+    ("answers", "left"),
+    [
+        ("yn", ["auto-sync-cron-job", None]),
+        pytest.param("ny", [], marks=pytest.mark.long),
+        pytest.param("yy", ["auto-sync-cron-job"], marks=pytest.mark.long),
+    ],
 )
 def test_terminal_is_asked_once_for_what_is_harmless_and_by_name_for_the_rest(
     live: LiveProject, answers: str, left: list[str | None]

@@ -240,7 +240,7 @@ def test_a_copy_of_the_files_is_only_known_by_its_address(migrated_template: Clu
         with clusters.cloned(one) as two, clusters.pg_net_worker(two):
             assert judged(two)[CHECK].status is Status.OK
             found = judged(two, f"https://{OTHER}.supabase.co")
-            assert next(iter(found)) == "service_key_matches_project"
+            assert "service_key_matches_project" in found
             assert found["service_key_matches_project"].status is Status.CRITICAL
 
 

@@ -99,6 +99,7 @@ class TestTheCli:
         assert "Applying migration" not in succeeds(push(blank))
         assert traces(blank) == before
 
+    @pytest.mark.long
     def test_a_deployed_project_becomes_as_migrate_makes_it(self, blank: Cluster, push: Push, tmp_path: Path) -> None:
         handmade.deploy(blank)
         with clusters.connect(blank) as connection:
@@ -130,6 +131,7 @@ class TestTheCli:
                 "select jobname, command from cron.job where jobname <> 'autosync-keep-house'"
             ).fetchall() == [("auto-sync-cron-job", "select autosync.dispatch()")]
 
+    @pytest.mark.long
     def test_a_migrated_database_is_left_alone(self, migrated: Cluster, push: Push) -> None:
         before, schema = traces(migrated), catalog.snapshot(migrated)
         written = write()
