@@ -83,10 +83,7 @@ class Verdict:
 
 
 def judge_rows(rows: list[Row], claim: str) -> Verdict:
-    """Return the verdict that a query's rows speak: none is healthy; an `ok` row only says how things are.
-
-    The summary is the worst finding, in the query's own words.
-    """
+    """Return the verdict that a query\'s rows speak: none is healthy, `ok` only informs; the worst is the summary."""
     findings = [row for row in rows if row.status != Status.OK]
     if not findings:
         detail = f"{rows[0].object}: {rows[0].detail}" if rows else claim
@@ -260,7 +257,7 @@ class Check:
     cannot look or has nothing to look at, which explains only an `unknown`. `overlaps` are checks that also speak of
     single objects: their failure explains this one's if it names every object that this one names. `remedy` is a
     command or statement that can be run as it is. What a `notable` check has to say is shown even when it is healthy.
-    `judge` turns the findings into a verdict.
+    `judge` turns the findings into a verdict; `remedies` are those for findings with a `reason` in their facts.
 
     A check whose `scope` is not the database speaks of jobs: its query is asked once for each chosen job of that kind,
     which it knows as `checked.name` (health.composer). Its failure is explained by failures of the same job or of none.
@@ -275,6 +272,7 @@ class Check:
     layer: Layer
     claim: str
     remedy: str | None
+    remedies: Mapping[str, str] = field(default_factory=dict, hash=False)
     scope: Scope = "database"
     needs: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
@@ -313,6 +311,12 @@ class CheckResult:
     job: str | None = None
 
     @property
+    def remedy(self) -> str | None:
+        """Return the remedy that fits the first finding."""
+        reason = next((item.facts["reason"] for item in self.verdict.evidence if item.facts.get("reason")), "")
+        return self.check.remedies.get(reason, self.check.remedy)
+
+    @property
     def status(self) -> Status:
         """Return the status to report: blocked when another failing check explains this one."""
         return Status.BLOCKED if self.blocked_by else self.verdict.status
@@ -333,7 +337,7 @@ class Report:
 
     @property
     def subject(self) -> str:
-        """Return what is reported on, in a few words: the job's name, or the number of jobs."""
+        """Return what is reported on: the job's name, or the number of jobs."""
         return self.jobs[0] if len(self.jobs) == 1 else f"{len(self.jobs)} jobs"
 
     def of_job(self, result: CheckResult) -> str:

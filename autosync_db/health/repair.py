@@ -217,7 +217,7 @@ def _propose(
         way = f"autosync-db repair {missing[0]} {id}" if first.repairable else first.remedy
         return refused("blocked", f"explained by {', '.join(missing)}, which must be repaired first", f"run: {way}")
     if result.check.repair is None:
-        return refused("not_repairable", "cannot be repaired from here", f"its remedy: {result.check.remedy}")
+        return refused("not_repairable", "cannot be repaired from here", f"its remedy: {result.remedy}")
     if verdict.status is Status.UNKNOWN or (result.check.speaks_of_jobs and result.job is None):
         return refused("unknown", verdict.summary, "let it look first: autosync-db verify")
     scene = Scene(connection, configuration, verdict, result.job)

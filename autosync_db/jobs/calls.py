@@ -19,7 +19,7 @@ from autosync_db.jobs import registry
 
 _RECENT = """
     select cast(%(job)s as text) as job, id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome,
-        status_code, error_code, error_message, body_excerpt, cause
+        status_code, error_code, error_message, body_excerpt, cause, answered_by, proof
     from autosync.recent_outcomes(%(job)s, %(limit)s)
 """
 # as many of the newest as there are since the tick's first
@@ -55,6 +55,8 @@ class Cause(StrEnum):
     PENDING = "pending"
     KEY = "key"  # the gateway or the function refused the credential
     MISSING = "missing"  # the function is not deployed
+    GATEWAY = "gateway"  # a gateway or firewall answered, the function never ran
+    PAGE = "page"  # a web page answered in its place
     FUNCTION = "function"  # the function ran and failed
     SLOW = "slow"  # no answer within the timeout
     NETWORK = "network"  # no HTTP answer at all
@@ -78,14 +80,26 @@ class Invocation:
     error_message: str | None
     body_excerpt: str | None
     cause: Cause
+    answered_by: str | None = None
+    proof: str | None = None
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether the answer neither states nor denies that the run went well."""
+        return self.proof in {"empty", "text", "silent", "long"}
 
     @property
     def summary(self) -> str:
-        """Return the outcome in a few words: `200`, `401 UNAUTHORIZED_LEGACY_JWT`, or pg_net's own error text."""
-        if self.status_code is not None:
-            code = f" {self.error_code}" if self.error_code else ""
-            return f"{self.status_code}{code}"
-        return self.error_message or self.outcome
+        """Return the outcome in a few words: `200`, `401 UNAUTHORIZED_LEGACY_JWT`, or pg_net's own error text.
+
+        A status of success is followed by what the answer says against it, or by `unproven` where it says nothing.
+        """
+        if self.status_code is None:
+            return self.error_message or self.outcome
+        text = f"{self.status_code} {self.error_code or ''}".rstrip()
+        if self.outcome == "failed" and self.error_message:
+            return f"{text}: {self.error_message[:160]}"
+        return f"{text}, unproven" if self.is_unproven else text
 
 
 def trigger(connection: Connection, job_name: str, *, force: bool = True) -> int:

@@ -28,7 +28,7 @@ def summary(found: Report) -> str:
                 result.status.value,
                 f"`{result.id}`{found.of_job(result)}",
                 result.verdict.summary,
-                result.check.remedy or "",
+                result.remedy or "",
             )
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
         lines.append("")
@@ -40,7 +40,7 @@ def summary(found: Report) -> str:
 
 
 def _annotation(result: CheckResult, found: Report) -> str:
-    remedy = f"\nremedy: {result.check.remedy}" if result.check.remedy else ""
+    remedy = f"\nremedy: {result.remedy}" if result.remedy else ""
     title = f"{result.id}{_escape(found.of_job(result))}"
     return f"::{_LEVELS[result.status]} title={title}::{_escape(result.verdict.summary + remedy)}\n"
 

@@ -45,7 +45,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "claim": result.check.claim,
         "summary": result.verdict.summary,
         "evidence": [asdict(item) for item in result.verdict.evidence],
-        "remedy": None if result.status == "ok" else result.check.remedy,
+        "remedy": None if result.status == "ok" else result.remedy,
         "repairable": result.check.repairable,
         "blocked_by": list(result.blocked_by),
     }

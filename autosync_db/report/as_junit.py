@@ -26,7 +26,7 @@ def _case(suite: ElementTree.Element, result: CheckResult, found: Report) -> Non
     name = f"{result.id}{found.of_job(result)}"
     case = ElementTree.SubElement(suite, "testcase", classname=f"autosync.{result.check.layer}", name=name)
     details = "\n".join(f"{item.object}: {item.detail}" for item in result.verdict.evidence)
-    remedy = f"\nremedy: {result.check.remedy}" if result.check.remedy else ""
+    remedy = f"\nremedy: {result.remedy}" if result.remedy else ""
     match result.status:
         case Status.OK:
             return

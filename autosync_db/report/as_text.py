@@ -111,8 +111,8 @@ def _root_cause(group: Sequence[CheckResult], found: Report, console: Console) -
     if len(lines) > len(shown):
         console.print(Text(f"  and {len(lines) - len(shown)} more: see --format json", style="dim"))
     console.print(Text(f"  should be: {result.check.claim}", style="dim"))
-    if result.check.remedy:
-        console.print(Text.assemble("  remedy: ", (result.check.remedy, "bold")), soft_wrap=True)
+    if result.remedy:
+        console.print(Text.assemble("  remedy: ", (result.remedy, "bold")), soft_wrap=True)
     console.print(Text(f"  more: autosync-db explain {result.id}", style="dim"), soft_wrap=True)
 
 

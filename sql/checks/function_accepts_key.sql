@@ -11,7 +11,14 @@ select case when f.status = 'critical' and k.changed_at > f.last_at then 'unknow
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
-        'changed_at', k.changed_at) as facts
+        'changed_at', k.changed_at,
+        'reason', case
+            when f.status = 'ok' then null
+            when f.answer ~* 'legacy api keys' then 'legacy_disabled'
+            when f.error_code like '%NO_AUTH_HEADER' and autosync.function_auth(checked.name) = 'cron_secret' then 'gateway_key'
+            when f.answer ~* 'x-autosync-cron-secret|cron secret' then 'cron_secret'
+            when f.answer ~* 'named? .{0,3}default|key.{0,20}default' then 'default_key'
+        end) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'function']) then c.passed else c.elsewhere end

@@ -7,13 +7,13 @@ select f.status as status, format('function %s', f.function_name) as object,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
 from (
     select c.*, j.status,
-        case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'missing', 'function']) then c.passed else c.elsewhere end
+        case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'missing', 'function', 'gateway', 'page']) then c.passed else c.elsewhere end
             else c.failed end as answer
     from autosync.call_findings(checked.name) as c
     cross join lateral (
         select case
             when c.cause = 'slow' then case when c.is_over then 'warning' else 'critical' end
-            when c.cause = any (array['ok', 'key', 'missing', 'function']) or c.is_over then 'ok'
+            when c.cause = any (array['ok', 'key', 'missing', 'function', 'gateway', 'page']) or c.is_over then 'ok'
             else 'unknown'
         end as status
     ) as j

@@ -2,10 +2,10 @@
 select f.status as status, format('function %s', f.function_name) as object,
     case
         when f.status in ('critical', 'warning') then format('%s of the last %s calls failed in the function since %s: %s', f.calls, f.total, f.since, f.answer)
-            || coalesce(' ' || left(f.body_excerpt, 160), '')
         else f.answer
     end as detail,
-    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
+    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
+        'proof', f.proof, 'answered_by', f.answered_by) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok']) then c.passed else c.elsewhere end

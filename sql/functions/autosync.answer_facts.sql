@@ -1,6 +1,7 @@
--- answer_facts(body): what an answer or a report says of the run itself: ok, duration_ms, counts and error, as far as it does.
+-- answer_facts(body): what an answer or a report says of the run itself: is, error, duration_ms and counts, as far as it does.
 -- requires: 0005
--- null for what is not a JSON object. A function may say anything, so what is kept is bounded.
+-- `is` is good or failed where it states that; json is true.
+-- null for what is no JSON, or too much of it. A function may say anything, so what is kept is bounded.
 create or replace function autosync.answer_facts(body text)
 returns jsonb
 language plpgsql
@@ -10,9 +11,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     said jsonb;
+    stated jsonb;
     took numeric;
 begin
-    if octet_length(body) > 100000 or ltrim(left(body, 100), E' \t\r\n') not like '{%' then
+    if octet_length(body) > 100000 or left(ltrim(left(body, 100), E' \t\r\n'), 1) <> all (array['{', '[']) then
         return null;
     end if;
     -- pg_net stores bodies unchecked, and the parser of JSON does not check the encoding either
@@ -20,12 +22,16 @@ begin
     if jsonb_typeof(said -> 'duration_ms') = 'number' then
         took := round(cast(said ->> 'duration_ms' as numeric));
     end if;
+    stated := autosync.stated_outcome(said);
     return jsonb_strip_nulls(jsonb_build_object(
-        'ok', case when jsonb_typeof(said -> 'ok') = 'boolean' then said -> 'ok' end,
+        'json', true,
+        'is', stated ->> 'is',
         'duration_ms', case when took between 0 and 2147483647 then took end,
         'counts', case when jsonb_typeof(said -> 'counts') = 'object' and length(cast(said -> 'counts' as text)) <= 2000
             then said -> 'counts' end,
-        'error', case when jsonb_typeof(said -> 'error') = 'string' then left(said ->> 'error', 4000) end
+        'error', coalesce(
+            case when jsonb_typeof(said -> 'error') = 'string' then left(said ->> 'error', 4000) end, stated ->> 'words'
+        )
     ));
 exception
     -- not JSON, or not what this server can hold as JSON

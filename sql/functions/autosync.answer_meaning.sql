@@ -1,8 +1,10 @@
--- answer_meaning(cause, status_code, error_code, error_message): what a failed call's answer means, in a few plain words.
+-- answer_meaning(cause, status_code, error_code, error_message, answered_by): what a failed call's answer means, in a few plain words.
 -- requires: 0005
 -- NULL where the code or the text says it itself. The codes are the platform's (https://supabase.com/docs/guides/functions/error-codes),
 -- the texts libcurl's, which differ by version.
-create or replace function autosync.answer_meaning(cause text, status_code integer, error_code text, error_message text)
+create or replace function autosync.answer_meaning(
+    cause text, status_code integer, error_code text, error_message text, answered_by text
+)
 returns text
 language sql
 immutable
@@ -10,6 +12,15 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case
         when cause = 'ok' then null
+        when cause = 'page' then case when answered_by = 'web page' then 'a web page answered, not the function'
+            else format('a host of web pages answered (%s), not the function', answered_by) end
+        when cause = 'gateway' and status_code = 540 then 'the project is paused'
+        when cause = 'gateway' and answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri')
+            then format('the content network or firewall before it answered (%s), the function never ran', answered_by)
+        when cause = 'gateway' and status_code = 404 then format('the gateway (%s) has no route to functions at that address', answered_by)
+        when cause = 'gateway' then format('the gateway%s answered, the function never ran', coalesce(' (' || answered_by || ')', ''))
+        when cause = 'slow' and answered_by is not null and answered_by not in ('platform', 'function')
+            then format('the gateway (%s) waited in vain', answered_by)
         when error_message like 'the answer cannot be read%' then 'it holds what no database can keep'
         when error_message like '%did not report within%' then 'it may still be at work'
         when error_message ~* 'resolve host' then 'the host name has no address'
@@ -31,11 +42,13 @@ as $$
         when error_code = 'IDLE_TIMEOUT' or status_code = 504 then 'the platform waited in vain'
         when status_code = 402 then 'the organization is over its quota'
         when status_code = 405 then 'the function takes no POST'
-        when cause = 'key' and error_code is null then 'by the function itself, or a gateway of one''s own'
+        when cause = 'key' and error_code is null then case
+            when answered_by in ('platform', 'function') or answered_by is null then 'by the function itself, or a gateway of one''s own'
+            else format('by the gateway, %s', answered_by) end
         when cause = 'function' and status_code between 200 and 299 then 'it says itself that it failed'
     end
 $$;
 
-revoke all on function autosync.answer_meaning(text, integer, text, text) from public;
+revoke all on function autosync.answer_meaning(text, integer, text, text, text) from public;
 
-comment on function autosync.answer_meaning(text, integer, text, text) is 'what a failed call''s answer means';
+comment on function autosync.answer_meaning(text, integer, text, text, text) is 'what a failed call''s answer means';

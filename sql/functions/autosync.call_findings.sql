@@ -14,7 +14,10 @@ returns table (
     passed text,
     failed text,
     elsewhere text,
-    body_excerpt text
+    status_code integer,
+    error_code text,
+    answered_by text,
+    proof text
 )
 language sql
 stable
@@ -60,12 +63,23 @@ as $$
         (select count(*) from answered),
         autosync.moment((select min(s.queued_at) from streak as s)) || coalesce(l.explanation, ''),
         n.queued_at,
-        format('answered %s at %s', concat_ws(' ', n.status_code, n.error_code), autosync.moment(n.queued_at)),
+        format('answered %s at %s', concat_ws(' ', n.status_code, n.error_code), autosync.moment(n.queued_at))
+            || coalesce(', unproven: ' || case n.proof
+                when 'empty' then 'an empty body says nothing of the run'
+                when 'text' then 'plain text says nothing of the run that can be relied on'
+                when 'silent' then 'its JSON says neither that the run went well nor that it failed'
+                when 'long' then 'its body is too long to be read'
+            end || '; answer {"ok": true} to prove it', ''),
         concat_ws(' ', coalesce(n.status_code::text, n.error_message, n.outcome), n.error_code)
-            || coalesce(' (' || autosync.answer_meaning(n.cause, n.status_code, n.error_code, n.error_message) || ')', ''),
+            || coalesce(' (' || autosync.answer_meaning(n.cause, n.status_code, n.error_code, n.error_message, n.answered_by) || ')', '')
+            -- its own words
+            || coalesce(' ' || left(nullif(btrim(n.body_excerpt, E' \t\r\n'), ''), 160), ''),
         case when n.id is null then 'no call has been answered yet'
             else 'the newest call failed before it got that far' || coalesce(l.explanation, '') end,
-        n.body_excerpt
+        n.status_code,
+        n.error_code,
+        n.answered_by,
+        n.proof
     from (select) as always
     left join newest as n on true
     left join later as l on true

@@ -1,9 +1,10 @@
--- classify(outcome, status_code, error_code, body): which part of the chain an outcome speaks of.
+-- classify(outcome, status_code, error_code, body, answered_by): which part of the chain an outcome speaks of.
 -- requires: 0005
--- ok, pending, key, missing, function, slow, network or lost. The platform's own code (sb-error-code) decides where it is
--- there (https://supabase.com/docs/guides/functions/error-codes); local and self-hosted gateways send none, so the body does.
--- 520 to 530 without it are a content network's own words for a server that it cannot reach.
-create or replace function autosync.classify(outcome text, status_code integer, error_code text, body text)
+-- ok, pending, key, missing, gateway, page, function, slow, network or lost. The platform's own code (sb-error-code) decides where
+-- it is there (https://supabase.com/docs/guides/functions/error-codes); else who answered and the answer's own words do.
+-- 520 to 530 without a code are a content network's own words for a server that it cannot reach; 540 is a paused project.
+-- A key is at fault only where the answer does not speak of somebody else's.
+create or replace function autosync.classify(outcome text, status_code integer, error_code text, body text, answered_by text)
 returns text
 language sql
 immutable
@@ -13,22 +14,48 @@ as $$
         when outcome in ('pending', 'lost') then outcome
         -- it works on, and has not said yet how that went
         when outcome = 'accepted' then 'pending'
-        when outcome in ('failed', 'unreadable') then 'function'
+        when outcome = 'ok' then 'ok'
+        when outcome in ('failed', 'unreadable') then case
+            when answered_by in ('web page', 'vercel', 'netlify', 'github pages') then 'page'
+            when answered_by in ('cloudflare', 'imperva') then 'gateway'
+            else 'function'
+        end
         when outcome = 'timed_out' then 'slow'
         when outcome = 'network_error' then 'network'
-        -- a 200 that says it failed: the body may be cut, so it is not parsed
-        when outcome = 'ok' then case when body ~ '^\s*\{\s*"ok"\s*:\s*false\M' then 'function' else 'ok' end
-        when error_code like 'UNAUTHORIZED%' or status_code in (401, 403) then 'key'
+        when error_code like 'UNAUTHORIZED%' then 'key'
         when error_code in ('NOT_FOUND', 'NOT_FOUND_FUNCTION_BLOB') then 'missing'
+        when error_code = 'IDLE_TIMEOUT' then 'slow'
+        when error_code is null and status_code between 520 and 530 then 'network'
+        when status_code between 300 and 399 then 'network'
+        when error_code is null and status_code = 540 then 'gateway'
+        when answered_by in ('vercel', 'netlify', 'github pages', 'heroku', 'railway', 'render') then 'page'
+        when answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri')
+            then case status_code when 504 then 'slow' else 'gateway' end
+        when answered_by in ('kong', 'envoy', 'nginx', 'apache', 'traefik', 'caddy', 'haproxy', 'load balancer') then case
+            when status_code = 504 then 'slow'
+            when status_code in (401, 403) and body ~* 'api ?key|credential|jwt|token|unauthorized|authorization' then 'key'
+            else 'gateway'
+        end
+        when status_code in (401, 403) then case
+            -- the words of somebody whom the function called, or of a rule that no key changes
+            when body ~* '\m(stripe|openai|anthropic|google|gmail|github|slack|shopify|twilio|sendgrid|resend|mailgun|hubspot|notion|salesforce|dropbox|facebook|airtable|aws|s3|azure|upstream|remote|third[- ]party|provider|partner|vendor|external|webhook|smtp)\M'
+                and body !~* 'x-autosync-cron-secret|service[_ -]?role|legacy api keys'
+                then 'function'
+            when body ~* 'row[- ]level security|permission denied for|\m(ip|country|region|origin)\M.{0,40}\m(not allowed|blocked|denied|forbidden)\M|quota|plan limit'
+                then 'function'
+            else 'key'
+        end
         when status_code = 404 and error_code is null and body ~* 'function.*not found' then 'missing'
         -- what a self-hosted edge runtime says of an unknown function
         when status_code = 500 and error_code is null and body ~* 'invalidworkercreation|entrypoint' then 'missing'
-        when error_code = 'IDLE_TIMEOUT' or status_code = 504 then 'slow'
-        when error_code is null and status_code between 520 and 530 then 'network'
+        when answered_by = 'web page' then case status_code when 504 then 'slow' else 'page' end
+        when status_code = 504 then 'slow'
+        -- a gateway that says nothing of itself
+        when error_code is null and status_code in (502, 503) and coalesce(btrim(body), '') !~ '^[{\[]' then 'gateway'
         else 'function'
     end
 $$;
 
-revoke all on function autosync.classify(text, integer, text, text) from public;
+revoke all on function autosync.classify(text, integer, text, text, text) from public;
 
-comment on function autosync.classify(text, integer, text, text) is 'which part of the chain an outcome speaks of';
+comment on function autosync.classify(text, integer, text, text, text) is 'which part of the chain an outcome speaks of';

@@ -13,6 +13,8 @@ returns table (
     body_excerpt text,
     function_milliseconds integer,
     counts jsonb,
+    answered_by text,
+    proof text,
     sb_request_id text,
     execution_id text
 )
@@ -55,7 +57,7 @@ begin
         select r.*
         from jsonb_to_recordset(found_rows) as r (
             invocation_id bigint, outcome text, status_code integer, error_code text, error_message text, body_excerpt text,
-            function_milliseconds integer, counts jsonb, sb_request_id text, execution_id text
+            function_milliseconds integer, counts jsonb, answered_by text, proof text, sb_request_id text, execution_id text
         );
 end
 $$;

@@ -2,6 +2,9 @@
 -- requires: 0005
 -- Called by pending_outcomes(), which asks for one at a time when asking for all fails. A timeout before the request was on
 -- its way and an answer from elsewhere, to which a redirect leads as a GET without a body, are errors of the network.
+-- A good answer has a status that the job expects, is no web page and states no failure; proof says what shows that it is good:
+-- expected (the settings name it), stated (by the function), or the reason why it is unproven: empty, text, silent (JSON that
+-- states neither) or long.
 -- Names of headers are compared byte by byte (collate "C"): whoever answers chooses them, and they need not be UTF-8.
 create or replace function autosync.read_outcomes(ids bigint[])
 returns table (
@@ -13,6 +16,8 @@ returns table (
     body_excerpt text,
     function_milliseconds integer,
     counts jsonb,
+    answered_by text,
+    proof text,
     sb_request_id text,
     execution_id text
 )
@@ -23,7 +28,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     with pending as materialized (
         select i.id, i.request_id, i.queued_at, coalesce(i.epoch = autosync.pg_net_epoch(), false) as same_epoch,
-            j.reports_within is not null as reports
+            j.reports_within is not null as reports, j.expect
         from autosync.invocation as i
         left join autosync.job as j on j.id = i.job_id
         where i.id = any(ids)
@@ -53,8 +58,9 @@ as $$
                 ) then 'network_error'
             when r.error_msg is not null and (r.timed_out or r.error_msg ilike 'timeout%') then 'timed_out'
             when r.error_msg is not null or t.redirected_to is not null then 'network_error'
-            when r.status_code not between 200 and 299 then 'http_error'
-            when a.facts -> 'ok' = 'false' then 'failed'
+            when not g.is_expected then 'http_error'
+            when g.matches then 'ok'
+            when g.matches is false or g.is_page or a.facts ->> 'is' = 'failed' then 'failed'
             when p.reports and r.status_code = 202 then 'accepted'
             else 'ok'
         end,
@@ -64,11 +70,25 @@ as $$
             when t.redirected_to is not null then autosync.excerpt('was redirected to ' || t.redirected_to)
             when r.id is null and not p.same_epoch then 'pg_net''s tables began again before an answer was kept'
             when r.id is null and q.id is null then 'pg_net no longer knows the request: expired, deleted or never sent'
+            when g.is_expected and g.matches is false then 'the answer is not the one that the setting expect describes'
+            when g.is_expected and g.is_page then 'a web page answered'
             else autosync.excerpt(coalesce(r.error_msg, a.facts ->> 'error'))
         end,
         autosync.excerpt(r.content),
         cast(a.facts ->> 'duration_ms' as integer),
         a.facts -> 'counts',
+        g.answered_by,
+        case
+            when r.status_code is null or t.redirected_to is not null or not g.is_expected then null
+            when g.matches then 'expected'
+            when g.matches is false or g.is_page or a.facts ->> 'is' = 'failed' then null
+            when p.expect -> 'status' is not null then 'expected'
+            when a.facts ->> 'is' = 'good' then 'stated'
+            when coalesce(btrim(r.content, E' \t\r\n'), '') = '' then 'empty'
+            when a.facts is not null then 'silent'
+            when octet_length(r.content) > 100000 then 'long'
+            else 'text'
+        end,
         left(autosync.excerpt(t.sb_request_id), 100),
         left(autosync.excerpt(t.execution_id), 100)
     from pending as p
@@ -86,6 +106,14 @@ as $$
                 and r.status_code not between 300 and 399) as redirected_to
         from pg_catalog.jsonb_each_text(case when jsonb_typeof(r.headers) = 'object' then r.headers end) as h
     ) as t on true
+    cross join lateral (
+        select w.answered_by,
+            case when jsonb_typeof(p.expect -> 'status') = 'array' then p.expect -> 'status' @> to_jsonb(r.status_code)
+                else r.status_code between 200 and 299 end as is_expected,
+            case when p.expect ? 'json' then coalesce(autosync.holds_json(r.content, p.expect -> 'json'), false) end as matches,
+            w.answered_by in ('web page', 'vercel', 'netlify', 'github pages', 'cloudflare', 'imperva') as is_page
+        from (select autosync.answered_by(r.status_code, r.headers, r.content) as answered_by) as w
+    ) as g
     left join net.http_request_queue as q on q.id = p.request_id
 $$;
 

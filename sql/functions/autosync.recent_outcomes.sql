@@ -23,7 +23,9 @@ returns table (
     sb_request_id text,
     execution_id text,
     report_due_at timestamptz,
-    retry_at timestamptz
+    retry_at timestamptz,
+    answered_by text,
+    proof text
 )
 language plpgsql
 stable
@@ -50,7 +52,8 @@ begin
             coalesce(o.outcome, i.outcome),
             coalesce(o.status_code, i.status_code),
             coalesce(o.error_code, i.error_code),
-            coalesce(o.body_excerpt, i.body_excerpt)
+            coalesce(o.body_excerpt, i.body_excerpt),
+            coalesce(o.answered_by, i.answered_by)
         ),
         i.attempt,
         i.idempotency_key,
@@ -59,7 +62,9 @@ begin
         coalesce(o.sb_request_id, i.sb_request_id),
         coalesce(o.execution_id, i.execution_id),
         i.report_due_at,
-        i.retry_at
+        i.retry_at,
+        coalesce(o.answered_by, i.answered_by),
+        coalesce(o.proof, i.proof)
     from newest as i
     -- those that are asked about, and not the oldest of all that wait
     left join autosync.pending_outcomes(array(select n.id from newest as n where n.outcome = 'pending')) as o

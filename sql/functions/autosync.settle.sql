@@ -36,6 +36,8 @@ begin
             body_excerpt = o.body_excerpt,
             function_milliseconds = o.function_milliseconds,
             counts = o.counts,
+            answered_by = o.answered_by,
+            proof = o.proof,
             sb_request_id = o.sb_request_id,
             execution_id = o.execution_id,
             answered_at = case when o.outcome <> 'lost' then clock_timestamp() end,

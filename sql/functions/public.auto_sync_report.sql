@@ -61,10 +61,12 @@ begin
         sb_request_id = call.sb_request_id,
         execution_id = call.execution_id,
         answered_at = call.answered_at,
-        error_message = autosync.excerpt(facts ->> 'error'),
+        error_message = case wanted when 'failed' then autosync.excerpt(facts ->> 'error') end,
         body_excerpt = autosync.excerpt(cast(auto_sync_report.summary as text)),
         function_milliseconds = cast(facts ->> 'duration_ms' as integer),
         counts = facts -> 'counts',
+        answered_by = 'function',
+        proof = case wanted when 'ok' then 'stated' end,
         reported_at = clock_timestamp(),
         settled_at = clock_timestamp()
     where i.id = call.id;

@@ -7,6 +7,15 @@ CHECK = Check(
     scope="call",
     claim="the function and the gateway before it accept the stored key",
     remedy="autosync-db setup --service-role-key-file PATH",
+    remedies={
+        "legacy_disabled": "autosync-db rotate --from-file PATH  # a secret key of the kind sb_secret_",
+        "gateway_key": "autosync-db secrets set gateway_key --from-file PATH",
+        "cron_secret": "autosync-db secrets env PATH  # then give the function what it holds",
+        "default_key": (
+            "autosync-db rotate --from-file PATH"
+            "  # the secret key named default, or let the function accept the name of yours"
+        ),
+    },
     needs=("head_applied", "function_deployed", "privileges_sufficient"),
     causes=("rotation_finished", "service_key_valid", "service_key_matches_project"),
 )

@@ -7,6 +7,6 @@ CHECK = Check(
     scope="call",
     claim="the function is deployed under its name",
     remedy="supabase functions deploy auto-sync-cron",
-    needs=("head_applied", "function_answers_in_time", "privileges_sufficient"),
+    needs=("head_applied", "function_reached", "privileges_sufficient"),
     causes=("project_url_valid",),
 )

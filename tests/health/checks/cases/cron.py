@@ -66,6 +66,15 @@ def _long_run(minutes: int) -> Action[Project]:
     return act
 
 
+def _end_run(project: Project) -> None:
+    project.release()
+    with clusters.connection(project.cluster) as other:
+        clusters.wait_for(
+            lambda: not other.execute("select from pg_stat_activity where application_name = 'pg_cron'").fetchone(),
+            "the server to notice that the run's session has ended",
+        )
+
+
 def _renamed(project: Project) -> None:
     project.admin.execute("create role leaver; grant usage on schema cron to leaver")
     project.admin.execute(
@@ -195,7 +204,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="allows 1 jobs at a time, and 1 have been running",
         ),
         fine("it has just begun", _long_run(0)),
-        fine("the process of the run is gone", _long_run(2), Project.release),
+        fine("the process of the run is gone", _long_run(2), _end_run),
         failed(
             "jobs need background workers, and there is none left",
             pretended({"max_worker_processes": "1", "cron.use_background_workers": "on"}),

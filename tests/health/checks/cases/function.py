@@ -110,6 +110,26 @@ CASES: dict[str, tuple[Case, ...]] = {
             "a longer timeout", _slow(1.6), sql("update autosync.job set timeout_milliseconds = 20000"), answers_again
         ),
     ),
+    "function_reached": (
+        *(
+            failed(what, answers(status, body), says=says, explains=("function_deployed", "function_succeeds"))
+            for what, status, body, says in (
+                (
+                    "a web page answers",
+                    200,
+                    "<!doctype html><html></html>",
+                    "a web page answered, not the function",
+                ),
+                ("no route", 404, {"message": "no Route matched with those values"}, "the gateway (kong) has no route"),
+                ("the gateway reaches nobody", 503, "no healthy upstream", "the gateway (envoy) answered"),
+                ("a gateway without a name", 502, "", "the gateway answered, the function never ran"),
+                ("the project is paused", 540, "", "the project is paused"),
+            )
+        ),
+        fine("the function answers 503 itself", answers(503, {"error": "busy"})),
+        fine("the function answers 404 itself", answers(404, {"error": "no such device"})),
+        fine("it was put right", answers(502, ""), answers_again),
+    ),
     "function_deployed": (
         *(
             failed(
@@ -135,10 +155,17 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="refused ***",
             hides=_KEY,
         ),
+        failed(
+            "all of its counts failed",
+            answers(200, {"succeeded": 0, "failed": 2}),
+            says="it says itself that it failed",
+        ),
         fine(
             "a success that mentions schedules that failed",
-            answers(200, {"ok": True, "failed": 1, "errors": [{"ok": False}]}),
+            answers(200, {"ok": True, "duration_ms": 3, "counts": {"claimed": 1, "succeeded": 0, "failed": 1}}),
         ),
+        fine("nothing is said of the run", answers(200, {"hello": "world"}), says="unproven: its JSON says neither"),
+        fine("an empty answer", answers(200, ""), says="unproven: an empty body"),
         fine("a failure that was overcome", answers(500), answers_again),
     ),
 }

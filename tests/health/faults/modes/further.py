@@ -6,6 +6,8 @@ from tests.health.actions import (
     TRIGGER,
     Action,
     admin,
+    answers,
+    answers_again,
     command,
     orphan,
     recorded_migration,
@@ -205,6 +207,26 @@ MODES: tuple[AnyMode, ...] = (
         sql("update public.pg_cron_secrets set secret = ' ' || secret || E'\\n'"),
         "secret service_role_key: has ",
         Status.WARNING,
+    ),
+    *(
+        Mode(
+            f"{names}: {fault}",
+            fault,
+            names,
+            answers(status, body),
+            says=says,
+            undo=answers_again,
+            simulated="the answer is written into pg_net's table",
+        )
+        for names, fault, status, body, says in (
+            ("function_reached", "a web page answers", 200, "<!doctype html><p>App", "a web page answered"),
+            ("function_reached", "no route", 404, {"message": "no Route matched with those values"}, "has no route"),
+            ("function_reached", "no upstream", 503, {"message": "name resolution failed"}, "the function never ran"),
+            ("function_succeeds", "all of its counts failed", 200, {"succeeded": 0, "failed": 2}, "says itself"),
+            ("function_succeeds", "an error beside data", 200, {"data": None, "error": "boom"}, "boom"),
+            ("function_succeeds", "another's key is refused", 401, {"error": "Stripe: Invalid API Key"}, "Stripe"),
+            ("function_accepts_key", "legacy keys are off", 401, {"message": "Legacy API keys are disabled"}, "Legacy"),
+        )
     ),
     _mode(
         "secrets_table_protected",

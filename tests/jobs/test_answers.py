@@ -1,0 +1,212 @@
+"""What an answer proves, who gave it, and which part of the chain it speaks of: docs/reference/answers.md as cases."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from autosync_db.local.cluster import Cluster
+
+JSON = {"content-type": "application/json"}
+PAGE = {"content-type": "text/html; charset=utf-8"}
+HTML = "<!DOCTYPE html><html><head><title>App</title></head><body></body></html>"
+NGINX = (
+    "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center>nginx/1.25.3</center>\r\n</body></html>"
+)
+BLOCKED = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as pg_net keeps it, and what it must be taken for."""
+
+    cause: str
+    status: int
+    body: Any = ""
+    headers: dict[str, str] = field(default_factory=lambda: JSON)
+    by: str | None = None
+    proof: str | None = None
+    expect: dict[str, Any] | None = None
+
+
+def good(proof: str, body: Any = "", status: int = 200, **more: Any) -> Answer:
+    return Answer("ok", status, body, proof=proof, **more)
+
+
+def failed(body: Any, status: int = 200, **more: Any) -> Answer:
+    return Answer("function", status, body, **more)
+
+
+def gateway(
+    by: str, status: int, body: Any = "", headers: dict[str, str] | None = None, cause: str = "gateway"
+) -> Answer:
+    return Answer(cause, status, body, headers or JSON, by)
+
+
+STATED = [
+    good("stated", {"ok": True}),
+    good("stated", {"success": True, "data": {"status": "failed", "note": "error"}}),
+    good("stated", {"status": "ok", "errors": []}),
+    good("stated", {"success": True, "error": None}),
+    good("stated", {"result": {"ok": True}}),
+    good("stated", {"succeeded": 2, "failed": 1}),
+    good("stated", {"synced": 12, "errors": 0}),
+    good("stated", {"ok": True, "duration_ms": 4, "counts": {"claimed": 1, "succeeded": 0, "failed": 1}}),
+    good("stated", {"statusCode": 200, "body": "x"}),
+    failed({"ok": False}),
+    failed({"success": False, "message": "quota"}),
+    failed({"success": "false"}),
+    failed({"status": "error"}),
+    failed({"status": "FAILED", "detail": "x"}),
+    failed({"state": "timed out"}),
+    failed({"error": "boom"}),
+    failed({"error": {"message": "boom"}}),
+    failed({"data": None, "error": {"code": "PGRST202"}}),
+    failed({"errors": [{"message": "no such table"}]}),
+    failed({"errors": {"email": ["is taken"]}}),
+    failed({"succeeded": 0, "failed": 2}),
+    failed({"failed": 3, "total": 3, "duration_ms": 20}),
+    failed({"failed": ["a", "b"], "succeeded": []}),
+    failed({"result": {"success": False}}),
+    failed({"summary": {"sent": 0, "errors": 4}}),
+    failed({"results": [{"ok": False}, {"ok": False}]}),
+    failed([{"error": "a"}, {"error": "b"}]),
+    failed({"statusCode": 500, "body": "x"}),
+    failed({"code": 401, "message": "Invalid JWT"}),
+    failed({"ok": True, "error": "the token has expired"}),
+    failed({"ok": False, "duration_ms": 4, "counts": {"claimed": 1}}),
+    failed({"errorMessage": "Task timed out", "errorType": "Timeout"}),
+]
+UNPROVEN = [
+    good("empty"),
+    good("empty", "", 204),
+    good("empty", " \n"),
+    good("text", "done", headers={"content-type": "text/plain"}),
+    good("text", "no errors", 202),
+    good("text", "{not json"),
+    good("silent", {"hello": "world"}),
+    good("silent", []),
+    good("silent", {"message": "there were no failed payments"}),
+    good("silent", {"error": None}),
+    good("silent", {"errors": [], "id": 7}),
+    good("silent", {"error": "", "exception": {}}),
+    good("silent", {"items": [{"status": "failed"}, {"status": "failed"}]}),
+    good("silent", {"orders": [{"error": "none"}]}),
+    good("silent", {"results": []}),
+    good("silent", {"status": "queued", "id": 12}),
+    good("silent", {"failed": 0}),
+    good("silent", [{"error": "a"}, {"id": 1}]),
+    good("long", json.dumps({"data": "x" * 200_000})),
+]
+EXPECTED = [
+    good("expected", {"state": "done", "n": 1}, expect={"json": {"state": "done"}}),
+    good("expected", {"ok": False, "why": "nothing to do"}, expect={"json": {"why": "nothing to do"}}),
+    good("expected", "", 404, expect={"status": [200, 404]}),
+    failed({"state": "open"}, expect={"json": {"state": "done"}}),
+    failed("done", expect={"json": {"state": "done"}}),
+    failed("", 201, expect={"status": [200]}),
+    failed({"ok": False}, 202, expect={"status": [200, 202]}),
+]
+GATEWAYS = [
+    Answer("page", 200, HTML, PAGE, "web page"),
+    Answer("page", 200, "\n<html lang=en>", {}, "web page"),
+    Answer("page", 200, "<!-- built --><!doctype html>", JSON, "web page"),
+    Answer("page", 404, HTML, PAGE, "web page"),
+    Answer(
+        "page",
+        404,
+        "The deployment could not be found on Vercel.\n\nDEPLOYMENT_NOT_FOUND",
+        {"server": "Vercel"},
+        "vercel",
+    ),
+    Answer("page", 200, HTML, {"Server": "GitHub.com", **PAGE}, "github pages"),
+    Answer("page", 404, "Not Found - Request ID: 01H", {"server": "Netlify"}, "netlify"),
+    gateway("kong", 404, {"message": "no Route matched with those values"}),
+    gateway("kong", 503, {"message": "name resolution failed"}, {"server": "kong/2.8.1", **JSON}),
+    gateway("kong", 502, "", {"x-kong-response-latency": "1"}),
+    gateway("kong", 504, {"message": "The upstream server is timing out"}, cause="slow"),
+    gateway("kong", 401, {"message": "No API key found in request"}, cause="key"),
+    gateway("envoy", 503, "upstream connect error or disconnect/reset before headers"),
+    gateway("envoy", 503, "no healthy upstream", {"server": "envoy"}),
+    gateway("envoy", 504, "upstream request timeout", {"server": "envoy"}, cause="slow"),
+    gateway("envoy", 401, "Jwt issuer is not configured", {"server": "envoy"}, cause="key"),
+    gateway("nginx", 502, NGINX, {"server": "nginx", **PAGE}),
+    gateway("nginx", 404, NGINX.replace("502 Bad Gateway", "404 Not Found"), PAGE),
+    gateway("traefik", 404, "404 page not found\n", {"content-type": "text/plain"}),
+    gateway("traefik", 502, "Bad Gateway", {}),
+    gateway("caddy", 502, "", {"server": "Caddy"}),
+    gateway("cloudflare", 403, BLOCKED, {"server": "cloudflare", "cf-ray": "x", **PAGE}),
+    gateway("cloudflare", 200, "<!DOCTYPE html><title>Just a moment", {"cf-mitigated": "challenge", **PAGE}),
+    gateway("cloudflare", 522, "error code: 522", {"server": "cloudflare"}, cause="network"),
+    gateway("cloudfront", 403, "<HTML>Generated by cloudfront", {"x-cache": "Error from cloudfront", **PAGE}),
+    Answer("gateway", 502, "", {}),
+    Answer("gateway", 540, "", {}),
+]
+FUNCTION = [
+    # a proxy's name in a header says only through whom the function's own answer came
+    failed({"error": "boom"}, 500, headers={"via": "kong/2.8.1", "x-kong-upstream-latency": "7"}),
+    failed({"error": "no such device"}, 404, headers={"server": "envoy", "x-envoy-upstream-service-time": "3"}),
+    failed({"error": "busy"}, 503, headers={"x-deno-execution-id": "1", **JSON}, by="function"),
+    failed("boom", 500, headers={"sb-error-code": "EDGE_FUNCTION_ERROR"}, by="platform"),
+    good("stated", {"ok": True}, headers={"server": "cloudflare", "via": "1.1 Caddy", **JSON}),
+]
+KEYS = [
+    Answer("key", 401, {"message": "Legacy API keys are disabled"}),
+    Answer("key", 401),
+    Answer("key", 403, {"error": "the service role key is needed"}),
+    Answer("key", 401, {"error": "missing x-autosync-cron-secret"}),
+    failed({"error": "Stripe: Invalid API Key provided"}, 401),
+    failed({"error": "upstream said 403"}, 403),
+    failed({"message": "new row violates row-level security policy"}, 403),
+    failed({"error": "your IP is not allowed"}, 403),
+    Answer("missing", 404, "Function not found"),
+]
+CASES = [*STATED, *UNPROVEN, *EXPECTED, *GATEWAYS, *FUNCTION, *KEYS]
+
+
+@pytest.fixture(scope="module")
+def seen(shared: Cluster) -> Iterator[list[tuple[Any, ...]]]:
+    """What the ledger says of each case, asked in one statement and rolled back."""
+    with psycopg.connect(shared.url("supabase_admin").reveal()) as connection:
+        connection.execute("select autosync.begin_epoch()")
+        for number, case in enumerate(CASES, 1):
+            body = case.body if isinstance(case.body, str) else json.dumps(case.body)
+            connection.execute(
+                "insert into autosync.job (name, function, schedule, expect) values (%s, 'fn', '* * * * *', %s)",
+                [f"case-{number}", Jsonb(case.expect) if case.expect else None],
+            )
+            connection.execute(
+                "insert into autosync.invocation (job_id, request_id, timeout_milliseconds, epoch)"
+                " select j.id, %s, 1000, autosync.pg_net_epoch() from autosync.job as j where j.name = %s",
+                [10_000_000 + number, f"case-{number}"],
+            )
+            connection.execute(
+                "insert into net._http_response (id, status_code, headers, content, timed_out, created)"
+                " values (%s, %s, %s, %s, false, clock_timestamp())",
+                [10_000_000 + number, case.status, Jsonb(case.headers), body],
+            )
+        yield connection.execute(
+            "select o.cause, o.answered_by, o.proof, o.error_message, f.passed, f.failed"
+            " from generate_series(1, %s) as n"
+            " cross join lateral autosync.recent_outcomes('case-' || n, 1) as o"
+            " cross join lateral autosync.call_findings('case-' || n) as f order by n",
+            [len(CASES)],
+        ).fetchall()
+        connection.rollback()
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda n: f"{CASES[n].status} {str(CASES[n].body)[:40]}")
+def test_an_answer_is_taken_for_what_it_is(number: int, seen: list[tuple[Any, ...]]) -> None:
+    case, (cause, by, proof, message, passed, text) = CASES[number], seen[number]
+    assert (cause, by, proof) == (case.cause, case.by, case.proof), (message, text)
+    if proof in {"empty", "text", "silent", "long"}:
+        assert "unproven: " in passed
+        assert 'answer {"ok": true} to prove it' in passed
+    elif cause == "ok":
+        assert "unproven" not in passed
+    elif case.body and isinstance(case.body, str):
+        assert " ".join(case.body.split())[:20] in " ".join(text.split()), "the answer's own words"
