@@ -194,7 +194,7 @@ def holds_key() -> str:
             'g'
         ) as m
         -- "anon" in base64, by its place in a JWT
-        where m[1] !~ '{key.ANON}'
+        where m[1] !~ '{key.ANON}' and m[1] !~* '{key.PLACEHOLDER.pattern}'
     )""",
     )
 

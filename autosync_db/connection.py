@@ -47,11 +47,30 @@ _HINTS: tuple[tuple[str, str], ...] = (
         " of the placeholder [YOUR-PASSWORD]; on Supabase reset it under Settings > Database",
     ),
     (
-        r"Tenant or user not found",
+        r"ECIRCUITBREAKER|[Tt]oo many authentication (errors|failures)",
+        "Supabase's pooler refuses everybody for some minutes after wrong passwords: correct the password wherever"
+        " it is used, then wait",
+    ),
+    (
+        r"EMAXCONN|[Mm]ax clients reached|Max client connections reached",
+        "the pooler is full: close other sessions, use its transaction mode (port 6543), or raise the pool size under"
+        " Settings > Database",
+    ),
+    (
+        r"ENOIDENTIFIER|no tenant identifier",
         "through Supabase's pooler the user is postgres.<project ref>",
+    ),
+    (
+        r"ENOTFOUND|[Tt]enant or user not found|tenant/user .* not found",
+        "through Supabase's pooler the user is postgres.<project ref>; if yours is, this is the pooler of another"
+        " region or cluster: copy the whole address from the dashboard, under Connect",
     ),
     (r"database \".*\" does not exist", "check the database name; on Supabase it is postgres"),
     (r"role \".*\" does not exist", "check the user name; on Supabase it is postgres"),
+    (
+        r"Cannot assign requested address|Address family not supported",
+        "the host has an IPv6 address only, and this machine none: use the address of Supabase's session pooler",
+    ),
     (
         r"could not translate host name|resolve host|Name or service not known",
         "check the host name; Supabase's direct host has IPv6 only: from IPv4 networks use the session pooler",

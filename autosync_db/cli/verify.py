@@ -37,7 +37,9 @@ def _verify(
     jobs: Annotated[
         list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
     ] = None,
-    skip: Annotated[list[str] | None, typer.Option(help="Leave this check out (repeatable).", metavar="ID")] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Leave this check out, or those of this layer (repeatable).", metavar="ID")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[
         str | None,

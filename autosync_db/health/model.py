@@ -17,8 +17,9 @@ from autosync_db.errors import ExitCode
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 Layer = Literal[
-    "server", "cron", "job", "net", "function", "secrets", "schedules", "security", "retention", "migrations"
-]
+    "server", "cron", "job", "net", "function", "secrets", "schedules", "security", "retention", "migrations",
+    "neighbours",
+]  # fmt: skip
 
 
 # what a check speaks of: the database, or each chosen job that is of this kind
@@ -46,8 +47,8 @@ class Status(StrEnum):
 class Row:
     """One row of a check's query: a finding about an object, in words for people and as facts for programs.
 
-    Control characters in the words become blanks: what a database or a server says must not steer a terminal or a CI
-    system. The keys of the facts are described in docs/reference/schemas/verify.schema.json; names in them are exact.
+    Control characters in the words become blanks: nothing that is said must steer a terminal or a CI system. The keys
+    of the facts are described in docs/reference/schemas/verify.schema.json; names in them are exact.
     """
 
     status: str
@@ -73,8 +74,7 @@ class Evidence:
 class Verdict:
     """A judgement with its reason in one plain sentence, and the findings behind it.
 
-    `locked_out`: the check could not look because of another session's lock.
-    """
+    `locked_out`: another session's lock kept it from looking."""
 
     status: Status
     summary: str

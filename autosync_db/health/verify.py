@@ -51,6 +51,7 @@ def run(
     the checks that could explain the chosen ones are run too, but not reported. Without `probe` the report is without
     the checks that call the function: what was not looked at is not called healthy.
     """
+    only, skip = _of_layers(only), _of_layers(skip)
     for id in (*only, *skip):
         if checks.find(id).probes and not probe and id in only:
             raise UsageError(f"the check {id} calls the function", hint="allow that with --probe")
@@ -90,6 +91,16 @@ def unreachable(configuration: Configuration, error: UnreachableError, jobs: Col
     )
     names = tuple(jobs) or _names(configuration) or (GUIDE_JOB,)
     return Report(configuration.target.name, names, datetime.now(UTC), tuple(results))
+
+
+def _of_layers(names: Collection[str]) -> list[str]:
+    """Return ids, with the name of a layer replaced by its checks."""
+    known = checks.all_checks()
+    return [
+        id
+        for name in names
+        for id in ([found for found, check in known.items() if check.layer == name and not check.probes] or [name])
+    ]
 
 
 def _names(configuration: Configuration) -> tuple[str, ...] | None:

@@ -58,6 +58,10 @@ def run_revisions(context: EnvironmentContext) -> None:
         raise CommandError(f"{error.message} (hint: {error.hint})") from None
 
 
+# PostgREST answers PGRST202 for a function that came after it had read the schema; without PostgREST nobody listens
+_RELOAD = "notify pgrst, 'reload schema'"
+
+
 def write_script(context: EnvironmentContext) -> None:
     """Write the offline script: the revisions, then every replaceable object that they allow."""
     context.configure(
@@ -81,6 +85,7 @@ def write_script(context: EnvironmentContext) -> None:
         if chosen is not None:
             migration.impl.static_output(f"{isolation.choice(chosen).as_string()};")
         migration.impl.static_output(objects.script(_target(context)))
+        migration.impl.static_output(f"{_RELOAD};")
 
 
 def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
@@ -130,6 +135,8 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 if chosen is not None and result.after is not None:
                     isolation.choose(psycopg_connection, chosen)
                 result.objects = objects.apply(psycopg_connection, result.after)
+            if steps or result.objects:
+                psycopg_connection.execute(_RELOAD)
 
 
 def _connected(engine: sqlalchemy.Engine, psycopg_connection: Connection) -> sqlalchemy.Connection:

@@ -33,7 +33,7 @@ PATTERNS = (
     # of which role it is, its payload says: see ANON
     Pattern("jwt", r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*"),
     Pattern("secret", "sb_secret_[A-Za-z0-9_-]{8,}"),
-    Pattern("access_token", "sbp_[0-9a-f]{40}"),
+    Pattern("access_token", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}"),
     Pattern("publishable", "sb_publishable_[A-Za-z0-9_-]{8,}", is_public=True),
 )
 # "anon" in base64, by its place in the payload of a JWT: a public key is no secret

@@ -5,7 +5,8 @@ select f.status as status, format('function %s', f.function_name) as object,
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
-        'proof', f.proof, 'answered_by', f.answered_by) as facts
+        'proof', f.proof, 'answered_by', f.answered_by,
+        'reason', case when f.status <> 'ok' and f.answer ~ 'PGRST20[0-5]' then 'schema_cache' end) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok']) then c.passed else c.elsewhere end

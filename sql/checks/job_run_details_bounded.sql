@@ -1,8 +1,19 @@
 -- job_run_details_bounded: the size of pg_cron's history from the catalogue, and its oldest 1000 rows against the jobs' retention.
+-- Judged is what is left, of about 230 bytes each: neither statistics nor the file shrink when rows are deleted, runids do.
 with history as (
-    select c.reltuples, pg_total_relation_size(c.oid) as bytes
-    from pg_catalog.pg_class as c
-    where c.oid = 'cron.job_run_details'::regclass
+    select s.reltuples, s.bytes, s.total, s.rows, s.rows * 230 as live_bytes
+    from (
+        select c.reltuples, pg_total_relation_size(c.oid) as bytes, pg_database_size(current_database()) as total,
+            case when c.reltuples < 0 then r.span else least(c.reltuples::bigint, r.span) end as rows
+        from pg_catalog.pg_class as c
+        cross join (
+            select coalesce(
+                (select d.runid from cron.job_run_details as d order by d.runid desc limit 1)
+                - (select d.runid from cron.job_run_details as d order by d.runid limit 1) + 1, 0
+            ) as span
+        ) as r
+        where c.oid = 'cron.job_run_details'::regclass
+    ) as s
 ),
 house as (
     select w.pruned_runid,
@@ -27,10 +38,11 @@ kept as (
     group by j.name
 )
 select 'warning' as status, 'table cron.job_run_details' as object,
-    format('holds about %s rows in %s', greatest(h.reltuples, 0)::bigint, pg_size_pretty(h.bytes)) as detail,
-    jsonb_build_object('table', 'cron.job_run_details', 'rows', greatest(h.reltuples, 0)::bigint, 'bytes', h.bytes) as facts
+    format('holds about %s rows in %s, %s %% of the database', h.rows, pg_size_pretty(h.bytes), 100 * h.bytes / greatest(h.total, 1)) as detail,
+    jsonb_build_object('table', 'cron.job_run_details', 'rows', h.rows, 'bytes', h.bytes, 'total', h.total) as facts
 from history as h
-where h.reltuples > 1000000 or h.bytes > 1073741824
+-- a plan that turns read-only at half a gigabyte is filled by less than a million rows
+where h.rows > 1000000 or h.live_bytes > 1073741824 or h.live_bytes > 52428800 and h.live_bytes > h.total * 0.15
 union all
 select 'warning', format('history of cron job %s', k.name),
     format('%s runs are older than they are kept, the oldest is of %s', k.runs, to_char(k.oldest at time zone 'UTC', 'YYYY-MM-DD')),

@@ -19,7 +19,8 @@ select 'critical' as status, format('cron job %s', checked.name) as object,
     format('the last %s of %s runs failed%s: %s', f.runs, (select count(*) from runs),
         coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''),
         regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')) as detail,
-    jsonb_build_object('job', checked.name, 'count', f.runs, 'since', f.since, 'last_at', f.last_at) as facts
+    jsonb_build_object('job', checked.name, 'count', f.runs, 'since', f.since, 'last_at', f.last_at,
+        'reason', case when f.message ~ 'startup timeout' then 'startup' when f.message ~ 'connection failed' then 'connection' end) as facts
 from failed as f
 where f.runs > 0
     -- a tick that was triggered manually and succeeded since then proves that an error in it is fixed, but not that pg_cron can connect

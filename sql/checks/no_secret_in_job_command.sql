@@ -10,7 +10,7 @@ with texts as (
 found as (
     select t.jobid, t.jobname, bool_or(t.is_job) as is_job, count(*) filter (where not t.is_job) as runs
     from texts as t
-    where autosync.holds_key(t.command)
+    where autosync.holds_key(t.command) or t.is_job and autosync.holds_secret(t.command)
     group by t.jobid, t.jobname
 )
 select case when f.is_job then 'critical' else 'warning' end as status,

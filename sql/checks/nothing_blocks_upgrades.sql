@@ -1,5 +1,5 @@
 -- nothing_blocks_upgrades: what depends on an object of pg_cron or pg_net and does not belong to it. An upgrade of the platform
--- drops the extension and creates it again, which such an object forbids.
+-- drops the extension and creates it again, which such an object forbids. And a version without a way to the server's own.
 with member as (
     select e.extname, d.classid, d.objid
     from pg_catalog.pg_extension as e
@@ -44,6 +44,18 @@ cross join lateral pg_identify_object(
 ) as i
 where not exists (select from carried as c where c.classid = d.classid and c.objid = d.objid)
     and not exists (select from carried as c where c.classid = 'pg_class'::regclass and c.objid = d.relation)
+union all
+select 'warning', format('extension %s', e.extname),
+    format('is at version %s, from which there is no way to %s, the version of the server''s files: its next upgrade fails',
+        e.extversion, a.default_version),
+    jsonb_build_object('extension', e.extname, 'version', e.extversion, 'library_version', a.default_version, 'reason', 'no_path')
+from pg_catalog.pg_extension as e
+join pg_catalog.pg_available_extensions() as a on a.name = e.extname
+where e.extname in ('pg_cron', 'pg_net') and e.extversion <> a.default_version
+    and not exists (
+        select from pg_catalog.pg_extension_update_paths(e.extname) as p
+        where p.source = e.extversion and p.target = a.default_version and p.path is not null
+    )
 union all
 select 'unknown', 'extensions pg_cron and pg_net', 'are not installed', jsonb_build_object('reason', 'missing')
 where not exists (select from member)

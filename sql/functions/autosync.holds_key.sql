@@ -14,11 +14,11 @@ as $$
             content,
             'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*'
             '|sb_secret_[A-Za-z0-9_-]{8,}'
-            '|sbp_[0-9a-f]{40}',
+            '|sbp_(?:v0_|oauth_)?[0-9a-f]{40}',
             'g'
         ) as m
         -- "anon" in base64, by its place in a JWT
-        where m[1] !~ 'ImFub24i|Jhbm9uI|iYW5vbi'
+        where m[1] !~ 'ImFub24i|Jhbm9uI|iYW5vbi' and m[1] !~* 'your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.'
     )
 $$;
 

@@ -13,7 +13,7 @@ as $$
         content,
         'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*'
         '|sb_secret_[A-Za-z0-9_-]{8,}'
-        '|sbp_[0-9a-f]{40}'
+        '|sbp_(?:v0_|oauth_)?[0-9a-f]{40}'
         '|sb_publishable_[A-Za-z0-9_-]{8,}',
         '***', 'g'
     )

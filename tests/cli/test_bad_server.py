@@ -4,7 +4,8 @@ import itertools
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 
 import pytest
 from psycopg import sql
@@ -277,3 +278,42 @@ def test_a_role_without_privileges_cannot_call_the_chain_healthy(shared: Cluster
         result = command.run("verify", "--format", "json", database=url)
     assert result.code == 3
     assert result.json()["status"] in {"critical", "unknown"}
+
+
+# what Supabase's pooler and the resolver say, and what the hint must name
+POOLER = {
+    "Tenant or user not found": "another region",
+    "(ENOTFOUND) tenant/user postgres.abcdefghijklmnopqrst not found": "another region",
+    "(ENOIDENTIFIER) no tenant identifier provided (external_id or sni_hostname required)": "postgres.<project ref>",
+    "(EMAXCONNSESSION) max clients reached in session mode - max clients are limited to pool_size: 15": "6543",
+    "Max client connections reached": "6543",
+    "(ECIRCUITBREAKER) too many authentication errors": "wait",
+}
+
+
+def _refuse(listener: socket.socket, text: str) -> None:
+    """Answer every client of PostgreSQL's protocol with this error until the listener is closed."""
+    fields = b"SFATAL\0VFATAL\0C08006\0M" + text.encode() + b"\0\0"
+    with suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            with client:
+                # a request for TLS is eight bytes long and is declined
+                if len(client.recv(4096)) == 8:
+                    client.sendall(b"N")
+                    client.recv(4096)
+                client.sendall(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+
+
+def test_the_words_of_a_pooler_are_understood() -> None:
+    with cases.collected() as case:
+        for text, names in POOLER.items():
+            with case(text), socket.create_server((HOST, 0)) as listener:
+                Thread(target=_refuse, args=(listener, text), daemon=True).start()
+                port = listener.getsockname()[1]
+                message, hint = _refused(
+                    Secret(f"postgresql://postgres:{_password()}@{HOST}:{port}/postgres"), ("migrate", "--check"), 4
+                )
+                assert text in message
+                assert names in hint
+                listener.shutdown(socket.SHUT_RDWR)

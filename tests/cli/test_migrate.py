@@ -293,3 +293,14 @@ def test_a_failure_does_not_show_the_row_that_caused_it(migrated: Cluster) -> No
     assert result.code != 0
     assert "Traceback" in result.err, "the server's own words are only shown by -vv"
     assert canary.reveal() not in result.out + result.err
+
+
+def test_the_data_api_reads_the_schema_again(blank: Cluster) -> None:
+    with clusters.connect(blank) as listening:
+        listening.execute("listen pgrst")
+        command.succeeds(command.run("migrate", database=blank.url()))
+        heard = [notice.payload for notice in listening.notifies(timeout=10, stop_after=1)]
+        assert heard == ["reload schema"]
+        # nothing has changed, and nothing is sent
+        command.succeeds(command.run("migrate", database=blank.url()))
+        assert list(listening.notifies(timeout=0.2)) == []

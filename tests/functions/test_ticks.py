@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from tests.support import clusters
 from tests.support.edge import Database, Edge, Keys, StartEdge
+from tests.support.http_stub import Request, Stub
 
 
 def _bearer(keys: Keys) -> dict[str, str]:
@@ -189,3 +191,61 @@ def test_schedules_of_a_killed_run_return_when_the_lease_ends(
     )
     assert edge.call("auto-sync-cron", headers=_bearer(keys)).json()["counts"]["succeeded"] == len(held)
     assert [database.outcome(id_)[::2] for id_ in schedules] == [("success", None)] * 3
+
+
+@pytest.mark.long
+def test_work_that_goes_on_after_an_acknowledgement_lets_no_other_job_wait(
+    edge: Edge, database: Database, asked: Any, stub: Stub
+) -> None:
+    """20 jobs beside 200 due schedules, for as long as these are worked on: no call is on its way for two seconds."""
+    names = [f"other-{number}" for number in range(20)]
+    arrived: dict[str, list[float]] = {name: [] for name in names}
+
+    def judge(request: Request) -> int:
+        arrived[request.path.strip("/")].append(time.time())
+        return 200
+
+    stub.judge = judge
+    database.rows("update autosync.job set reports_within = '10 minutes', batch_size = 50, max_requests = 4")
+    for name in names:
+        database.rows(
+            "insert into autosync.job (name, url, schedule, auth) values (%s, %s, '* * * * *', 'none')",
+            name,
+            f"{stub.url}/{name}",
+        )
+    try:
+        database.add(*["slow"] * 200)
+        tick = _tick(database)
+        while True:
+            for name in names:
+                database.rows("select autosync.dispatch(%s)", name)
+            if _all_are("ok", database, tick):
+                break
+            # a condition cannot be waited for here: this is how often the jobs tick
+            time.sleep(1)
+        clusters.wait_for(
+            lambda: (
+                not database.rows("select from autosync.invocation where outcome = 'pending'")
+                or database.rows("select autosync.keep_house()") is None
+            ),
+            "every call to be answered",
+        )
+        waits = [
+            seen - queued.timestamp()
+            for name in names
+            for seen, (queued,) in zip(
+                arrived[name],
+                database.rows(
+                    "select i.queued_at from autosync.invocation as i join autosync.job as j on j.id = i.job_id"
+                    " where j.name = %s order by i.id",
+                    name,
+                ),
+                strict=True,
+            )
+        ]
+        mean = sum(waits) / len(waits)
+        print(f"\n{len(waits)} calls of 20 jobs waited {max(waits):.2f} s at most, {mean:.3f} s on average")
+        assert len(asked()["spans"]) == 200
+        assert max(waits) < 2
+    finally:
+        database.rows("delete from autosync.job where name like 'other-%'")

@@ -7,6 +7,7 @@ CHECK = Check(
     scope="call",
     claim="the function answers without an error",
     remedy="# read the function's log (on Supabase: Edge Functions > Logs), fix it, then: autosync-db jobs trigger",
+    remedies={"schema_cache": "notify pgrst, 'reload schema'; -- then: autosync-db jobs trigger"},
     needs=("head_applied", "function_accepts_key", "privileges_sufficient"),
     causes=("service_role_can_use_schedules",),
 )

@@ -7,6 +7,13 @@ CHECK = Check(
     scope="job",
     claim="the newest run of the job did not fail",
     remedy="autosync-db jobs trigger",
+    remedies={
+        "startup": (
+            "select name, setting from pg_settings where name in ('cron.max_running_jobs', 'max_worker_processes');"
+            " -- let fewer jobs begin in the same minute, or raise these; the next run clears it"
+        ),
+        "connection": "autosync-db explain job_can_connect  # the next run of pg_cron clears it, no call does",
+    },
     needs=("job_scheduled", "head_applied", "pg_cron_not_blocked", "privileges_sufficient"),
     causes=(
         "pg_net_installed",
@@ -23,6 +30,7 @@ CHECK = Check(
         "project_url_valid",
         "server_writable",
         "cron_slots_free",
+        "job_settings_bearable",
         "objects_current",
     ),
 )

@@ -5,7 +5,7 @@ export const KEYS = new RegExp(
   [
     String.raw`eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*`,
     String.raw`sb_secret_[A-Za-z0-9_-]{8,}`,
-    String.raw`sbp_[0-9a-f]{40}`,
+    String.raw`sbp_(?:v0_|oauth_)?[0-9a-f]{40}`,
     String.raw`sb_publishable_[A-Za-z0-9_-]{8,}`,
   ].join("|"),
   "g",

@@ -10,6 +10,7 @@ from tests.health.checks.cases import (
     job,
     keys,
     migrations,
+    neighbours,
     net,
     retention,
     runs,
@@ -20,7 +21,7 @@ from tests.health.checks.cases import (
 )
 from tests.support.trial import Trial
 
-LAYERS = (server, cron, job, runs, net, function, secrets, keys, schedules, security, retention, migrations)
+LAYERS = (server, cron, job, runs, net, function, secrets, keys, schedules, security, retention, migrations, neighbours)
 CASES: dict[str, tuple[Case, ...]] = {id: cases for layer in LAYERS for id, cases in layer.CASES.items()}
 # it calls the function itself: test_function_rejects_strangers.py
 ELSEWHERE = {"function_rejects_strangers"}

@@ -65,6 +65,58 @@ def _in_the_file(**tables: object) -> Action[Project]:
 _REPORT = {"function": "daily-report", "schedule": "0 6 * * *"}
 
 CASES: dict[str, tuple[Case, ...]] = {
+    "maintenance_possible": (
+        failed(
+            "a function of pg_cron may not be executed",
+            admin(
+                "revoke execute on function cron.alter_job(bigint, text, text, text, text, boolean)"
+                " from public, postgres"
+            ),
+            says="the role postgres may not execute it, so the next change of a job's schedule",
+            repaired_by="supabase_admin",
+        ),
+        fine("somebody else may not", admin("revoke execute on all functions in schema cron from anon")),
+        fine("a grant to the owner is enough", admin("grant execute on all functions in schema cron to postgres")),
+    ),
+    "job_settings_bearable": (
+        *(
+            failed(what, admin(statement), says=says, repaired_by="supabase_admin")
+            for what, statement, says in (
+                (
+                    "no time",
+                    "alter role postgres set statement_timeout = '1ms'",
+                    "role postgres: sets statement_timeout",
+                ),
+                ("little time", "alter database postgres set statement_timeout = 100", "sets statement_timeout = 100"),
+                (
+                    "in this database",
+                    "alter role postgres in database postgres set default_transaction_read_only = on",
+                    "the next run may write nothing",
+                ),
+            )
+        ),
+        warned(
+            "no patience for locks",
+            admin("alter role postgres set lock_timeout = '5ms'"),
+            says="sets lock_timeout = 5ms",
+        ),
+        warned(
+            "a password that ends",
+            admin("alter role postgres valid until '2020-01-01'"),
+            says="role postgres: its password expired at",
+        ),
+        fine("time enough", admin("alter role postgres set statement_timeout = '8s'")),
+        fine("no limit", admin("alter role postgres set statement_timeout = 0")),
+        fine(
+            "the role's own setting is closer",
+            admin(
+                "alter database postgres set statement_timeout = '1ms'",
+                "alter role postgres set statement_timeout = '2min'",
+            ),
+        ),
+        fine("another role", admin("alter role anon set statement_timeout = '1ms'")),
+        fine("the password ends later", admin("alter role postgres valid until '2999-01-01'")),
+    ),
     "settings_applied": (
         warned(
             "a job was added to the file",

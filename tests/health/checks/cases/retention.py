@@ -1,6 +1,6 @@
 """What grows."""
 
-from tests.health.actions import admin, equals, old_answers, old_runs, role, run, sql, ticks
+from tests.health.actions import Action, admin, equals, old_answers, old_runs, role, run, sql, ticks
 from tests.health.checks.case import Case, fine, unseen, warned
 from tests.support.health import Project
 
@@ -13,6 +13,15 @@ def _swell(project: Project) -> None:
         "insert into net.http_request_queue (method, url, body, timeout_milliseconds)"
         " select 'POST', 'http://127.0.0.1:9/', convert_to(repeat('x', 30000000), 'UTF8'), 1"
         " from generate_series(1, 9)"
+    )
+
+
+def _span(runs: int) -> Action[Project]:
+    """Return what makes the oldest and the newest run so far apart."""
+    return admin(
+        "insert into cron.job_run_details (jobid, runid, status, start_time, end_time)"
+        f" select 0, n, 'succeeded', now(), now() from (values (1), ({runs})) as v (n)"
+        " on conflict (runid) do nothing"
     )
 
 
@@ -40,8 +49,19 @@ CASES: dict[str, tuple[Case, ...]] = {
     "job_run_details_bounded": (
         warned(
             "a large history, as the last ANALYZE left it",
+            _span(4_000_000),
             admin("update pg_class set reltuples = 3400000 where oid = 'cron.job_run_details'::regclass"),
             says="table cron.job_run_details: holds about 3400000 rows in ",
+        ),
+        warned(
+            "much of a small database",
+            _span(500_000),
+            admin("update pg_class set reltuples = 500000 where oid = 'cron.job_run_details'::regclass"),
+            says="% of the database",
+        ),
+        fine(
+            "what is left after a deletion, before ANALYZE",
+            admin("update pg_class set reltuples = 3400000 where oid = 'cron.job_run_details'::regclass"),
         ),
         fine(
             "a history that was analysed again",

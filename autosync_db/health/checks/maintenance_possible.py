@@ -1,0 +1,40 @@
+"""The owner of our objects may do what the next change of a job or of the schema needs."""
+
+from psycopg import sql
+
+from autosync_db.health.model import Check, Refusal, Repair, Scene
+
+
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Grant what is missing."""
+    owner = scene.owner
+    if not scene.is_superuser or owner is None:
+        hint = "a superuser repairs it; on Supabase that is supabase_admin, through their support"
+        return [Refusal("only the owner of the extension or a superuser can grant it", hint)]
+    grants: list[sql.Composable] = []
+    for facts in scene.findings:
+        if "function" in facts:
+            found = scene.value(
+                "select format('%%I.%%I(%%s)', n.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes))"
+                " from pg_catalog.pg_proc as p join pg_catalog.pg_namespace as n on n.oid = p.pronamespace"
+                " where n.nspname = 'cron'"
+                " and format('cron.%%s(%%s)', p.proname, pg_get_function_identity_arguments(p.oid)) = %s",
+                [facts["function"]],
+            )
+            # the server itself quoted the name
+            grants.append(sql.SQL("grant execute on function {} to {}").format(sql.SQL(found), sql.Identifier(owner)))
+        else:
+            what = sql.SQL("grant usage" if facts["privilege"] == "usage" else "grant create")
+            grants.append(
+                sql.SQL("{} on schema {} to {}").format(what, sql.Identifier(facts["schema"]), sql.Identifier(owner))
+            )
+    return [Repair(f"grant the role {owner} what it lacks", grants, as_owner=False)]
+
+
+CHECK = Check(
+    layer="job",
+    claim="the owner of our objects may do what the next change of a job or of the schema needs",
+    remedy="autosync-db repair maintenance_possible",
+    needs=("pg_cron_installed", "head_applied"),
+    repair=_draft,
+)

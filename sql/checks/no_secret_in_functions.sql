@@ -1,0 +1,24 @@
+-- no_secret_in_functions: bodies of functions and arguments of triggers that are not an extension's. Whoever can connect can read
+-- them. No text is shown. Our own secrets are compared as they are stored, others by their form.
+with text as (
+    select format('function %s', p.oid::regprocedure) as object, p.prosrc as content
+    from pg_catalog.pg_proc as p
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname not in ('pg_catalog', 'information_schema', 'autosync') and n.nspname not like 'pg\_%'
+        and length(p.prosrc) > 20
+        and not exists (
+            select from pg_catalog.pg_depend as d
+            where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        )
+    union all
+    select format('trigger %s on %s', t.tgname, t.tgrelid::regclass), encode(t.tgargs, 'escape')
+    from pg_catalog.pg_trigger as t
+    where not t.tgisinternal and octet_length(t.tgargs) > 12
+)
+select case when o.is_ours then 'critical' else 'warning' end as status, t.object as object,
+    case when o.is_ours then 'holds a secret that is stored here' else 'holds a key' end as detail,
+    jsonb_build_object('identity', t.object, 'is_ours', o.is_ours) as facts
+from text as t
+cross join lateral (select autosync.holds_secret(t.content) as is_ours) as o
+where o.is_ours or autosync.holds_key(t.content)
+limit 100

@@ -1,0 +1,52 @@
+-- other_answers_good: what pg_net holds of calls that are not in the ledger, the newest 500 answers by the index of its table.
+-- Whose call it was pg_net does not keep: jobs whose run began in the five seconds before are named, matched by time.
+with answer as (
+    select r.id, r.created, r.status_code, r.timed_out, r.error_msg, r.content, r.headers
+    from (select n.* from net._http_response as n order by n.created desc limit 500) as r
+    -- what was answered before the ledger began may have been ours
+    where r.created >= coalesce(
+            (select i.queued_at from autosync.invocation as i order by i.id limit 1), (select max(j.created_at) from autosync.job as j)
+        )
+        and not exists (
+        select from autosync.invocation as i
+        where i.request_id = r.id and i.queued_at between r.created - interval '1 day' and r.created + interval '1 minute'
+    )
+),
+judged as (
+    select a.id, a.created, a.status_code,
+        case
+            when a.status_code is null then coalesce(a.error_msg, 'no answer')
+            when a.status_code not between 200 and 299 then a.status_code::text
+            when w.is_page then format('%s, a web page', a.status_code)
+            when autosync.answer_facts(a.content) ->> 'is' = 'failed' then format('%s, and says that it failed', a.status_code)
+        end as fault,
+        a.content
+    from answer as a
+    cross join lateral (
+        select autosync.answered_by(a.status_code, a.headers, a.content) in ('web page', 'vercel', 'netlify', 'github pages') as is_page
+    ) as w
+),
+fault as (
+    select regexp_replace(left(j.fault, 100), '[0-9.]+ ms', '… ms', 'g') as fault, count(*) as answers, max(j.created) as last_at,
+        (array_agg(j.content order by j.created desc))[1] as content, array_agg(j.created) as moments
+    from judged as j
+    where j.fault is not null
+    group by 1
+    order by 2 desc
+    limit 10
+)
+select 'warning' as status, 'calls of other jobs' as object,
+    format('%s of %s answers were not good: %s%s, the newest at %s%s', f.answers, (select count(*) from judged), f.fault,
+        coalesce(' ' || left(nullif(autosync.excerpt(f.content), ''), 120), ''), autosync.moment(f.last_at),
+        coalesce('; matched by time: ' || m.names, '')) as detail,
+    jsonb_build_object('count', f.answers, 'total', (select count(*) from judged), 'last_at', f.last_at, 'matched_by', case
+        when m.names is not null then 'time' end) as facts
+from fault as f
+left join lateral (
+    select string_agg(distinct coalesce(c.jobname, format('job %s', c.jobid)), ', ') as names
+    from (select n.jobid, n.start_time from cron.job_run_details as n order by n.runid desc limit 2000) as d
+    join cron.job as c on c.jobid = d.jobid
+    where not exists (select from autosync.job as k where k.name = c.jobname)
+        and c.command ~* 'http|net\.'
+        and exists (select from unnest(f.moments) as o (at) where d.start_time between o.at - interval '5 seconds' and o.at + interval '1 second')
+) as m on true

@@ -1,0 +1,101 @@
+"""What stands beside us: jobs, calls and functions of others."""
+
+import json
+
+from psycopg.types.json import Jsonb
+
+from tests.health.actions import Action, other_job, sql
+from tests.health.checks.case import Case, failed, fine, warned
+from tests.support import keys
+from tests.support.health import Project
+
+_KEY = keys.secret().reveal()
+_FUNCTION = "create function public.notify_them() returns text language sql as $$ select '{}' $$"
+
+
+def _runs(*statuses: str, message: str = "ERROR:  relation t does not exist") -> Action[Project]:
+    """Return what gives the other job these runs, the newest last."""
+
+    def act(project: Project) -> None:
+        other_job("theirs", "select 1")(project)
+        for status in statuses:
+            project.admin.execute(
+                "insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)"
+                " select c.jobid, nextval('cron.runid_seq'), %s, %s, now(), now() from cron.job as c"
+                " where c.jobname = 'theirs'",
+                [status, message if status == "failed" else "1 row"],
+            )
+
+    return act
+
+
+def _answer(status: int | None, body: object = "", error: str | None = None) -> Action[Project]:
+    """Return what lets pg_net hold an answer to a call of somebody else's."""
+
+    def act(project: Project) -> None:
+        project.admin.execute(
+            "insert into net._http_response (id, status_code, headers, content, timed_out, error_msg, created)"
+            " values (99000000 + (random() * 1000000)::int, %s, %s, %s, false, %s, clock_timestamp())",
+            [status, Jsonb({}), body if isinstance(body, str) else json.dumps(body), error],
+        )
+
+    return act
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "other_jobs_succeed": (
+        warned("it fails", _runs("succeeded", "failed", "failed"), says="cron job theirs: the last 2 of 3 runs failed"),
+        warned(
+            "a key in its error is not shown",
+            _runs("failed", message=f"ERROR:  refused {_KEY}"),
+            says="refused ***",
+            hides=_KEY,
+        ),
+        fine("it was overcome", _runs("failed", "succeeded")),
+        fine("it never ran", other_job("theirs", "select 1")),
+        fine(
+            "it was switched off",
+            _runs("failed"),
+            sql("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'theirs'"),
+        ),
+        fine("the server was restarted during it", _runs("failed", message="server restarted")),
+    ),
+    "other_answers_good": (
+        warned("refused", _answer(401, {"message": "Invalid JWT"}), says="1 of 1 answers were not good: 401 {"),
+        warned("a web page", _answer(200, "<!doctype html><p>x"), says="200, a web page"),
+        warned("it says that it failed", _answer(200, {"ok": False}), says="200, and says that it failed"),
+        warned("no answer", _answer(None, "", "Couldn't resolve host name"), says="Couldn't resolve host name"),
+        warned("a key in it is not shown", _answer(500, f"boom {_KEY}"), says="boom ***", hides=_KEY),
+        fine("good", _answer(200, {"ok": True})),
+        fine("nothing is said", _answer(204), _answer(200, "queued")),
+        fine("our own", lambda project: project.call()),
+    ),
+    "no_secret_in_functions": (
+        warned(
+            "in a body",
+            sql(_FUNCTION.format(_KEY)),
+            says="notify_them(): holds a key",
+            hides=_KEY,
+        ),
+        warned(
+            "as an argument of a trigger",
+            sql(
+                "create function public.hook() returns trigger language plpgsql as $$ begin return null; end $$",
+                "create table public.thing (id integer)",
+                "create trigger hook after insert on public.thing for each row"
+                f""" execute function public.hook('{{"Authorization": "Bearer {_KEY}"}}')""",
+            ),
+            says="thing: holds a key",
+            hides=_KEY,
+        ),
+        failed(
+            "one that is stored here",
+            sql("insert into public.pg_cron_secrets (name, secret) values ('partner', 'an opaque value of theirs')"),
+            sql(_FUNCTION.format("an opaque value of theirs")),
+            says="holds a secret that is stored here",
+        ),
+        fine("a placeholder", sql(_FUNCTION.format("sb_secret_YOUR_KEY"))),
+        fine("a public key", sql(_FUNCTION.format("sb_publishable_" + "a" * 22))),
+        fine("it reads the key", sql(_FUNCTION.format("autosync.read_secret"))),
+    ),
+}
