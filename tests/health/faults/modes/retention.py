@@ -12,12 +12,12 @@ MODES: tuple[AnyMode, ...] = (
         "job_run_details_bounded",
         admin(
             "insert into cron.job_run_details (jobid, runid, status, start_time, end_time)"
-            " select 0, n, 'succeeded', now(), now() from (values (-4000000)) as v (n)",
+            " select 0, n, 'succeeded', now(), now() from (values (-4000000), (0)) as v (n)",
             "update pg_class set reltuples = 3400000 where oid = 'cron.job_run_details'::regclass",
         ),
         status=Status.WARNING,
         says="table cron.job_run_details: holds about 3400000 rows",
-        undo=admin("delete from cron.job_run_details where runid = -4000000"),
+        undo=admin("delete from cron.job_run_details where jobid = 0"),
         simulated="the catalog says so",
     ),
     Mode(
