@@ -24,7 +24,7 @@ import psycopg
 from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.credentials import store
-from autosync_db.health import catalogue, verify
+from autosync_db.health import catalogue, composer, verify
 from autosync_db.jobs import calls, plan
 from autosync_db.local import cluster, installation
 from autosync_db.local.cluster import Cluster
@@ -47,6 +47,7 @@ select case when n % 10 = 0 then j.jobid else 1000 + n % 10 end, n, n % 30000, j
 from cron.job as j
 cross join generate_series(1, {RUNS}) as n
 cross join lateral (select now() - ({RUNS} - n) * interval '6 seconds' as at) as t
+where j.jobname = 'auto-sync-cron-job'
 """
 # a tenth is disabled, a third has a time window, none is overdue
 _SCHEDULES = f"""
@@ -65,20 +66,22 @@ select -n, 200, 'application/json', '{{"content-type": "application/json"}}', '{
 from generate_series(1, {ANSWERS}) as n
 """
 _TICKS = f"""
-insert into autosync.tick (id, job_name, ticked_at, caller, due, decision, server_epoch)
+insert into autosync.tick (id, job_id, ticked_at, caller, due, decision, epoch)
 overriding system value
-select n - {TICKS}, j.name, now() - ({TICKS} - n) * interval '2 seconds', 'pg_cron', 3, 'posted', now()
+select n - {TICKS}, j.id, now() - ({TICKS} - n) * interval '2 seconds', 'pg_cron', 3, 'posted', autosync.pg_net_epoch()
 from autosync.job as j
 cross join generate_series(1, {TICKS}) as n
+where j.name = 'auto-sync-cron-job'
 """
 _INVOCATIONS = f"""
 insert into autosync.invocation
-    (id, tick_id, job_name, request_id, timeout_milliseconds, server_epoch, queued_at, settled_at, outcome, status_code)
+    (id, tick_id, job_id, request_id, timeout_milliseconds, epoch, queued_at, settled_at, outcome, status_code, proof)
 overriding system value
-select n - {TICKS}, n - {TICKS}, j.name, n, 30000, now(), t.at, t.at, 'ok', 200
+select n - {TICKS}, n - {TICKS}, j.id, -n, 30000, autosync.pg_net_epoch(), t.at, t.at, 'ok', 200, 'stated'
 from autosync.job as j
 cross join generate_series(1, {TICKS}) as n
 cross join lateral (select now() - ({TICKS} - n) * interval '2 seconds' as at) as t
+where j.name = 'auto-sync-cron-job'
 """
 
 
@@ -105,8 +108,8 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def explained(db: psycopg.Connection[Any], query: str) -> dict[str, Any]:
-    rows = db.execute(f"explain (analyze, buffers, timing off, format json) {query}".encode()).fetchall()
+def explained(db: psycopg.Connection[Any], query: bytes) -> dict[str, Any]:
+    rows = db.execute(b"explain (analyze, buffers, timing off, format json) " + query).fetchall()
     plan: dict[str, Any] = rows[0][0][0]
     return plan
 
@@ -120,14 +123,20 @@ def measure(name: str, database: Cluster, configuration: Configuration) -> Measu
     """Run every check's query by itself and all at once, then verify as a user does."""
     say(f"measuring: {name}")
     found = Measured(name)
-    queries = {id: verify._query(id, check) for id, check in catalogue.all_checks().items() if check.look is None}
+    queries = {
+        id: composer.query(id, check, configuration)
+        for id, check in catalogue.all_checks().items()
+        if check.look is None
+    }
+    jobs = composer.chosen(None)
     with psycopg.connect(database.url().reveal(), autocommit=True) as db:
-        db.execute(verify._opening(configuration.settings.main.name))
+        opening, ending = verify._brackets(db)
+        db.execute(opening)
         for _ in range(2):  # the first fills the catalog caches
             for id, query in queries.items():
-                found.buffers[id] = buffers(explained(db, query))
-            plan = explained(db, "\nunion all\n".join(queries.values()))
-        db.execute("rollback")
+                found.buffers[id] = buffers(explained(db, composer.statement(jobs, [query])))
+            plan = explained(db, composer.statement(jobs, queries.values()))
+        db.execute(ending)
     found.at_once = buffers(plan)
     found.planning, found.execution = plan["Planning Time"], plan["Execution Time"]
     taken = []

@@ -124,6 +124,7 @@ def test_from_nothing_to_head_and_back(name: str, blank_template: Cluster) -> No
         assert way.leftovers() == []
 
 
+@pytest.mark.long
 def test_of_many_migrations_behind_two_connections_one_works(blank_template: Cluster) -> None:
     with reached(blank_template, "transaction") as way, ThreadPoolExecutor(4) as pool:
         # processes of their own: Alembic is not made for threads

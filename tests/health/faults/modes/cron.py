@@ -131,6 +131,7 @@ MODES: tuple[AnyMode, ...] = (
         says="belongs to the role leaver, which does not exist",
         repairable=True,
         watched=True,
+        long=True,
     ),
     Mode(
         "B3",

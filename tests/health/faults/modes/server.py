@@ -210,6 +210,7 @@ MODES: tuple[AnyMode, ...] = (
         lambda project: server.crash(project),
         status=Status.WARNING,
         says="crashed and recovered at",
+        long=True,
     ),
     ServerMode(
         "A15",
