@@ -5,6 +5,7 @@ A function that looks at the method first answers every GET with 405; it is sent
 shipped functions run nothing. So is one whose gateway refuses unauthenticated callers itself.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,8 @@ CONNECT_TIMEOUT_SECONDS = 10
 CRON_SECRET_HEADER = "x-autosync-cron-secret"  # noqa: S105 - the name of a header
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _REFUSED = {401, 403}
+_PAGE_TYPE = re.compile(r"\s*(text/html|application/xhtml)", re.IGNORECASE)
+_PAGE = re.compile(r"[\s\ufeff]*(<!--.*?-->\s*)*(<!doctype\s+html|<html[\s>])", re.IGNORECASE | re.DOTALL)
 _METHOD_NOT_ALLOWED = 405
 
 
@@ -124,4 +127,7 @@ def _judge(answer: "httpx.Response") -> Finding:
     summary = f"{answer.status_code} {code}".strip()
     if answer.status_code in _REFUSED or code.startswith("UNAUTHORIZED"):
         return Finding(Verdict.REFUSED, summary, code)
+    # as autosync.answered_by() knows one; a page is no function's answer, whatever its status
+    if _PAGE_TYPE.match(answer.headers.get("content-type", "")) or _PAGE.match(answer.text[:4000]):
+        return Finding(Verdict.UNCLEAR, f"{summary}, a web page", code)
     return Finding(Verdict.ACCEPTED if answer.is_success else Verdict.UNCLEAR, summary, code)

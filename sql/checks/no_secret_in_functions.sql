@@ -14,11 +14,17 @@ with text as (
     select format('trigger %s on %s', t.tgname, t.tgrelid::regclass), encode(t.tgargs, 'escape')
     from pg_catalog.pg_trigger as t
     where not t.tgisinternal and octet_length(t.tgargs) > 12
+),
+numbered as materialized (
+    select t.object, t.content, row_number() over () as place from text as t
+),
+ours as materialized (
+    select autosync.holding_secrets(array(select n.content from numbered as n order by n.place)) as places
 )
 select case when o.is_ours then 'critical' else 'warning' end as status, t.object as object,
     case when o.is_ours then 'holds a secret that is stored here' else 'holds a key' end as detail,
     jsonb_build_object('identity', t.object, 'is_ours', o.is_ours) as facts
-from text as t
-cross join lateral (select autosync.holds_secret(t.content) as is_ours) as o
+from numbered as t
+cross join lateral (select t.place = any (s.places) as is_ours from ours as s) as o
 where o.is_ours or autosync.holds_key(t.content)
 limit 100

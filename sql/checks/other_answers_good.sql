@@ -1,16 +1,17 @@
--- other_answers_good: what pg_net holds of calls that are not in the ledger, the newest 500 answers by the index of its table.
+-- other_answers_good: what pg_net holds of calls that are not in the ledger, of its newest 500 answers and our newest 5000 calls.
 -- Whose call it was pg_net does not keep: jobs whose run began in the five seconds before are named, matched by time.
-with answer as (
+with ledger as materialized (
+    select i.request_id, i.queued_at from autosync.invocation as i order by i.id desc limit 5000
+),
+answer as (
     select r.id, r.created, r.status_code, r.timed_out, r.error_msg, r.content, r.headers
     from (select n.* from net._http_response as n order by n.created desc limit 500) as r
-    -- what was answered before the ledger began may have been ours
-    where r.created >= coalesce(
-            (select i.queued_at from autosync.invocation as i order by i.id limit 1), (select max(j.created_at) from autosync.job as j)
-        )
+    -- what was answered before these calls may have been ours
+    where r.created >= coalesce((select min(l.queued_at) from ledger as l), (select max(j.created_at) from autosync.job as j))
         and not exists (
-        select from autosync.invocation as i
-        where i.request_id = r.id and i.queued_at between r.created - interval '1 day' and r.created + interval '1 minute'
-    )
+            select from ledger as l
+            where l.request_id = r.id and l.queued_at between r.created - interval '1 day' and r.created + interval '1 minute'
+        )
 ),
 judged as (
     select a.id, a.created, a.status_code,

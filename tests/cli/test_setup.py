@@ -99,10 +99,15 @@ def test_a_rejected_key_exits_3_and_verify_names_it(project: Project) -> None:
 
 
 def test_another_failure_exits_3_and_is_named_and_the_same_command_finishes_later(project: Project) -> None:
-    for status, error_code, check in ((404, "NOT_FOUND", "function_deployed"), (500, None, "function_succeeds")):
+    for status, body, error_code, check in (
+        (404, {"message": "no"}, "NOT_FOUND", "function_deployed"),
+        (500, {"message": "no"}, None, "function_succeeds"),
+        (200, "<!doctype html><title>App</title>", None, "function_reached"),
+        (200, {"succeeded": 0, "failed": 2}, None, "function_succeeds"),
+    ):
         forget(project.cluster)
         project.stub.requests.clear()
-        project.stub.answer(status, {"message": "no"}, error_code=error_code)
+        project.stub.answer(status, body, error_code=error_code)
         result = project.setup("--format", "json")
         assert result.code == 3
         assert result.json()["verify"]["root_causes"] == [check]

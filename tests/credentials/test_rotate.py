@@ -118,6 +118,14 @@ class TestRefused:
         assert "did not say whether it accepts the new service key: 404 NOT_FOUND" in error.message
         assert "--no-preflight" in error.hint
 
+    def test_when_a_web_page_answers(self, project: Project) -> None:
+        project.stub.judge = None
+        project.stub.answer(200, "<!doctype html><title>App</title>")
+        error = _refusal(project, keys.secret())
+        assert "did not say whether it accepts the new service key: 200, a web page" in error.message
+        error = _refusal(project, keys.secret(), preflight=False)
+        assert "could not be proven: 200: a web page answered" in error.message
+
     def test_when_the_function_cannot_be_reached_from_here(self, project: Project) -> None:
         project.owner.execute(
             "update public.pg_cron_secrets set secret = 'http://127.0.0.1:1' where name = 'project_url'"

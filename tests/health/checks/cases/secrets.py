@@ -87,6 +87,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             for what, key in (("a legacy key", _LEGACY), ("a secret key", _SECRET), ("an access token", _TOKEN))
         ),
         failed(
+            "a job with a secret of no known form that is stored here",
+            sql("insert into public.pg_cron_secrets (name, secret) values ('partner', 'an opaque value of theirs')"),
+            other_job("mailer", "select 'an opaque value of theirs'"),
+            says="cron job mailer: the text of job",
+            hides="an opaque value",
+        ),
+        failed(
             "and neither is the text around it",
             other_job("mailer", f"select 'Bearer {_SECRET}'"),
             says="holds a key",
