@@ -192,15 +192,17 @@ begin
                                     coalesce(uuid_hash_extended(s.organization_id, 0), 0) as organization
                             ) as k
                             where s.enabled and s.claim_retry_at is null
-                                -- equal, written as a range: what is equal to a constant would be no part of the order
-                                and (k.minute, k.time_window, k.organization) >= (w.minute, w.time_window, w.organization)
-                                and (k.minute, k.time_window, k.organization) <= (w.minute, w.time_window, w.organization)
+                                -- equal, too, but written as a list: what is equal to a constant would be no part of the
+                                -- order, and the index of next_run_at would do
+                                and k.minute = any (array[w.minute])
+                                and k.time_window = w.time_window
+                                and k.organization = w.organization
                                 and s.next_run_at <= moment
                                 and (s.claim_expires_at is null or s.claim_expires_at <= moment)
                                 and (not s.time_window_enabled
                                     or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone))
                                 and s.id <> all (taken)
-                            order by k.minute, k.time_window, k.organization, s.next_run_at
+                            order by k.minute, s.next_run_at
                             limit case round when 1 then share else batch_size end
                             for no key update of s skip locked
                         ) as s
