@@ -197,7 +197,7 @@ def test_schedules_of_a_killed_run_return_when_the_lease_ends(
 def test_work_that_goes_on_after_an_acknowledgement_lets_no_other_job_wait(
     edge: Edge, database: Database, asked: Any, stub: Stub
 ) -> None:
-    """20 jobs beside 200 due schedules, for as long as these are worked on: no call waits for their end, which takes 12 s."""
+    """20 jobs beside 200 due schedules: no call waits for the end of the work on these, which takes 12 s."""
     names = [f"other-{number}" for number in range(20)]
     arrived: dict[str, list[float]] = {name: [] for name in names}
 
