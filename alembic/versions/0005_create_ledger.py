@@ -76,6 +76,7 @@ FUNCTIONS = (
     "autosync.recent_outcomes(text, integer)",
     "autosync.pending_outcomes(bigint[])",
     "autosync.read_outcomes(bigint[])",
+    "autosync.answerer_kind(text)",
     "autosync.answered_by(integer, jsonb, text)",
     "autosync.holds_json(text, jsonb)",
     "autosync.answer_facts(text)",

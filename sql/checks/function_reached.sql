@@ -9,7 +9,7 @@ select f.status as status, format('function %s', f.function_name) as object,
             when f.status = 'ok' then null
             when f.status_code = 540 then 'paused'
             when f.cause = 'page' then 'page'
-            when f.answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri') then 'firewall'
+            when autosync.answerer_kind(f.answered_by) = 'firewall' then 'firewall'
             when f.status_code = 404 then 'no_route'
             else 'gateway'
         end) as facts

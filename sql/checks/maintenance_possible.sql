@@ -5,13 +5,13 @@ with owner as (
     where n.nspname = 'autosync'
 ),
 needed as (
-    select p.oid, format('cron.%s(%s)', p.proname, pg_get_function_identity_arguments(p.oid)) as name
+    select p.oid, cast(p.oid::regprocedure as text) as name
     from pg_catalog.pg_proc as p
     where p.pronamespace = to_regnamespace('cron') and p.proname in ('schedule', 'unschedule', 'alter_job')
 )
 select 'critical' as status, format('function %s', f.name) as object,
     format('the role %s may not execute it, so the next change of a job''s schedule, pause or text will fail', o.name) as detail,
-    jsonb_build_object('function', f.name, 'role', o.name, 'privilege', 'execute') as facts
+    jsonb_build_object('identity', f.name, 'role', o.name, 'privilege', 'execute') as facts
 from owner as o
 cross join needed as f
 where not has_function_privilege(o.oid, f.oid, 'execute')

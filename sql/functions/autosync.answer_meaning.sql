@@ -15,7 +15,7 @@ as $$
         when cause = 'page' then case when answered_by = 'web page' then 'a web page answered, not the function'
             else format('a host of web pages answered (%s), not the function', answered_by) end
         when cause = 'gateway' and status_code = 540 then 'the project is paused'
-        when cause = 'gateway' and answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri')
+        when cause = 'gateway' and autosync.answerer_kind(answered_by) = 'firewall'
             then format('the content network or firewall before it answered (%s), the function never ran', answered_by)
         when cause = 'gateway' and status_code = 404 then format('the gateway (%s) has no route to functions at that address', answered_by)
         when cause = 'gateway' then format('the gateway%s answered, the function never ran', coalesce(' (' || answered_by || ')', ''))

@@ -15,9 +15,9 @@ as $$
         -- it works on, and has not said yet how that went
         when outcome = 'accepted' then 'pending'
         when outcome = 'ok' then 'ok'
-        when outcome in ('failed', 'unreadable') then case
-            when answered_by in ('web page', 'vercel', 'netlify', 'github pages') then 'page'
-            when answered_by in ('cloudflare', 'imperva') then 'gateway'
+        when outcome in ('failed', 'unreadable') then case autosync.answerer_kind(answered_by)
+            when 'pages' then 'page'
+            when 'firewall' then 'gateway'
             else 'function'
         end
         when outcome = 'timed_out' then 'slow'
@@ -28,10 +28,9 @@ as $$
         when error_code is null and status_code between 520 and 530 then 'network'
         when status_code between 300 and 399 then 'network'
         when error_code is null and status_code = 540 then 'gateway'
-        when answered_by in ('vercel', 'netlify', 'github pages', 'heroku', 'railway', 'render') then 'page'
-        when answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri')
-            then case status_code when 504 then 'slow' else 'gateway' end
-        when answered_by in ('kong', 'envoy', 'nginx', 'apache', 'traefik', 'caddy', 'haproxy', 'load balancer') then case
+        when answered_by <> 'web page' and autosync.answerer_kind(answered_by) = 'pages' then 'page'
+        when autosync.answerer_kind(answered_by) = 'firewall' then case status_code when 504 then 'slow' else 'gateway' end
+        when autosync.answerer_kind(answered_by) = 'gateway' then case
             when status_code = 504 then 'slow'
             when status_code in (401, 403) and body ~* 'api ?key|credential|jwt|token|unauthorized|authorization' then 'key'
             else 'gateway'

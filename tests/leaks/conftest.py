@@ -199,10 +199,11 @@ def _live(world: World) -> None:
     world.start("secrets", "set", "remote_api", "--from-file", "-", stdin=world.new("another secret", accepted=False))
     world.start("jobs", "trigger")
     _break(world)
-    for form in ("table", "json", "nagios"):
+    for form in ("table", "json", "junit", "github", "prometheus", "nagios"):
         world.run("verify", "--format", form, code=1 if form == "nagios" else 0)
     for name in ("status", "runs", "jobs show", "secrets list", "secrets history", "schedules list"):
-        world.run(*name.split(), "--format", "json")
+        for form in ("table", "json"):
+            world.run(*name.split(), "--format", form)
     world.run("migrate", "--sql", stdin="")
     world.run("export", "supabase", "--dir", str(world.folder / "migrations"))
     world.start("secrets", "scan", str(world.folder), code=3)

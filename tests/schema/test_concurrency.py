@@ -18,7 +18,6 @@ from tests.schema import catalog, interrupted
 from tests.support import clusters, command
 
 ROOT = Path(__file__).parents[2]
-AT_ONCE = 8
 # for longer than a role's limit below
 WAITING = """
 select count(*)
@@ -43,20 +42,21 @@ def _upgrade(url: str, answers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "settings"),
+    ("template", "settings", "at_once"),
     [
-        pytest.param("blank_template", {}, marks=pytest.mark.long, id="empty"),
-        pytest.param("deployed_template", {}, marks=pytest.mark.long, id="deployed"),
+        pytest.param("blank_template", {}, 20, marks=pytest.mark.long, id="empty"),
+        pytest.param("deployed_template", {}, 20, marks=pytest.mark.long, id="deployed"),
         # who waited must see what the other did, and may have to wait for longer than for anything else
         pytest.param(
             "deployed_template",
             {"default_transaction_isolation": "serializable", "statement_timeout": "1s", "lock_timeout": "1s"},
+            8,
             id="role with settings",
         ),
     ],
 )
 def test_of_many_at_once_one_works(
-    template: str, settings: dict[str, str], children: ForkServerContext, request: pytest.FixtureRequest
+    template: str, settings: dict[str, str], at_once: int, children: ForkServerContext, request: pytest.FixtureRequest
 ) -> None:
     source: Cluster = request.getfixturevalue(template)
     with clusters.cloned(source) as alone:
@@ -68,20 +68,20 @@ def test_of_many_at_once_one_works(
             for name, value in settings.items():
                 admin.execute(f"alter role postgres set {name} = '{value}'".encode())
         answers = children.Queue()
-        with held_back(cluster, AT_ONCE):
+        with held_back(cluster, at_once):
             running = [
-                children.Process(target=_upgrade, args=(cluster.url().reveal(), answers)) for _ in range(AT_ONCE)
+                children.Process(target=_upgrade, args=(cluster.url().reveal(), answers)) for _ in range(at_once)
             ]
             for process in running:
                 process.start()
         for process in running:
             process.join(120)
-        assert [process.exitcode for process in running] == [0] * AT_ONCE
+        assert [process.exitcode for process in running] == [0] * at_once
         outcomes = sorted((answers.get() for _ in running), key=lambda outcome: -len(outcome[2]))
         before, after, revisions, objects = outcomes[0]
         assert (before, after, revisions) == (None, revision.head(), revision.known())
         assert objects
-        assert outcomes[1:] == [(revision.head(), revision.head(), [], [])] * (AT_ONCE - 1)
+        assert outcomes[1:] == [(revision.head(), revision.head(), [], [])] * (at_once - 1)
         assert catalog.snapshot(cluster) == expected
         assert interrupted.rows(cluster) == kept
 

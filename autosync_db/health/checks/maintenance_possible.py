@@ -2,6 +2,7 @@
 
 from psycopg import sql
 
+from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
 
 
@@ -13,16 +14,10 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
         return [Refusal("only the owner of the extension or a superuser can grant it", hint)]
     grants: list[sql.Composable] = []
     for facts in scene.findings:
-        if "function" in facts:
-            found = scene.value(
-                "select format('%%I.%%I(%%s)', n.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes))"
-                " from pg_catalog.pg_proc as p join pg_catalog.pg_namespace as n on n.oid = p.pronamespace"
-                " where n.nspname = 'cron'"
-                " and format('cron.%%s(%%s)', p.proname, pg_get_function_identity_arguments(p.oid)) = %s",
-                [facts["function"]],
-            )
+        if "identity" in facts:
             # the server itself quoted the name
-            grants.append(sql.SQL("grant execute on function {} to {}").format(sql.SQL(found), sql.Identifier(owner)))
+            name = drafts.text(facts["identity"])
+            grants.append(sql.SQL("grant execute on function {} to {}").format(name, sql.Identifier(owner)))
         else:
             what = sql.SQL("grant usage" if facts["privilege"] == "usage" else "grant create")
             grants.append(

@@ -240,7 +240,9 @@ def test_a_copy_of_the_files_is_only_known_by_its_address(migrated_template: Clu
         with clusters.cloned(one) as two, clusters.pg_net_worker(two):
             assert judged(two)[CHECK].status is Status.OK
             found = judged(two, f"https://{OTHER}.supabase.co")
-            assert "service_key_matches_project" in found
+            # its run may have been under way when the server was stopped
+            found.pop("housekeeping_runs", None)
+            assert next(iter(found)) == "service_key_matches_project"
             assert found["service_key_matches_project"].status is Status.CRITICAL
 
 
