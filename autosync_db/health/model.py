@@ -83,7 +83,7 @@ class Verdict:
 
 
 def judge_rows(rows: list[Row], claim: str) -> Verdict:
-    """Return the verdict that a query\'s rows speak: none is healthy, `ok` only informs; the worst is the summary."""
+    """Return the verdict that a query's rows speak: none is healthy, `ok` only informs; the worst is the summary."""
     findings = [row for row in rows if row.status != Status.OK]
     if not findings:
         detail = f"{rows[0].object}: {rows[0].detail}" if rows else claim
@@ -312,7 +312,7 @@ class CheckResult:
 
     @property
     def remedy(self) -> str | None:
-        """Return the remedy that fits the first finding."""
+        """Return the remedy for the first reason that the findings give, or else the check's own."""
         reason = next((item.facts["reason"] for item in self.verdict.evidence if item.facts.get("reason")), "")
         return self.check.remedies.get(reason, self.check.remedy)
 

@@ -1,0 +1,61 @@
+"""The remedy fits what was found."""
+
+import pytest
+
+from autosync_db.health import catalogue
+from tests.health.actions import Action, answers, run, sql, steps
+from tests.support import health
+from tests.support.health import Project
+from tests.support.trial import Trial
+
+_CRON_SECRET = sql(
+    "insert into autosync.setting (name, value) values"
+    """ ('function_auth', '{"auto-sync-cron-job": "cron_secret"}')"""
+    " on conflict (name) do update set value = excluded.value",
+    "insert into public.pg_cron_secrets (name, secret) values ('cron_secret', 'x y z a b c d e f g h i')",
+)
+REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
+    "legacy keys are off": (
+        "function_accepts_key", answers(401, {"message": "Legacy API keys are disabled"}), "autosync-db rotate",
+    ),
+    "the gateway wants a key beside the cron secret": (
+        "function_accepts_key",
+        steps(answers(401, {"msg": "Missing authorization header"}, "UNAUTHORIZED_NO_AUTH_HEADER"), _CRON_SECRET),
+        "autosync-db secrets set gateway_key",
+    ),
+    "the function does not know the cron secret": (
+        "function_accepts_key", answers(401, {"error": "wrong x-autosync-cron-secret"}), "autosync-db secrets env",
+    ),
+    "only the default key": (
+        "function_accepts_key",
+        answers(401, {"error": "the key must be the one named default"}),
+        "autosync-db rotate --from-file PATH  # the secret key named default",
+    ),
+    "any other refusal": ("function_accepts_key", answers(401), "autosync-db setup --service-role-key-file PATH"),
+    "a web page": ("function_reached", answers(200, "<!doctype html>"), "autosync-db setup --project-url URL"),
+    "no route": (
+        "function_reached",
+        answers(404, {"message": "no Route matched with those values"}),
+        "autosync-db setup --project-url URL",
+    ),
+    "a firewall": ("function_reached", answers(403, "error code: 1020"), "# by you, in the dashboard of the content"),
+    "a paused project": ("function_reached", answers(540), "# by you, in the dashboard: restore"),
+    "no upstream": ("function_reached", answers(503, "no healthy upstream"), "# start what the gateway"),
+    "PostgREST's cache": ("function_succeeds", answers(500, {"code": "PGRST202"}), "notify pgrst, 'reload schema'"),
+    "too many jobs at once": ("job_runs_succeed", run("failed", "job startup timeout"), "select name, setting"),
+    "no connection": ("job_runs_succeed", run("failed", "connection failed"), "autosync-db explain job_can_connect"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REMEDIES)
+def test_the_remedy_is_that_of_the_finding(what: str, project: Trial) -> None:
+    id, inject, remedy = REMEDIES[what]
+    inject(project)
+    result = health.result_of(project.report([id]), id)
+    assert (result.remedy or "").startswith(remedy), (result.verdict, result.remedy)
+
+
+def test_every_reason_that_has_a_remedy_is_one_that_the_check_gives() -> None:
+    for id, check in catalogue.all_checks().items():
+        for reason in check.remedies:
+            assert f"'{reason}'" in catalogue.query(id), (id, reason)
