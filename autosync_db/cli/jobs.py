@@ -24,8 +24,8 @@ _Name = Annotated[
 @command(app, "list")
 def _list(session: Session) -> None:
     """List the registered jobs with what each does, when, and how its newest call or run ended."""
-    from autosync_db import status
     from autosync_db.connection import connect
+    from autosync_db.health import status
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:

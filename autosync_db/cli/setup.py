@@ -101,9 +101,8 @@ def _verify(configuration: "Configuration") -> "tuple[Report, list[str]]":
 
     A new job beside the main one makes its first call when its time comes: setup calls nobody's function unasked.
     """
-    from autosync_db import status
     from autosync_db.connection import connect
-    from autosync_db.health import verify
+    from autosync_db.health import status, verify
     from autosync_db.jobs import registry
 
     with connect(configuration.target.database_url) as connection:

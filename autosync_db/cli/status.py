@@ -13,8 +13,8 @@ app = typer.Typer(add_completion=False)
 @command(app, "status")
 def _status(session: Session, job: Jobs = None) -> None:
     """Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue."""
-    from autosync_db import status
     from autosync_db.connection import connect
+    from autosync_db.health import status
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import psutil
@@ -98,22 +99,25 @@ def test_a_rejected_key_exits_3_and_verify_names_it(project: Project) -> None:
     assert project.key.reveal() not in result.out + result.err + verified.out + verified.err
 
 
-def test_another_failure_exits_3_and_is_named_and_the_same_command_finishes_later(project: Project) -> None:
-    for status, body, error_code, check in (
+@pytest.mark.parametrize(
+    ("status", "body", "error_code", "check"),
+    [
         (404, {"message": "no"}, "NOT_FOUND", "function_deployed"),
-        (500, {"message": "no"}, None, "function_succeeds"),
+        pytest.param(500, {"message": "no"}, None, "function_succeeds", marks=pytest.mark.long),
         (200, "<!doctype html><title>App</title>", None, "function_reached"),
-        (200, {"succeeded": 0, "failed": 2}, None, "function_succeeds"),
-    ):
-        forget(project.cluster)
-        project.stub.requests.clear()
-        project.stub.answer(status, body, error_code=error_code)
-        result = project.setup("--format", "json")
-        assert result.code == 3
-        assert result.json()["verify"]["root_causes"] == [check]
-        project.stub.answer(200)
-        command.succeeds(project.setup())
-        assert len(project.stub.requests) == 2
+        pytest.param(200, {"succeeded": 0, "failed": 2}, None, "function_succeeds", marks=pytest.mark.long),
+    ],
+)
+def test_another_failure_exits_3_and_is_named_and_the_same_command_finishes_later(
+    project: Project, status: int, body: Any, error_code: str | None, check: str
+) -> None:
+    project.stub.answer(status, body, error_code=error_code)
+    result = project.setup("--format", "json")
+    assert result.code == 3
+    assert result.json()["verify"]["root_causes"] == [check]
+    project.stub.answer(200)
+    command.succeeds(project.setup())
+    assert len(project.stub.requests) == 2
 
 
 def test_a_new_key_that_the_function_rejects_is_taken_back(project: Project) -> None:
@@ -249,6 +253,7 @@ class TestRefusedBeforeAnythingChanges:
 class TestNobodySeesTheKey:
     """The key is in no list of processes, no statement that the server logs or shows, and no output."""
 
+    @pytest.mark.long
     def test_in_the_process_list_while_setup_waits(self, project: Project, key_file: Callable[[Secret], Path]) -> None:
         project.stub.delay_seconds = 2
         child = subprocess.Popen(

@@ -154,5 +154,6 @@ def _given(local: Local) -> list[str]:
     return (local.folder / ".autosync" / "functions.env").read_text().strip().partition("=")[2].split(",")
 
 
+@pytest.mark.long
 def test_git_ignores_the_stack(local: Local) -> None:
     assert (local.folder / ".autosync" / ".gitignore").read_text() == "*\n"

@@ -70,6 +70,7 @@ def test_makes_a_server_without_the_mark(request):
 """
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_failing_test_leaves_no_broken_server_to_the_next_and_none_escapes_the_mark(tmp_path: Path) -> None:
     path = tmp_path / "test_inner.py"

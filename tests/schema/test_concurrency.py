@@ -86,6 +86,7 @@ def test_of_many_at_once_one_works(
         assert interrupted.rows(cluster) == kept
 
 
+@pytest.mark.long
 def test_alembic_and_migrate_at_once_end_well(deployed_template: Cluster) -> None:
     with clusters.cloned(deployed_template) as cluster:
         kept = interrupted.rows(cluster)

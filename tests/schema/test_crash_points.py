@@ -15,9 +15,9 @@ FINISHED_EACH = 40
 @pytest.mark.parametrize(
     ("state", "name"),
     [
-        pytest.param("empty", "`migrate`, empty database", marks=pytest.mark.one_version),
+        pytest.param("empty", "`migrate`, empty database", marks=pytest.mark.long),
         ("deployed", "`migrate`, deployed"),
-        pytest.param("adopted", "`rollback base`, adopted", marks=pytest.mark.one_version),
+        pytest.param("adopted", "`rollback base`, adopted", marks=pytest.mark.long),
     ],
     ids=["empty", "deployed", "rollback"],
 )

@@ -84,10 +84,8 @@ def _migrate(ground: Ground, folder: Path, url: str) -> Result:
 PLACES = {"connected": 0.0, "revisions": 0.5, "objects": 0.9, "commit": 1.0}
 
 
-@pytest.mark.parametrize(
-    "mode",
-    [pytest.param("fast", marks=pytest.mark.long), "immediate", pytest.param("terminate", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["fast", "immediate", "terminate"])
 def test_ended_by_the_server(mode: str, deployed: Ground, tmp_path: Path, record_property: RECORD) -> None:
     # the command asks more than a migration alone
     last = deployed.boundaries(partial(_migrate, deployed, tmp_path))

@@ -44,6 +44,7 @@ ONE_VERSION = (
     "tests/functions/",
     "tests/health/checks/test_catalogue.py",
     "tests/health/repair/",
+    "tests/health/test_remedies.py",
     "tests/leaks/test_local_stack.py",
     "tests/local/test_edge_data_api.py",
     "tests/local/test_edge_gateway.py",

@@ -6,6 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from autosync_db import scaffold
 from autosync_db.local.cluster import Cluster
 from tests.support import tools
@@ -72,6 +74,7 @@ def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: 
     assert (runner.folder / "junit.xml").read_text().startswith("<?xml")
 
 
+@pytest.mark.long
 def test_verify_fails_and_runs_the_alert_while_something_is_wrong(runner: Runner, project: LiveProject) -> None:
     runner.install("notify", 'echo "$1" >> "$HOME/notified"; cat >> "$HOME/notified"')
     project.owner.execute("delete from public.pg_cron_secrets")

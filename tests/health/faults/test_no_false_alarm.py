@@ -136,6 +136,7 @@ def test_first_tick_is_under_way(project: LiveProject, tell: Tell) -> None:
         _fine(tell("the first tick is under way and its call has no answer yet", verify(project)))
 
 
+@pytest.mark.long
 def test_migration_that_is_not_committed(project: LiveProject, tell: Tell) -> None:
     with clusters.connection(project.cluster) as migrating:
         migrating.execute("begin")

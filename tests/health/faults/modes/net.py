@@ -293,6 +293,7 @@ MODES: tuple[AnyMode, ...] = (
         says="the worker is busy with a batch since",
         undo=_batch_ends,
         simulated="the call is made older",
+        long=True,
     ),
     ServerMode(
         "F9",
