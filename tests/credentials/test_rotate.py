@@ -378,6 +378,7 @@ def test_leaving_at_any_word_puts_the_old_key_back(project: Project, last: str) 
     assert (project.stored(), project.is_finished()) == (project.key.reveal(), True)
 
 
+@pytest.mark.long
 def test_setup_that_nobody_reads_does_not_say_that_all_is_well(project: Project) -> None:
     """The verdict is 3, whether or not somebody reads it."""
     project.owner.execute("update public.pg_cron_secrets set secret = %s where name = 'service_role_key'", ["k" * 30])

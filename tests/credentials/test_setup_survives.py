@@ -32,6 +32,7 @@ def _killed(project: Project, number: int, key: str) -> int:
     return code
 
 
+@pytest.mark.long
 def test_killed_while_it_waits_it_says_what_is_unproven_and_a_rerun_ends_it(project: Project) -> None:
     newer = keys.secret()
     project.gate.accept(project.key, newer)

@@ -17,6 +17,7 @@ def test_what_a_failed_test_did_in_a_transaction_is_rolled_back(untouched: LiveP
         project.must_be_healthy()
 
 
+@pytest.mark.long
 def test_server_that_a_failed_test_broke_is_thrown_away(quiet_template: Cluster) -> None:
     workshop = Workshop(quiet_template)
     try:

@@ -135,6 +135,7 @@ def test_a_failing_trigger_resends_the_batch(
     assert len(stub.requests) < 12
 
 
+@pytest.mark.long
 def test_an_invalid_ttl_or_headers_that_are_no_object_stop_everything(
     net_server: NetServer, db: Connection, admin: Connection, stub: Stub
 ) -> None:

@@ -110,7 +110,7 @@ def test_every_command_works_and_leaves_nothing_behind(healthy: Way, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "name", [*(pytest.param(way, marks=pytest.mark.long) for way in ("direct", "session")), "transaction"]
+    "name", [pytest.param(way, marks=pytest.mark.long) for way in ("direct", "session", "transaction")]
 )
 def test_from_nothing_to_head_and_back(name: str, blank_template: Cluster) -> None:
     with reached(blank_template, name) as way:

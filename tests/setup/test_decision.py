@@ -54,9 +54,12 @@ BY_CRON_SECRET = dataclasses.replace(
 BOUND = dataclasses.replace(WORKING, binding={"project_ref": keys.PROJECT_REF})
 
 
+def _configured(**settings: Any) -> Configuration:
+    return Configuration(Settings(**settings), Target("default", None, None, None), None)
+
+
 def _decide(situation: Situation, given: Given, **settings: Any) -> Plan:
-    target = Target("default", None, None, None)
-    return decision.decide(situation, Configuration(Settings(**settings), target, None), given, NEW)
+    return decision.decide(situation, _configured(**settings), given, NEW)
 
 
 @pytest.mark.parametrize(
@@ -218,14 +221,15 @@ NAMES = ("project_url", "service_role_key", "cron_secret")
 def test_in_every_situation_the_calls_are_complete_and_keep_what_works() -> None:
     some = [set(names) for size in range(4) for names in itertools.combinations(NAMES, size)]
     auths: list[Auth] = ["service_key", "cron_secret"]
+    settings = [_configured(), *(_configured(function={"auth": auth}) for auth in auths)]
     decided = 0
-    for stored, others, auth, wanted in itertools.product(some, some, auths, [None, *auths]):
+    for stored, others, auth, wanted in itertools.product(some, some, auths, settings):
         for url, service_key, own in itertools.product([None, URL], [None, KEY], [None, OWN]):
             decided += _is_sound(stored, others, auth, wanted, Given(url, service_key, own))
     assert decided > 1000
 
 
-def _is_sound(stored: set[str], others: set[str], auth: Auth, wanted: Auth | None, given: Given) -> bool:
+def _is_sound(stored: set[str], others: set[str], auth: Auth, wanted: Configuration, given: Given) -> bool:
     """Return whether a plan is made; fail unless it is one after which the calls can be made."""
     credential = {"service_key": "service_role_key", "cron_secret": "cron_secret"}
     situation = dataclasses.replace(
@@ -235,9 +239,8 @@ def _is_sound(stored: set[str], others: set[str], auth: Auth, wanted: Auth | Non
         needed=frozenset({"project_url", credential[auth]}),
         needed_by_others=frozenset(others),
     )
-    settings = {"function": {"auth": wanted}} if wanted else {}
     try:
-        plan = _decide(situation, given, **settings)
+        plan = decision.decide(situation, wanted, given, NEW)
     except (UsageError, SecretError):
         return False
     # whatever the calls are made with afterwards is stored then

@@ -226,6 +226,7 @@ def test_untimed_runs_are_deleted_in_batches_too(project: Trial) -> None:
     project.must_be_healthy()
 
 
+@pytest.mark.long
 def test_only_the_session_that_was_named_is_ended(live: LiveProject) -> None:
     lock = "begin; lock table cron.job_run_details in access exclusive mode"
     name = "pg_cron_not_blocked"

@@ -232,6 +232,7 @@ class TestBoundAnew:
             assert owner.execute(query).fetchall() == before
 
 
+@pytest.mark.long
 def test_a_copy_of_the_files_is_only_known_by_its_address(migrated_template: Cluster) -> None:
     """It has the same system identifier: what tells it apart is outside of it."""
     with clusters.cloned(migrated_template) as one:

@@ -141,6 +141,7 @@ class TestTheCli:
         with clusters.connect(migrated) as connection:
             assert len(connection.execute(_HISTORY).fetchall()) == len(written)
 
+    @pytest.mark.long
     def test_a_migration_that_fails_leaves_nothing_of_itself(
         self, blank: Cluster, push: Push, monkeypatch: pytest.MonkeyPatch
     ) -> None:
