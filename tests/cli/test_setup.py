@@ -286,6 +286,7 @@ class TestNobodySeesTheKey:
         assert not any(project.key.reveal().encode() in text for text in shown)
         assert project.key.reveal() not in str(statements) + said
 
+    @pytest.mark.long
     def test_in_the_servers_log(self, new_project: Project) -> None:
         with clusters.connect(new_project.cluster, "supabase_admin") as connection:
             for setting in (

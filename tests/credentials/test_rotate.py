@@ -344,6 +344,7 @@ def _held_open(cluster: Cluster) -> Iterator[int]:
         yield connection.info.backend_pid
 
 
+@pytest.mark.long
 def test_nobody_who_listens_any_more_ends_no_rotation(project: Project) -> None:
     """Stderr is a pipe whose reader has gone: the new key is proven all the same, and 0 is true."""
     newer = keys.secret()

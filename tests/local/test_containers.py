@@ -137,6 +137,7 @@ def test_the_engine_is_chosen_once(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / ".autosync")
 
 
+@pytest.mark.long
 def test_a_copy_of_the_folder_does_not_touch_the_container_of_the_original(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / ".autosync"
     folder.mkdir()

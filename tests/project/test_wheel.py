@@ -100,10 +100,12 @@ def test_installed_wheel_shows_help(installed: Path) -> None:
     assert "migrate" in run(installed, "-m", "autosync_db", "--help")
 
 
+@pytest.mark.long
 def test_installed_wheel_prints_the_same_script_as_the_checkout(installed: Path) -> None:
     assert run(installed, "-m", "autosync_db", "migrate", "--sql").strip() == migrate.script_sql().strip()
 
 
+@pytest.mark.long
 def test_installed_wheel_knows_the_same_checks_as_the_checkout(installed: Path) -> None:
     listed = run(installed, "-c", "from autosync_db.health import catalogue; print(*catalogue.all_checks())").split()
     modules = {path.stem for path in (ROOT / "autosync_db/health/checks").glob("*.py")} - {"__init__"}

@@ -46,8 +46,10 @@ def _works_or_names_the_limit(result: Result) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [LIMITS, {"default_transaction_isolation": "serializable"}],
-    ids=["limits", "serializable"],
+    [
+        pytest.param(LIMITS, id="limits"),
+        pytest.param({"default_transaction_isolation": "serializable"}, marks=pytest.mark.long, id="serializable"),
+    ],
 )
 def test_every_command_works(settings: dict[str, str], blank: Cluster, stub: Stub) -> None:
     handmade.deploy(blank, key=keys.secret(), url=stub.url)
