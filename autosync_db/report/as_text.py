@@ -9,7 +9,7 @@ from rich.text import Text
 from autosync_db.health.model import CheckResult, Report, Status
 from autosync_db.jobs.calls import Invocation
 
-_STYLES = {
+STYLES = {
     Status.OK: "green",
     Status.WARNING: "yellow",
     Status.CRITICAL: "bold red",
@@ -26,7 +26,7 @@ def report(found: Report, console: Console, *, show_all: bool = False) -> None:
     """Print the root causes with evidence and remedy, then what they block, then the healthy checks as a count."""
     console.print(
         Text.assemble(
-            (found.status.value.upper(), _STYLES[found.status]),
+            (found.status.value.upper(), STYLES[found.status]),
             f"  {found.subject} on target {found.target}, {found.checked_at:%Y-%m-%d %H:%M:%S} UTC",
         ),
         soft_wrap=True,
@@ -54,7 +54,7 @@ def report(found: Report, console: Console, *, show_all: bool = False) -> None:
     elif healthy:
         console.print(
             Text.assemble(
-                ("ok", _STYLES[Status.OK]), f"  {len(healthy)} of {len(found.by_check)} checks; -v lists them"
+                ("ok", STYLES[Status.OK]), f"  {len(healthy)} of {len(found.by_check)} checks; -v lists them"
             )
         )
 
@@ -125,4 +125,4 @@ def _grid() -> Table:
 
 
 def _badge(status: Status) -> Text:
-    return Text(status.value, style=_STYLES[status])
+    return Text(status.value, style=STYLES[status])

@@ -2,6 +2,8 @@
 
 from contextlib import suppress
 
+import pytest
+
 from autosync_db.local.cluster import Cluster
 from tests.support import trial
 from tests.support.health import LiveProject

@@ -1,0 +1,47 @@
+"""`audit`."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command
+
+
+class AuditFormat(StrEnum):
+    """How an audit is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+app = typer.Typer(add_completion=False)
+
+
+@command(app, "audit")
+def _audit(
+    session: Session,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
+    format: Annotated[AuditFormat, typer.Option(help="How the audit is printed.")] = AuditFormat.TABLE,
+) -> None:
+    """Say of every cron job of a database what it calls, whether its runs and answers are good, and why not.
+
+    Needs nothing installed there and no autosync.toml, reads in one read-only transaction, and leaves nothing. pg_net
+    does not keep whose an answer is: what is matched by time is said to be. Exits 3 when a job fails.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.errors import ExitCode
+    from autosync_db.health import audit
+    from autosync_db.health.model import Status
+    from autosync_db.report import audited
+
+    target = session.configuration.target
+    with connect(target.database_url) as connection, session.progress("looking at the jobs"):
+        found = audit.run(connection, target.name)
+    if format is AuditFormat.JSON:
+        session.print_json(audited.as_json(found))
+    else:
+        audited.text(found, session.out, show_all=session.verbose)
+    if found.status is Status.CRITICAL or (strict and found.status is not Status.OK):
+        raise typer.Exit(ExitCode.CHECK_FAILED)

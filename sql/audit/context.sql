@@ -1,0 +1,25 @@
+-- context: where and as whom an audit looks, and what of pg_cron and pg_net is there. Nothing of ours is needed.
+select
+    current_user as role,
+    current_database() as database,
+    c.extversion as pg_cron,
+    n.extversion as pg_net,
+    to_regclass('cron.job') is not null as has_jobs,
+    to_regclass('net._http_response') is not null as has_answers,
+    to_regclass('autosync.invocation') is not null as has_ledger,
+    exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler') as has_scheduler,
+    -- before 0.14 the worker of pg_net has no name, and its kind is hidden from most roles
+    exists (
+        select from pg_catalog.pg_stat_activity as a where a.application_name like 'pg\_net %' or a.backend_type ilike '%pg\_net%'
+    ) as has_worker,
+    pg_has_role('pg_read_all_stats', 'usage') as sees_all_processes,
+    (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone') as cron_timezone,
+    (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.database_name') as cron_database,
+    (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.log_run') as cron_log_run,
+    (select s.setting from pg_catalog.pg_settings as s where s.name = 'pg_net.ttl') as pg_net_ttl,
+    pg_catalog.pg_is_in_recovery() as is_replica,
+    case when to_regclass('cron.job_run_details') is not null then pg_catalog.pg_total_relation_size(to_regclass('cron.job_run_details')) end as history_bytes,
+    pg_catalog.pg_database_size(current_database()) as database_bytes
+from (select) as always
+left join pg_catalog.pg_extension as c on c.extname = 'pg_cron'
+left join pg_catalog.pg_extension as n on n.extname = 'pg_net'
