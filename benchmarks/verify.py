@@ -1,4 +1,4 @@
-"""Measure what verify reads: python benchmarks/verify.py [--write docs/explanation/verify-cost.md].
+"""Measure what verify and audit read: python benchmarks/verify.py [--write docs/explanation/verify-cost.md].
 
 Runs on a private cluster of its own, first as it was set up, then with years of history, before and after ANALYZE, and
 last with every schedule overdue. Buffers are counted by EXPLAIN (ANALYZE, BUFFERS); they do not depend on the machine.
@@ -24,7 +24,7 @@ import psycopg
 from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.credentials import store
-from autosync_db.health import catalogue, composer, verify
+from autosync_db.health import audit, catalogue, composer, verify
 from autosync_db.jobs import calls, plan
 from autosync_db.local import cluster, installation
 from autosync_db.local.cluster import Cluster
@@ -96,6 +96,7 @@ class Measured:
     execution: float = 0.0
     seconds: float = 0.0
     round_trips: int = 0
+    audit: float = 0.0
     roots: list[str] = field(default_factory=list)
 
     @property
@@ -150,6 +151,13 @@ def measure(name: str, database: Cluster, configuration: Configuration) -> Measu
             found.round_trips = trace.read().count("ReadyForQuery")
         taken.append(time.perf_counter() - began)
     found.seconds = median(taken)
+    taken = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        with psycopg.connect(database.url().reveal(), autocommit=True) as db:
+            audit.run(db, "default")
+        taken.append(time.perf_counter() - began)
+    found.audit = median(taken)
     found.roots = [result.id for result in report.root_causes]
     return found
 
@@ -262,7 +270,8 @@ python benchmarks/verify.py --write docs/explanation/verify-cost.md
 *Large* is {runs:,} rows in `cron.job_run_details`, {schedules:,} schedules, {answers:,} rows in
 `net._http_response`, and a ledger of {ticks:,} ticks and as many calls. *All overdue* is the same with every enabled
 schedule due for 200 days, failing and claimed: the most that the checks of the schedules can read, which is the first
-20,000 of an index. A buffer is 8 kB; most are found in memory.
+20,000 of an index. A buffer is 8 kB; most are found in memory. `audit` asks pg_cron and pg_net alone, of which it reads the
+newest 20,000 runs and 500 answers.
 
 {totals}
 
@@ -286,6 +295,7 @@ def page(found: list[Measured], small_process: float, large_process: float) -> s
         row("planning, ms", found, lambda state: f"{state.planning:.0f}"),
         row("execution, ms", found, lambda state: f"{state.execution:.0f}"),
         row("connect and verify, ms", found, lambda state: f"{state.seconds * 1000:.0f}"),
+        row("connect and audit, ms", found, lambda state: f"{state.audit * 1000:.0f}"),
         row("round trips of queries", found, lambda state: str(state.round_trips)),
         row("root causes", found, lambda state: ", ".join(f"`{name}`" for name in state.roots) or "none"),
     ]

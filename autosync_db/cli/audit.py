@@ -25,7 +25,7 @@ def _audit(
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     format: Annotated[AuditFormat, typer.Option(help="How the audit is printed.")] = AuditFormat.TABLE,
 ) -> None:
-    """Say of every cron job of a database what it calls, whether its runs and answers are good, and why not.
+    """Say of every cron job of a database what it calls, whether that goes well, and why not.
 
     Needs nothing installed there and no autosync.toml, reads in one read-only transaction, and leaves nothing. pg_net
     does not keep whose an answer is: what is matched by time is said to be. Exits 3 when a job fails.

@@ -18,7 +18,7 @@ COMMANDS = {
     },
     "Observe": {
         "verify": "Say whether the chain really works, and if not, why not and how to fix it.",
-        "audit": "Say of every cron job of a database what it calls, whether its runs and answers are good, and why not.",
+        "audit": "Say of every cron job of a database what it calls, whether that goes well, and why not.",
         "explain": "Print the page of a check: its claim, why it matters, how it looks, its query and its remedy.",
         "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
         "runs": "List the newest calls and what really became of them, newest first.",

@@ -53,9 +53,7 @@ def report(found: Report, console: Console, *, show_all: bool = False) -> None:
         console.print(grid)
     elif healthy:
         console.print(
-            Text.assemble(
-                ("ok", STYLES[Status.OK]), f"  {len(healthy)} of {len(found.by_check)} checks; -v lists them"
-            )
+            Text.assemble(("ok", STYLES[Status.OK]), f"  {len(healthy)} of {len(found.by_check)} checks; -v lists them")
         )
 
 

@@ -67,7 +67,9 @@ def text(found: Audit, console: Console, *, show_all: bool = False) -> None:
         left_out += len(job.findings) - len(shown)
         if shown:
             console.print()
-            console.print(Text.assemble((job.title, "bold"), "  ", (job.status, _JOB_STYLES[job.status])), soft_wrap=True)
+            console.print(
+                Text.assemble((job.title, "bold"), "  ", (job.status, _JOB_STYLES[job.status])), soft_wrap=True
+            )
             _findings(shown, console)
     if found.findings:
         console.print()

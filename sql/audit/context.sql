@@ -4,13 +4,14 @@ select
     current_database() as database,
     c.extversion as pg_cron,
     n.extversion as pg_net,
-    to_regclass('cron.job') is not null as has_jobs,
-    to_regclass('net._http_response') is not null as has_answers,
-    to_regclass('autosync.invocation') is not null as has_ledger,
-    exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler') as has_scheduler,
+    -- by the catalogue: a role that may not use the schema cannot name what is in it
+    j.oid is not null as has_jobs,
+    a.oid is not null as has_answers,
+    i.oid is not null as has_ledger,
+    exists (select from pg_catalog.pg_stat_activity as p where p.application_name = 'pg_cron scheduler') as has_scheduler,
     -- before 0.14 the worker of pg_net has no name, and its kind is hidden from most roles
     exists (
-        select from pg_catalog.pg_stat_activity as a where a.application_name like 'pg\_net %' or a.backend_type ilike '%pg\_net%'
+        select from pg_catalog.pg_stat_activity as p where p.application_name like 'pg\_net %' or p.backend_type ilike '%pg\_net%'
     ) as has_worker,
     pg_has_role('pg_read_all_stats', 'usage') as sees_all_processes,
     (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone') as cron_timezone,
@@ -18,8 +19,12 @@ select
     (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.log_run') as cron_log_run,
     (select s.setting from pg_catalog.pg_settings as s where s.name = 'pg_net.ttl') as pg_net_ttl,
     pg_catalog.pg_is_in_recovery() as is_replica,
-    case when to_regclass('cron.job_run_details') is not null then pg_catalog.pg_total_relation_size(to_regclass('cron.job_run_details')) end as history_bytes,
+    pg_catalog.pg_total_relation_size(h.oid) as history_bytes,
     pg_catalog.pg_database_size(current_database()) as database_bytes
 from (select) as always
 left join pg_catalog.pg_extension as c on c.extname = 'pg_cron'
 left join pg_catalog.pg_extension as n on n.extname = 'pg_net'
+left join pg_catalog.pg_class as j on j.relname = 'job' and j.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'cron')
+left join pg_catalog.pg_class as h on h.relname = 'job_run_details' and h.relnamespace = j.relnamespace
+left join pg_catalog.pg_class as a on a.relname = '_http_response' and a.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'net')
+left join pg_catalog.pg_class as i on i.relname = 'invocation' and i.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'autosync')

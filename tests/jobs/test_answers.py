@@ -1,14 +1,18 @@
 """What an answer proves, who gave it, and which part of the chain it speaks of: docs/reference/answers.md as cases."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
+from autosync_db.jobs import answerers, answers
 from autosync_db.local.cluster import Cluster
 
 JSON = {"content-type": "application/json"}
@@ -210,3 +214,66 @@ def test_an_answer_is_taken_for_what_it_is(number: int, seen: list[tuple[Any, ..
         assert "unproven" not in passed
     elif case.body and isinstance(case.body, str):
         assert " ".join(case.body.split())[:20] in " ".join(text.split()), "the answer's own words"
+
+
+# words, names and shapes that the rules look for, and others
+_NAMES = st.sampled_from(
+    re.findall(
+        r"\S+",
+        "ok success Is_OK status state result code statusCode error errors err exception failed failures error_count"
+        " total processed succeeded synced sent duration_ms page retries message results runs jobs data summary x",
+    )
+)
+_WORDS = st.text(max_size=4) | st.sampled_from(
+    [
+        "true",
+        "false",
+        "ok",
+        "OK",
+        "failed",
+        "error",
+        "timed-out",
+        "done",
+        "none",
+        "no",
+        "0",
+        "500",
+        "200",
+        "401",
+        "queued",
+    ]
+)
+_PLAIN = st.none() | st.booleans() | st.integers(-2, 600) | st.floats(allow_nan=False, allow_infinity=False) | _WORDS
+_SAID = st.recursive(
+    _PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES | st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+_BODIES = (st.dictionaries(_NAMES, _SAID, max_size=5) | st.lists(_SAID, max_size=3)).map(json.dumps) | st.text()
+
+
+def test_python_says_the_same_of_an_answer(shared: Cluster) -> None:
+    """audit judges outside of the database, because it may not make a function there."""
+    with psycopg.connect(shared.url("supabase_admin").reveal(), autocommit=True) as connection:
+
+        def agree(status: int, headers: dict[str, str], body: str) -> None:
+            row = connection.execute(
+                "select f ->> 'json' = 'true', f ->> 'is', f ->> 'error', autosync.answered_by(%s, %s, %s)"
+                " from (select autosync.answer_facts(%s) as f) as facts",
+                [status, Jsonb(headers), body, body],
+            ).fetchone()
+            assert row is not None
+            is_json, stated = answers.stated(body)
+            known = None if stated is None else "good" if stated.is_good else "failed"
+            assert (is_json, known) == (bool(row[0]), row[1]), body
+            assert answerers.answered_by(status, headers, body) == row[3]
+
+        for case in CASES:
+            agree(case.status, case.headers, case.body if isinstance(case.body, str) else json.dumps(case.body))
+
+        @settings(max_examples=200)
+        @given(st.sampled_from([200, 404, 503]), _BODIES.filter(lambda body: "\0" not in body and body.isprintable()))
+        def at_random(status: int, body: str) -> None:
+            agree(status, {}, body)
+
+        at_random()

@@ -48,7 +48,7 @@ def run(connection: Connection, target: str) -> Audit:
             *_of_answers(matched.jobs.get(job.id)),
         )
         last = seen.runs[job.id].last_start if job.id in seen.runs else None
-        status, more = _status(job, text, seen, matched.jobs.get(job.id), of_job)
+        status, why = _status(job, text, seen, matched.jobs.get(job.id), of_job)
         jobs.append(
             AuditedJob(
                 job.id,
@@ -60,7 +60,7 @@ def run(connection: Connection, target: str) -> Audit:
                 text.calls,
                 status,
                 last,
-                (*of_job, *more),
+                (*of_job, *why),
             )
         )
     findings = tuple(_of_database(seen, jobs, matched))
@@ -72,7 +72,7 @@ def _has_parser(seen: Seen) -> bool:
     try:
         command_text.require_parser()
     except UsageError as error:
-        seen.unseen.append(f"the texts of the jobs: {error.message}; {error.hint}")
+        seen.unseen.append(f"could not read the texts of the jobs: {error.message}; {error.hint}")
         return False
     return True
 
@@ -84,7 +84,7 @@ def _of_text(job: FoundJob, text: Text, twin: FoundJob | None) -> Iterator[Findi
         yield Finding(
             "secret_in_text",
             "warning",
-            f"its text holds a secret ({', '.join(text.secrets)}): whoever can read cron.job can read it, and its runs keep it",
+            f"its text holds a secret ({', '.join(text.secrets)}): cron.job shows it, and each run keeps a copy",
         )
     for missing in text.missing:
         yield Finding("credential_missing", "warning", f"{missing}: it is sent without it")
@@ -151,7 +151,7 @@ def _never_ran(job: FoundJob, seen: Seen, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "never_ran",
             "warning",
-            f"it has no run among those since {_moment(since)}, though it was due at {_moment(due[0])}, unless it is newer",
+            f"it has no run since {_moment(since)}, though it was due at {_moment(due[0])}, unless it is newer",
             "run",
         )
 
@@ -204,7 +204,7 @@ def _status(
 
 def _of_database(seen: Seen, jobs: Sequence[AuditedJob], matched: matching.Matching) -> Iterator[Finding]:
     context = seen.context
-    yield from (Finding("unseen", "info", f"could not look at {what}") for what in seen.unseen)
+    yield from (Finding("unseen", "info", what) for what in seen.unseen)
     if not context.has_jobs:
         where = f": it works in the database {context.cron_database}" if context.cron_database else ""
         yield Finding("no_pg_cron", "info", f"pg_cron is not installed in the database {context.database}{where}")
@@ -216,7 +216,7 @@ def _of_database(seen: Seen, jobs: Sequence[AuditedJob], matched: matching.Match
         yield Finding("replica", "info", "this is a read replica: jobs run on the primary, audit that one")
     if any(job.kind in _CALLING for job in active):
         yield from _of_pg_net(context)
-    if active and not seen.runs and not any(what.startswith("cron.job_run_details") for what in seen.unseen):
+    if active and not seen.runs and not any("cron.job_run_details" in what for what in seen.unseen):
         why = "cron.log_run is off" if context.cron_log_run == "off" else "none has run, or the history was emptied"
         yield Finding("no_history", "warning", f"pg_cron has recorded no run: {why}")
     yield from _left_over(seen, matched)
@@ -254,12 +254,14 @@ def _left_over(seen: Seen, matched: matching.Matching) -> Iterator[Finding]:
     for fault, found_ones in sorted(alike.items(), key=lambda item: -len(item[1]))[:10]:
         newest = max((answer for answer, _ in found_ones), key=lambda answer: answer.created)
         names = sorted({titles[id] for _, suspects in found_ones for id in suspects})
-        whose = f"of one of: {', '.join(names[:8])}" if names else "of calls that no job made at that time"
+        nobody = "of calls that no job made at that time" + (", as far as jobs are seen" if seen.unseen else "")
+        whose = f"of one of: {', '.join(names[:8])}" if names else nobody
         excerpt = f": {newest.excerpt}" if newest.excerpt else ""
         yield Finding(
             "answers_failing",
             "warning",
-            f"{len(found_ones)} of {len(seen.answers)} answers were {fault}{excerpt}, the last at {_moment(newest.created)}, {whose}",
+            f"{len(found_ones)} of {len(seen.answers)} answers were {fault}{excerpt}, the last at"
+            f" {_moment(newest.created)}, {whose}",
             "time" if names else None,
         )
 

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from autosync_db import resources
 from autosync_db.connection import Connection
-from autosync_db.jobs import answers, found
+from autosync_db.jobs import answerers, answers, found
 from autosync_db.jobs.found import FoundJob
 from autosync_db.supabase import key
 
@@ -141,12 +141,12 @@ def judged(row: Mapping[str, Any]) -> Answered:
     if status is None:
         fault = "timed out" if row["timed_out"] else f"no answer: {_text(row['error']) or 'no reason given'}"
         return Answered(row["created"], shown(fault), "", False)
-    who = answers.answered_by(status, _json(_text(row["headers"])), body)
+    who = answerers.answered_by(status, _json(_text(row["headers"])), body)
     _, said = answers.stated(body) if not row["is_cut"] else (False, None)
     by = f" from {who}" if who not in {None, "function"} else ""
     if not 200 <= status <= 299:
         fault = f"{status}{by}"
-    elif who in answers.PAGES or who in {"cloudflare", "imperva"}:
+    elif who in answerers.PAGES or who in {"cloudflare", "imperva"}:
         fault = f"{status}, but a web page answered" + (f" ({who})" if who != "web page" else "")
     elif said is not None and not said.is_good:
         fault = f"{status}, and the answer says that it failed"
@@ -192,4 +192,4 @@ def _allowed(connection: Connection, seen: Seen, what: str) -> Iterator[None]:
             psycopg.errors.LockNotAvailable: "it is locked by another session",
         }
         reason = reasons.get(type(error), error.diag.message_primary or type(error).__name__)
-        seen.unseen.append(f"{what}: {reason}")
+        seen.unseen.append(f"could not look at {what}: {reason}")

@@ -34,7 +34,7 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What answers are whose; `left` are faulty ones of which it cannot be said, with the jobs that come into question."""
+    """What answers are whose; `left` are faulty ones of which it cannot be said, with the jobs that they may be of."""
 
     jobs: dict[int, Matched]
     left: tuple[tuple[Answered, frozenset[int]], ...]

@@ -51,7 +51,7 @@ def read_text(job: FoundJob, facts: DatabaseFacts, helpers: frozenset[str]) -> T
         repr((call.method, _address(call, facts), sorted(call.query.items()), call.body)),
         tuple(_secrets(call)) or pasted,
         tuple(_missing(call, facts)),
-        has_no_timeout=call.timeout_milliseconds is None,
+        has_no_timeout=call.timeout_milliseconds is None and any(name[0] == "net" for name in reading.functions),
     )
 
 

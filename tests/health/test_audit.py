@@ -1,0 +1,319 @@
+"""`audit`: the cron jobs of projects that the toolkit has never seen, with real calls; only their times are moved."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psycopg
+import pytest
+
+from autosync_db.health.audit import matching
+from autosync_db.health.audit.look import Answered
+from autosync_db.local.cluster import Cluster
+from tests.schema import catalog
+from tests.support import clusters, command, keys
+from tests.support.command import Result
+from tests.support.http_stub import Stub
+
+VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
+SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "schemas" / "audit.schema.json"
+TOKEN = "t0ken-of-nobody-in-particular"
+PLACEHOLDER = "_".join(["sb", "secret", "YOUR_KEY_HERE_123"])
+DAILY, HOURLY = "0 6 * * *", "0 * * * *"
+HELPER = """
+create function public.invoke(name text) returns bigint language sql as
+$$ select net.http_post(url := '{url}/functions/v1/' || name, timeout_milliseconds := 5000) $$
+"""
+PAGE = "<!doctype html><title>App</title>"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cron job, what its calls are answered, and what an audit must say of it: its status and its findings."""
+
+    text: str
+    status: str = "ok"
+    findings: frozenset[str] = frozenset()
+    answer: tuple[int, Any] = (200, {"ok": True})
+    kind: str = "call"
+    calls: tuple[str, ...] | None = None
+    schedule: str = HOURLY
+    active: bool = True
+    runs: int = 2
+
+
+def post(path: str, more: str = "", headers: str = "", timeout: str = ", timeout_milliseconds := 5000") -> str:
+    shown = f", headers := jsonb_build_object({headers})" if headers else ""
+    return f"select net.http_post(url := '{{url}}/functions/v1/{path}'{shown}{more}{timeout})"
+
+
+BEARER = "'Authorization', 'Bearer ' || (select decrypted_secret from vault.decrypted_secrets where name = 'key')"
+UNPROVEN = frozenset({"answers_unproven"})
+FAILING = frozenset({"answers_failing"})
+
+TWO = {
+    "sync": Job(post("sync", headers=BEARER)),
+    "report": Job(
+        post("report", headers=BEARER), "failing", FAILING, (401, {"message": "Invalid JWT"}), schedule=DAILY
+    ),
+}
+EIGHT = {
+    "sync": Job(post("sync", headers=BEARER)),
+    "empty": Job(post("empty"), findings=UNPROVEN, answer=(204, "")),
+    "failed in its body": Job(post("imports"), "failing", FAILING, (200, {"succeeded": 0, "failed": 3})),
+    "page": Job(post("page"), "failing", FAILING, (200, PAGE)),
+    "sql": Job("delete from public.old where at < now()", kind="sql"),
+    "sql, fails": Job("select 1/0", "failing", frozenset({"runs_failing"}), kind="sql"),
+    "pasted": Job(post("pasted", headers="'apikey', '{key}'"), findings=frozenset({"secret_in_text"})),
+    "off": Job(post("off"), "unknown", frozenset({"inactive"}), active=False, runs=0),
+}
+MANY = {
+    **{
+        f"sync-{number}": Job(post(f"sync-{number}", headers=BEARER), schedule=f"{number} * * * *")
+        for number in range(8)
+    },
+    "query": Job(post("query?day=1"), calls=("query",)),
+    "body": Job(post("body", ", body := '{\"day\": 1}'")),
+    "same function, other body": Job(post("body", ", body := '{\"day\": 2}'")),
+    "same call, other time": Job(post("sync-1", headers=BEARER), schedule=DAILY, calls=("sync-1",)),
+    "get": Job("select net.http_get(url := '{url}/functions/v1/get', timeout_milliseconds := 5000)"),
+    "own header": Job(post("own", headers="'x-region', 'eu-central-1-of-the-world'")),
+    "placeholder": Job(post("placeholder", headers=f"'apikey', '{PLACEHOLDER}'")),
+    "block": Job(f"do $b$ begin perform {post('block').removeprefix('select ')}; end $b$"),
+    "helper": Job("select public.invoke('helped')", kind="helper", calls=()),
+    "no errors": Job(post("no-errors"), findings=UNPROVEN, answer=(200, {"errors": [], "error": None})),
+    "text": Job(post("text"), findings=UNPROVEN, answer=(202, "no errors")),
+    "words in data": Job(post("data"), findings=UNPROVEN, answer=(200, {"items": [{"status": "failed"}]})),
+    "unstated timeout": Job(post("unstated", timeout=""), findings=frozenset({"timeout_unstated"})),
+    "vacuum": Job("analyze public.old", kind="sql"),
+    "refresh": Job("insert into public.old values (now())", kind="sql"),
+    "elsewhere": Job(
+        "select net.http_post(url := '{url}/hooks/daily?team=4', timeout_milliseconds := 5000)",
+        calls=("127.0.0.1/hooks/daily",),
+    ),
+}
+FAULTS = {
+    "sync": Job(post("sync", headers=BEARER)),
+    "opaque": Job(post("opaque", headers="'x-api-key', '{token}'"), findings=frozenset({"secret_in_text"})),
+    "in the query": Job(post("query?key={token}"), findings=frozenset({"secret_in_text"}), calls=("query",)),
+    "null header": Job(
+        post("null", headers="'Authorization', 'Bearer ' || current_setting('app.nowhere', true)"),
+        "failing", FAILING | {"credential_missing"}, (401, {"message": "no key"}),
+    ),
+    "null address": Job("select net.http_post(url := null)", "failing", frozenset({"runs_failing"})),
+    "no such function": Job("select extensions.http_get('x')", "failing", frozenset({"runs_failing"})),
+    "gateway": Job(post("gateway"), "failing", FAILING, (503, "no healthy upstream")),
+    "twin one": Job(post("twin", headers=BEARER), schedule="5 * * * *"),
+    "twin two": Job(post("twin", headers=BEARER), findings=frozenset({"twin"}), schedule="5 * * * *"),
+    "not understood": Job("select (", "failing", frozenset({"runs_failing"}), kind="unknown"),
+    "never": Job(post("never"), "unknown", frozenset({"never_ran"}), schedule="* * * * *", runs=0),
+    "new": Job(post("new"), "unknown", frozenset({"no_run_seen"}), schedule="0 0 29 2 *", runs=0),
+}  # fmt: skip
+
+
+@dataclass
+class Project:
+    """A database with pg_cron and pg_net and nothing of ours."""
+
+    cluster: Cluster
+    stub: Stub
+    key: str = field(default_factory=lambda: keys.secret().reveal())
+
+    def execute(self, query: str, role: str = "postgres") -> list[tuple[Any, ...]]:
+        with clusters.connect(self.cluster, role) as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def text(self, text: str) -> str:
+        return text.replace("{url}", self.stub.url).replace("{key}", self.key).replace("{token}", TOKEN)
+
+    def has(self, jobs: dict[str, Job]) -> None:
+        """Schedule the jobs and let each run so often: its text is run, and its real answer waited for."""
+        with clusters.connect(self.cluster, "supabase_admin") as admin:
+            admin.execute("create table if not exists public.old (at timestamptz)")
+            admin.execute("grant all on public.old to postgres")
+            for name, job in jobs.items():
+                self.execute(f"select cron.schedule({_quoted(name)}, '{job.schedule}', {_quoted(self.text(job.text))})")
+                if not job.active:
+                    admin.execute("update cron.job set active = false where jobname = %s", [name])
+            moment = datetime.now().astimezone() - timedelta(minutes=59)
+            for number in range(2):
+                for name, job in jobs.items():
+                    if number < job.runs:
+                        moment += timedelta(seconds=30)
+                        self._run(admin, name, job, moment)
+            # what was due since then is on record, so that nothing is late but what never ran
+            admin.execute("update cron.job_run_details set start_time = start_time, end_time = start_time")
+
+    def _run(self, admin: psycopg.Connection[Any], name: str, job: Job, moment: datetime) -> None:
+        self.stub.answer(*job.answer)
+        self.stub.headers = {"content-type": "text/html"} if job.answer[1] == PAGE else {}
+        before = admin.execute("select count(*) from net._http_response").fetchone()
+        status, message = "succeeded", "1 row"
+        try:
+            self.execute(self.text(job.text))
+        except psycopg.Error as error:
+            status, message = "failed", f"ERROR:  {error.diag.message_primary}\n"
+        admin.execute(
+            "insert into cron.job_run_details"
+            " (jobid, database, username, command, status, return_message, start_time, end_time)"
+            " select jobid, database, username, command, %s, %s, %s, %s from cron.job where jobname = %s",
+            [status, message, moment, moment, name],
+        )
+        if status == "succeeded" and job.kind in {"call", "helper"}:
+            clusters.wait_for(
+                lambda: admin.execute("select count(*) from net._http_response").fetchone() != before,
+                f"the answer of {name}",
+            )
+            admin.execute(
+                "update net._http_response set created = %s where created > now() - interval '20 seconds'", [moment]
+            )
+
+    def audit(self, *arguments: str, role: str = "postgres") -> Result:
+        return command.run("audit", *arguments, database=self.cluster.url(role))
+
+    def found(self) -> dict[str, Any]:
+        """Return an audit as JSON, and see that it shows no secret."""
+        result = self.audit("--format", "json")
+        assert self.key not in result.out + result.err
+        assert TOKEN not in result.out + result.err
+        shown: dict[str, Any] = result.json()
+        assert result.code == (3 if shown["status"] == "critical" else 0)
+        return shown
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@pytest.fixture
+def project(blank: Cluster, stub: Stub) -> Iterator[Project]:
+    with clusters.pg_net_worker(blank):
+        made = Project(blank, stub)
+        made.execute(VAULT, "supabase_admin")
+        made.execute("create extension if not exists pg_cron")
+        made.execute("create extension if not exists pg_net with schema extensions")
+        made.execute(HELPER.replace("{url}", stub.url))
+        made.execute(f"select vault.create_secret('{made.key}', 'key')")
+        yield made
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [TWO, EIGHT, pytest.param(MANY, marks=pytest.mark.long), FAULTS],
+    ids=["two", "eight", "twenty-four", "faults"],
+)
+def test_every_job_is_taken_for_what_it_is(jobs: dict[str, Job], project: Project) -> None:
+    project.has(jobs)
+    shown = project.found()
+    by_name = {job["name"]: job for job in shown["jobs"]}
+    assert by_name.keys() == jobs.keys()
+    for name, job in jobs.items():
+        one = by_name[name]
+        ids = {found["id"] for found in one["findings"]}
+        assert (name, one["status"], ids) == (name, job.status, set(job.findings)), one
+        assert one["kind"] == job.kind, one
+        if job.kind == "call" and job.calls is not None:
+            assert tuple(one["calls"]) == job.calls
+    assert shown["findings"] == []
+    is_failing = any(job.status == "failing" for job in jobs.values())
+    assert (shown["status"] == "critical") == is_failing
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.validate(shown, schema)
+
+
+def test_it_reads_in_one_transaction_and_leaves_nothing(project: Project) -> None:
+    project.has(TWO)
+    before = catalog.snapshot(project.cluster)
+    project.execute("alter system set log_statement = 'all'", "supabase_admin")
+    project.execute("select pg_reload_conf()", "supabase_admin")
+    clusters.wait_for(lambda: project.execute("show log_statement") == [("all",)], "the setting")
+    log = project.cluster.log
+    written = log.stat().st_size
+    shown = project.audit()
+    assert shown.code == 3
+    statements = re.findall(r"(?:statement|execute \S+): (.*)", log.read_bytes()[written:].decode())
+    ours = [statement for statement in statements if "log_statement" not in statement]
+    assert ours[0].startswith("begin transaction read only")
+    assert ours[-1] == "rollback"
+    assert not [one for one in ours[1:] if re.match("(begin|commit|start)", one)]
+    assert project.key not in "".join(ours)
+    assert catalog.snapshot(project.cluster) == before
+
+
+def test_what_a_role_cannot_see_is_said(project: Project) -> None:
+    project.has(TWO)
+    project.execute("create role plain login password 'plain'", "supabase_admin")
+    project.cluster.passwords["plain"] = "plain"
+    nothing = project.audit("--format", "json", role="plain").json()
+    assert nothing["status"] == "unknown"
+    assert "plain may not read it" in nothing["findings"][0]["detail"]
+    project.execute("grant usage on schema cron to plain", "supabase_admin")
+    project.execute("grant select on cron.job, cron.job_run_details to plain", "supabase_admin")
+    project.execute("revoke all on schema net from public", "supabase_admin")
+    shown = project.audit("--format", "json", role="plain").json()
+    said = " ".join(one["detail"] for one in shown["findings"])
+    assert shown["status"] == "unknown"
+    assert "jobs of other roles are hidden from plain" in said
+    assert "net._http_response" in said
+    text = project.audit(role="plain")
+    assert text.code == 0
+    assert "could not look at" in text.out
+    assert project.audit("--strict", role="plain").code == 3
+
+
+def test_a_database_without_pg_cron_has_no_jobs(blank: Cluster) -> None:
+    result = command.run("audit", database=blank.url())
+    assert result.code == 0
+    assert "no_pg_cron" in result.out
+
+
+def test_a_project_of_ours_is_known(shared: Cluster) -> None:
+    shown = command.run("audit", "--format", "json", database=shared.url()).json()
+    assert {job["kind"] for job in shown["jobs"]} == {"autosync"}
+    assert not [job for job in shown["jobs"] if job["status"] == "failing"]
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+A, B = 1, 2
+
+
+def _answered(fault: str | None, *, minute: int = 0, second: int = 1) -> Answered:
+    return Answered(NOON + timedelta(minutes=minute, seconds=second), fault, "", is_proven=True)
+
+
+def _matched(
+    answered: list[Answered], starts: list[tuple[int, int]]
+) -> tuple[dict[int, list[str | None]], list[set[int]]]:
+    """Return the faults that were taken for each job's, newest run first, and whose the others may be."""
+    found = matching.match(
+        answered, [(job, NOON + timedelta(minutes=minute)) for job, minute in starts], frozenset({A, B})
+    )
+    taken = {id: [answer.fault for run in job.runs for answer in run] for id, job in found.jobs.items()}
+    return taken, [set(suspects) for _, suspects in found.left]
+
+
+@pytest.mark.parametrize(
+    ("answered", "starts", "taken", "left"),
+    [
+        pytest.param([_answered("401")], [(A, 0)], {A: ["401"]}, [], id="only one job began"),
+        pytest.param([_answered("401")], [(3, 0), (A, 0)], {A: ["401"]}, [], id="the other makes no calls"),
+        pytest.param([_answered("401")] * 2, [(A, 0), (B, 0)], {A: ["401"], B: ["401"]}, [], id="all alike"),
+        pytest.param([_answered("401"), _answered(None)], [(A, 0), (B, 0)], {}, [{A, B}], id="one of two"),
+        pytest.param(
+            [_answered(None, minute=1), _answered("401"), _answered(None)],
+            [(A, 1), (A, 0), (B, 0)], {A: [None], B: ["401"]}, [], id="one of two, and the other is well when alone",
+        ),
+        pytest.param([_answered("500", second=30)], [(A, 0)], {}, [set()], id="nobody began then"),
+        pytest.param([_answered("500")], [(A, 0), (B, 0)], {}, [{A, B}], id="fewer answers than jobs"),
+    ],
+)  # fmt: skip
+def test_an_answer_is_only_taken_for_a_jobs_where_no_other_is_possible(
+    answered: list[Answered], starts: list[tuple[int, int]], taken: dict[int, list[str | None]], left: list[set[int]]
+) -> None:
+    assert _matched(answered, starts) == (taken, left)
