@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from psycopg import sql
 
@@ -44,7 +45,13 @@ class ObjectFile:
     @property
     def source_hash(self) -> str:
         """Identify the text of the file."""
-        return hashlib.sha256(self.source.encode()).hexdigest()
+        return _hash(self.source)
+
+
+# each look at a database compares all files
+@cache
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def files() -> list[ObjectFile]:
@@ -69,6 +76,7 @@ def available_at(revision: str | None) -> list[ObjectFile]:
     return [file for file in files() if revision is not None and file.requires <= revision]
 
 
+@cache
 def signatures(source: str) -> tuple[str, ...]:
     """Return the functions that a file creates, with the types of their arguments."""
     return tuple(
