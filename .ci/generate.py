@@ -1,14 +1,14 @@
 #!/usr/bin/env python
 """Write what is generated from the code; with --check, say what is behind the code, change nothing and exit 1.
 
-Generated are whole pages of docs/reference, the functions in SQL and the expression in TypeScript that know keys by
-their form, and in each page of docs/checks the sections Claim, Evidence and Depends on
+Generated are whole pages of docs/reference, the functions in SQL and in TypeScript that know secrets by their
+form, and in each page of docs/checks the sections Claim, Evidence and Depends on
 and the remedy's code block. Everything else in those pages is written manually and kept.
 """
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check
 from autosync_db.schema import revisions
-from autosync_db.supabase import key
+from autosync_db.supabase import key, password
 
 ROOT = Path(__file__).parents[1]
 COMMAND = "make generate"
@@ -182,46 +182,82 @@ def depends(check: Check) -> str:
 
 
 def holds_key() -> str:
-    expressions = (one.expression for one in key.PATTERNS if not one.is_public)
+    whole = (one.whole for one in key.PATTERNS if not one.is_public)
     return sql_function(
         "holds_key",
         "boolean",
-        "whether a text holds what looks like a secret key; a placeholder or a public key is none",
-        f"""    select content ~ '{"|".join(key.BEGINNINGS)}' and exists (
-        select from regexp_matches(
-            content,
-{alternatives(expressions, indent=12)},
-            'g'
-        ) as m
-        -- "anon" in base64, by its place in a JWT
-        where m[1] !~ '{key.ANON}' and m[1] !~* '{key.PLACEHOLDER.pattern}'
+        "whether a text holds what looks like a secret; a placeholder, a variable or a public key is none",
+        f"""    select content ~ {quoted("|".join(key.BEGINNINGS))} and (
+        exists (
+            select from regexp_matches(
+                content,
+{alternatives(whole, indent=16)},
+                'g'
+            ) as m
+            where case
+                -- in base64, by its place: the role, and not the issuer of what every local stack has
+                when m[1] like 'eyJ%' then m[1] ~ {quoted(key.SERVICE)} and m[1] !~ {quoted(key.DEMO)}
+                else m[1] !~* {quoted(key.PLACEHOLDER.pattern)}
+                    and encode(sha256(convert_to(m[1], 'UTF8')), 'hex') <> {quoted(key.SAMPLE_DIGEST)}
+            end
+        )
+        or content ~ 'postgres|assword' and exists (
+            -- before a password, itself and behind it
+            select from unnest(array[
+{listed(password.FORMS, indent=16)}
+            ]) as f (form)
+            cross join lateral regexp_matches(content, f.form, 'g') as m
+            cross join lateral btrim(m[2], '''') as p (secret)
+            where p.secret <> '' and p.secret !~* {quoted(key.PLACEHOLDER.pattern)}
+                and p.secret !~
+{alternatives(password.NONE, indent=20)}
+                and not (
+                    p.secret ~ {quoted(password.KNOWN)}
+                    and concat(m[1], m[2], m[3]) ~
+{alternatives(password.LOCAL, indent=24)}
+                )
+        )
     )""",
     )
 
 
 def mask_keys() -> str:
+    begun = "regexp_replace(" * len(password.MASKED)
+    ended = ",\n".join(f"        {quoted(expression)}, {quoted(password.MASK)}, 'g')" for expression in password.MASKED)
     return sql_function(
         "mask_keys",
         "text",
-        "a text with everything that looks like a key, public ones too, replaced by ***",
-        f"""    select regexp_replace(
-        content,
-{alternatives((one.expression for one in key.PATTERNS), indent=8)},
-        '***', 'g'
-    )""",
+        "a text with *** for everything that looks like a key, public ones too, or like the password of an address",
+        f"""    select {begun}
+        regexp_replace(
+            content,
+{alternatives((one.expression for one in key.PATTERNS), indent=12)},
+            '***', 'g'
+        ),
+{ended}""",
     )
 
 
-def alternatives(expressions: Iterator[str], indent: int) -> str:
+def alternatives(expressions: Iterable[str], indent: int) -> str:
     """Return a literal of SQL with one alternative a line."""
     first, *others = expressions
-    return "\n".join(" " * indent + literal for literal in (f"'{first}'", *(f"'|{one}'" for one in others)))
+    return "\n".join(" " * indent + literal for literal in (quoted(first), *(quoted(f"|{one}") for one in others)))
+
+
+def listed(expressions: Iterable[str], indent: int) -> str:
+    """Return literals of SQL, one a line, with commas."""
+    return ",\n".join(" " * indent + quoted(one) for one in expressions)
+
+
+def quoted(text: str) -> str:
+    """Return a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def sql_function(name: str, type: str, purpose: str, body: str) -> str:
     return f"""-- {name}(content): {purpose}.
 -- requires: 0004
--- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
+-- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
 create or replace function autosync.{name}(content text)
 returns {type}
 language sql
@@ -240,16 +276,29 @@ comment on function autosync.{name}(text) is '{purpose.partition(";")[0]}';
 
 
 def key_patterns() -> str:
-    expressions = "\n".join(f"    String.raw`{one.expression}`," for one in key.PATTERNS)
-    return f"""// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
+    keys = "\n".join(f"    String.raw`{one.expression}`," for one in key.PATTERNS)
+    passwords = "\n".join(f"  String.raw`{one}`," for one in password.MASKED)
+    return f"""// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
 
-/** Finds everything that looks like a key, public ones too. */
-export const KEYS = new RegExp(
+const KEYS = new RegExp(
   [
-{expressions}
+{keys}
   ].join("|"),
   "g",
 );
+
+// before a password, itself and behind it
+const PASSWORDS = [
+{passwords}
+].map((pattern) => new RegExp(pattern, "g"));
+
+/** Return `text` without what looks like a key, public ones too, or like the password of an address. */
+export function withoutSecrets(text: string): string {{
+  return PASSWORDS.reduce(
+    (masked, pattern) => masked.replace(pattern, "$1***$3"),
+    text.replace(KEYS, "***"),
+  );
+}}
 """
 
 

@@ -1,6 +1,7 @@
 """`secrets ...`: what is stored, who changed it, and what was pasted into files."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +14,13 @@ from autosync_db.errors import ExitCode, UsageError
 
 app = group()
 
-_KINDS = {
-    "legacy": "service_role key",
-    "secret": "secret key",
-    "access_token": "access token of a Supabase account",
-    "anon": "anon key (public)",
-    "publishable": "publishable key (public)",
-    "sample": "sample key of local development (public)",
-}
+
+class ScanFormat(StrEnum):
+    """How findings are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    SARIF = "sarif"
 
 
 @command(app, "env")
@@ -162,27 +162,32 @@ def _scan(
     ] = None,
     include_public: Annotated[bool, typer.Option("--all", help="Report public keys too.")] = False,
     include_ignored: Annotated[bool, typer.Option("--no-ignore", help="Scan files that git ignores too.")] = False,
+    format: Annotated[
+        ScanFormat, typer.Option(help="How findings are printed; sarif is for code scanning.")
+    ] = ScanFormat.TABLE,
 ) -> None:
-    """Find service keys that were pasted into files; they are never printed. Exits 3 when one is found.
+    """Find keys, tokens and database passwords that were pasted into files; they are never printed.
 
-    Nothing is contacted and no settings are read, so that it can be a pre-commit hook.
+    Exits 3 when one is found. Nothing is contacted and no settings are read, so that it can be a pre-commit hook.
     """
     from autosync_db.credentials import scan
+    from autosync_db.report import found_secrets
 
     found = scan.scan(places or [Path()], include_ignored=include_ignored, include_public=include_public)
-    if session.is_json:
-        session.print_json(found)
-    else:
-        for finding in found.findings:
-            project = f" of the project {finding.project_ref}" if finding.project_ref else ""
-            name = _KINDS[finding.kind]
-            session.print_text(f"{finding.path}:{finding.line}: {name}{project}, fingerprint {finding.fingerprint}")
+    match format:
+        case ScanFormat.JSON:
+            session.print_json(found)
+        case ScanFormat.SARIF:
+            session.print_json(found_secrets.sarif(found))
+        case ScanFormat.TABLE:
+            for finding in found.findings:
+                session.print_text(found_secrets.line(finding))
     for path, reason in found.unread:
         session.say(f"cannot read {path}: {reason}")
     session.say(f"scanned {found.files} text files")
     if any(not finding.kind.is_public for finding in found.findings):
         session.say(
-            "next: remove each key from its file and replace it with a new one (autosync-db rotate): "
+            "next: remove each from its file and replace it with a new one (a key: autosync-db rotate): "
             "the old one stays in the history of the repository"
         )
         raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -1,60 +1,31 @@
-"""Service keys in files, found by their form: reported with place, kind and fingerprint, never shown.
+"""Secrets in files, found by their form: reported with place, kind and fingerprint, never shown.
 
-A legacy key is a JWT, whose payload says which role it is of: only those of service_role are secrets. Not found: keys
-over more than one line or string, in UTF-16, encoded once more, encrypted or compressed, and a user's own tokens.
+Which they are, judge.py says. Not found: keys over more than one line or string, in UTF-16, encoded once more,
+encrypted or compressed, and a user's own tokens.
 """
 
-import base64
-import hashlib
-import hmac
 import os
-import re
 import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from autosync_db.errors import UsageError
-from autosync_db.secret import Secret
-from autosync_db.supabase import key
+from autosync_db.supabase import judge, key
+from autosync_db.supabase.judge import Kind
 
 # never looked into, named or not by an ignore file: not the user's own text
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "__pycache__", ".autosync"})
 
 _LOOKED_AT_FOR_NUL = 8192
 _BEGINNINGS = tuple(beginning.encode() for beginning in key.BEGINNINGS)
-_KEYS = re.compile("|".join(f"(?P<{one.name}>{one.expression})" for one in key.PATTERNS))
-_SHORTEST_TAIL = 16  # of an opaque key
-# what Supabase ships for local development is known to everybody: secrets that sample JWTs are signed with, and a key
-_SAMPLE_SIGNING_SECRETS = (
-    b"super-secret-jwt-token-with-at-least-32-characters-long",
-    b"your-super-secret-jwt-token-with-at-least-32-characters-long",
-)
-_SAMPLE_DIGESTS = frozenset({"c85debb55f2f204d868cc1552c42faa143b4c675f61363ab040dd50b5b5304cd"})
-
-
-class Kind(StrEnum):
-    """What was found. ANON, PUBLISHABLE and SAMPLE are public and reported only when asked for."""
-
-    LEGACY = "legacy"
-    SECRET = "secret"  # noqa: S105 - the name of a kind, not a value
-    ACCESS_TOKEN = "access_token"  # noqa: S105 - the same
-    ANON = "anon"
-    PUBLISHABLE = "publishable"
-    SAMPLE = "sample"
-
-    @property
-    def is_public(self) -> bool:
-        """Whether everybody may know such a value."""
-        return self in {Kind.ANON, Kind.PUBLISHABLE, Kind.SAMPLE}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A key in a file: where, of which kind and project, and the fingerprint that `secrets list` shows, too."""
+    """A secret in a file: where, of which kind and project, and the fingerprint that `secrets list` shows, too."""
 
     path: str
     line: int
@@ -157,7 +128,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _scan_file(path: str) -> list[Finding] | None:
-    """Return the keys in a file, each once a line, or None when it is not text."""
+    """Return the secrets in a file, each once a line, or None when it is not text."""
     found: dict[Finding, None] = {}
     with Path(path).open("rb") as file:
         if b"\0" in file.peek(_LOOKED_AT_FOR_NUL)[:_LOOKED_AT_FOR_NUL]:
@@ -165,44 +136,6 @@ def _scan_file(path: str) -> list[Finding] | None:
         for number, line in enumerate(file, 1):
             if not any(beginning in line for beginning in _BEGINNINGS):
                 continue
-            for match in _KEYS.finditer(line.decode(errors="replace")):
-                if judged := _judge(str(match.lastgroup), match[0]):
-                    kind, ref, value = judged
-                    found[Finding(path, number, kind, ref, key.fingerprint(Secret(value)))] = None
+            for one in judge.found_in(line.decode(errors="replace")):
+                found[Finding(path, number, one.kind, one.project_ref, one.fingerprint)] = None
     return list(found)
-
-
-def _judge(form: str, text: str) -> tuple[Kind, str | None, str] | None:
-    """Return the kind, the project and the whole of a key, None for what only looks like one."""
-    if form == "jwt":
-        return _judge_jwt(text)
-    kind = Kind(form)
-    if kind is not Kind.ACCESS_TOKEN:
-        tail = text.removeprefix("sb_secret_").removeprefix("sb_publishable_")
-        if len(tail) < _SHORTEST_TAIL or key.PLACEHOLDER.search(text):
-            return None
-        if hashlib.sha256(text.encode()).hexdigest() in _SAMPLE_DIGESTS:
-            kind = Kind.SAMPLE
-    return kind, None, text
-
-
-def _judge_jwt(text: str) -> tuple[Kind, str | None, str] | None:
-    # what follows the third part is the sentence or the code around it
-    head, payload, *signatures = text.split(".")[:3]
-    if not signatures or len(signatures[0]) < key.SHORTEST_SIGNATURE:
-        return None
-    claims = key.claims(Secret(f"{head}.{payload}.{signatures[0]}"))
-    match claims.get("role"):
-        case "service_role":
-            kind = Kind.SAMPLE if _is_sample(f"{head}.{payload}", signatures[0]) else Kind.LEGACY
-        case "anon":
-            kind = Kind.ANON
-        case _:
-            return None
-    ref = claims.get("ref")
-    return kind, ref if isinstance(ref, str) else None, f"{head}.{payload}.{signatures[0]}"
-
-
-def _is_sample(signed: str, signature: str) -> bool:
-    digests = (hmac.digest(secret, signed.encode(), hashlib.sha256) for secret in _SAMPLE_SIGNING_SECRETS)
-    return signature.encode() in {base64.urlsafe_b64encode(digest).rstrip(b"=") for digest in digests}

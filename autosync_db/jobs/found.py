@@ -3,7 +3,6 @@
 Reads only. A service key never leaves the server: what kind of key it is, is decided there.
 """
 
-import base64
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,24 +53,12 @@ _CALLS_HTTP = re.compile(
 )
 
 
-def _base64_of(text: str) -> str:
-    """Return a pattern for a text within base64, at each of the three places that it may have there."""
-    found = []
-    for lead in range(3):
-        encoded = base64.b64encode(b"\0" * lead + text.encode()).decode().rstrip("=")
-        # characters that also hold bits of what is around
-        first = -(-lead * 8 // 6)
-        found.append(encoded[first : (lead + len(text)) * 8 // 6])
-    return "|".join(found)
-
-
-_SERVICE = _base64_of("service_role")
 _KIND = sql.SQL(
     "case when btrim(v.found) = '' or v.found is null then 'missing'"
     " when v.found ~ '^\\s*sb_secret_' then 'service' when v.found ~ '^\\s*sb_publishable_' then 'public'"
     " when v.found ~ '^\\s*eyJ' and v.found ~ {service} then 'service'"
     " when v.found ~ '^\\s*eyJ' and v.found ~ {anon} then 'public' else 'other' end"
-).format(service=sql.Literal(_SERVICE), anon=sql.Literal(key.ANON))
+).format(service=sql.Literal(key.SERVICE), anon=sql.Literal(key.ANON))
 # an address may be shown where it holds nothing else
 _ORIGIN = sql.SQL("case when v.found ~ {} then btrim(v.found) end").format(
     sql.Literal(r"^\s*https?://[A-Za-z0-9.-]+(:[0-9]+)?/?\s*$")

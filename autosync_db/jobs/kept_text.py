@@ -10,7 +10,7 @@ from autosync_db.jobs import blocks, command_text
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.sql_values import Untranslatable
 from autosync_db.secret import Secret
-from autosync_db.supabase import key
+from autosync_db.supabase import judge, key
 
 MASK = "***"
 _LITERAL = re.compile(
@@ -42,7 +42,8 @@ def kept(text: str, pasted: Mapping[str, Secret]) -> KeptText:
     there = {name: secret for name, secret in pasted.items() if secret.reveal() in text}
     pieces = tuple(_merged(_pieces(text, there)))
     rest = "".join(one for one in pieces if isinstance(one, str))
-    is_clean = not key.LOOKS_SECRET.search(rest) and not any(one.reveal() in rest for one in there.values())
+    looks_clean = not key.LOOKS_SECRET.search(rest) and not judge.holds_secret(rest)
+    is_clean = looks_clean and not any(one.reveal() in rest for one in there.values())
     if is_clean and (
         not there or _is_valid("".join("(select 'x')" if isinstance(one, Secret) else one for one in pieces))
     ):

@@ -5,6 +5,7 @@ secret key `sb_secret_...`, sent as `apikey`. Their public counterparts (`anon`,
 alike, pass the gateway, and then read nothing: they must never be stored as the service key.
 """
 
+import base64
 import hashlib
 import re
 from dataclasses import dataclass
@@ -14,39 +15,65 @@ from typing import Any
 
 from autosync_db.errors import SecretError
 from autosync_db.secret import Secret
+from autosync_db.supabase import password
 
 WHERE_TO_FIND = "copy the service_role or secret key from the project's Settings > API Keys page"
-PLACEHOLDER = re.compile(r"your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.", re.IGNORECASE)
+PLACEHOLDER = re.compile(
+    r"your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.", re.IGNORECASE
+)
+# of HS256, the shortest in use: 32 bytes in base64
+SHORTEST_SIGNATURE = 43
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A form of key, as a regular expression that Python, PostgreSQL and JavaScript read alike."""
+    """A form of key, as regular expressions that Python, PostgreSQL and JavaScript read alike.
+
+    `expression` is what is blotted out, pieces of a key too; `whole` is what can be a key.
+    """
 
     name: str
     expression: str
+    whole: str
     is_public: bool = False
 
 
-# the one list: .ci/generate.py writes autosync.holds_key(), autosync.mask_keys() and key_patterns.ts from it
+# the one list: .ci/generate.py writes autosync.holds_key(), autosync.mask_keys() and key_patterns.ts from it and from
+# password.py; judge.py is the same for Python
 PATTERNS = (
-    # of which role it is, its payload says: see ANON
-    Pattern("jwt", r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*"),
-    Pattern("secret", "sb_secret_[A-Za-z0-9_-]{8,}"),
-    Pattern("access_token", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}"),
-    Pattern("publishable", "sb_publishable_[A-Za-z0-9_-]{8,}", is_public=True),
+    # of which role it is, its payload says: see SERVICE
+    Pattern(
+        "jwt",
+        r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*",
+        rf"eyJ[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{{SHORTEST_SIGNATURE},}}",
+    ),
+    Pattern("secret", "sb_secret_[A-Za-z0-9_-]{8,}", "sb_secret_[A-Za-z0-9_-]{16,}"),
+    Pattern("access_token", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}"),
+    Pattern("publishable", "sb_publishable_[A-Za-z0-9_-]{8,}", "sb_publishable_[A-Za-z0-9_-]{16,}", is_public=True),
 )
-# "anon" in base64, by its place in the payload of a JWT: a public key is no secret
-ANON = "ImFub24i|Jhbm9uI|iYW5vbi"
-# how every pattern begins: what lacks both need not be looked at
-BEGINNINGS = ("eyJ", "sb")
+# how every pattern begins, and what every password stands beside: what lacks them need not be looked at
+BEGINNINGS = ("eyJ", "sb", "postgres", "assword")
+
+
+def in_base64(text: str) -> str:
+    """Return a pattern for a text within base64, at each of the three places that it may have there."""
+    found = []
+    for lead in range(3):
+        encoded = base64.b64encode(b"\0" * lead + text.encode()).decode().rstrip("=")
+        # characters that also hold bits of what is around
+        first = -(-lead * 8 // 6)
+        found.append(encoded[first : (lead + len(text)) * 8 // 6])
+    return "|".join(found)
+
+
+# in the payload of a JWT: of the public key, of the secret one, of those that every local Supabase stack has
+ANON, SERVICE, DEMO = in_base64('"anon"'), in_base64('"service_role"'), in_base64('"supabase-demo"')
+# of the secret key that the Supabase CLI gives every local stack
+SAMPLE_DIGEST = "c85debb55f2f204d868cc1552c42faa143b4c675f61363ab040dd50b5b5304cd"
 SECRETS = "|".join(pattern.expression for pattern in PATTERNS if not pattern.is_public)
 KEYS = "|".join(pattern.expression for pattern in PATTERNS)
 LOOKS_SECRET = re.compile(SECRETS)
-# of HS256, the shortest in use: 32 bytes in base64
-SHORTEST_SIGNATURE = 43
 _PUBLISHABLE = re.compile(r"sb_publishable_[A-Za-z0-9_-]{16,}")
-_URL_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^@\s]+(?=@)")
 
 
 class KeyKind(StrEnum):
@@ -119,8 +146,8 @@ def claims(key: Secret) -> dict[str, Any]:
 
 
 def redact(text: str) -> str:
-    """Return `text` with everything that looks like a key, or like the password in a URL, replaced by `***`."""
-    return _URL_PASSWORD.sub(r"\1***", re.sub(KEYS, "***", text))
+    """Return `text` with everything that looks like a key or like a password of a database replaced by `***`."""
+    return password.masked(re.sub(KEYS, "***", text))
 
 
 def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None = None) -> ServiceKey:

@@ -1,6 +1,6 @@
--- holds_key(content): whether a text holds what looks like a secret key; a placeholder or a public key is none.
+-- holds_key(content): whether a text holds what looks like a secret; a placeholder, a variable or a public key is none.
 -- requires: 0004
--- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
+-- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
 create or replace function autosync.holds_key(content text)
 returns boolean
 language sql
@@ -9,19 +9,62 @@ strict
 parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-    select content ~ 'eyJ|sb' and exists (
-        select from regexp_matches(
-            content,
-            'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*'
-            '|sb_secret_[A-Za-z0-9_-]{8,}'
-            '|sbp_(?:v0_|oauth_)?[0-9a-f]{40}',
-            'g'
-        ) as m
-        -- "anon" in base64, by its place in a JWT
-        where m[1] !~ 'ImFub24i|Jhbm9uI|iYW5vbi' and m[1] !~* 'your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.'
+    select content ~ 'eyJ|sb|postgres|assword' and (
+        exists (
+            select from regexp_matches(
+                content,
+                'eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{43,}'
+                '|sb_secret_[A-Za-z0-9_-]{16,}'
+                '|sbp_(?:v0_|oauth_)?[0-9a-f]{40}',
+                'g'
+            ) as m
+            where case
+                -- in base64, by its place: the role, and not the issuer of what every local stack has
+                when m[1] like 'eyJ%' then m[1] ~ 'InNlcnZpY2Vfcm9sZS|JzZXJ2aWNlX3JvbGUi|ic2VydmljZV9yb2xlI' and m[1] !~ 'InN1cGFiYXNlLWRlbW8i|JzdXBhYmFzZS1kZW1vI|ic3VwYWJhc2UtZGVtby'
+                else m[1] !~* 'your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.'
+                    and encode(sha256(convert_to(m[1], 'UTF8')), 'hex') <> 'c85debb55f2f204d868cc1552c42faa143b4c675f61363ab040dd50b5b5304cd'
+            end
+        )
+        or content ~ 'postgres|assword' and exists (
+            -- before a password, itself and behind it
+            select from unnest(array[
+                '(postgres(?:ql)?(?:\+[a-z0-9_]+)?://[^\s:/@''\"\u0060]*:(?![0-9]{1,5}[/?#,]))((?:[^\s''\"\u0060]|[''\"\u0060]+(?=[0-9A-Za-z]))+)(@(?:\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9_.-]*))',
+                '(postgres(?:ql)?(?:\+[a-z0-9_]+)?://[^\s''\"\u0060]*[?&]password=)([^\s''\"\u0060&#]+)()',
+                '((?:[Hh]ost(?:addr)?|dbname)[ \t]*=[ \t]*(?:''''[^''\n]*''''|''(?:[^''\\\n]|\\[^\n])*''|[^\s''\"\u0060]*[^\s''\"\u0060,;])(?:[ \t]+[A-Za-z_]+[ \t]*=[ \t]*(?:''''[^''\n]*''''|''(?:[^''\\\n]|\\[^\n])*''|[^\s''\"\u0060]*[^\s''\"\u0060,;])){0,9}[ \t]+[Pp]assword[ \t]*=[ \t]*)((?:''''[^''\n]*''''|''(?:[^''\\\n]|\\[^\n])*''|[^\s''\"\u0060]*[^\s''\"\u0060,;]))()',
+                '([Pp]assword[ \t]*=[ \t]*)((?:''''[^''\n]*''''|''(?:[^''\\\n]|\\[^\n])*''|[^\s''\"\u0060]*[^\s''\"\u0060,;]))((?:[ \t]+[A-Za-z_]+[ \t]*=[ \t]*(?:''''[^''\n]*''''|''(?:[^''\\\n]|\\[^\n])*''|[^\s''\"\u0060]*[^\s''\"\u0060,;])){0,9}[ \t]+(?:[Hh]ost(?:addr)?|dbname)[ \t]*=[ \t]*(?:''''[^''\n]*''''|''(?:[^''\\\n]|\\[^\n])*''|[^\s''\"\u0060]*[^\s''\"\u0060,;]))'
+            ]) as f (form)
+            cross join lateral regexp_matches(content, f.form, 'g') as m
+            cross join lateral btrim(m[2], '''') as p (secret)
+            where p.secret <> '' and p.secret !~* 'your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.'
+                and p.secret !~
+                    '^\[.*\]$'
+                    '|^[$#%@]?\{.*\}$'
+                    '|^\$\(.*\)$'
+                    '|^\$[A-Z_][A-Z0-9_]*$'
+                    '|^\$[a-z_]+$'
+                    '|^\$[0-9]+$'
+                    '|^%[0-9$]*[sLIvd]$'
+                    '|^%\([A-Za-z_]+\)s$'
+                    '|^%[A-Z_]+%$'
+                    '|^:[a-z_]+$'
+                    '|^[xX*.-]+$'
+                    '|^[A-Z_]*(?:PASS|PASSWORD|PASSWD|PWD|SECRET)[A-Z_]*$'
+                    '|^(?:[Yy]our|[Mm]y)[-_]?(?:secret[-_]?)?pass(?:word)?$'
+                    '|^\s'
+                    '|\s$'
+                    '|^[+|]'
+                and not (
+                    p.secret ~ '^(?:postgres|password|passwd|pass|pwd|pw|secret|mysecretpassword)$'
+                    and concat(m[1], m[2], m[3]) ~
+                        '@(?:localhost|127\.[0-9.]+|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal|[A-Za-z0-9_-]*)$'
+                        '|://(?:[^@:/]*@)?(?:localhost|127\.[0-9.]+|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal|[A-Za-z0-9_-]*)(?::[0-9]+)?[/?]'
+                        '|[Hh]ost(?:addr)?[ \t]*=[ \t]*''*(?:localhost|127\.[0-9.]+|0\.0\.0\.0|\[?::1\]?|host\.docker\.internal|[A-Za-z0-9_-]*)(?:[\s'']|$)'
+                        '|^(?!.*(?:[Hh]ost|://))'
+                )
+        )
     )
 $$;
 
 revoke all on function autosync.holds_key(text) from public;
 
-comment on function autosync.holds_key(text) is 'whether a text holds what looks like a secret key';
+comment on function autosync.holds_key(text) is 'whether a text holds what looks like a secret';

@@ -1,6 +1,6 @@
 // Reading what others answer: never more than a bounded amount, and never a secret passed on.
 
-import { KEYS } from "./key_patterns.ts";
+import { withoutSecrets } from "./key_patterns.ts";
 
 const TEXT_LIMIT_BYTES = 1_000_000;
 const SHOWN_LIMIT_CHARACTERS = 200;
@@ -40,8 +40,7 @@ export function jsonObject(text: string): Record<string, unknown> | null {
 
 /** Return `text` on one line, shortened, with everything that looks like a credential or an address masked. */
 export function presentable(text: string): string {
-  const clean = text
-    .replace(KEYS, "***")
+  const clean = withoutSecrets(text)
     .replace(/\bbearer\s+\S+/gi, "bearer ***")
     .replace(/\b(\w+:\/\/)[^\s/@]+@/g, "$1***@")
     .replace(/[\w.+-]+@[\w-]+\.[\w.-]+/g, "***")

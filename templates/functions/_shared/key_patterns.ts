@@ -1,7 +1,6 @@
-// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
+// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
 
-/** Finds everything that looks like a key, public ones too. */
-export const KEYS = new RegExp(
+const KEYS = new RegExp(
   [
     String.raw`eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*`,
     String.raw`sb_secret_[A-Za-z0-9_-]{8,}`,
@@ -10,3 +9,19 @@ export const KEYS = new RegExp(
   ].join("|"),
   "g",
 );
+
+// before a password, itself and behind it
+const PASSWORDS = [
+  String.raw`(://[^\s:/@'\"\u0060]*:(?![0-9]{1,5}[/?#,]))((?:[^\s'\"\u0060]|['\"\u0060]+(?=[0-9A-Za-z]))+)(@)`,
+  String.raw`([?&]password=)([^\s'\"\u0060&#]+)()`,
+  String.raw`((?:[Hh]ost(?:addr)?|dbname)[ \t]*=[ \t]*(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\s'\"\u0060]*[^\s'\"\u0060,;])(?:[ \t]+[A-Za-z_]+[ \t]*=[ \t]*(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\s'\"\u0060]*[^\s'\"\u0060,;])){0,9}[ \t]+[Pp]assword[ \t]*=[ \t]*)((?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\s'\"\u0060]*[^\s'\"\u0060,;]))()`,
+  String.raw`([Pp]assword[ \t]*=[ \t]*)((?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\s'\"\u0060]*[^\s'\"\u0060,;]))((?:[ \t]+[A-Za-z_]+[ \t]*=[ \t]*(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\s'\"\u0060]*[^\s'\"\u0060,;])){0,9}[ \t]+(?:[Hh]ost(?:addr)?|dbname)[ \t]*=[ \t]*(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\s'\"\u0060]*[^\s'\"\u0060,;]))`,
+].map((pattern) => new RegExp(pattern, "g"));
+
+/** Return `text` without what looks like a key, public ones too, or like the password of an address. */
+export function withoutSecrets(text: string): string {
+  return PASSWORDS.reduce(
+    (masked, pattern) => masked.replace(pattern, "$1***$3"),
+    text.replace(KEYS, "***"),
+  );
+}

@@ -88,6 +88,17 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="thing: holds a key",
             hides=_KEY,
         ),
+        warned(
+            "the password of a database",
+            sql(_FUNCTION.format(f"postgresql://app:{_KEY[-12:]}@db.example.com/app")),
+            says="notify_them(): holds a key",
+            hides=_KEY[-12:],
+        ),
+        warned(
+            "the password of a foreign server's connection",
+            sql(_FUNCTION.format(f"host=db.example.com dbname=app password={_KEY[-12:]}")),
+            says="notify_them(): holds a key",
+        ),
         failed(
             "one that is stored here",
             sql("insert into public.pg_cron_secrets (name, secret) values ('partner', 'an opaque value of theirs')"),
@@ -95,6 +106,11 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="holds a secret that is stored here",
         ),
         fine("a placeholder", sql(_FUNCTION.format("sb_secret_YOUR_KEY"))),
+        fine(
+            "a placeholder of a password", sql(_FUNCTION.format("postgresql://postgres:[YOUR-PASSWORD]@db.example.com"))
+        ),
+        fine("a local database", sql(_FUNCTION.format("postgresql://postgres:postgres@127.0.0.1:54322/postgres"))),
+        fine("a JWT without a signature", sql(_FUNCTION.format(keys.legacy().reveal().rpartition(".")[0] + ".abcdef"))),
         fine("a public key", sql(_FUNCTION.format("sb_publishable_" + "a" * 22))),
         fine("it reads the key", sql(_FUNCTION.format("autosync.read_secret"))),
     ),

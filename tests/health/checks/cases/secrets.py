@@ -84,7 +84,12 @@ CASES: dict[str, tuple[Case, ...]] = {
                 says="cron job mailer: the text of job",
                 hides=key,
             )
-            for what, key in (("a legacy key", _LEGACY), ("a secret key", _SECRET), ("an access token", _TOKEN))
+            for what, key in (
+                ("a legacy key", _LEGACY),
+                ("a secret key", _SECRET),
+                ("an access token", _TOKEN),
+                ("the password of a database", f"postgresql://app:{_SECRET[-12:]}@db.example.com/app"),
+            )
         ),
         failed(
             "a job with a secret of no known form that is stored here",
@@ -117,6 +122,9 @@ CASES: dict[str, tuple[Case, ...]] = {
                 f"select '{keys.legacy('anon').reveal()}'",
                 "select autosync.read_secret('service_role_key')",
                 "select 'sb_secret_', 'eyJ', 'sb_publishable_' || repeat('a', 16)",
+                f"select 'sb_secret_{'YOUR_KEY_HERE_123'}'",
+                f"select '{_LEGACY.rpartition('.')[0]}.abcdef'",
+                "select dblink('host=db.example.com dbname=app password=' || app.password())",
             )
         ),
         unseen(
