@@ -70,6 +70,39 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("nothing is said", _answer(204), _answer(200, "queued")),
         fine("our own", lambda project: project.call()),
     ),
+    "other_jobs_unique": (
+        warned(
+            "two of theirs make the same call, one through a function",
+            sql(
+                "create function public.h(n text) returns bigint language plpgsql as $$ begin"
+                " return net.http_post(url := 'https://a.example.com/functions/v1/' || n, timeout_milliseconds := 9);"
+                " end $$"
+            ),
+            other_job("first", "select public.h('report')"),
+            other_job("second", "select net.http_post('https://b.example.com/functions/v1/report') as request_id;"),
+            says="of role postgres makes the same call at the same times (0 0 1 1 *) as first",
+        ),
+        warned(
+            "the same statement twice",
+            other_job("first", "delete from t"),
+            other_job("second", "delete from t;\n"),
+            says="runs the same text at the same times",
+        ),
+        fine(
+            "much alike",
+            other_job("first", "select net.http_post('https://a.example.com/functions/v1/report')"),
+            other_job("daily", "select net.http_post('https://a.example.com/functions/v1/report?mode=daily')"),
+            other_job("full", "select net.http_post('https://a.example.com/functions/v1/report', '{\"full\": true}')"),
+            sql("select cron.schedule('later', '5 0 1 1 *', command) from cron.job where jobname = 'first'"),
+            other_job("off", "select net.http_post('https://a.example.com/functions/v1/report')"),
+            sql("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'off'"),
+            other_job("statement", "delete from t"),
+            other_job("other statement", "delete from u"),
+        ),
+        fine(
+            "not understood", other_job("one", "do $$ begin loop exit; end loop; end $$"), other_job("two", "select (")
+        ),
+    ),
     "no_secret_in_functions": (
         warned(
             "in a body",
