@@ -10,6 +10,7 @@ from tests.support import keys
 from tests.support.health import Project
 
 _KEY = keys.secret().reveal()
+_OPAQUE = "8f3kd92jf02kd8s7"
 _FUNCTION = "create function public.notify_them() returns text language sql as $$ select '{}' $$"
 
 
@@ -127,7 +128,27 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql(_FUNCTION.format("an opaque value of theirs")),
             says="holds a secret that is stored here",
         ),
+        warned(
+            "an opaque one under the name of a header",
+            sql(_FUNCTION.format(f"Authorization: Bearer {_OPAQUE}")),
+            says="notify_them(): holds a credential",
+            hides=_OPAQUE,
+        ),
+        warned(
+            "an opaque one in a webhook",
+            sql(
+                "create function public.hook() returns trigger language plpgsql as $$ begin return null; end $$",
+                "create table public.thing (id integer)",
+                "create trigger hook after insert on public.thing for each row"
+                f""" execute function public.hook('https://x', 'POST', '{{"x-hook-secret": "{_OPAQUE}"}}')""",
+            ),
+            says="thing: holds a credential",
+            hides=_OPAQUE,
+        ),
         fine("a placeholder", sql(_FUNCTION.format("sb_secret_YOUR_KEY"))),
+        fine(
+            "a placeholder under the name of a header", sql(_FUNCTION.format("Authorization: Bearer YOUR_SECRET_KEY_1"))
+        ),
         fine("a public key", sql(_FUNCTION.format("sb_publishable_" + "a" * 22))),
         fine("it reads the key", sql(_FUNCTION.format("autosync.read_secret"))),
     ),
