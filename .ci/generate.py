@@ -19,7 +19,7 @@ from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check
 from autosync_db.schema import revisions
-from autosync_db.supabase import key, password
+from autosync_db.supabase import key, opaque, password
 
 ROOT = Path(__file__).parents[1]
 COMMAND = "make generate"
@@ -62,6 +62,7 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "docs/reference/checks.md", checks()
     yield "docs/reference/commands.md", commands()
     yield "sql/functions/autosync.holds_key.sql", holds_key()
+    yield "sql/functions/autosync.holds_credential.sql", holds_credential()
     yield "sql/functions/autosync.mask_keys.sql", mask_keys()
     yield "templates/functions/_shared/key_patterns.ts", key_patterns()
     for id, check in catalogue.all_checks().items():
@@ -221,6 +222,24 @@ def holds_key() -> str:
     )
 
 
+def holds_credential() -> str:
+    groups = ", ".join(f"m[{number}]" for number in range(1, len(opaque.CREDENTIALS) + 1))
+    return sql_function(
+        "holds_credential",
+        "boolean",
+        "whether a text has an opaque value under a name that carries credentials; one of a known form is none",
+        f"""    select content ~* '{opaque.NAMES}' and exists (
+        select from regexp_matches(
+            content,
+{alternatives((one.expression for one in opaque.CREDENTIALS), indent=12)},
+            'gi'
+        ) as m
+        where coalesce({groups}) !~* '{opaque.NONE}'
+    )""",
+        "opaque.py",
+    )
+
+
 def mask_keys() -> str:
     begun = "regexp_replace(" * len(password.MASKED)
     ended = ",\n".join(f"        {quoted(expression)}, {quoted(password.MASK)}, 'g')" for expression in password.MASKED)
@@ -254,10 +273,10 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def sql_function(name: str, type: str, purpose: str, body: str) -> str:
+def sql_function(name: str, type: str, purpose: str, body: str, source: str = "key.py and password.py") -> str:
     return f"""-- {name}(content): {purpose}.
 -- requires: 0004
--- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
+-- Written by .ci/generate.py from the patterns in autosync_db/supabase/{source}.
 create or replace function autosync.{name}(content text)
 returns {type}
 language sql

@@ -58,6 +58,7 @@ FUNCTIONS = (
     "autosync.jobs_current()",
     "public.auto_sync_report(uuid, text, jsonb)",
     "autosync.keep_house()",
+    "autosync.note_gone_jobs()",
     "autosync.prune()",
     "autosync.prune_runs()",
     "autosync.retry_calls(integer)",

@@ -10,6 +10,7 @@ from tests.support import keys
 from tests.support.health import Project
 
 _KEY = keys.secret().reveal()
+_OPAQUE = "8f3kd92jf02kd8s7"
 _FUNCTION = "create function public.notify_them() returns text language sql as $$ select '{}' $$"
 
 
@@ -70,6 +71,39 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("nothing is said", _answer(204), _answer(200, "queued")),
         fine("our own", lambda project: project.call()),
     ),
+    "other_jobs_unique": (
+        warned(
+            "two of theirs make the same call, one through a function",
+            sql(
+                "create function public.h(n text) returns bigint language plpgsql as $$ begin"
+                " return net.http_post(url := 'https://a.example.com/functions/v1/' || n, timeout_milliseconds := 9);"
+                " end $$"
+            ),
+            other_job("first", "select public.h('report')"),
+            other_job("second", "select net.http_post('https://b.example.com/functions/v1/report') as request_id;"),
+            says="of role postgres makes the same call at the same times (0 0 1 1 *) as first",
+        ),
+        warned(
+            "the same statement twice",
+            other_job("first", "delete from t"),
+            other_job("second", "delete from t;\n"),
+            says="runs the same text at the same times",
+        ),
+        fine(
+            "much alike",
+            other_job("first", "select net.http_post('https://a.example.com/functions/v1/report')"),
+            other_job("daily", "select net.http_post('https://a.example.com/functions/v1/report?mode=daily')"),
+            other_job("full", "select net.http_post('https://a.example.com/functions/v1/report', '{\"full\": true}')"),
+            sql("select cron.schedule('later', '5 0 1 1 *', command) from cron.job where jobname = 'first'"),
+            other_job("off", "select net.http_post('https://a.example.com/functions/v1/report')"),
+            sql("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'off'"),
+            other_job("statement", "delete from t"),
+            other_job("other statement", "delete from u"),
+        ),
+        fine(
+            "not understood", other_job("one", "do $$ begin loop exit; end loop; end $$"), other_job("two", "select (")
+        ),
+    ),
     "no_secret_in_functions": (
         warned(
             "in a body",
@@ -105,12 +139,32 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql(_FUNCTION.format("an opaque value of theirs")),
             says="holds a secret that is stored here",
         ),
+        warned(
+            "an opaque one under the name of a header",
+            sql(_FUNCTION.format(f"Authorization: Bearer {_OPAQUE}")),
+            says="notify_them(): holds a credential",
+            hides=_OPAQUE,
+        ),
+        warned(
+            "an opaque one in a webhook",
+            sql(
+                "create function public.hook() returns trigger language plpgsql as $$ begin return null; end $$",
+                "create table public.thing (id integer)",
+                "create trigger hook after insert on public.thing for each row"
+                f""" execute function public.hook('https://x', 'POST', '{{"x-hook-secret": "{_OPAQUE}"}}')""",
+            ),
+            says="thing: holds a credential",
+            hides=_OPAQUE,
+        ),
         fine("a placeholder", sql(_FUNCTION.format("sb_secret_YOUR_KEY"))),
         fine(
             "a placeholder of a password", sql(_FUNCTION.format("postgresql://postgres:[YOUR-PASSWORD]@db.example.com"))
         ),
         fine("a local database", sql(_FUNCTION.format("postgresql://postgres:postgres@127.0.0.1:54322/postgres"))),
         fine("a JWT without a signature", sql(_FUNCTION.format(keys.legacy().reveal().rpartition(".")[0] + ".abcdef"))),
+        fine(
+            "a placeholder under the name of a header", sql(_FUNCTION.format("Authorization: Bearer YOUR_SECRET_KEY_1"))
+        ),
         fine("a public key", sql(_FUNCTION.format("sb_publishable_" + "a" * 22))),
         fine("it reads the key", sql(_FUNCTION.format("autosync.read_secret"))),
     ),

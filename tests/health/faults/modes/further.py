@@ -271,6 +271,25 @@ MODES: tuple[AnyMode, ...] = (
         says="holds a key",
         undo=sql("drop function public.notify_them()"),
     ),
+    Mode(
+        "launcher_matches_table: a job that is not in cron.job is run",
+        "a job that is not in cron.job is run",
+        "launcher_matches_table",
+        steps(
+            sql(
+                "insert into autosync.setting (name, value)"
+                " values ('gone_jobs', jsonb_build_object('990001', now() - interval '10 minutes'))"
+            ),
+            admin(
+                "insert into cron.job_run_details (jobid, runid, status, start_time, end_time)"
+                " values (990001, nextval('cron.runid_seq'), 'succeeded', now() - interval '1 minute', now())"
+            ),
+        ),
+        says="cron job number 990001: ran at ",
+        repairable=True,
+        destructive=False,
+        simulated="the run is written into pg_cron's history",
+    ),
     _mode(
         "maintenance_possible",
         "the owner may not change jobs",
