@@ -5,9 +5,9 @@ What has the form of a key is judged by that form (key.py), here are the others.
 """
 
 import re
+from dataclasses import dataclass
 
 from autosync_db.supabase import key
-from autosync_db.supabase.key import Pattern
 
 # a text may be put together of two, and a quote within a literal is doubled
 _JOINED = r"(?:(?:%s)?'\s*(?:\|\||,)\s*')?"
@@ -22,23 +22,31 @@ def _value(least: int, least_letters: int, marks: str = "_.~+/=-") -> str:
     return f"((?=[A-Za-z{marks}]*[0-9])[A-Za-z0-9{marks}]{{{least},}}{ends}|[A-Za-z{marks}]{{{least_letters},}}{ends})"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands, as an expression whose only group is the value."""
+
+    name: str
+    expression: str
+
+
 _ANY_MARKS = "!#%@:;?^_.~+/=-"
 # the one list: .ci/generate.py writes autosync.holds_credential() from it; upper and lower case are alike
 CREDENTIALS = (
-    Pattern(
+    Place(
         "header",
         rf"{_OPENED}(?:(?:proxy-)?authorization|api-?key"
         r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password))"
         rf"{_THEN}(?:(?:bearer|basic|token)\s+)?{_JOINED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
     ),
-    Pattern("word", rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
-    Pattern(
+    Place("word", rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
+    Place(
         "argument",
         rf"\m{_WORD}(?:\s+(?:constant\s+)?(?:text|varchar))?\s*(?::=|=>)\s*e?{_OPENED}"
         rf"{_value(12, 32, _ANY_MARKS)}{_CLOSED}",
     ),
-    Pattern("scheme", rf"['\":=]\s*bearer\s+{_JOINED}{_value(16, 32)}"),
-    Pattern(
+    Place("scheme", rf"['\":=]\s*bearer\s+{_JOINED}{_value(16, 32)}"),
+    Place(
         "parameter",
         r"[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)="
         rf"{_JOINED}{_value(12, 24)}",

@@ -19,7 +19,7 @@ as $$
             '|[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)=(?:(?:%s)?''\s*(?:\|\||,)\s*'')?((?=[A-Za-z_.~+/=-]*[0-9])[A-Za-z0-9_.~+/=-]{12,}(?![A-Za-z0-9_.~+/=-])|[A-Za-z_.~+/=-]{24,}(?![A-Za-z0-9_.~+/=-]))',
             'gi'
         ) as m
-        where coalesce(m[1], m[2], m[3], m[4], m[5]) !~* '^(?:eyJ|sb_|sbp_)|your[-_ ]|<.*>|x{6,}|changeme|placeholder|example|\.\.\.|replace|redacted|dummy|[-_]here\M'
+        where coalesce(m[1], m[2], m[3], m[4], m[5]) !~* '^(?:eyJ|sb_|sbp_)|your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.|replace|redacted|dummy|[-_]here\M'
     )
 $$;
 

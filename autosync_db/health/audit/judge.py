@@ -11,7 +11,7 @@ from autosync_db.health.audit import look, matching
 from autosync_db.health.audit.look import Context, Seen
 from autosync_db.health.audit.matching import Matched
 from autosync_db.health.audit.model import Audit, AuditedJob, Finding, JobStatus
-from autosync_db.health.audit.texts import Text, holds_key, read_text
+from autosync_db.health.audit.texts import Text, read_text, secrets_in
 from autosync_db.jobs import command_text, found
 from autosync_db.jobs.found import FoundJob
 
@@ -84,7 +84,7 @@ def _of_text(job: FoundJob, text: Text, twin: FoundJob | None) -> Iterator[Findi
         yield Finding(
             "secret_in_text",
             "warning",
-            f"its text holds a secret ({', '.join(text.secrets)}): cron.job shows it, and each run keeps a copy",
+            f"its text holds {' and '.join(text.secrets)}: cron.job shows it, and each run keeps a copy",
         )
     for missing in text.missing:
         yield Finding("credential_missing", "warning", f"{missing}: it is sent without it")
@@ -221,8 +221,9 @@ def _of_database(seen: Seen, jobs: Sequence[AuditedJob], matched: matching.Match
         yield Finding("no_history", "warning", f"pg_cron has recorded no run: {why}")
     yield from _left_over(seen, matched)
     for place, content in seen.texts:
-        if holds_key(content):
-            yield Finding("secret_in_function", "warning", f"{place} holds a key: whoever can connect can read it")
+        if secrets := secrets_in(content):
+            what = f"{place} holds {' and '.join(secrets)}: whoever can connect can read it"
+            yield Finding("secret_in_function", "warning", what)
     size = context.history_bytes or 0
     if size > _LARGE_BYTES and size > _LARGE_SHARE * context.database_bytes:
         share = round(100 * size / context.database_bytes)

@@ -148,7 +148,8 @@ CASES: dict[str, tuple[Case, ...]] = {
                 f"select 'sb_secret_{'YOUR_KEY_HERE_123'}'",
                 f"select '{_LEGACY.rpartition('.')[0]}.abcdef'",
                 "select dblink('host=db.example.com dbname=app password=' || app.password())",
-                "select jsonb_build_object('Authorization', 'Bearer ' || (select 1), 'x-token', current_setting('a.b'))",
+                "select jsonb_build_object('Authorization', 'Bearer ' || (select 1))",
+                "select jsonb_build_object('x-token', current_setting('a.b'))",
                 "select jsonb_build_object('apikey', 'true', 'Idempotency-Key', 'daily-2024-01-01')",
             )
         ),
