@@ -140,7 +140,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                 f"select '{keys.legacy('anon').reveal()}'",
                 "select autosync.read_secret('service_role_key')",
                 "select 'sb_secret_', 'eyJ', 'sb_publishable_' || repeat('a', 16)",
-                "select jsonb_build_object('Authorization', 'Bearer ' || (select 1), 'x-token', current_setting('a.b'))",
+                "select jsonb_build_object('Authorization', 'Bearer ' || (select 1), 'x-token', current_setting('a'))",
                 "select jsonb_build_object('apikey', 'true', 'Idempotency-Key', 'daily-2024-01-01')",
             )
         ),
