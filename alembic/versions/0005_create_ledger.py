@@ -77,6 +77,7 @@ FUNCTIONS = (
     "autosync.recent_outcomes(text, integer)",
     "autosync.pending_outcomes(bigint[])",
     "autosync.read_outcomes(bigint[])",
+    "autosync.redirect_code(text, text)",
     "autosync.answerer_kind(text)",
     "autosync.answered_by(integer, jsonb, text)",
     "autosync.holds_json(text, jsonb)",

@@ -276,6 +276,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="postgres",
         ),
         failed(
+            "housekeeping noted that it is gone, and it ran after that",
+            _ran(_GONE, _AGO.format(2)),
+            sql("select autosync.keep_house()", "select autosync.keep_house()"),
+            _ran(_GONE, "clock_timestamp() + interval '3 seconds'"),
+            says="and cron.job has no such job, nor had it at ",
+        ),
+        failed(
             "two runs of another text than cron.job has",
             _ran(_OURS, _AGO.format(2), _AGO.format(1), text="select 'the old text'"),
             says=f"cron job {_OURS}: ran another text at ",

@@ -1,11 +1,13 @@
 """What stands beside us: jobs, calls and functions of others."""
 
 import json
+import shutil
+from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
 from tests.health.actions import Action, other_job, sql
-from tests.health.checks.case import Case, failed, fine, warned
+from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support import keys
 from tests.support.health import Project
 
@@ -42,6 +44,25 @@ def _answer(status: int | None, body: object = "", error: str | None = None) -> 
 
     return act
 
+
+def _schemas(text: str, path: str = "schemas/10_app.sql", **more: str) -> Action[Project]:
+    """Return what gives the current folder a supabase folder with this schema file, and nothing else."""
+
+    def act(_project: Project) -> None:
+        shutil.rmtree("supabase", ignore_errors=True)
+        for name, content in {path: text, **more}.items():
+            file = Path("supabase", name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+
+    return act
+
+
+_SCHEMA = "create schema autosync;\ncreate table autosync.job (name text);\n"
+_SCHEDULED = (
+    "select cron.schedule('auto-sync-cron-job', '*/5 * * * *', 'select autosync.dispatch()');\n"
+    "select cron.schedule('autosync-keep-house', '*/5 * * * *', 'select autosync.keep_house()');\n"
+)
 
 CASES: dict[str, tuple[Case, ...]] = {
     "other_jobs_succeed": (
@@ -103,6 +124,40 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine(
             "not understood", other_job("one", "do $$ begin loop exit; end loop; end $$"), other_job("two", "select (")
         ),
+    ),
+    "schemas_keep_the_jobs": (
+        warned(
+            "declarative schemas without us",
+            _schemas("create table public.orders (id integer); -- autosync.job\n"),
+            says="10_app.sql alone, do not have the schema autosync",
+        ),
+        warned("the schema without its jobs", _schemas(_SCHEMA), says="do not schedule auto-sync-cron-job"),
+        warned(
+            "where the settings of the CLI say",
+            _schemas(
+                "select 1", "parts/a/1.sql", **{"config.toml": "[db.migrations]\nschema_paths = ['./parts/**/*.sql']"}
+            ),
+            says="do not have the schema autosync",
+        ),
+        warned(
+            "in the folder of the new engine",
+            _schemas("select 1", "database/public/t.sql", **{"config.toml": "[experimental.pgdelta]\nenabled = true"}),
+            says="do not have the schema autosync",
+        ),
+        warned(
+            "one job of several",
+            _schemas(_SCHEMA + _SCHEDULED.partition("\n")[0]),
+            says="do not schedule autosync-keep-",
+        ),
+        unseen(
+            "settings of the CLI that cannot be read",
+            _schemas("select 1", **{"config.toml": "[db"}),
+            says="config.toml cannot be read: it is not valid TOML",
+        ),
+        fine("they have us", _schemas(_SCHEMA, **{"schemas/20_jobs.sql": _SCHEDULED})),
+        fine("migrations alone", _schemas("create table t (id integer)", "migrations/20260101000000_t.sql")),
+        fine("an empty folder", _schemas("", "functions/f/index.ts")),
+        fine("none", lambda _: shutil.rmtree("supabase", ignore_errors=True)),
     ),
     "no_secret_in_functions": (
         warned(

@@ -1,5 +1,8 @@
 """Faults that the catalogue of the field has no letter for, and further ways to the same faults with other repairs."""
 
+import shutil
+from pathlib import Path
+
 from autosync_db.health.model import Status
 from tests.health.actions import (
     SCHEDULES,
@@ -14,11 +17,12 @@ from tests.health.actions import (
     recorded_migration,
     run,
     schedule,
+    secrets_again,
     sql,
     steps,
 )
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
-from tests.support import clusters, keys
+from tests.support import clusters, http_stub, keys
 from tests.support.health import LiveProject, Project
 
 _NOTHING = "create function public.nothing() returns trigger language plpgsql as $$ begin return new; end $$"
@@ -75,6 +79,25 @@ def _sleeping_queue(project: LiveProject) -> None:
         " select t.id, t.job_id, (select max(q.id) from net.http_request_queue as q), 1000, autosync.pg_net_epoch(),"
         " now() - interval '10 minutes' from autosync.tick as t order by t.id desc limit 1"
     )
+
+
+def _redirected_elsewhere(project: LiveProject) -> None:
+    """Let the stub lead to one under another name with 308; the key is one that travels in the header apikey."""
+    other = project.hold(http_stub.serve())
+    elsewhere = other.url.replace("127.0.0.1", "localhost")
+    project.store(service_role_key=keys.secret())
+    project.stub.redirects = {"/functions/v1/auto-sync-cron": f"{elsewhere}/elsewhere"}
+    project.stub.redirect_status = 308
+    project.tick()
+    [sent] = other.requests
+    assert (sent.method, sent.body != b"", sent.headers["apikey"][:10]) == ("POST", True, "sb_secret_")
+    project.stub.redirects = {}
+
+
+def _declared_without_us(_project: Project) -> None:
+    folder = Path("supabase", "schemas")
+    folder.mkdir(parents=True)
+    (folder / "app.sql").write_text("create table public.orders (id integer);")
 
 
 MODES: tuple[AnyMode, ...] = (
@@ -228,6 +251,60 @@ MODES: tuple[AnyMode, ...] = (
             ("function_succeeds", "another's key is refused", 401, {"error": "Stripe: Invalid API Key"}, "Stripe"),
             ("function_accepts_key", "legacy keys are off", 401, {"message": "Legacy API keys are disabled"}, "Legacy"),
         )
+    ),
+    ServerMode(
+        "project_url_reachable: a redirect takes the key to another host",
+        "a redirect takes the key to another host",
+        "project_url_reachable",
+        _redirected_elsewhere,
+        says="(another host, and the key went there with the call)",
+        undo=secrets_again,
+    ),
+    Mode(
+        "job_unique: another's job makes the same call through a function",
+        "another's job makes the same call through a function",
+        "job_unique",
+        steps(
+            sql(
+                "create function public.h(n text) returns bigint language sql as $$ select net.http_post("
+                "url := 'https://a.example.com/functions/v1/' || n, timeout_milliseconds := 9000) $$"
+            ),
+            other_job("theirs", "select public.h('auto-sync-cron')"),
+        ),
+        says="makes the same calls through the function public.h",
+        repairable=True,
+        destructive=True,
+    ),
+    Mode(
+        "other_jobs_unique: two of theirs do the same",
+        "two of theirs do the same",
+        "other_jobs_unique",
+        steps(other_job("first", "delete from t"), other_job("second", "delete from t;")),
+        Status.WARNING,
+        says="runs the same text at the same times (0 0 1 1 *) as first",
+        undo=sql("select cron.unschedule('second')"),
+    ),
+    Mode(
+        "no_secret_in_job_command: an opaque value under the name of a header",
+        "an opaque value under the name of a header",
+        "no_secret_in_job_command",
+        other_job(
+            "theirs",
+            "select net.http_post('https://a.example.com', headers := '{\"x-cron-secret\": \"8f3kd92jf02kd8s7\"}',"
+            " timeout_milliseconds := 9000)",
+        ),
+        Status.WARNING,
+        says="holds a credential: a value is written out under a name",
+        undo=sql("select cron.unschedule('theirs')"),
+    ),
+    Mode(
+        "schemas_keep_the_jobs: declarative schemas do not have us",
+        "declarative schemas do not have us",
+        "schemas_keep_the_jobs",
+        _declared_without_us,
+        Status.WARNING,
+        says="do not have the schema autosync: the next migration",
+        undo=lambda _: shutil.rmtree("supabase"),
     ),
     Mode(
         "other_jobs_succeed: another's job fails",
