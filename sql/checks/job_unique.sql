@@ -16,7 +16,10 @@ with own as materialized (
 select 'critical' as status, format('cron job %s', coalesce(c.jobname, '(unnamed)')) as object,
     format('job %s of role %s %s (%s)', c.jobid, c.username,
         case when o.sql is null then 'makes the same calls' else 'runs the same statement' end, c.schedule) as detail,
-    jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'cron_schedule', c.schedule) as facts
+    jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'cron_schedule', c.schedule,
+        'reason', case when not exists (select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name)
+                and not exists (select from pg_catalog.pg_roles as r where r.rolname = c.username and pg_has_role(r.oid, 'member'))
+            then 'out_of_reach' end) as facts
 from own as o
 join cron.job as c on c.jobid <> o.jobid
 cross join lateral (

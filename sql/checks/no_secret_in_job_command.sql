@@ -25,7 +25,8 @@ select case when f.is_job then 'critical' else 'warning' end as status,
         case when f.is_job then format('the text of job %s holds a key', f.jobid) end,
         case when f.runs > 0 then format('%s of the newest 1000 runs kept a text of job %s that holds a key', f.runs, f.jobid) end
     ) as detail,
-    jsonb_build_object('job_id', f.jobid, 'job', f.jobname, 'in_command', f.is_job, 'runs', f.runs) as facts
+    jsonb_build_object('job_id', f.jobid, 'job', f.jobname, 'in_command', f.is_job, 'runs', f.runs,
+        'reason', case when f.is_job and not exists (select from autosync.job as j where j.name = f.jobname) then 'not_ours' end) as facts
 from found as f
 union all
 select 'unknown', 'table cron.job', 'jobs of other roles are not visible to this role',

@@ -4,7 +4,12 @@ select f.status as status, format('function %s', f.function_name) as object,
         when f.status in ('critical', 'warning') then format('%s of the last %s calls got no HTTP answer since %s: %s', f.calls, f.total, f.since, f.answer)
         else f.answer
     end as detail,
-    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
+    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
+        'local_port', case when f.status in ('critical', 'warning') and f.answer ~* 'nobody listens there' then (
+            select substring(s.secret, '^\s*https?://(?:localhost|127\.[0-9.]+|\[::1\]|host\.docker\.internal|172\.17\.0\.1):([0-9]{1,5})')::integer
+            from autosync.stored_secrets() as s
+            where s.name = 'project_url'
+        ) end) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'missing', 'function', 'slow', 'gateway', 'page']) then c.passed else c.elsewhere end

@@ -27,7 +27,8 @@ begin
             (3, 'repeated', 'select autosync.retry_calls(100)'),
             (4, 'moved', 'select autosync.move_shut_windows(1000)'),
             (5, 'deleted', 'select autosync.prune()'),
-            (6, 'runs_deleted', 'select autosync.prune_runs()')
+            (6, 'runs_deleted', 'select autosync.prune_runs()'),
+            (7, 'address_kept', 'select autosync.keep_address()')
         ) as s (position, name, statement)
         order by s.position
     loop

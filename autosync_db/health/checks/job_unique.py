@@ -4,6 +4,7 @@ from psycopg import sql
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 _PAUSE = sql.SQL(
     "update autosync.job set paused_at = clock_timestamp(), paused_by = session_user"
@@ -41,6 +42,9 @@ CHECK = Check(
     scope="scheduled",
     claim="no second job makes the same calls",
     remedy="autosync-db repair job_unique",
+    remedies={
+        "out_of_reach": ByYou("select cron.unschedule({job_id})", where="as the role {role} or a superuser"),
+    },
     needs=("pg_cron_installed", "head_applied", "privileges_sufficient"),
     repair=_draft,
 )
