@@ -28,14 +28,14 @@ def draft(scene: Scene, names: Collection[str]) -> list[Restoration | Refusal]:
             refused.append(Refusal(_NO_ADDRESS, "run: autosync-db setup --project-url URL"))
         else:
             address.check_url(found.url)
-            parts.append(f"the address {found.url}, {found.source}")
+            parts.append(f"the address {found.url} ({found.source})")
     if store.SERVICE_KEY in names:
         if scene.known is None:
             way = "run: autosync-db repair secrets_present --service-role-key-file PATH"
             refused.append(Refusal(_NO_KEY, way))
         else:
             facts = key.inspect(scene.known.key, project_ref=address.ref_of(found.url) if found else None)
-            parts.append(f"the service key {facts.fingerprint} from {scene.known.source}")
+            parts.append(f"the service key {facts.fingerprint} (from {scene.known.source})")
     if refused:
         return refused
     return [Restoration(f"store {' and '.join(parts)}, and prove it by a call", tuple(names))]

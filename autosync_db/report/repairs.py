@@ -44,6 +44,7 @@ def report_json(
                 "rows": found.rows if found else None,
                 "error": found.error if found else None,
                 "hint": found.hint if found else None,
+                "restores": list(proposal.restores),
                 "sql": repair.script(proposal),
             }
             for proposal in plan.proposals

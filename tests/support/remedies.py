@@ -63,6 +63,8 @@ def run_command(project: Project, *arguments: str, role: str = "postgres", agree
         if agrees:
             stack.enter_context(mock.patch.object(Session, "can_ask", True))
             stack.enter_context(mock.patch.object(Session, "agrees", return_value=True))
+            # what has a default keeps it
+            stack.enter_context(mock.patch.object(Session, "ask", return_value=""))
         if isinstance(project, Trial):
             stack.enter_context(_in_the_transaction(project, role))
         return command.run(*arguments, variables={VARIABLE: project.cluster.url(role).reveal()})

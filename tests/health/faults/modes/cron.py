@@ -59,7 +59,8 @@ def without_leaver(project: LiveProject) -> None:
     project.admin.execute("reset role; drop owned by leaver; drop role leaver")
 
 
-def _waits_for_standby(project: LiveProject) -> None:
+def waits_for_standby(project: LiveProject) -> None:
+    """Let the launcher wait for a standby that is not there."""
     project.record_run("running", "")
     # these two are also in the file that `configure` comes before
     project.admin.execute("alter system set synchronous_commit = on")
@@ -176,7 +177,7 @@ MODES: tuple[AnyMode, ...] = (
         "B9",
         "the launcher waits for a standby that is not there",
         "pg_cron_not_blocked",
-        _waits_for_standby,
+        waits_for_standby,
         status=Status.WARNING,
         reason="standby",
         says="synchronous_standby_names is 'nobody'",
