@@ -58,6 +58,8 @@ FUNCTIONS = (
     "autosync.jobs_current()",
     "public.auto_sync_report(uuid, text, jsonb)",
     "autosync.keep_house()",
+    "autosync.keep_address()",
+    "autosync.proven_address()",
     "autosync.prune()",
     "autosync.prune_runs()",
     "autosync.retry_calls(integer)",

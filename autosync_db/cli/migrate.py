@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(add_completion=False)
+# more objects of one state are counted
+_FEW = 8
 
 
 @command(app, "migrate")
@@ -73,11 +75,12 @@ def _show_rows(session: Session, plan: "MigrationPlan") -> None:
 
     rows = [("revision", step.id, step.summary) for step in plan.upgrades]
     rows += [("there", change.action, f"{change.object}: {change.detail}") for change in plan.adoption]
-    if session.verbose:
-        rows += [("object", state.value, path) for path, state in plan.objects.items()]
-    else:
-        counts = Counter(state.value for state in plan.objects.values())
-        rows += [("object", state, f"{count} files of sql/; -v lists them") for state, count in sorted(counts.items())]
+    counts = Counter(state.value for state in plan.objects.values())
+    for state, count in sorted(counts.items()):
+        if session.verbose or count <= _FEW:
+            rows += [("object", state, path) for path, found in plan.objects.items() if found.value == state]
+        else:
+            rows.append(("object", state, f"{count} files of sql/; -v lists them"))
     as_text.table(("kind", "what", "description"), rows, session.out)
 
 
