@@ -18,6 +18,7 @@ from autosync_db import cli, config
 from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check
+from autosync_db.remedies import Kind, kind_of, template
 from autosync_db.schema import revisions
 from autosync_db.supabase import key, opaque, password
 
@@ -151,14 +152,29 @@ def check_page(id: str, check: Check, before: str) -> str:
         if "autosync.head" in catalogue.query(id):
             evidence = f"{file}, run after `set autosync.head = '{revisions.head()}';`"
         evidence += " No row is healthy; a row with `ok` only informs."
-    written = re.sub(r"\A```\w+\n.*?\n```\n*", "", sections.get("Remedy", ""), count=1, flags=re.DOTALL)
-    language = "sh" if re.match(r"#|autosync-db|supabase|psql|AUTOSYNC_|timedatectl", check.remedy or "") else "sql"
-    remedy = "\n\n".join(filter(None, [f"```{language}\n{check.remedy}\n```" if check.remedy else "", written]))
+    written = re.sub(
+        r"\A```\w+\n.*?\n```\n*(?:\| finding .*?\n\n|\| finding .*\Z)?",
+        "",
+        sections.get("Remedy", ""),
+        count=1,
+        flags=re.DOTALL,
+    )
+    assert check.remedy
+    language = "sql" if kind_of(check.remedy) is Kind.SQL else "sh"
+    remedy = "\n\n".join(filter(None, [f"```{language}\n{template(check.remedy)}\n```", others(check), written]))
     composed = {"Claim": claim, "Evidence": evidence, "Remedy": remedy, "Depends on": depends(check)}
     order = ["Claim", *(name for name in sections if name not in composed), "Evidence", "Remedy", "Depends on"]
     order.sort(key=lambda name: PLACES.get(name, PLACES["Evidence"] - 1))
     bodies = {**sections, **composed}
     return f"# {id}\n\n" + "\n\n".join(f"## {name}\n\n{bodies[name]}" for name in order if bodies[name]) + "\n"
+
+
+def others(check: Check) -> str:
+    """Return the remedies that fit some findings alone."""
+    if not check.remedies:
+        return ""
+    rows = [(f"`{reason}`", f"`{template(remedy)}`".replace("|", "\\|")) for reason, remedy in check.remedies.items()]
+    return table(("finding", "remedy"), rows)
 
 
 ASKED = {

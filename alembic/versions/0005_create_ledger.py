@@ -59,6 +59,8 @@ FUNCTIONS = (
     "public.auto_sync_report(uuid, text, jsonb)",
     "autosync.keep_house()",
     "autosync.note_gone_jobs()",
+    "autosync.keep_address()",
+    "autosync.proven_address()",
     "autosync.prune()",
     "autosync.prune_runs()",
     "autosync.retry_calls(integer)",

@@ -89,11 +89,13 @@ class Session:
         """Return the settings; they are read at the first use."""
         from autosync_db import config
 
-        return config.load(config.Flags(self._database_url, self._target, self._config))
+        found = config.load(config.Flags(self._database_url, self._target, self._config))
+        Run.aim = found.aim
+        return found
 
     def say(self, message: str) -> None:
-        """Print a message on stderr; nothing with --quiet."""
-        self.err.print(message, markup=False, soft_wrap=True)
+        """Print a message on stderr, whose commands can be pasted; nothing with --quiet."""
+        self.err.print(Run.aim.at(message), markup=False, soft_wrap=True)
 
     def say_done(self, step: "Step") -> None:
         """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""

@@ -22,10 +22,12 @@ def _explain(
         _list(session)
         return
     check, page = catalogue.find(id), composer.page(id)
+    if session.target:
+        page = session.configuration.aim.at(page)
     if session.is_json:
         query = composer.runnable(id, check) if check.has_query else None
         facts = {"id": id, "layer": check.layer, "claim": check.claim, "remedy": check.remedy}
-        session.print_json(facts | {"query": query, "page": page})
+        session.print_json(facts | {"remedies": dict(check.remedies), "query": query, "page": page})
     elif session.out.is_terminal:
         from rich.markdown import Markdown
 

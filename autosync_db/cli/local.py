@@ -160,7 +160,7 @@ def _tick_once(connection: "Connection", job: "JobSettings") -> str:
     [(decision, due, ticked_at)] = rows(
         connection, "select decision, due, ticked_at from autosync.tick where id = %s", [tick_id]
     )
-    outcome = ", ".join(f"{answer.cause.value} {answer.summary}" for answer in answers) or decision
+    outcome = ", ".join(f"{answer.cause.value} {answer.account}" for answer in answers) or decision
     return f"{ticked_at:%H:%M:%S} tick {tick_id}: {due} due, {outcome}"
 
 

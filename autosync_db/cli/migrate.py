@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(add_completion=False)
+# more objects of one state are counted
+_FEW = 8
 
 
 @command(app, "migrate")
@@ -66,18 +68,29 @@ def _migrate(
                 session.say(f"  {name}")
 
 
+def _show_rows(session: Session, plan: "MigrationPlan") -> None:
+    from collections import Counter
+
+    from autosync_db.report import as_text
+
+    rows = [("revision", step.id, step.summary) for step in plan.upgrades]
+    rows += [("there", change.action, f"{change.object}: {change.detail}") for change in plan.adoption]
+    counts = Counter(state.value for state in plan.objects.values())
+    for state, count in sorted(counts.items()):
+        if session.verbose or count <= _FEW:
+            rows += [("object", state, path) for path, found in plan.objects.items() if found.value == state]
+        else:
+            rows.append(("object", state, f"{count} files of sql/; -v lists them"))
+    as_text.table(("kind", "what", "description"), rows, session.out)
+
+
 def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
     if session.is_json:
         session.print_json(plan)
     elif plan.is_current:
         session.say(f"nothing to do: the database is at {plan.current or 'base'}, and every object is current")
     else:
-        from autosync_db.report import as_text
-
-        rows = [("revision", step.id, step.summary) for step in plan.upgrades]
-        rows += [("there", change.action, f"{change.object}: {change.detail}") for change in plan.adoption]
-        rows += [("object", state.value, path) for path, state in plan.objects.items()]
-        as_text.table(("kind", "what", "description"), rows, session.out)
+        _show_rows(session, plan)
     if plan.refusals:
         raise MigrationError(
             f"{len(plan.refusals)} differences prevent the migration: "

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosync_db.cli import secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, UsageError
@@ -33,8 +34,13 @@ def _repair(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask; a repair that needs consent also needs its ID.")
     ] = False,
+    service_role_key_file: secret_input.KeyFile = None,
+    service_role_key_env: secret_input.KeyVariable = None,
 ) -> None:
     """Fix what verify finds, root causes first, each in one transaction; then verify again.
+
+    A lost address is put back from the target's settings, or as the last call that succeeded had it; a lost service key
+    from the flags, SUPABASE_SERVICE_ROLE_KEY or the target's file. A real call proves them, or all is as it was.
 
     A repair that deletes rows, or that drops or overwrites something of yours, needs consent: on a terminal you are
     asked about each; with --yes, name its ID as well. --dry-run --yes prints exactly what --yes would do.
@@ -45,10 +51,11 @@ def _repair(
     from autosync_db.health import repair, verify
 
     configuration, named = session.configuration, ids or []
+    known = secret_input.service_key(session, service_role_key_file, service_role_key_env)
     with connect(configuration.target.database_url) as connection:
         with session.progress("running the checks"):
             report = verify.run(connection, configuration, jobs=jobs or ())
-            plan = repair.plan(connection, configuration, report, named)
+            plan = repair.plan(connection, configuration, report, named, known)
         for refused in plan.refusals:
             of_job = f" ({refused.job})" if refused.job and len(report.jobs) > 1 else ""
             session.say(f"{refused.id}{of_job}: {refused.reason}; {refused.hint}")
@@ -59,7 +66,7 @@ def _repair(
         outcomes: tuple[Outcome, ...] = ()
         if chosen:
             with session.progress("repairing") as say:
-                outcomes = repair.apply(connection, configuration, chosen, say)
+                outcomes = repair.apply(connection, configuration, chosen, say, known)
                 report = repair.recheck(connection, configuration, outcomes, jobs or ())
     _report(session, plan, outcomes, report)
     failed = any(outcome.error and not outcome.skipped for outcome in outcomes)
@@ -96,7 +103,8 @@ def _show(session: Session, plan: "Plan", shown: "Sequence[Proposal]") -> None:
         return
     scripts = [repair.script(proposal) for proposal in shown]
     scripts += [
-        f"-- {proposal.id}: {proposal.sentence}; needs consent: autosync-db repair {proposal.id} --yes\n"
+        f"-- {proposal.id}: {proposal.sentence}; needs consent: "
+        + session.configuration.aim.at(f"autosync-db repair {proposal.id} --yes\n")
         for proposal in plan.proposals
         if proposal not in shown
     ]

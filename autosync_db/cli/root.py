@@ -14,6 +14,7 @@ from typer.core import HAS_RICH, TyperCommand, TyperGroup
 from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
 from autosync_db.errors import AutosyncError, ExitCode
+from autosync_db.remedies import ANYWHERE
 
 INTERRUPTED = 130  # what shells report for SIGINT
 
@@ -57,14 +58,14 @@ class Root(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit with the code that errors.ExitCode gives to the outcome."""
-        Run.verbosity, Run.code_if_unread = 0, 0
+        Run.verbosity, Run.code_if_unread, Run.aim = 0, 0, ANYWHERE
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra)
             if code == INTERRUPTED:  # Typer turns SIGINT into this and says nothing
                 raise KeyboardInterrupt
         except AutosyncError as error:
-            code = _fail(error.message, error.hint, error.exit_code)
+            code = _fail(error.message, Run.aim.at(error.hint), error.exit_code)
         except typer.TyperException as error:
             code = _usage(error)
         except (KeyboardInterrupt, typer.Abort):

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,10 +10,38 @@ from autosync_db.cli.console import Session
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.secret import Secret
 
+if TYPE_CHECKING:
+    from autosync_db.credentials.known import KnownKey
+
+KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
+KeyFile = Annotated[
+    str | None, typer.Option(help="File that holds the service key; - reads standard input.", metavar="PATH")
+]
+KeyVariable = Annotated[
+    str | None,
+    typer.Option(help=f"Environment variable that holds the service key [default: {KEY_VARIABLE}].", metavar="VAR"),
+]
 FromFile = Annotated[
     str | None, typer.Option("--from-file", help="File that holds the value; - reads standard input.", metavar="PATH")
 ]
 FromEnv = Annotated[str | None, typer.Option("--from-env", help="Variable that holds the value.", metavar="VAR")]
+
+
+def service_key(session: Session, path: str | None, named: str | None) -> "KnownKey | None":
+    """Return the service key from the file, standard input, the environment or the target; None where none has it."""
+    from autosync_db import config
+    from autosync_db.credentials.known import KnownKey
+
+    noun = "service key"
+    if path is not None:
+        return KnownKey(read(path, noun), "standard input" if path == "-" else f"the file {path}")
+    if named is not None:
+        return KnownKey(variable(named, noun), f"the variable {named}")
+    if (found := config.environment_secret(KEY_VARIABLE)) is not None:
+        return KnownKey(found, f"the variable {KEY_VARIABLE}")
+    if (file := session.configuration.target.service_role_key_file) is not None:
+        return KnownKey(read(str(file), noun), f"the target's file {file}")
+    return None
 
 
 def chosen(session: Session, from_file: str | None, from_env: str | None, noun: str) -> Secret:

@@ -1,5 +1,6 @@
 """`setup`: one project from nothing to a healthy chain."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,17 +16,8 @@ if TYPE_CHECKING:
     from autosync_db.config import Configuration
     from autosync_db.health.model import Report
 
-KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
-
 app = typer.Typer(add_completion=False)
 
-_KeyFile = Annotated[
-    str | None, typer.Option(help="File that holds the service key; - reads standard input.", metavar="PATH")
-]
-_KeyVariable = Annotated[
-    str | None,
-    typer.Option(help=f"Environment variable that holds the service key [default: {KEY_VARIABLE}].", metavar="VAR"),
-]
 _CronSecretFile = Annotated[
     str | None,
     typer.Option(
@@ -41,8 +33,8 @@ def _setup(
     session: Session,
     project_url: Annotated[str | None, typer.Option(help="The project's address, https://HOST.")] = None,
     project_ref: Annotated[str | None, typer.Option(help="The project's ref, instead of its address.")] = None,
-    service_role_key_file: _KeyFile = None,
-    service_role_key_env: _KeyVariable = None,
+    service_role_key_file: secret_input.KeyFile = None,
+    service_role_key_env: secret_input.KeyVariable = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Make no call; the result is then not verified.")] = False,
     rebind: Annotated[
         bool, typer.Option("--rebind", help="Bind this database to the project, whatever it was bound to before.")
@@ -76,7 +68,7 @@ def _setup(
     with session.progress("connecting") as say:
 
         def done(step: Step) -> None:
-            steps.append(step)
+            steps.append(replace(step, result=configuration.aim.at(step.result)))
             session.say_done(step)
 
         given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
@@ -130,17 +122,9 @@ def _address(session: Session, url: str | None, ref: str | None) -> str | None:
 
 
 def _service_key(session: Session, path: str | None, variable: str | None) -> Secret | None:
-    """Return the service key from the file, standard input, the environment, the target, or a hidden prompt."""
-    from autosync_db import config
-
-    if path is not None:
-        return secret_input.read(path, "service key")
-    if variable is not None:
-        return secret_input.variable(variable, "service key")
-    if (found := config.environment_secret(KEY_VARIABLE)) is not None:
-        return found
-    if (file := session.configuration.target.service_role_key_file) is not None:
-        return secret_input.read(str(file), "service key")
+    """Return the service key that is at hand, or else from a hidden prompt."""
+    if (found := secret_input.service_key(session, path, variable)) is not None:
+        return found.key
     if session.can_ask:
         entered = session.ask("Service key (empty: keep the stored one)", default="", hidden=True)
         return Secret(entered) if entered else None

@@ -21,6 +21,7 @@ from autosync_db.config.reading import (
     environment_secret,
     github_step_summary,
     load,
+    local_port,
 )
 from autosync_db.config.settings import (
     FunctionSettings,
@@ -59,5 +60,6 @@ __all__ = [
     "github_step_summary",
     "load",
     "local_folder",
+    "local_port",
     "make_local_folder",
 ]

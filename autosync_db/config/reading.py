@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
@@ -21,6 +22,7 @@ from autosync_db.config.folder import LOCAL_FOLDER, local_folder, nearest
 from autosync_db.config.section import AT_KEY
 from autosync_db.config.settings import IsolationSettings, Settings, TargetSettings
 from autosync_db.errors import UsageError
+from autosync_db.remedies import Aim
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
 
@@ -70,11 +72,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The active settings and the target they apply to."""
+    """The active settings, the target they apply to, and the options that chose both."""
 
     settings: Settings
     target: Target
     source: Path | None
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def aim(self) -> Aim:
+        """Return how a command is printed that is to act on the same database."""
+        return Aim(self.options, self.target.project_url is not None)
 
     @property
     def isolation(self) -> IsolationSettings | None:
@@ -96,7 +104,15 @@ def load(flags: Flags | None = None) -> Configuration:
         raise UsageError(
             f"the environment cannot be read: {error}", hint="set single values, like AUTOSYNC_JOB__SCHEDULE"
         ) from None
-    return Configuration(settings, _target(flags, settings), source)
+    return Configuration(settings, _target(flags, settings), source, _options(flags))
+
+
+def _options(flags: Flags) -> tuple[tuple[str, str], ...]:
+    """Return the options that choose what was chosen, also by a variable: where a command is pasted it may be unset."""
+    target = flags.target or os.environ.get("AUTOSYNC_TARGET")
+    config = flags.config or os.environ.get("AUTOSYNC_CONFIG")
+    given = {"--target": target, "--config": str(config) if config else None}
+    return tuple((option, value) for option, value in given.items() if value)
 
 
 def environment_secret(variable: str) -> Secret | None:
@@ -247,6 +263,15 @@ def _database_of(name: str | None, chosen: TargetSettings) -> Secret | None:
 
 def _database_of_environment() -> Secret | None:
     return next((found for name in _DATABASE_VARIABLES if (found := environment_secret(name))), None)
+
+
+def local_port() -> int | None:
+    """Return the port at which the local stack of this folder serves functions, None where there is none."""
+    found = _local_target()
+    try:
+        return urlsplit(found.project_url).port if found and found.project_url else None
+    except ValueError:
+        return None
 
 
 def _local_target() -> TargetSettings | None:

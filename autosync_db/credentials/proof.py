@@ -107,10 +107,10 @@ def _judge(answers: list[Invocation]) -> tuple[Verdict, str]:
     refused = [answer for answer in answers if answer.cause is Cause.KEY]
     accepted = [answer for answer in answers if answer.cause is Cause.OK]
     if refused:
-        return Verdict.REFUSED, refused[0].summary
+        return Verdict.REFUSED, refused[0].account
     if accepted:
         return Verdict.ACCEPTED, accepted[0].summary
-    return Verdict.UNCLEAR, "; ".join(sorted({answer.summary for answer in answers})) or "no call was made"
+    return Verdict.UNCLEAR, "; ".join(sorted({answer.account for answer in answers})) or "no call was made"
 
 
 def _wait_for_readers(connection: Connection, keep_alive: KeepAlive) -> str | None:

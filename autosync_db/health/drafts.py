@@ -147,21 +147,33 @@ def dropping_policies(scene: Scene, table: str, sentence: str, statements: list[
 
 
 def drop_triggers(scene: Scene, schema: str, tables: Collection[str], own: str = "") -> list[Repair | Refusal]:
-    """Return the repair that drops the triggers on an extension's tables, but for its own one, as the tables' owner."""
+    """Return the repair that drops the triggers on an extension's tables, but for its own one.
+
+    As the tables' owner; where this session may not act as that, by dropping the functions that they alone call.
+    """
     found = scene.rows(
         """
-        select format('drop trigger %%I on %%I.%%I', t.tgname, n.nspname, c.relname), pg_get_userbyid(c.relowner)
+        select format('drop trigger %%I on %%I.%%I', t.tgname, n.nspname, c.relname), pg_get_userbyid(c.relowner),
+            format('drop function %%s cascade', p.oid::regprocedure), pg_get_userbyid(p.proowner),
+            exists (select from pg_catalog.pg_trigger as o where o.tgfoid = t.tgfoid and o.tgrelid <> t.tgrelid)
         from pg_catalog.pg_trigger as t
         join pg_catalog.pg_class as c on c.oid = t.tgrelid
         join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+        join pg_catalog.pg_proc as p on p.oid = t.tgfoid
         where n.nspname = %s and c.relname = any (%s::text[]) and not t.tgisinternal and t.tgname <> %s
         order by 1
         """,
         [schema, list(tables), own],
     )
-    drops = "; ".join(drop for drop, _ in found)
+    drops = "; ".join(row[0] for row in found)
     owner = str(found[0][1])
-    if not scene.may_act_as(owner):
+    if scene.may_act_as(owner):
+        statements = acting_as(scene, owner, *(text(row[0]) for row in found))
+        return [Repair(drops, statements, destructive=True, as_owner=False)]
+    if any(is_shared or not scene.may_act_as(role) for *_, role, is_shared in found):
         return [Refusal(f"only {owner}, who owns the tables, may drop triggers on them", f"as {owner} run: {drops}")]
-    statements = acting_as(scene, owner, *(text(drop) for drop, _ in found))
-    return [Repair(drops, statements, destructive=True, as_owner=False)]
+    # whoever owns a function may drop it, and what depends on it goes along
+    functions = dict.fromkeys((row[2], row[3]) for row in found)
+    statements = [part for drop, role in functions for part in acting_as(scene, role, text(drop))]
+    sentence = f"{'; '.join(drop for drop, _ in functions)}: that drops the triggers with them"
+    return [Repair(sentence, statements, destructive=True, as_owner=False)]

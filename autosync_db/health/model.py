@@ -1,10 +1,8 @@
-"""What a check is, what it can say, what a repair of it is, and the report on all of them."""
+"""What a check is, what a repair of it is, and the report on all of them."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,7 +10,14 @@ from psycopg import sql
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
+from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import ExitCode
+from autosync_db.health.findings import Evidence as Evidence
+from autosync_db.health.findings import Row as Row
+from autosync_db.health.findings import Status as Status
+from autosync_db.health.findings import Verdict as Verdict
+from autosync_db.health.findings import judge_rows as judge_rows
+from autosync_db.remedies import ANYWHERE, Aim, Kind, filled, kind_of
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -24,82 +29,6 @@ Layer = Literal[
 
 # what a check speaks of: the database, or each chosen job that is of this kind
 Scope = Literal["database", "job", "scheduled", "call", "function", "draining"]
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-class Status(StrEnum):
-    """A check's verdict, and a report's; BLOCKED: it fails, and another failing check explains it."""
-
-    OK = "ok"
-    WARNING = "warning"
-    CRITICAL = "critical"
-    UNKNOWN = "unknown"
-    BLOCKED = "blocked"
-
-    @property
-    def severity(self) -> int:
-        """Order verdicts by how much they matter."""
-        return [Status.OK, Status.BLOCKED, Status.WARNING, Status.UNKNOWN, Status.CRITICAL].index(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a check's query: a finding about an object, in words for people and as facts for programs.
-
-    Control characters in the words become blanks: nothing that is said must steer a terminal or a CI system. The keys
-    of the facts are described in docs/reference/schemas/verify.schema.json; names in them are exact.
-    """
-
-    status: str
-    object: str
-    detail: str
-    facts: dict[str, Any] = field(default_factory=dict, hash=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "object", _CONTROL.sub(" ", self.object))
-        object.__setattr__(self, "detail", _CONTROL.sub(" ", self.detail))
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was seen, and of which object: people read `detail`, programs read `facts` (see Row)."""
-
-    object: str
-    detail: str
-    facts: dict[str, Any] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A judgement with its reason in one plain sentence, and the findings behind it.
-
-    `locked_out`: another session's lock kept it from looking."""
-
-    status: Status
-    summary: str
-    evidence: tuple[Evidence, ...] = ()
-    locked_out: bool = False
-
-
-def judge_rows(rows: list[Row], claim: str) -> Verdict:
-    """Return the verdict that a query's rows speak: none is healthy, `ok` only informs; the worst is the summary."""
-    findings = [row for row in rows if row.status != Status.OK]
-    if not findings:
-        detail = f"{rows[0].object}: {rows[0].detail}" if rows else claim
-        return Verdict(Status.OK, detail, _evidence(rows))
-    worst = max(findings, key=lambda row: Status(row.status).severity)
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    return Verdict(
-        Status(worst.status),
-        f"{worst.object}: {worst.detail}{more}",
-        _evidence(findings),
-    )
-
-
-def _evidence(rows: list[Row]) -> tuple[Evidence, ...]:
-    return tuple(Evidence(row.object, row.detail, row.facts) for row in rows)
-
 
 Judge = Callable[[list[Row], str], Verdict]
 Look = Callable[[Connection, Configuration, str | None], list[Row]]
@@ -155,6 +84,17 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
+class Restoration:
+    """Secrets to put back from where the target has them, and that in one plain sentence without any value.
+
+    A real call proves them; when it is refused, what was there before is put back.
+    """
+
+    sentence: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why something is not repaired, and what can be done instead."""
 
@@ -166,9 +106,15 @@ class Scene:
     """What a repair is drafted from: the findings, and whom this session may act as. Reads only."""
 
     def __init__(
-        self, connection: Connection, configuration: Configuration, verdict: Verdict, job: str | None = None
+        self,
+        connection: Connection,
+        configuration: Configuration,
+        verdict: Verdict,
+        job: str | None = None,
+        known: KnownKey | None = None,
     ) -> None:
         self.connection = connection
+        self.known = known
         self.configuration = configuration
         self.verdict = verdict
         self._job = job
@@ -246,7 +192,9 @@ class Scene:
         return found[0][0] if found else None
 
 
-Draft = Callable[[Scene], Iterable[Repair | Refusal]]
+Draft = Callable[[Scene], Iterable[Repair | Restoration | Refusal]]
+# of the facts of its findings: which of a check's remedies fits
+Tell = Callable[[Sequence[Mapping[str, Any]]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +204,10 @@ class Check:
     `causes` are the checks whose failure explains a failure of this one; `needs` are those without which it
     cannot look or has nothing to look at, which explains only an `unknown`. `overlaps` are checks that also speak of
     single objects: their failure explains this one's if it names every object that this one names. `remedy` is a
-    command or statement that can be run as it is. What a `notable` check has to say is shown even when it is healthy.
-    `judge` turns the findings into a verdict; `remedies` are those for findings with a `reason` in their facts.
+    command or statement that can be run as it is, or ByYou; in it `{job}` and `{KEY}` stand for what the verdict and
+    its findings name. What a `notable` check has to say is shown even when it is healthy.
+    `judge` turns the findings into a verdict; `remedies` are those for findings with a `reason` in their facts, or for
+    what `tell` makes of all facts.
 
     A check whose `scope` is not the database speaks of jobs: its query is asked once for each chosen job of that kind,
     which it knows as `checked.name` (health.composer). Its failure is explained by failures of the same job or of none.
@@ -273,6 +223,7 @@ class Check:
     claim: str
     remedy: str | None
     remedies: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tell: Tell | None = None
     scope: Scope = "database"
     needs: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
@@ -309,12 +260,34 @@ class CheckResult:
     verdict: Verdict
     blocked_by: tuple[str, ...] = ()
     job: str | None = None
+    aim: Aim = ANYWHERE
+
+    @property
+    def reason(self) -> str:
+        """Return which of the remedies fits the findings; empty for the check's own."""
+        if self.check.tell and self.verdict.evidence:
+            return self.check.tell([item.facts for item in self.verdict.evidence])
+        reasons = (item.facts.get("reason") for item in self.verdict.evidence)
+        return str(next((reason for reason in reasons if reason in self.check.remedies), ""))
 
     @property
     def remedy(self) -> str | None:
-        """Return the remedy for the first reason that the findings give, or else the check's own."""
-        reason = next((item.facts["reason"] for item in self.verdict.evidence if item.facts.get("reason")), "")
-        return self.check.remedies.get(reason, self.check.remedy)
+        """Return the remedy for the reason of the findings, or else the check's own, as it can be pasted."""
+        written = self._written
+        if written is None:
+            return None
+        findings = [item.facts for item in self.verdict.evidence]
+        finding = next((facts for facts in findings if facts.get("reason") == self.reason), (findings or [{}])[0])
+        return self.aim.at(filled(written, {**finding, "job": self.job}))
+
+    @property
+    def remedy_kind(self) -> Kind | None:
+        """Return who runs the remedy."""
+        return None if self._written is None else kind_of(self._written)
+
+    @property
+    def _written(self) -> str | None:
+        return self.check.remedies[self.reason] if self.reason else self.check.remedy
 
     @property
     def status(self) -> Status:
@@ -334,6 +307,7 @@ class Report:
     jobs: tuple[str, ...]
     checked_at: datetime
     results: tuple[CheckResult, ...]
+    aim: Aim = ANYWHERE
 
     @property
     def subject(self) -> str:

@@ -15,9 +15,10 @@ from psycopg import sql
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
+from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import AutosyncError
-from autosync_db.health import catalogue, verify
-from autosync_db.health.model import CheckResult, Refusal, Repair, Report, Scene, Status
+from autosync_db.health import catalogue, restoring, verify
+from autosync_db.health.model import CheckResult, Refusal, Repair, Report, Restoration, Scene, Status
 from autosync_db.schema.revisions import ADVISORY_LOCK
 
 LOCK_TIMEOUT = "3s"
@@ -35,7 +36,7 @@ class Proposal:
     """A repair of a failing check as it would be made: `statements` are exactly what runs, in this order.
 
     `after` are the checks that explain this one; it makes no sense before they are repaired. `job` is the job that the
-    check failed for, where it speaks of jobs.
+    check failed for, where it speaks of jobs. `restores` are secrets to put back, for which there is no statement.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Proposal:
     in_batches: bool
     after: tuple[str, ...] = ()
     job: str | None = None
+    restores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,16 @@ class Outcome:
     job: str | None = None
 
 
-def plan(connection: Connection, configuration: Configuration, report: Report, ids: Collection[str] = ()) -> Plan:
+def plan(
+    connection: Connection,
+    configuration: Configuration,
+    report: Report,
+    ids: Collection[str] = (),
+    known: KnownKey | None = None,
+) -> Plan:
     """Return the repairs of the failing checks of a full report, or of those named. Reads only.
+
+    `known` is a service key at hand that may take the place of a lost one.
 
     Raises UsageError for an id that is no check.
     """
@@ -102,7 +112,7 @@ def plan(connection: Connection, configuration: Configuration, report: Report, i
     try:
         for result in chosen:
             proposed = {done.id for done in proposals if _concerns(done.job, result.job)}
-            for found in _propose(connection, configuration, result, proposed):
+            for found in _propose(connection, configuration, result, proposed, known):
                 if isinstance(found, Refused):
                     refusals.append(found)
                 else:
@@ -110,7 +120,8 @@ def plan(connection: Connection, configuration: Configuration, report: Report, i
     finally:
         if not connection.broken:
             connection.execute("rollback")
-    return Plan(tuple(proposals), tuple(refusals))
+    aim = configuration.aim
+    return Plan(tuple(proposals), tuple(replace(refused, hint=aim.at(refused.hint)) for refused in refusals))
 
 
 def _concerns(job: str | None, other: str | None) -> bool:
@@ -121,6 +132,8 @@ def _concerns(job: str | None, other: str | None) -> bool:
 def script(proposal: Proposal) -> str:
     """Return a proposal as text that psql can run as it is."""
     notes = [f"-- {proposal.id}: {proposal.sentence}"]
+    if proposal.restores:
+        return notes[0] + "\n-- by the command alone: in SQL the value would be read by others\n"
     if proposal.destructive:
         notes.append("-- this deletes, drops or overwrites something: repair does it by consent alone")
     if proposal.in_batches:
@@ -133,6 +146,7 @@ def apply(
     configuration: Configuration,
     proposals: Iterable[Proposal],
     say: Callable[[str], None] | None = None,
+    known: KnownKey | None = None,
 ) -> tuple[Outcome, ...]:
     """Make the repairs in the order given and return what became of each; one that fails leaves nothing half done.
 
@@ -143,7 +157,8 @@ def apply(
         earlier = [done for done in outcomes if _concerns(done.job, proposal.job)]
         failed = {done.id for done in earlier if done.error}
         repaired = {done.id for done in earlier} - failed
-        outcomes.append(_make(connection, configuration, proposal, repaired, say))
+        made = _make(connection, configuration, proposal, repaired, say, known)
+        outcomes.append(replace(made, hint=configuration.aim.at(made.hint)) if made.hint else made)
     return tuple(outcomes)
 
 
@@ -153,6 +168,7 @@ def _make(
     proposal: Proposal,
     repaired: Collection[str],
     say: Callable[[str], None] | None,
+    known: KnownKey | None,
 ) -> Outcome:
     outcome = Outcome(proposal.id, proposal.sentence, job=proposal.job)
     if missing := [id for id in proposal.after if id not in repaired]:
@@ -168,7 +184,12 @@ def _make(
     if say:
         say(f"{proposal.id}: {proposal.sentence}")
     try:
+        if proposal.restores:
+            restoring.restore(connection, configuration, proposal.restores, proposal.job, known, say)
+            return outcome
         return replace(outcome, rows=_run(connection, proposal, say))
+    except AutosyncError as error:
+        return replace(outcome, error=error.message, hint=error.hint)
     except psycopg.Error as error:
         if connection.broken:
             raise
@@ -203,6 +224,7 @@ def _propose(
     configuration: Configuration,
     result: CheckResult,
     proposed: Collection[str],
+    known: KnownKey | None,
 ) -> list[Proposal | Refused]:
     """Return the proposals for one check, on one job where it speaks of jobs, or why there are none."""
     id, verdict = result.id, result.verdict
@@ -220,7 +242,7 @@ def _propose(
         return refused("not_repairable", "cannot be repaired from here", f"its remedy: {result.remedy}")
     if verdict.status is Status.UNKNOWN or (result.check.speaks_of_jobs and result.job is None):
         return refused("unknown", verdict.summary, "let it look first: autosync-db verify")
-    scene = Scene(connection, configuration, verdict, result.job)
+    scene = Scene(connection, configuration, verdict, result.job, known)
     try:
         with connection.transaction():
             return [_finish(scene, result, draft) for draft in result.check.repair(scene)]
@@ -232,11 +254,14 @@ def _propose(
         return refused("refused", _message(error), "connect as the role that ran migrate")
 
 
-def _finish(scene: Scene, result: CheckResult, draft: Repair | Refusal) -> Proposal | Refused:
+def _finish(scene: Scene, result: CheckResult, draft: Repair | Restoration | Refusal) -> Proposal | Refused:
     """Turn a draft into text; it is refused when its statements need an owner that this session may not act as."""
     id = result.id
     if isinstance(draft, Refusal):
         return Refused(id, "refused", _plain(draft.reason), _plain(draft.hint), result.job)
+    if isinstance(draft, Restoration):
+        sentence = _plain(draft.sentence)
+        return Proposal(id, sentence, (), False, False, result.blocked_by, result.job, draft.names)
     statements = [statement.as_string(scene.connection) for statement in draft.statements]
     owner = scene.owner
     if draft.as_owner and owner is not None and owner != scene.me:

@@ -67,8 +67,11 @@ def run(
         _must_exist(look.jobs, configuration)
     verdicts = {id: {job: _judge(catalogue[id], rows) for job, rows in of_job.items()} for id, of_job in found.items()}
     known: causes.Known = {}
+    aim = configuration.aim
     results = [
-        CheckResult(id, catalogue[id], verdict, causes.blocked_by(id, verdict, job, verdicts, catalogue, known), job)
+        CheckResult(
+            id, catalogue[id], verdict, causes.blocked_by(id, verdict, job, verdicts, catalogue, known), job, aim
+        )
         for id in reported
         for job, verdict in verdicts[id].items()
     ]
@@ -77,20 +80,22 @@ def run(
             f"none of the jobs is of the kind that {', '.join(reported)} speaks of",
             hint="name other jobs with --job, or other checks with --only",
         )
-    return Report(configuration.target.name, tuple(job.name for job in look.jobs), datetime.now(UTC), tuple(results))
+    names = tuple(job.name for job in look.jobs)
+    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), aim)
 
 
 def unreachable(configuration: Configuration, error: UnreachableError, jobs: Collection[str] = ()) -> Report:
     """Return the report of a server that could not be looked at: one root cause that explains everything else."""
+    aim = configuration.aim
     unseen = Verdict(Status.UNKNOWN, "could not look: the server was not reached")
     seen = Verdict(Status.CRITICAL, error.message, (Evidence("server", error.message),))
     results = (
-        CheckResult(id, check, seen) if id == REACHED else CheckResult(id, check, unseen, (REACHED,))
+        CheckResult(id, check, seen if id == REACHED else unseen, () if id == REACHED else (REACHED,), aim=aim)
         for id, check in checks.all_checks().items()
         if not check.probes
     )
     names = tuple(jobs) or _names(configuration) or (GUIDE_JOB,)
-    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results))
+    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), aim)
 
 
 def _of_layers(names: Collection[str]) -> list[str]:

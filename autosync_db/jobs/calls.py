@@ -44,6 +44,8 @@ _NEWEST_TICK = """
 _OF_TICK = _RECENT.replace("%(limit)s", _SINCE_TICK) + "where tick_id = %(tick)s"
 # how long after the call's own timeout an answer may still be on its way through pg_net
 GRACE = timedelta(seconds=15)
+# how much of an answer is shown
+_WORDS = 160
 # most answers come at once, some take minutes
 _FIRST_POLL_SECONDS, _POLL_SECONDS = 0.02, 0.2
 
@@ -101,6 +103,19 @@ class Invocation:
         if self.outcome == "failed" and self.error_message:
             return f"{text}: {self.error_message[:160]}"
         return f"{text}, unproven" if self.is_unproven else text
+
+    @property
+    def account(self) -> str:
+        """Return the outcome and, of one that is no success, who answered in what words; keys in them are masked."""
+        if self.cause in {Cause.OK, Cause.PENDING} or self.status_code is None:
+            return self.summary
+        text = f"{self.status_code} {self.error_code or ''}".rstrip()
+        who = self.answered_by or ("the function" if self.cause is Cause.FUNCTION else None)
+        words = " ".join((self.body_excerpt or "").split())[:_WORDS]
+        # what an answer says against itself is in its words
+        said = words or (self.error_message or "")[:_WORDS]
+        empty = ", with an empty body" if self.body_excerpt == "" else ""
+        return text + (f" by {who}" if who else "") + (f": {said}" if said else empty)
 
 
 def trigger(connection: Connection, job_name: str, *, force: bool = True) -> int:
@@ -219,4 +234,4 @@ def require_success(answers: Sequence[Invocation]) -> None:
         if answer.cause is Cause.PENDING:
             raise CheckFailedError(f"pg_net has not sent request {answer.request_id} yet", hint=hint)
         if answer.cause is not Cause.OK:
-            raise CheckFailedError(f"the call did not succeed: {answer.summary}", hint=hint)
+            raise CheckFailedError(f"the call did not succeed: {answer.account}", hint=hint)

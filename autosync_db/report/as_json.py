@@ -46,6 +46,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "summary": result.verdict.summary,
         "evidence": [asdict(item) for item in result.verdict.evidence],
         "remedy": None if result.status == "ok" else result.remedy,
+        "remedy_kind": None if result.status == "ok" else result.remedy_kind,
         "repairable": result.check.repairable,
         "blocked_by": list(result.blocked_by),
     }

@@ -35,15 +35,7 @@ def report(found: Report, console: Console, *, show_all: bool = False) -> None:
         console.print(Text(f"note  {result.verdict.summary}"), soft_wrap=True)
     for group in _groups(found.root_causes):
         _root_cause(group, found, console)
-    blocked = _groups(result for result in found.results if result.status is Status.BLOCKED)
-    if blocked:
-        console.print()
-        grid = _grid()
-        for group in blocked:
-            first = group[0]
-            name = f"{first.id}{_jobs(group, found)}"
-            grid.add_row(_badge(first.status), name, f"explained by {', '.join(first.blocked_by)}")
-        console.print(grid)
+    _blocked(found, console, show_all=show_all)
     healthy = found.healthy
     console.print()
     if show_all:
@@ -55,6 +47,31 @@ def report(found: Report, console: Console, *, show_all: bool = False) -> None:
         console.print(
             Text.assemble(("ok", STYLES[Status.OK]), f"  {len(healthy)} of {len(found.by_check)} checks; -v lists them")
         )
+
+
+def _blocked(found: Report, console: Console, *, show_all: bool) -> None:
+    """Print in a line how many checks wait for what, or each of them."""
+    groups = _groups(result for result in found.results if result.status is Status.BLOCKED)
+    if not groups:
+        return
+    console.print()
+    if show_all:
+        grid = _grid()
+        for group in groups:
+            first = group[0]
+            name = f"{first.id}{_jobs(group, found)}"
+            grid.add_row(_badge(first.status), name, f"explained by {', '.join(first.blocked_by)}")
+        console.print(grid)
+        return
+    waiting: dict[tuple[str, ...], set[str]] = {}
+    for group in groups:
+        waiting.setdefault(group[0].blocked_by, set()).add(group[0].id)
+    parts = []
+    for causes, ids in sorted(waiting.items(), key=lambda item: -len(item[1])):
+        what = "1 check waits" if len(ids) == 1 else f"{len(ids)} checks wait"
+        parts.append(f"{what} for {' and '.join(causes)}")
+    line = Text.assemble(_badge(Status.BLOCKED), f"  {'; '.join(parts)}; -v lists them")
+    console.print(line, soft_wrap=True)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], console: Console) -> None:
@@ -70,7 +87,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], console: Con
 def calls(found: Sequence[Invocation], console: Console) -> None:
     """Print calls with what became of each, and the job of each where there are several."""
     rows = [
-        (f"{call.queued_at:%Y-%m-%d %H:%M:%S}", call.tick_id, call.request_id, call.cause.value, call.summary, call.job)
+        (f"{call.queued_at:%Y-%m-%d %H:%M:%S}", call.tick_id, call.request_id, call.cause.value, call.account, call.job)
         for call in found
     ]
     headers = ("queued (UTC)", "tick", "request", "cause", "answer", "job")
@@ -111,7 +128,8 @@ def _root_cause(group: Sequence[CheckResult], found: Report, console: Console) -
     console.print(Text(f"  should be: {result.check.claim}", style="dim"))
     if result.remedy:
         console.print(Text.assemble("  remedy: ", (result.remedy, "bold")), soft_wrap=True)
-    console.print(Text(f"  more: autosync-db explain {result.id}", style="dim"), soft_wrap=True)
+    more = found.aim.at(f"autosync-db explain {result.id}")
+    console.print(Text(f"  more: {more}", style="dim"), soft_wrap=True)
 
 
 def _grid() -> Table:

@@ -44,6 +44,7 @@ def report_json(
                 "rows": found.rows if found else None,
                 "error": found.error if found else None,
                 "hint": found.hint if found else None,
+                "restores": list(proposal.restores),
                 "sql": repair.script(proposal),
             }
             for proposal in plan.proposals
@@ -72,7 +73,8 @@ def report_text(plan: Plan, outcomes: Sequence[Outcome], health: Report, console
             console.print(Text(f"  {found.error}"), soft_wrap=True)
             console.print(Text(f"  hint: {found.hint}", style="dim"), soft_wrap=True)
         elif state == "needs_consent":
-            console.print(Text(f"  hint: autosync-db repair {proposal.id} --yes", style="dim"), soft_wrap=True)
+            way = health.aim.at(f"autosync-db repair {proposal.id} --yes")
+            console.print(Text(f"  hint: {way}", style="dim"), soft_wrap=True)
     if plan.proposals:
         console.print()
 

@@ -319,7 +319,7 @@ def _prove(connection: Connection, adoption: Adoption, reporter: Reporter, token
             f"the cron job {settings.name} cannot be taken over: {error.message}; everything is as it was",
             hint="correct what the answer says, in the settings or in the function, then run it again",
         ) from None
-    reporter.done(Step("call", "; ".join(sorted({answer.summary for answer in answers})), True))
+    reporter.done(Step("call", "; ".join(sorted({answer.account for answer in answers})), True))
     return answers
 
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from autosync_db.config import Configuration, JobSettings, SecretAuth, Settings
 from autosync_db.connection import Connection, connect
-from autosync_db.credentials import cron_secret, lease, store
+from autosync_db.credentials import cron_secret, known, lease, store
 from autosync_db.credentials import proof as proofs
 from autosync_db.credentials.lease import Rotation
 from autosync_db.credentials.proof import Proof
@@ -231,7 +231,8 @@ def _answers(work: _Work, proof: Proof | None, *, is_known: bool, wait: bool) ->
     if work.plan.binds and work.plan.project_ref:
         binding.bind(work.connection, work.plan.project_ref)
         work.reporter.done(Step("binding", f"to the project {work.plan.project_ref}", True))
-    made = "; ".join(sorted({answer.summary for answer in answers})) or "none made"
+    known.keep_address(work.connection)
+    made = "; ".join(sorted({answer.account for answer in answers})) or "none made"
     work.reporter.done(Step("call", result or made, not result))
     return answers
 

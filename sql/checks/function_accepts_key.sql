@@ -14,8 +14,11 @@ select case when f.status = 'critical' and k.changed_at > f.last_at then 'unknow
         'changed_at', k.changed_at,
         'reason', case
             when f.status = 'ok' then null
+            -- the gateway never sees the cron secret: what it refuses is the key beside it, or that there is none
+            when (f.error_code like 'UNAUTHORIZED\_%' or f.answer ~* 'legacy api keys')
+                and autosync.function_auth(checked.name) = 'cron_secret' then 'gateway_key'
+            when k.changed_at > f.last_at then 'untried'
             when f.answer ~* 'legacy api keys' then 'legacy_disabled'
-            when f.error_code like '%NO_AUTH_HEADER' and autosync.function_auth(checked.name) = 'cron_secret' then 'gateway_key'
             when f.answer ~* 'x-autosync-cron-secret|cron secret' then 'cron_secret'
             when f.answer ~* 'named? .{0,3}default|key.{0,20}default' then 'default_key'
         end) as facts

@@ -14,7 +14,12 @@ newest as (
     order by j.jobid, d.runid desc
 ),
 reason as (
-    select j.jobid, j.jobname, coalesce(n.failed, false) as failed, format('%s:%s', j.nodename, j.nodeport) as address, j.username, j.database,
+    select j.jobid, j.jobname, coalesce(n.failed, false) as failed,
+        -- repair schedules it again: for this server and database
+        j.database <> current_database()
+            or j.nodeport <> current_setting('port')::integer
+            or j.nodename <> coalesce(current_setting('cron.host', true), j.nodename) as is_elsewhere,
+        format('%s:%s', j.nodename, j.nodeport) as address, j.username, j.database,
         case
             when d.oid is null then format('the database %s does not exist', j.database)
             when not d.datallowconn or d.datconnlimit = -2 then format('the database %s accepts no connections', j.database)
@@ -38,7 +43,8 @@ select 'critical' as status, format('cron job %s', r.jobname) as object,
         else format('its newest run could not connect as %s to the database %s at %s: neither role nor database forbids it,'
             || ' so look at pg_hba.conf and at the server''s log', r.username, r.database, r.address)
     end as detail,
-    jsonb_build_object('job_id', r.jobid, 'job', r.jobname, 'role', r.username, 'database', r.database, 'address', r.address) as facts
+    jsonb_build_object('reason', case when r.is_elsewhere then 'elsewhere' when r.found is not null then 'forbidden' else 'refused' end,
+        'job_id', r.jobid, 'job', r.jobname, 'role', r.username, 'database', r.database, 'address', r.address) as facts
 from reason as r
 where r.found is not null or r.failed
 union all

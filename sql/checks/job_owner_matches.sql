@@ -6,7 +6,8 @@ select 'critical' as status, format('cron job %s', c.jobname) as object,
             case when r.rolsuper then '; it runs as a superuser' else '' end)
         else format('job %s belongs to the superuser %s, and cron.enable_superuser_jobs is off: pg_cron skips it', c.jobid, c.username)
     end as detail,
-    jsonb_build_object('reason', case when c.username <> m.rolname then 'other_role' else 'superuser_jobs_off' end,
+    jsonb_build_object('reason', case when c.username = m.rolname then 'superuser_jobs_off'
+            when pg_has_role(r.oid, 'member') then 'other_role' else 'out_of_reach' end,
         'job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'maintainer', m.rolname) as facts
 from cron.job as c
 cross join (

@@ -32,7 +32,8 @@ select case when f.is_job and not f.is_opaque then 'critical' else 'warning' end
             case when f.is_opaque then 'credential: a value is written out under a name such as Authorization or ?key=' else 'key' end) end,
         case when f.runs > 0 then format('%s of the newest 1000 runs kept a text of job %s that holds a key', f.runs, f.jobid) end
     ) as detail,
-    jsonb_build_object('job_id', f.jobid, 'job', f.jobname, 'in_command', f.is_job, 'runs', f.runs, 'is_opaque', f.is_opaque) as facts
+    jsonb_build_object('job_id', f.jobid, 'job', f.jobname, 'in_command', f.is_job, 'runs', f.runs, 'is_opaque', f.is_opaque,
+        'reason', case when f.is_job and not exists (select from autosync.job as j where j.name = f.jobname) then 'not_ours' end) as facts
 from found as f
 union all
 select 'unknown', 'table cron.job', 'jobs of other roles are not visible to this role',

@@ -12,12 +12,18 @@ select case when t.tgenabled in ('O', 'A') and (
     ) then 'critical' else 'warning' end as status,
     format('table cron.%s', c.relname) as object,
     format('has the trigger %s (function %s), which runs as %s inside pg_cron', quote_ident(t.tgname),
-        t.tgfoid::regproc, pg_get_userbyid(c.relowner)) as detail,
+        t.tgfoid::regproc, pg_get_userbyid(case when p.prosecdef then p.proowner else c.relowner end)) as detail,
     jsonb_build_object('table', format('cron.%s', c.relname), 'trigger', t.tgname, 'function', t.tgfoid::regproc::text,
+        'reason', case when pg_has_role(c.relowner, 'member')
+            -- dropping the function drops its triggers, and asks for no right on the table
+            or pg_has_role(p.proowner, 'member') and not exists (
+                select from pg_catalog.pg_trigger as o where o.tgfoid = t.tgfoid and o.tgrelid <> t.tgrelid
+            ) then null else 'out_of_reach' end,
         'role', pg_get_userbyid(c.relowner)) as facts
 from pg_catalog.pg_trigger as t
 join pg_catalog.pg_class as c on c.oid = t.tgrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+join pg_catalog.pg_proc as p on p.oid = t.tgfoid
 where n.nspname = 'cron'
     and c.relname in ('job', 'job_run_details')
     and not t.tgisinternal

@@ -1,17 +1,26 @@
 -- no_triggers_on_net_tables: a trigger there runs inside pg_net's worker, with its rights; if it raises, the batch is sent again and again.
 select 'critical' as status, format('trigger %s on net.%s', t.tgname, c.relname) as object,
     format('runs %s inside the worker%s', t.tgfoid::regproc,
-        coalesce((
-            select format(', as the superuser %s', a.usename)
-            from pg_catalog.pg_stat_activity as a
-            join pg_catalog.pg_roles as r on r.rolname = a.usename and r.rolsuper
-            where a.application_name like 'pg\_net %'
-            limit 1
-        ), '')) as detail,
-    jsonb_build_object('table', format('net.%s', c.relname), 'trigger', t.tgname, 'function', t.tgfoid::regproc::text) as facts
+        case when p.prosecdef then format(', as %s, whose rights it has', pg_get_userbyid(p.proowner))
+            else coalesce((
+                select format(', as the superuser %s', a.usename)
+                from pg_catalog.pg_stat_activity as a
+                join pg_catalog.pg_roles as r on r.rolname = a.usename and r.rolsuper
+                where a.application_name like 'pg\_net %'
+                limit 1
+            ), '')
+        end) as detail,
+    jsonb_build_object('table', format('net.%s', c.relname), 'trigger', t.tgname, 'role', pg_get_userbyid(c.relowner),
+        'function', t.tgfoid::regproc::text,
+        'reason', case when pg_has_role(c.relowner, 'member')
+            -- dropping the function drops its triggers, and asks for no right on the table
+            or pg_has_role(p.proowner, 'member') and not exists (
+                select from pg_catalog.pg_trigger as o where o.tgfoid = t.tgfoid and o.tgrelid <> t.tgrelid
+            ) then null else 'out_of_reach' end) as facts
 from pg_catalog.pg_trigger as t
 join pg_catalog.pg_class as c on c.oid = t.tgrelid
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+join pg_catalog.pg_proc as p on p.oid = t.tgfoid
 where n.nspname = 'net'
     and c.relname in ('http_request_queue', '_http_response')
     and not t.tgisinternal

@@ -2,17 +2,14 @@
 select 'critical' as status, 'table net.http_request_queue' as object,
     format('%s of the newest %s calls still wait there, the longest since %s; the worker is %s',
         q.waiting, q.calls, to_char(q.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
-        coalesce((
-            select case
-                when a.state = 'idle' then 'idle'
-                when a.xact_start is not null then format('busy with a batch since %s', to_char(a.xact_start at time zone 'UTC', 'HH24:MI:SS "UTC"'))
-                else 'connected'
-            end
-            from pg_catalog.pg_stat_activity as a
-            where a.application_name like 'pg\_net %' or a.backend_type ilike '%pg_net%'
-            limit 1
-        ), 'not connected')) as detail,
-    jsonb_build_object('table', 'net.http_request_queue', 'count', q.waiting, 'calls', q.calls, 'since', q.since) as facts
+        case
+            when w.pid is null then 'not connected'
+            when w.state = 'idle' then 'idle'
+            when w.xact_start is not null then format('busy with a batch since %s', to_char(w.xact_start at time zone 'UTC', 'HH24:MI:SS "UTC"'))
+            else 'connected'
+        end) as detail,
+    jsonb_build_object('table', 'net.http_request_queue', 'count', q.waiting, 'calls', q.calls, 'since', q.since,
+        'reason', case when w.state is distinct from 'idle' and w.xact_start is not null then 'busy' end) as facts
 from (
     select count(*) as calls,
         count(*) filter (where o.is_late) as waiting,
@@ -23,4 +20,10 @@ from (
         from autosync.recent_outcomes(checked.name, 50) as r
     ) as o
 ) as q
+left join (
+    select a.pid, a.state, a.xact_start
+    from pg_catalog.pg_stat_activity as a
+    where a.application_name like 'pg\_net %' or a.backend_type ilike '%pg_net%'
+    limit 1
+) as w on true
 where q.waiting > 0

@@ -5,11 +5,17 @@ select f.status as status, format('function %s', f.function_name) as object,
             case when f.is_redirected then 'went astray' else 'got no HTTP answer' end, f.since, f.answer)
         else f.answer
     end as detail,
-    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at, 'error_code', f.error_code, 'reason', case
+    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at, 'error_code', f.error_code,
+        'reason', case
             when f.status = 'ok' or not f.is_redirected then null
             when f.error_code = 'REDIRECTED_WITH_KEY' then 'redirected_with_key'
             else 'redirected'
-        end) as facts
+        end,
+        'local_port', case when f.status in ('critical', 'warning') and f.answer ~* 'nobody listens there' then (
+            select substring(s.secret, '^\s*https?://(?:localhost|127\.[0-9.]+|\[::1\]|host\.docker\.internal|172\.17\.0\.1):([0-9]{1,5})')::integer
+            from autosync.stored_secrets() as s
+            where s.name = 'project_url'
+        ) end) as facts
 from (
     select c.*, j.status, coalesce(c.error_code like 'REDIRECTED%', false) as is_redirected,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'missing', 'function', 'slow', 'gateway', 'page']) then c.passed else c.elsewhere end

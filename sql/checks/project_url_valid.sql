@@ -12,7 +12,8 @@ parts as (
     from stored as u
     where u.url <> ''
 )
-select f.status, 'secret project_url' as object, f.detail, jsonb_build_object('secret', 'project_url', 'reason', f.reason) as facts
+select f.status, 'secret project_url' as object, f.detail, jsonb_build_object('secret', 'project_url', 'reason', f.reason,
+    'is_known', autosync.proven_address() is not null) as facts
 from parts as p
 cross join lateral (
     select 'critical' as status, 'has no scheme: an address starts with https://' as detail, 'scheme' as reason

@@ -28,7 +28,8 @@ cross join lateral (
     union all
     select 'critical', format('row level security%s hides its rows from the role %s, as which the job reads it',
         case when pg_has_role(r.oid, s.relowner, 'usage') then ', forced on its owner,' else '' end, r.rolname),
-        case when pg_has_role(r.oid, s.relowner, 'usage') then 'forced_row_security' else 'row_security' end, 'table', 'public.pg_cron_secrets'
+        case when pg_has_role(r.oid, s.relowner, 'usage') then 'forced_row_security'
+            when pg_has_role(r.oid, 'member') then 'row_security' else 'foreign_reader' end, 'table', 'public.pg_cron_secrets'
     where s.relrowsecurity
         and not r.rolsuper
         and not r.rolbypassrls

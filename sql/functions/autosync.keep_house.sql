@@ -28,7 +28,8 @@ begin
             (4, 'moved', 'select autosync.move_shut_windows(1000)'),
             (5, 'deleted', 'select autosync.prune()'),
             (6, 'runs_deleted', 'select autosync.prune_runs()'),
-            (7, 'gone_jobs', 'select autosync.note_gone_jobs()')
+            (7, 'gone_jobs', 'select autosync.note_gone_jobs()'),
+            (8, 'address_kept', 'select autosync.keep_address()')
         ) as s (position, name, statement)
         order by s.position
     loop

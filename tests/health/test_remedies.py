@@ -1,9 +1,12 @@
 """The remedy fits what was found."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
 from autosync_db.health import catalogue
-from tests.health.actions import Action, answers, run, sql, steps, stored
+from tests.health.actions import Action, answers, run, sql, steps, stored, unanswered
 from tests.support import health, keys
 from tests.support.health import Project
 from tests.support.trial import Trial
@@ -12,7 +15,7 @@ _CRON_SECRET = sql(
     "insert into autosync.setting (name, value) values"
     """ ('function_auth', '{"auto-sync-cron-job": "cron_secret"}')"""
     " on conflict (name) do update set value = excluded.value",
-    "insert into public.pg_cron_secrets (name, secret) values ('cron_secret', 'x y z a b c d e f g h i')",
+    "insert into public.pg_cron_secrets (name, secret) values ('cron_secret', md5(random()::text))",
 )
 
 
@@ -37,12 +40,44 @@ REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
         "autosync-db secrets set gateway_key",
     ),
     "the function does not know the cron secret": (
-        "function_accepts_key", answers(401, {"error": "wrong x-autosync-cron-secret"}), "autosync-db secrets env",
+        "function_accepts_key",
+        answers(401, {"error": "wrong x-autosync-cron-secret"}),
+        "# by you: give the function its secret: autosync-db secrets env PATH",
     ),
     "only the default key": (
         "function_accepts_key",
         answers(401, {"error": "the key must be the one named default"}),
         "autosync-db rotate --from-file PATH  # the secret key named default",
+    ),
+    "a gateway that refuses what it was sent beside the cron secret": (
+        "function_accepts_key",
+        steps(_CRON_SECRET, answers(401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT")),
+        "autosync-db secrets set gateway_key",
+    ),
+    "a function that refuses under the cron secret": (
+        "function_accepts_key",
+        steps(_CRON_SECRET, answers(401, {"error": "the cron secret is another"})),
+        "# by you: give the function its secret: autosync-db secrets env PATH",
+    ),
+    "the key was put back": (
+        "function_accepts_key",
+        steps(answers(401), stored(service_role_key=keys.secret())),
+        "autosync-db jobs trigger auto-sync-cron-job",
+    ),
+    "nobody listens on this machine": (
+        "project_url_reachable",
+        steps(stored(project_url="http://127.0.0.1:9"), unanswered("Couldn't connect to server")),
+        "# by you: start what serves the functions at that address",
+    ),
+    "nobody listens elsewhere": (
+        "project_url_reachable",
+        steps(stored(project_url="https://api.example.com"), unanswered("Couldn't connect to server")),
+        "autosync-db setup --project-url URL",
+    ),
+    "another fault on this machine": (
+        "project_url_reachable",
+        steps(stored(project_url="http://127.0.0.1:9"), unanswered("SSL connect error")),
+        "autosync-db setup --project-url URL",
     ),
     "any other refusal": ("function_accepts_key", answers(401), "autosync-db setup --service-role-key-file PATH"),
     "a web page": ("function_reached", answers(200, "<!doctype html>"), "autosync-db setup --project-url URL"),
@@ -63,10 +98,12 @@ REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
     ),
     "a firewall": ("function_reached", answers(403, "error code: 1020"), "# by you, in the dashboard of the content"),
     "a paused project": ("function_reached", answers(540), "# by you, in the dashboard: restore"),
-    "no upstream": ("function_reached", answers(503, "no healthy upstream"), "# start what the gateway"),
+    "no upstream": ("function_reached", answers(503, "no healthy upstream"), "# by you: start what the gateway"),
     "PostgREST's cache": ("function_succeeds", answers(500, {"code": "PGRST202"}), "notify pgrst, 'reload schema'"),
-    "too many jobs at once": ("job_runs_succeed", run("failed", "job startup timeout"), "select name, setting"),
-    "no connection": ("job_runs_succeed", run("failed", "connection failed"), "autosync-db explain job_can_connect"),
+    "too many jobs at once": (
+        "job_runs_succeed", run("failed", "job startup timeout"), "# by you: let fewer jobs begin",
+    ),
+    "no connection": ("job_runs_succeed", run("failed", "connection failed"), "# by you: see what refused it"),
 }  # fmt: skip
 
 
@@ -81,4 +118,20 @@ def test_the_remedy_is_that_of_the_finding(what: str, project: Trial) -> None:
 def test_every_reason_that_has_a_remedy_is_one_that_the_check_gives() -> None:
     for id, check in catalogue.all_checks().items():
         for reason in check.remedies:
-            assert f"'{reason}'" in catalogue.query(id), (id, reason)
+            assert check.tell or f"'{reason}'" in catalogue.query(id), (id, reason)
+
+
+def test_a_stopped_local_stack_is_started_and_a_bound_target_knows_its_address(project: Trial) -> None:
+    Path(".autosync").mkdir()
+    Path(".autosync/target.json").write_text('{"project_url": "http://127.0.0.1:9"}')
+    steps(stored(project_url="http://127.0.0.1:9"), unanswered("Couldn't connect to server"))(project)
+    assert _remedy(project, "project_url_reachable") == "autosync-db local up"
+
+    target = dataclasses.replace(project.configuration.target, project_url=f"https://{keys.PROJECT_REF}.supabase.co")
+    project.configuration = dataclasses.replace(project.configuration, target=target)
+    steps(stored(project_url="https://api.example.com"), unanswered("Couldn't resolve host name"))(project)
+    assert _remedy(project, "project_url_resolves") == "autosync-db setup"
+
+
+def _remedy(project: Trial, id: str) -> str | None:
+    return health.result_of(project.report([id]), id).remedy

@@ -157,3 +157,20 @@ def _given(local: Local) -> list[str]:
 @pytest.mark.long
 def test_git_ignores_the_stack(local: Local) -> None:
     assert (local.folder / ".autosync" / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.long
+def test_the_remedy_of_a_stopped_edge_starts_it(local: Local) -> None:
+    state = json.loads((local.folder / ".autosync" / "state.json").read_text())
+    edge = psutil.Process(state["processes"]["edge"]["pid"])
+    for process in (*edge.children(recursive=True), edge):
+        process.kill()
+    edge.wait(20)
+    refused = local.run("jobs", "trigger", "--target", "local")
+    assert refused.code == 3
+    report = local.run("verify", "--target", "local", "--format", "json").json()
+    [found] = [one for one in report["checks"] if one["id"] == "project_url_reachable"]
+    assert (found["remedy"], found["remedy_kind"]) == ("autosync-db local up", "command")
+    command.succeeds(local.start(*shlex.split(found["remedy"])[1:]))
+    command.succeeds(local.run("jobs", "trigger", "--target", "local"))
+    command.succeeds(local.run("verify", "--target", "local"))

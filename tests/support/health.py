@@ -22,6 +22,7 @@ from autosync_db.jobs import calls as outcome
 from autosync_db.jobs import plan, registry
 from autosync_db.jobs.calls import Cause
 from autosync_db.local.cluster import Cluster
+from autosync_db.remedies import ByYou
 from autosync_db.secret import Secret
 from tests.support import clusters, command, keys
 from tests.support.http_stub import Stub
@@ -249,8 +250,11 @@ class LiveProject(Project):
 
     def run_remedy(self, name: str) -> None:
         """Run a check's remedy as it is written: statements as the owner, commands and repairs in this process."""
-        remedy = catalogue.find(name).remedy
+        written = catalogue.find(name).remedy
+        # of what the user does, the command that follows it
+        remedy = written.then if isinstance(written, ByYou) else written
         assert remedy is not None
+        remedy = remedy.replace(" {job}", f" {self.job_name}")
         if remedy.startswith("autosync-db repair "):
             self.repair(*remedy.split()[2:])
         elif remedy.startswith("autosync-db "):

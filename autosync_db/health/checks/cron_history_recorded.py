@@ -5,6 +5,6 @@ from autosync_db.health.model import Check
 CHECK = Check(
     layer="cron",
     claim="pg_cron writes down what it runs",
-    remedy="alter system set cron.log_run = on; -- as superuser, then restart PostgreSQL",
+    remedy="alter system set cron.log_run = on; -- as a superuser, then restart PostgreSQL",
     needs=("privileges_sufficient",),
 )

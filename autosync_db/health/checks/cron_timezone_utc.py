@@ -5,6 +5,6 @@ from autosync_db.health.model import Check
 CHECK = Check(
     layer="cron",
     claim="the jobs' schedules mean the same to pg_cron as in UTC",
-    remedy="alter system reset cron.timezone; -- as superuser, then restart PostgreSQL",
+    remedy="alter system set cron.timezone = 'UTC'; -- as a superuser, then restart PostgreSQL",
     needs=("pg_cron_installed", "privileges_sufficient"),
 )

@@ -1,6 +1,7 @@
 """The function and the gateway before it accept the stored key."""
 
 from autosync_db.health.model import Check
+from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="function",
@@ -10,11 +11,15 @@ CHECK = Check(
     remedies={
         "legacy_disabled": "autosync-db rotate --from-file PATH  # a secret key of the kind sb_secret_",
         "gateway_key": "autosync-db secrets set gateway_key --from-file PATH",
-        "cron_secret": "autosync-db secrets env PATH  # then give the function what it holds",
+        "cron_secret": ByYou(
+            "give the function its secret: autosync-db secrets env PATH && supabase secrets set --env-file PATH",
+            then="autosync-db jobs trigger {job}",
+        ),
         "default_key": (
             "autosync-db rotate --from-file PATH"
             "  # the secret key named default, or let the function accept the name of yours"
         ),
+        "untried": "autosync-db jobs trigger {job}",
     },
     needs=("head_applied", "function_deployed", "privileges_sufficient"),
     causes=("rotation_finished", "service_key_valid", "service_key_matches_project"),

@@ -9,6 +9,7 @@ from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.credentials import store
 from autosync_db.health.model import Check, Row
+from autosync_db.remedies import ByYou
 from autosync_db.supabase import function as probe
 from autosync_db.supabase import key as credential
 from autosync_db.supabase.function import Finding, Verdict
@@ -82,7 +83,11 @@ CHECK = Check(
     layer="function",
     scope="function",
     claim="the function refuses callers who have no credential",
-    remedy="autosync-db scaffold function --force  # then: supabase functions deploy auto-sync-cron",
+    remedy=ByYou(
+        "let it check who calls it, as the function of autosync-db scaffold function does, and deploy it:"
+        " supabase functions deploy {function}",
+        then="autosync-db verify --probe",
+    ),
     needs=("head_applied", "secrets_present", "project_url_valid", "function_deployed", "privileges_sufficient"),
     look=_look,
     probes=True,

@@ -1,13 +1,16 @@
 """The function answers without an error."""
 
 from autosync_db.health.model import Check
+from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="function",
     scope="call",
     claim="the function answers without an error",
-    remedy="# read the function's log (on Supabase: Edge Functions > Logs), fix it, then: autosync-db jobs trigger",
-    remedies={"schema_cache": "notify pgrst, 'reload schema'; -- then: autosync-db jobs trigger"},
+    remedy=ByYou(
+        "read the function's log (on Supabase: Edge Functions > Logs) and fix it", then="autosync-db jobs trigger {job}"
+    ),
+    remedies={"schema_cache": "notify pgrst, 'reload schema'; -- then: autosync-db jobs trigger {job}"},
     needs=("head_applied", "function_accepts_key", "privileges_sufficient"),
     causes=("service_role_can_use_schedules",),
 )

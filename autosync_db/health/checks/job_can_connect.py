@@ -4,6 +4,7 @@ from psycopg import sql
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
@@ -33,6 +34,18 @@ CHECK = Check(
     scope="scheduled",
     claim="pg_cron can connect as the job's role to the job's database",
     remedy="autosync-db repair job_can_connect",
+    remedies={
+        "forbidden": ByYou(
+            "allow what is named above: alter role {role} login connection limit -1;"
+            " grant connect on database {database} to {role}; alter database {database} connection limit -1",
+            where="as a superuser or the owner of the database",
+            then="autosync-db verify --wait 10m",
+        ),
+        "refused": ByYou(
+            "look at pg_hba.conf and at the server's log; the next run of pg_cron clears it",
+            then="autosync-db verify --wait 10m",
+        ),
+    },
     needs=(
         "job_scheduled",
         "pg_cron_not_blocked",

@@ -4,6 +4,7 @@ from psycopg import sql
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
@@ -43,6 +44,16 @@ CHECK = Check(
     scope="scheduled",
     claim="the job belongs to the role that maintains it, and pg_cron runs jobs of that role",
     remedy="autosync-db repair job_owner_matches",
+    remedies={
+        "out_of_reach": ByYou(
+            "select cron.unschedule({job_id})",
+            where="as the role {role} or a superuser",
+            then="autosync-db repair job_scheduled",
+        ),
+        "superuser_jobs_off": (
+            "alter system set cron.enable_superuser_jobs = on; -- as a superuser, then restart PostgreSQL"
+        ),
+    },
     needs=(
         "job_scheduled",
         "head_applied",

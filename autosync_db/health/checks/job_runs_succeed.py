@@ -1,18 +1,22 @@
 """The newest run of the job did not fail."""
 
 from autosync_db.health.model import Check
+from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="job",
     scope="job",
     claim="the newest run of the job did not fail",
-    remedy="autosync-db jobs trigger",
+    remedy=ByYou("end what the error names", then="autosync-db jobs trigger {job}"),
     remedies={
-        "startup": (
-            "select name, setting from pg_settings where name in ('cron.max_running_jobs', 'max_worker_processes');"
-            " -- let fewer jobs begin in the same minute, or raise these; the next run clears it"
+        "startup": ByYou(
+            "let fewer jobs begin in the same minute, or raise cron.max_running_jobs or max_worker_processes",
+            then="autosync-db verify --wait 10m",
         ),
-        "connection": "autosync-db explain job_can_connect  # the next run of pg_cron clears it, no call does",
+        "connection": ByYou(
+            "see what refused it (autosync-db explain job_can_connect); the next run of pg_cron clears it, no call",
+            then="autosync-db verify --wait 10m",
+        ),
     },
     needs=("job_scheduled", "head_applied", "pg_cron_not_blocked", "privileges_sufficient"),
     causes=(

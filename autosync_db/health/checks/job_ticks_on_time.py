@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from autosync_db.health import ticks
 from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.remedies import ByYou
 
 # of the runs of all jobs the newest 1000, by primary key: bounded
 _QUERY = """
@@ -129,9 +130,9 @@ CHECK = Check(
     layer="job",
     scope="scheduled",
     claim="the job has ticked when its schedule last said so",
-    remedy=(
-        "# restart PostgreSQL (on Supabase: Project Settings > General > Restart project),"
-        " then: autosync-db verify --wait 10m"
+    remedy=ByYou(
+        "restart PostgreSQL (on Supabase: Project Settings > General > Restart project)",
+        then="autosync-db verify --wait 10m",
     ),
     needs=("job_scheduled", "head_applied"),
     causes=(

@@ -13,6 +13,7 @@ from autosync_db.errors import UsageError
 from autosync_db.health import drafts, other_jobs
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 from autosync_db.jobs import twins
+from autosync_db.remedies import ByYou
 
 _QUERY = f"""
 with own as materialized (
@@ -30,7 +31,8 @@ with own as materialized (
 )
 select jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'schedule', c.schedule,
     'own_schedule', o.schedule, 'is_statement', o.sql is not null,
-    'is_at_any_time', c.jobname = checked.name or o.sql is null and text.is_tick) as fact
+    'is_at_any_time', c.jobname = checked.name or o.sql is null and text.is_tick,
+    'is_registered', exists (select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name)) as fact
 from own as o
 join cron.job as c on c.jobid <> o.jobid
 cross join lateral (
@@ -57,7 +59,8 @@ where c.jobname = checked.name
         )
     )
 union all
-select jsonb_build_object('own', to_jsonb(o), 'is_hidden', row_security_active('cron.job'), 'are_there', o.sql is null
+select jsonb_build_object('own', to_jsonb(o), 'is_hidden', row_security_active('cron.job'),
+    'roles', (select jsonb_agg(r.rolname) from pg_catalog.pg_roles as r where pg_has_role(r.oid, 'member')), 'are_there', o.sql is null
     and {other_jobs.ARE_THERE})
 from (select) as always
 left join own as o on true
@@ -79,7 +82,7 @@ def _read(answer: Answer) -> list[Row]:
     for twin in same:
         if twin["is_at_any_time"] or cron.plain(twin["schedule"]) == cron.plain(twin["own_schedule"]):
             what = "runs the same statement" if twin["is_statement"] else "makes the same calls"
-            rows[twin["job_id"]] = _row(twin, what)
+            rows[twin["job_id"]] = _row(twin, what, about)
     own = about["own"]
     if own is not None and about["are_there"] and (own["function"] or own["url"]):
         effect = twins.comparable(**{name: own[name] for name in ("method", "body", "headers", "function", "url")})
@@ -93,17 +96,20 @@ def _read(answer: Answer) -> list[Row]:
             if job.effect == effect and cron.plain(job.schedule) == cron.plain(own["schedule"]):
                 twin = {"job_id": job.id, "job": job.name, "role": job.role, "schedule": job.schedule}
                 through = f" through the function {job.through}" if job.through else ""
-                rows[job.id] = _row(twin, f"makes the same calls{through}")
+                rows[job.id] = _row(twin, f"makes the same calls{through}", about)
     if about["is_hidden"]:
         detail = "jobs of other roles are not visible to this role"
         rows[0] = Row("unknown", f"cron job {answer.job}", detail, {"reason": "hidden", "table": "cron.job"})
     return sorted(rows.values(), key=lambda row: row.detail)
 
 
-def _row(twin: dict[str, Any], what: str) -> Row:
+def _row(twin: dict[str, Any], what: str, about: dict[str, Any]) -> Row:
     name = twin["job"] or "(unnamed)"
     detail = f"job {twin['job_id']} of role {twin['role']} {what} ({twin['schedule']})"
     facts = {name: twin[name] for name in ("job_id", "job", "role")} | {"cron_schedule": twin["schedule"]}
+    # pausing one of ours needs no role but the owner's
+    if not twin.get("is_registered") and twin["role"] not in (about["roles"] or ()):
+        facts["reason"] = "out_of_reach"
     return Row("critical", f"cron job {name}", detail, facts)
 
 
@@ -137,6 +143,9 @@ CHECK = Check(
     scope="scheduled",
     claim="no second job makes the same calls",
     remedy="autosync-db repair job_unique",
+    remedies={
+        "out_of_reach": ByYou("select cron.unschedule({job_id})", where="as the role {role} or a superuser"),
+    },
     needs=("pg_cron_installed", "head_applied", "privileges_sufficient"),
     repair=_draft,
     question=Question(_query, _read),

@@ -4,6 +4,7 @@ from psycopg import sql
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
@@ -35,6 +36,14 @@ CHECK = Check(
     layer="secrets",
     claim="no job holds a key in its text",
     remedy="autosync-db repair no_secret_in_job_command",
+    remedies={
+        "not_ours": ByYou(
+            "let it read the key with autosync.read_secret() or from the vault:"
+            " select cron.alter_job({job_id}, command := 'TEXT')",
+            where="as the owner of the job",
+            then="autosync-db rotate",
+        ),
+    },
     needs=(
         "head_applied",
         "pg_cron_installed",

@@ -2,6 +2,7 @@
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
@@ -13,5 +14,8 @@ CHECK = Check(
     layer="cron",
     claim="no foreign trigger runs inside pg_cron",
     remedy="autosync-db repair no_triggers_on_cron_tables",
+    remedies={
+        "out_of_reach": ByYou("drop trigger {trigger} on {table}", where="as {role} or a superuser"),
+    },
     repair=_draft,
 )

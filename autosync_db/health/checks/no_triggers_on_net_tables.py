@@ -2,6 +2,7 @@
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
@@ -13,6 +14,9 @@ CHECK = Check(
     layer="net",
     claim="no trigger runs on the tables of pg_net",
     remedy="autosync-db repair no_triggers_on_net_tables",
+    remedies={
+        "out_of_reach": ByYou("drop trigger {trigger} on {table}", where="as {role} or a superuser"),
+    },
     needs=("pg_net_installed",),
     repair=_draft,
 )

@@ -6,7 +6,7 @@ CHECK = Check(
     layer="net",
     scope="call",
     claim="what became of the newest calls is known",
-    remedy="autosync-db jobs trigger",
+    remedy="autosync-db jobs trigger {job}",
     needs=(
         "head_applied",
         "pg_net_installed",

@@ -23,6 +23,9 @@ CHECK = Check(
     layer="cron",
     claim="the process that starts the jobs is not blocked",
     remedy="autosync-db repair pg_cron_not_blocked",
+    remedies={
+        "standby": "alter system reset synchronous_standby_names; select pg_reload_conf(); -- as a superuser",
+    },
     needs=("privileges_sufficient",),
     repair=_draft,
 )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from autosync_db.connection import Connection
 from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.remedies import ByYou
 
 # a launcher that cannot load its jobs dies within milliseconds and comes back after a second
 STABLE_SECONDS = 3.0
@@ -76,7 +77,9 @@ def _sample(connection: Connection) -> _Sample:
 CHECK = Check(
     layer="cron",
     claim="the process that starts the jobs of pg_cron runs",
-    remedy="# restart PostgreSQL (on Supabase: Project Settings > General > Restart project)",
+    remedy=ByYou(
+        "restart PostgreSQL (on Supabase: Project Settings > General > Restart project)", then="autosync-db verify"
+    ),
     causes=(
         "server_is_primary",
         "pg_cron_preloaded",

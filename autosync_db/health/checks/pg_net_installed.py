@@ -2,6 +2,7 @@
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair]:
@@ -14,6 +15,12 @@ CHECK = Check(
     layer="net",
     claim="the extension pg_net is installed in this database",
     remedy="autosync-db repair pg_net_installed",
+    remedies={
+        "in_the_way": ByYou(
+            "the schema net belongs to {role}: move what is in it elsewhere, and drop it",
+            then="autosync-db repair pg_net_installed",
+        ),
+    },
     causes=("head_applied",),
     repair=_draft,
 )

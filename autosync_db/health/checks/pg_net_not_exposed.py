@@ -2,6 +2,7 @@
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
@@ -24,6 +25,13 @@ CHECK = Check(
     layer="security",
     claim="only the platform can read the keys of queued requests",
     remedy="autosync-db repair pg_net_not_exposed",
+    remedies={
+        "privilege": ByYou(
+            "if it needs no login: alter role {role} nologin; else let the calls carry a secret of little worth:"
+            ' auth = "cron_secret" in autosync.toml',
+            then="autosync-db setup",
+        ),
+    },
     needs=("head_applied", "pg_net_installed", "privileges_sufficient"),
     causes=("pg_net_installed",),
     repair=_draft,

@@ -2,6 +2,7 @@
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair]:
@@ -16,6 +17,12 @@ CHECK = Check(
     scope="call",
     claim="no call waits in pg_net's queue for longer than its timeout and a minute",
     remedy="autosync-db repair pg_net_queue_drains",
+    remedies={
+        "busy": ByYou(
+            "wait for the batch to end; a slow call holds the others up: let it answer 202 and report",
+            then="autosync-db verify",
+        ),
+    },
     needs=(
         "head_applied",
         "pg_net_installed",

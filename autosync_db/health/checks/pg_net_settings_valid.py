@@ -104,10 +104,7 @@ def _fault_of_username(name: str | None, can_login: bool | None, lacking: list[s
 CHECK = Check(
     layer="net",
     claim="the settings of pg_net are such that its worker can work",
-    remedy=(
-        "alter system reset pg_net.ttl; select pg_reload_conf(); select net.worker_restart();"
-        " -- as a superuser; or the setting named above"
-    ),
+    remedy=("alter system reset {setting}; select pg_reload_conf(); select net.worker_restart(); -- as a superuser"),
     needs=("pg_net_installed", "pg_net_preloaded", "privileges_sufficient"),
     question=Question(_query, _read),
 )

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from autosync_db.health import catalogue
 from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.remedies import ByYou
 
 # privileges are taken from the queries themselves, so that a new check is covered without a second list
 _NAME = re.compile(r"\b(autosync|cron|net|public)\.(\w+)")
@@ -133,6 +134,9 @@ def _readers() -> dict[tuple[str, str], set[str]]:
 CHECK = Check(
     layer="server",
     claim="this role may see everything that the checks look at",
-    remedy="autosync-db verify --database-url URL  # as the role that ran migrate; or run the grants named above",
+    remedy=ByYou(
+        "run the grants named above as an administrator, or connect as the role that ran migrate",
+        then="autosync-db verify --database-url URL",
+    ),
     question=Question(_query, _read),
 )

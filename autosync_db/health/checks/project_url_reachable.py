@@ -1,6 +1,19 @@
 """The project URL answers pg_net over the network."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autosync_db import config
 from autosync_db.health.model import Check
+from autosync_db.remedies import ByYou
+
+
+def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
+    port = next((facts["local_port"] for facts in findings if facts.get("local_port")), None)
+    if port is None:
+        return next((str(facts["reason"]) for facts in findings if facts.get("reason")), "")
+    return "local" if port == config.local_port() else "this_machine"
+
 
 CHECK = Check(
     layer="net",
@@ -15,7 +28,13 @@ CHECK = Check(
             "autosync-db setup --project-url URL  # the address that it should go to; then replace the key,"
             " which another host has seen: autosync-db rotate"
         ),
+        "local": "autosync-db local up",
+        "this_machine": ByYou(
+            "start what serves the functions at that address (supabase start, for one), or store another address",
+            then="autosync-db jobs trigger {job}",
+        ),
     },
+    tell=_tell,
     needs=(
         "pg_net_worker_running",
         "pg_net_queue_drains",

@@ -1,12 +1,16 @@
 """No enabled schedule waits longer than three ticks, or 15 minutes."""
 
 from autosync_db.health.model import Check
+from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="schedules",
     scope="draining",
     claim="no enabled schedule waits longer than three ticks, or 15 minutes",
-    remedy="autosync-db schedules list --state overdue",
+    remedy=ByYou(
+        "see why the function leaves them: autosync-db schedules list --state overdue, and its log",
+        then="autosync-db jobs trigger {job}",
+    ),
     needs=("head_applied", "privileges_sufficient"),
     causes=(
         "pg_cron_scheduler_running",

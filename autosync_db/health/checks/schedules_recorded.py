@@ -1,11 +1,15 @@
 """Every schedule that is claimed is completed."""
 
 from autosync_db.health.model import Check
+from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="schedules",
     claim="every schedule that is claimed is completed",
-    remedy="autosync-db runs",
+    remedy=ByYou(
+        "let the function complete what it claims; what it answers: autosync-db runs",
+        then="autosync-db jobs trigger {job}",
+    ),
     needs=("head_applied", "privileges_sufficient"),
     causes=("function_succeeds", "function_answers_in_time", "service_role_can_use_schedules"),
 )

@@ -4,6 +4,7 @@ from psycopg import sql
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
@@ -59,6 +60,20 @@ CHECK = Check(
     layer="secrets",
     claim="the role that the job reads the secrets as can read them",
     remedy="autosync-db repair secrets_readable_by_job",
+    remedies={
+        "foreign_reader": ByYou(
+            "alter function autosync.read_secret(text) owner to the role that owns public.pg_cron_secrets",
+            where="as a superuser",
+        ),
+        "undecryptable": ByYou(
+            "the vault lost its key: store the secrets again",
+            then="autosync-db setup --project-url URL --service-role-key-file PATH",
+        ),
+        "missing": ByYou(
+            "the vault is gone: enable it again (on Supabase: Integrations > Vault), and store the secrets again",
+            then="autosync-db setup --project-url URL --service-role-key-file PATH",
+        ),
+    },
     needs=(
         "head_applied",
         "privileges_sufficient",

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.remedies import ByYou
 
 TOLERANCE = timedelta(seconds=60)
 
@@ -35,6 +36,6 @@ def _read(answer: Answer) -> list[Row]:
 CHECK = Check(
     layer="server",
     claim="the clocks of this machine and of the server agree",
-    remedy="timedatectl set-ntp true  # on the machine whose clock is wrong",
+    remedy=ByYou("on the machine whose clock is wrong: timedatectl set-ntp true"),
     question=Question(_query, _read),
 )

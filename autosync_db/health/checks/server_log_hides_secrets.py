@@ -6,7 +6,7 @@ CHECK = Check(
     layer="security",
     claim="the server's log does not get the values of secrets",
     remedy=(
-        "alter system reset log_min_messages; select pg_reload_conf();"
-        " -- as a superuser, and so for each setting named above; until then write secrets with autosync-db alone"
+        "alter system reset {setting}; select pg_reload_conf();"
+        " -- as a superuser; until then write secrets with autosync-db alone"
     ),
 )

@@ -54,7 +54,7 @@ CHECK = Check(
     layer="secrets",
     scope="function",
     claim="the key, the URL and this database belong to one project",
-    remedy="autosync-db setup --project-ref REF --service-role-key-file PATH",
+    remedy="autosync-db setup --project-url URL --service-role-key-file PATH",
     needs=(
         "head_applied",
         "secrets_present",

@@ -1,13 +1,14 @@
 """No session keeps everybody from reading what is looked at here."""
 
 from autosync_db.health.model import Check
+from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="server",
     claim="no session keeps everybody from reading the tables that are looked at",
-    remedy=(
-        "select distinct a.pid, a.usename, a.application_name, a.xact_start, a.query from pg_locks as l"
-        " join pg_stat_activity as a on a.pid = l.pid where l.granted and l.mode = 'AccessExclusiveLock';"
-        " -- wait until it commits, or end it with pg_terminate_backend(pid)"
+    remedy=ByYou(
+        "wait until it commits, or end it with pg_terminate_backend(pid); who it is: select distinct a.pid, a.usename,"
+        " a.application_name, a.xact_start, a.query from pg_locks as l join pg_stat_activity as a on a.pid = l.pid"
+        " where l.granted and l.mode = 'AccessExclusiveLock'"
     ),
 )

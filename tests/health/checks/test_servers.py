@@ -37,6 +37,7 @@ class TestRemedy:
         for id in ("server_writable", "server_log_hides_secrets", "pg_net_settings_valid", "cron_history_recorded"):
             remedy = catalogue.find(id).remedy
             assert remedy is not None
+            remedy = remedy.replace("{setting}", "log_statement")
             for statement in remedy.partition(" --")[0].split("; "):
                 if "worker_restart" not in statement:
                     live.admin.execute(statement.rstrip(";").encode())

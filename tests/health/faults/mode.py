@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic
 
+from autosync_db.health import catalogue
 from autosync_db.health.model import Status
+from autosync_db.remedies import Kind, kind_of
 from autosync_db.secret import Secret
 from tests.health.actions import Action, P
 from tests.support.health import LiveProject, Project
@@ -16,8 +18,8 @@ class Fault(Generic[P]):
 
     `inject` breaks a healthy project. Then `names` is the worst root cause that verify finds, with `status` and `says`
     somewhere in its evidence, and `also` are the only other ones: faults of their own that the injection cannot do
-    without. What is `repairable` is repaired as the owner or as `repaired_by`, and needs consent if it is
-    `destructive`; anything else is put right by `undo`.
+    without. `reason` is which of the check's remedies it prints. What is `repairable` is repaired by what it prints, as
+    the owner or as `repaired_by`, and needs consent if it is `destructive`; anything else is put right by `undo`.
 
     `role` is whom verify connects as. With `probe` it may call the function. `simulated` says what of the evidence is
     not the real thing. `gone_with` is the version of pg_cron with which the fault ceased to exist. A `long` one is left
@@ -31,6 +33,7 @@ class Fault(Generic[P]):
     status: Status = Status.CRITICAL
     says: str = ""
     also: tuple[str, ...] = ()
+    reason: str = ""
     repairable: bool = False
     repaired_by: str = "postgres"
     destructive: bool | None = None
@@ -45,6 +48,12 @@ class Fault(Generic[P]):
     def is_critical(self) -> bool:
         """Whether verify must exit 3 for it."""
         return self.status is not Status.WARNING
+
+    @property
+    def proves(self) -> str:
+        """The reason whose remedy repairs it: whoever repairs may be printed another one than whoever verifies."""
+        remedy = catalogue.find(self.names).remedies.get(self.reason)
+        return "" if remedy is None or kind_of(remedy) is Kind.BY_YOU else self.reason
 
 
 @dataclass(frozen=True)

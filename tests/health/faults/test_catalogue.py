@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 from autosync_db.health import catalogue
+from autosync_db.remedies import Kind, kind_of
 from tests.health.checks.test_cases import CASES
 from tests.health.faults.catalogue import ALL, LEFT_OUT, LETTERS, MODES
+from tests.health.test_remedies_heal import HEALS
 from tests.support.clusters import REAL_PG_NET
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "faults.md"
@@ -64,6 +66,7 @@ def test_every_check_is_named_by_a_fault() -> None:
 
 def test_every_repair_is_tried() -> None:
     repaired = {mode.names for mode in ALL if mode.repairable}
+    repaired |= {heal.id for heal in HEALS if catalogue.find(heal.id).repairable}
     repaired |= {id for id, cases in CASES.items() if any(case.repaired_by for case in cases)}
     # nothing starts the worker of the stand-in again, and the real one is of one version
     untried = {"pg_net_worker_running"} | ({"pg_net_version_matches_library"} if REAL_PG_NET else set())
@@ -73,6 +76,11 @@ def test_every_repair_is_tried() -> None:
 def test_remedy_is_the_repair_where_there_is_one_and_can_be_run_as_it_is() -> None:
     for id, check in catalogue.all_checks().items():
         assert check.remedy, id
-        assert check.remedy.startswith("autosync-db repair") == check.repairable, id
-        assert not check.repairable or check.remedy == f"autosync-db repair {id}"
-        assert "<" not in check.remedy, id
+        written = [check.remedy, *check.remedies.values()]
+        repairs = [remedy for remedy in written if remedy.startswith("autosync-db repair")]
+        assert bool(repairs) == check.repairable, id
+        assert all(remedy.startswith(f"autosync-db repair {id}") for remedy in repairs), id
+        assert not any("<" in remedy for remedy in written), id
+        # what nothing runs says so, for people and for programs
+        for remedy in written:
+            assert (kind_of(remedy) is Kind.SQL) != remedy.startswith(("autosync-db ", "#")), (id, remedy)

@@ -4,10 +4,11 @@ import pytest
 
 from autosync_db.errors import ExitCode
 from autosync_db.health import repair
+from autosync_db.health.model import CheckResult, Status
 from tests.health.faults import guide, look, table
 from tests.health.faults.catalogue import ALL, MODES
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
-from tests.support import health, versions
+from tests.support import health, remedies, versions
 from tests.support.health import LiveProject
 from tests.support.trial import Trial
 from tests.support.workshop import Workshop
@@ -29,6 +30,7 @@ def _parameters(kind: type[AnyMode]) -> list[object]:
 def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: table.Record) -> None:
     for _ in range(5):
         project.record_run("succeeded", "1 row")
+    remedies.choose_target(project)
     mode.inject(project)
     seen = guide.look(project)
     report = project.report(role=mode.role, probe=mode.probe)
@@ -36,18 +38,21 @@ def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: tab
     if mode.id in _LETTERS:
         record_property(table.MODE, reported)
     look.must_name(report, mode)
+    assert health.result_of(report, mode.names).reason == mode.reason
     expected = ExitCode.CHECK_FAILED if mode.is_critical else ExitCode.OK
     assert report.exit_code() == expected
 
     if mode.repairable:
-        _plan_agrees(project, mode)
+        printed = _plan_agrees(project, mode)
         # what the injection cannot do without, and what waits for this one, is repaired with it
         followers = [
             result.id
             for result in report.results
             if result.check.repairable and (result.id in mode.also or result.blocked_by == (mode.names,))
         ]
-        project.repair(mode.names, *followers, role=mode.repaired_by)
+        remedies.run(project, printed, role=mode.repaired_by)
+        if followers := [id for id in followers if project.look(id, role=mode.repaired_by).status is not Status.OK]:
+            project.repair(*followers, role=mode.repaired_by)
         project.tick()
         left = project.report(role=mode.role)
         assert not left.root_causes, health.described(left)
@@ -58,8 +63,11 @@ def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: tab
     reported["repaired"] = mode.repairable
 
 
-def _plan_agrees(project: Trial, mode: Mode) -> None:
-    """Fail unless the repair's plan asks for consent where it must, changes nothing, and is text that can be run."""
+def _plan_agrees(project: Trial, mode: Mode) -> CheckResult:
+    """Return what verify prints to whoever repairs.
+
+    Fail unless the repair's plan asks for consent where it must, changes nothing, and is text that can be run.
+    """
     report = project.report([mode.names], mode.repaired_by)
     session = project.acting_as(mode.repaired_by)
     with session.transaction(force_rollback=True):
@@ -70,6 +78,7 @@ def _plan_agrees(project: Trial, mode: Mode) -> None:
         assert project.look(mode.names, role=mode.repaired_by).status is mode.status
         for proposal in plan.proposals:
             assert repair.script(proposal).endswith("\ncommit;\n")
+    return health.result_of(report, mode.names)
 
 
 @pytest.mark.parametrize("mode", _parameters(ServerMode))
@@ -78,6 +87,7 @@ def test_verify_names_the_fault_of_a_server(
 ) -> None:
     if mode.gone_with:
         versions.needs_older_pg_cron(live.cluster, mode.gone_with, mode.fault)
+    remedies.choose_target(live)
     mode.inject(live)
     seen = guide.look(live)
     report = look.verify(live, mode)
@@ -85,11 +95,12 @@ def test_verify_names_the_fault_of_a_server(
     if mode.id in _LETTERS:
         record_property(table.MODE, reported)
     look.must_name(report, mode)
+    assert health.result_of(report, mode.names).reason == mode.reason
     expected = ExitCode.CHECK_FAILED if mode.is_critical else ExitCode.OK
     assert report.exit_code() == expected
 
     if mode.repairable:
-        live.repair(mode.names, role=mode.repaired_by)
+        remedies.run(live, health.result_of(report, mode.names), role=mode.repaired_by)
         live.tick()
     elif mode.undo:
         mode.undo(live)

@@ -119,7 +119,7 @@ def test_ids_that_cannot_be_repaired_are_answered(live: LiveProject) -> None:
     live.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
     said = repair(live, "secrets_present", "--yes")
     assert said.code == 3
-    assert "secrets_present: cannot be repaired from here; its remedy: autosync-db setup" in said.err
+    assert "secrets_present: no service key is at hand; run: autosync-db repair secrets_present --" in said.err
 
 
 @pytest.mark.parametrize(
@@ -417,3 +417,67 @@ def contents(cluster: Cluster) -> str:
     )
     # newer pg_dump guards its scripts with a random word
     return re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.MULTILINE)
+
+
+SECRETS = "select array_agg(s.name || s.secret order by s.name) from public.pg_cron_secrets as s"
+
+
+def test_lost_and_spoiled_secrets_are_put_back_from_where_the_target_has_them(live: LiveProject) -> None:
+    key = keys.secret().reveal()
+    live.stub.judge = lambda request: 200 if key in " ".join(request.headers.values()) else 401
+    settings = Path("autosync.toml").read_text()
+    Path("key").write_text(key + "\n")
+    bound = f'{settings}[targets.shop]\nproject_url = "{live.stub.url}"\nservice_role_key_file = "key"\n'
+
+    # as the target says, shown beforehand without the value, and by the target's file
+    Path("autosync.toml").write_text(bound)
+    live.owner.execute("delete from public.pg_cron_secrets")
+    before = contents(live.cluster)
+    shown = command.succeeds(repair(live, "--dry-run", "--target", "shop"))
+    assert f"store the address {live.stub.url} (as target shop says) and the service key " in shown.out
+    assert "(from the target's file key), and prove it by a call" in shown.out
+    assert key not in shown.out + shown.err
+    assert contents(live.cluster) == before
+    command.succeeds(repair(live, "--target", "shop", "--yes"))
+    live.must_be_healthy()
+
+    # as a call has proven it, with the key from the environment
+    Path("autosync.toml").write_text(settings)
+    assert live.value("select autosync.proven_address()") == live.stub.url
+    live.store(project_url="api.example.com")
+    live.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
+    given = {"SUPABASE_SERVICE_ROLE_KEY": key}
+    command.succeeds(command.run("repair", "--yes", database=live.cluster.url(), variables=given))
+    live.must_be_healthy()
+
+
+def test_a_key_that_is_refused_leaves_all_as_it_was(live: LiveProject) -> None:
+    key, other = keys.secret().reveal(), keys.secret().reveal()
+    live.stub.judge = lambda request: 200 if key in " ".join(request.headers.values()) else 401
+    live.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
+    before = live.value(SECRETS)
+    for text, message in ((other, "the function refused the service_role_key with 401"), ("hello", "is neither a JWT")):
+        done = command.run(
+            "repair", "secrets_present", "--service-role-key-file", "-", "--yes", "--format", "json",
+            database=live.cluster.url(), stdin=text,
+        )  # fmt: skip
+        document = done.json()
+        jsonschema.validate(document, SCHEMA)
+        said = [entry["error"] for entry in document["repairs"]] + [one["reason"] for one in document["refusals"]]
+        assert len(said) == 1
+        assert message in said[0]
+        assert done.code == 3
+        assert live.value(SECRETS) == before
+        assert not live.value("select count(*) from autosync.secret_rotation")
+
+
+def test_a_function_that_fails_otherwise_keeps_what_was_put_back_unproven(live: LiveProject) -> None:
+    live.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
+    live.stub.answer(500, {"error": "device nope"})
+    given = {"SUPABASE_SERVICE_ROLE_KEY": keys.legacy().reveal()}
+    done = command.run("repair", "secrets_present", "--yes", database=live.cluster.url(), variables=given)
+    assert done.code == 3
+    assert "device nope" in done.out
+    live.stub.answer()
+    live.run_remedy("rotation_finished")
+    live.must_be_healthy()

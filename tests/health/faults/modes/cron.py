@@ -59,7 +59,8 @@ def without_leaver(project: LiveProject) -> None:
     project.admin.execute("reset role; drop owned by leaver; drop role leaver")
 
 
-def _waits_for_standby(project: LiveProject) -> None:
+def waits_for_standby(project: LiveProject) -> None:
+    """Let the launcher wait for a standby that is not there."""
     project.record_run("running", "")
     # these two are also in the file that `configure` comes before
     project.admin.execute("alter system set synchronous_commit = on")
@@ -157,6 +158,7 @@ MODES: tuple[AnyMode, ...] = (
         "a trigger of the project raises inside the launcher",
         "no_triggers_on_cron_tables",
         _trigger_in_the_launcher,
+        reason="out_of_reach",
         says="has the trigger guard",
         undo=_trigger_gone,
         watched=True,
@@ -175,8 +177,9 @@ MODES: tuple[AnyMode, ...] = (
         "B9",
         "the launcher waits for a standby that is not there",
         "pg_cron_not_blocked",
-        _waits_for_standby,
+        waits_for_standby,
         status=Status.WARNING,
+        reason="standby",
         says="synchronous_standby_names is 'nobody'",
         undo=_standby_forgotten,
         long=True,
@@ -186,6 +189,7 @@ MODES: tuple[AnyMode, ...] = (
         "a run could not connect and has no time in the history",
         "job_can_connect",
         lambda project: project.record_run("failed", "connection failed", ended=None),
+        reason="refused",
         says="its newest run could not connect",
         undo=tick,
         simulated="the failed run is written into pg_cron's history",

@@ -43,6 +43,7 @@ def _mode(
     *,
     by: str = "postgres",
     destructive: bool = False,
+    reason: str = "",
 ) -> Mode:
     return Mode(
         f"{id}: {fault}",
@@ -52,6 +53,7 @@ def _mode(
         status,
         says,
         also,
+        reason,
         repairable=True,
         repaired_by=by,
         destructive=destructive,
@@ -158,6 +160,7 @@ MODES: tuple[AnyMode, ...] = (
         ),
         "has the trigger watch",
         Status.WARNING,
+        reason="out_of_reach",
         by="supabase_admin",
         destructive=True,
     ),
@@ -170,7 +173,20 @@ MODES: tuple[AnyMode, ...] = (
             " execute function public.nothing()",
         ),
         "trigger watch it on net._http_response: runs public.nothing",
+        reason="out_of_reach",
         by="supabase_admin",
+        destructive=True,
+    ),
+    _mode(
+        "no_triggers_on_net_tables",
+        "a trigger runs a function of the owner with the owner's rights",
+        steps(
+            sql(_NOTHING.replace("plpgsql", "plpgsql security definer set search_path = ''")),
+            admin(
+                "create trigger note after insert on net._http_response for each row execute function public.nothing()"
+            ),
+        ),
+        "runs public.nothing inside the worker, as postgres, whose rights it has",
         destructive=True,
     ),
     _mode(
@@ -239,17 +255,39 @@ MODES: tuple[AnyMode, ...] = (
             names,
             answers(status, body),
             says=says,
+            reason=reason,
             undo=answers_again,
             simulated="the answer is written into pg_net's table",
         )
-        for names, fault, status, body, says in (
-            ("function_reached", "a web page answers", 200, "<!doctype html><p>App", "a web page answered"),
-            ("function_reached", "no route", 404, {"message": "no Route matched with those values"}, "has no route"),
-            ("function_reached", "no upstream", 503, {"message": "name resolution failed"}, "the function never ran"),
-            ("function_succeeds", "all of its counts failed", 200, {"succeeded": 0, "failed": 2}, "says itself"),
-            ("function_succeeds", "an error beside data", 200, {"data": None, "error": "boom"}, "boom"),
-            ("function_succeeds", "another's key is refused", 401, {"error": "Stripe: Invalid API Key"}, "Stripe"),
-            ("function_accepts_key", "legacy keys are off", 401, {"message": "Legacy API keys are disabled"}, "Legacy"),
+        for names, fault, status, body, says, reason in (
+            ("function_reached", "a web page answers", 200, "<!doctype html><p>App", "a web page answered", "page"),
+            (
+                "function_reached",
+                "no route",
+                404,
+                {"message": "no Route matched with those values"},
+                "has no route",
+                "no_route",
+            ),
+            (
+                "function_reached",
+                "no upstream",
+                503,
+                {"message": "name resolution failed"},
+                "the function never ran",
+                "",
+            ),
+            ("function_succeeds", "all of its counts failed", 200, {"succeeded": 0, "failed": 2}, "says itself", ""),
+            ("function_succeeds", "an error beside data", 200, {"data": None, "error": "boom"}, "boom", ""),
+            ("function_succeeds", "another's key is refused", 401, {"error": "Stripe: Invalid API Key"}, "Stripe", ""),
+            (
+                "function_accepts_key",
+                "legacy keys are off",
+                401,
+                {"message": "Legacy API keys are disabled"},
+                "Legacy",
+                "legacy_disabled",
+            ),
         )
     ),
     ServerMode(

@@ -156,6 +156,7 @@ MODES: tuple[AnyMode, ...] = (
         "nobody listens at the address",
         "project_url_reachable",
         lambda project: address(f"http://127.0.0.1:{cluster.free_port()}")(project),
+        reason="this_machine",
         says="connect",
         undo=secrets_again,
     ),

@@ -74,6 +74,7 @@ MODES: tuple[AnyMode, ...] = (
         "the row of the key is gone",
         "secrets_present",
         steps(sql("delete from public.pg_cron_secrets where name = 'service_role_key'"), failed_tick),
+        reason="key",
         says="secret service_role_key: is missing from public.pg_cron_secrets",
         undo=secrets_again,
     ),
@@ -84,6 +85,7 @@ MODES: tuple[AnyMode, ...] = (
         steps(
             sql("update public.pg_cron_secrets set name = 'service_key' where name = 'service_role_key'"), failed_tick
         ),
+        reason="key",
         says="secret service_role_key: is missing from public.pg_cron_secrets",
         undo=steps(sql("delete from public.pg_cron_secrets where name = 'service_key'"), secrets_again),
     ),
@@ -204,6 +206,7 @@ MODES: tuple[AnyMode, ...] = (
         "the secrets are in the vault, and it cannot decrypt them",
         "secrets_readable_by_job",
         steps(_vault_without_its_key, failed_tick),
+        reason="undecryptable",
         says="invalid ciphertext",
         undo=steps(
             sql("delete from autosync.setting where name = 'secrets'"), admin("drop schema vault cascade"), tick
@@ -215,6 +218,7 @@ MODES: tuple[AnyMode, ...] = (
         "the key is stored twice",
         "secrets_present",
         _doubled,
+        reason="repeated",
         says="secret service_role_key: has 2 rows",
         undo=_single,
     ),

@@ -107,6 +107,7 @@ MODES: tuple[AnyMode, ...] = (
         "pg_cron's connection is refused by pg_hba.conf",
         "job_can_connect",
         run("failed", "connection failed"),
+        reason="refused",
         says="look at pg_hba.conf",
         undo=tick,
         simulated="the failed run is written into pg_cron's history",
@@ -218,6 +219,7 @@ MODES: tuple[AnyMode, ...] = (
         "job_owner_matches",
         # in this order: pg_cron 1.6.5 crashes when it starts with such a job, and takes the whole server with it
         steps(restarted_with("cron.enable_superuser_jobs = off"), admin("alter role postgres superuser")),
+        reason="superuser_jobs_off",
         says="pg_cron skips it",
         undo=steps(admin("alter role postgres nosuperuser"), _restored),
         long=True,
