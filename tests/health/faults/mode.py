@@ -16,8 +16,8 @@ class Fault(Generic[P]):
 
     `inject` breaks a healthy project. Then `names` is the worst root cause that verify finds, with `status` and `says`
     somewhere in its evidence, and `also` are the only other ones: faults of their own that the injection cannot do
-    without. What is `repairable` is repaired as the owner or as `repaired_by`, and needs consent if it is
-    `destructive`; anything else is put right by `undo`.
+    without. `reason` is which of the check's remedies it prints. What is `repairable` is repaired as the owner or as
+    `repaired_by`, and needs consent if it is `destructive`; anything else is put right by `undo`.
 
     `role` is whom verify connects as. With `probe` it may call the function. `simulated` says what of the evidence is
     not the real thing. `gone_with` is the version of pg_cron with which the fault ceased to exist. A `long` one is left
@@ -31,6 +31,7 @@ class Fault(Generic[P]):
     status: Status = Status.CRITICAL
     says: str = ""
     also: tuple[str, ...] = ()
+    reason: str = ""
     repairable: bool = False
     repaired_by: str = "postgres"
     destructive: bool | None = None
