@@ -88,7 +88,8 @@ def unreachable(configuration: Configuration, error: UnreachableError, jobs: Col
     """Return the report of a server that could not be looked at: one root cause that explains everything else."""
     aim = configuration.aim
     unseen = Verdict(Status.UNKNOWN, "could not look: the server was not reached")
-    seen = Verdict(Status.CRITICAL, error.message, (Evidence("server", error.message),))
+    said = (Evidence("server", error.message), *([Evidence("what helps", error.hint)] if error.hint else []))
+    seen = Verdict(Status.CRITICAL, error.message, said)
     results = (
         CheckResult(id, check, seen if id == REACHED else unseen, () if id == REACHED else (REACHED,), aim=aim)
         for id, check in checks.all_checks().items()

@@ -1,7 +1,8 @@
 -- function_reached: what the newest answered call says, and for how long it has said so.
 select f.status as status, format('function %s', f.function_name) as object,
     case
-        when f.status in ('critical', 'warning') then format('%s of the last %s calls were answered by something before the function since %s: %s', f.calls, f.total, f.since, f.answer)
+        when f.status in ('critical', 'warning') then format('%s of the last %s calls %s answered by something before the function since %s: %s', f.calls, f.total,
+                case f.calls when 1 then 'was' else 'were' end, f.since, f.answer)
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,

@@ -30,7 +30,9 @@ limited as (
     from setting as s
 )
 select case when l.name = 'lock_timeout' then 'warning' else 'critical' end as status, l.place as object,
-    case when l.name = 'default_transaction_read_only' then format('sets %s = %s: the next run may write nothing', l.name, l.value)
+    case l.name
+        when 'default_transaction_read_only' then format('sets %s = %s: the next run may write nothing', l.name, l.value)
+        when 'lock_timeout' then format('sets %s = %s: a run that has to wait for a lock will be cancelled', l.name, l.value)
         else format('sets %s = %s: the next run will be cancelled before it is done', l.name, l.value)
     end as detail,
     jsonb_build_object('setting', l.name, 'value', l.value, 'role', l.role, 'database', l.in_database) as facts

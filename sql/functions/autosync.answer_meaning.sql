@@ -46,7 +46,8 @@ as $$
         when status_code = 402 then 'the organization is over its quota'
         when status_code = 405 then 'the function takes no POST'
         when cause = 'key' and error_code is null then case
-            when answered_by in ('platform', 'function') or answered_by is null then 'by the function itself, or a gateway of one''s own'
+            when answered_by = 'platform' then 'by the platform''s gateway'
+            when answered_by = 'function' or answered_by is null then 'by the function itself, or a gateway of one''s own'
             else format('by the gateway, %s', answered_by) end
         when cause = 'function' and status_code between 200 and 299 then 'it says itself that it failed'
     end

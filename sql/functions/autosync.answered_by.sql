@@ -29,7 +29,7 @@ declare
 begin
     lines := coalesce(lines, '');
     says := coalesce(says, '');
-    if lines ~ '(?n)^sb-error-code:\s*\S' then
+    if lines ~ '(?n)^sb-error-code:\s*\S' or status_code = 401 and says ~* 'legacy api keys are disabled' then
         return 'platform';
     elsif lines ~ '(?n)^x-deno-execution-id:\s*\S' and not is_page then
         return 'function';

@@ -4,8 +4,7 @@ import itertools
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from threading import Thread
+from contextlib import contextmanager
 
 import pytest
 from psycopg import sql
@@ -13,7 +12,7 @@ from psycopg import sql
 from autosync_db.local.cluster import HOST, Cluster
 from autosync_db.secret import Secret
 from tests.cli.conftest import Dump
-from tests.support import cases, clusters, command, keys
+from tests.support import cases, clusters, command, keys, pooler
 
 KEY = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
 SETUP = ("setup", "--project-url", "http://127.0.0.1:9", "--no-wait")
@@ -291,29 +290,12 @@ POOLER = {
 }
 
 
-def _refuse(listener: socket.socket, text: str) -> None:
-    """Answer every client of PostgreSQL's protocol with this error until the listener is closed."""
-    fields = b"SFATAL\0VFATAL\0C08006\0M" + text.encode() + b"\0\0"
-    with suppress(OSError):
-        while True:
-            client, _ = listener.accept()
-            with client:
-                # a request for TLS is eight bytes long and is declined
-                if len(client.recv(4096)) == 8:
-                    client.sendall(b"N")
-                    client.recv(4096)
-                client.sendall(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
-
-
 def test_the_words_of_a_pooler_are_understood() -> None:
     with cases.collected() as case:
         for text, names in POOLER.items():
-            with case(text), socket.create_server((HOST, 0)) as listener:
-                Thread(target=_refuse, args=(listener, text), daemon=True).start()
-                port = listener.getsockname()[1]
+            with case(text), pooler.that_refuses(text) as port:
                 message, hint = _refused(
                     Secret(f"postgresql://postgres:{_password()}@{HOST}:{port}/postgres"), ("migrate", "--check"), 4
                 )
                 assert text in message
                 assert names in hint
-                listener.shutdown(socket.SHUT_RDWR)

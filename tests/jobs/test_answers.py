@@ -159,7 +159,7 @@ FUNCTION = [
     good("stated", {"ok": True}, headers={"server": "cloudflare", "via": "1.1 Caddy", **JSON}),
 ]
 KEYS = [
-    Answer("key", 401, {"message": "Legacy API keys are disabled"}),
+    Answer("key", 401, {"message": "Legacy API keys are disabled"}, by="platform"),
     Answer("key", 401),
     Answer("key", 403, {"error": "the service role key is needed"}),
     Answer("key", 401, {"error": "missing x-autosync-cron-secret"}),

@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Literal
 
 import psycopg
@@ -30,6 +32,30 @@ select 'channel ' || l from pg_listening_channels() as l
 union all
 select 'advisory lock' from pg_locks as k where k.locktype = 'advisory' and k.pid = pg_backend_pid()
 """
+
+
+@contextmanager
+def that_refuses(text: str) -> Iterator[int]:
+    """Yield the port of a pooler that answers every client with this error."""
+    fields = b"SFATAL\0VFATAL\0C08006\0M" + text.encode() + b"\0\0"
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    # a request for TLS is eight bytes long and is declined
+                    if len(client.recv(4096)) == 8:
+                        client.sendall(b"N")
+                        client.recv(4096)
+                    client.sendall(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+
+    with socket.create_server((private.HOST, 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class Workshop:
             project.tick()
         project.must_be_healthy()
         self._before = _state(project)
-        self.environment = _environment(project)
+        self.environment = environment(project)
         self._project = project
         self.made += 1
         return project
@@ -106,7 +106,8 @@ def _tidy(project: LiveProject) -> None:
     project.tick()
 
 
-def _environment(project: LiveProject) -> str:
+def environment(project: LiveProject) -> str:
+    """Return in a sentence on which versions a project runs."""
     rows = project.owner.execute("select extname, extversion from pg_extension where extname in ('pg_cron', 'pg_net')")
     versions: dict[str, str] = dict(rows.fetchall())
     net = "the stand-in of pg_net" if project.cluster.stand_in else f"pg_net {versions['pg_net']}"

@@ -22,7 +22,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text: `same` is equal for texts that make the same call; `secrets` are kinds, `missing` places, never values."""
+    """A text: `same` is equal for texts that make the same call; `secrets` are kinds, `missing` places."""
 
     kind: str
     calls: tuple[str, ...] = ()

@@ -32,7 +32,8 @@ with own as materialized (
 select jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'schedule', c.schedule,
     'own_schedule', o.schedule, 'is_statement', o.sql is not null,
     'is_at_any_time', c.jobname = checked.name or o.sql is null and text.is_tick,
-    'is_registered', exists (select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name)) as fact
+    'is_registered',
+        exists (select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name)) as fact
 from own as o
 join cron.job as c on c.jobid <> o.jobid
 cross join lateral (
@@ -60,8 +61,8 @@ where c.jobname = checked.name
     )
 union all
 select jsonb_build_object('own', to_jsonb(o), 'is_hidden', row_security_active('cron.job'),
-    'roles', (select jsonb_agg(r.rolname) from pg_catalog.pg_roles as r where pg_has_role(r.oid, 'member')), 'are_there', o.sql is null
-    and {other_jobs.ARE_THERE})
+    'roles', (select jsonb_agg(r.rolname) from pg_catalog.pg_roles as r where pg_has_role(r.oid, 'member')),
+    'are_there', o.sql is null and {other_jobs.ARE_THERE})
 from (select) as always
 left join own as o on true
 """  # noqa: S608 - our own text

@@ -23,6 +23,10 @@ def test_an_unreachable_server_is_the_only_root_cause() -> None:
     assert len(others) == len([check for check in catalogue.all_checks().values() if not check.probes]) - 1
     assert all((check["status"], check["blocked_by"]) == ("blocked", ["server_reachable"]) for check in others)
     assert "error: " in result.err
+    (seen,) = [check for check in report["checks"] if check["id"] == "server_reachable"]
+    assert seen["evidence"][1] == {
+        "object": "what helps", "detail": "check host and port, and that the server is running", "facts": {}
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("format", ["junit", "github", "prometheus", "nagios"])

@@ -3,6 +3,7 @@
 from tests.health.faults.mode import AnyMode
 from tests.health.faults.modes import (
     access,
+    beside,
     cron,
     function,
     further,
@@ -12,11 +13,13 @@ from tests.health.faults.modes import (
     network,
     platform,
     privileges,
+    reports,
     retention,
     runs,
     schedules,
     secrets,
     server,
+    verdicts,
 )
 
 _NUMBERED = {
@@ -24,6 +27,8 @@ _NUMBERED = {
     "N": 9,
 }  # fmt: skip
 LETTERS = {f"{layer}{number}" for layer, count in _NUMBERED.items() for number in range(1, count + 1)} | {"L3b"}
+# situations of public reports and trials that the catalogue did not have: what verify says, and what stands beside us
+REPORTED = {f"O{number}" for number in range(1, 21)} | {f"P{number}" for number in range(1, 13)}
 
 
 def order(id: str) -> tuple[str, int, str]:
@@ -32,35 +37,41 @@ def order(id: str) -> tuple[str, int, str]:
     return id[0], int(digits), id
 
 
-MODES: tuple[AnyMode, ...] = tuple(
-    sorted(
-        (
-            *server.MODES,
-            *cron.MODES,
-            *job.MODES,
-            *runs.MODES,
-            *secrets.MODES,
-            *net.MODES,
-            *network.MODES,
-            *function.MODES,
-            *schedules.MODES,
-            *privileges.MODES,
-            *retention.MODES,
-            *migrations.MODES,
-            *access.MODES,
-            *platform.MODES,
-        ),
-        key=lambda mode: order(mode.id),
-    )
-)
+def kind(id: str) -> str:
+    """Return the situation that a mode is a way to: a small letter behind the number tells ways apart."""
+    return id if id in LETTERS else id.rstrip("abcdefgh")
 
-# those that the catalogue of the field has no letter for
-ALL: tuple[AnyMode, ...] = (*MODES, *further.MODES)
+
+ALL: tuple[AnyMode, ...] = (
+    *server.MODES,
+    *cron.MODES,
+    *job.MODES,
+    *runs.MODES,
+    *secrets.MODES,
+    *net.MODES,
+    *network.MODES,
+    *function.MODES,
+    *schedules.MODES,
+    *privileges.MODES,
+    *retention.MODES,
+    *migrations.MODES,
+    *access.MODES,
+    *platform.MODES,
+    *verdicts.MODES,
+    *reports.MODES,
+    *beside.MODES,
+    *further.MODES,
+)
+# without those that have no letter
+MODES: tuple[AnyMode, ...] = tuple(
+    sorted((mode for mode in ALL if kind(mode.id) in LETTERS | REPORTED), key=lambda mode: order(mode.id))
+)
 
 _PREVENTED = "cannot happen here: "
 _HARMLESS = "no fault, verify must keep silent: "
 _HOSTED = "needs the hosted platform: "
 _SAME = "the same fault as "
+_NEXT = "not made here yet; its check is "
 
 LEFT_OUT: dict[str, str] = {
     "B7": _HARMLESS + "the run is recorded as failed although it committed (test_no_false_alarm)",
@@ -94,6 +105,18 @@ LEFT_OUT: dict[str, str] = {
     "N4": _SAME + "A3",
     "N6": _SAME + "H15",
     "N7": _SAME + "B6 and F12",
+    "O1": _NEXT + "launcher_matches_table",
+    "O7": _NEXT + "project_url_reachable",
+    "O18": _PREVENTED + "a URL that libpq misreads is refused, and no piece of it is shown (tests/test_connection.py)",
+    "O20": _HARMLESS + "a history from which rows were deleted is judged by what is left (test_near_misses)",
+    "P1": _PREVENTED + "`setup` leaves a job of the owner's name alone and says so (tests/setup/test_adopting.py)",
+    "P2": _PREVENTED + "`migrate` never turns a working chain off (tests/setup/test_adopting.py)",
+    "P3": _NEXT + "job_unique",
+    "P5": _HARMLESS + "placeholders and public keys are no secrets (test_near_misses)",
+    "P8": _PREVENTED + "a secret of the vault that is not ours is not overwritten (tests/credentials/test_vault.py)",
+    "P10": _HARMLESS + "only other jobs are registered, and no settings name one (test_near_misses)",
+    "P11": _NEXT + "no_triggers_on_net_tables",
+    "P12": _NEXT + "schemas_keep_the_jobs",
 }
 
 # faults that have nothing to do with each other: both are root causes, and whatever follows from either is neither

@@ -6,6 +6,7 @@ from autosync_db.connection import connect
 from autosync_db.errors import UnreachableError
 from autosync_db.health import verify as runner
 from autosync_db.health.model import Report
+from tests.health.faults import table
 from tests.health.faults.mode import AnyMode, ServerMode
 from tests.support import health
 from tests.support.health import LiveProject
@@ -36,21 +37,20 @@ def must_name(report: Report, mode: AnyMode) -> None:
     assert mode.says in health.evidence(result.verdict), shown
 
 
-def row(mode: AnyMode, report: Report, guide: str, environment: str) -> dict[str, object]:
+def cells(mode: AnyMode, report: Report, guide: str) -> tuple[str, str, str, str]:
     """Return what the page says of a mode."""
     roots = [result.id for result in report.root_causes]
     named = next((result for result in report.root_causes if result.id == mode.names), None)
-    return {
-        "id": mode.id,
-        "fault": mode.fault,
-        "simulated": mode.simulated,
-        "expected": mode.names,
-        "roots": roots,
-        "named": named.id if named else "nothing",
-        "status": named.status.value if named else "ok",
-        "summary": named.verdict.summary if named else "",
-        "also": [id for id in roots if id != mode.names],
-        "guide": guide,
-        "environment": environment,
-        "repaired": False,
-    }
+    says = f"{named.status.value} `{named.id}`: {named.verdict.summary}" if named else "ok nothing"
+    also = ", ".join(f"`{id}`" for id in roots if id != mode.names)
+    return (
+        mode.id,
+        mode.fault + (f" ({mode.simulated})" if mode.simulated else ""),
+        guide,
+        table.shortened(says) + (f"; also {also}" if also else ""),
+    )
+
+
+def said(report: Report) -> str:
+    """Return what the page says of a report in which nothing should be wrong."""
+    return table.shortened("; ".join(f"{result.id}: {result.verdict.summary}" for result in report.root_causes))

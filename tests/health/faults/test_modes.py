@@ -5,9 +5,11 @@ import pytest
 from autosync_db.errors import ExitCode
 from autosync_db.health import repair
 from autosync_db.health.model import CheckResult, Status
-from tests.health.faults import guide, look, table
+from tests.health.faults import guide, look
 from tests.health.faults.catalogue import ALL, MODES
+from tests.health.faults.conftest import Note
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
+from tests.health.faults.table import MODE
 from tests.support import health, remedies, versions
 from tests.support.health import LiveProject
 from tests.support.trial import Trial
@@ -27,18 +29,18 @@ def _parameters(kind: type[AnyMode]) -> list[object]:
 # what its check finds, and what blames what, is the same on every version: checks/test_cases.py is run on each
 @pytest.mark.one_version
 @pytest.mark.parametrize("mode", _parameters(Mode))
-def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: table.Record) -> None:
+def test_verify_names_the_fault(mode: Mode, project: Trial, note: Note, measured_on: str) -> None:
     for _ in range(5):
         project.record_run("succeeded", "1 row")
     remedies.choose_target(project)
     mode.inject(project)
     seen = guide.look(project)
     report = project.report(role=mode.role, probe=mode.probe)
-    reported = look.row(mode, report, seen, "")
-    if mode.id in _LETTERS:
-        record_property(table.MODE, reported)
+    agrees = note(MODE, measured_on, *look.cells(mode, report, seen)) if mode.id in _LETTERS else None
     look.must_name(report, mode)
     assert health.result_of(report, mode.names).reason == mode.reason
+    if agrees:
+        agrees()
     expected = ExitCode.CHECK_FAILED if mode.is_critical else ExitCode.OK
     assert report.exit_code() == expected
 
@@ -60,7 +62,6 @@ def test_verify_names_the_fault(mode: Mode, project: Trial, record_property: tab
         mode.undo(project)
         left = project.report([mode.names, *mode.also], probe=mode.probe)
         assert not left.root_causes, health.described(left)
-    reported["repaired"] = mode.repairable
 
 
 def _plan_agrees(project: Trial, mode: Mode) -> CheckResult:
@@ -83,7 +84,7 @@ def _plan_agrees(project: Trial, mode: Mode) -> CheckResult:
 
 @pytest.mark.parametrize("mode", _parameters(ServerMode))
 def test_verify_names_the_fault_of_a_server(
-    mode: ServerMode, live: LiveProject, workshop: Workshop, record_property: table.Record
+    mode: ServerMode, live: LiveProject, workshop: Workshop, note: Note
 ) -> None:
     if mode.gone_with:
         versions.needs_older_pg_cron(live.cluster, mode.gone_with, mode.fault)
@@ -91,11 +92,11 @@ def test_verify_names_the_fault_of_a_server(
     mode.inject(live)
     seen = guide.look(live)
     report = look.verify(live, mode)
-    reported = look.row(mode, report, seen, workshop.environment)
-    if mode.id in _LETTERS:
-        record_property(table.MODE, reported)
+    agrees = note(MODE, workshop.environment, *look.cells(mode, report, seen)) if mode.id in _LETTERS else None
     look.must_name(report, mode)
     assert health.result_of(report, mode.names).reason == mode.reason
+    if agrees:
+        agrees()
     expected = ExitCode.CHECK_FAILED if mode.is_critical else ExitCode.OK
     assert report.exit_code() == expected
 
@@ -110,4 +111,3 @@ def test_verify_names_the_fault_of_a_server(
     assert not left.root_causes, health.described(left)
     if mode.tidy:
         mode.tidy(live)
-    reported["repaired"] = mode.repairable

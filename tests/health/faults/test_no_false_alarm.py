@@ -17,27 +17,27 @@ from autosync_db.local import cluster as local_cluster
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import objects, revisions
 from tests.health.actions import answers_again
-from tests.health.faults import table
+from tests.health.faults import look
+from tests.health.faults.conftest import Note
 from tests.health.faults.look import verify
 from tests.health.faults.modes.server import a_run_of_pg_cron
+from tests.health.faults.table import OF_ITSELF, SCENARIO
 from tests.support import clusters, health, server
 from tests.support.health import NEVER, LiveProject
-from tests.support.workshop import watched
+from tests.support.workshop import Workshop, watched
 
 Tell = Callable[..., Report]
 
 
 @pytest.fixture
-def tell(record_property: table.Record, request: pytest.FixtureRequest) -> Tell:
+def tell(note: Note, workshop: Workshop) -> Tell:
     """Note what verify says of a healthy scenario, and return it."""
 
-    def note(name: str, report: Report, *, is_fault: bool = False) -> Report:
-        says = "; ".join(f"{result.id}: {result.verdict.summary}" for result in report.root_causes)
-        shown = {"name": name, "status": report.status.value, "says": says[:160], "is_fault": is_fault}
-        record_property(table.FALSE_ALARM, shown)
+    def take(name: str, report: Report) -> Report:
+        note(SCENARIO, workshop.environment, name, report.status.value, look.said(report))()
         return report
 
-    return note
+    return take
 
 
 @pytest.fixture
@@ -59,13 +59,19 @@ def _age(project: LiveProject, interval: str) -> None:
     project.admin.execute("delete from net._http_response")
 
 
+def _forget(project: LiveProject) -> None:
+    """Let nothing have happened: an answer of which the ledger knows no call would be that of another job."""
+    project.owner.execute("truncate autosync.tick, autosync.invocation, cron.job_run_details")
+    project.admin.execute("delete from net._http_response")
+
+
 def _fine(report: Report) -> None:
     assert not report.root_causes, health.described(report)
     assert report.exit_code() == ExitCode.OK
 
 
 def test_just_set_up(project: LiveProject, tell: Tell) -> None:
-    project.owner.execute("truncate autosync.tick, autosync.invocation, cron.job_run_details")
+    _forget(project)
     assert project.call().value == "ok"  # set-up makes one call
     _fine(tell("just set up", verify(project)))
 
@@ -128,7 +134,7 @@ def test_paused_after_a_call_that_failed(project: LiveProject, tell: Tell) -> No
 
 
 def test_first_tick_is_under_way(project: LiveProject, tell: Tell) -> None:
-    project.owner.execute("truncate autosync.tick, autosync.invocation, cron.job_run_details")
+    _forget(project)
     project.call()
     project.stub.answer(delay_seconds=1)
     with a_run_of_pg_cron(project, 0):
@@ -237,7 +243,7 @@ def test_replica(project: LiveProject, tell: Tell) -> None:
     with _replica(project) as replica, connect(replica.url()) as connection:
         report = runner.run(connection, project.configuration)
     # the one thing to say of a replica is that it is one; what it can see it judges, the rest it lays to that
-    tell("verify is connected to a read replica of a healthy project", report, is_fault=True)
+    tell(OF_ITSELF, report)
     assert health.roots(report) == {"server_is_primary": Status.CRITICAL}, health.described(report)
     healthy = {id for id, status in health.statuses(report).items() if status is Status.OK}
     assert {"head_applied", "objects_current", "job_active", "secrets_present", "secrets_table_protected"} <= healthy

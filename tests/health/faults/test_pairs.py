@@ -1,13 +1,18 @@
 """Two faults at once that have nothing to do with each other: verify names both, and nothing that follows from them."""
 
+from collections.abc import Iterable
+
 import pytest
 
-from tests.health.faults import look, table
+from tests.health.faults import look
 from tests.health.faults.catalogue import MODES, PAIRS
+from tests.health.faults.conftest import Note
 from tests.health.faults.mode import Mode, ServerMode, chosen
+from tests.health.faults.table import PAIR
 from tests.support import health
 from tests.support.health import LiveProject
 from tests.support.trial import Trial
+from tests.support.workshop import Workshop
 
 _BY_ID = {mode.id: mode for mode in MODES}
 _ON_SERVERS = [pair for pair in PAIRS if any(isinstance(_BY_ID[id], ServerMode) for id in pair)]
@@ -15,32 +20,34 @@ _ROLLED_BACK = [pair for pair in PAIRS if pair not in _ON_SERVERS]
 
 
 @pytest.mark.parametrize("pair", _ROLLED_BACK, ids="+".join)
-def test_both_faults_are_root_causes(pair: tuple[str, str], project: Trial, record_property: table.Record) -> None:
+def test_both_faults_are_root_causes(pair: tuple[str, str], project: Trial, note: Note, measured_on: str) -> None:
     modes = [mode for mode in chosen(MODES, *pair) if isinstance(mode, Mode)]
     for mode in modes:
         mode.inject(project)
     roots = health.roots(project.report(role=modes[0].role))
     expected = {id for mode in modes for id in (mode.names, *mode.also)}
-    record_property(table.PAIR, _row(pair, [mode.names for mode in modes], list(roots)))
+    agrees = note(PAIR, measured_on, *_cells(pair, roots))
     assert set(roots) == expected
+    agrees()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("pair", _ON_SERVERS, ids="+".join)
 def test_both_faults_of_a_server_are_root_causes(
-    pair: tuple[str, str], live: LiveProject, record_property: table.Record
+    pair: tuple[str, str], live: LiveProject, workshop: Workshop, note: Note
 ) -> None:
     modes = chosen(MODES, *pair)
     for mode in modes:
         mode.inject(live)
     roots = health.roots(look.verify(live, modes[0]))
     expected = {id for mode in modes for id in (mode.names, *mode.also)}
-    record_property(table.PAIR, _row(pair, [mode.names for mode in modes], list(roots)))
+    agrees = note(PAIR, workshop.environment, *_cells(pair, roots))
     assert set(roots) == expected
+    agrees()
 
 
-def _row(pair: tuple[str, str], expected: list[str], roots: list[str]) -> dict[str, object]:
-    return {"ids": " and ".join(pair), "expected": expected, "roots": roots}
+def _cells(pair: tuple[str, str], roots: Iterable[str]) -> tuple[str, str]:
+    return " and ".join(pair), ", ".join(f"`{id}`" for id in roots)
 
 
 def test_there_are_enough_pairs() -> None:

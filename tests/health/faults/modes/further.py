@@ -9,8 +9,6 @@ from tests.health.actions import (
     TRIGGER,
     Action,
     admin,
-    answers,
-    answers_again,
     command,
     orphan,
     other_job,
@@ -248,48 +246,6 @@ MODES: tuple[AnyMode, ...] = (
         "secret service_role_key: has ",
         Status.WARNING,
     ),
-    *(
-        Mode(
-            f"{names}: {fault}",
-            fault,
-            names,
-            answers(status, body),
-            says=says,
-            reason=reason,
-            undo=answers_again,
-            simulated="the answer is written into pg_net's table",
-        )
-        for names, fault, status, body, says, reason in (
-            ("function_reached", "a web page answers", 200, "<!doctype html><p>App", "a web page answered", "page"),
-            (
-                "function_reached",
-                "no route",
-                404,
-                {"message": "no Route matched with those values"},
-                "has no route",
-                "no_route",
-            ),
-            (
-                "function_reached",
-                "no upstream",
-                503,
-                {"message": "name resolution failed"},
-                "the function never ran",
-                "",
-            ),
-            ("function_succeeds", "all of its counts failed", 200, {"succeeded": 0, "failed": 2}, "says itself", ""),
-            ("function_succeeds", "an error beside data", 200, {"data": None, "error": "boom"}, "boom", ""),
-            ("function_succeeds", "another's key is refused", 401, {"error": "Stripe: Invalid API Key"}, "Stripe", ""),
-            (
-                "function_accepts_key",
-                "legacy keys are off",
-                401,
-                {"message": "Legacy API keys are disabled"},
-                "Legacy",
-                "legacy_disabled",
-            ),
-        )
-    ),
     ServerMode(
         "project_url_reachable: a redirect takes the key to another host",
         "a redirect takes the key to another host",
@@ -345,48 +301,6 @@ MODES: tuple[AnyMode, ...] = (
         undo=lambda _: shutil.rmtree("supabase"),
     ),
     Mode(
-        "other_jobs_succeed: another's job fails",
-        "another's job fails",
-        "other_jobs_succeed",
-        steps(
-            other_job("theirs", "select * from gone"),
-            admin(
-                "insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)"
-                " select c.jobid, nextval('cron.runid_seq'), 'failed', 'ERROR:  gone', now(), now()"
-                " from cron.job as c where c.jobname = 'theirs'"
-            ),
-        ),
-        Status.WARNING,
-        says="cron job theirs: the last 1 of 1 runs failed",
-        undo=sql("select cron.unschedule('theirs')"),
-        simulated="the run is written into pg_cron's history",
-    ),
-    Mode(
-        "other_answers_good: another's calls are refused",
-        "another's calls are refused",
-        "other_answers_good",
-        admin(
-            "insert into net._http_response (id, status_code, content, timed_out, created)"
-            " values (99000001, 401, 'no', false, now())"
-        ),
-        Status.WARNING,
-        says="1 of 1 answers were not good: 401 no",
-        undo=admin("delete from net._http_response where id = 99000001"),
-        simulated="the answer is written into pg_net's table",
-    ),
-    Mode(
-        "no_secret_in_functions: a key in a function",
-        "a key in a function",
-        "no_secret_in_functions",
-        sql(
-            "create function public.notify_them() returns text language sql"
-            f" as $$ select 'Bearer {keys.secret().reveal()}' $$"
-        ),
-        Status.WARNING,
-        says="holds a key",
-        undo=sql("drop function public.notify_them()"),
-    ),
-    Mode(
         "launcher_matches_table: a job that is not in cron.job is run",
         "a job that is not in cron.job is run",
         "launcher_matches_table",
@@ -404,23 +318,6 @@ MODES: tuple[AnyMode, ...] = (
         repairable=True,
         destructive=False,
         simulated="the run is written into pg_cron's history",
-    ),
-    _mode(
-        "maintenance_possible",
-        "the owner may not change jobs",
-        admin(
-            "revoke execute on function cron.alter_job(bigint, text, text, text, text, boolean) from public, postgres"
-        ),
-        "so the next change of a job's schedule, pause or text will fail",
-        by="supabase_admin",
-    ),
-    _mode(
-        "job_settings_bearable",
-        "the role gives a run no time",
-        admin("alter role postgres set statement_timeout = '1ms'"),
-        "the next run will be cancelled",
-        by="supabase_admin",
-        destructive=True,
     ),
     _mode(
         "secrets_table_protected",
