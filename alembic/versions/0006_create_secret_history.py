@@ -79,6 +79,7 @@ def downgrade() -> None:
         "autosync.begin_rotation(uuid, interval, jsonb)",
         "autosync.take_over_rotation(uuid, interval)",
         "autosync.extend_rotation(uuid, interval)",
+        "autosync.replaced_held_by(uuid)",
         "autosync.finish_rotation(uuid)",
         "autosync.put_back_rotation(uuid)",
         "autosync.copy_secrets(text)",

@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 _ENDINGS = {
-    "rotated": "the new value is active; the old one is not used any more: revoke it where it was issued",
-    "finished": "the value of the interrupted rotation is proven and active; the old one is not used any more",
+    "rotated": "the new value is active",
+    "finished": "the value of the interrupted rotation is proven and active",
     "put back": "the value from before is active again; prove it with: autosync-db jobs trigger",
     "unchanged": "this value is active already; nothing was changed",
     "generated": "a new cron secret is stored, but not active yet",
     "nothing": "no rotation is unfinished; nothing was changed",
 }
+# of the old value
+_HELD = "the old one is still held by what is listed: give each the new one, and only then revoke the old one"
+_NOT_KNOWN = "who else holds the old one is not known: look where nobody could look here before you revoke it"
+_UNUSED = (
+    "no other job, function, trigger, setting or secret of this database holds the old one, so it is used no more: "
+    "delete it where it was issued (files are looked at by autosync-db secrets scan)"
+)
 
 
 @command(app, "rotate")
@@ -126,6 +133,18 @@ def _print(session: Session, result: "Result") -> None:
     rows = [(result.outcome, one.name, one.fingerprint_before, one.fingerprint_after) for one in result.changes]
     if rows:
         as_text.table(("result", "name", "before", "after"), rows, session.out)
+    held = [(one.place, one.name) for one in result.still_held_by or ()]
+    if held:
+        as_text.table(("still held by", "name"), held, session.out)
+    unseen = [(one.place, one.reason) for one in result.not_looked_at]
+    if unseen:
+        as_text.table(("not looked at", "why"), unseen, session.out)
     if result.note:
         session.say(f"note: {result.note}")
     session.say(_ENDINGS[result.outcome])
+    if held:
+        session.say(f"warning: {_HELD}")
+    if unseen:
+        session.say(f"warning: {_NOT_KNOWN}")
+    if result.still_held_by == () and not unseen and not result.note:
+        session.say(_UNUSED)

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
-from autosync_db.credentials import lease, proof, store
+from autosync_db.credentials import holders, lease, proof, store
+from autosync_db.credentials.holders import Holder, Look, Unseen
 from autosync_db.credentials.lease import Replacement, Rotation
 from autosync_db.credentials.proof import Proof, Prove
 from autosync_db.errors import SecretError, UsageError
@@ -48,7 +49,8 @@ SERVICE_KEY = Subject(
 class Result:
     """How a rotation ended: `rotated`, `unchanged`, `finished`, `put back`, or `nothing` when none was unfinished.
 
-    `generated`: a new cron secret is stored beside the active one, and nothing is rotated yet.
+    `generated`: a new cron secret is stored beside the active one, and nothing is rotated yet. `still_held_by`: who
+    else holds the old value; None where nothing was replaced. Nobody holds it only if `not_looked_at` is empty, too.
     """
 
     outcome: str
@@ -56,6 +58,8 @@ class Result:
     preflight: str | None = None
     proof: str | None = None
     note: str | None = None
+    still_held_by: tuple[Holder, ...] | None = None
+    not_looked_at: tuple[Unseen, ...] = ()
 
 
 def replace(
@@ -94,9 +98,10 @@ def replace(
                 stored = f"{_shown(begun)}; the old one is kept until the new one is proven"
                 reporter.done(Step("store", stored, True))
                 proven = _prove(connection, configuration, begun, prove, reporter)
+                look = _look(connection, begun, proven)
             proof.conclude(connection, token, proven, f"new {subject.noun}")
         reporter.done(Step("prove", f"{proven.summary}: the new {subject.noun} works and is active", True))
-        return Result("rotated", begun.changes, answered, proven.summary, proven.note)
+        return _result("rotated", begun, answered, proven, look)
 
 
 def resume(configuration: Configuration, *, prove: Prove | None = None, reporter: Reporter) -> Result:
@@ -110,9 +115,10 @@ def resume(configuration: Configuration, *, prove: Prove | None = None, reporter
         with lease.released_when_interrupted(configuration, begun.token):
             reporter.done(Step("resume", f"{_shown(begun)}, not proven since {since:%Y-%m-%d %H:%M:%S} UTC", False))
             proven = _prove(connection, configuration, begun, prove, reporter)
+            look = _look(connection, begun, proven)
         noun = "new value of " + " and ".join(change.name for change in begun.changes)
         proof.conclude(connection, begun.token, proven, noun)
-        return Result("finished", begun.changes, None, proven.summary, proven.note)
+        return _result("finished", begun, None, proven, look)
 
 
 def abort(configuration: Configuration) -> Result:
@@ -172,6 +178,15 @@ def _prove(
     reporter.doing("making a real call through pg_net")
     prove = prove or proof.by_dispatch(configuration, reporter.doing)
     return prove(connection, lease.keeper(connection, begun.token))
+
+
+def _look(connection: Connection, begun: Rotation, proven: Proof) -> Look:
+    """Return who else holds the old value, as long as that is there: when the rotation is finished it is deleted."""
+    return holders.of_replaced(connection, begun) if proven.verdict is Verdict.ACCEPTED else Look()
+
+
+def _result(outcome: str, begun: Rotation, answered: str | None, proven: Proof, look: Look) -> Result:
+    return Result(outcome, begun.changes, answered, proven.summary, proven.note, look.still_held_by, look.not_looked_at)
 
 
 def _shown(begun: Rotation) -> str:

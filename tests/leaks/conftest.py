@@ -191,7 +191,9 @@ def _live(world: World) -> None:
     key_file.write_text(first)
     world.start("setup", "--project-url", url, "--service-role-key-file", str(key_file))
     world.run("setup", code=6, variables={"SUPABASE_SERVICE_ROLE_KEY": world.new("refused by setup", accepted=False)})
+    world.run("secrets", "set", "their_copy", "--from-file", "-", stdin=first)
     world.start("rotate", "--from-file", "-", stdin=world.new("the second key", accepted=True))
+    world.run("secrets", "delete", "their_copy")
     world.run("rotate", "--from-file", "-", code=6, stdin=world.new("refused by the function", accepted=False))
     world.run(
         "rotate", "--from-file", "-", "--no-preflight", code=6, stdin=world.new("refused by the call", accepted=False)

@@ -98,7 +98,16 @@ def test_the_story_really_happened(world: World) -> None:
     shown = str([request.headers for request in world.stub.requests])
     assert set(world.found(shown)) >= {"the first key", "refused by setup", "the second key", "refused by the call"}
     text = "\n".join(world.said.values())
-    for expected in ("Traceback", 'constraint "short"', "put_secret", "statement timeout", "read-only", "temporary"):
+    for expected in (
+        "still held by",
+        "their_copy",
+        "Traceback",
+        'constraint "short"',
+        "put_secret",
+        "statement timeout",
+        "read-only",
+        "temporary",
+    ):
         assert expected in text, expected
 
 
