@@ -1,6 +1,6 @@
--- redirect_code(job_name, location): where a redirect led a call of this job, as an error code: REDIRECTED on the same host,
--- REDIRECTED_ELSEWHERE to another, REDIRECTED_WITH_KEY when what the call shows as its credential went there, too.
+-- redirect_code(job_name, location): where a redirect led a call of this job, and whether its key went along, as an error code.
 -- requires: 0005
+-- REDIRECTED on the same host, REDIRECTED_ELSEWHERE to another, REDIRECTED_WITH_KEY when the call's credential went there, too.
 -- libcurl takes the header Authorization away when host, port or protocol is another one, and sends every other header on. The
 -- address and the credential are those of now: what they were at the time of the call nobody keeps.
 create or replace function autosync.redirect_code(job_name text, location text)

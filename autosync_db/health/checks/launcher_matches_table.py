@@ -18,7 +18,7 @@ from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, R
 # the newest 1000 runs of all jobs, by primary key, and 1000 jobs: bounded; a higher number of a transaction is younger
 _QUERY = """
 with history as materialized (
-    select d.runid, d.jobid, d.command, d.status, d.return_message, d.start_time, d.end_time,
+    select d.runid, d.jobid, d.command, d.status, d.return_message, d.start_time, d.end_time, d.job_pid,
         coalesce(d.end_time, d.start_time) as written_at, age(d.xmin) as age
     from (select n.*, n.xmin from cron.job_run_details as n order by n.runid desc limit 1000) as d
 ),
@@ -74,13 +74,13 @@ select jsonb_build_object(
     ),
     'older', (
         select jsonb_agg(jsonb_build_object('job_id', j.jobid, 'job', j.name, 'started_at', r.start_time,
-            'is_last', r.is_last, 'is_second', r.age < t.age and b.command <> j.command and b.age < j.age) order by j.jobid)
+            'is_last', r.is_last, 'is_second', r.age < t.age and b.command <> j.command and b.age < j.age and r.job_pid + b.job_pid > 0) order by j.jobid)
         from job as j
         -- what was masked in the history differs, too
         join run as r on r.jobid = j.jobid and r.place = 1 and r.command <> j.command and strpos(r.command, '***') = 0
         left join run as b on b.jobid = j.jobid and b.place = 2
-        -- one run may have been under way when the job was changed
-        where r.is_last or r.age < t.age and b.command <> j.command and b.age < j.age
+        -- one run may have been under way when the job was changed; what has no process was not run by pg_cron
+        where r.is_last or r.age < t.age and b.command <> j.command and b.age < j.age and r.job_pid + b.job_pid > 0
     ),
     'changed', (
         select jsonb_agg(jsonb_build_object('job_id', j.jobid, 'job', j.name) order by j.jobid)
@@ -90,10 +90,9 @@ select jsonb_build_object(
     'ours', (
         select jsonb_agg(jsonb_build_object('job_id', j.jobid, 'job', j.name, 'schedule', j.schedule, 'since', j.since,
             'started_at', r.start_time, 'is_open', r.status in ('starting', 'connecting', 'sending', 'running'),
-            'started_before', case when r.age < t.age and b.age < j.age then b.start_time end, 'is_last', r.is_last))
+            'is_last', r.is_last))
         from job as j
         left join run as r on r.jobid = j.jobid and r.place = 1
-        left join run as b on b.jobid = j.jobid and b.place = 2
         where j.is_ours and j.is_on
     ),
     'others_ran_at', (select max(r.start_time) from run as r),
@@ -196,27 +195,20 @@ def _not_run(job: dict[str, Any], facts: dict[str, Any]) -> Row | None:
         detail = f"{seen}, although it should have at {ticks.shown(expected[0])} and other jobs ran after that"
         return _row(job, "not_run", detail)
 
+    if not facts["is_unread"]:
+        return None
+
     def is_due(moment: datetime) -> bool:
         tick = moment.replace(second=0, microsecond=0)
-        return cron.ticks_after(job["schedule"], tick - timedelta(seconds=1), zone, both_days=both_days, count=1) == [
-            tick
-        ]
-
-    def is_unforeseen(moment: datetime | None) -> bool:
-        # one that had to wait for another begins at any second
-        return moment is not None and moment.second < _PROMPT and not is_due(moment)
+        found = cron.ticks_after(job["schedule"], tick - timedelta(seconds=1), zone, both_days=both_days, count=1)
+        return found == [tick]
 
     tick = others.replace(second=0, microsecond=0)
-    if (
-        facts["is_unread"]
-        and since < tick - _GRACE
-        and now > tick + _GRACE
-        and is_due(tick)
-        and not (last and last >= tick)
-    ):
+    is_settled = since < tick - _GRACE and now > tick + _GRACE
+    if is_settled and is_due(tick) and not (last and last >= tick):
         return _row(job, "not_run", f"did not run at {ticks.shown(tick)}, when pg_cron ran other jobs")
-    has_proof = is_unforeseen(ticks.moment(job["started_before"])) or (facts["is_unread"] and job["is_last"])
-    if last and has_proof and is_unforeseen(last):
+    # one that had to wait for another begins at any second
+    if last and job["is_last"] and last.second < _PROMPT and not is_due(last):
         return _row(job, "schedule", f"ran at {ticks.shown(last)}, which is no time of its schedule {job['schedule']}")
     return None
 
