@@ -109,13 +109,10 @@ class Invocation:
         """Return the outcome and, of one that is no success, who answered in what words; keys in them are masked."""
         if self.cause in {Cause.OK, Cause.PENDING} or self.status_code is None:
             return self.summary
-        text = f"{self.status_code} {self.error_code or ''}".rstrip()
-        who = self.answered_by or ("the function" if self.cause is Cause.FUNCTION else None)
+        who = self.answered_by or ("the function" if self.cause is Cause.FUNCTION else "")
         words = " ".join((self.body_excerpt or "").split())[:_WORDS]
-        # what an answer says against itself is in its words
-        said = words or (self.error_message or "")[:_WORDS]
-        empty = ", with an empty body" if self.body_excerpt == "" else ""
-        return text + (f" by {who}" if who else "") + (f": {said}" if said else empty)
+        said = f"{who}: {words}" if who and words else who or words
+        return f"{self.summary} ({said})" if said else self.summary
 
 
 def trigger(connection: Connection, job_name: str, *, force: bool = True) -> int:

@@ -9,7 +9,7 @@ import pytest
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
 from tests.cli.conftest import Dump, Project
-from tests.support import cases, clusters, command
+from tests.support import cases, clusters, command, keys
 
 
 def _active(project: Project) -> bool:
@@ -87,13 +87,26 @@ def test_a_pause_lasts_until_it_is_resumed_and_both_can_be_repeated(new_project:
 def test_trigger_exits_3_for_any_other_answer(project: Project) -> None:
     command.succeeds(project.setup("--no-wait"))
     with cases.collected() as case:
-        for status in (401, 404, 500):
-            with case(status):
-                project.stub.answer(status)
+        key = keys.secret().reveal()
+        for status, body, words in (
+            (401, {"message": f"{key} is off"}, '401 ({"message": "*** is off"})'),
+            (404, "no such page", "404 (the function: no such page)"),
+            (500, "", "500 (the function)"),
+            (200, {"ok": False, "error": "nope"}, '200: nope (the function: {"ok": false, "error": "nope"})'),
+            (
+                200,
+                "<!doctype html><p>App",
+                "200: a web page answered (web page: <!doctype html><p>App)",
+            ),
+        ):
+            with case(words):
+                project.stub.answer(status, body)
                 result = project.run("jobs", "trigger")
                 assert result.code == 3
-                assert str(status) in result.errors[0]
+                assert result.errors == [f"the call did not succeed: {words}"]
                 assert "autosync-db verify" in result.hints[0]
+                assert words in " ".join(project.run("runs", "-n", "1").out.split())
+                assert key not in result.out + result.err
 
 
 def test_trigger_exits_3_when_the_function_is_too_slow(project: Project) -> None:

@@ -15,7 +15,7 @@ CHECK = Check(
     claim="no foreign trigger runs inside pg_cron",
     remedy="autosync-db repair no_triggers_on_cron_tables",
     remedies={
-        "out_of_reach": ByYou("drop trigger {trigger} on {table}", where="as {role} or a superuser"),
+        "out_of_reach": ByYou("drop trigger {trigger} on {table}", where="as {role}, the owner of the table"),
     },
     repair=_draft,
 )

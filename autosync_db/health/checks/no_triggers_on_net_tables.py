@@ -15,7 +15,7 @@ CHECK = Check(
     claim="no trigger runs on the tables of pg_net",
     remedy="autosync-db repair no_triggers_on_net_tables",
     remedies={
-        "out_of_reach": ByYou("drop trigger {trigger} on {table}", where="as {role} or a superuser"),
+        "out_of_reach": ByYou("drop trigger {trigger} on {table}", where="as {role}, the owner of the table"),
     },
     needs=("pg_net_installed",),
     repair=_draft,
