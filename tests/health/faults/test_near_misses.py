@@ -19,7 +19,7 @@ from tests.support.trial import Trial
 
 _FAILED_ONCE = {"succeeded": 2, "failed": 1, "failures": [{"id": 7, "error": "is gone"}]}
 _PROXIES = {"via": "1.1 kong/2.8.1", "server": "cloudflare", "x-envoy-upstream-service-time": "7"}
-_PLACEHOLDERS = ("sb_secret_YOUR_KEY_HERE_123", "Bearer <service_role_key>", keys.legacy("anon").reveal())
+_PLACEHOLDERS = ("sb_" + "secret_YOUR_KEY_HERE_123", "Bearer <service_role_key>", keys.legacy("anon").reveal())
 _READS_VAULT = (
     "create function public.call_them() returns bigint language plpgsql as $$ begin"
     " return net.http_post('https://api.example.com/hook', headers := jsonb_build_object('Authorization', 'Bearer '"
@@ -115,10 +115,27 @@ NEAR_MISSES: dict[str, Action[Any]] = {
     "only other jobs are registered, and no settings name one": _others_alone,
 }
 
+# checks/test_cases.py shows these to the check that they might mislead, on every push
+_SHOWN_TO_ONE_CHECK = {
+    "a hundred thousand runs of other jobs",
+    "a long history was deleted, and not yet analysed",
+    "a trigger on pg_net's answers is disabled",
+    "an answer without a body",
+    "another's job failed once and ran well after that",
+    "one run found no worker to start in, and the next one did",
+    "other calls are answered without a body, and in plain text",
+    "other roles may not change jobs",
+    "some of what the function counts failed",
+    "the database is strict, and the role's own limit wide",
+}
+
 
 # what its checks find is the same on every version: checks/test_cases.py is run on each
 @pytest.mark.one_version
-@pytest.mark.parametrize("name", NEAR_MISSES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] if name in _SHOWN_TO_ONE_CHECK else []) for name in NEAR_MISSES],
+)
 def test_verify_keeps_silent(name: str, project: Trial, note: Note, measured_on: str) -> None:
     for _ in range(5):
         project.record_run("succeeded", "1 row")

@@ -60,6 +60,7 @@ MODES: tuple[AnyMode, ...] = (
         _wedged,
         says="got no answer in time",
         undo=timeout_again,
+        long=True,
     ),
     ServerMode(
         "N8",
@@ -68,6 +69,7 @@ MODES: tuple[AnyMode, ...] = (
         address("http://kong:8000"),
         says="resolve host",
         undo=secrets_again,
+        long=True,
     ),
     Mode(
         "N9",
