@@ -96,7 +96,7 @@ def _state(path: Path, wanted: str) -> State:
     if (header := _HEADER.fullmatch(first)) and header[2] == _hash(body):
         return State.OUTDATED
     is_ours = text.startswith(_BEGIN) or _BEGIN.startswith(text)
-    return State.CUT if is_ours and not text.rstrip().endswith(_END) else State.EDITED
+    return State.CUT if is_ours and _END not in text else State.EDITED
 
 
 def _text(title: str, parts: list[str]) -> str:

@@ -21,7 +21,7 @@ from autosync_db.errors import MigrationError, UsageError, files_of_the_user
 from autosync_db.schema import locks, migrate, objects
 from autosync_db.schema.isolation import ACCESS_FILE, choice
 from autosync_db.schema.migrate import ScriptedRevision
-from autosync_db.schema.revisions import ADVISORY_LOCK, SCHEMA
+from autosync_db.schema.revisions import ADVISORY_LOCK, MAKE_WAY, SCHEMA
 
 _BEGIN = "-- autosync-db: "
 _HEADER = re.compile(r"-- autosync-db: (revision|objects at) (\d{4}), sha256 ([0-9a-f]{64})")
@@ -31,7 +31,7 @@ _CHOSEN = re.compile(r"^    chosen constant jsonb := '(.*)';$", re.MULTILINE)
 _VERSION = re.compile(r"(\d+)_.*\.sql")
 # a file that was cut short is known by its name where its first line is not whole, too
 _NAME = re.compile(r"\d+_autosync_(\d{4})_(\w+)\.sql")
-_LAST = re.compile(r"\$autosync_migration\d*\$;\s*\Z")
+_LAST = re.compile(r"^\$autosync_migration\d*\$;", re.MULTILINE)
 _TIMESTAMP = "%Y%m%d%H%M%S"
 
 
@@ -201,7 +201,8 @@ def _revision_text(step: ScriptedRevision) -> str:
         previous=step.previous,
         summary=step.summary.rstrip("."),
         statements=step.statements,
-        **_common(step.statements),
+        make_way=resources.read(MAKE_WAY).strip(),
+        **_common([*step.statements, resources.read(MAKE_WAY)]),
     )
     return f"-- autosync-db: revision {step.revision}, sha256 {_hash(body)}\n{body}"
 
