@@ -11,12 +11,12 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util.exc import CommandError
 
-from autosync_db import config
+from autosync_db import config, resources
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.schema import isolation, locks, objects
-from autosync_db.schema.revisions import SCHEMA
+from autosync_db.schema.revisions import MAKE_WAY, SCHEMA
 
 # what a downgrade must not drop unasked once it holds rows
 DATA_TABLES = (
@@ -123,6 +123,8 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             filled = [] if context.config.attributes.get("drop_rows") else _filled_tables(psycopg_connection)
             is_moving = result.before != _target(context)
             psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
+            if result.before is None and is_moving:
+                psycopg_connection.execute(resources.read(MAKE_WAY).encode())
             context.run_migrations()
             result.after = migration.get_current_revision()
             result.revisions = steps

@@ -15,19 +15,23 @@ from typing import Any
 
 from psycopg import sql
 
-from autosync_db import resources
+from autosync_db import resources, whole_file
 from autosync_db.config import IsolationSettings
 from autosync_db.errors import MigrationError, UsageError, files_of_the_user
 from autosync_db.schema import locks, migrate, objects
 from autosync_db.schema.isolation import ACCESS_FILE, choice
 from autosync_db.schema.migrate import ScriptedRevision
-from autosync_db.schema.revisions import ADVISORY_LOCK, SCHEMA
+from autosync_db.schema.revisions import ADVISORY_LOCK, MAKE_WAY, SCHEMA
 
+_BEGIN = "-- autosync-db: "
 _HEADER = re.compile(r"-- autosync-db: (revision|objects at) (\d{4}), sha256 ([0-9a-f]{64})")
 _OBJECT = re.compile(r"^\(\d+, '([^']+)', '([0-9a-f]{64})', ", re.MULTILINE)
 _CHOSEN = re.compile(r"^    chosen constant jsonb := '(.*)';$", re.MULTILINE)
 # as the CLI reads file names; it applies them in the order of their versions as text
 _VERSION = re.compile(r"(\d+)_.*\.sql")
+# a file that was cut short is known by its name where its first line is not whole, too
+_NAME = re.compile(r"\d+_autosync_(\d{4})_(\w+)\.sql")
+_LAST = re.compile(r"^\$autosync_migration\d*\$;", re.MULTILINE)
 _TIMESTAMP = "%Y%m%d%H%M%S"
 
 
@@ -40,6 +44,7 @@ class ExportedFile:
     is_objects: bool
     text: str
     edited: bool
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +62,25 @@ class Export:
 
     existing: list[ExportedFile]
     pending: list[PendingFile]
+    # ours, and only their beginning is there
+    cut: list[PendingFile]
 
     @property
     def edited(self) -> list[Path]:
-        """Return the exported files that were changed since."""
-        return [file.path for file in self.existing if file.edited]
+        """Return the exported files that were changed since, and those cut short that no text is known of any more."""
+        again = {file.path for file in self.cut}
+        return [file.path for file in self.existing if file.edited or (file.cut and file.path not in again)]
 
     def write(self) -> None:
-        """Write what is pending. Raises UsageError when a file cannot be written; none is ever overwritten."""
+        """Write what is pending, each file whole or not at all. Raises UsageError when one cannot be written.
+
+        None is ever overwritten, but for those that were cut short.
+        """
         with files_of_the_user():
+            for file in self.cut:
+                whole_file.write(file.path, file.text, replace=True)
             for file in self.pending:
-                file.path.parent.mkdir(parents=True, exist_ok=True)
-                with file.path.open("x", encoding="utf-8", newline="\n") as opened:
-                    opened.write(file.text)
+                whole_file.write(file.path, file.text)
 
 
 def plan(directory: Path, isolation: IsolationSettings | None = None, now: datetime | None = None) -> Export:
@@ -97,7 +108,11 @@ def plan(directory: Path, isolation: IsolationSettings | None = None, now: datet
             hint="restore it from version control: a new one would come too late",
         )
     bodies = [(_revision_name(step.revision), step.summary, _revision_text(step)) for step in missing]
-    bodies += _objects(existing, known[-1], isolation, now)
+    whole = [file for file in existing if not file.cut]
+    made = _objects(whole, known[-1], isolation, now)
+    cut = _whole_again(existing, steps, made if not missing else [])
+    if not any(file.text == text for file in cut for _, _, text in made):
+        bodies += made
     names = _versions(newest, now, len(bodies), directory)
     return Export(
         existing,
@@ -105,7 +120,27 @@ def plan(directory: Path, isolation: IsolationSettings | None = None, now: datet
             PendingFile(directory / f"{version}_autosync_{name}.sql", summary, text)
             for version, (name, summary, text) in zip(names, bodies, strict=True)
         ],
+        cut,
     )
+
+
+def _whole_again(
+    existing: list[ExportedFile], steps: list[ScriptedRevision], made: list[tuple[str, str, str]]
+) -> list[PendingFile]:
+    """Return the files that were cut short with the whole of their text, under the names that they have.
+
+    Of cut files with objects only the last is written: it holds what the others lack.
+    """
+    texts = {step.revision: step for step in steps}
+    found = [
+        PendingFile(file.path, texts[file.revision].summary, _revision_text(texts[file.revision]))
+        for file in existing
+        if file.cut and not file.is_objects
+    ]
+    if made and (last := [file for file in existing if file.is_objects][-1:]) and last[0].cut:
+        _, summary, text = made[0]
+        found.append(PendingFile(last[0].path, summary, text))
+    return found
 
 
 def _read(directory: Path) -> tuple[list[ExportedFile], str]:
@@ -118,14 +153,26 @@ def _read(directory: Path) -> tuple[list[ExportedFile], str]:
                 continue  # the CLI skips it, too
             newest = max(newest, named[1])
             with path.open("rb") as opened:
-                header = _HEADER.fullmatch(opened.readline(200).decode(errors="replace").rstrip("\r\n"))
-            if header is None:
-                continue
-            # read as text: a checkout may have other line breaks
-            body = path.read_text(encoding="utf-8", errors="replace").partition("\n")[2]
-            kind, revision, checksum = header.groups()
-            found.append((named[1], ExportedFile(path, revision, kind != "revision", body, _hash(body) != checksum)))
+                line = opened.readline(200).decode(errors="replace")
+            if file := _known(path, line):
+                found.append((named[1], file))
     return [file for _, file in sorted(found, key=lambda item: item[0])], newest
+
+
+def _known(path: Path, line: str) -> ExportedFile | None:
+    """Return the exported file that begins with this line, None for one of somebody else."""
+    header = _HEADER.fullmatch(line.rstrip("\r\n"))
+    if header is None:
+        by_name = _NAME.fullmatch(path.name)
+        if by_name is None or line.endswith("\n") or line[: len(_BEGIN)] != _BEGIN[: len(line)]:
+            return None
+        return ExportedFile(path, by_name[1], by_name[2] == "objects", "", edited=False, cut=True)
+    # read as text: a checkout may have other line breaks
+    body = path.read_text(encoding="utf-8", errors="replace").partition("\n")[2]
+    kind, revision, checksum = header.groups()
+    is_whole = _hash(body) == checksum
+    is_cut = not is_whole and not _LAST.search(body)
+    return ExportedFile(path, revision, kind != "revision", body, not is_whole and not is_cut, is_cut)
 
 
 def _versions(newest: str, now: datetime, count: int, directory: Path) -> list[str]:
@@ -154,7 +201,8 @@ def _revision_text(step: ScriptedRevision) -> str:
         previous=step.previous,
         summary=step.summary.rstrip("."),
         statements=step.statements,
-        **_common(step.statements),
+        make_way=resources.read(MAKE_WAY).strip(),
+        **_common([*step.statements, resources.read(MAKE_WAY)]),
     )
     return f"-- autosync-db: revision {step.revision}, sha256 {_hash(body)}\n{body}"
 

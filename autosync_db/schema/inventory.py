@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection
-from autosync_db.schema import adoption
+from autosync_db.schema import adoption, revisions
 
 Action = Literal["refuse", "add", "replace", "fix", "remove", "revoke", "keep"]
 Row = tuple[Any, ...]
@@ -18,6 +18,8 @@ Table = dict[str, Any]
 SECRETS = "public.pg_cron_secrets"
 SCHEDULES = "public.auto_sync_schedules"
 JOB_NAME = "auto-sync-cron-job"
+# what declarative schema files made, and alembic/make_way.sql takes away
+_DECLARED = ("schema autosync", "function public.auto_sync_")
 _INDEXES = (
     "auto_sync_schedules_claimable_idx",
     "auto_sync_schedules_retries_idx",
@@ -54,9 +56,17 @@ def notes(connection: Connection, pending: Collection[str], isolation: Isolation
         # names are then shown with their schema
         connection.execute("select set_config('search_path', '', true)")
         tables = adoption.prepare(connection, pending)
-        if refusals := adoption.ask(connection, "refusals"):
+        is_declared = "0001" in pending and revisions.is_declared(connection)
+        if refusals := [
+            refusal
+            for refusal in adoption.ask(connection, "refusals") or []
+            if not (is_declared and refusal["object"].startswith(_DECLARED))
+        ]:
             return [Note("refuse", refusal["object"], refusal["detail"]) for refusal in refusals]
         found: list[Note] = []
+        if is_declared:
+            detail = "as schema files made it, without rows: it is made again, by the revisions"
+            found.append(Note("replace", f"schema {revisions.SCHEMA}", detail))
         if "0002" in pending and _exists(connection, SECRETS):
             found += _secrets(connection, tables[SECRETS])
         if "0003" in pending and _exists(connection, SCHEDULES):

@@ -9,6 +9,12 @@ from autosync_db.errors import MigrationError
 SCHEMA = "autosync"
 # any constant will do, as long as all that changes this schema uses the same; the ASCII codes of "autosync"
 ADVISORY_LOCK = 0x6175746F73796E63
+# run before the first revision: declarative schema files may have made its tables
+MAKE_WAY = "alembic/make_way.sql"
+_DECLARED = """
+    select to_regclass('autosync.alembic_version') is not null and to_regclass('autosync.object') is not null
+        and to_regclass('autosync.job') is not null and to_regprocedure('autosync.dispatch(text)') is not null
+"""
 
 
 def known() -> list[str]:
@@ -30,6 +36,11 @@ def current(connection: Connection) -> str | None:
         return None
     row = connection.execute(f"select version_num from {SCHEMA}.alembic_version").fetchone()  # noqa: S608 - constant
     return None if row is None else check_known(str(row[0]))
+
+
+def is_declared(connection: Connection) -> bool:
+    """Return whether the database is at no revision, and yet has what the last one makes: from declarative files."""
+    return current(connection) is None and connection.execute(_DECLARED).fetchone() == (True,)
 
 
 def check_known(found: str) -> str:

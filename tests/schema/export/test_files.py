@@ -137,7 +137,7 @@ class TestCommand:
         written = command.succeeds(command.run("export", "supabase", "--format", "json")).json()["written"]
         assert [Path(name).name[14:] for name in written] == [Path(name).name[14:] for name in pending["pending"]]
         current = command.succeeds(command.run("export", "supabase", "--check", "--format", "json")).json()
-        assert current == {"current": True, "existing": written, "edited": [], "pending": []}
+        assert current == {"current": True, "existing": written, "edited": [], "cut": [], "pending": []}
 
     def test_an_edited_file_is_reported_and_left_as_it_is(self) -> None:
         command.succeeds(command.run("export", "supabase"))

@@ -1,0 +1,52 @@
+"""Files that are there whole or not at all, whenever the program is killed."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+_ENDING = ".autosync-part"
+
+
+def write(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a file, and its folder. Raises FileExistsError when it is there and not `replace`.
+
+    What earlier attempts left beside it is removed. No program takes the part of a file for a file: it has no ending
+    of its own.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*{_ENDING}"):
+        left.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_ENDING)
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp() lets nobody else read it
+        part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask())
+        if replace:
+            part.replace(path)
+        else:
+            path.hardlink_to(part)
+        _keep(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _mask() -> int:
+    """Return which permissions new files are not given; there is no way to ask without setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _keep(folder: Path) -> None:
+    """Let the name in the folder outlive a crash of the machine, where the system can do that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

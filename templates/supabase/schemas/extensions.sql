@@ -1,0 +1,3 @@
+create extension if not exists pg_cron with schema pg_catalog;
+
+create extension if not exists pg_net with schema extensions;
