@@ -108,11 +108,21 @@ def _write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list
     return list(pending)
 
 
-def write_settings(path: Path, project_ref: str | None, *, force: bool = False) -> None:
-    """Write a settings file with every setting at its default. Raises UsageError when it is there and not `force`."""
+def write_settings(path: Path, targets: Mapping[str, str | None], *, force: bool = False) -> None:
+    """Write a settings file with every setting at its default, and these targets with their refs.
+
+    Raises UsageError when it is there and not `force`.
+    """
     if path.exists() and not force:
         raise UsageError(f"{path} exists", hint="pass --force to overwrite it")
-    text = resources.render("templates/autosync.toml.j2", project_ref=project_ref)
+    variables = {name: variable_of(name, targets) for name in targets}
+    text = resources.render("templates/autosync.toml.j2", targets=targets, variables=variables)
     with files_of_the_user():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def variable_of(name: str, targets: Mapping[str, str | None]) -> str:
+    """Return the variable that holds a target's database: the first target's is the usual one, no two share one."""
+    suffix = "" if name == next(iter(targets)) else "_" + re.sub(r"\W", "_", name).upper()
+    return f"SUPABASE_DB_URL{suffix}"

@@ -126,7 +126,12 @@ def _address(session: Session, url: str | None, ref: str | None) -> str | None:
     if ref is not None:
         return address.url_of(ref)
     # an empty flag, as an unset variable of a CI job leaves it, is a mistake and not an absent one
-    return session.configuration.target.project_url if url is None else url
+    if url is not None:
+        return url
+    target = session.configuration.target
+    if session.target is None and target.project_url is not None:
+        session.say(f"target {target.name}: {target.project_url}")
+    return target.project_url
 
 
 def _service_key(session: Session, path: str | None, variable: str | None) -> Secret | None:

@@ -12,13 +12,8 @@ from autosync_db.config.jobs import (
 )
 from autosync_db.config.reading import (
     ENVIRONMENT,
-    FILE_NAME,
-    LOCAL_TARGET,
     Configuration,
-    Flags,
-    Target,
     environment_of_children,
-    environment_secret,
     github_step_summary,
     load,
 )
@@ -31,6 +26,7 @@ from autosync_db.config.settings import (
     Settings,
     TargetSettings,
 )
+from autosync_db.config.target import FILE_NAME, LOCAL_TARGET, Flags, Target, environment_secret
 
 __all__ = [
     "ENVIRONMENT",

@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 from autosync_db import resources
+from tests.supabase.test_folder import OTHER_REF, linked
 from tests.support import command, keys
 
 
@@ -53,6 +54,22 @@ class TestInit:
         for ref in ("short", "ABCDEFGHIJKLMNOPQRST", '"\n[evil]'):
             command.refused(command.run("init", "--project-ref", ref), 2)
             assert not Path("autosync.toml").exists(), ref
+
+    def test_the_targets_are_those_of_the_supabase_folder(self) -> None:
+        at = linked(pooler="", config=f'[remotes.staging]\nproject_id = "{OTHER_REF}"\n')
+        result = command.succeeds(command.run("init"))
+        targets = tomllib.loads(Path("autosync.toml").read_text())["targets"]
+        assert targets == {
+            "production": {"project_ref": keys.PROJECT_REF, "database_url_env": "SUPABASE_DB_URL"},
+            "staging": {"project_ref": OTHER_REF, "database_url_env": "SUPABASE_DB_URL_STAGING"},
+        }
+        assert f"target staging is the project {OTHER_REF}, from {at}" in result.err
+        assert "SUPABASE_DB_PASSWORD" in result.err
+        assert "autosync-db setup --target production" in result.err
+        # what the user says comes first
+        command.succeeds(command.run("init", "--force", "--project-ref", OTHER_REF))
+        targets = tomllib.loads(Path("autosync.toml").read_text())["targets"]
+        assert [target["project_ref"] for target in targets.values()] == [OTHER_REF, keys.PROJECT_REF]
 
     def test_a_folder_that_cannot_be_written_is_an_error_with_a_hint(self) -> None:
         Path("taken").write_text("a file")
