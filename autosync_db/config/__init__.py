@@ -26,7 +26,7 @@ from autosync_db.config.settings import (
     Settings,
     TargetSettings,
 )
-from autosync_db.config.target import FILE_NAME, LOCAL_TARGET, Flags, Target, environment_secret
+from autosync_db.config.target import FILE_NAME, LOCAL_TARGET, STACK_TARGET, Flags, Target, environment_secret
 
 __all__ = [
     "ENVIRONMENT",
@@ -35,6 +35,7 @@ __all__ = [
     "HOUSEKEEPING_JOB",
     "LOCAL_FOLDER",
     "LOCAL_TARGET",
+    "STACK_TARGET",
     "Configuration",
     "ExpectSettings",
     "Flags",

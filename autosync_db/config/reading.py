@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
     "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule;"
     " for [jobs.NAME] AUTOSYNC_JOBS__<NAME>__<KEY>",
+    "SUPABASE_SERVICES_HOSTNAME": "the host of the ports of `supabase start`, as for the CLI; 127.0.0.1 without it",
     "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless a flag names another source",
     "SUPABASE_ANON_KEY": "the project's public key, which `verify --probe` sends to see that the function refuses it",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",

@@ -18,10 +18,13 @@ from autosync_db.secret import Secret
 from autosync_db.supabase import address
 from autosync_db.supabase import folder as supabase
 from autosync_db.supabase.folder import PASSWORD_VARIABLE
+from autosync_db.supabase.stack import Stack
+from autosync_db.supabase.stack import read as read_stack
 
 FILE_NAME = "autosync.toml"
 LOCAL_TARGET = "local"
 LINKED_TARGET = "linked"
+STACK_TARGET = "supabase"
 DATABASE_VARIABLES = ("AUTOSYNC_DATABASE_URL", "SUPABASE_DB_URL", "DATABASE_URL")
 
 
@@ -46,6 +49,7 @@ class Target:
     database: Secret | UsageError | None
     project_url: str | None
     service_role_key_file: Path | None
+    stack: Stack | None = None  # of `supabase start`
 
     @property
     def database_url(self) -> Secret | None:
@@ -53,6 +57,13 @@ class Target:
         if isinstance(self.database, UsageError):
             raise self.database
         return self.database
+
+    def reachable(self, project_url: str) -> str:
+        """Return where this machine reaches a project that the database calls at `project_url`.
+
+        The two differ for the stack of `supabase start`: the database is in a container, where names are others.
+        """
+        return self.stack.url if self.stack and project_url in self.stack.candidates() else project_url
 
     @property
     def project_ref(self) -> str | None:
@@ -90,6 +101,9 @@ def _named(name: str, flags: Flags, settings: Settings) -> Target:
         target = Target(name, own or _of_environment(), _project_url(name, chosen), chosen.service_role_key_file)
         _ = target.database_url
         return target
+    if name == STACK_TARGET:
+        stack = _stack()
+        return Target(name, flags.database_url or stack.database_url, None, None, stack)
     refs = _supabase_targets()
     if name not in refs:
         raise _unknown(name, {*settings.targets, *({LOCAL_TARGET} if _local_target() else ()), *refs})
@@ -196,6 +210,15 @@ def _of_environment() -> Secret | None:
 def _link() -> supabase.Link | None:
     folder = supabase.find(Path.cwd())
     return supabase.link(folder) if folder else None
+
+
+def _stack() -> Stack:
+    folder = supabase.find(Path.cwd())
+    if folder is None:
+        raise UsageError(
+            "there is no supabase/config.toml here or in a folder above", hint="make one with: supabase init"
+        )
+    return read_stack(folder)
 
 
 def _supabase_targets() -> dict[str, str]:
