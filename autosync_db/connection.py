@@ -5,6 +5,7 @@ Connections keep no session state and prepare no statements, so that they work t
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ _PARTS_OF_A_URL = (
     "use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in the password write @ as %40, / as %2F, ? as %3F, # as %23,"
     " % as %25 and a blank as %20, and replace all of Supabase's placeholder [YOUR-PASSWORD], brackets included"
 )
+_SESSION_POOLER = (
+    "use the address of Supabase's session pooler, from the dashboard under Connect; once supabase link has stored it,"
+    " SUPABASE_DB_PASSWORD completes it"
+)
+# a project's own database host has an IPv4 address only where that is paid for
+_DIRECT_HOST = re.compile(r"db\.[a-z]{20}\.supabase\.(co|in)")
 _ENDED = "the server restarted, or somebody ended the connection: when it is up again, run this again"
 
 # libpq gives no SQLSTATE for a connection that was never made, only the server's or its own text
@@ -69,7 +76,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (r"role \".*\" does not exist", "check the user name; on Supabase it is postgres"),
     (
         r"Cannot assign requested address|Address family not supported",
-        "the host has an IPv6 address only, and this machine none: use the address of Supabase's session pooler",
+        "the host has an IPv6 address only, and this machine none: " + _SESSION_POOLER,
     ),
     (
         r"could not translate host name|resolve host|Name or service not known",
@@ -136,6 +143,7 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
     """
     chosen = parameters(database_url)
     place = _place(database_url, chosen)
+    _require_a_way(chosen)
     try:
         opened = psycopg.connect(**chosen, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
@@ -228,6 +236,36 @@ class _Place:
         if quoted in self.public or not any(quoted in part for part in self.private):
             return found[0]
         return found[0][0] + "***" + found[0][-1]
+
+
+def _require_a_way(chosen: Mapping[str, Any]) -> None:
+    """Raise UnreachableError for a project's own host that has IPv6 addresses only, where this machine has no IPv6.
+
+    The system's words for it are of an address that cannot be assigned, after a wait on some machines.
+    """
+    host = str(chosen.get("host") or "")
+    if not _DIRECT_HOST.fullmatch(host) or chosen.get("hostaddr"):
+        return
+    try:
+        found = socket.getaddrinfo(host, int(chosen.get("port") or 5432), type=socket.SOCK_DGRAM)
+    except OSError:
+        return  # libpq says so
+    if found and all(family == socket.AF_INET6 for family, *_ in found) and not any(map(_has_route, found)):
+        raise UnreachableError(
+            f"cannot use the database at {host}: it has an IPv6 address only, and this machine has no IPv6",
+            hint=_SESSION_POOLER,
+        )
+
+
+def _has_route(found: tuple[Any, ...]) -> bool:
+    """Return whether this machine knows a way to an address; nothing is sent."""
+    family, kind, protocol, _, address = found
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(address)
+    except OSError:
+        return False
+    return True
 
 
 def _place(database_url: Secret | None, chosen: Mapping[str, Any]) -> _Place:

@@ -1,36 +1,51 @@
 """Files for the user's own repository, from the shipped templates."""
 
+import os
 import re
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from autosync_db import __version__, resources
 from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db.supabase.function_settings import Change, unverified
 
 # the template of a function for any job; its name in the text gives way to that of the function
 PLAIN = "plain-function"
 # the name of the job that keeps house
 HOUSEKEEPING = "autosync-keep-house"
+# the entries of the shipped functions in config.toml, to copy from
+SECTIONS = Path("config.toml")
+# the functions that an entry is for
+SHIPPED = ("auto-sync-cron", "device-sync")
 _FUNCTION_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
 
 # the default path of each kind of CI file
 WORKFLOWS = {"github": Path(".github/workflows/autosync-db.yml"), "shell": Path("ci/autosync-db.sh")}
 
 
-def write_functions(directory: Path, *, force: bool = False) -> list[Path]:
+def write_functions(directory: Path, *, with_sections: bool = True, force: bool = False) -> list[Path]:
     """Write the Edge Functions into `directory` and return the files written; equal files are left alone.
 
-    Raises UsageError, before anything is written, when a file is there with another content and not `force`.
+    `with_sections`: a config.toml beside them too, from which the reader copies their entries. Raises UsageError,
+    before anything is written, when a file is there with another content and not `force`.
     """
-    return _write({directory / name: text for name, text in shipped_functions()}, "--dir", force=force)
+    wanted = {path: text for path, text in shipped_functions() if with_sections or path != SECTIONS}
+    return _write({directory / path: text for path, text in wanted.items()}, "--dir", force=force)
 
 
 def write_plain_function(directory: Path, name: str, *, force: bool = False) -> list[Path]:
-    """Write an Edge Function `name` for a job that drains nothing, with the modules that it shares; as above.
+    """Write an Edge Function `name` for a job that drains nothing, with the modules that it shares; as above."""
+    check_function_name(name)
+    wanted = {directory / path: text for path, text in shipped_functions() if path.parts[0] == "_shared"}
+    source = resources.read(f"templates/functions/{PLAIN}/index.ts").replace(PLAIN, name)
+    return _write({directory / name / "index.ts": source.encode(), **wanted}, "--dir", force=force)
 
-    Raises UsageError as well when `name` cannot be that of a function of one's own.
-    """
+
+def check_function_name(name: str) -> None:
+    """Return if `name` can be that of a function of one's own. Raises UsageError if not."""
     if not re.fullmatch(_FUNCTION_NAME, name):
         raise UsageError(
             f"--plain {name!r} cannot be the name of a function",
@@ -42,9 +57,38 @@ def write_plain_function(directory: Path, name: str, *, force: bool = False) -> 
             f"--plain {name!r} is the name of something that autosync-db brings itself",
             hint="choose another name, for example: --plain daily-report",
         )
-    wanted = {directory / path: text for path, text in shipped_functions() if path.parts[0] == "_shared"}
-    source = resources.read(f"templates/functions/{PLAIN}/index.ts").replace(PLAIN, name)
-    return _write({directory / name / "index.ts": source.encode(), **wanted}, "--dir", force=force)
+
+
+def function_settings(directory: Path, functions: Sequence[str]) -> Change | None:
+    """Return how supabase/config.toml is to change for functions in `directory`, None where nothing is to change.
+
+    Raises UsageError when it cannot be changed.
+    """
+    return unverified(directory.parent / SECTIONS, functions) if is_of_project(directory) else None
+
+
+def is_of_project(directory: Path) -> bool:
+    """Return whether a folder is the one in which the Supabase CLI looks for functions."""
+    return directory.absolute().parts[-2:] == ("supabase", "functions")
+
+
+def write_change(change: Change) -> None:
+    """Write a changed file of the user's whole or not at all. Raises UsageError when it was changed meanwhile."""
+    with files_of_the_user():
+        path = change.path.resolve()  # a link stays one
+        before = path.read_bytes() if path.exists() else None
+        if before != (None if change.before is None else change.before.encode()):
+            raise UsageError(f"{change.path} was changed meanwhile", hint="run it again")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a folder of its own keeps the name free, and is gone with what was not finished
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".autosync-") as folder:
+            new = Path(folder) / path.name
+            new.write_bytes(change.after.encode())
+            if before is not None:
+                shutil.copymode(path, new)
+            with new.open("rb") as written:
+                os.fsync(written.fileno())
+            new.replace(path)
 
 
 def shipped_functions() -> list[tuple[Path, bytes]]:
@@ -108,11 +152,21 @@ def _write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list
     return list(pending)
 
 
-def write_settings(path: Path, project_ref: str | None, *, force: bool = False) -> None:
-    """Write a settings file with every setting at its default. Raises UsageError when it is there and not `force`."""
+def write_settings(path: Path, targets: Mapping[str, str | None], *, force: bool = False) -> None:
+    """Write a settings file with every setting at its default, and these targets with their refs.
+
+    Raises UsageError when it is there and not `force`.
+    """
     if path.exists() and not force:
         raise UsageError(f"{path} exists", hint="pass --force to overwrite it")
-    text = resources.render("templates/autosync.toml.j2", project_ref=project_ref)
+    variables = {name: variable_of(name, targets) for name in targets}
+    text = resources.render("templates/autosync.toml.j2", targets=targets, variables=variables)
     with files_of_the_user():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def variable_of(name: str, targets: Mapping[str, str | None]) -> str:
+    """Return the variable that holds a target's database: the first target's is the usual one, no two share one."""
+    suffix = "" if name == next(iter(targets)) else "_" + re.sub(r"\W", "_", name).upper()
+    return f"SUPABASE_DB_URL{suffix}"

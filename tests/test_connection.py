@@ -1,5 +1,6 @@
 """Connection parameters and the ways to read a query's result; commands are tested against real servers."""
 
+import socket
 from urllib.parse import quote
 
 import psycopg
@@ -149,6 +150,42 @@ def test_a_password_of_reserved_characters_works_when_it_is_escaped(shared: Clus
                     assert connection.value(opened, "select current_user") == "reader"
         finally:
             admin.execute("drop role reader")
+
+
+def test_a_direct_host_that_has_ipv6_only_is_named_before_anything_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = f"db.{keys.PROJECT_REF}.supabase.co"
+    url = Secret(f"postgresql://postgres:word@{host}:5432/postgres")
+    found = [(socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("2001:db8::1", 5432, 0, 0))]
+    tried: list[object] = []
+
+    def refuse(**chosen: object) -> None:
+        tried.append(chosen)
+        raise psycopg.OperationalError("Connection refused")
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(connection, "_has_route", lambda _: False)
+    with (
+        pytest.raises(UnreachableError, match="has an IPv6 address only, and this machine has no IPv6") as caught,
+        connection.connect(url),
+    ):
+        pass
+    assert host in caught.value.message
+    assert "word" not in caught.value.message
+    assert "session pooler" in caught.value.hint
+    assert tried == []
+    # whoever has IPv6, a host with an IPv4 address or another host is tried
+    ipv4 = (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("203.0.113.7", 5432))
+    for route, addresses, address in (
+        (True, found, url),
+        (False, [*found, ipv4], url),
+        (False, found, Secret("postgresql://postgres:word@db.example.org/postgres")),
+    ):
+        monkeypatch.setattr(connection, "_has_route", lambda _, route=route: route)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, addresses=addresses, **__: addresses)
+        with pytest.raises(UnreachableError, match="Connection refused"), connection.connect(address):
+            pass
+    assert len(tried) == 3
 
 
 def test_a_value_is_the_first_column_of_the_first_row(transaction: psycopg.Connection[clusters.Row]) -> None:

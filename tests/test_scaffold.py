@@ -85,7 +85,7 @@ def test_a_settings_file_is_not_overwritten_unasked() -> None:
     path = Path("autosync.toml")
     path.write_text("# mine")
     with pytest.raises(UsageError, match="exists"):
-        scaffold.write_settings(path, None)
+        scaffold.write_settings(path, {"production": None})
     assert path.read_text() == "# mine"
 
 

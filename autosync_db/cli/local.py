@@ -119,7 +119,7 @@ def _tick(
     every: Annotated[str | None, typer.Option(help="Tick again after this time, e.g. 60s, until interrupted.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many ticks.")] = None,
 ) -> None:
-    """Do now what pg_cron does at its next tick, and show the result."""
+    """Do now what pg_cron does at its next tick, and show the result; --target supabase for that of supabase start."""
     from autosync_db import config, duration
     from autosync_db.connection import connect
 
@@ -127,7 +127,11 @@ def _tick(
         pause = duration.parse(every) if every else None
     except ValueError as error:
         raise UsageError(str(error), hint="for example: --every 60s") from None
-    configuration = config.load(config.Flags(target=config.LOCAL_TARGET))
+    if session.target not in {None, config.LOCAL_TARGET, config.STACK_TARGET}:
+        raise UsageError(
+            f"{session.target} is no stack on this machine", hint="run one tick with: autosync-db jobs trigger"
+        )
+    configuration = session.configuration if session.target else config.load(config.Flags(target=config.LOCAL_TARGET))
     remaining = count or (None if pause else 1)
     with connect(configuration.target.database_url) as connection:
         while remaining is None or remaining > 0:

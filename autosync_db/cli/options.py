@@ -14,7 +14,12 @@ _GROUP = "Common options"
 
 _COMMON: dict[str, tuple[Any, Any]] = {
     "target": (
-        Annotated[str | None, typer.Option(help="Target of autosync.toml, or `local`.", rich_help_panel=_GROUP)],
+        Annotated[
+            str | None,
+            typer.Option(
+                help="Target of autosync.toml, `local`, `supabase`, or a linked project.", rich_help_panel=_GROUP
+            ),
+        ],
         None,
     ),
     "database_url": (

@@ -1,33 +1,25 @@
 """`scaffold ...`: files for the user's own repository."""
 
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 
+if TYPE_CHECKING:
+    from autosync_db.supabase.function_settings import Change
+
 app = group()
 
-# the functions check their caller themselves, and the gateway's own check refuses keys that begin with sb_
-_NEXT = """\
-next:
-1. put your sync into {directory}/device-sync/index.ts
-2. copy the sections of {directory}/config.toml into supabase/config.toml
-3. supabase functions deploy auto-sync-cron device-sync"""
-_NEXT_OF_PLAIN = """\
-next:
-1. put your work into {directory}/{name}/index.ts
-2. add to supabase/config.toml, or deploy with --no-verify-jwt:
-   [functions.{name}]
-   verify_jwt = false
-3. supabase functions deploy {name}
-4. add to autosync.toml, then run: autosync-db setup
-   [jobs.{name}]
-   function = "{name}"
-   schedule = "0 6 * * *\""""
+_JOB = """\
+add to autosync.toml, then run autosync-db setup:
+[jobs.{name}]
+function = "{name}"
+schedule = "0 6 * * *\""""
 
 
 class Kind(StrEnum):
@@ -48,28 +40,61 @@ def _function(
         "supabase/functions"
     ),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change supabase/config.toml without asking.")] = False,
 ) -> None:
     """Write the Edge Functions auto-sync-cron and, as a sample, device-sync; or a plain one for another job.
 
     A plain function checks its caller and answers as verify understands it; its work is yours to write.
-    Existing files that differ are not touched without --force.
+    Existing files that differ are not touched without --force. supabase/config.toml gets the functions'
+    entries, with which a deploy leaves the check of the caller to them; the change is shown first.
     """
     from autosync_db import scaffold
 
+    names = scaffold.SHIPPED if plain is None else (plain,)
+    if plain is not None:
+        scaffold.check_function_name(plain)
+    change = scaffold.function_settings(directory, names)
+    is_agreed = change is None or change.before is None or _agrees(session, change, yes=yes)
     if plain is None:
-        written = scaffold.write_functions(directory, force=force)
+        written = scaffold.write_functions(directory, with_sections=not scaffold.is_of_project(directory), force=force)
     else:
         written = scaffold.write_plain_function(directory, plain, force=force)
+    if change is not None and is_agreed:
+        scaffold.write_change(change)
+        written.append(change.path)
     if session.is_json:
         session.print_json({"written": [str(path) for path in written]})
     for path in written:
         session.say(f"wrote {path}")
-    if not written:
+    if not written and is_agreed:
         session.say(f"nothing to do: {directory} already has these files")
-    elif plain is None:
-        session.say(_NEXT.format(directory=directory))
-    else:
-        session.say(_NEXT_OF_PLAIN.format(directory=directory, name=plain))
+        return
+    has_entries = is_agreed and scaffold.is_of_project(directory)
+    for number, step in enumerate(_next(directory, plain, names, has_entries=has_entries), start=1):
+        session.say(("next:\n" if number == 1 else "") + f"{number}. {step}")
+
+
+def _agrees(session: Session, change: "Change", *, yes: bool) -> bool:
+    """Show a change of the user's file, and return whether it is to be made. Raises UsageError if nobody can say."""
+    session.say(change.diff)
+    if yes:
+        return True
+    if not session.can_ask:
+        session.confirm(f"Change {change.path}?", flag="--yes", given=False)
+    return session.agrees(f"Change {change.path}?")
+
+
+def _next(directory: Path, plain: str | None, names: Sequence[str], *, has_entries: bool) -> Iterator[str]:
+    """Yield what is left to do, a step each."""
+    from autosync_db.supabase import function_settings
+
+    yield f"put your {'sync' if plain is None else 'work'} into {directory}/{plain or 'device-sync'}/index.ts"
+    if not has_entries:
+        entries = function_settings.sections(names).rstrip()
+        yield f"add to supabase/config.toml, or deploy with --no-verify-jwt:\n{entries}"
+    yield f"supabase functions deploy {' '.join(names)}"
+    if plain is not None:
+        yield _JOB.format(name=plain)
 
 
 @command(app, "workflow")

@@ -9,12 +9,13 @@ from autosync_db.cli import secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, UsageError
+from autosync_db.errors import ExitCode, SecretError, UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
     from autosync_db.config import Configuration
     from autosync_db.health.model import Report
+    from autosync_db.supabase.stack import Stack
 
 app = typer.Typer(add_completion=False)
 
@@ -60,6 +61,8 @@ def _setup(
             hint='choose auth = "cron_secret" for the job in autosync.toml',
         )
     is_by_key = "service_key" in credentials
+    if address is None and configuration.target.stack is not None:
+        address = _gateway(session, configuration.target.stack)
     key = _service_key(session, service_role_key_file, service_role_key_env) if is_by_key else None
     decision.validate(address, key, configuration)
 
@@ -118,11 +121,58 @@ def _address(session: Session, url: str | None, ref: str | None) -> str | None:
     if ref is not None:
         return address.url_of(ref)
     # an empty flag, as an unset variable of a CI job leaves it, is a mistake and not an absent one
-    return session.configuration.target.project_url if url is None else url
+    if url is not None:
+        return url
+    target = session.configuration.target
+    if session.target is None and target.project_url is not None:
+        session.say(f"target {target.name}: {target.project_url}")
+    return target.project_url
+
+
+def _gateway(session: Session, stack: "Stack") -> str:
+    """Return the address at which the database of `supabase start` reaches its gateway."""
+    from autosync_db.connection import connect
+    from autosync_db.setup import gateway
+
+    with (
+        session.progress("connecting") as say,
+        connect(session.configuration.target.database_url) as connection,
+    ):
+        found = gateway.find(connection, stack, say)
+    session.say(f"the database reaches the gateway at {found}")
+    return found
+
+
+def _key_of(session: Session, stack: "Stack") -> Secret | None:
+    """Return the service key of `supabase start` that its function accepts, else the first, None where none is known.
+
+    Which one the gateway lets through varies by the version of the CLI, so that only a call can say it.
+    """
+    from autosync_db import config
+    from autosync_db.supabase import function
+    from autosync_db.supabase import key as keys
+
+    with session.progress("asking the Supabase CLI for the key"):
+        found = stack.keys(config.environment_of_children())
+    job = session.configuration.settings.main
+    if job.function is None:
+        return next(iter(found), None)
+    for one in found:
+        try:
+            finding = function.preflight(stack.url, job.function, keys.headers(one), job.timeout)
+        except SecretError:
+            break  # it cannot be called from here
+        if finding.verdict is function.Verdict.ACCEPTED:
+            return one
+    return next(iter(found), None)
 
 
 def _service_key(session: Session, path: str | None, variable: str | None) -> Secret | None:
     """Return the service key that is at hand, or else from a hidden prompt."""
+    stack = session.configuration.target.stack
+    # a variable is rather the hosted project's than that of a stack that says its own
+    if path is None and variable is None and stack is not None and (own := _key_of(session, stack)) is not None:
+        return own
     if (found := secret_input.service_key(session, path, variable)) is not None:
         return found.key
     if session.can_ask:

@@ -12,16 +12,10 @@ from autosync_db.config.jobs import (
 )
 from autosync_db.config.reading import (
     ENVIRONMENT,
-    FILE_NAME,
-    LOCAL_TARGET,
     Configuration,
-    Flags,
-    Target,
     environment_of_children,
-    environment_secret,
     github_step_summary,
     load,
-    local_port,
 )
 from autosync_db.config.settings import (
     FunctionSettings,
@@ -32,6 +26,15 @@ from autosync_db.config.settings import (
     Settings,
     TargetSettings,
 )
+from autosync_db.config.target import (
+    FILE_NAME,
+    LOCAL_TARGET,
+    STACK_TARGET,
+    Flags,
+    Target,
+    environment_secret,
+    local_port,
+)
 
 __all__ = [
     "ENVIRONMENT",
@@ -40,6 +43,7 @@ __all__ = [
     "HOUSEKEEPING_JOB",
     "LOCAL_FOLDER",
     "LOCAL_TARGET",
+    "STACK_TARGET",
     "Configuration",
     "ExpectSettings",
     "Flags",

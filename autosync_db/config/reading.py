@@ -1,73 +1,45 @@
-"""Where settings come from, and which wins; a target is the database and the project that they are applied to.
+"""Where settings come from, and which wins.
 
 A settings file never holds a secret: a value in it that looks like one is refused.
 """
 
 import difflib
-import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin
-from urllib.parse import urlsplit
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
 from autosync_db.config import jobs, secret_text
-from autosync_db.config.folder import LOCAL_FOLDER, local_folder, nearest
+from autosync_db.config.folder import nearest
 from autosync_db.config.section import AT_KEY
-from autosync_db.config.settings import IsolationSettings, Settings, TargetSettings
+from autosync_db.config.settings import IsolationSettings, Settings
+from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Target, resolve
 from autosync_db.errors import UsageError
 from autosync_db.remedies import Aim
-from autosync_db.secret import Secret
-from autosync_db.supabase import address
-
-FILE_NAME = "autosync.toml"
-LOCAL_TARGET = "local"
 
 # every variable that is read, with its meaning; the README's table is generated from it
 ENVIRONMENT = {
     "AUTOSYNC_DATABASE_URL": "the database: any libpq URL or keyword string",
     "SUPABASE_DB_URL": "the database, when the one above is not set",
     "DATABASE_URL": "the database, when neither of the two above is set",
+    "SUPABASE_DB_PASSWORD": "the database password of the project that `supabase link` chose: it completes the address"
+    " in supabase/.temp/pooler-url where no other names the database",
     "AUTOSYNC_TARGET": "the target to use, as --target",
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
     "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule;"
     " for [jobs.NAME] AUTOSYNC_JOBS__<NAME>__<KEY>",
+    "SUPABASE_SERVICES_HOSTNAME": "the host of the ports of `supabase start`, as for the CLI; 127.0.0.1 without it",
     "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless a flag names another source",
     "SUPABASE_ANON_KEY": "the project's public key, which `verify --probe` sends to see that the function refuses it",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
     "NO_COLOR": "any value: plain output",
 }
-_DATABASE_VARIABLES = ("AUTOSYNC_DATABASE_URL", "SUPABASE_DB_URL", "DATABASE_URL")
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What the command line said; None where it said nothing."""
-
-    database_url: Secret | None = None
-    target: str | None = None
-    config: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The database to work on, and what is known of its project."""
-
-    name: str
-    database_url: Secret | None
-    project_url: str | None
-    service_role_key_file: Path | None
-
-    @property
-    def project_ref(self) -> str | None:
-        """The ref of a hosted project, None elsewhere."""
-        return address.ref_of(self.project_url) if self.project_url else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +76,7 @@ def load(flags: Flags | None = None) -> Configuration:
         raise UsageError(
             f"the environment cannot be read: {error}", hint="set single values, like AUTOSYNC_JOB__SCHEDULE"
         ) from None
-    return Configuration(settings, _target(flags, settings), source, _options(flags))
+    return Configuration(settings, resolve(flags, settings), source, _options(flags))
 
 
 def _options(flags: Flags) -> tuple[tuple[str, str], ...]:
@@ -115,18 +87,12 @@ def _options(flags: Flags) -> tuple[tuple[str, str], ...]:
     return tuple((option, value) for option, value in given.items() if value)
 
 
-def environment_secret(variable: str) -> Secret | None:
-    """Return the value of an environment variable that holds a secret, or None when it is unset or empty."""
-    value = os.environ.get(variable)
-    return Secret(value) if value else None
-
-
 def environment_of_children() -> dict[str, str]:
     """Return the environment for a program that is started and needs neither a database nor a key."""
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in _DATABASE_VARIABLES and not name.startswith(("AUTOSYNC_", "SUPABASE_", "PG"))
+        if name not in DATABASE_VARIABLES and not name.startswith(("AUTOSYNC_", "SUPABASE_", "PG"))
     }
 
 
@@ -209,76 +175,3 @@ def _tables_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _tables_in(inner)
-
-
-def _target(flags: Flags, settings: Settings) -> Target:
-    name = flags.target or os.environ.get("AUTOSYNC_TARGET") or None
-    chosen = TargetSettings()
-    if name is not None:
-        known = dict(settings.targets)
-        local = _local_target()
-        if local is not None:
-            known.setdefault(LOCAL_TARGET, local)
-        if name not in known:
-            raise UsageError(
-                f"there is no target {name!r}" if _is_name(name) else "there is no target of that name",
-                hint="start the local stack first: autosync-db local up"
-                if name == LOCAL_TARGET
-                else f"known targets: {', '.join(sorted(known))}"
-                if known
-                else f"add a [targets.{name if _is_name(name) else 'NAME'}] table to {FILE_NAME}",
-            )
-        chosen = known[name]
-    if chosen.project_ref and chosen.project_url:
-        raise UsageError(
-            f"target {name!r} has both project_ref and project_url",
-            hint="keep one of them in the settings file",
-        )
-    url = chosen.project_url and address.check_url(chosen.project_url)
-    return Target(
-        name=name or "default",
-        database_url=flags.database_url or _database_of(name, chosen) or _database_of_environment(),
-        project_url=address.url_of(chosen.project_ref) if chosen.project_ref else url,
-        service_role_key_file=chosen.service_role_key_file,
-    )
-
-
-def _is_name(text: str) -> bool:
-    """Return whether a message may quote a name: a database URL may have been given in its place."""
-    return re.fullmatch(r"[\w.-]+", text) is not None
-
-
-def _database_of(name: str | None, chosen: TargetSettings) -> Secret | None:
-    if variable := chosen.database_url_env:
-        found = environment_secret(variable)
-        if found is None:
-            raise UsageError(
-                f"target {name!r} takes its database from "
-                + (f"{variable}, which is not set" if _is_name(variable) else "what is no name of a variable"),
-                hint="export that variable; its value is the database's URL: postgresql://...",
-            )
-        return found
-    return Secret(chosen.database_url) if chosen.database_url else None
-
-
-def _database_of_environment() -> Secret | None:
-    return next((found for name in _DATABASE_VARIABLES if (found := environment_secret(name))), None)
-
-
-def local_port() -> int | None:
-    """Return the port at which the local stack of this folder serves functions, None where there is none."""
-    found = _local_target()
-    try:
-        return urlsplit(found.project_url).port if found and found.project_url else None
-    except ValueError:
-        return None
-
-
-def _local_target() -> TargetSettings | None:
-    if nearest(LOCAL_FOLDER) is None:
-        return None
-    path = local_folder() / "target.json"
-    try:
-        return TargetSettings(**cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, TypeError):
-        return None

@@ -157,7 +157,8 @@ def _preflight(configuration: Configuration, address: str, subject: Subject, val
     settings = configuration.settings.main
     assert settings.function is not None  # only calls of a function carry the project's own credentials
     reporter.doing("calling the function directly")
-    found = function.preflight(address, settings.function, subject.headers(value), settings.timeout)
+    here = configuration.target.reachable(address)
+    found = function.preflight(here, settings.function, subject.headers(value), settings.timeout)
     if found.verdict is Verdict.ACCEPTED:
         reporter.done(Step("ask", f"the function accepts the new {subject.noun} ({found.summary})", False))
         return found.summary

@@ -142,7 +142,8 @@ def _refuses(work: _Work, settings: JobSettings) -> bool:
     work.reporter.doing("calling the function directly")
     headers = cron_secret.call_headers(work.connection, secret)
     try:
-        return function.preflight(url, settings.function, headers, settings.timeout).verdict is Verdict.REFUSED
+        here = work.configuration.target.reachable(url)
+        return function.preflight(here, settings.function, headers, settings.timeout).verdict is Verdict.REFUSED
     except SecretError:
         return False
 

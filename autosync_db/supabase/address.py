@@ -5,8 +5,29 @@ import re
 from urllib.parse import urlsplit
 
 from autosync_db.errors import UsageError
+from autosync_db.secret import Secret
 
 _REF = re.compile(r"[a-z]{20}")
+# a project's own database host, and its user at Supabase's poolers, in a URL or a keyword string
+_OF_DATABASE = re.compile(
+    r"(?:^|[@=,\s'])db\.([a-z]{20})\.supabase\.(?:co|in)\b|(?:^postgres(?:ql)?://|\buser\s*=\s*'?)[\w-]+\.([a-z]{20})\b(?=[:@'\s]|$)"
+)
+
+
+def is_ref(text: str) -> bool:
+    """Return whether `text` is the ref of a hosted project by its form."""
+    return _REF.fullmatch(text) is not None
+
+
+def database_host(project_ref: str) -> str:
+    """Return the host of a hosted project's database."""
+    return f"db.{project_ref}.supabase.co"
+
+
+def ref_of_database(database_url: Secret) -> str | None:
+    """Return the project ref that a database's URL or keyword string names, None for any other database."""
+    found = _OF_DATABASE.search(database_url.reveal())
+    return (found[1] or found[2]) if found else None
 
 
 def url_of(project_ref: str) -> str:

@@ -1,10 +1,15 @@
 """`init` and `scaffold function`: files for the user's own repository."""
 
+import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from autosync_db import resources
-from tests.support import command, keys
+from autosync_db.cli.console import Session
+from tests.supabase.test_folder import OTHER_REF, linked
+from tests.support import command, keys, tools
 
 
 def _tree(folder: Path) -> dict[str, tuple[str, int]]:
@@ -54,6 +59,22 @@ class TestInit:
             command.refused(command.run("init", "--project-ref", ref), 2)
             assert not Path("autosync.toml").exists(), ref
 
+    def test_the_targets_are_those_of_the_supabase_folder(self) -> None:
+        at = linked(pooler="", config=f'[remotes.staging]\nproject_id = "{OTHER_REF}"\n')
+        result = command.succeeds(command.run("init"))
+        targets = tomllib.loads(Path("autosync.toml").read_text())["targets"]
+        assert targets == {
+            "production": {"project_ref": keys.PROJECT_REF, "database_url_env": "SUPABASE_DB_URL"},
+            "staging": {"project_ref": OTHER_REF, "database_url_env": "SUPABASE_DB_URL_STAGING"},
+        }
+        assert f"target staging is the project {OTHER_REF}, from {at}" in result.err
+        assert "SUPABASE_DB_PASSWORD" in result.err
+        assert "autosync-db setup --target production" in result.err
+        # what the user says comes first
+        command.succeeds(command.run("init", "--force", "--project-ref", OTHER_REF))
+        targets = tomllib.loads(Path("autosync.toml").read_text())["targets"]
+        assert [target["project_ref"] for target in targets.values()] == [OTHER_REF, keys.PROJECT_REF]
+
     def test_a_folder_that_cannot_be_written_is_an_error_with_a_hint(self) -> None:
         Path("taken").write_text("a file")
         message = command.refused(command.run("init", "--path", "taken/autosync.toml"), 2)
@@ -68,21 +89,67 @@ class TestScaffoldFunction:
         for name, (text, _) in written.items():
             assert text == resources.read(f"templates/functions/{name}")
 
-    def test_says_that_the_gateway_must_not_check(self) -> None:
-        result = command.succeeds(command.run("scaffold", "function"))
-        assert "copy the sections of supabase/functions/config.toml into supabase/config.toml" in result.err
+    def test_a_project_without_settings_gets_some_that_the_cli_reads(self) -> None:
+        result = command.succeeds(command.run("scaffold", "function", "--format", "json"))
+        assert "supabase/config.toml" in result.json()["written"]
+        assert not Path("supabase/functions/config.toml").exists(), "there is nothing to copy from"
+        assert "supabase functions deploy auto-sync-cron device-sync" in result.err
+        settings = tomllib.loads(Path("supabase/config.toml").read_text())
+        assert settings["functions"] == {name: {"verify_jwt": False} for name in ("auto-sync-cron", "device-sync")}
+        # it looks at the settings first, and then for a server
+        listed = subprocess.run(
+            [tools.supabase(), "migration", "list", "--db-url", "postgresql://postgres:x@127.0.0.1:1/postgres"],
+            capture_output=True,
+            text=True,
+        )
+        assert "failed to connect" in listed.stderr
+        assert "config" not in listed.stderr
+
+    def test_settings_that_are_there_are_changed_with_consent_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = Path("supabase/config.toml")
+        path.parent.mkdir()
+        mine = '# mine\nproject_id = "app"\n\n[functions.auto-sync-cron]\nverify_jwt = true # so far\n'
+        path.write_text(mine)
+        path.chmod(0o640)
+        result = command.run("scaffold", "function")
+        assert "confirmation is needed" in command.refused(result, 2)
+        assert result.hints == ["pass --yes"]
+        assert "-verify_jwt = true # so far\n+verify_jwt = false # so far" in result.err
+        assert path.read_text() == mine
+        assert not Path("supabase/functions").exists()
+        # a terminal is asked; without consent the functions come, and the lines are left to the reader
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "can_ask", True)
+            patch.setattr(Session, "agrees", lambda *_: False)
+            declined = command.succeeds(command.run("scaffold", "function"))
+        assert path.read_text() == mine
+        assert Path("supabase/functions/auto-sync-cron/index.ts").exists()
+        assert "add to supabase/config.toml, or deploy with --no-verify-jwt:\n[functions.auto-sy" in declined.err
+        agreed = command.succeeds(command.run("scaffold", "function", "--yes", "--format", "json"))
+        assert agreed.json() == {"written": ["supabase/config.toml"]}
+        assert path.read_text().startswith(mine.replace("true # so far", "false # so far"))
+        assert path.stat().st_mode & 0o777 == 0o640
+        assert "nothing to do" in command.succeeds(command.run("scaffold", "function")).err
+
+    def test_elsewhere_the_entries_are_left_to_the_reader(self) -> None:
+        result = command.succeeds(command.run("scaffold", "function", "--dir", "elsewhere"))
+        assert Path("elsewhere/config.toml").exists()
+        assert "--no-verify-jwt:\n[functions.auto-sync-cron]\nverify_jwt = false" in result.err
+
+    def test_settings_that_cannot_be_changed_are_an_error_and_nothing_is_written(self) -> None:
+        Path("supabase").mkdir()
+        Path("supabase/config.toml").write_text("[functions\n")
+        assert "not valid TOML" in command.refused(command.run("scaffold", "function", "--yes"), 2)
+        assert not Path("supabase/functions").exists()
 
     def test_a_plain_one_says_what_to_write_and_where(self) -> None:
         result = command.succeeds(command.run("scaffold", "function", "--plain", "daily-report", "--format", "json"))
         assert "supabase/functions/daily-report/index.ts" in result.json()["written"]
-        assert "--no-verify-jwt" in result.err
+        settings = tomllib.loads(Path("supabase/config.toml").read_text())
+        assert settings["functions"] == {"daily-report": {"verify_jwt": False}}
         lines = [line.strip() for line in result.err.splitlines()]
-        for header, pairs in (
-            ("[functions.daily-report]", ["verify_jwt = false"]),
-            ("[jobs.daily-report]", ['function = "daily-report"', 'schedule = "0 6 * * *"']),
-        ):
-            at = lines.index(header)
-            assert lines[at + 1 : at + 1 + len(pairs)] == pairs
+        at = lines.index("[jobs.daily-report]")
+        assert lines[at + 1 : at + 3] == ['function = "daily-report"', 'schedule = "0 6 * * *"']
         assert command.run("scaffold", "function", "--plain", "daily report").code == 2
 
     def test_a_second_run_touches_nothing(self) -> None:

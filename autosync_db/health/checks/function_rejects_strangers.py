@@ -17,7 +17,7 @@ from autosync_db.supabase.function import Finding, Verdict
 PUBLIC_KEY_VARIABLE = "SUPABASE_ANON_KEY"
 
 
-def _look(connection: Connection, _configuration: Configuration, job: str | None) -> list[Row]:
+def _look(connection: Connection, configuration: Configuration, job: str | None) -> list[Row]:
     address = store.project_url(connection)
     found = connection.execute(
         "select j.function, make_interval(secs => j.timeout_milliseconds / 1000.0), j.auth from autosync.job as j"
@@ -39,8 +39,9 @@ def _look(connection: Connection, _configuration: Configuration, job: str | None
                 Row("unknown", f"variable {PUBLIC_KEY_VARIABLE}", "holds no public key", {"reason": "no_public_key"})
             ]
         callers["the project's public key"] = credential.headers(key)
+    here = configuration.target.reachable(address)
     findings = {
-        who: probe.call_without_credential(address, function, headers, timeout) for who, headers in callers.items()
+        who: probe.call_without_credential(here, function, headers, timeout) for who, headers in callers.items()
     }
     rows = [_row(function, who, finding) for who, finding in findings.items() if finding.verdict is not Verdict.REFUSED]
     if not rows and key is None and all(finding.by_gateway for finding in findings.values()):
