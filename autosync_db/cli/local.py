@@ -120,7 +120,8 @@ def _tick(
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many ticks.")] = None,
 ) -> None:
     """Do now what pg_cron does at its next tick, and show the result; --target supabase for that of supabase start."""
-    from autosync_db import config, duration
+    from autosync_db import config
+    from autosync_db.config import duration
     from autosync_db.connection import connect
 
     try:

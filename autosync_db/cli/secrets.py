@@ -47,7 +47,7 @@ def _env(
 @command(app, "list")
 def _list(session: Session) -> None:
     """List names, kinds, fingerprints and ages, and the last call that succeeded since each was changed."""
-    from autosync_db import duration
+    from autosync_db.config import duration
     from autosync_db.connection import connect
     from autosync_db.credentials import listing
     from autosync_db.jobs import registry

@@ -54,7 +54,7 @@ def _verify(
 
     Changes nothing. Exits 3 when a check is critical or could not be made; with --format nagios as its plugins do.
     """
-    from autosync_db import duration
+    from autosync_db.config import duration
     from autosync_db.connection import connect
     from autosync_db.health import verify
 
@@ -107,7 +107,7 @@ def _print(session: Session, report: "Report", format: ReportFormat) -> None:
 
 
 def _await_tick(session: Session, connection: "Connection", patience: "timedelta", name: str) -> None:
-    from autosync_db import duration
+    from autosync_db.config import duration
     from autosync_db.jobs import calls
 
     message = f"waiting for the next tick of {name}"

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from autosync_db import duration
+from autosync_db.config import duration
 
 # errors of this type name a key themselves: see wrong()
 AT_KEY = "at_key"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db import cron, duration
-from autosync_db.config import Settings
+from autosync_db import cron
+from autosync_db.config import Settings, duration
 from autosync_db.connection import Connection, exists, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished

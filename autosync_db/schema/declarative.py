@@ -15,11 +15,11 @@ from pathlib import Path
 
 from psycopg import sql
 
-from autosync_db import resources, whole_file
+from autosync_db import resources
 from autosync_db.config import IsolationSettings, Settings
 from autosync_db.errors import files_of_the_user
 from autosync_db.jobs import scheduled
-from autosync_db.schema import objects, revisions
+from autosync_db.schema import objects, revisions, whole_file
 from autosync_db.schema.isolation import ACCESS_FILE
 
 # after the project's own tables, which policies may read; an engine that tries files again needs no order

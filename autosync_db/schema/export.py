@@ -15,10 +15,10 @@ from typing import Any
 
 from psycopg import sql
 
-from autosync_db import resources, whole_file
+from autosync_db import resources
 from autosync_db.config import IsolationSettings
 from autosync_db.errors import MigrationError, UsageError, files_of_the_user
-from autosync_db.schema import locks, migrate, objects
+from autosync_db.schema import locks, migrate, objects, whole_file
 from autosync_db.schema.isolation import ACCESS_FILE, choice
 from autosync_db.schema.migrate import ScriptedRevision
 from autosync_db.schema.revisions import ADVISORY_LOCK, MAKE_WAY, SCHEMA

@@ -12,7 +12,7 @@ import sqlalchemy
 import tenacity
 from psycopg import sql
 
-from autosync_db import duration
+from autosync_db.config import duration
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError
 from autosync_db.schema import revisions

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosync_db import duration
+from autosync_db.config import duration
 
 _SECONDS = {
     "ms": 0.001,
