@@ -19,7 +19,7 @@ from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check
 from autosync_db.schema import revisions
-from autosync_db.supabase import key
+from autosync_db.supabase import key, opaque
 
 ROOT = Path(__file__).parents[1]
 COMMAND = "make generate"
@@ -62,6 +62,7 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "docs/reference/checks.md", checks()
     yield "docs/reference/commands.md", commands()
     yield "sql/functions/autosync.holds_key.sql", holds_key()
+    yield "sql/functions/autosync.holds_credential.sql", holds_credential()
     yield "sql/functions/autosync.mask_keys.sql", mask_keys()
     yield "templates/functions/_shared/key_patterns.ts", key_patterns()
     for id, check in catalogue.all_checks().items():
@@ -199,6 +200,24 @@ def holds_key() -> str:
     )
 
 
+def holds_credential() -> str:
+    groups = ", ".join(f"m[{number}]" for number in range(1, len(opaque.CREDENTIALS) + 1))
+    return sql_function(
+        "holds_credential",
+        "boolean",
+        "whether a text has an opaque value under a name that carries credentials; one of a known form is none",
+        f"""    select content ~* '{opaque.NAMES}' and exists (
+        select from regexp_matches(
+            content,
+{alternatives((one.expression for one in opaque.CREDENTIALS), indent=12)},
+            'gi'
+        ) as m
+        where coalesce({groups}) !~* '{opaque.NONE}'
+    )""",
+        "opaque",
+    )
+
+
 def mask_keys() -> str:
     return sql_function(
         "mask_keys",
@@ -214,14 +233,14 @@ def mask_keys() -> str:
 
 def alternatives(expressions: Iterator[str], indent: int) -> str:
     """Return a literal of SQL with one alternative a line."""
-    first, *others = expressions
+    first, *others = (expression.replace("'", "''") for expression in expressions)
     return "\n".join(" " * indent + literal for literal in (f"'{first}'", *(f"'|{one}'" for one in others)))
 
 
-def sql_function(name: str, type: str, purpose: str, body: str) -> str:
+def sql_function(name: str, type: str, purpose: str, body: str, source: str = "key") -> str:
     return f"""-- {name}(content): {purpose}.
 -- requires: 0004
--- Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py.
+-- Written by .ci/generate.py from the patterns in autosync_db/supabase/{source}.py.
 create or replace function autosync.{name}(content text)
 returns {type}
 language sql

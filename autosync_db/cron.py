@@ -92,6 +92,12 @@ def ticks_after(
     return found
 
 
+def plain(schedule: str) -> str:
+    """Return a schedule in the form that it shares with others of the same meaning, as far as its text shows that."""
+    text = schedule.strip().lower()
+    return " ".join("*" if field == "*/1" else field for field in _NAMED.get(text, text).split()[:5])
+
+
 def every(schedule: str) -> timedelta | None:
     """Return the period of a schedule in seconds; None for any other."""
     found = _SECONDS.fullmatch(schedule)

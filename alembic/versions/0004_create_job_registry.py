@@ -149,6 +149,7 @@ def downgrade() -> None:
         "autosync.secret_store()",
         "autosync.secret_kind(text)",
         "autosync.holds_key(text)",
+        "autosync.holds_credential(text)",
         "autosync.holding_secrets(text[])",
         "autosync.mask_keys(text)",
         "autosync.fingerprint(text)",

@@ -1,7 +1,7 @@
-"""DO blocks in PL/pgSQL: the statements that run in any case, and what their variables are then."""
+"""Blocks in PL/pgSQL: the statements that run in any case, and what their variables are then."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from autosync_db.jobs.expressions import Look, Node, evaluate, nothing, single_value
@@ -18,29 +18,41 @@ def parser() -> Any:
     return pgparse
 
 
-def statements(body: str, parse: Parse) -> Iterator[tuple[Node, Look]]:
-    """Yield the statements of a block that do something, with what names mean in each. Raises Untranslatable."""
+def statements(body: str, parse: Parse, given: Mapping[str, Value] | None = None) -> Iterator[tuple[Node, Look]]:
+    """Yield the statements of a block that do something, with what names mean in each. Raises Untranslatable.
+
+    With `given`, the values of its arguments, it is the body of a function.
+    """
+    function = _parsed(body, ["void"] if given is None else ["text", "void", "setof text"])
+    block = _Block(function.get("datums", []), parse, given or {})
+    yield from block.walk(function["action"]["PLpgSQL_stmt_block"].get("body", []))
+
+
+def _parsed(body: str, results: list[str]) -> Node:
     pgparse = parser()
     quote = "$autosync$"
     while quote in body:
         quote = quote.replace("$autosync", "$autosync_")
-    try:
-        [tree] = pgparse.parse_pgsql(f"create function f() returns void language plpgsql as {quote}{body}{quote}")
-    except pgparse.PGQueryError:
-        raise Untranslatable("its block is not valid PL/pgSQL") from None
-    except (ValueError, RecursionError):
-        raise Untranslatable("it is too deeply nested") from None
-    function = tree["PLpgSQL_function"]
-    block = _Block(function.get("datums", []), parse)
-    yield from block.walk(function["action"]["PLpgSQL_stmt_block"].get("body", []))
+    for result in results:
+        try:
+            [tree] = pgparse.parse_pgsql(
+                f"create function f() returns {result} language plpgsql as {quote}{body}{quote}"
+            )
+        except pgparse.PGQueryError:
+            # what may be returned depends on it
+            continue
+        except (ValueError, RecursionError):
+            raise Untranslatable("it is too deeply nested") from None
+        return dict(tree["PLpgSQL_function"])
+    raise Untranslatable("its block is not valid PL/pgSQL")
 
 
 class _Block:
-    def __init__(self, datums: list[Node], parse: Parse) -> None:
+    def __init__(self, datums: list[Node], parse: Parse, given: Mapping[str, Value]) -> None:
         self._parse = parse
         self._names = [next(iter(datum.values())).get("refname", "").lower() for datum in datums]
         # a value, or why it is not known, which matters only where it is used
-        self._values: dict[str, Value | Untranslatable] = {}
+        self._values: dict[str, Value | Untranslatable] = dict(given)
         for datum in datums:
             variable = datum.get("PLpgSQL_var")
             if variable is not None and "default_val" in variable:
@@ -58,6 +70,10 @@ class _Block:
                     yield from self._statement(inner["expr"]["PLpgSQL_expr"]["query"])
                 case "PLpgSQL_stmt_execsql":
                     yield from self._query(inner)
+                case "PLpgSQL_stmt_return" if "expr" in inner:
+                    yield from self._statement(f"select {inner['expr']['PLpgSQL_expr']['query']}")
+                case "PLpgSQL_stmt_return_query" if "query" in inner:
+                    yield from self._statement(inner["query"]["PLpgSQL_expr"]["query"])
                 case "PLpgSQL_stmt_raise" | "PLpgSQL_stmt_return" | "PLpgSQL_stmt_assert" | "PLpgSQL_stmt_getdiag":
                     continue
                 case "PLpgSQL_stmt_if" if _only_guards(inner):

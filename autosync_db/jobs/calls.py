@@ -95,7 +95,8 @@ class Invocation:
         A status of success is followed by what the answer says against it, or by `unproven` where it says nothing.
         """
         if self.status_code is None:
-            return self.error_message or self.outcome
+            went_along = "; its key went there, too" if self.error_code == "REDIRECTED_WITH_KEY" else ""
+            return (self.error_message or self.outcome) + went_along
         text = f"{self.status_code} {self.error_code or ''}".rstrip()
         if self.outcome == "failed" and self.error_message:
             return f"{text}: {self.error_message[:160]}"

@@ -4,7 +4,7 @@ The text is parsed by PostgreSQL's own grammar (pgparse) and never run.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,11 +68,11 @@ def read(text: str) -> Reading:
     except Untranslatable as error:
         return Reading("unknown", reason=str(error))
     try:
-        work = [found for statement in statements for found in _work(statement)]
+        work = [found for statement in statements for found in work_of(statement)]
     except Untranslatable as error:
-        functions = tuple(_functions(statements))
+        functions = tuple(functions_in(statements))
         return Reading("call" if _calls_http(functions) else "sql", functions=functions, reason=str(error))
-    functions = tuple(_functions([node for node, _ in work]))
+    functions = tuple(functions_in([node for node, _ in work]))
     if any(name[0] == "autosync" and len(name) == 2 for name in functions):
         return Reading("autosync", functions=functions)
     if not _calls_http(functions):
@@ -97,7 +97,7 @@ def parse(text: str) -> list[Node]:
         raise Untranslatable("it is too deeply nested") from None
 
 
-def _work(statement: Node) -> Iterator[tuple[Node, Look]]:
+def work_of(statement: Node) -> Iterator[tuple[Node, Look]]:
     """Yield the statements that do something, with what the names in them mean; a DO block is taken apart."""
     [(kind, inner)] = statement.items()
     if kind in _QUIET:
@@ -119,20 +119,31 @@ def _work(statement: Node) -> Iterator[tuple[Node, Look]]:
 
 def _only_call(work: list[tuple[Node, Look]]) -> Call:
     if len(work) != 1:
-        calling = [node for node, _ in work if _calls_http(tuple(_functions([node])))]
+        calling = [node for node, _ in work if _calls_http(tuple(functions_in([node])))]
         raise Untranslatable(
             f"it makes {len(calling)} calls in one job" if len(calling) > 1 else "it does more than make its call"
         )
-    statement, look = work[0]
+    return call_of(*work[0])
+
+
+def call_of(statement: Node, look: Look) -> Call:
+    """Return the one HTTP call that a statement makes. Raises Untranslatable."""
+    return _call(*sole_call(statement, look, is_http))
+
+
+def sole_call(statement: Node, look: Look, is_meant: Callable[[tuple[str, ...]], bool]) -> tuple[Node, Look]:
+    """Return the only call of a function that is meant, and what names mean in its arguments. Raises Untranslatable."""
+    if "CallStmt" in statement and is_meant(function_name(statement["CallStmt"]["funccall"])):
+        return statement["CallStmt"]["funccall"], look
     select = statement.get("SelectStmt")
     if select is None:
         raise Untranslatable("it makes its call within another statement")
-    called = [node for node in _nodes(select, "FuncCall") if _is_http(function_name(node))]
+    called = [node for node in _nodes(select, "FuncCall") if is_meant(function_name(node))]
     if len(called) != 1:
         raise Untranslatable(f"it makes {len(called)} calls in one job")
     while (inner := _around(select, called[0])) is not None:
         select, look = inner, scope(select | {"fromClause": []}, look)
-    return _call(called[0], _scope_of_call(select, called[0], look))
+    return called[0], _scope_of_call(select, called[0], look)
 
 
 def _around(select: Node, call: Node) -> Node | None:
@@ -251,9 +262,11 @@ def _nodes(tree: Any, kind: str) -> Iterator[Node]:
             pending.extend(node)
 
 
-def _functions(statements: list[Node]) -> Iterator[tuple[str, ...]]:
+def functions_in(statements: list[Node]) -> Iterator[tuple[str, ...]]:
+    """Yield the functions that statements name, each once, with their schema where they have it."""
     seen = set()
-    for call in _nodes(statements, "FuncCall"):
+    # CALL has its function under a name of its own
+    for call in (*_nodes(statements, "FuncCall"), *_nodes(statements, "funccall")):
         if (name := function_name(call)) not in seen:
             seen.add(name)
             yield name
@@ -266,14 +279,15 @@ def _functions(statements: list[Node]) -> Iterator[tuple[str, ...]]:
                 yield name
 
 
-def _is_http(name: tuple[str, ...]) -> bool:
+def is_http(name: tuple[str, ...]) -> bool:
+    """Return whether a function makes an HTTP call by itself: pg_net's, or one of the extension `http`."""
     return (name[-1] in _POSITIONS and name[:-1] in {("net",), ("extensions",), ("public",), ()}) or (
         name[-1] in _SYNCHRONOUS and name[:-1] in {("extensions",), ("public",), ("http",), ()}
     )
 
 
 def _calls_http(functions: tuple[tuple[str, ...], ...]) -> bool:
-    return any(_is_http(name) for name in functions)
+    return any(is_http(name) for name in functions)
 
 
 def require_parser() -> None:

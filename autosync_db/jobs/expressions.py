@@ -40,6 +40,8 @@ def evaluate(node: Node, look: Look = nothing) -> Value:
             return _coalesce([evaluate(one, look) for one in inner["args"]])
         case "ColumnRef":
             return look(_column(inner))
+        case "ParamRef":
+            return look((f"${inner['number']}",))
         case "A_ArrayExpr":
             return [evaluate(one, look) for one in inner.get("elements", [])]
         case "RowExpr":
@@ -94,7 +96,7 @@ def scope(select: Node, look: Look = nothing, *, has_one_row: bool = False) -> L
     def within(name: tuple[str, ...]) -> Value:
         if len(name) == 2 and name[0] in columns:
             return columns[name[0]](name[1])
-        if len(name) == 1 and len(columns) == 1:
+        if len(name) == 1 and len(columns) == 1 and not name[0].startswith("$"):
             return next(iter(columns.values()))(name[0])
         return look(name)
 

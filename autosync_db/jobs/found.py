@@ -5,7 +5,7 @@ Reads only. A service key never leaves the server: what kind of key it is, is de
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -122,14 +122,21 @@ def standing(connection: Connection, name: str) -> Standing:
 
 def helpers_that_call(connection: Connection) -> frozenset[str]:
     """Return the names of the project's functions that make HTTP calls, by themselves or through others of them."""
+    return calling((name, source) for _, name, source in rows(connection, _FUNCTIONS))
+
+
+def calling(functions: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Return the names of those of these functions, given with their bodies, that make HTTP calls in the end."""
     bodies: dict[str, str] = {}
-    for _, name, source in rows(connection, _FUNCTIONS):
+    for name, source in functions:
         bodies[name] = bodies.get(name, "") + "\n" + source
-    calling = {name for name, body in bodies.items() if _CALLS_HTTP.search(body)}
-    named = {name: set(re.findall(r"\b(\w+)\s*\(", body)) & bodies.keys() for name, body in bodies.items()}
-    while more := {name for name, used in named.items() if name not in calling and used & calling}:
-        calling |= more
-    return frozenset(calling)
+    known = {name for name, body in bodies.items() if _CALLS_HTTP.search(body)}
+    named = (
+        {name: set(re.findall(r"\b(\w+)\s*\(", body)) & bodies.keys() for name, body in bodies.items()} if known else {}
+    )
+    while more := {name for name, used in named.items() if name not in known and used & known}:
+        known |= more
+    return frozenset(known)
 
 
 def helper_of(reading: Reading, helpers: frozenset[str]) -> str | None:

@@ -24,6 +24,9 @@ _FUNCTION = re.compile(
 )
 _FUNCTIONS_HOST = re.compile(r"https://([a-z]{20})\.functions\.supabase\.(?:co|in)/(.+)", re.DOTALL)
 
+# what clients add to any call
+_AS_EVERY_CALL = {"content-type", "accept", "user-agent"}
+
 Source = Origin | Secret  # a secret is one that is pasted into the text
 SourceKind = Literal["service", "public", "other", "missing", "unreadable"]
 
@@ -87,6 +90,33 @@ def translate(call: Call, facts: Facts, names: Names, job: str) -> Translation:
         return _translate(call, facts, names, job)
     except Untranslatable as error:
         return watched(str(error))
+
+
+class _Nowhere(Facts):
+    """Facts for who compares calls: whose address and whose key it is makes no difference."""
+
+    project_url = None
+
+    def kind(self, source: Source) -> SourceKind:
+        return "other"
+
+    def origin_of(self, source: Origin) -> str | None:
+        return None
+
+
+def plain_call(call: Call) -> dict[str, Any]:
+    """Return what a call sends and where, but for its credentials, timeout and host of the project.
+
+    Raises Untranslatable.
+    """
+    target, _ = _target(call, _Nowhere())
+    plain, _ = _headers(call, _Nowhere())
+    return {
+        **target,
+        "method": call.method,
+        "body": _body(call.body, []),
+        "headers": {name.lower(): text for name, text in plain.items() if name.lower() not in _AS_EVERY_CALL},
+    }
 
 
 def watched(reason: str) -> Translation:

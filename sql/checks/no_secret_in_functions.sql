@@ -1,5 +1,5 @@
 -- no_secret_in_functions: bodies of functions and arguments of triggers that are not an extension's. Whoever can connect can read
--- them. No text is shown. Our own secrets are compared as they are stored, others by their form.
+-- them. No text is shown. Our own secrets are compared as they are stored, keys by their form, others by the name that they are written out under.
 with text as (
     select format('function %s', p.oid::regprocedure) as object, p.prosrc as content
     from pg_catalog.pg_proc as p
@@ -22,9 +22,14 @@ ours as materialized (
     select autosync.holding_secrets(array(select n.content from numbered as n order by n.place)) as places
 )
 select case when o.is_ours then 'critical' else 'warning' end as status, t.object as object,
-    case when o.is_ours then 'holds a secret that is stored here' else 'holds a key' end as detail,
-    jsonb_build_object('identity', t.object, 'is_ours', o.is_ours) as facts
+    case
+        when o.is_ours then 'holds a secret that is stored here'
+        when k.is_key then 'holds a key'
+        else 'holds a credential: a value is written out under a name such as Authorization or ?key='
+    end as detail,
+    jsonb_build_object('identity', t.object, 'is_ours', o.is_ours, 'is_opaque', not o.is_ours and not k.is_key) as facts
 from numbered as t
 cross join lateral (select t.place = any (s.places) as is_ours from ours as s) as o
-where o.is_ours or autosync.holds_key(t.content)
+cross join lateral (select autosync.holds_key(t.content) as is_key) as k
+where o.is_ours or k.is_key or autosync.holds_credential(t.content)
 limit 100

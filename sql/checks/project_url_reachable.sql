@@ -1,12 +1,17 @@
 -- project_url_reachable: what the newest answered call says, and for how long it has said so.
 select f.status as status, format('function %s', f.function_name) as object,
     case
-        when f.status in ('critical', 'warning') then format('%s of the last %s calls got no HTTP answer since %s: %s', f.calls, f.total, f.since, f.answer)
+        when f.status in ('critical', 'warning') then format('%s of the last %s calls %s since %s: %s', f.calls, f.total,
+            case when f.is_redirected then 'went astray' else 'got no HTTP answer' end, f.since, f.answer)
         else f.answer
     end as detail,
-    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
+    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at, 'error_code', f.error_code, 'reason', case
+            when f.status = 'ok' or not f.is_redirected then null
+            when f.error_code = 'REDIRECTED_WITH_KEY' then 'redirected_with_key'
+            else 'redirected'
+        end) as facts
 from (
-    select c.*, j.status,
+    select c.*, j.status, coalesce(c.error_code like 'REDIRECTED%', false) as is_redirected,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'missing', 'function', 'slow', 'gateway', 'page']) then c.passed else c.elsewhere end
             else c.failed end as answer
     from autosync.call_findings(checked.name) as c

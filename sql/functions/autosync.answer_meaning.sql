@@ -21,6 +21,9 @@ as $$
         when cause = 'gateway' then format('the gateway%s answered, the function never ran', coalesce(' (' || answered_by || ')', ''))
         when cause = 'slow' and answered_by is not null and answered_by not in ('platform', 'function')
             then format('the gateway (%s) waited in vain', answered_by)
+        when error_code = 'REDIRECTED_WITH_KEY' then 'another host, and the key went there with the call'
+        when error_code = 'REDIRECTED_ELSEWHERE' then 'another host; a key in the header Authorization does not go along'
+        when error_code = 'REDIRECTED' then 'it arrives there as a GET without its body, unless the answer was a 307 or 308'
         when error_message like 'the answer cannot be read%' then 'it holds what no database can keep'
         when error_message like '%did not report within%' then 'it may still be at work'
         when error_message ~* 'resolve host' then 'the host name has no address'

@@ -70,7 +70,8 @@ as $$
                 when 'silent' then 'its JSON says neither that the run went well nor that it failed'
                 when 'long' then 'its body is too long to be read'
             end || '; answer {"ok": true} to prove it', ''),
-        concat_ws(' ', coalesce(n.status_code::text, n.error_message, n.outcome), n.error_code)
+        concat_ws(' ', coalesce(n.status_code::text, n.error_message, n.outcome),
+            case when n.error_code not like 'REDIRECTED%' then n.error_code end)
             || coalesce(' (' || autosync.answer_meaning(n.cause, n.status_code, n.error_code, n.error_message, n.answered_by) || ')', '')
             -- its own words
             || coalesce(' ' || left(nullif(btrim(n.body_excerpt, E' \t\r\n'), ''), 160), ''),

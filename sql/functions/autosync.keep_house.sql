@@ -1,4 +1,4 @@
--- keep_house(): what must be done for all jobs and must not delay a tick: settle, repeat, move, delete. Returns what was done.
+-- keep_house(): what must be done for all jobs and must not delay a tick: settle, repeat, move, delete, note. Returns what was done.
 -- requires: 0005
 -- The command of a cron job of its own. Each step is bounded and guarded, so that one that fails, or that another session's
 -- lock holds up, does not stop the others; its error is in the result and in the server's log. A second one that runs at the
@@ -27,7 +27,8 @@ begin
             (3, 'repeated', 'select autosync.retry_calls(100)'),
             (4, 'moved', 'select autosync.move_shut_windows(1000)'),
             (5, 'deleted', 'select autosync.prune()'),
-            (6, 'runs_deleted', 'select autosync.prune_runs()')
+            (6, 'runs_deleted', 'select autosync.prune_runs()'),
+            (7, 'gone_jobs', 'select autosync.note_gone_jobs()')
         ) as s (position, name, statement)
         order by s.position
     loop

@@ -28,7 +28,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     with pending as materialized (
         select i.id, i.request_id, i.queued_at, coalesce(i.epoch = autosync.pg_net_epoch(), false) as same_epoch,
-            j.reports_within is not null as reports, j.expect
+            j.reports_within is not null as reports, j.expect, j.name as job
         from autosync.invocation as i
         left join autosync.job as j on j.id = i.job_id
         where i.id = any(ids)
@@ -65,7 +65,7 @@ as $$
             else 'ok'
         end,
         case when t.redirected_to is null then r.status_code end,
-        autosync.excerpt(t.error_code),
+        case when t.redirected_to is null then autosync.excerpt(t.error_code) else autosync.redirect_code(p.job, t.redirected_to) end,
         case
             when t.redirected_to is not null then autosync.excerpt('was redirected to ' || t.redirected_to)
             when r.id is null and not p.same_epoch then 'pg_net''s tables began again before an answer was kept'

@@ -3,8 +3,8 @@
 import pytest
 
 from autosync_db.health import catalogue
-from tests.health.actions import Action, answers, run, sql, steps
-from tests.support import health
+from tests.health.actions import Action, answers, run, sql, steps, stored
+from tests.support import health, keys
 from tests.support.health import Project
 from tests.support.trial import Trial
 
@@ -14,6 +14,19 @@ _CRON_SECRET = sql(
     " on conflict (name) do update set value = excluded.value",
     "insert into public.pg_cron_secrets (name, secret) values ('cron_secret', 'x y z a b c d e f g h i')",
 )
+
+
+def _redirected(location: str) -> Action[Project]:
+    """Return what lets the newest call be redirected."""
+
+    def act(project: Project) -> None:
+        project.stub.answer()
+        project.stub.headers = {"location": location}
+        project.tick()
+
+    return act
+
+
 REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
     "legacy keys are off": (
         "function_accepts_key", answers(401, {"message": "Legacy API keys are disabled"}), "autosync-db rotate",
@@ -37,6 +50,16 @@ REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
         "function_reached",
         answers(404, {"message": "no Route matched with those values"}),
         "autosync-db setup --project-url URL",
+    ),
+    "a redirect": (
+        "project_url_reachable",
+        _redirected("/elsewhere"),
+        "autosync-db setup --project-url URL  # the address that it leads",
+    ),
+    "a redirect that takes the key along": (
+        "project_url_reachable",
+        steps(stored(service_role_key=keys.secret()), _redirected("https://elsewhere.example/x")),
+        "autosync-db setup --project-url URL  # the address that it should go to; then replace the key",
     ),
     "a firewall": ("function_reached", answers(403, "error code: 1020"), "# by you, in the dashboard of the content"),
     "a paused project": ("function_reached", answers(540), "# by you, in the dashboard: restore"),

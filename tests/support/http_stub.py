@@ -31,6 +31,7 @@ class Stub:
     headers: dict[str, str] = field(default_factory=dict)
     body: str | bytes = '{"ok":true}'
     redirects: dict[str, str] = field(default_factory=dict)
+    redirect_status: int = 301
     delay_seconds: float = 0
     requests: list[Request] = field(default_factory=list)
     judge: Callable[[Request], int] | None = None
@@ -45,6 +46,7 @@ class Stub:
             body if isinstance(body, str | bytes) else json.dumps({"ok": status < 400} if body is None else body)
         )
         self.redirects = {}
+        self.redirect_status = 301
         self.headers = {"sb-error-code": error_code} if error_code else {}
         self.delay_seconds = delay_seconds
 
@@ -67,7 +69,7 @@ def serve() -> Iterator[Stub]:
             payload = stub.body.encode() if isinstance(stub.body, str) else stub.body
             try:
                 if self.path in stub.redirects:
-                    self.send_response(301)
+                    self.send_response(stub.redirect_status)
                     self.send_header("location", stub.redirects[self.path])
                     self.send_header("content-length", "0")
                     self.end_headers()

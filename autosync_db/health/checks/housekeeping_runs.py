@@ -156,6 +156,7 @@ CHECK = Check(
         "no_triggers_on_cron_tables",
         "cron_jobs_launched",
         "cron_slots_free",
+        "launcher_matches_table",
         "objects_current",
     ),
     repair=_draft,

@@ -148,6 +148,7 @@ CHECK = Check(
         "no_triggers_on_cron_tables",
         "cron_jobs_launched",
         "cron_slots_free",
+        "launcher_matches_table",
     ),
     question=Question(_query, _read),
 )

@@ -7,6 +7,15 @@ CHECK = Check(
     scope="call",
     claim="the project URL answers pg_net over the network",
     remedy="autosync-db setup --project-url URL",
+    remedies={
+        "redirected": (
+            "autosync-db setup --project-url URL  # the address that it leads to; a job's own `url` is in autosync.toml"
+        ),
+        "redirected_with_key": (
+            "autosync-db setup --project-url URL  # the address that it should go to; then replace the key,"
+            " which another host has seen: autosync-db rotate"
+        ),
+    },
     needs=(
         "pg_net_worker_running",
         "pg_net_queue_drains",

@@ -11,6 +11,7 @@ from tests.health.actions import (
     role,
     run,
     session_named,
+    sql,
 )
 from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support import clusters, versions
@@ -82,6 +83,27 @@ def _renamed(project: Project) -> None:
         " alter role leaver rename to returner"
     )
 
+
+def _ran(job: str, *starts: str, text: str = "select 1", message: str = "1 row") -> Action[Project]:
+    """Return what records runs of a job, which is a number or the name of one that exists."""
+    number = job if job.isdigit() else f"(select c.jobid from cron.job as c where c.jobname = '{job}')"
+    return admin(
+        *(
+            "insert into cron.job_run_details (jobid, runid, command, status, return_message, start_time, end_time)"
+            f" values ({number}, nextval('cron.runid_seq'), $text${text}$text$,"
+            f" '{'failed' if message == 'job canceled' else 'succeeded'}', '{message}', {start}, {start})"
+            for start in starts
+        )
+    )
+
+
+_GONE, _AGO = "990001", "date_trunc('minute', now()) - interval '{} minutes' + interval '1 second'"
+_NOTED = sql(
+    "insert into autosync.setting (name, value)"
+    f" values ('gone_jobs', jsonb_build_object('{_GONE}', now() - interval '10 minutes'))"
+)
+_OURS, _TICK = "auto-sync-cron-job", "select autosync.dispatch()"
+_TOUCHED = sql("select cron.alter_job(c.jobid, schedule := c.schedule) from cron.job as c limit 1")
 
 CASES: dict[str, tuple[Case, ...]] = {
     "cron_database_matches": (
@@ -243,6 +265,61 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "create table public.job (id integer)",
                 "create trigger t before insert on public.job for each row execute function public.nothing()",
             ),
+        ),
+    ),
+    "launcher_matches_table": (
+        failed(
+            "a job that was seen to be gone has run since",
+            _NOTED,
+            _ran(_GONE, _AGO.format(2), _AGO.format(1)),
+            says=f"cron job number {_GONE}: ran at ",
+            repaired_by="postgres",
+        ),
+        failed(
+            "housekeeping noted that it is gone, and it ran after that",
+            _ran(_GONE, _AGO.format(2)),
+            sql("select autosync.keep_house()", "select autosync.keep_house()"),
+            _ran(_GONE, "clock_timestamp() + interval '3 seconds'"),
+            says="and cron.job has no such job, nor had it at ",
+        ),
+        failed(
+            "two runs of another text than cron.job has",
+            _ran(_OURS, _AGO.format(2), _AGO.format(1), text="select 'the old text'"),
+            says=f"cron job {_OURS}: ran another text at ",
+            hides="the old text",
+            repaired_by="postgres",
+        ),
+        failed(
+            "two runs at no time of its schedule",
+            _ran(_OURS, _AGO.format(2), _AGO.format(1), text=_TICK),
+            says=f"which is no time of its schedule {NEVER}",
+            repaired_by="postgres",
+        ),
+        fine("it has not run since", _NOTED, _ran(_GONE, "now() - interval '11 minutes'")),
+        fine("it was cancelled", _NOTED, _ran(_GONE, _AGO.format(1), message="job canceled")),
+        fine("another job was changed since", _NOTED, _ran(_GONE, _AGO.format(1)), _TOUCHED),
+        fine("a job that ran a moment ago was unscheduled", _ran(_GONE, "clock_timestamp()")),
+        fine("the text was changed during its run", _ran(_OURS, _AGO.format(1), text="select 'the old text'")),
+        fine(
+            "a key was masked in its history",
+            _ran(_OURS, _AGO.format(2), _AGO.format(1), text="select '***'"),
+            admin("update cron.job_run_details set start_time = null"),
+        ),
+        fine("the schedule was changed", _ran(_OURS, _AGO.format(2), _AGO.format(1), text=_TICK), _TOUCHED),
+        fine(
+            "a run had to wait for another",
+            _ran(_OURS, *(f"{_AGO.format(n)} + interval '30 s'" for n in (2, 1)), text=_TICK),
+        ),
+        unseen(
+            "a role that sees its own jobs alone",
+            role(
+                grants="grant usage on schema cron, autosync to plain;"
+                " grant execute on all functions in schema autosync to plain;"
+                " grant select on cron.job, cron.job_run_details, autosync.job, autosync.setting to plain"
+            ),
+            says="jobs of other roles are not visible to this role",
+            role="plain",
+            blocked_by=_FORBIDDEN,
         ),
     ),
     "pg_cron_installed": (

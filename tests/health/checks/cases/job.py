@@ -62,6 +62,18 @@ def _in_the_file(**tables: object) -> Action[Project]:
     return act
 
 
+_ADDRESS = "'https://abcdefghijklmnopqrst.supabase.co/functions/v1/auto-sync-cron'"
+_HELPER = sql(
+    "create function public.h(n text) returns bigint language sql as $$ select net.http_post(url := (select secret from"
+    " public.pg_cron_secrets where name = 'project_url') || '/functions/v1/' || n, headers := jsonb_build_object("
+    "'Authorization', 'Bearer ' || (select secret from public.pg_cron_secrets where name = 'service_role_key'))) $$"
+)
+
+
+def _posts(address: str, more: str = "") -> str:
+    return f"select net.http_post(url := {address}{more})"
+
+
 _REPORT = {"function": "daily-report", "schedule": "0 6 * * *"}
 
 CASES: dict[str, tuple[Case, ...]] = {
@@ -301,6 +313,80 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql(_TWIN, "select autosync.sync_job()"),
             says=lambda project: (
                 f"job {project.value('select jobid from cron.job where jobname is null')} of role postgres"
+            ),
+        ),
+        *(
+            failed(what, *acts, says=says, repaired_by="postgres")
+            for what, acts, says in (
+                (
+                    "the functions host of the project",
+                    (
+                        other_job(
+                            "theirs", _posts("'https://abcdefghijklmnopqrst.functions.supabase.co/auto-sync-cron'")
+                        ),
+                    ),
+                    "cron job theirs: job",
+                ),
+                (
+                    "a function of the project makes the call, whose argument is the path",
+                    (_HELPER, other_job("theirs", "select public.h('auto-sync-cron')")),
+                    "makes the same calls through the function public.h",
+                ),
+                (
+                    "a procedure in PL/pgSQL that calls another function",
+                    (
+                        _HELPER,
+                        sql(
+                            "create procedure public.p(which text default 'cron') language plpgsql as $$ declare"
+                            " path text := 'auto-sync-' || which; begin perform public.h(n := path); end $$"
+                        ),
+                        other_job("theirs", "call public.p()"),
+                    ),
+                    "makes the same calls through the function public.p",
+                ),
+                (
+                    "an address from a table, and the time in its body",
+                    (
+                        other_job(
+                            "theirs",
+                            _posts(
+                                "(select secret from public.pg_cron_secrets where name = 'project_url')"
+                                " || '/functions/v1/auto-sync-cron'",
+                                ", body := jsonb_build_object('time', now())",
+                            ),
+                        ),
+                    ),
+                    "cron job theirs: job",
+                ),
+            )
+        ),
+        *(
+            fine(f"a call with {what}", _HELPER, other_job("theirs", text))
+            for what, text in (
+                ("another body", _posts(_ADDRESS, ", body := '{\"full\": true}'")),
+                (
+                    "another query",
+                    _posts("'https://abcdefghijklmnopqrst.supabase.co/functions/v1/auto-sync-cron?mode=daily'"),
+                ),
+                (
+                    "another path",
+                    _posts("'https://abcdefghijklmnopqrst.supabase.co/functions/v1/auto-sync-cron/stats'"),
+                ),
+                ("another method", f"select net.http_get(url := {_ADDRESS})"),
+                ("another function", "select public.h('auto-sync-cron-v2')"),
+                ("a header of its own", _posts(_ADDRESS, ', headers := \'{"x-region": "eu"}\'')),
+                ("its name in a comment", "select 1 -- https://x/functions/v1/auto-sync-cron"),
+                ("its address as data", f"insert into t values ({_ADDRESS})"),
+                ("a path that is read when it runs", "select public.h((select max(path) from public.paths))"),
+            )
+        ),
+        fine(
+            "the same call at other times",
+            sql(f"select cron.schedule('theirs', '*/7 * * * *', $job${_posts(_ADDRESS)}$job$)"),
+            sql(
+                "insert into autosync.job (name, function, schedule) select 'second', function, '*/9 * * * *'"
+                " from autosync.job where name = 'auto-sync-cron-job'",
+                "select autosync.sync_job('second')",
             ),
         ),
         fine(

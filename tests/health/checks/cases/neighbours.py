@@ -1,15 +1,18 @@
 """What stands beside us: jobs, calls and functions of others."""
 
 import json
+import shutil
+from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
 from tests.health.actions import Action, other_job, sql
-from tests.health.checks.case import Case, failed, fine, warned
+from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support import keys
 from tests.support.health import Project
 
 _KEY = keys.secret().reveal()
+_OPAQUE = "8f3kd92jf02kd8s7"
 _FUNCTION = "create function public.notify_them() returns text language sql as $$ select '{}' $$"
 
 
@@ -42,6 +45,25 @@ def _answer(status: int | None, body: object = "", error: str | None = None) -> 
     return act
 
 
+def _schemas(text: str, path: str = "schemas/10_app.sql", **more: str) -> Action[Project]:
+    """Return what gives the current folder a supabase folder with this schema file, and nothing else."""
+
+    def act(_project: Project) -> None:
+        shutil.rmtree("supabase", ignore_errors=True)
+        for name, content in {path: text, **more}.items():
+            file = Path("supabase", name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+
+    return act
+
+
+_SCHEMA = "create schema autosync;\ncreate table autosync.job (name text);\n"
+_SCHEDULED = (
+    "select cron.schedule('auto-sync-cron-job', '*/5 * * * *', 'select autosync.dispatch()');\n"
+    "select cron.schedule('autosync-keep-house', '*/5 * * * *', 'select autosync.keep_house()');\n"
+)
+
 CASES: dict[str, tuple[Case, ...]] = {
     "other_jobs_succeed": (
         warned("it fails", _runs("succeeded", "failed", "failed"), says="cron job theirs: the last 2 of 3 runs failed"),
@@ -70,6 +92,73 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("nothing is said", _answer(204), _answer(200, "queued")),
         fine("our own", lambda project: project.call()),
     ),
+    "other_jobs_unique": (
+        warned(
+            "two of theirs make the same call, one through a function",
+            sql(
+                "create function public.h(n text) returns bigint language plpgsql as $$ begin"
+                " return net.http_post(url := 'https://a.example.com/functions/v1/' || n, timeout_milliseconds := 9);"
+                " end $$"
+            ),
+            other_job("first", "select public.h('report')"),
+            other_job("second", "select net.http_post('https://b.example.com/functions/v1/report') as request_id;"),
+            says="of role postgres makes the same call at the same times (0 0 1 1 *) as first",
+        ),
+        warned(
+            "the same statement twice",
+            other_job("first", "delete from t"),
+            other_job("second", "delete from t;\n"),
+            says="runs the same text at the same times",
+        ),
+        fine(
+            "much alike",
+            other_job("first", "select net.http_post('https://a.example.com/functions/v1/report')"),
+            other_job("daily", "select net.http_post('https://a.example.com/functions/v1/report?mode=daily')"),
+            other_job("full", "select net.http_post('https://a.example.com/functions/v1/report', '{\"full\": true}')"),
+            sql("select cron.schedule('later', '5 0 1 1 *', command) from cron.job where jobname = 'first'"),
+            other_job("off", "select net.http_post('https://a.example.com/functions/v1/report')"),
+            sql("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'off'"),
+            other_job("statement", "delete from t"),
+            other_job("other statement", "delete from u"),
+        ),
+        fine(
+            "not understood", other_job("one", "do $$ begin loop exit; end loop; end $$"), other_job("two", "select (")
+        ),
+    ),
+    "schemas_keep_the_jobs": (
+        warned(
+            "declarative schemas without us",
+            _schemas("create table public.orders (id integer); -- autosync.job\n"),
+            says="10_app.sql alone, do not have the schema autosync",
+        ),
+        warned("the schema without its jobs", _schemas(_SCHEMA), says="do not schedule auto-sync-cron-job"),
+        warned(
+            "where the settings of the CLI say",
+            _schemas(
+                "select 1", "parts/a/1.sql", **{"config.toml": "[db.migrations]\nschema_paths = ['./parts/**/*.sql']"}
+            ),
+            says="do not have the schema autosync",
+        ),
+        warned(
+            "in the folder of the new engine",
+            _schemas("select 1", "database/public/t.sql", **{"config.toml": "[experimental.pgdelta]\nenabled = true"}),
+            says="do not have the schema autosync",
+        ),
+        warned(
+            "one job of several",
+            _schemas(_SCHEMA + _SCHEDULED.partition("\n")[0]),
+            says="do not schedule autosync-keep-",
+        ),
+        unseen(
+            "settings of the CLI that cannot be read",
+            _schemas("select 1", **{"config.toml": "[db"}),
+            says="config.toml cannot be read: it is not valid TOML",
+        ),
+        fine("they have us", _schemas(_SCHEMA, **{"schemas/20_jobs.sql": _SCHEDULED})),
+        fine("migrations alone", _schemas("create table t (id integer)", "migrations/20260101000000_t.sql")),
+        fine("an empty folder", _schemas("", "functions/f/index.ts")),
+        fine("none", lambda _: shutil.rmtree("supabase", ignore_errors=True)),
+    ),
     "no_secret_in_functions": (
         warned(
             "in a body",
@@ -94,7 +183,27 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql(_FUNCTION.format("an opaque value of theirs")),
             says="holds a secret that is stored here",
         ),
+        warned(
+            "an opaque one under the name of a header",
+            sql(_FUNCTION.format(f"Authorization: Bearer {_OPAQUE}")),
+            says="notify_them(): holds a credential",
+            hides=_OPAQUE,
+        ),
+        warned(
+            "an opaque one in a webhook",
+            sql(
+                "create function public.hook() returns trigger language plpgsql as $$ begin return null; end $$",
+                "create table public.thing (id integer)",
+                "create trigger hook after insert on public.thing for each row"
+                f""" execute function public.hook('https://x', 'POST', '{{"x-hook-secret": "{_OPAQUE}"}}')""",
+            ),
+            says="thing: holds a credential",
+            hides=_OPAQUE,
+        ),
         fine("a placeholder", sql(_FUNCTION.format("sb_secret_YOUR_KEY"))),
+        fine(
+            "a placeholder under the name of a header", sql(_FUNCTION.format("Authorization: Bearer YOUR_SECRET_KEY_1"))
+        ),
         fine("a public key", sql(_FUNCTION.format("sb_publishable_" + "a" * 22))),
         fine("it reads the key", sql(_FUNCTION.format("autosync.read_secret"))),
     ),

@@ -11,11 +11,12 @@ from tests.health.actions import (
     session_named,
     sql,
     steps,
+    stored,
     unanswered,
     waiting_call,
 )
 from tests.health.checks.case import Case, failed, fine, unseen, warned
-from tests.support import clusters
+from tests.support import clusters, keys
 from tests.support.health import Project
 
 _FORBIDDEN = ("privileges_sufficient",)
@@ -65,10 +66,10 @@ def _location(project: Project) -> None:
     project.tick()
 
 
-def _elsewhere(project: Project) -> None:
+def _elsewhere(project: Project, location: str = "https://api.example.com/elsewhere") -> None:
     """Let the newest call be redirected: pg_net keeps the headers of the first answer and the status of the last."""
     project.stub.answer(200)
-    project.stub.headers = {"location": "https://api.example.com/elsewhere"}
+    project.stub.headers = {"location": location}
     project.tick()
 
 
@@ -307,7 +308,29 @@ CASES: dict[str, tuple[Case, ...]] = {
         failed(
             "the address redirects",
             _elsewhere,
-            says="was redirected to https://api.example.com/elsewhere",
+            says="was redirected to https://api.example.com/elsewhere (another host; a key in the header",
+        ),
+        failed(
+            "to another host, with a secret key in the header apikey",
+            stored(service_role_key=keys.secret()),
+            _elsewhere,
+            says="calls went astray since",
+        ),
+        failed(
+            "to another host, with the cron secret",
+            stored(cron_secret="c" * 43),
+            sql(
+                "insert into autosync.setting (name, value)"
+                """ values ('function_auth', '{"auto-sync-cron-job": "cron_secret"}')"""
+            ),
+            _elsewhere,
+            says="(another host, and the key went there with the call)",
+        ),
+        failed(
+            "to another path of the same host",
+            stored(service_role_key=keys.secret()),
+            lambda project: _elsewhere(project, "/elsewhere"),
+            says="(it arrives there as a GET without its body, unless",
         ),
         fine("a created thing is named with its place", _location),
         fine(

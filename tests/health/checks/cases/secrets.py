@@ -24,6 +24,7 @@ _FORBIDDEN = ("privileges_sufficient",)
 _READS_ALL = "grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain"
 _LAPSE = "update autosync.secret_rotation set lease_expires_at = now() - interval '1 second'"
 _LEGACY, _SECRET, _TOKEN = keys.legacy().reveal(), keys.secret().reveal(), "sbp_" + "0a" * 20
+_OPAQUE = "8f3kd92jf02kd8s7"
 _READER = admin(
     "create role reader nologin",
     "grant usage on schema public to reader",
@@ -99,6 +100,28 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="holds a key",
             hides="Bearer",
         ),
+        *(
+            warned(
+                f"a job with an opaque value: {text[:40]}",
+                other_job("mailer", f"select net.http_post({text})"),
+                says="cron job mailer: the text of job",
+                hides=_OPAQUE,
+            )
+            for text in (
+                f"url := 'https://x.example/f?key={_OPAQUE}'",
+                f"url := 'https://x.example/f', headers := jsonb_build_object('Authorization', 'Bearer {_OPAQUE}')",
+                f"url := 'https://x.example/f', headers := '{{\"x-cron-secret\": \"{_OPAQUE}\"}}'",
+            )
+        ),
+        failed(
+            "an opaque value that is stored here",
+            sql(f"insert into public.pg_cron_secrets (name, secret) values ('cron_secret', '{_OPAQUE}')"),
+            other_job(
+                "mailer", f"select net.http_post('https://x', headers := '{{\"x-cron-secret\": \"{_OPAQUE}\"}}')"
+            ),
+            says="holds a key",
+            hides=_OPAQUE,
+        ),
         failed("its history has the text, too", _history(f"select '{_SECRET}'"), says="3 of the newest 1000 runs"),
         warned(
             "the history alone has it",
@@ -117,6 +140,8 @@ CASES: dict[str, tuple[Case, ...]] = {
                 f"select '{keys.legacy('anon').reveal()}'",
                 "select autosync.read_secret('service_role_key')",
                 "select 'sb_secret_', 'eyJ', 'sb_publishable_' || repeat('a', 16)",
+                "select jsonb_build_object('Authorization', 'Bearer ' || (select 1), 'x-token', current_setting('a'))",
+                "select jsonb_build_object('apikey', 'true', 'Idempotency-Key', 'daily-2024-01-01')",
             )
         ),
         unseen(

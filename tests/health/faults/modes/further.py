@@ -1,5 +1,8 @@
 """Faults that the catalogue of the field has no letter for, and further ways to the same faults with other repairs."""
 
+import shutil
+from pathlib import Path
+
 from autosync_db.health.model import Status
 from tests.health.actions import (
     SCHEDULES,
@@ -8,14 +11,16 @@ from tests.health.actions import (
     admin,
     command,
     orphan,
+    other_job,
     recorded_migration,
     run,
     schedule,
+    secrets_again,
     sql,
     steps,
 )
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
-from tests.support import clusters, keys
+from tests.support import clusters, http_stub, keys
 from tests.support.health import LiveProject, Project
 
 _NOTHING = "create function public.nothing() returns trigger language plpgsql as $$ begin return new; end $$"
@@ -72,6 +77,25 @@ def _sleeping_queue(project: LiveProject) -> None:
         " select t.id, t.job_id, (select max(q.id) from net.http_request_queue as q), 1000, autosync.pg_net_epoch(),"
         " now() - interval '10 minutes' from autosync.tick as t order by t.id desc limit 1"
     )
+
+
+def _redirected_elsewhere(project: LiveProject) -> None:
+    """Let the stub lead to one under another name with 308; the key is one that travels in the header apikey."""
+    other = project.hold(http_stub.serve())
+    elsewhere = other.url.replace("127.0.0.1", "localhost")
+    project.store(service_role_key=keys.secret())
+    project.stub.redirects = {"/functions/v1/auto-sync-cron": f"{elsewhere}/elsewhere"}
+    project.stub.redirect_status = 308
+    project.tick()
+    [sent] = other.requests
+    assert (sent.method, sent.body != b"", sent.headers["apikey"][:10]) == ("POST", True, "sb_secret_")
+    project.stub.redirects = {}
+
+
+def _declared_without_us(_project: Project) -> None:
+    folder = Path("supabase", "schemas")
+    folder.mkdir(parents=True)
+    (folder / "app.sql").write_text("create table public.orders (id integer);")
 
 
 MODES: tuple[AnyMode, ...] = (
@@ -205,6 +229,79 @@ MODES: tuple[AnyMode, ...] = (
         sql("update public.pg_cron_secrets set secret = ' ' || secret || E'\\n'"),
         "secret service_role_key: has ",
         Status.WARNING,
+    ),
+    ServerMode(
+        "O7",
+        "a redirect takes the key to another host",
+        "project_url_reachable",
+        _redirected_elsewhere,
+        says="(another host, and the key went there with the call)",
+        undo=secrets_again,
+    ),
+    Mode(
+        "P3",
+        "another's job makes the same call through a function",
+        "job_unique",
+        steps(
+            sql(
+                "create function public.h(n text) returns bigint language sql as $$ select net.http_post("
+                "url := 'https://a.example.com/functions/v1/' || n, timeout_milliseconds := 9000) $$"
+            ),
+            other_job("theirs", "select public.h('auto-sync-cron')"),
+        ),
+        says="makes the same calls through the function public.h",
+        repairable=True,
+        destructive=True,
+    ),
+    Mode(
+        "P3b",
+        "two of theirs do the same",
+        "other_jobs_unique",
+        steps(other_job("first", "delete from t"), other_job("second", "delete from t;")),
+        Status.WARNING,
+        says="runs the same text at the same times (0 0 1 1 *) as first",
+        undo=sql("select cron.unschedule('second')"),
+    ),
+    Mode(
+        "P4c",
+        "an opaque value under the name of a header",
+        "no_secret_in_job_command",
+        other_job(
+            "theirs",
+            "select net.http_post('https://a.example.com', headers := '{\"x-cron-secret\": \"8f3kd92jf02kd8s7\"}',"
+            " timeout_milliseconds := 9000)",
+        ),
+        Status.WARNING,
+        says="holds a credential: a value is written out under a name",
+        undo=sql("select cron.unschedule('theirs')"),
+    ),
+    Mode(
+        "P12",
+        "declarative schemas do not have us",
+        "schemas_keep_the_jobs",
+        _declared_without_us,
+        Status.WARNING,
+        says="do not have the schema autosync: the next migration",
+        undo=lambda _: shutil.rmtree("supabase"),
+    ),
+    Mode(
+        "O1",
+        "a job that is not in cron.job is run",
+        "launcher_matches_table",
+        steps(
+            sql(
+                "insert into autosync.setting (name, value)"
+                " values ('gone_jobs', jsonb_build_object('990001', now() - interval '10 minutes'))"
+            ),
+            admin(
+                "insert into cron.job_run_details (jobid, runid, status, start_time, end_time)"
+                " values (990001, nextval('cron.runid_seq'), 'succeeded', now() - interval '1 minute', now())"
+            ),
+        ),
+        says="cron job number 990001: ran at ",
+        repairable=True,
+        destructive=False,
+        simulated="the run is written into pg_cron's history",
     ),
     _mode(
         "secrets_table_protected",

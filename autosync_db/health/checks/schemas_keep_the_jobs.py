@@ -1,0 +1,67 @@
+"""The project's declarative schemas keep the jobs and what they need."""
+
+from pathlib import Path
+
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection
+from autosync_db.health.model import Check, Row
+from autosync_db.supabase import declared
+from autosync_db.supabase.declared import Declared
+
+_SCHEMA = "autosync"
+
+
+def _look(connection: Connection, configuration: Configuration, _job: str | None) -> list[Row]:
+    found = _declared(configuration)
+    if found is None:
+        return []
+    names = [
+        str(name)
+        for (name,) in connection.execute(
+            "select j.name from autosync.job as j where not j.watch and exists (select from cron.job as c where"
+            " c.jobname = j.name) order by j.id limit 1000"
+        ).fetchall()
+    ]
+    if not names:
+        return []
+    schema, jobs = found.lacks([_SCHEMA]), found.lacks(names)
+    place, count = str(found.folder.name), len(found.files)
+    files = (
+        f"the {count} schema files of {place}/" if count > 1 else f"the files of {place}/, {found.files[0].name} alone,"
+    )
+    if (schema or jobs) and not found.is_whole:
+        return [
+            Row("unknown", f"folder {place}", f"{files} are too many or too large to be read", {"reason": "too_large"})
+        ]
+    rows = []
+    if schema:
+        detail = f"{files} do not have the schema {_SCHEMA}: the next migration of supabase db diff would drop it"
+        rows.append(Row("warning", f"folder {place}", detail, {"reason": "schema", "schema": _SCHEMA, "count": count}))
+    if jobs:
+        shown = ", ".join(jobs[:5]) + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
+        detail = (
+            f"{files} do not schedule {shown}: the next migration of supabase db diff would unschedule what they lack"
+        )
+        rows.append(Row("warning", f"folder {place}", detail, {"reason": "jobs", "names": jobs, "count": count}))
+    return rows
+
+
+def _declared(configuration: Configuration) -> Declared | None:
+    """Return the schema files beside the settings file, or in the current folder."""
+    places = [configuration.source.parent] if configuration.source else []
+    for place in dict.fromkeys([*places, Path.cwd()]):
+        if (found := declared.read(place)) is not None:
+            return found
+    return None
+
+
+CHECK = Check(
+    layer="neighbours",
+    claim="the project's declarative schemas keep the jobs and what they need",
+    remedy=(
+        "# by you: add what autosync-db export supabase writes to the schema files, and each job;"
+        " until then read what supabase db diff writes before you push it"
+    ),
+    needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
+    look=_look,
+)

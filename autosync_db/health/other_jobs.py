@@ -1,0 +1,30 @@
+"""The cron jobs beside ours as several checks look at them: their texts are read once for a verify."""
+
+import weakref
+from datetime import datetime
+
+from autosync_db.connection import Connection
+from autosync_db.health.model import Answer
+from autosync_db.jobs import command_text, twins
+from autosync_db.jobs.twins import OtherJob
+
+# whether there are any, for a query over cron.job as c
+ARE_THERE = """exists (
+        select
+        from cron.job as c
+        where c.active and c.database = current_database() and c.command !~ 'autosync\\.'
+            and not exists (select from autosync.job as j where j.name = c.jobname and not j.watch)
+    )"""
+
+_read: tuple[weakref.ref[Connection], datetime, list[OtherJob]] | None = None
+
+
+def read(answer: Answer) -> list[OtherJob]:
+    """Return the other jobs with what they do. Raises UsageError where PostgreSQL's parser is not installed."""
+    global _read
+    if _read is not None and _read[0]() is answer.connection and _read[1] == answer.asked_at:
+        return _read[2]
+    command_text.require_parser()
+    found = twins.others(answer.connection)
+    _read = (weakref.ref(answer.connection), answer.asked_at, found)
+    return found

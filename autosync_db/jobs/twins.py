@@ -1,0 +1,208 @@
+"""What the cron jobs of a database really call, to see which of them do the same: also through the project's functions.
+
+Reads only. What is not understood is no twin of anything.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autosync_db.connection import Connection, rows
+from autosync_db.jobs import blocks, command_text, found, translation
+from autosync_db.jobs.command_text import Call
+from autosync_db.jobs.expressions import Look, Node, arguments, evaluate, nothing
+from autosync_db.jobs.sql_values import Untranslatable, Value
+
+MOST_JOBS = 1000
+_DEPTH, _CALL = 5, "call "
+
+# active jobs of this database that are not made by us; one that was registered to be watched is somebody else's, too
+_JOBS = f"""
+select c.jobid, c.jobname, c.username, c.schedule, left(c.command, 100000)
+from cron.job as c
+where c.active and c.database = current_database()
+    and not exists (select from autosync.job as j where j.name = c.jobname and not j.watch)
+    and c.command !~ 'autosync\\.'
+order by c.jobid
+limit {MOST_JOBS}
+"""  # noqa: S608 - a number of ours
+_FUNCTIONS = """
+select n.nspname, p.proname, l.lanname, p.prosrc,
+    array(
+        select coalesce(a.name, '')
+        from unnest(p.proargnames) with ordinality as a (name, place)
+        where p.proargmodes is null or p.proargmodes[a.place] in ('i', 'b')
+        order by a.place
+    ),
+    array(select pg_get_function_arg_default(p.oid, g.place) from generate_series(1, p.pronargs) as g (place))
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+join pg_language as l on l.oid = p.prolang
+where l.lanname in ('sql', 'plpgsql') and p.prokind in ('f', 'p') and length(p.prosrc) between 1 and 50000
+    and n.nspname not in ('pg_catalog', 'information_schema', 'net', 'cron', 'vault', 'extensions', 'autosync')
+    and not exists (
+        select from pg_depend as d where d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
+    )
+order by p.oid
+limit 5000
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherJob:
+    """A cron job that is not ours; `effect` is text that is equal for those that do the same."""
+
+    id: int
+    name: str | None
+    role: str
+    schedule: str
+    effect: str
+    through: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What it is called in print."""
+        return self.name or f"(unnamed, {self.id})"
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it makes an HTTP call that is understood."""
+        return self.effect.startswith(_CALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    schema: str
+    language: str
+    source: str
+    names: tuple[str, ...]
+    defaults: tuple[str | None, ...]
+
+    def given(self, positional: Sequence[Value], named: Mapping[str, Value]) -> dict[str, Value] | None:
+        """Return the values of its arguments by name and by place, None where it cannot be called so."""
+        if len(positional) > len(self.defaults) or not named.keys() <= set(self.names):
+            return None
+        values: dict[str, Value] = {}
+        for place, default in enumerate(self.defaults):
+            name = self.names[place] if place < len(self.names) else ""
+            if place < len(positional):
+                value = positional[place]
+            elif name and name in named:
+                value = named[name]
+            elif default is None:
+                return None
+            else:
+                [parsed] = command_text.parse(f"select {default}")
+                value = evaluate(parsed["SelectStmt"]["targetList"][0]["ResTarget"]["val"])
+            values[f"${place + 1}"] = value
+            if name:
+                values[name.lower()] = value
+        return values
+
+
+class Functions:
+    """The functions of a project that make HTTP calls, by themselves or through others of them."""
+
+    def __init__(self, rows_of_functions: Sequence[tuple[Any, ...]]) -> None:
+        self._by_name: dict[str, list[_Function]] = {}
+        calling = found.calling((name, source) for _, name, _, source, *_ in rows_of_functions)
+        for schema, name, language, source, names, defaults in rows_of_functions:
+            if name in calling:
+                function = _Function(schema, language, source, tuple(names), tuple(defaults))
+                self._by_name.setdefault(name, []).append(function)
+
+    def have(self, name: tuple[str, ...]) -> bool:
+        """Return whether there is one of this name."""
+        return bool(self._named(name))
+
+    def _named(self, name: tuple[str, ...]) -> list[_Function]:
+        return [one for one in self._by_name.get(name[-1], ()) if len(name) == 1 or one.schema == name[-2]]
+
+    def called(self, name: tuple[str, ...], call: Node, look: Look) -> tuple[_Function, dict[str, Value]]:
+        """Return the function that a call means, with the values of its arguments. Raises Untranslatable."""
+        positional, named = arguments(call, look)
+        fitting = [(one, values) for one in self._named(name) if (values := one.given(positional, named)) is not None]
+        if len(fitting) != 1:
+            raise Untranslatable("which function it calls is known only when it runs")
+        return fitting[0]
+
+
+def others(connection: Connection) -> list[OtherJob]:
+    """Return the active jobs of this database that are not ours, as far as one look reads them."""
+    jobs = rows(connection, _JOBS)
+    functions = Functions(rows(connection, _FUNCTIONS)) if jobs else None
+    return [
+        OtherJob(number, name, role, schedule, *effect(text, functions))
+        for number, name, role, schedule, text in jobs
+        if functions
+    ]
+
+
+def effect(text: str, functions: Functions) -> tuple[str, str | None]:
+    """Return what the text of a job does, equal for twins, and the function through which it makes its call if so.
+
+    A text that is not understood is equal to itself alone.
+    """
+    through: list[str] = []
+    try:
+        work = [one for statement in command_text.parse(text) for one in command_text.work_of(statement)]
+        call = _call(work, functions, through)
+        if call is not None:
+            return comparable(**translation.plain_call(call)), through[0] if through else None
+    except (Untranslatable, KeyError, IndexError, TypeError, ValueError, RecursionError):
+        # a form that nobody thought of is no reason to fail
+        pass
+    return "text " + re.sub(r"[\s;]+$", "", text), None
+
+
+def comparable(
+    *,
+    method: str,
+    body: Mapping[str, Any] | None,
+    headers: Mapping[str, str],
+    function: str | None = None,
+    url: str | None = None,
+) -> str:
+    """Return a call as text that is equal for the same calls: method, path, query, body and headers of its own."""
+    sent = {name.lower(): text for name, text in headers.items()}
+    return _CALL + json.dumps([method, function or url, body or {}, sent], sort_keys=True)
+
+
+def _call(work: list[tuple[Node, Look]], functions: Functions, through: list[str]) -> Call | None:
+    """Return the one HTTP call that statements make, None where they make none. Raises Untranslatable for others."""
+    made = []
+    for statement, look in work:
+        names = list(command_text.functions_in([statement]))
+        helper = next((name for name in names if functions.have(name)), None)
+        if any(command_text.is_http(name) for name in names):
+            made.append(command_text.call_of(statement, look))
+        elif helper is not None and (call := _through(helper, statement, look, functions, through)):
+            made.append(call)
+    if len(made) > 1:
+        raise Untranslatable("it makes several calls")
+    return made[0] if made else None
+
+
+def _through(
+    name: tuple[str, ...], statement: Node, look: Look, functions: Functions, through: list[str]
+) -> Call | None:
+    if len(through) >= _DEPTH:
+        raise Untranslatable("its functions call each other")
+    call, inner_look = command_text.sole_call(statement, look, lambda one: one == name)
+    function, values = functions.called(name, call, inner_look)
+    through.append(".".join(name))
+    if function.language == "plpgsql":
+        work = list(blocks.statements(function.source, command_text.parse, values))
+    else:
+        work = [(one, _known(values)) for one in command_text.parse(function.source)]
+    return _call(work, functions, through)
+
+
+def _known(values: Mapping[str, Value]) -> Look:
+    def look(name: tuple[str, ...]) -> Value:
+        # a name may be written with that of its function before it
+        return values[name[-1].lower()] if name[-1].lower() in values else nothing(name)
+
+    return look

@@ -1,0 +1,62 @@
+"""Credentials of no known form, by the names that they are written out under: Python and the database judge alike."""
+
+import psycopg
+import pytest
+
+from autosync_db.supabase import opaque
+from tests.support import clusters, keys
+
+_VALUE = "8f3kd92jf02kd8s7"
+FOUND = {
+    "JSON": f'\'{{"Content-Type": "application/json", "Authorization": "Bearer {_VALUE}"}}\'::jsonb',
+    "JSON in a literal": f"execute 'select f(''{{\"apikey\":\"{_VALUE}\"}}'')'",
+    "arguments": f"jsonb_build_object('Content-Type', 'application/json', 'x-cron-secret', '{_VALUE}')",
+    "arguments in a literal": f"'jsonb_build_object(''X-Webhook-Token'', ''{_VALUE}'')'",
+    "with a cast": f"json_build_object('apikey'::text, E'{_VALUE}')",
+    "words": "'x-cron-secret', 'correct-horse-battery-staple'",
+    "other characters": "'x-internal-key', 'S3cret!of#ours'",
+    "basic": "'Authorization', 'Basic dXNlcjpwYXNzd29yZA=='",
+    "joined": f"'Authorization', 'Bearer ' || '{_VALUE}'",
+    "concatenated": f"'Authorization', concat('Bearer ', '{_VALUE}')",
+    "formatted": f"'Authorization', format('Bearer %s', '{_VALUE}')",
+    "of the extension http": f"extensions.http_header('Authorization', 'Bearer {_VALUE}')",
+    "?key=": f"net.http_get('https://x.example/f?key={_VALUE}')",
+    "&token=": f"'https://x.example/f?mode=daily&access_token={_VALUE}&n=1'",
+    "?secret= joined": f"'https://x.example/f?secret=' || '{_VALUE}'",
+    "in the body": f'body := \'{{"cron_secret": "{_VALUE}"}}\'',
+    "a declared variable": f"declare api_key constant text := '{_VALUE}';",
+    "a named argument": f"select call_it(secret => '{_VALUE}')",
+}
+HEALTHY = {
+    "from the vault": "'Authorization', 'Bearer ' || (select decrypted_secret from vault.decrypted_secrets where name = 'k')",  # noqa: E501
+    "from a setting": "'x-cron-secret', current_setting('app.cron_secret_2024', true)",
+    "read": "'apikey', autosync.read_secret('service_role_key')",
+    "a variable": "'Authorization', 'Bearer ' || v_token_2024",
+    "a parameter that is read": "'https://x.example/f?token=' || (select token1 from t)",
+    "placeholders": "'Authorization', 'Bearer YOUR_SERVICE_ROLE_KEY_1'; 'x-api-key', '<api-key-123456>'",
+    "a short parameter": "'https://x.example/f?key=daily'",
+    "masked": "'x-api-key', '***'",
+    "short words": "'apikey', 'true'; 'x-api-key', 'v1'; 'Authorization', 'Bearer undefined'",
+    "names of headers": "array['authorization', 'apikey', 'content-type', 'x-client-info']",
+    "words of a table": "check (kind in ('password', 'magiclink', 'one_time_token', 'authenticator'))",
+    "other headers": "'Idempotency-Key', 'daily-2024-01-01'; 'x-cache-key', 'report-2024-01'",
+    "other parameters": "'https://x.example/f?monkey=abcdefghij1234&mode=full-2024-report'",
+    "a name of a secret": "'secret_name', 'partner_key_2024'; where name = 'cron_secret_of_2024'",
+    "public keys": f"'apikey', 'sb_publishable_{'a1' * 11}'; 'apikey', '{keys.legacy('anon').reveal()}'",
+    "data": "'https://x.example/f?code=4242'; '{\"token\": \"optional\", \"password\": \"required\"}'",
+    "prose": "comment on table t is 'the bearer authentication-of-2024'; 'basic authentication-required'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [*FOUND, *HEALTHY])
+def test_a_value_under_a_name_that_carries_credentials_is_found_and_nothing_else(what: str) -> None:
+    assert opaque.holds_credential({**HEALTHY, **FOUND}[what]) is (what in FOUND)
+
+
+def test_the_database_judges_as_python_does(transaction: psycopg.Connection[clusters.Row]) -> None:
+    wrong = []
+    for text in (*FOUND.values(), *HEALTHY.values()):
+        row = transaction.execute("select autosync.holds_credential(%s)", [text]).fetchone()
+        if row != (opaque.holds_credential(text),):
+            wrong.append(text)
+    assert not wrong
