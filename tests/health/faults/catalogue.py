@@ -71,7 +71,6 @@ _PREVENTED = "cannot happen here: "
 _HARMLESS = "no fault, verify must keep silent: "
 _HOSTED = "needs the hosted platform: "
 _SAME = "the same fault as "
-_NEXT = "not made here yet; its check is "
 
 LEFT_OUT: dict[str, str] = {
     "B7": _HARMLESS + "the run is recorded as failed although it committed (test_no_false_alarm)",
@@ -105,18 +104,13 @@ LEFT_OUT: dict[str, str] = {
     "N4": _SAME + "A3",
     "N6": _SAME + "H15",
     "N7": _SAME + "B6 and F12",
-    "O1": _NEXT + "launcher_matches_table",
-    "O7": _NEXT + "project_url_reachable",
     "O18": _PREVENTED + "a URL that libpq misreads is refused, and no piece of it is shown (tests/test_connection.py)",
     "O20": _HARMLESS + "a history from which rows were deleted is judged by what is left (test_near_misses)",
     "P1": _PREVENTED + "`setup` leaves a job of the owner's name alone and says so (tests/setup/test_adopting.py)",
     "P2": _PREVENTED + "`migrate` never turns a working chain off (tests/setup/test_adopting.py)",
-    "P3": _NEXT + "job_unique",
     "P5": _HARMLESS + "placeholders and public keys are no secrets (test_near_misses)",
     "P8": _PREVENTED + "a secret of the vault that is not ours is not overwritten (tests/credentials/test_vault.py)",
     "P10": _HARMLESS + "only other jobs are registered, and no settings name one (test_near_misses)",
-    "P11": _NEXT + "no_triggers_on_net_tables",
-    "P12": _NEXT + "schemas_keep_the_jobs",
 }
 
 # faults that have nothing to do with each other: both are root causes, and whatever follows from either is neither

@@ -175,16 +175,18 @@ MODES: tuple[AnyMode, ...] = (
         by="supabase_admin",
         destructive=True,
     ),
-    _mode(
-        "no_triggers_on_net_tables",
+    Mode(
+        "P11",
         "a trigger runs a function of the owner with the owner's rights",
+        "no_triggers_on_net_tables",
         steps(
             sql(_NOTHING.replace("plpgsql", "plpgsql security definer set search_path = ''")),
             admin(
                 "create trigger note after insert on net._http_response for each row execute function public.nothing()"
             ),
         ),
-        "runs public.nothing inside the worker, as postgres, whose rights it has",
+        says="runs public.nothing inside the worker, as postgres, whose rights it has",
+        repairable=True,
         destructive=True,
     ),
     _mode(
@@ -247,7 +249,7 @@ MODES: tuple[AnyMode, ...] = (
         Status.WARNING,
     ),
     ServerMode(
-        "project_url_reachable: a redirect takes the key to another host",
+        "O7",
         "a redirect takes the key to another host",
         "project_url_reachable",
         _redirected_elsewhere,
@@ -255,7 +257,7 @@ MODES: tuple[AnyMode, ...] = (
         undo=secrets_again,
     ),
     Mode(
-        "job_unique: another's job makes the same call through a function",
+        "P3",
         "another's job makes the same call through a function",
         "job_unique",
         steps(
@@ -270,7 +272,7 @@ MODES: tuple[AnyMode, ...] = (
         destructive=True,
     ),
     Mode(
-        "other_jobs_unique: two of theirs do the same",
+        "P3b",
         "two of theirs do the same",
         "other_jobs_unique",
         steps(other_job("first", "delete from t"), other_job("second", "delete from t;")),
@@ -279,7 +281,7 @@ MODES: tuple[AnyMode, ...] = (
         undo=sql("select cron.unschedule('second')"),
     ),
     Mode(
-        "no_secret_in_job_command: an opaque value under the name of a header",
+        "P4c",
         "an opaque value under the name of a header",
         "no_secret_in_job_command",
         other_job(
@@ -292,7 +294,7 @@ MODES: tuple[AnyMode, ...] = (
         undo=sql("select cron.unschedule('theirs')"),
     ),
     Mode(
-        "schemas_keep_the_jobs: declarative schemas do not have us",
+        "P12",
         "declarative schemas do not have us",
         "schemas_keep_the_jobs",
         _declared_without_us,
@@ -301,7 +303,7 @@ MODES: tuple[AnyMode, ...] = (
         undo=lambda _: shutil.rmtree("supabase"),
     ),
     Mode(
-        "launcher_matches_table: a job that is not in cron.job is run",
+        "O1",
         "a job that is not in cron.job is run",
         "launcher_matches_table",
         steps(
