@@ -3,26 +3,30 @@
 from pathlib import Path
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection
-from autosync_db.health.model import Check, Row
+from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.supabase import declared
 from autosync_db.supabase.declared import Declared
 
 _SCHEMA = "autosync"
 
 
-def _look(connection: Connection, configuration: Configuration, _job: str | None) -> list[Row]:
-    found = _declared(configuration)
+_QUERY = """
+select to_jsonb(j.name) as fact
+from autosync.job as j
+where not j.watch and exists (select from cron.job as c where c.jobname = j.name)
+order by j.id
+limit 1000
+"""
+
+
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    names = [str(name) for name in answer.values]
+    found = _declared(answer.configuration) if names else None
     if found is None:
-        return []
-    names = [
-        str(name)
-        for (name,) in connection.execute(
-            "select j.name from autosync.job as j where not j.watch and exists (select from cron.job as c where"
-            " c.jobname = j.name) order by j.id limit 1000"
-        ).fetchall()
-    ]
-    if not names:
         return []
     schema, jobs = found.lacks([_SCHEMA]), found.lacks(names)
     place, count = str(found.folder.name), len(found.files)
@@ -63,5 +67,5 @@ CHECK = Check(
         " until then read what supabase db diff writes before you push it"
     ),
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
-    look=_look,
+    question=Question(_query, _read),
 )

@@ -97,8 +97,7 @@ def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster
     healthy = {name for name, status in health.statuses(report).items() if status is Status.OK}
     # the server and its libraries are there, with their processes, and a schema that nobody made holds no secret
     libraries = {"pg_net_preloaded", "pg_net_settings_valid", "pg_net_worker_running"}
-    # a folder without schema files drops nothing
-    unmade = {"no_secret_in_migration_history", "server_log_hides_secrets", "schemas_keep_the_jobs"}
+    unmade = {"no_secret_in_migration_history", "server_log_hides_secrets"}
     layers = {checks.find(id).layer for id in healthy - unmade - libraries}
     assert layers <= {"server", "cron"}
     for result in report.results:
