@@ -23,4 +23,5 @@ def _status(session: Session, job: Jobs = None) -> None:
         session.print_json(found)
         return
     now = datetime.now(UTC)
-    as_text.table(("", ""), status.describe(found, now), session.out)
+    aim = session.configuration.aim
+    as_text.table(("", ""), [(label, aim.at(text)) for label, text in status.describe(found, now)], session.out)

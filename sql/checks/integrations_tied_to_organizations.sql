@@ -3,8 +3,23 @@
 select 'warning' as status, 'table public.auto_sync_schedules' as object,
     'a user may schedule the integration of another organization: neither the policy nor a foreign key ties the two' as detail,
     jsonb_build_object('table', 'public.auto_sync_schedules', 'integrations',
-        coalesce(s.value ->> 'integration_table', 'public.device_integrations')) as facts
+        t.name, 'reason', case when t.readable < 2 then 'unreadable' end) as facts
 from autosync.setting as s
+cross join lateral (
+    select i.name, (
+            select count(*)
+            from pg_catalog.pg_attribute as a
+            join pg_catalog.pg_roles as r on r.rolname = 'authenticated'
+            where a.attrelid = to_regclass(i.name)
+                and not a.attisdropped
+                and a.atttypid = 'uuid'::regtype
+                and a.attname in (coalesce(s.value ->> 'integration_id_column', 'id'),
+                    coalesce(s.value ->> 'integration_organization_column', 'organization_id'))
+                -- the policy reads it as whoever writes
+                and has_column_privilege(r.oid, a.attrelid, a.attnum, 'select')
+        ) as readable
+    from (select coalesce(s.value ->> 'integration_table', 'public.device_integrations') as name) as i
+) as t
 where s.name = 'isolation'
     and s.value ->> 'mode' = 'organization'
     and not exists (

@@ -14,7 +14,7 @@ from tests.health.faults.catalogue import ALL, LEFT_OUT, LETTERS, MODES, PAIRS, 
 from tests.health.faults.conftest import ROW, Collector
 from tests.health.faults.table import DOCUMENT, MODE, PAIR, SCENARIO, Page, row
 from tests.health.faults.test_near_misses import NEAR_MISSES
-from tests.health.test_remedies_heal import HEALS
+from tests.health.test_remedies_heal import COSTLY, HEALS
 from tests.support.clusters import REAL_PG_NET
 
 
@@ -140,7 +140,7 @@ def test_every_check_is_named_by_a_fault() -> None:
 
 def test_every_repair_is_tried() -> None:
     repaired = {mode.names for mode in ALL if mode.repairable}
-    repaired |= {heal.id for heal in HEALS if catalogue.find(heal.id).repairable}
+    repaired |= {heal.id for heal in (*HEALS, *COSTLY) if catalogue.find(heal.id).repairable}
     repaired |= {id for id, cases in CASES.items() if any(case.repaired_by for case in cases)}
     # nothing starts the worker of the stand-in again, and the real one is of one version
     untried = {"pg_net_worker_running"} | ({"pg_net_version_matches_library"} if REAL_PG_NET else set())
