@@ -7,6 +7,7 @@ declare
     is_filled boolean;
     name text;
     statement text;
+    dependents text;
 begin
     foreach name in array kept loop
         -- a database that declarative files made has all of them
@@ -47,5 +48,9 @@ begin
     from pg_catalog.pg_class as c
     where c.relnamespace = to_regnamespace('autosync') and c.relkind = 'r' and c.relname <> 'alembic_version';
     execute statement;
+exception when dependent_objects_still_exist then
+    get stacked diagnostics dependents = pg_exception_detail;
+    raise exception 'the schema autosync is to be made again, but %', pg_catalog.replace(dependents, E'\n', '; ')
+        using errcode = 'dependent_objects_still_exist', hint = 'drop that, migrate, and make it again';
 end
 $make_way$;

@@ -10,6 +10,7 @@ from autosync_db.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosync_db.jobs.plan import Difference
+    from autosync_db.jobs.undeclared import Undeclared
 
 app = typer.Typer(add_completion=False)
 _LONGEST = 60
@@ -27,9 +28,10 @@ def _plan(
     """Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.
 
     Changes nothing, except for --prune. `setup` brings the database to the file, and keeps what the file does not name.
+    Declarative schemas of the Supabase CLI that would unschedule the jobs are warned of.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import plan, registry
+    from autosync_db.jobs import plan, registry, undeclared
 
     settings = session.configuration.settings
     with connect(session.configuration.target.database_url) as connection:
@@ -43,17 +45,21 @@ def _plan(
             for name in extra:
                 session.say(f"removed {name}")
             found = plan.read(connection, settings)
-    _print(session, found)
+    lacking = undeclared.look(session.configuration)
+    _print(session, found, lacking)
+    if lacking:
+        session.say(f"warning: {lacking.folder} has declarative schemas that do not keep the jobs: {lacking.sentence}")
+        session.say("write them with: autosync-db export supabase --schemas")
     if check and found:
         session.say("bring the database to the file with: autosync-db setup")
         raise typer.Exit(ExitCode.MIGRATION)
 
 
-def _print(session: Session, found: "list[Difference]") -> None:
+def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | None") -> None:
     from autosync_db.report import as_text
 
     if session.is_json:
-        session.print_json({"differences": found})
+        session.print_json({"differences": found, "undeclared": lacking})
         return
     if not found:
         session.say("nothing to do: the database is as the settings say")

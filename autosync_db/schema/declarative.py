@@ -17,7 +17,7 @@ from psycopg import sql
 
 from autosync_db import resources
 from autosync_db.config import IsolationSettings, Settings
-from autosync_db.errors import files_of_the_user
+from autosync_db.errors import UsageError, files_of_the_user
 from autosync_db.jobs import scheduled
 from autosync_db.schema import objects, revisions, whole_file
 from autosync_db.schema.isolation import ACCESS_FILE
@@ -27,6 +27,7 @@ _PREFIX = "zz_autosync"
 _HEADER = re.compile(r"-- autosync-db: schema file at (\d{4}), sha256 ([0-9a-f]{64})")
 _BEGIN = "-- autosync-db: schema file"
 _END = "-- autosync-db: end of file"
+_OUR_TABLE = re.compile(r'^create table (if not exists )?"?autosync"?\."?job"? ', re.IGNORECASE | re.MULTILINE)
 _TEMPLATES = "templates/supabase/schemas"
 _READING = "(select {} from autosync.setting as s where s.name = 'isolation')"
 _TABLES = ("public.auto_sync_schedules", "public.pg_cron_secrets")
@@ -75,14 +76,30 @@ class Schemas:
 
 
 def plan(directory: Path, settings: Settings) -> Schemas:
-    """Return what an export into `directory` would write. Connects to nothing."""
+    """Return what an export into `directory` would write. Connects to nothing.
+
+    Raises UsageError when other files there have the schema already.
+    """
     found = []
     with files_of_the_user():
+        if other := _declared_elsewhere(directory):
+            raise UsageError(
+                f"{other} declares the schema already",
+                hint="a tree of `supabase db schema declarative generate` is renewed by that command, not by this one",
+            )
         for number, (name, (title, parts)) in enumerate(_content(settings).items(), start=1):
             path = directory / f"{_PREFIX}_{number}_{name}.sql"
             text = _text(title, parts)
             found.append(SchemaFile(path, text, _state(path, text)))
     return Schemas(found)
+
+
+def _declared_elsewhere(directory: Path) -> Path | None:
+    """Return a file of somebody else that makes one of our tables, if there is one."""
+    for path in sorted(directory.rglob("*.sql")) if directory.is_dir() else []:
+        if not path.name.startswith(_PREFIX) and _OUR_TABLE.search(path.read_text("utf-8", errors="replace")):
+            return path
+    return None
 
 
 def _state(path: Path, wanted: str) -> State:

@@ -108,6 +108,39 @@ def test_a_file_in_the_way_is_not_overwritten() -> None:
     assert taken.read_text() == "theirs"
 
 
+# a revision that others follow, one that was the last, and the objects
+@pytest.mark.parametrize(("number", "length"), [(2, 300), (2, 0), (-1, 40), (-1, -20)])
+def test_a_file_that_was_cut_short_is_written_again_under_its_name(number: int, length: int) -> None:
+    written = write()
+    path = written[number]
+    whole = path.read_text()
+    path.write_text(whole[:length])
+    if not length:
+        for later in written[number + 1 :]:
+            later.unlink()
+    found = export.plan(MIGRATIONS, now=NOW)
+    assert [file.path for file in found.cut] == [path]
+    assert found.edited == []
+    check = command.run("export", "supabase", "--check", "--format", "json")
+    assert (check.code, check.json()["cut"]) == (PENDING, [str(path)])
+    again = command.succeeds(command.run("export", "supabase"))
+    assert f"wrote {path} again: its end was missing" in again.err
+    if number > 0:
+        assert path.read_text() == whole
+    assert listed(max(MIGRATIONS.iterdir())) == set(objects.paths())
+    done = export.plan(MIGRATIONS)
+    assert (done.pending, done.cut) == ([], [])
+
+
+@pytest.mark.parametrize("tail", ["create table public.mine ();\n", "-- reviewed\n"])
+def test_what_somebody_added_is_an_edit_and_no_cut(tail: str) -> None:
+    path = write()[1]
+    path.write_text(path.read_text() + tail)
+    empty = place("20200101000000_empty.sql", "")
+    found = export.plan(MIGRATIONS)
+    assert (found.cut, found.edited, empty.read_text()) == ([], [path], "")
+
+
 def test_a_dollar_quote_in_a_text_does_not_end_the_text() -> None:
     assert export._tag("text", ["select $autosync_text$a$autosync_text$, $autosync_text1$"]) == "$autosync_text2$"
 

@@ -1,0 +1,48 @@
+"""Files are there whole or not at all: a process is killed at each of its steps."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autosync_db import whole_file
+
+TEXT = "select 1;\n" * 10_000
+
+
+def _killed_at(step: str, path: Path, *, replace: bool) -> None:
+    """Write in a child that ends without a word when it comes to a step of the operating system."""
+    child = os.fork()
+    if child == 0:
+
+        def die(*_: object, **__: object) -> None:
+            os._exit(9)
+
+        setattr(Path if step in {"replace", "hardlink_to", "chmod"} else os, step, die)
+        whole_file.write(path, TEXT, replace=replace)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@pytest.mark.parametrize("step", ["fdopen", "fsync", "chmod", "hardlink_to"])
+def test_a_killed_process_leaves_no_part_under_the_name(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "new" / "made.sql"
+    _killed_at(step, path, replace=False)
+    assert list(path.parent.glob("*.sql")) == []
+    whole_file.write(path, TEXT)
+    # what the child left went, too
+    assert [(one.name, one.read_text()) for one in path.parent.iterdir()] == [("made.sql", TEXT)]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_killed_process_keeps_what_was_there(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "made.sql"
+    path.write_text("before")
+    path.chmod(0o640)
+    _killed_at(step, path, replace=True)
+    assert path.read_text() == "before"
+    with pytest.raises(FileExistsError):
+        whole_file.write(path, TEXT)
+    whole_file.write(path, TEXT, replace=True)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (TEXT, 0o640)
+    assert list(tmp_path.iterdir()) == [path]
