@@ -12,8 +12,8 @@ _RESTORABLE = {store.PROJECT_URL, store.SERVICE_KEY}
 
 
 def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
-    lacking = {facts["secret"]: facts for facts in findings if facts["reason"] in {"missing", "blank"}}
-    if any(facts["reason"] == "repeated" for facts in findings):
+    lacking = {facts["secret"]: facts for facts in findings if facts.get("reason") in {"missing", "blank"}}
+    if any(facts.get("reason") == "repeated" for facts in findings):
         return "repeated"
     if store.CRON_SECRET in lacking:
         return "cron_secret"
@@ -27,7 +27,7 @@ def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
 
 def _draft(scene: Scene) -> list[Restoration | Refusal]:
     """Put address and key back from where the target has them."""
-    lacking = [facts["secret"] for facts in scene.findings if facts["reason"] in {"missing", "blank"}]
+    lacking = [facts["secret"] for facts in scene.findings if facts.get("reason") in {"missing", "blank"}]
     others = [name for name in lacking if name not in _RESTORABLE]
     if not lacking:
         return [Refusal(scene.verdict.summary, "delete the wrong rows from public.pg_cron_secrets")]
