@@ -17,7 +17,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="Target of autosync.toml, `local`, `supabase`, or a linked project.", rich_help_panel=_GROUP
+                help="Target of autosync.toml, `local`, `supabase`, `linked` or a remote.", rich_help_panel=_GROUP
             ),
         ],
         None,

@@ -59,7 +59,7 @@ def test_a_password_completes_the_session_pooler(word: str, mark: str, port: str
     [
         "",
         f"postgresql://postgres.{OTHER_REF}@{POOLER_HOST}:5432/postgres",
-        f"postgresql://postgres.{keys.PROJECT_REF}@pooler.supabase.com.evil.example:5432/postgres",
+        f"postgresql://postgres.{keys.PROJECT_REF}@{POOLER_HOST}.evil.example:5432/postgres",
         f"postgresql://postgres.{keys.PROJECT_REF}@evil.example/x.pooler.supabase.com:5432/postgres",
         f"postgresql://postgres.{keys.PROJECT_REF}@{POOLER_HOST}:5432/postgres?host=evil.example x",
         "\x00\x01",
