@@ -150,6 +150,11 @@ def _warn_of_schemas(session: Session) -> None:
     """Say so where the project has declarative schemas which would take away what the migrations make."""
     from autosync_db.jobs import undeclared
 
-    if found := undeclared.look(session.configuration):
+    try:
+        found = undeclared.look(session.configuration)
+    except UsageError as error:
+        session.say(f"the declarative schemas were not looked at: {error.message}")
+        return
+    if found:
         session.say(f"{found.folder} has declarative schemas without us: {found.sentence}")
         session.say("add them with: autosync-db export supabase --schemas")

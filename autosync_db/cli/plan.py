@@ -6,7 +6,7 @@ import typer
 
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode
+from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from autosync_db.jobs.plan import Difference
@@ -45,7 +45,11 @@ def _plan(
             for name in extra:
                 session.say(f"removed {name}")
             found = plan.read(connection, settings)
-    lacking = undeclared.look(session.configuration)
+    try:
+        lacking = undeclared.look(session.configuration)
+    except UsageError as error:
+        lacking = None
+        session.say(f"the declarative schemas were not looked at: {error.message}")
     _print(session, found, lacking)
     if lacking:
         session.say(f"warning: {lacking.folder} has declarative schemas that do not keep the jobs: {lacking.sentence}")

@@ -103,7 +103,7 @@ def find(connection: Connection, name: str) -> Job:
     near = difflib.get_close_matches(name, known, n=1)
     raise UsageError(
         f"there is no job {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
-        hint=f"the database has {', '.join(known)}; a job of autosync.toml is made by: autosync-db setup",
+        hint=f"the database has {', '.join(known) or 'none'}; a job of autosync.toml is made by: autosync-db setup",
     )
 
 

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whenever the program is killed."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -29,10 +30,23 @@ def write(path: Path, text: str, *, replace: bool = False) -> None:
         if replace:
             part.replace(path)
         else:
-            path.hardlink_to(part)
+            _name(part, path)
         _keep(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _name(part: Path, path: Path) -> None:
+    """Give a file its name, unless another one has it. Raises FileExistsError."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:
+        # a file system without links: nobody else writes here at the same moment
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        part.replace(path)
 
 
 def _mask() -> int:
