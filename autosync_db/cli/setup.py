@@ -1,6 +1,10 @@
 """`setup`: one project from nothing to a healthy chain."""
 
+<<<<<<< HEAD
 from dataclasses import replace
+=======
+from contextlib import ExitStack
+>>>>>>> m_lk
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +13,7 @@ from autosync_db.cli import secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, SecretError, UsageError
+from autosync_db.errors import ExitCode, SecretError, UnreachableError, UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
@@ -134,10 +138,11 @@ def _gateway(session: Session, stack: "Stack") -> str:
     from autosync_db.connection import connect
     from autosync_db.setup import gateway
 
-    with (
-        session.progress("connecting") as say,
-        connect(session.configuration.target.database_url) as connection,
-    ):
+    with session.progress("connecting") as say, ExitStack() as opened:
+        try:
+            connection = opened.enter_context(connect(session.configuration.target.database_url))
+        except UnreachableError as error:
+            raise UnreachableError(error.message, hint=f"{error.hint}; supabase start starts it") from None
         found = gateway.find(connection, stack, say)
     session.say(f"the database reaches the gateway at {found}")
     return found

@@ -219,7 +219,7 @@ def _stack() -> Stack:
         raise UsageError(
             "there is no supabase/config.toml here or in a folder above", hint="make one with: supabase init"
         )
-    return read_stack(folder)
+    return read_stack(folder, os.environ)
 
 
 def _supabase_targets() -> dict[str, str]:

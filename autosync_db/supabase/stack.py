@@ -6,7 +6,6 @@ ports, and how the database's container reaches the gateway depends on the engin
 
 import ipaddress
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -84,8 +83,11 @@ class Stack:
         return [Secret(key) for key in named if isinstance(key, str) and key]
 
 
-def read(at: Path) -> Stack:
-    """Return the stack of the folder `supabase/`. Raises UsageError when config.toml names no usable ports."""
+def read(at: Path, environment: Mapping[str, str]) -> Stack:
+    """Return the stack of the folder `supabase/`. Raises UsageError when config.toml names no usable ports.
+
+    `environment`: where the CLI finds the host, and what config.toml leaves to variables.
+    """
     values = folder.values(at)
     api = _table(values, "api")
     project_id = values.get("project_id")
@@ -94,9 +96,9 @@ def read(at: Path) -> Stack:
         folder=at,
         # as the CLI names its containers
         project_id=re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip("_.-")[:40],
-        host=os.environ.get("SUPABASE_SERVICES_HOSTNAME") or "127.0.0.1",
-        api_port=_port(at, "api", api, _API_PORT),
-        database_port=_port(at, "db", _table(values, "db"), _DATABASE_PORT),
+        host=environment.get("SUPABASE_SERVICES_HOSTNAME") or "127.0.0.1",
+        api_port=_port(at, "api", api.get("port", _API_PORT), environment),
+        database_port=_port(at, "db", _table(values, "db").get("port", _DATABASE_PORT), environment),
         is_encrypted=_table(api, "tls").get("enabled") is True,
     )
 
@@ -106,12 +108,11 @@ def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _port(at: Path, name: str, table: Mapping[str, Any], default: int) -> int:
-    value = table.get("port", default)
+def _port(at: Path, name: str, value: object, environment: Mapping[str, str]) -> int:
     found = re.fullmatch(r"env\((\w+)\)", value) if isinstance(value, str) else None
-    text = os.environ.get(found[1], "") if found else str(value)
+    text = environment.get(found[1], "") if found else str(value)
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-        raise UsageError(f"{at / folder.CONFIG}: {name}.port is no port", hint=f"write a number, as {default}")
+        raise UsageError(f"{at / folder.CONFIG}: {name}.port is no port", hint="write a number")
     return int(text)
 
 

@@ -177,6 +177,14 @@ def test_ports_come_from_the_settings_up_the_tree(monkeypatch: pytest.MonkeyPatc
         config.load(Flags(target="supabase"))
 
 
+def test_a_stack_that_does_not_run_names_the_command() -> None:
+    Path("supabase").mkdir()
+    Path("supabase/config.toml").write_text("[db]\nport = 1\n")
+    result = command.run("setup", "--target", "supabase")
+    assert "127.0.0.1:1" in command.refused(result, 4)
+    assert "supabase start" in result.hints[0]
+
+
 def test_without_a_folder_of_the_cli_the_target_names_the_command() -> None:
     assert "supabase/config.toml" in command.refused(command.run("status", "--target", "supabase"), 2)
 
