@@ -1,10 +1,7 @@
 """`setup`: one project from nothing to a healthy chain."""
 
-<<<<<<< HEAD
-from dataclasses import replace
-=======
 from contextlib import ExitStack
->>>>>>> m_lk
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
