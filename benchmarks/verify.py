@@ -270,8 +270,8 @@ python benchmarks/verify.py --write docs/explanation/verify-cost.md
 *Large* is {runs:,} rows in `cron.job_run_details`, {schedules:,} schedules, {answers:,} rows in
 `net._http_response`, and a ledger of {ticks:,} ticks and as many calls. *All overdue* is the same with every enabled
 schedule due for 200 days, failing and claimed: the most that the checks of the schedules can read, which is the first
-20,000 of an index. A buffer is 8 kB; most are found in memory. `audit` asks pg_cron and pg_net alone, of which it reads the
-newest 20,000 runs and 500 answers.
+20,000 of an index. A buffer is 8 kB; most are found in memory. `audit` asks pg_cron and pg_net alone: the newest
+20,000 runs and 500 answers.
 
 {totals}
 
