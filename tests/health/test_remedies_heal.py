@@ -1,10 +1,12 @@
 """What verify prints as a remedy ends the fault: run as it is printed, with target and settings file."""
 
 import dataclasses
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +114,26 @@ def _elsewhere(body: object, status: int = 200) -> Action[LiveProject]:
     return act
 
 
+def _astray(*, with_key: bool) -> Action[LiveProject]:
+    """Return what lets the stored address lead elsewhere, to another host `with_key`."""
+
+    def act(project: LiveProject) -> None:
+        stored_one, other = project.hold(http_stub.serve()), project.hold(http_stub.serve())
+        host = other.url.replace("127.0.0.1", "localhost") if with_key else stored_one.url
+        stored_one.redirects = {"/functions/v1/auto-sync-cron": f"{host}/elsewhere"}
+        stored_one.redirect_status = 308
+        project.store(project_url=stored_one.url, service_role_key=keys.secret())
+        project.tick()
+
+    return act
+
+
+def _undeclared(_project: Project) -> None:
+    folder = Path("supabase", "schemas")
+    folder.mkdir(parents=True)
+    (folder / "app.sql").write_text("create table public.orders (id integer);")
+
+
 def _stale_cache(project: LiveProject) -> None:
     """Answer as PostgREST does with a stale cache, until it is notified."""
     project.stub.answer(500, {"code": "PGRST202", "message": "Could not find the function in the schema cache"})
@@ -196,6 +218,9 @@ HEALS = (
     Heal("project_url_valid", steps(_known, stored(project_url="ftp://127.0.0.1")), "known"),
     Heal("project_url_resolves", address("https://nosuchhost.invalid")),
     Heal("project_url_reachable", lambda project: address(project.stub.url.replace("http:", "https:"))(project)),
+    Heal("project_url_reachable", _astray(with_key=False), "redirected"),
+    Heal("project_url_reachable", _astray(with_key=True), "redirected_with_key"),
+    Heal("schemas_keep_the_jobs", _undeclared, tidy=lambda _: shutil.rmtree("supabase")),
     Heal("function_reached", _elsewhere("<!doctype html><p>App"), "page"),
     Heal("function_reached", _elsewhere({"message": "no Route matched with those values"}, 404), "no_route"),
     Heal("function_succeeds", _stale_cache, "schema_cache"),
@@ -247,9 +272,11 @@ UNTRIED = {("pg_net_worker_running", "")} | ({("pg_net_version_matches_library",
 ELSEWHERE = {("project_url_reachable", "local")}
 
 
-def test_what_is_printed_ends_the_fault(live: LiveProject) -> None:
+# each takes seconds, most of them of waiting
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in (1, 2, 3))])
+def test_what_is_printed_ends_the_fault(part: int, live: LiveProject) -> None:
     wrong = []
-    for heal in HEALS:
+    for heal in HEALS[part::4]:
         try:
             _heal(live, heal)
         except Exception as error:

@@ -4,6 +4,7 @@ from autosync_db import cron
 from autosync_db.health import other_jobs
 from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.jobs.twins import OtherJob
+from autosync_db.remedies import ByYou
 
 _QUERY = f"""
 select jsonb_build_object(
@@ -49,10 +50,7 @@ def _row(job: OtherJob, other: OtherJob) -> Row:
 CHECK = Check(
     layer="neighbours",
     claim="no two of the other cron jobs do the same at the same times",
-    remedy=(
-        "select jobid, jobname, schedule, command from cron.job order by command;"
-        "  -- then cron.unschedule() the one that is too many, as its owner"
-    ),
+    remedy=ByYou("keep one of the two: select cron.unschedule({job_id})", where="as the role {role}"),
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     question=Question(_query, _read),
 )

@@ -62,10 +62,7 @@ def _declared(configuration: Configuration) -> Declared | None:
 CHECK = Check(
     layer="neighbours",
     claim="the project's declarative schemas keep the jobs and what they need",
-    remedy=(
-        "# by you: add what autosync-db export supabase writes to the schema files, and each job;"
-        " until then read what supabase db diff writes before you push it"
-    ),
+    remedy="autosync-db export supabase --schemas",
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     question=Question(_query, _read),
 )

@@ -107,6 +107,7 @@ MODES: tuple[AnyMode, ...] = (
             + "'",
         )(project),
         says="cron job old: the text of job",
+        reason="not_ours",
         undo=sql("select cron.unschedule('old')"),
         long=True,
     ),

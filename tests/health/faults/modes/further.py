@@ -254,6 +254,7 @@ MODES: tuple[AnyMode, ...] = (
         "project_url_reachable",
         _redirected_elsewhere,
         says="(another host, and the key went there with the call)",
+        reason="redirected_with_key",
         undo=secrets_again,
     ),
     Mode(
@@ -291,6 +292,7 @@ MODES: tuple[AnyMode, ...] = (
         ),
         Status.WARNING,
         says="holds a credential: a value is written out under a name",
+        reason="not_ours",
         undo=sql("select cron.unschedule('theirs')"),
     ),
     Mode(

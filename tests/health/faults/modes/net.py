@@ -354,6 +354,7 @@ MODES: tuple[AnyMode, ...] = (
         "project_url_reachable",
         _redirected,
         says="was redirected to",
+        reason="redirected",
         undo=answers_again,
     ),
     Mode(

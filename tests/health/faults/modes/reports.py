@@ -185,6 +185,7 @@ MODES: tuple[AnyMode, ...] = (
         "no_secret_in_job_command",
         _calls("hook", "{}", f"?key={_KEY}"),
         says="cron job hook: the text of job",
+        reason="not_ours",
         undo=sql("select cron.unschedule('hook')"),
     ),
     Mode(
@@ -193,6 +194,7 @@ MODES: tuple[AnyMode, ...] = (
         "no_secret_in_job_command",
         _calls("hook", f'{{"x-cron-token": "{_KEY}"}}'),
         says="cron job hook: the text of job",
+        reason="not_ours",
         undo=sql("select cron.unschedule('hook')"),
         long=True,
     ),
@@ -242,6 +244,7 @@ MODES: tuple[AnyMode, ...] = (
         "job_can_connect",
         admin("alter role postgres connection limit 0"),
         says="has a connection limit of 0",
+        reason="forbidden",
         undo=admin("alter role postgres connection limit -1"),
     ),
 )
