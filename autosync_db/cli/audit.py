@@ -14,6 +14,7 @@ class AuditFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    SARIF = "sarif"
 
 
 app = typer.Typer(add_completion=False)
@@ -23,7 +24,9 @@ app = typer.Typer(add_completion=False)
 def _audit(
     session: Session,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
-    format: Annotated[AuditFormat, typer.Option(help="How the audit is printed.")] = AuditFormat.TABLE,
+    format: Annotated[
+        AuditFormat, typer.Option(help="How the audit is printed; sarif is for code scanning.")
+    ] = AuditFormat.TABLE,
 ) -> None:
     """Say of every cron job of a database what it calls, whether that goes well, and why not.
 
@@ -41,6 +44,8 @@ def _audit(
         found = audit.run(connection, target.name)
     if format is AuditFormat.JSON:
         session.print_json(audited.as_json(found))
+    elif format is AuditFormat.SARIF:
+        session.print_json(audited.sarif(found))
     else:
         audited.text(found, session.out, show_all=session.verbose)
     if found.status is Status.CRITICAL or (strict and found.status is not Status.OK):

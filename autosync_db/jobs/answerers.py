@@ -77,7 +77,7 @@ def answered_by(status: int | None, headers: Any, body: str | None) -> str | Non
         if name.lower() in _HEADERS and value is not None:
             lines[name.lower()] = (value if isinstance(value, str) else json.dumps(value))[:200]
     seen = _Seen(status or 0, lines, (body or "")[:4000].strip(" \t\r\n\ufeff"))
-    if seen.header("sb-error-code", r"\S"):
+    if seen.header("sb-error-code", r"\S") or (seen.status == 401 and seen.words("legacy api keys are disabled")):
         return "platform"
     if seen.header("x-deno-execution-id", r"\S") and not seen.is_page:
         return "function"

@@ -7,12 +7,43 @@ from rich.console import Console
 from rich.text import Text
 
 from autosync_db.health.audit.model import Audit, AuditedJob, Finding
+from autosync_db.report import as_sarif
 from autosync_db.report.as_json import SCHEMA_VERSION
+from autosync_db.report.as_sarif import Level, Place, Result, Rule
 from autosync_db.report.as_text import STYLES, table
 
 _JOB_STYLES = {"ok": "green", "failing": "bold red", "unknown": "magenta"}
 _SEVERITY_STYLES = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 NEXT = "autosync-db jobs import"
+_LEVELS: dict[str, Level] = {"critical": "error", "warning": "warning", "info": "note"}
+_ABOUT = {
+    "runs_failing": "runs of a cron job fail",
+    "answers_failing": "calls are not answered well",
+    "scheduler_missing": "no pg_cron scheduler is connected",
+    "worker_missing": "no worker of pg_net is connected",
+    "runs_missing": "a cron job has not run when it was due",
+    "never_ran": "a cron job has never run",
+    "run_stuck": "a run does not end",
+    "no_history": "pg_cron has recorded no run",
+    "schedule_misread": "pg_cron reads a schedule otherwise than it is written",
+    "secret_in_text": "the text of a cron job holds a secret",
+    "secret_in_function": "a function or a trigger holds a secret",
+    "credential_missing": "a call is sent without its credential",
+    "twin": "two cron jobs do the same",
+    "history_large": "pg_cron's history fills the database",
+    "unseen": "something could not be looked at",
+}
+_SECRETS = {"secret_in_text", "secret_in_function"}
+_RULES = tuple(
+    Rule(
+        f"audit/{id}",
+        summary,
+        f"{summary[0].upper()}{summary[1:]}. See: autosync-db audit -v, and to bring the jobs under watch: {NEXT}",
+        "error" if id in _SECRETS else "warning",
+        "7.0" if id in _SECRETS else None,
+    )
+    for id, summary in _ABOUT.items()
+)
 
 
 def as_json(found: Audit) -> dict[str, Any]:
@@ -27,6 +58,18 @@ def as_json(found: Audit) -> dict[str, Any]:
         "jobs": [_job(job) for job in found.jobs],
         "findings": [_finding(one) for one in found.findings],
     }
+
+
+def sarif(found: Audit) -> dict[str, Any]:
+    """Return the findings as SARIF; what is only worth knowing is left out. A job is a logical location."""
+    placed = [(Place(object=job.title, object_kind="cron job"), one) for job in found.jobs for one in job.findings]
+    placed += [(Place(object=f"database {found.database}", object_kind="database"), one) for one in found.findings]
+    results = [
+        Result(f"audit/{one.id}", one.detail, place, _LEVELS[one.severity], identity=one.id)
+        for place, one in placed
+        if one.id in _ABOUT
+    ]
+    return as_sarif.document(_RULES, results, category="audit")
 
 
 def text(found: Audit, console: Console, *, show_all: bool = False) -> None:

@@ -226,8 +226,11 @@ def test_every_job_is_taken_for_what_it_is(jobs: dict[str, Job], project: Projec
     assert shown["findings"] == []
     is_failing = any(job.status == "failing" for job in jobs.values())
     assert (shown["status"] == "critical") == is_failing
-    schema = json.loads(SCHEMA.read_text())
-    jsonschema.validate(shown, schema)
+    jsonschema.validate(shown, json.loads(SCHEMA.read_text()))
+    [scanned] = project.audit("--format", "sarif").json()["runs"]
+    alarming = [one for job in shown["jobs"] for one in job["findings"] if one["severity"] != "info"]
+    assert sorted(one["ruleId"] for one in scanned["results"]) == sorted(f"audit/{one['id']}" for one in alarming)
+    assert all(one["locations"][0]["logicalLocations"] for one in scanned["results"])
 
 
 def test_it_reads_in_one_transaction_and_leaves_nothing(project: Project) -> None:

@@ -127,6 +127,7 @@ def test_every_file_with_a_secret_is_its_owners_alone(local: Local) -> None:
     assert (local.folder / ".autosync" / "cluster").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.long
 def test_the_command_that_setup_names_gives_the_function_its_cron_secret(local: Local) -> None:
     """On real Deno behind the local gateway, from the service key to a cron secret and to the next one."""
     by_secret = {"AUTOSYNC_FUNCTION__AUTH": "cron_secret"}

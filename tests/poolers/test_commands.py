@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rollback": ("rollback {head}",),
     "status": ("status",),
     "verify": ("verify", "verify --format json --wait 1s"),
+    "audit": ("audit", "audit --format json", "audit --format sarif"),
     "repair": ("repair --dry-run", "repair --yes"),
     "rotate": ("rotate --from-env NEW_KEY",),
     "runs": ("runs", "runs --limit 1 --format json"),

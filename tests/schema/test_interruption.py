@@ -31,7 +31,7 @@ def _timed(ground: Ground) -> float:
     return taken
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
 def test_killed_at_random_moments(kills: int, deployed: Ground, record_property: RECORD) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
@@ -135,6 +135,7 @@ def test_killed_while_it_waits_for_a_lock(deployed: Ground) -> None:
     deployed.finish("killed while it waits")
 
 
+@pytest.mark.long
 def test_a_client_that_stands_still_is_sent_away(deployed: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that sleeps, or whose line is dead, would keep the API out until it wakes."""
     monkeypatch.setattr(locks, "IDLE_TIMEOUT", "300ms")

@@ -129,6 +129,7 @@ def test_up_from_base_ends_like_a_fresh_database(migrated: Cluster, fresh: str) 
     assert catalog.snapshot(migrated) == fresh
 
 
+@pytest.mark.long
 def test_plain_alembic_in_a_checkout_ends_like_migrate(blank: Cluster, fresh: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "alembic", "upgrade", "head"],

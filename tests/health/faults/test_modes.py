@@ -20,7 +20,8 @@ _LETTERS = {mode.id for mode in MODES}
 
 def _parameters(kind: type[AnyMode]) -> list[object]:
     return [
-        pytest.param(mode, id=mode.id, marks=[pytest.mark.long] if mode.long else [])
+        # what has no letter is a further way to a fault that has one
+        pytest.param(mode, id=mode.id, marks=[pytest.mark.long] if mode.long or ":" in mode.id else [])
         for mode in ALL
         if isinstance(mode, kind)
     ]

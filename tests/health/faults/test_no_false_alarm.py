@@ -239,6 +239,7 @@ def test_key_that_was_just_replaced(project: LiveProject, tell: Tell) -> None:
     _fine(tell("a refused call was followed by an accepted one", verify(project)))
 
 
+@pytest.mark.long
 def test_replica(project: LiveProject, tell: Tell) -> None:
     with _replica(project) as replica, connect(replica.url()) as connection:
         report = runner.run(connection, project.configuration)

@@ -110,6 +110,7 @@ def test_json_says_what_was_done_and_what_is_left(live: LiveProject) -> None:
     assert document["verify"]["root_causes"] == ["job_unique"]
 
 
+@pytest.mark.long
 def test_ids_that_cannot_be_repaired_are_answered(live: LiveProject) -> None:
     assert "there is no check 'nonsense'" in command.refused(repair(live, "nonsense", "--yes"), 2)
 
@@ -171,6 +172,7 @@ def test_refused_in_the_middle_nothing_of_that_repair_is_left_and_the_others_are
     assert live.value("select count(*) from pg_proc where proname in ('call_findings', 'settle')") == 0
 
 
+@pytest.mark.long
 def test_failed_repair_exits_3_though_what_is_left_is_a_warning(live: LiveProject) -> None:
     live.owner.execute("create view public.runs as select * from cron.job_run_details")
     live.owner.execute("create view public.more as select * from public.runs")
@@ -247,6 +249,7 @@ def test_only_the_session_that_was_named_is_ended(live: LiveProject) -> None:
             assert later.execute("select 1").fetchone() == (1,)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(clusters.REAL_PG_NET, reason="the real pg_net restarts its worker")
 def test_what_ran_and_did_not_help_is_not_called_repaired(live: LiveProject) -> None:
     live.stop_worker()
@@ -390,6 +393,7 @@ def test_plan_of_an_unknown_id_is_a_usage_error(project: Trial) -> None:
         runner.plan(project.owner, project.configuration, project.report(), ["nonsense"])
 
 
+@pytest.mark.long
 def test_name_of_a_job_cannot_smuggle_a_statement_into_the_script(live: LiveProject) -> None:
     live.owner.execute("select cron.schedule(E'x\\n; drop table autosync.tick; --', '0 0 1 1 *',"
                           " 'select autosync.dispatch()')")  # fmt: skip

@@ -29,6 +29,7 @@ MODES: tuple[AnyMode, ...] = (
         says="names the database postgres: jobs in other are kept",
         url=lambda project: project.cluster.url(database="other"),
         undo=admin("drop database other with (force)"),
+        long=True,
     ),
     Mode(
         "M5",

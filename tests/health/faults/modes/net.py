@@ -339,6 +339,7 @@ MODES: tuple[AnyMode, ...] = (
         reason="out_of_reach",
         says="trigger refuse on net._http_response: runs public.refuse",
         undo=_trigger_off_answers,
+        long=True,
     ),
     Mode(
         "F17",
@@ -384,5 +385,6 @@ MODES: tuple[AnyMode, ...] = (
         says="is not installed in the database postgres",
         undo=_extension_again,
         tidy=LiveProject.disconnect,
+        long=True,
     ),
 )

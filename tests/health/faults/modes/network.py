@@ -175,6 +175,7 @@ MODES: tuple[AnyMode, ...] = (
         _address_of(_self_signed),
         says="SSL peer certificate",
         undo=_taken_back,
+        long=True,
     ),
     Mode(
         "G5",
@@ -198,6 +199,7 @@ MODES: tuple[AnyMode, ...] = (
         says="TCP/SSL handshake time: 1",
         undo=_taken_back,
         simulated="the answer is written into pg_net's table" if REAL_PG_NET else "",
+        long=True,
     ),
     ServerMode(
         "G7",
@@ -206,6 +208,7 @@ MODES: tuple[AnyMode, ...] = (
         _address_of(_silent),
         says="HTTP Request/Response time: ",
         undo=_taken_back,
+        long=True,
     ),
     Mode(
         "G8",
@@ -222,6 +225,7 @@ MODES: tuple[AnyMode, ...] = (
         _address_of(_closing),
         says="Server returned nothing",
         undo=_taken_back,
+        long=True,
     ),
     Mode(
         "G10",

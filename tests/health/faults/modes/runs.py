@@ -98,6 +98,7 @@ MODES: tuple[AnyMode, ...] = (
         says="has been going since",
         repairable=True,
         simulated="the run is a session of this suite and a row in pg_cron's history",
+        long=True,
     ),
     Mode(
         "D10",
