@@ -45,6 +45,11 @@ def _answer(status: int | None, body: object = "", error: str | None = None) -> 
     return act
 
 
+def _sends(value: str) -> str:
+    """Return a call that sends this as its Authorization."""
+    return f"select net.http_post('https://a.example.com/x', headers := jsonb_build_object('Authorization', {value}))"
+
+
 def _schemas(text: str, path: str = "schemas/10_app.sql", **more: str) -> Action[Project]:
     """Return what gives the current folder a supabase folder with this schema file, and nothing else."""
 
@@ -91,6 +96,36 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("good", _answer(200, {"ok": True})),
         fine("nothing is said", _answer(204), _answer(200, "queued")),
         fine("our own", lambda project: project.call()),
+    ),
+    "other_calls_complete": (
+        warned(
+            "a header comes from a setting that nobody has set",
+            other_job("theirs", _sends("'Bearer ' || current_setting('app.nowhere', true)")),
+            says="its header Authorization comes from the setting app.nowhere, which is not there",
+        ),
+        warned(
+            "a header comes from a row that is not there",
+            sql("create table public.app_secret (name text, value text)"),
+            other_job("theirs", _sends("(select s.value from public.app_secret as s where s.name = 'gone')")),
+            says="comes from public.app_secret",
+        ),
+        warned(
+            "the address does",
+            other_job(
+                "theirs", "select net.http_post(url := current_setting('app.nowhere', true) || '/functions/v1/x')"
+            ),
+            says="its address comes from the setting app.nowhere",
+        ),
+        fine(
+            "it is there, or decided when it runs",
+            sql(
+                "create table public.app_secret (name text, value text)",
+                "insert into public.app_secret values ('k', 'v')",
+            ),
+            other_job("theirs", _sends("(select s.value from public.app_secret as s where s.name = 'k')")),
+            other_job("literal", _sends("'Bearer x'")),
+            other_job("later", _sends("coalesce(current_setting('app.nowhere', true), 'x')")),
+        ),
     ),
     "other_jobs_unique": (
         warned(

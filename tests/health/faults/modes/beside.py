@@ -97,6 +97,19 @@ MODES: tuple[AnyMode, ...] = (
     _answered("P6e", "another's function says that it failed", "200, and says that it failed", 200, {"error": "quota"}),
     _answered("P6f", "another's host has no address", "resolve host", None, "", "Couldn't resolve host name"),
     Mode(
+        "P6g",
+        "another's header comes from a setting that nobody has set",
+        "other_calls_complete",
+        other_job(
+            "theirs",
+            "select net.http_post('https://a.example.com/x', timeout_milliseconds := 9000, headers :="
+            " jsonb_build_object('Authorization', 'Bearer ' || current_setting('app.nowhere', true)))",
+        ),
+        Status.WARNING,
+        says="its header Authorization comes from the setting app.nowhere, which is not there",
+        undo=sql("select cron.unschedule('theirs')"),
+    ),
+    Mode(
         "P7",
         "another's job still sends the key that is stored here",
         "no_secret_in_job_command",

@@ -1,0 +1,50 @@
+"""The calls of other jobs carry the credentials that their texts name."""
+
+from autosync_db.errors import UsageError
+from autosync_db.health import other_jobs
+from autosync_db.health.audit.texts import read_text
+from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.jobs import found
+from autosync_db.remedies import ByYou
+
+_QUERY = f"""
+select jsonb_build_object('are_there', {other_jobs.ARE_THERE}, 'role', current_user) as fact
+"""
+
+
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    facts = answer.values[0]
+    if not facts["are_there"]:
+        return []
+    try:
+        others = {job.id for job in other_jobs.read(answer)}
+    except UsageError:
+        # other_jobs_unique says unknown
+        return []
+    about = found.DatabaseFacts(answer.connection, None)
+    rows = []
+    for job in found.jobs(answer.connection):
+        # what another role's settings and rights are is not known here
+        if job.id not in others or job.role != facts["role"]:
+            continue
+        for missing in read_text(job, about, frozenset()).missing:
+            name = job.name if job.name is not None else "(unnamed)"
+            detail = f"job {job.id} sends null: {missing}"
+            named = {"job_id": job.id, "job": job.name, "role": job.role}
+            rows.append(Row("warning", f"cron job {name}", detail, named))
+    return rows
+
+
+CHECK = Check(
+    layer="neighbours",
+    claim="what the texts of other jobs send is there when they run",
+    remedy=ByYou(
+        "give the setting or the secret that is named its value, or schedule the job again with what it is to send"
+    ),
+    needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
+    question=Question(_query, _read),
+)
