@@ -101,6 +101,7 @@ def test_an_unknown_check_is_refused(shared: Cluster) -> None:
         assert "nonsense" in message, flag
 
 
+@pytest.mark.long
 def test_a_report_of_another_role_shows_no_secret(new_project: Project) -> None:
     command.succeeds(new_project.setup())
     with clusters.connect(new_project.cluster, "supabase_admin") as connection:

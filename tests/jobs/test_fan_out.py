@@ -126,13 +126,10 @@ def crowded(quiet_template: Cluster) -> Iterator[Cluster]:
 ANALYZED = ("before", "after", "never")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("crowd", "analyzed"),
-    [
-        pytest.param(crowd, analyzed, marks=[] if (crowd, analyzed) == ("claimed", "before") else [pytest.mark.long])
-        for crowd in CROWDS
-        for analyzed in ANALYZED
-    ],
+    [(crowd, analyzed) for crowd in CROWDS for analyzed in ANALYZED],
 )
 def test_counting_costs_the_same_however_many_schedules_there_are(crowded: Cluster, crowd: str, analyzed: str) -> None:
     """Asked of the statement as dispatch() runs it: auto_explain reports what it touched."""

@@ -111,6 +111,7 @@ def test_neither_logs_nor_output_hold_a_secret(local: Local) -> None:
     assert held == set()
 
 
+@pytest.mark.long
 def test_every_file_with_a_secret_is_its_owners_alone(local: Local) -> None:
     values = [*local.secrets.values(), local.exported]
     open_files = []

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -19,6 +21,7 @@ def test_generated_files_are_current() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_a_claim_that_is_edited_in_a_page_is_noticed_and_written_again(tmp_path: Path) -> None:
     for name in (".ci/generate.py", "docs"):
         source = ROOT / name

@@ -181,6 +181,7 @@ def test_every_shape_is_imported_adopted_proven_and_released(project: Project) -
         project.stub.requests.clear()
 
 
+@pytest.mark.long
 def test_a_rollback_gives_the_text_back_too(project: Project) -> None:
     for shape in ("vault", "block, pasted"):
         project.schedule(SHAPES[shape][0])

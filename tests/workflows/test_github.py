@@ -131,6 +131,7 @@ class TestSteps:
         assert first == f"report<<{last}"
         assert any("secrets_present" in line for line in report)
 
+    @pytest.mark.long
     def test_verify_of_a_server_that_is_down_reports_that(self, runner: Runner) -> None:
         nowhere = {"AUTOSYNC_DATABASE_URL": "postgresql://postgres@127.0.0.1:1/postgres"}
         done = runner.run(steps(written())["Verify"]["run"], variables=nowhere)

@@ -51,6 +51,7 @@ def test_an_unknown_word_is_answered_with_the_usage(runner: Runner, shared: Clus
     assert "check|deploy|verify" in done.stderr
 
 
+@pytest.mark.long
 def test_check_exits_5_while_something_is_pending(runner: Runner, blank: Cluster) -> None:
     assert ci(runner, "check", blank).returncode == 5
 

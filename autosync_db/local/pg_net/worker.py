@@ -132,9 +132,11 @@ class Worker:
         """Let run() return soon, whatever it waits for; for signal handlers and other threads."""
         self._stopping = True
         self._interrupter.send(b"x")
-        if self._connection is not None:
+        # run(), in another thread, forgets it when it ends
+        connection = self._connection
+        if connection is not None:
             with suppress(psycopg.Error):
-                self._connection.cancel_safe(timeout=1.0)
+                connection.cancel_safe(timeout=1.0)
 
     def _complain(self, complaint: str) -> None:
         # a server that is down for an hour deserves one line, not 3600

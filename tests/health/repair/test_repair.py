@@ -426,6 +426,7 @@ def contents(cluster: Cluster) -> str:
 SECRETS = "select array_agg(s.name || s.secret order by s.name) from public.pg_cron_secrets as s"
 
 
+@pytest.mark.long
 def test_lost_and_spoiled_secrets_are_put_back_from_where_the_target_has_them(live: LiveProject) -> None:
     key = keys.secret().reveal()
     live.stub.judge = lambda request: 200 if key in " ".join(request.headers.values()) else 401

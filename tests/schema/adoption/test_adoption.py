@@ -30,7 +30,7 @@ def rows(cluster: Cluster, query: str) -> Rows:
 @pytest.mark.parametrize(
     ("world", "policy", "key"),
     [
-        ("open_template", "nobody", "legacy"),
+        pytest.param("open_template", "nobody", "legacy", marks=pytest.mark.long),
         ("closed_template", "service_role", "secret"),
     ],
 )

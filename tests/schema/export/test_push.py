@@ -176,6 +176,7 @@ class TestBackAndForth:
         assert catalog.snapshot(blank) == fresh
         assert is_current(blank)
 
+    @pytest.mark.long
     def test_an_upgrade_is_pushed_by_its_own_files_alone(
         self,
         blank: Cluster,

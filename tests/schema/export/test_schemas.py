@@ -322,7 +322,7 @@ class TestTheCli:
         ("text", "own", "later"),
         [
             pytest.param("", "", "", marks=pytest.mark.long),
-            (JOBS + ORGANIZATION, OWN, ""),
+            pytest.param(JOBS + ORGANIZATION, OWN, "", marks=pytest.mark.long),
             pytest.param(OWNER, OWN, "", marks=pytest.mark.long),
             pytest.param(CUSTOM, "", POLICY, marks=pytest.mark.long),
         ],

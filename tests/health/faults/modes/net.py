@@ -303,6 +303,7 @@ MODES: tuple[AnyMode, ...] = (
         _slower_than_the_timeout,
         says="got no answer in time",
         undo=timeout_again,
+        long=True,
     ),
     Mode(
         "F10",

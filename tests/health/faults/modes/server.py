@@ -84,6 +84,7 @@ MODES: tuple[AnyMode, ...] = (
         restarted_with(f"shared_preload_libraries = '{'pg_net' if clusters.REAL_PG_NET else ''}'"),
         says="does not name pg_cron",
         undo=_restored,
+        long=True,
     ),
     ServerMode(
         "A2",
