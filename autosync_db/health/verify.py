@@ -143,7 +143,7 @@ class _Look:
             asked_at = _now()
             answers: dict[str, list[_Found] | Blind] | psycopg.Error = self._ask_at_once(queries)
             if not isinstance(answers, dict):
-                connection.execute(ending)
+                _end(connection, ending)
                 connection.execute(opening)
                 if isinstance(answers, psycopg.errors.LockNotAvailable):
                     # who waited once waits no second time, and there are many who would
@@ -160,7 +160,7 @@ class _Look:
             return found
         finally:
             if not connection.broken:
-                connection.execute(ending)
+                _end(connection, ending)
 
     def _ask_at_once(self, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
         """Run all queries as one statement, or return the error that ended it and the transaction."""
@@ -247,6 +247,14 @@ def _brackets(connection: Connection) -> tuple[bytes, bytes]:
     else:
         begin, end = "savepoint looking; set transaction read only", "rollback to savepoint looking; release looking"
     return sql.SQL("{}; select {}; {}").format(sql.SQL(begin), calls, unlimited).as_bytes(), end.encode()
+
+
+def _end(connection: Connection, ending: bytes) -> None:
+    """End the look. On a machine that stands still for seconds, the limit of a statement may hit this one, too."""
+    try:
+        connection.execute(ending)
+    except psycopg.errors.QueryCanceled:
+        connection.execute(ending)
 
 
 def _read(read: Callable[[Answer], list[Row]], answer: Answer) -> list[Row] | Blind:
