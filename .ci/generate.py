@@ -200,6 +200,7 @@ def depends(check: Check) -> str:
 
 def holds_key() -> str:
     whole = (one.whole for one in key.PATTERNS if not one.is_public)
+    paddings = ",\n".join(" " * 24 + pads(secret) for secret in key.SAMPLE_SIGNING_SECRETS)
     return sql_function(
         "holds_key",
         "boolean",
@@ -212,8 +213,17 @@ def holds_key() -> str:
                 'g'
             ) as m
             where case
-                -- in base64, by its place: the role, and not the issuer of what every local stack has
-                when m[1] like 'eyJ%' then m[1] ~ {quoted(key.SERVICE)} and m[1] !~ {quoted(key.DEMO)}
+                -- in base64, by its place: the role
+                when m[1] like 'eyJ%' then m[1] ~ {quoted(key.SERVICE)} and not exists (
+                    -- a sample: signed with a secret of every local stack, by HMAC (RFC 2104), whose paddings these are
+                    select from (values
+{paddings}
+                    ) as k (inner_pad, outer_pad)
+                    cross join lateral convert_to(regexp_replace(m[1], '\\.[^.]*$', ''), 'UTF8') as signed
+                    where split_part(m[1], '.', 3) = translate(
+                        encode(sha256(k.outer_pad || sha256(k.inner_pad || signed)), 'base64'), '+/=', '-_'
+                    )
+                )
                 else m[1] !~* {quoted(key.PLACEHOLDER.pattern)}
                     and encode(sha256(convert_to(m[1], 'UTF8')), 'hex') <> {quoted(key.SAMPLE_DIGEST)}
             end
@@ -236,6 +246,12 @@ def holds_key() -> str:
         )
     )""",
     )
+
+
+def pads(secret: bytes) -> str:
+    """Return the two paddings of a secret for HMAC as a row of SQL; it is no longer than a block of SHA-256."""
+    block = secret.ljust(64, b"\0")
+    return f"('\\x{bytes(b ^ 0x36 for b in block).hex()}'::bytea, '\\x{bytes(b ^ 0x5C for b in block).hex()}'::bytea)"
 
 
 def holds_credential() -> str:

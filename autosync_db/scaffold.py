@@ -1,15 +1,13 @@
 """Files for the user's own repository, from the shipped templates."""
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from autosync_db import __version__, resources
 from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db.supabase import whole_file
 from autosync_db.supabase.function_settings import Change, unverified
 
 # the template of a function for any job; its name in the text gives way to that of the function
@@ -79,16 +77,7 @@ def write_change(change: Change) -> None:
         before = path.read_bytes() if path.exists() else None
         if before != (None if change.before is None else change.before.encode()):
             raise UsageError(f"{change.path} was changed meanwhile", hint="run it again")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # a folder of its own keeps the name free, and is gone with what was not finished
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".autosync-") as folder:
-            new = Path(folder) / path.name
-            new.write_bytes(change.after.encode())
-            if before is not None:
-                shutil.copymode(path, new)
-            with new.open("rb") as written:
-                os.fsync(written.fileno())
-            new.replace(path)
+        whole_file.write(path, change.after, replace=True)
 
 
 def shipped_functions() -> list[tuple[Path, bytes]]:

@@ -31,7 +31,9 @@ _HEADERS = {
     "x-iinfo",
     "x-sucuri-id",
 }
+# autosync.answerer_kind(): hosts of web pages, and content networks, which block as well
 PAGES = {"web page", "vercel", "netlify", "github pages", "heroku", "railway", "render"}
+NOT_THE_FUNCTION = PAGES | {"cloudflare", "cloudfront", "akamai", "fastly", "imperva", "sucuri"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,15 @@ class OtherJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Understood:
+    """What a text does: its `effect` as text that is equal for twins, its one call, and the function that makes it."""
+
+    effect: str
+    call: Call | None = None
+    through: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Function:
     schema: str
     language: str
@@ -132,29 +141,33 @@ class Functions:
 def others(connection: Connection) -> list[OtherJob]:
     """Return the active jobs of this database that are not ours, as far as one look reads them."""
     jobs = rows(connection, _JOBS)
-    functions = Functions(rows(connection, _FUNCTIONS)) if jobs else None
-    return [
-        OtherJob(number, name, role, schedule, *effect(text, functions))
-        for number, name, role, schedule, text in jobs
-        if functions
-    ]
+    if not jobs:
+        return []
+    functions = functions_of(connection)
+    found = []
+    for number, name, role, schedule, text in jobs:
+        done = understand(text, functions)
+        found.append(OtherJob(number, name, role, schedule, done.effect, done.through))
+    return found
 
 
-def effect(text: str, functions: Functions) -> tuple[str, str | None]:
-    """Return what the text of a job does, equal for twins, and the function through which it makes its call if so.
+def functions_of(connection: Connection) -> Functions:
+    """Return the project's functions that make HTTP calls. Nothing of ours needs to be in the database."""
+    return Functions(rows(connection, _FUNCTIONS))
 
-    A text that is not understood is equal to itself alone.
-    """
+
+def understand(text: str, functions: Functions) -> Understood:
+    """Return what the text of a job does. One that is not understood is equal to itself alone."""
     through: list[str] = []
     try:
         work = [one for statement in command_text.parse(text) for one in command_text.work_of(statement)]
         call = _call(work, functions, through)
         if call is not None:
-            return comparable(**translation.plain_call(call)), through[0] if through else None
+            return Understood(comparable(**translation.plain_call(call)), call, through[0] if through else None)
     except (Untranslatable, KeyError, IndexError, TypeError, ValueError, RecursionError):
         # a form that nobody thought of is no reason to fail
         pass
-    return "text " + re.sub(r"[\s;]+$", "", text), None
+    return Understood("text " + re.sub(r"[\s;]+$", "", text))
 
 
 def comparable(

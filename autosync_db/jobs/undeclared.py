@@ -6,8 +6,9 @@ from pathlib import Path
 
 from autosync_db.config import HOUSEKEEPING_JOB, Configuration
 from autosync_db.supabase import declared
+from autosync_db.supabase.declared import Declared
 
-_SCHEMA = "autosync"
+SCHEMA = "autosync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Undeclared:
     @property
     def sentence(self) -> str:
         """Return what would happen, in a sentence."""
-        drops = f"drop the schema {_SCHEMA} and " if self.schema else ""
+        drops = f"drop the schema {SCHEMA} and " if self.schema else ""
         return f"the next `supabase db diff` would {drops}unschedule {', '.join(self.jobs) or 'what it lacks'}"
 
 
@@ -33,15 +34,21 @@ def look(configuration: Configuration, jobs: Collection[str] = ()) -> Undeclared
     one cannot be read.
     """
     names = [*(jobs or _scheduled(configuration)), HOUSEKEEPING_JOB]
+    found = files_of(configuration)
+    if found is None or not found.is_whole:
+        return None
+    is_missing, missing = bool(found.lacks([SCHEMA])), found.lacks(list(dict.fromkeys(names)))
+    return Undeclared(found.folder, len(found.files), is_missing, tuple(missing)) if is_missing or missing else None
+
+
+def files_of(configuration: Configuration) -> Declared | None:
+    """Return the schema files beside the settings file, or in the current folder; None where there are none.
+
+    Raises UsageError when one cannot be read.
+    """
     places = [configuration.source.parent] if configuration.source else []
-    for place in dict.fromkeys([*places, Path.cwd()]):
-        if (found := declared.read(place)) is None:
-            continue
-        is_missing, missing = bool(found.lacks([_SCHEMA])), found.lacks(list(dict.fromkeys(names)))
-        if not found.is_whole or not (is_missing or missing):
-            return None
-        return Undeclared(found.folder, len(found.files), is_missing, tuple(missing))
-    return None
+    found = (declared.read(place) for place in dict.fromkeys([*places, Path.cwd()]))
+    return next((one for one in found if one is not None), None)
 
 
 def _scheduled(configuration: Configuration) -> list[str]:

@@ -19,8 +19,9 @@ from autosync_db import resources
 from autosync_db.config import IsolationSettings, Settings
 from autosync_db.errors import UsageError, files_of_the_user
 from autosync_db.jobs import scheduled
-from autosync_db.schema import objects, revisions, whole_file
+from autosync_db.schema import objects, revisions
 from autosync_db.schema.isolation import ACCESS_FILE
+from autosync_db.supabase import whole_file
 
 # after the project's own tables, which policies may read; an engine that tries files again needs no order
 _PREFIX = "zz_autosync"

@@ -18,10 +18,11 @@ from psycopg import sql
 from autosync_db import resources
 from autosync_db.config import IsolationSettings
 from autosync_db.errors import MigrationError, UsageError, files_of_the_user
-from autosync_db.schema import locks, migrate, objects, whole_file
+from autosync_db.schema import locks, migrate, objects
 from autosync_db.schema.isolation import ACCESS_FILE, choice
 from autosync_db.schema.migrate import ScriptedRevision
 from autosync_db.schema.revisions import ADVISORY_LOCK, MAKE_WAY, SCHEMA
+from autosync_db.supabase import whole_file
 
 _BEGIN = "-- autosync-db: "
 _HEADER = re.compile(r"-- autosync-db: (revision|objects at) (\d{4}), sha256 ([0-9a-f]{64})")

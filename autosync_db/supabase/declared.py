@@ -4,13 +4,13 @@ Their folder is supabase/schemas; supabase/config.toml may name other places. Re
 """
 
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autosync_db.errors import UsageError
+from autosync_db.supabase.folder import FOLDER, values
 
 MOST_FILES, MOST_BYTES = 2000, 16 * 2**20
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -36,10 +36,10 @@ def read(project: Path) -> Declared | None:
 
     Raises UsageError when its settings or one of the files cannot be read.
     """
-    folder = project / "supabase"
+    folder = project / FOLDER
     if not folder.is_dir():
         return None
-    files = sorted(set(_files(folder, _settings(folder / "config.toml"))))
+    files = sorted(set(_files(folder, values(folder))))
     if not files:
         return None
     texts, size = [], 0
@@ -69,17 +69,6 @@ def _files(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     places = {_DEFAULT, *([_OF_THE_ENGINE] if isinstance(engine, dict) else ()), *([named] if named else ())}
     for place in sorted(str(place) for place in places):
         yield from (path for path in (folder / place).rglob("*.sql") if path.is_file())
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _unreadable(path, error.strerror or "error") from None
-    except ValueError:
-        raise _unreadable(path, "it is not valid TOML") from None
 
 
 def _at(settings: Mapping[str, Any], *names: str) -> Any:

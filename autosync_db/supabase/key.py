@@ -66,8 +66,13 @@ def in_base64(text: str) -> str:
     return "|".join(found)
 
 
-# in the payload of a JWT: of the public key, of the secret one, of those that every local Supabase stack has
-ANON, SERVICE, DEMO = in_base64('"anon"'), in_base64('"service_role"'), in_base64('"supabase-demo"')
+# in the payload of a JWT: of the public key, of the secret one
+ANON, SERVICE = in_base64('"anon"'), in_base64('"service_role"')
+# what the keys of every local Supabase stack are signed with, by HMAC with SHA-256, and everybody knows
+SAMPLE_SIGNING_SECRETS = (
+    b"super-secret-jwt-token-with-at-least-32-characters-long",
+    b"your-super-secret-jwt-token-with-at-least-32-characters-long",
+)
 # of the secret key that the Supabase CLI gives every local stack
 SAMPLE_DIGEST = "c85debb55f2f204d868cc1552c42faa143b4c675f61363ab040dd50b5b5304cd"
 SECRETS = "|".join(pattern.expression for pattern in PATTERNS if not pattern.is_public)

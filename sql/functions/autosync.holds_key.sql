@@ -19,8 +19,18 @@ as $$
                 'g'
             ) as m
             where case
-                -- in base64, by its place: the role, and not the issuer of what every local stack has
-                when m[1] like 'eyJ%' then m[1] ~ 'InNlcnZpY2Vfcm9sZS|JzZXJ2aWNlX3JvbGUi|ic2VydmljZV9yb2xlI' and m[1] !~ 'InN1cGFiYXNlLWRlbW8i|JzdXBhYmFzZS1kZW1vI|ic3VwYWJhc2UtZGVtby'
+                -- in base64, by its place: the role
+                when m[1] like 'eyJ%' then m[1] ~ 'InNlcnZpY2Vfcm9sZS|JzZXJ2aWNlX3JvbGUi|ic2VydmljZV9yb2xlI' and not exists (
+                    -- a sample: signed with a secret of every local stack, by HMAC (RFC 2104), whose paddings these are
+                    select from (values
+                        ('\x45434653441b4553554453421b5c41421b42595d53581b415f425e1b57421b5a535745421b05041b555e57445755425344451b5a595851363636363636363636'::bytea, '\x2f292c392e712f393f2e392871362b28712833373932712b352834713d287130393d2f28716f6e713f343d2e3d3f28392e2f713033323b5c5c5c5c5c5c5c5c5c'::bytea),
+                        ('\x4f5943441b45434653441b4553554453421b5c41421b42595d53581b415f425e1b57421b5a535745421b05041b555e57445755425344451b5a59585136363636'::bytea, '\x2533292e712f292c392e712f393f2e392871362b28712833373932712b352834713d287130393d2f28716f6e713f343d2e3d3f28392e2f713033323b5c5c5c5c'::bytea)
+                    ) as k (inner_pad, outer_pad)
+                    cross join lateral convert_to(regexp_replace(m[1], '\.[^.]*$', ''), 'UTF8') as signed
+                    where split_part(m[1], '.', 3) = translate(
+                        encode(sha256(k.outer_pad || sha256(k.inner_pad || signed)), 'base64'), '+/=', '-_'
+                    )
+                )
                 else m[1] !~* 'your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.'
                     and encode(sha256(convert_to(m[1], 'UTF8')), 'hex') <> 'c85debb55f2f204d868cc1552c42faa143b4c675f61363ab040dd50b5b5304cd'
             end

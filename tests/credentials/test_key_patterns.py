@@ -21,9 +21,9 @@ PASSWORD = "Kq7" + os.urandom(6).hex()
 HOST = "db.example.com:5432/postgres"
 
 
-def _demo(role: str) -> str:
+def _demo(role: str, secret: str = keys.SAMPLE_SIGNING_SECRET) -> str:
     """Return a key like those that the Supabase CLI gives every local stack."""
-    return jwt.encode({"iss": "supabase-demo", "role": role, "exp": 1983812996}, os.urandom(32).hex(), "HS256")
+    return jwt.encode({"iss": "supabase-demo", "role": role, "exp": 1983812996}, secret, "HS256")
 
 
 # each text, what is left when its secrets are masked, and which kinds are found in it
@@ -36,6 +36,8 @@ TEXTS: dict[str, tuple[str, tuple[Kind, ...]]] = {
     f"{keys.legacy('anon').reveal()} {LEGACY}": ("*** ***", (Kind.ANON, Kind.LEGACY)),
     f"{keys.legacy('authenticated').reveal()} is a user's": ("*** is a user's", ()),
     f"{_demo('anon')} {_demo('service_role')}": ("*** ***", (Kind.ANON, Kind.SAMPLE)),
+    # what a key says of itself proves nothing
+    f"{_demo('service_role', os.urandom(32).hex())} is one's own": ("*** is one's own", (Kind.LEGACY,)),
     f"key={SECRET}&more=1": ("key=***&more=1", (Kind.SECRET,)),
     f"{SECRET}. A sentence": ("***. A sentence", (Kind.SECRET,)),
     "sb_secret_" + "YOUR_KEY_HERE_123": ("***", ()),

@@ -73,7 +73,7 @@ def test_a_token_of_an_account_is_found(tmp_path: Path) -> None:
 
 def _sample() -> str:
     claims = {"iss": "supabase-demo", "role": "service_role", "exp": 1983812996}
-    return jwt.encode(claims, os.urandom(32).hex(), algorithm="HS256")
+    return jwt.encode(claims, keys.SAMPLE_SIGNING_SECRET, algorithm="HS256")
 
 
 PUBLIC = {
@@ -88,6 +88,12 @@ def test_a_public_key_is_reported_only_when_asked_for(tmp_path: Path) -> None:
         _write(tmp_path, f"key = '{key}'")
         assert _scan(tmp_path).findings == (), kind
         assert [found.kind for found in _scan(tmp_path, include_public=True).findings] == [kind]
+
+
+def test_a_sample_by_its_claims_alone_is_a_secret(tmp_path: Path) -> None:
+    claims = jwt.decode(_sample(), options={"verify_signature": False, "verify_exp": False})
+    _write(tmp_path, jwt.encode(claims, os.urandom(32).hex(), algorithm="HS256"))
+    assert [found.kind for found in _scan(tmp_path).findings] == [Kind.LEGACY]
 
 
 LOOK_ALIKES = {

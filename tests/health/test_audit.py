@@ -87,7 +87,7 @@ MANY = {
     "own header": Job(post("own", headers="'x-region', 'eu-central-1-of-the-world'")),
     "placeholder": Job(post("placeholder", headers=f"'apikey', '{PLACEHOLDER}'")),
     "block": Job(f"do $b$ begin perform {post('block').removeprefix('select ')}; end $b$"),
-    "helper": Job("select public.invoke('helped')", kind="helper", calls=()),
+    "helper": Job("select public.invoke('helped')", kind="helper", calls=("helped",)),
     "no errors": Job(post("no-errors"), findings=UNPROVEN, answer=(200, {"errors": [], "error": None})),
     "text": Job(post("text"), findings=UNPROVEN, answer=(202, "no errors")),
     "words in data": Job(post("data"), findings=UNPROVEN, answer=(200, {"items": [{"status": "failed"}]})),
@@ -112,6 +112,9 @@ FAULTS = {
     "gateway": Job(post("gateway"), "failing", FAILING, (503, "no healthy upstream")),
     "twin one": Job(post("twin", headers=BEARER), schedule="5 * * * *"),
     "twin two": Job(post("twin", headers=BEARER), findings=frozenset({"twin"}), schedule="5 * * * *"),
+    "twin, through a function": Job(
+        "select public.invoke('twin')", "ok", frozenset({"twin"}), kind="helper", calls=("twin",), schedule="5 * * * *"
+    ),
     "not understood": Job("select (", "failing", frozenset({"runs_failing"}), kind="unknown"),
     "never": Job(post("never"), "unknown", frozenset({"never_ran"}), schedule="* * * * *", runs=0),
     "new": Job(post("new"), "unknown", frozenset({"no_run_seen"}), schedule="0 0 29 2 *", runs=0),
@@ -221,7 +224,7 @@ def test_every_job_is_taken_for_what_it_is(jobs: dict[str, Job], project: Projec
         ids = {found["id"] for found in one["findings"]}
         assert (name, one["status"], ids) == (name, job.status, set(job.findings)), one
         assert one["kind"] == job.kind, one
-        if job.kind == "call" and job.calls is not None:
+        if job.calls is not None:
             assert tuple(one["calls"]) == job.calls
     assert shown["findings"] == []
     is_failing = any(job.status == "failing" for job in jobs.values())

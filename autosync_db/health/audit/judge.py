@@ -33,7 +33,7 @@ def run(connection: Connection, target: str) -> Audit:
         # what a job's text names without a schema means what it means to the role
         connection.execute("set local search_path to default")
         facts = found.DatabaseFacts(connection, None)
-        texts = {job.id: read_text(job, facts, seen.helpers) for job in seen.jobs} if _has_parser(seen) else {}
+        texts = {job.id: read_text(job, facts, seen.functions) for job in seen.jobs} if _has_parser(seen) else {}
     now = datetime.now(UTC)
     kinds = {job.id: texts[job.id].kind if job.id in texts else "unknown" for job in seen.jobs}
     calling = frozenset(job.id for job in seen.jobs if kinds[job.id] in _CALLING)
@@ -94,7 +94,7 @@ def _of_text(job: FoundJob, text: Text, twin: FoundJob | None) -> Iterator[Findi
         )
     if twin is not None:
         named = twin.name if twin.name is not None else f"job {twin.id}"
-        yield Finding("twin", "warning", f"{named} makes the same call at the same times")
+        yield Finding("twin", "warning", f"{named} does the same at the same times")
     if fault := cron.misreading(job.schedule, None):
         yield Finding("schedule_misread", "warning", f'its schedule "{job.schedule}" {fault.reason}')
 
@@ -268,7 +268,7 @@ def _left_over(seen: Seen, matched: matching.Matching) -> Iterator[Finding]:
 
 
 def _twins(jobs: Sequence[FoundJob], texts: dict[int, Text]) -> dict[int, FoundJob]:
-    """Return for each active job an earlier one that makes the same call at the same times."""
+    """Return for each active job an earlier one that does the same at the same times."""
     first: dict[tuple[str, str, str], FoundJob] = {}
     twins = {}
     for job in sorted(jobs, key=lambda job: job.id):

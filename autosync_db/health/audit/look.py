@@ -12,8 +12,9 @@ from psycopg.rows import dict_row
 
 from autosync_db import resources
 from autosync_db.connection import Connection
-from autosync_db.jobs import answerers, answers, found
+from autosync_db.jobs import answerers, answers, found, twins
 from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.twins import Functions
 from autosync_db.supabase import key
 
 STATEMENT_TIMEOUT = "15s"
@@ -78,7 +79,7 @@ class Seen:
     starts: list[tuple[int, datetime]] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
-    helpers: frozenset[str] = frozenset()
+    functions: Functions = field(default_factory=lambda: Functions(()))
     unseen: list[str] = field(default_factory=list)
 
 
@@ -116,7 +117,7 @@ def read(connection: Connection) -> Seen:
             seen.answers = list(_answers(connection, seen))
             seen.starts = [(row["jobid"], row["start_time"]) for row in _rows(connection, "starts")]
     with _allowed(connection, seen, "the functions and triggers of the project"):
-        seen.helpers = found.helpers_that_call(connection)
+        seen.functions = twins.functions_of(connection)
         seen.texts = [(row["place"], row["content"]) for row in _rows(connection, "texts")]
     return seen
 
@@ -146,7 +147,7 @@ def judged(row: Mapping[str, Any]) -> Answered:
     by = f" from {who}" if who not in {None, "function"} else ""
     if not 200 <= status <= 299:
         fault = f"{status}{by}"
-    elif who in answerers.PAGES or who in {"cloudflare", "imperva"}:
+    elif who in answerers.NOT_THE_FUNCTION:
         fault = f"{status}, but a web page answered" + (f" ({who})" if who != "web page" else "")
     elif said is not None and not said.is_good:
         fault = f"{status}, and the answer says that it failed"

@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class AuditedJob:
-    """One cron job. `calls` names functions, or host and path of other addresses; what a helper calls is not seen."""
+    """One cron job. `calls` names functions, or host and path of other addresses; none where the text does not say."""
 
     id: int
     name: str | None

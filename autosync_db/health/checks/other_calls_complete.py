@@ -4,7 +4,7 @@ from autosync_db.errors import UsageError
 from autosync_db.health import other_jobs
 from autosync_db.health.audit.texts import read_text
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.jobs import found
+from autosync_db.jobs import found, twins
 from autosync_db.remedies import ByYou
 
 _QUERY = f"""
@@ -25,13 +25,14 @@ def _read(answer: Answer) -> list[Row]:
     except UsageError:
         # other_jobs_unique says unknown
         return []
+    functions = twins.functions_of(answer.connection)
     about = found.DatabaseFacts(answer.connection, None)
     rows = []
     for job in found.jobs(answer.connection):
         # what another role's settings and rights are is not known here
         if job.id not in others or job.role != facts["role"]:
             continue
-        for missing in read_text(job, about, frozenset()).missing:
+        for missing in read_text(job, about, functions).missing:
             name = job.name if job.name is not None else "(unnamed)"
             detail = f"job {job.id} sends null: {missing}"
             named = {"job_id": job.id, "job": job.name, "role": job.role}

@@ -1,14 +1,7 @@
 """The project's declarative schemas keep the jobs and what they need."""
 
-from pathlib import Path
-
-from autosync_db.config import Configuration
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.supabase import declared
-from autosync_db.supabase.declared import Declared
-
-_SCHEMA = "autosync"
-
+from autosync_db.jobs.undeclared import SCHEMA, files_of
 
 _QUERY = """
 select to_jsonb(j.name) as fact
@@ -25,10 +18,10 @@ def _query() -> str:
 
 def _read(answer: Answer) -> list[Row]:
     names = [str(name) for name in answer.values]
-    found = _declared(answer.configuration) if names else None
+    found = files_of(answer.configuration) if names else None
     if found is None:
         return []
-    schema, jobs = found.lacks([_SCHEMA]), found.lacks(names)
+    schema, jobs = found.lacks([SCHEMA]), found.lacks(names)
     place, count = str(found.folder.name), len(found.files)
     files = (
         f"the {count} schema files of {place}/" if count > 1 else f"the files of {place}/, {found.files[0].name} alone,"
@@ -39,8 +32,8 @@ def _read(answer: Answer) -> list[Row]:
         ]
     rows = []
     if schema:
-        detail = f"{files} do not have the schema {_SCHEMA}: the next migration of supabase db diff would drop it"
-        rows.append(Row("warning", f"folder {place}", detail, {"reason": "schema", "schema": _SCHEMA, "count": count}))
+        detail = f"{files} do not have the schema {SCHEMA}: the next migration of supabase db diff would drop it"
+        rows.append(Row("warning", f"folder {place}", detail, {"reason": "schema", "schema": SCHEMA, "count": count}))
     if jobs:
         shown = ", ".join(jobs[:5]) + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
         detail = (
@@ -48,15 +41,6 @@ def _read(answer: Answer) -> list[Row]:
         )
         rows.append(Row("warning", f"folder {place}", detail, {"reason": "jobs", "names": jobs, "count": count}))
     return rows
-
-
-def _declared(configuration: Configuration) -> Declared | None:
-    """Return the schema files beside the settings file, or in the current folder."""
-    places = [configuration.source.parent] if configuration.source else []
-    for place in dict.fromkeys([*places, Path.cwd()]):
-        if (found := declared.read(place)) is not None:
-            return found
-    return None
 
 
 CHECK = Check(

@@ -62,7 +62,7 @@ def _in_the_file(**tables: object) -> Action[Project]:
     return act
 
 
-_ADDRESS = "'https://abcdefghijklmnopqrst.supabase.co/functions/v1/auto-sync-cron'"
+_ADDRESS = f"'https://{keys.PROJECT_REF}.supabase.co/functions/v1/auto-sync-cron'"
 _HELPER = sql(
     "create function public.h(n text) returns bigint language sql as $$ select net.http_post(url := (select secret from"
     " public.pg_cron_secrets where name = 'project_url') || '/functions/v1/' || n, headers := jsonb_build_object("
@@ -288,7 +288,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             for text in (
                 "select autosync.dispatch()",
                 "SELECT  autosync.dispatch('auto-sync-cron-job');\n",
-                "select net.http_post(url := 'https://abcdefghijklmnopqrst.supabase.co/functions/v1/auto-sync-cron')",
+                f"select net.http_post(url := 'https://{keys.PROJECT_REF}.supabase.co/functions/v1/auto-sync-cron')",
             )
         ),
         failed(
@@ -322,7 +322,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                     "the functions host of the project",
                     (
                         other_job(
-                            "theirs", _posts("'https://abcdefghijklmnopqrst.functions.supabase.co/auto-sync-cron'")
+                            "theirs", _posts(f"'https://{keys.PROJECT_REF}.functions.supabase.co/auto-sync-cron'")
                         ),
                     ),
                     "cron job theirs: job",
@@ -366,11 +366,11 @@ CASES: dict[str, tuple[Case, ...]] = {
                 ("another body", _posts(_ADDRESS, ", body := '{\"full\": true}'")),
                 (
                     "another query",
-                    _posts("'https://abcdefghijklmnopqrst.supabase.co/functions/v1/auto-sync-cron?mode=daily'"),
+                    _posts(f"'https://{keys.PROJECT_REF}.supabase.co/functions/v1/auto-sync-cron?mode=daily'"),
                 ),
                 (
                     "another path",
-                    _posts("'https://abcdefghijklmnopqrst.supabase.co/functions/v1/auto-sync-cron/stats'"),
+                    _posts(f"'https://{keys.PROJECT_REF}.supabase.co/functions/v1/auto-sync-cron/stats'"),
                 ),
                 ("another method", f"select net.http_get(url := {_ADDRESS})"),
                 ("another function", "select public.h('auto-sync-cron-v2')"),

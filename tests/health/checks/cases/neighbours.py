@@ -187,7 +187,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         unseen(
             "settings of the CLI that cannot be read",
             _schemas("select 1", **{"config.toml": "[db"}),
-            says="config.toml cannot be read: it is not valid TOML",
+            says="config.toml is not valid TOML",
         ),
         fine("they have us", _schemas(_SCHEMA, **{"schemas/20_jobs.sql": _SCHEDULED})),
         fine("migrations alone", _schemas("create table t (id integer)", "migrations/20260101000000_t.sql")),

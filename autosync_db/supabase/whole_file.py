@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the program is killed."""
+"""Files of a project's folder that are there whole or not at all, whenever the program is killed."""
 
 import contextlib
 import errno

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autosync_db.schema import whole_file
+from autosync_db.supabase import whole_file
 
 TEXT = "select 1;\n" * 10_000
 
