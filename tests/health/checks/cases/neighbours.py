@@ -32,14 +32,19 @@ def _runs(*statuses: str, message: str = "ERROR:  relation t does not exist") ->
     return act
 
 
-def _answer(status: int | None, body: object = "", error: str | None = None) -> Action[Project]:
+def _answer(status: int | None, body: object = "", error: str | None = None, **headers: str) -> Action[Project]:
     """Return what lets pg_net hold an answer to a call of somebody else's."""
 
     def act(project: Project) -> None:
         project.admin.execute(
             "insert into net._http_response (id, status_code, headers, content, timed_out, error_msg, created)"
             " values (99000000 + (random() * 1000000)::int, %s, %s, %s, false, %s, clock_timestamp())",
-            [status, Jsonb({}), body if isinstance(body, str) else json.dumps(body), error],
+            [
+                status,
+                Jsonb({name.replace("_", "-"): text for name, text in headers.items()}),
+                body if isinstance(body, str) else json.dumps(body),
+                error,
+            ],
         )
 
     return act
@@ -90,10 +95,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     "other_answers_good": (
         warned("refused", _answer(401, {"message": "Invalid JWT"}), says="1 of 1 answers were not good: 401 {"),
         warned("a web page", _answer(200, "<!doctype html><p>x"), says="200, a web page"),
+        warned("a challenge", _answer(200, "Just a moment", cf_mitigated="challenge"), says="200, a web page"),
         warned("it says that it failed", _answer(200, {"ok": False}), says="200, and says that it failed"),
         warned("no answer", _answer(None, "", "Couldn't resolve host name"), says="Couldn't resolve host name"),
         warned("a key in it is not shown", _answer(500, f"boom {_KEY}"), says="boom ***", hides=_KEY),
-        fine("good", _answer(200, {"ok": True})),
+        fine("good", _answer(200, {"ok": True}), _answer(200, {"ok": True}, server="cloudflare")),
         fine("nothing is said", _answer(204), _answer(200, "queued")),
         fine("our own", lambda project: project.call()),
     ),
