@@ -20,6 +20,7 @@ from autosync_db.secret import Secret
 from tests.schema import catalog
 from tests.support import clusters, command, keys
 from tests.support.command import Result
+from tests.support.health import NEVER
 from tests.support.http_stub import Stub
 
 VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
@@ -143,9 +144,15 @@ class Project:
             admin.execute("create table if not exists public.old (at timestamptz)")
             admin.execute("grant all on public.old to postgres")
             for name, job in jobs.items():
-                self.execute(f"select cron.schedule({_quoted(name)}, '{job.schedule}', {_quoted(self.text(job.text))})")
-                if not job.active:
-                    admin.execute("update cron.job set active = false where jobname = %s", [name])
+                self.execute(f"select cron.schedule({_quoted(name)}, '{NEVER}', {_quoted(self.text(job.text))})")
+            # past its trigger, so that pg_cron itself runs none of them meanwhile
+            admin.execute("set session_replication_role = replica")
+            for name, job in jobs.items():
+                admin.execute(
+                    "update cron.job set schedule = %s, active = %s where jobname = %s",
+                    [job.schedule, job.active, name],
+                )
+            admin.execute("reset session_replication_role")
             moment = datetime.now().astimezone() - timedelta(minutes=59)
             for number in range(2):
                 for name, job in jobs.items():
