@@ -330,6 +330,7 @@ def key_patterns() -> str:
     keys = "\n".join(f"    String.raw`{one.expression}`," for one in key.PATTERNS)
     passwords = "\n".join(f"  String.raw`{one}`," for one in password.MASKED)
     return f"""// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
+// deno-fmt-ignore-file: the patterns are as long as they are
 
 const KEYS = new RegExp(
   [

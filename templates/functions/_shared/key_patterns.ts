@@ -1,4 +1,5 @@
 // Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
+// deno-fmt-ignore-file: the patterns are as long as they are
 
 const KEYS = new RegExp(
   [
