@@ -12,6 +12,7 @@ from autosync_db.config import GUIDE_JOB, Configuration
 from autosync_db.connection import Connection, connect, exists, value
 from autosync_db.credentials.store import StoredSecret
 from autosync_db.errors import AutosyncError
+from autosync_db.jobs import binding
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema import adoption as questions
 from autosync_db.schema import migrate, revisions
@@ -46,7 +47,8 @@ def foresee(
 ) -> Foreseen:
     """Return what a migration to `revision` would do with the guide's job; `given` secrets are taken. Reads only."""
     with connect(configuration.target.database_url) as connection:
-        if not _is_waiting(connection, revision):
+        # a copy takes nothing over: the call that proves it would go to the project that it was copied from
+        if not _is_waiting(connection, revision) or binding.inherited(connection, configuration.target):
             return Foreseen()
         try:
             return Foreseen(
