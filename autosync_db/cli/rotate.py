@@ -82,6 +82,8 @@ def _rotate(
     Run.code_if_unread = ExitCode.BUG
     with session.progress("connecting") as say:
         configuration = _with_jobs(configuration)
+        if not abort:
+            _require_own(configuration)
         reporter = Reporter(session.say_done, say)
         if resume:
             result = rotation.resume(configuration, reporter=reporter)
@@ -113,6 +115,16 @@ def _of_job(configuration: "Configuration", name: str | None) -> "Configuration"
     if name not in configuration.settings.jobs:
         raise UsageError(f"there is no job {name!r}", hint="list them with: autosync-db jobs list")
     return replace(configuration, settings=configuration.settings.only([name]))
+
+
+def _require_own(configuration: "Configuration") -> None:
+    """Return unless the database is the copy of another project's: a new key would be shown to that one."""
+    from autosync_db.connection import connect
+    from autosync_db.errors import SecretError
+    from autosync_db.jobs import binding
+
+    with connect(configuration.target.database_url) as connection:
+        binding.require_own(binding.notice(connection, configuration), SecretError)
 
 
 def _with_jobs(configuration: "Configuration") -> "Configuration":

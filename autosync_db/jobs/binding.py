@@ -9,19 +9,28 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg import sql
 
 from autosync_db.config import LOCAL_TARGET, Configuration, Target
 from autosync_db.connection import Connection, exists, value
-from autosync_db.errors import CheckFailedError, UsageError
+from autosync_db.errors import AutosyncError, CheckFailedError, UsageError
 from autosync_db.jobs import readers
 from autosync_db.supabase import address
 
 SETTING = "binding"
 OFF = "off on purpose"
+# the calls that are queued and not sent; their outcome is then `lost`
+UNSEND: LiteralString = "delete from net.http_request_queue as q where q.headers ? 'x-autosync-job'"
+_SILENCING = sql.SQL(
+    "insert into autosync.setting as s (name, value)"
+    " values ('binding', jsonb_build_object('project_ref', {project}::text, 'inherited_by', {here}::text))"
+    " on conflict (name) do update set value = s.value || excluded.value"
+    " where coalesce(s.value ->> 'project_ref', {project}) = {project}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +90,10 @@ def require_same(bound: Mapping[str, Any] | None, project_ref: str | None) -> No
         )
 
 
-def require_own(found: Inherited | None) -> None:
-    """Return unless a database is another project's copy. Raises CheckFailedError: nothing is called from there."""
+def require_own(found: Inherited | None, error: type[AutosyncError] = CheckFailedError) -> None:
+    """Return unless a database is another project's copy, from which nothing is called. Raises `error`."""
     if found:
-        raise CheckFailedError(f"no call is made: this database is {found.sentence}", hint=_hint(found))
+        raise error(f"no call is made: this database is {found.sentence}", hint=_hint(found))
 
 
 def refused(found: Inherited) -> UsageError:
@@ -158,26 +167,20 @@ def own(target: Target) -> str | None:
     return target.name if is_local else None
 
 
-def silence(connection: Connection, found: Inherited) -> None:
-    """Let a copy call nobody from now on, and take back what it has queued, before any of it is sent.
+def silence(connection: Connection, project: str, here: str) -> None:
+    """Let a copy of a project call nobody from now on, and take back what it has queued, before any of it is sent.
 
     Who changed the binding meanwhile knows better.
     """
-    connection.execute(
-        "insert into autosync.setting as s (name, value) values"
-        " (%(name)s, jsonb_build_object('project_ref', %(project)s::text, 'inherited_by', %(here)s::text))"
-        " on conflict (name) do update set value = s.value || jsonb_build_object('project_ref', %(project)s::text,"
-        " 'inherited_by', %(here)s::text) where coalesce(s.value ->> 'project_ref', %(project)s) = %(project)s",
-        {"name": SETTING, "project": found.project, "here": found.here},
-    )
+    connection.execute(silencing(project, here))
     readers.wait(connection)
-    unsend(connection)
-
-
-def unsend(connection: Connection) -> None:
-    """Delete the calls that are queued and not sent. Their outcome is then `lost`."""
     with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
-        connection.execute("delete from net.http_request_queue as q where q.headers ? 'x-autosync-job'")
+        connection.execute(UNSEND)
+
+
+def silencing(project: str, here: str) -> sql.Composed:
+    """Return the statement that lets a copy of a project call nobody."""
+    return _SILENCING.format(project=sql.Literal(project), here=sql.Literal(here))
 
 
 def notice(connection: Connection, configuration: Configuration) -> Inherited | None:
@@ -185,7 +188,7 @@ def notice(connection: Connection, configuration: Configuration) -> Inherited | 
     found = inherited(connection, configuration.target)
     if found is None or found.is_silent or not found.is_certain or not exists(connection, "autosync.setting"):
         return found
-    silence(connection, found)
+    silence(connection, found.project, found.here)
     return inherited(connection, configuration.target)
 
 

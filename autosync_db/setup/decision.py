@@ -117,6 +117,8 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
     credentials = {_chosen(situation, job) if job is settings.main else job.auth for job in functions}
     if "service_key" in credentials:
         secrets |= _service_key(situation, given, moves=moves)
+        if given.service_key:
+            key.inspect(given.service_key, project_ref=ref)
     if "cron_secret" in credentials:
         secrets |= _cron_secret(situation, given, new_secret, moves=moves)
     switch = _switch(situation, auth)

@@ -59,11 +59,10 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
         binding.notice(connection, configuration)
         takeover.require_possible(configuration, given.secrets)
         wanted = registry.speaking(connection, configuration)
-        found = situation.read(connection, wanted, given.rebind_to)
-        plan = decide(found, wanted, given, new_secret)
-        if found.inherited:
-            # from here on nothing of the other project is used, whatever happens
-            binding.silence(connection, found.inherited)
+        plan = decide(situation.read(connection, wanted, given.rebind_to), wanted, given, new_secret)
+        if plan.leaves:
+            # from here on nothing of that project is used, whatever happens
+            binding.silence(connection, plan.leaves, plan.project_ref or _host(plan))
     reporter.doing("migrating")
     is_changed = _migrate(configuration, given, reporter)
     with connect(configuration.target.database_url) as connection:
@@ -117,7 +116,7 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
 
 
 def _forget_others(work: _Work) -> None:
-    """Delete what a copy has of another project's keys and gets no own value for, and say which named secrets it keeps."""
+    """Delete another project's keys that a copy gets no own ones for, and say which named secrets it keeps."""
     replaced = {*work.plan.secrets, *({store.CRON_SECRET} if work.plan.beside else ())}
     stored = store.stored(work.connection).keys()
     keys = {store.SERVICE_KEY, store.CRON_SECRET, store.CRON_SECRET_NEXT, store.GATEWAY_KEY}
@@ -187,7 +186,8 @@ def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
     if plan.move_to:
         settings["secrets"] = {"store": plan.move_to}
     if plan.rebinds:
-        is_proving = plan.moves and wait and work.settings.main.calls
+        was_proving = "proving" in (binding.stored(connection) or {})
+        is_proving = (plan.moves or was_proving) and wait and work.settings.main.calls
         proving = {"proving": True} if is_proving else {}
         settings[binding.SETTING] = binding.here(connection, plan.project_ref) | proving
     if switches:
