@@ -9,11 +9,10 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import sql
 
 from autosync_db.config import LOCAL_TARGET, Configuration, Target
 from autosync_db.connection import Connection, exists, value
@@ -23,14 +22,12 @@ from autosync_db.supabase import address
 
 SETTING = "binding"
 OFF = "off on purpose"
-# the calls that are queued and not sent; their outcome is then `lost`
-UNSEND: LiteralString = "delete from net.http_request_queue as q where q.headers ? 'x-autosync-job'"
-_SILENCING = sql.SQL(
-    "insert into autosync.setting as s (name, value)"
-    " values ('binding', jsonb_build_object('project_ref', {project}::text, 'inherited_by', {here}::text))"
-    " on conflict (name) do update set value = s.value || excluded.value"
-    " where coalesce(s.value ->> 'project_ref', {project}) = {project}"
-)
+_SILENCING = """
+    insert into autosync.setting as s (name, value)
+    values ('binding', jsonb_build_object('project_ref', %(project)s::text, 'inherited_by', %(here)s::text))
+    on conflict (name) do update set value = s.value || excluded.value
+    where coalesce(s.value ->> 'project_ref', %(project)s) = %(project)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +169,11 @@ def silence(connection: Connection, project: str, here: str) -> None:
 
     Who changed the binding meanwhile knows better.
     """
-    connection.execute(silencing(project, here))
+    connection.execute(_SILENCING, {"project": project, "here": here})
     readers.wait(connection)
     with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
-        connection.execute(UNSEND)
-
-
-def silencing(project: str, here: str) -> sql.Composed:
-    """Return the statement that lets a copy of a project call nobody."""
-    return _SILENCING.format(project=sql.Literal(project), here=sql.Literal(here))
+        # their outcome is then `lost`
+        connection.execute("delete from net.http_request_queue as q where q.headers ? 'x-autosync-job'")
 
 
 def notice(connection: Connection, configuration: Configuration) -> Inherited | None:

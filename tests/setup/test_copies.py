@@ -1,5 +1,6 @@
 """A copy of another project's database: one silent state, and a project of its own without a trace of its source."""
 
+import re
 import signal
 import subprocess
 import threading
@@ -116,8 +117,8 @@ def copy(source: Cluster) -> Iterator[Copy]:
 
 def set_up(done: Result) -> Result:
     """Return the result of a set-up after which all is well, but for the trigger of these tests."""
-    assert "ok  92 of 93 checks" in done.out, done
-    assert "no_triggers_on_net_tables" in done.out
+    causes = re.findall(r"^(?:warning|unknown|critical)  (\S+)", done.out, re.MULTILINE)
+    assert causes == ["no_triggers_on_net_tables"], done
     return done
 
 
@@ -183,15 +184,6 @@ def test_a_copy_is_one_state_with_one_next_step_for_every_command(copy: Copy) ->
     assert copy.run("plan", "--format", "json").json()["inherited"]["project"] == PARENT
     assert copy.run("status", "--format", "json").json()["inherited"]["project"] == PARENT
     assert copy.handed_over == handed_over
-
-
-def test_a_repair_lets_a_copy_call_nobody_by_consent_alone(copy: Copy) -> None:
-    assert copy.tick() == "succeeded"
-    command.run("repair", "--yes", database=copy.url)
-    assert copy.rows("select count(*) from net.http_request_queue") == [(1,)]
-    command.run("repair", CHECK, "--yes", database=copy.url)
-    assert copy.tick().startswith("failed")
-    assert copy.rows("select count(*) from net.http_request_queue") == [(0,)]
 
 
 def test_where_the_file_says_that_a_job_runs_its_silence_fails(copy: Copy) -> None:

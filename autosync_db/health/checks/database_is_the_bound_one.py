@@ -1,10 +1,6 @@
 """This is the database that was bound to the project whose function it calls."""
 
-from collections.abc import Iterable
-
-from psycopg import sql
-
-from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
+from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.jobs import binding
 from autosync_db.jobs.binding import Inherited
 from autosync_db.remedies import ByYou
@@ -60,20 +56,6 @@ def _of_copy(copy: Inherited, database: str, *, is_wanted: bool) -> Row:
     return Row(status, f"database {database}", detail, facts)
 
 
-def _draft(scene: Scene) -> Iterable[Repair | Refusal]:
-    """Let a copy call nobody. It is not given another project: which one, and its key, nobody knows here."""
-    for facts in scene.findings:
-        if facts.get("reason") != "calls_on":
-            yield Refusal("which project this database belongs to is not known here", "run: autosync-db setup --rebind")
-            continue
-        mark = binding.silencing(facts["project"], facts["here"])
-        yield Repair(
-            f"make no call from this copy of {facts['project']}, and take back what it has queued",
-            [mark, sql.SQL(binding.UNSEND)],
-            destructive=True,
-        )
-
-
 CHECK = Check(
     layer="secrets",
     claim="this is the database that was bound to the project whose function it calls",
@@ -88,11 +70,10 @@ CHECK = Check(
             then="autosync-db setup --rebind --service-role-key-file PATH",
         ),
         "came_back": ByYou("see that this is the project's own database", then=_SETUP),
-        "calls_on": "autosync-db repair database_is_the_bound_one",
+        "calls_on": ByYou("pause its jobs, if nothing is to be called from here; for calls of its own", then=_SETUP),
         "unproven": ByYou("the set-up of the copy's own project did not end; repeat it", then="autosync-db setup"),
     },
     needs=("head_applied", "privileges_sufficient"),
     causes=("head_applied",),
     question=Question(_query, _read),
-    repair=_draft,
 )
