@@ -151,6 +151,8 @@ def _looks(migrated: Cluster) -> None:
         variables = {"A_DATABASE": migrated.url().reveal()}
         return command.run(*arguments, "--target", "preview", variables=variables)
 
+    before = command.succeeds(run("verify", "--format", "json")).json()
+    assert (before["status"], before["root_causes"]) == ("warning", ["settings_applied"]), before
     shown = command.succeeds(run("plan"))
     assert "not here: auto-sync-cron-job runs on production" in shown.err
     assert "pause" in shown.out, "the guide's job, which the migration made"
