@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from autosync_db.config import Configuration
+    from autosync_db.connection import Connection
     from autosync_db.health.model import Report
+    from autosync_db.jobs.binding import Inherited
     from autosync_db.progress import Step
 
 
@@ -96,6 +98,15 @@ class Session:
     def say(self, message: str) -> None:
         """Print a message on stderr, whose commands can be pasted; nothing with --quiet."""
         self.err.print(Run.aim.at(message), markup=False, soft_wrap=True)
+
+    def say_copy(self, connection: "Connection") -> "Inherited | None":
+        """Say so, and what is next, where the database is the copy of another project's; return what it is."""
+        from autosync_db.jobs import binding
+
+        found = binding.inherited(connection, self.configuration.target)
+        if found:
+            self.say(f"this database is {found.sentence}; for calls of its own: {found.next}")
+        return found
 
     def say_done(self, step: "Step") -> None:
         """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""

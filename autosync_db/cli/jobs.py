@@ -30,6 +30,7 @@ def _list(session: Session) -> None:
 
     with connect(session.configuration.target.database_url) as connection:
         found = status.of_jobs(connection)
+        session.say_copy(connection)
     if session.is_json:
         session.print_json(found)
         return
@@ -46,6 +47,7 @@ def _show(session: Session, name: _Name = None) -> None:
 
     with connect(session.configuration.target.database_url) as connection:
         found = registry.choose(connection, session.configuration.settings, name)
+        session.say_copy(connection)
     if session.is_json:
         session.print_json(found)
         return
@@ -102,13 +104,15 @@ def _trigger(
     The statement of a plain SQL job is run in this session, and said how it went.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import calls, registry
+    from autosync_db.jobs import binding, calls, registry
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
         job = registry.choose(connection, session.configuration.settings, name)
         registry.require_ours(job)
-        if not job.makes_calls:
+        if job.makes_calls:
+            binding.require_own(binding.notice(connection, session.configuration))
+        else:
             _run_statement(session, connection, job)
             return
         if no_wait:

@@ -32,6 +32,8 @@ def _migrate(
 
     Safe to repeat, and to run from several places at once: one migrates, the others find nothing to do.
     """
+    from autosync_db.connection import connect
+    from autosync_db.jobs import binding
     from autosync_db.progress import Reporter
     from autosync_db.schema import migrate
     from autosync_db.setup import takeover
@@ -51,6 +53,9 @@ def _migrate(
         return
     with session.progress("migrating") as say:
         outcome = takeover.upgrade(configuration, revision, reporter=Reporter(session.say_done, say))
+    with connect(url) as connection:
+        if binding.notice(connection, configuration):
+            session.say_copy(connection)
     if session.is_json:
         session.print_json(outcome)
         return

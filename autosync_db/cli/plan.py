@@ -9,6 +9,7 @@ from autosync_db.cli.options import command
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from autosync_db.jobs.binding import Inherited
     from autosync_db.jobs.plan import Difference
     from autosync_db.jobs.undeclared import Undeclared
 
@@ -35,7 +36,9 @@ def _plan(
 
     settings = session.configuration.settings
     with connect(session.configuration.target.database_url) as connection:
-        found = plan.read(connection, settings)
+        copy = session.say_copy(connection)
+        # what setup would do it refuses to a copy
+        found = [] if copy else plan.read(connection, settings)
         extra = [one.job for one in found if one.action == "not in the file" and one.job]
         if prune and extra:
             session.confirm(f"Remove the jobs {', '.join(extra)}?", flag="--yes", given=yes)
@@ -50,20 +53,29 @@ def _plan(
     except UsageError as error:
         lacking = None
         session.say(f"the declarative schemas were not looked at: {error.message}")
-    _print(session, found, lacking)
+    _print(session, found, lacking, copy)
     if lacking:
         session.say(f"warning: {lacking.folder} has declarative schemas that do not keep the jobs: {lacking.sentence}")
         session.say("write them with: autosync-db export supabase --schemas")
+    if check and copy and (copy.came_back or not copy.is_silent):
+        raise typer.Exit(ExitCode.MIGRATION)
     if check and found:
         session.say("bring the database to the file with: autosync-db setup")
         raise typer.Exit(ExitCode.MIGRATION)
 
 
-def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | None") -> None:
+def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | None", copy: "Inherited | None") -> None:
     from autosync_db.report import as_text
 
+    elsewhere = {name: job.targets for name, job in session.configuration.settings.elsewhere.items()}
     if session.is_json:
-        session.print_json({"differences": found, "undeclared": lacking})
+        session.print_json({"differences": found, "undeclared": lacking, "inherited": copy, "elsewhere": elsewhere})
+        return
+    for name, targets in elsewhere.items():
+        session.say(f"not here: {name} runs on {', '.join(targets or [])}")
+    if session.configuration.settings.kept_here:
+        session.say("no target is named, so what is there of these is left as it is; name one with --target")
+    if copy:
         return
     if not found:
         session.say("nothing to do: the database is as the settings say")

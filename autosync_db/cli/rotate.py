@@ -81,7 +81,7 @@ def _rotate(
         subject.check(value, configuration.target.project_ref)
     Run.code_if_unread = ExitCode.BUG
     with session.progress("connecting") as say:
-        configuration = _with_jobs(configuration)
+        configuration = _with_jobs(configuration, calls=not abort)
         reporter = Reporter(session.say_done, say)
         if resume:
             result = rotation.resume(configuration, reporter=reporter)
@@ -115,12 +115,18 @@ def _of_job(configuration: "Configuration", name: str | None) -> "Configuration"
     return replace(configuration, settings=configuration.settings.only([name]))
 
 
-def _with_jobs(configuration: "Configuration") -> "Configuration":
-    """Return the configuration, with the jobs of the database where nobody named any."""
+def _with_jobs(configuration: "Configuration", *, calls: bool = False) -> "Configuration":
+    """Return the configuration, with the jobs of the database where nobody named any.
+
+    Raises SecretError where it `calls` and the database is another project's copy: that one would be shown the new key.
+    """
     from autosync_db.connection import connect
-    from autosync_db.jobs import registry
+    from autosync_db.errors import SecretError
+    from autosync_db.jobs import binding, registry
 
     with connect(configuration.target.database_url) as connection:
+        if calls:
+            binding.require_own(binding.notice(connection, configuration), SecretError)
         return registry.speaking(connection, configuration)
 
 

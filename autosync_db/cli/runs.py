@@ -24,6 +24,7 @@ def _runs(
     with connect(session.configuration.target.database_url) as connection:
         names = registry.spoken_of(connection, session.configuration.settings, job or ())
         found = calls.of_jobs(connection, names, limit)
+        session.say_copy(connection)
     if session.is_json:
         session.print_json(found)
     else:

@@ -67,12 +67,14 @@ def _adopt(
     as it was. `release` gives the job back.
     """
     from autosync_db.connection import connect
+    from autosync_db.jobs import binding
     from autosync_db.progress import Reporter
     from autosync_db.report import as_text
     from autosync_db.setup import adopting, takeover
 
     configuration = session.configuration
     with connect(configuration.target.database_url) as connection:
+        binding.require_own(binding.inherited(connection, configuration.target))
         adoption = adopting.foresee(connection, configuration, name, cron_id)
     if adoption is None:
         session.say(f"nothing to do: {name} is a job of autosync-db")

@@ -65,6 +65,9 @@ def _verify(
     configuration = session.configuration
     try:
         with connect(configuration.target.database_url) as connection:
+            # no tick of a copy makes a call, and a question without credentials would go to where it comes from
+            if (probe or patience is not None) and session.say_copy(connection):
+                probe, patience = False, None
             if patience is not None:
                 _await_tick(session, connection, patience, (jobs or [configuration.settings.main.name])[0])
             with session.progress("running the checks"):

@@ -149,6 +149,12 @@ def _secret_name(name: str) -> str:
     return name
 
 
+def _target_names(names: list[str]) -> list[str]:
+    if not names:
+        raise ValueError("names no target: write enabled = false for a job that runs nowhere, or leave this key out")
+    return names
+
+
 def _no_none(value: object) -> object:
     return None if value == "none" else value
 
@@ -207,6 +213,7 @@ class JobSettings(Section):
     expect: ExpectSettings | None = None
     reports_within: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] | None = None
     enabled: bool = True
+    targets: Annotated[list[str], AfterValidator(_target_names)] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -234,11 +241,11 @@ class JobSettings(Section):
         if not kinds and not self.is_short:
             raise wrong("", "says nothing of what it does: give it function, url, sql or watch = true")
         if self.kind == "watch":
-            self._refuse(self.model_fields_set - {"name", *_KINDS}, "watch = true leaves the job alone")
+            self._refuse(self.model_fields_set - {"name", "targets", *_KINDS}, "watch = true leaves the job alone")
         elif self.schedule is None and not self.is_short:
             raise wrong("schedule", 'is missing: write five fields, in UTC, like "*/5 * * * *"')
         if self.kind == "sql":
-            allowed = {"name", "schedule", "enabled", *_KINDS}
+            allowed = {"name", "schedule", "enabled", "targets", *_KINDS}
             self._refuse(self.model_fields_set - allowed, "a job with sql makes no call")
         self._check_call()
         return self
@@ -261,6 +268,10 @@ class JobSettings(Section):
                 self.model_fields_set & {"invoke", "batch_size", "max_requests"},
                 'only a job with drains = "auto_sync_schedules" knows what is due',
             )
+
+
+# stands for the job that is meant where none of the settings runs on the target: it does nothing
+NO_JOB = JobSettings.model_construct(set(), name=GUIDE_JOB, watch=True)
 
 
 class ShortJob(JobSettings):

@@ -19,7 +19,7 @@ from autosync_db.config import jobs, secret_text
 from autosync_db.config.folder import nearest
 from autosync_db.config.section import AT_KEY
 from autosync_db.config.settings import IsolationSettings, Settings
-from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Target, resolve
+from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Target, is_name, known_targets, resolve
 from autosync_db.errors import UsageError
 from autosync_db.remedies import Aim
 
@@ -76,7 +76,26 @@ def load(flags: Flags | None = None) -> Configuration:
         raise UsageError(
             f"the environment cannot be read: {error}", hint="set single values, like AUTOSYNC_JOB__SCHEDULE"
         ) from None
-    return Configuration(settings, resolve(flags, settings), source, _options(flags))
+    _require_known(settings, source)
+    target = resolve(flags, settings)
+    if any(job.targets for job in settings.jobs.values()):
+        settings = settings.at(target.name if target.is_named else None)
+    return Configuration(settings, target, source, _options(flags))
+
+
+def _require_known(settings: Settings, source: Path | None) -> None:
+    """Raise UsageError for a job that names a target which nothing knows: it would run nowhere."""
+    known = known_targets(settings)
+    for name, job in settings.jobs.items():
+        for one in job.targets or ():
+            if one not in known:
+                near = difflib.get_close_matches(one, known, n=1) if is_name(one) else []
+                raise UsageError(
+                    f"{source or 'the environment'}: jobs.{name}.targets: there is no target "
+                    + (repr(one) if is_name(one) else "of that name")
+                    + (f"; did you mean {near[0]}?" if near else ""),
+                    hint=f"known targets: {', '.join(sorted(known))}",
+                )
 
 
 def _options(flags: Flags) -> tuple[tuple[str, str], ...]:

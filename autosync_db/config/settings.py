@@ -1,14 +1,14 @@
 """Everything that can be configured, as the settings file has it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from autosync_db.config.jobs import GUIDE_JOB, JobSettings, ShortJob, check_name, resolved
+from autosync_db.config.jobs import GUIDE_JOB, NO_JOB, JobSettings, ShortJob, check_name, resolved
 from autosync_db.config.section import Duration, Section, wrong
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     retention: RetentionSettings = RetentionSettings()
     targets: dict[str, TargetSettings] = {}
+    _elsewhere: dict[str, JobSettings] = PrivateAttr(default_factory=dict)
+    _knows_target: bool = PrivateAttr(default=True)
 
     @field_validator("jobs")
     @classmethod
@@ -120,9 +122,32 @@ class Settings(BaseSettings):
             return self.jobs[self.job.name]
         if GUIDE_JOB in self.jobs:
             return self.jobs[GUIDE_JOB]
-        first = next(iter(self.jobs.values()))
+        first = next(iter(self.jobs.values()), NO_JOB)
         calling = [job for job in self.jobs.values() if job.kind == "function"]
         return next((job for job in calling if job.drains), next(iter(calling), first))
+
+    @property
+    def elsewhere(self) -> Mapping[str, JobSettings]:
+        """The jobs of the file that run on other targets than the chosen one, and here not."""
+        return self._elsewhere
+
+    @property
+    def paused_here(self) -> list[str]:
+        """The names of those that are paused where they are found; none where nobody named the target."""
+        return [name for name, job in self._elsewhere.items() if not job.watch] if self._knows_target else []
+
+    @property
+    def kept_here(self) -> list[str]:
+        """The names of those that stay as they are where they are found, because nobody named the target."""
+        return [] if self._knows_target else list(self._elsewhere)
+
+    def at(self, target: str | None) -> "Settings":
+        """Return the settings with the jobs that run on a target; None where none is named."""
+        here = [name for name, job in self.jobs.items() if job.targets is None or target in job.targets]
+        found = self.only(here)
+        found._elsewhere = {name: job for name, job in self.jobs.items() if name not in here}
+        found._knows_target = target is not None
+        return found
 
     def only(self, names: Collection[str]) -> "Settings":
         """Return the settings with these of its jobs alone, so that `main` is one of them."""

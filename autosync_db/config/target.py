@@ -7,7 +7,7 @@ the project that `supabase link` chose; neither when a flag or a variable names 
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -51,6 +51,7 @@ class Target:
     project_url: str | None
     service_role_key_file: Path | None
     stack: Stack | None = None  # of `supabase start`
+    is_named: bool = field(default=True, compare=False)  # somebody named it, or there is no other
 
     @property
     def database_url(self) -> Secret | None:
@@ -84,7 +85,12 @@ def resolve(flags: Flags, settings: Settings) -> Target:
     else:
         link = _link()
         found = _unnamed(LINKED_TARGET, TargetSettings(project_ref=link.project_ref), flags, link) if link else None
-    return found or Target("default", flags.database_url or _of_environment(), None, None)
+    return found or Target("default", flags.database_url or _of_environment(), None, None, is_named=False)
+
+
+def known_targets(settings: Settings) -> set[str]:
+    """Return every name that --target takes here, and those that it takes elsewhere without an entry in the file."""
+    return {*settings.targets, LOCAL_TARGET, STACK_TARGET, LINKED_TARGET, *_supabase_targets()}
 
 
 def environment_secret(variable: str) -> Secret | None:

@@ -7,29 +7,18 @@ from datetime import timedelta
 from uuid import UUID
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, rows, value
+from autosync_db.connection import Connection, value
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import KeepAlive
 from autosync_db.errors import CheckFailedError, SecretError
-from autosync_db.jobs import calls
+from autosync_db.jobs import calls, readers
 from autosync_db.jobs.calls import GRACE, Cause, Invocation
 from autosync_db.supabase.function import Verdict
 
-# dispatch() takes milliseconds; whatever reads the registry for longer is no tick
-_READERS_PATIENCE_SECONDS = 10
 _POLL_SECONDS = 0.05
 CHECK_KEY = "check that the key belongs to this project and is enabled"
 _WANTS_JWT = {"UNAUTHORIZED_NO_AUTH_HEADER", "UNAUTHORIZED_INVALID_JWT_FORMAT"}
 
-# every dispatch() under way holds this lock from before it reads a secret until its calls are queued
-_READERS = """
-select l.virtualtransaction, l.pid
-from pg_locks as l
-where l.locktype = 'relation'
-    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-    and l.relation = 'autosync.job'::regclass
-    and l.pid <> pg_backend_pid()
-"""
 _OLDER_CALLS = "select count(*) from autosync.invocation as i where i.outcome = 'pending' and i.id < %s"
 
 
@@ -115,16 +104,8 @@ def _judge(answers: list[Invocation]) -> tuple[Verdict, str]:
 
 def _wait_for_readers(connection: Connection, keep_alive: KeepAlive) -> str | None:
     """Return when every transaction has ended that may have read the old value and not queued its call yet."""
-    old = set(rows(connection, _READERS))
-    deadline = time.monotonic() + _READERS_PATIENCE_SECONDS
-    while old:
-        if time.monotonic() > deadline:
-            first = min(pid for _, pid in old)
-            return f"a transaction that is older (pid {first}) may still make a call with the old one"
-        keep_alive()
-        time.sleep(_POLL_SECONDS)
-        old &= set(rows(connection, _READERS))
-    return None
+    left = readers.wait(connection, keep_alive)
+    return None if left is None else f"a transaction that is older (pid {left}) may still make a call with the old one"
 
 
 def _wait_for_older_calls(

@@ -10,6 +10,13 @@ Verdicts = Mapping[str, Mapping[str | None, Verdict]]
 # what explains which verdict (by its identity) for which job, as far as that was asked
 Known = dict[tuple[int, str | None], tuple[str, ...]]
 
+# a copy of another project's database that calls nobody: what its silence brings along is no failure besides
+COPY = "database_is_the_bound_one"
+COPY_REASONS = frozenset({"inherited", "inherited_here", "came_back"})
+_OF_COPY = frozenset({"cron", "job", "net", "function", "secrets", "schedules"})
+# a secret that lies open does so in a copy, too
+_OPEN_IN_COPY = frozenset({"no_secret_in_job_command", "no_secret_in_migration_history"})
+
 # the checks that say who holds a lock
 LOCKERS = ("tables_not_locked", "pg_cron_not_blocked")
 
@@ -25,6 +32,8 @@ def blocked_by(
     """
     if verdict.status is Status.OK:
         return ()
+    if is_of_copy(id, catalogue[id]) and _is_silent_copy(verdicts):
+        return (COPY,)
     key = (builtins.id(verdict), job)
     if key not in known:
         known[key] = _blocked_by(id, verdict, job, verdicts, catalogue, known)
@@ -55,6 +64,18 @@ def _blocked_by(
             _fails(found) and not blocked_by(cause, found, job, verdicts, catalogue, known)
             for found in _of(verdicts, cause, job)
         )
+    )
+
+
+def is_of_copy(id: str, check: Check) -> bool:
+    """Return whether a failure of a check is part of the silence of a copy, where this is one."""
+    return check.layer in _OF_COPY and id != COPY and id not in _OPEN_IN_COPY
+
+
+def _is_silent_copy(verdicts: Verdicts) -> bool:
+    found = verdicts.get(COPY, {}).get(None)
+    return bool(found and found.status is not Status.OK) and any(
+        item.facts.get("reason") in COPY_REASONS for item in (found.evidence if found else ())
     )
 
 

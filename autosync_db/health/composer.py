@@ -62,10 +62,12 @@ class Job:
         return scope in self.kinds
 
 
-def chosen(names: Collection[str] | None) -> str:
+def chosen(names: Collection[str] | None, if_there: Collection[str] = ()) -> str:
     """Return the query of the chosen jobs: those named, or all that are registered, or else the guide's.
 
-    Housekeeping is watched by a check of its own."""
+    Of those `if_there` the ones that are registered are chosen, too. Housekeeping is watched by a check of its
+    own.
+    """
     kinds = ", ".join(f"coalesce({condition}, false)" for condition in _KINDS.values())
     if names is None:
         return f"""
@@ -75,10 +77,13 @@ def chosen(names: Collection[str] | None) -> str:
             from (select) as always
             left join autosync.job as j on false
             where not exists (select from autosync.job as o where o.name <> {_text(HOUSEKEEPING_JOB)})"""  # noqa: S608 - our own texts
+    listed, optional = (f"{sql.Literal(list(given)).as_string()}::text[]" for given in (names, if_there))
     return f"""
             select j.id, w.name, j.name is not null, {kinds}
-            from unnest({sql.Literal(list(names)).as_string()}::text[]) as w (name)
-            left join autosync.job as j on j.name = w.name"""  # noqa: S608 - names are quoted
+            from unnest({listed}) as w (name)
+            left join autosync.job as j on j.name = w.name
+            union all
+            select j.id, j.name, true, {kinds} from autosync.job as j where j.name = any({optional})"""  # noqa: S608 - names are quoted
 
 
 def known(jobs: Iterable[Job]) -> str:

@@ -10,6 +10,7 @@ from autosync_db.connection import Connection, exists, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
 from autosync_db.jobs import calls, registry
+from autosync_db.jobs.binding import Inherited
 from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.registry import Job
 from autosync_db.schedules import table
@@ -74,7 +75,7 @@ class Status:
     pg_cron: str | None
     pg_net: str | None
     pg_net_is_stand_in: bool
-    job: Job
+    job: Job | None  # none where none of the settings runs on the target
     last_tick_at: datetime | None
     last_decision: str | None
     last_call: Invocation | None
@@ -84,6 +85,7 @@ class Status:
     schedules_overdue: int
     next_schedule_at: datetime | None
     unproven: tuple[Unfinished, ...]
+    inherited: Inherited | None = None  # what the database is a copy of
 
 
 def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[JobStatus]:
@@ -109,7 +111,7 @@ def collect(connection: Connection, settings: Settings, names: Sequence[str] = (
     """
     jobs = of_jobs(connection, registry.spoken_of(connection, settings, names))
     main = registry.registered(connection, settings).main.name
-    first = next((one for one in jobs if one.job.name == main), jobs[0])
+    first = next((one for one in jobs if one.job.name == main), jobs[0] if jobs else None)
     extensions = {
         name: (version, stand_in)
         for name, version, stand_in in rows(
@@ -130,10 +132,10 @@ def collect(connection: Connection, settings: Settings, names: Sequence[str] = (
         pg_cron=extensions.get("pg_cron", (None, False))[0],
         pg_net=pg_net,
         pg_net_is_stand_in=stand_in,
-        job=first.job,
-        last_tick_at=first.last_tick_at,
-        last_decision=first.last_decision,
-        last_call=first.last_call,
+        job=first.job if first else None,
+        last_tick_at=first.last_tick_at if first else None,
+        last_decision=first.last_decision if first else None,
+        last_call=first.last_call if first else None,
         jobs=tuple(jobs),
         schedules_enabled=enabled,
         schedules_due=due,
@@ -145,6 +147,8 @@ def collect(connection: Connection, settings: Settings, names: Sequence[str] = (
 
 def _coming(job: Job, now: datetime) -> str:
     ticks_by = (job.cron_schedule if job.active else None) or ""
+    if job.inherited_from and job.makes_calls:
+        return "none while it is off"
     tick, period = cron.next_tick(ticks_by, now), cron.every(ticks_by)
     if period:
         return f"in at most {duration.describe(period)}"
@@ -177,8 +181,12 @@ def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
     if len(found.jobs) == 1:
         jobs = _of_one_job(found.jobs[0], now, ago)
     else:
-        jobs = [(one.job.name, _in_one_line(one, now)) for one in found.jobs]
+        jobs = [(one.job.name, _in_one_line(one, now)) for one in found.jobs] or [
+            ("jobs", "none of autosync.toml runs on this target")
+        ]
+    copy = found.inherited
     return [
+        *([("copy", f"{copy.sentence}; for calls of its own: {copy.next}")] if copy else []),
         (
             "revision",
             f"{found.revision} (head)" if found.revision == found.head else f"{found.revision}, head is {found.head}",

@@ -21,6 +21,7 @@ from autosync_db.health import catalogue as checks
 from autosync_db.health import causes, composer
 from autosync_db.health.composer import Job
 from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Report, Row, Status, Verdict
+from autosync_db.jobs import registry
 from autosync_db.schema import revisions
 
 T = TypeVar("T")
@@ -57,11 +58,13 @@ def run(
             raise UsageError(f"the check {id} calls the function", hint="allow that with --probe")
     catalogue = {id: check for id, check in checks.all_checks().items() if probe or not check.probes}
     wanted = {found for id in only or catalogue for found in (id, *causes.explaining(id, catalogue, Status.UNKNOWN))}
+    if any(causes.is_of_copy(id, catalogue[id]) for id in wanted):
+        wanted |= {causes.COPY, *causes.explaining(causes.COPY, catalogue, Status.UNKNOWN)}
     wanted -= set(skip)
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
     if not reported:
         raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
-    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)) or _names(configuration))
+    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)))
     found = look.at({id: catalogue[id] for id in catalogue if id in wanted})
     if jobs:
         _must_exist(look.jobs, configuration)
@@ -118,6 +121,8 @@ def _names(configuration: Configuration) -> tuple[str, ...] | None:
 def _must_exist(jobs: Collection[Job], configuration: Configuration) -> None:
     """Raise UsageError for a job that was chosen by name and that neither the settings nor the database know."""
     for job in jobs:
+        if not job.is_registered and job.name in configuration.settings.elsewhere:
+            raise registry.not_here(configuration.settings, job.name)
         if not job.is_registered and job.name not in (_names(configuration) or ()):
             raise UsageError(f"there is no job {job.name!r}", hint="list them with: autosync-db jobs list")
 
@@ -125,10 +130,11 @@ def _must_exist(jobs: Collection[Job], configuration: Configuration) -> None:
 class _Look:
     """One look at the database: `jobs` are those that were chosen, once they are known."""
 
-    def __init__(self, connection: Connection, configuration: Configuration, names: tuple[str, ...] | None) -> None:
+    def __init__(self, connection: Connection, configuration: Configuration, names: tuple[str, ...]) -> None:
         self._connection = connection
         self._configuration = configuration
-        self._names = names
+        self._names = names or _names(configuration)
+        self._chosen = composer.chosen(self._names, () if names else configuration.settings.kept_here)
         self.jobs: list[Job] = []
 
     def at(self, wanted: Mapping[str, Check]) -> dict[str, dict[str | None, list[Row] | Blind]]:
@@ -164,7 +170,7 @@ class _Look:
 
     def _ask_at_once(self, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
         """Run all queries as one statement, or return the error that ended it and the transaction."""
-        text = composer.statement(composer.chosen(self._names), [composer.all_jobs(), *queries.values()])
+        text = composer.statement(self._chosen, [composer.all_jobs(), *queries.values()])
         try:
             rows = self._connection.execute(text).fetchall()
         except psycopg.Error as error:
@@ -184,7 +190,7 @@ class _Look:
         def ask(jobs: str, query: str) -> list[_Found]:
             return [tuple(row) for _, *row in connection.execute(composer.statement(jobs, [query])).fetchall()]
 
-        rows = _try(connection, partial(ask, composer.chosen(self._names), composer.all_jobs()))
+        rows = _try(connection, partial(ask, self._chosen, composer.all_jobs()))
         self.jobs = composer.unknown(self._names) if isinstance(rows, Blind) else _jobs(rows)
         jobs = composer.known(self.jobs)
         return {id: _try(connection, partial(ask, jobs, query)) for id, query in queries.items()}

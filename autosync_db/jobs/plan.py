@@ -45,7 +45,7 @@ class Applied:
     """What was done to one job."""
 
     job: str
-    result: Literal["created", "changed", "unchanged"]
+    result: Literal["created", "changed", "unchanged", "paused"]
 
 
 def _jobs(settings: Settings) -> sql.Literal:
@@ -129,6 +129,7 @@ def apply(connection: Connection, settings: Settings) -> list[Applied]:
             if result == "unchanged" and name in registered:
                 result = "created" if registered[name] else "changed"
             applied.append(Applied(name, result))  # type: ignore[arg-type]
+        paused = _pause_elsewhere(connection, settings)
         registry.keep_house_in_step(connection)
         if LIMITS in settings.model_fields_set:
             connection.execute(
@@ -137,7 +138,20 @@ def apply(connection: Connection, settings: Settings) -> list[Applied]:
                 [LIMITS, Jsonb(settings.limits.model_dump())],
             )
     order = list(settings.jobs)
-    return sorted(applied, key=lambda one: order.index(one.job))
+    return [*sorted(applied, key=lambda one: order.index(one.job)), *paused]
+
+
+def _pause_elsewhere(connection: Connection, settings: Settings) -> list[Applied]:
+    """Switch the jobs off that run on other targets, as `enabled = false` does."""
+    found = rows(
+        connection,
+        "update autosync.job as j set enabled = false, updated_at = clock_timestamp()"
+        " where j.name = any(%s) and j.enabled and not j.watch returning j.name",
+        [settings.paused_here],
+    )
+    for (name,) in found:
+        registry.sync(connection, name)
+    return [Applied(name, "paused") for (name,) in found]
 
 
 def read(connection: Connection, settings: Settings) -> list[Difference]:
@@ -168,6 +182,7 @@ def read(connection: Connection, settings: Settings) -> list[Difference]:
             differences.append(Difference(name, "change", changes))
     known = {one.job for one in differences}
     differences += [one for one in _unscheduled(connection, settings) if one.job not in known]
+    differences += _on_elsewhere(connection, settings)
     differences += [Difference(name, "not in the file") for name in not_in_the_file(connection, settings)]
     return differences + _limits(connection, settings)
 
@@ -203,6 +218,16 @@ def _unscheduled(connection: Connection, settings: Settings) -> list[Difference]
     return found
 
 
+def _on_elsewhere(connection: Connection, settings: Settings) -> list[Difference]:
+    """Return the jobs that run here, and by the file only on other targets."""
+    found = rows(
+        connection,
+        "select j.name from autosync.job as j where j.name = any(%s) and j.enabled and not j.watch order by j.id",
+        [settings.paused_here],
+    )
+    return [Difference(name, "pause", (Change("enabled", True, False),)) for (name,) in found]
+
+
 def not_in_the_file(connection: Connection, settings: Settings) -> list[str]:
     """Return the registered jobs that the settings do not name; none where they name no job at all."""
     if not settings.names_jobs:
@@ -210,7 +235,7 @@ def not_in_the_file(connection: Connection, settings: Settings) -> list[str]:
     found = rows(
         connection,
         "select j.name from autosync.job as j where j.name <> all(%s) order by j.id",
-        [[*settings.jobs, HOUSEKEEPING_JOB]],
+        [[*settings.jobs, *settings.elsewhere, HOUSEKEEPING_JOB]],
     )
     return [name for (name,) in found]
 
@@ -228,8 +253,10 @@ def _list(names: Iterable[str], table: str | None = None) -> sql.Composed:
 
 
 def _take_over_default(settings: Settings) -> list[sql.Composed]:
-    if GUIDE_JOB in settings.jobs:
+    if GUIDE_JOB in settings.jobs or GUIDE_JOB in settings.elsewhere:
         return []
+    if not settings.jobs:
+        return [FORGETTING, UNSCHEDULING]
     values = {"name": sql.Literal(settings.main.name), "default": sql.Literal(GUIDE_JOB)}
     return [
         sql.SQL(
@@ -239,9 +266,18 @@ def _take_over_default(settings: Settings) -> list[sql.Composed]:
             " and not exists (select from autosync.adopted as a where a.object = 'cron job ' || j.name)"
         ).format(**values),
         # it has another name now, or it is none of ours
-        sql.SQL(
-            "select cron.unschedule(c.jobid) from cron.job as c where c.jobname = {default}"
-            " and c.username = current_user and c.command = 'select autosync.dispatch()'"
-            " and not exists (select from autosync.job as j where j.name = c.jobname)"
-        ).format(**values),
+        UNSCHEDULING,
     ]
+
+
+# the guide's job as the migration makes it, where the settings have no such job
+FORGETTING = sql.SQL(
+    "delete from autosync.job as j where j.name = {default} and j.function = 'auto-sync-cron'"
+    " and not exists (select from autosync.tick as t where t.job_id = j.id)"
+    " and not exists (select from autosync.adopted as a where a.object = 'cron job ' || j.name) returning j.id"
+).format(default=sql.Literal(GUIDE_JOB))
+UNSCHEDULING = sql.SQL(
+    "select cron.unschedule(c.jobid) from cron.job as c where c.jobname = {default}"
+    " and c.username = current_user and c.command = 'select autosync.dispatch()'"
+    " and not exists (select from autosync.job as j where j.name = c.jobname)"
+).format(default=sql.Literal(GUIDE_JOB))

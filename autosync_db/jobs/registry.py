@@ -43,6 +43,7 @@ class Job:
     cron_id: int | None
     cron_schedule: str | None
     active: bool | None
+    inherited_from: str | None = None
 
     @property
     def makes_calls(self) -> bool:
@@ -64,6 +65,8 @@ class Job:
         """Return whether the job ticks, in a few words."""
         if self.kind == "watch":
             return "not scheduled" if self.cron_id is None else "active" if self.active else "inactive"
+        if self.inherited_from and self.makes_calls:
+            return f"off: inherited from {self.inherited_from}"
         if self.paused_at:
             return f"paused by {self.paused_by}"
         if not self.enabled:
@@ -77,7 +80,13 @@ _JOBS = """
             when j.sql is not null then 'sql' else 'watch' end as kind,
         j.function, j.url, j.sql, j.schedule, make_interval(secs => j.timeout_milliseconds / 1000.0) as timeout,
         j.invoke, j.drains, j.overlap, j.auth, j.reports_within, j.enabled, j.paused_at, j.paused_by,
-        c.jobid as cron_id, c.schedule as cron_schedule, c.active
+        c.jobid as cron_id, c.schedule as cron_schedule, c.active,
+        -- a copy in another project: autosync.binding_findings()
+        (
+            select s.value ->> 'project_ref'
+            from autosync.setting as s
+            where s.name = 'binding' and s.value ->> 'inherited_by' <> s.value ->> 'project_ref'
+        ) as inherited_from
     from autosync.job as j
     left join lateral (
         select k.jobid, k.schedule, k.active from cron.job as k where k.jobname = j.name order by k.jobid limit 1
@@ -95,10 +104,15 @@ def all_jobs(connection: Connection, name: str | None = None) -> list[Job]:
         return cursor.execute(_JOBS, {"name": name}).fetchall()
 
 
-def find(connection: Connection, name: str) -> Job:
-    """Return the job called `name`. Raises MigrationError when the database has no registry, UsageError for no job."""
+def find(connection: Connection, name: str, settings: Settings | None = None) -> Job:
+    """Return the job called `name`. Raises MigrationError when the database has no registry, UsageError for no job.
+
+    Of a job that by the settings runs on other targets that is said.
+    """
     for job in all_jobs(connection, name):
         return job
+    if settings and name in settings.elsewhere:
+        raise not_here(settings, name)
     known = [job.name for job in all_jobs(connection)]
     near = difflib.get_close_matches(name, known, n=1)
     raise UsageError(
@@ -113,10 +127,12 @@ def choose(connection: Connection, settings: Settings, name: str | None) -> Job:
     Raises UsageError when there are several, or when the named one is not there.
     """
     if name is not None:
-        return find(connection, name)
+        return find(connection, name, settings)
     known = spoken_of(connection, settings)
     if settings.job is not None:
         return find(connection, settings.job.name)
+    if not known:
+        raise UsageError("no job of autosync.toml runs on this target", hint=f"run it elsewhere: {_places(settings)}")
     if len(known) == 1 or GUIDE_JOB in known:
         return find(connection, GUIDE_JOB if GUIDE_JOB in known else known[0])
     raise UsageError("there are several jobs", hint=f"name one of them: {', '.join(known)}")
@@ -125,13 +141,29 @@ def choose(connection: Connection, settings: Settings, name: str | None) -> Job:
 def spoken_of(connection: Connection, settings: Settings, names: Iterable[str] = ()) -> list[str]:
     """Return the registered jobs that are spoken of: those given, else the file's, else all.
 
-    Raises what find() raises for a given one that is not registered, or when none is.
+    Raises what find() raises for a given one that is not registered, or when none is that runs here.
     """
     if chosen := list(dict.fromkeys(names)):
-        return [find(connection, name).name for name in chosen]
+        return [find(connection, name, settings).name for name in chosen]
     known = {job.name for job in all_jobs(connection)}
     wanted = list(registered(connection, settings).jobs)
-    return [name for name in wanted if name in known] or [find(connection, wanted[0]).name]
+    found = [name for name in wanted if name in known]
+    # what runs elsewhere and is here all the same is paused here, or is to be
+    found += [name for name in settings.elsewhere if name in known]
+    return found or [find(connection, name).name for name in wanted[:1]]
+
+
+def not_here(settings: Settings, name: str) -> UsageError:
+    """Return the error of a job that by the settings runs on other targets."""
+    targets = settings.elsewhere[name].targets or []
+    return UsageError(
+        f"the job {name} does not run here: autosync.toml has it on {', '.join(targets)}",
+        hint=f"name that target: --target {targets[0]}",
+    )
+
+
+def _places(settings: Settings) -> str:
+    return "; ".join(f"{name} on {', '.join(job.targets or [])}" for name, job in settings.elsewhere.items())
 
 
 def registered(connection: Connection, settings: Settings) -> Settings:

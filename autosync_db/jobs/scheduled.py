@@ -11,11 +11,11 @@ from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, JobSettings, Setting
 
 
 def statements(settings: Settings) -> list[str]:
-    """Return a statement for each job that we schedule, housekeeping included."""
+    """Return a statement for each job that runs wherever the file goes, housekeeping included."""
     made = [
         _statement(job.name, job.schedule, command(job), is_on=job.enabled)
         for job in settings.jobs.values()
-        if not job.watch and job.schedule is not None
+        if not job.watch and job.schedule is not None and job.targets is None
     ]
     return [*made, _statement(HOUSEKEEPING_JOB, house_schedule(settings), "select autosync.keep_house()", is_on=True)]
 

@@ -33,7 +33,10 @@ def look(configuration: Configuration, jobs: Collection[str] = ()) -> Undeclared
     None where they lack nothing, where there are no such files, or more of them than are read. Raises UsageError when
     one cannot be read.
     """
-    names = [*(jobs or _scheduled(configuration)), HOUSEKEEPING_JOB]
+    # files are the same on all targets, so a job that runs on some is in none
+    of_some = {name for name, job in configuration.settings.jobs.items() if job.targets}
+    of_some |= configuration.settings.elsewhere.keys()
+    names = [*(name for name in jobs or _scheduled(configuration) if name not in of_some), HOUSEKEEPING_JOB]
     found = files_of(configuration)
     if found is None or not found.is_whole:
         return None

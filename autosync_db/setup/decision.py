@@ -23,7 +23,7 @@ class Given:
     """What the user gave a set-up; None for what is to stay as it is stored.
 
     `cron_secret` is one that the function knows already. `wait`: make a call and wait for its answer. `rebind`: bind
-    the database to the project, whatever it was bound to before.
+    the database to the project, whatever it was bound to before, and use nothing of another one's.
     """
 
     project_url: str | None = None
@@ -31,6 +31,11 @@ class Given:
     cron_secret: Secret | None = None
     wait: bool = True
     rebind: bool = False
+
+    @property
+    def rebind_to(self) -> str | None:
+        """Return the ref of the project that the database is to be bound to again, None where none is named."""
+        return address.ref_of(self.project_url) if self.rebind and self.project_url else None
 
     @property
     def secrets(self) -> dict[str, Secret]:
@@ -62,6 +67,12 @@ class Plan:
     binds: bool  # the database is bound at the end, for the first time
     rebinds: bool  # the binding is replaced with the secrets, and put back with them
     must_be_proven: bool  # what is replaced may have worked, and is kept until a call has succeeded
+    leaves: str | None  # the project whose copy gets one of its own here; it calls nobody before a call has proven that
+
+    @property
+    def moves(self) -> bool:
+        """Whether a copy of another project gets one of its own."""
+        return self.leaves is not None
 
 
 def validate(project_url: str | None, service_key: Secret | None, configuration: Configuration) -> ServiceKey | None:
@@ -98,17 +109,21 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
     auth = _auth(situation, settings.main)
     secrets: dict[str, Secret] = {}
     functions = [job for job in settings.jobs.values() if job.kind == "function"]
+    ref = _project_ref(situation, given)
+    leaves = _left(situation, given, ref)
+    moves = leaves is not None
     if functions:
         secrets |= _address(situation, given)
     credentials = {_chosen(situation, job) if job is settings.main else job.auth for job in functions}
     if "service_key" in credentials:
-        secrets |= _service_key(situation, given)
+        secrets |= _service_key(situation, given, moves=moves)
+        if given.service_key:
+            key.inspect(given.service_key, project_ref=ref)
     if "cron_secret" in credentials:
-        secrets |= _cron_secret(situation, given, new_secret)
+        secrets |= _cron_secret(situation, given, new_secret, moves=moves)
     switch = _switch(situation, auth)
     if switch is not Switch.NONE:
         _require_unshared(situation, secrets)
-    ref = _project_ref(situation, given)
     if not given.rebind:
         binding.require_same(situation.binding, ref)
     is_new = secrets.get(store.CRON_SECRET) == new_secret
@@ -123,9 +138,10 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
         is_secret_new=is_new,
         move_to=wanted_store if wanted_store != situation.store else None,
         project_ref=ref,
-        binds=situation.binding is None and ref is not None,
-        rebinds=bool(given.rebind and situation.binding and ref),
-        must_be_proven=situation.is_complete or bool(replaced & situation.needed_by_others),
+        binds=not (situation.binding or {}).get("project_ref") and not moves and ref is not None,
+        rebinds=bool(given.rebind and situation.binding) or moves,
+        must_be_proven=situation.is_complete or bool(replaced & situation.needed_by_others) or moves,
+        leaves=leaves,
     )
 
 
@@ -143,6 +159,8 @@ def _auth(situation: Situation, job: JobSettings) -> Auth:
 def _address(situation: Situation, given: Given) -> dict[str, Secret]:
     if given.project_url:
         return {store.PROJECT_URL: Secret(given.project_url)}
+    if given.rebind and situation.database_ref:
+        return {store.PROJECT_URL: Secret(address.url_of(situation.database_ref))}
     if given.project_url is None and store.PROJECT_URL not in situation.stored:
         raise UsageError(
             "the project's URL is not known",
@@ -151,9 +169,19 @@ def _address(situation: Situation, given: Given) -> dict[str, Secret]:
     return {}
 
 
-def _service_key(situation: Situation, given: Given) -> dict[str, Secret]:
+def _service_key(situation: Situation, given: Given, *, moves: bool) -> dict[str, Secret]:
+    before = situation.stored.get(store.SERVICE_KEY)
     if given.service_key:
+        if moves and before and before.fingerprint == key.fingerprint(given.service_key):
+            raise SecretError(
+                "the given key is the one that the copy came with: it is another project's", hint=key.WHERE_TO_FIND
+            )
         return {store.SERVICE_KEY: given.service_key}
+    if moves and before:
+        raise SecretError(
+            "a copy takes a key of its own, and none was given: the stored one is another project's",
+            hint="pass --service-role-key-file PATH (- reads standard input), or set SUPABASE_SERVICE_ROLE_KEY",
+        )
     if given.service_key is None and store.SERVICE_KEY not in situation.stored:
         raise SecretError(
             "no service key was given and none is stored",
@@ -162,11 +190,11 @@ def _service_key(situation: Situation, given: Given) -> dict[str, Secret]:
     return {}
 
 
-def _cron_secret(situation: Situation, given: Given, new_secret: Secret) -> dict[str, Secret]:
+def _cron_secret(situation: Situation, given: Given, new_secret: Secret, *, moves: bool) -> dict[str, Secret]:
     if given.cron_secret is not None:
         cron_secret.inspect(given.cron_secret)
         return {store.CRON_SECRET: given.cron_secret}
-    return {} if store.CRON_SECRET in situation.stored else {store.CRON_SECRET: new_secret}
+    return {} if store.CRON_SECRET in situation.stored and not moves else {store.CRON_SECRET: new_secret}
 
 
 def _switch(situation: Situation, auth: Auth) -> Switch:
@@ -191,13 +219,28 @@ def _require_unshared(situation: Situation, secrets: Mapping[str, Secret]) -> No
 def _project_ref(situation: Situation, given: Given) -> str | None:
     """Return the ref of the project that this database is to call, None when nobody has named it.
 
-    What is stored names it only if it is confirmed, by `rebind` or by the database's own address: it may be a copy's.
+    What is stored names it only if the database's own address confirms it: it may be a copy's. That address names it
+    also for a project that is called by a domain of its own.
     """
+    own = situation.database_ref
     if given.project_url:
-        return address.ref_of(given.project_url)
-    if given.rebind and situation.called_ref is None:
-        raise UsageError(
-            "the stored project URL names no hosted project to bind to", hint="pass --project-ref REF with --rebind"
-        )
-    is_confirmed = given.rebind or situation.called_ref == situation.database_ref
-    return situation.called_ref if is_confirmed else None
+        ref = address.ref_of(given.project_url)
+        if ref and own and ref != own:
+            raise UsageError(
+                f"this is the database of the project {own}, not of {ref}", hint=f"pass --project-ref {own}"
+            )
+        return ref or own
+    if given.rebind and own is None:
+        raise UsageError("it is not known which project to bind to", hint="pass --project-ref REF with --rebind")
+    return own if given.rebind or situation.called_ref == own else None
+
+
+def _left(situation: Situation, given: Given, ref: str | None) -> str | None:
+    """Return the project that a copy of it leaves for its own, None for any other database.
+
+    Raises UsageError for a copy that was not asked to.
+    """
+    if situation.inherited and not given.rebind:
+        raise binding.refused(situation.inherited)
+    source = (situation.binding or {}).get("project_ref") or situation.called_ref
+    return source if given.rebind and source != ref else None

@@ -20,6 +20,7 @@ from autosync_db.credentials import store
 from autosync_db.errors import UnreachableError
 from autosync_db.jobs.answerers import answered_by
 from autosync_db.schema import preflight
+from autosync_db.supabase import address
 from autosync_db.supabase.stack import Stack
 
 # names of functions begin with a letter: nobody's code runs
@@ -76,6 +77,8 @@ def find(connection: Connection, stack: Stack, say: Callable[[str], None]) -> st
     if not exists(connection, "net._http_response"):
         connection.execute(resources.read("sql/extensions/pg_net.sql").encode())
     stored = store.known_project_url(connection)
+    if stored and address.ref_of(stored):
+        stored = None  # a hosted project's is that of whom this was copied from
     own = value(connection, "select host(inet_server_addr())")
     say("looking for the gateway from the database")
     answers = _ask(connection, [stored]) if stored else []

@@ -1,6 +1,7 @@
 """The one-time set-up of a project: every step checks first and changes only what is not yet so."""
 
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from autosync_db.config import Configuration, JobSettings, SecretAuth, Settings
@@ -54,16 +55,20 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
     """
     new_secret = cron_secret.generate()
     reporter.doing("looking at the database")
-    takeover.require_possible(configuration, given.secrets)
     with connect(configuration.target.database_url) as connection:
+        binding.notice(connection, configuration)
+        takeover.require_possible(configuration, given.secrets)
         wanted = registry.speaking(connection, configuration)
-        plan = decide(situation.read(connection, wanted), wanted, given, new_secret)
+        plan = decide(situation.read(connection, wanted, given.rebind_to), wanted, given, new_secret)
+        if plan.leaves:
+            # from here on nothing of that project is used, whatever happens
+            binding.silence(connection, plan.leaves, plan.project_ref or _host(plan))
     reporter.doing("migrating")
     is_changed = _migrate(configuration, given, reporter)
     with connect(configuration.target.database_url) as connection:
         if is_changed:
             wanted = registry.speaking(connection, configuration)
-            plan = decide(situation.read(connection, wanted), wanted, given, new_secret)
+            plan = decide(situation.read(connection, wanted, given.rebind_to), wanted, given, new_secret)
         work = _Work(connection, wanted, plan, reporter, uuid4())
         return _carry_out(work, wait=given.wait)
 
@@ -80,13 +85,15 @@ def _migrate(configuration: Configuration, given: Given, reporter: Reporter) -> 
 
 def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
     has_worked = situation.has_worked(work.connection, work.job_name)
+    if work.plan.moves:
+        _forget_others(work)
     proof = None
     with lease.undone_when_interrupted(work.configuration, work.token):
         is_known = _introduce(work)
-        begun = _activate(work, is_known=is_known)
+        begun = _activate(work, is_known=is_known, wait=wait)
         _schedule(work)
         _switch_others(work)
-        for configuration in _provers(work, begun) if begun and wait else ():
+        for configuration in _provers(work, begun) if begun and wait and (is_known or not work.plan.moves) else ():
             prove = proofs.by_dispatch(configuration, work.reporter.doing)
             proof = prove(work.connection, lease.keeper(work.connection, work.token))
             if proof.verdict is not Verdict.ACCEPTED:
@@ -94,7 +101,11 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
     if proof:
         noun = "cron secret" if work.plan.auth == "cron_secret" else "key"
         # what did not work before either stays open, and verify says why
-        proofs.conclude(work.connection, work.token, proof, noun, leave_unclear=not has_worked)
+        # of a copy what was there before is another project's, and with it the copy is silent again
+        leave_unclear = not has_worked and not work.plan.moves
+        proofs.conclude(work.connection, work.token, proof, noun, leave_unclear=leave_unclear)
+    elif begun and work.plan.moves:
+        lease.finish(work.connection, work.token)
     elif begun:
         lease.release(work.connection, work.token)
     answers = _answers(work, proof, is_known=is_known, wait=wait)
@@ -102,6 +113,25 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
         hand_over = cron_secret.hand_over(work.configuration)
         work.reporter.done(Step("next", f"{hand_over}; then this command again", False))
     return answers
+
+
+def _forget_others(work: _Work) -> None:
+    """Delete another project's keys that a copy gets no own ones for, and say which named secrets it keeps."""
+    replaced = {*work.plan.secrets, *({store.CRON_SECRET} if work.plan.beside else ())}
+    stored = store.stored(work.connection).keys()
+    keys = {store.SERVICE_KEY, store.CRON_SECRET, store.CRON_SECRET_NEXT, store.GATEWAY_KEY}
+    for name in sorted(keys & stored - replaced):
+        store.delete(work.connection, name)
+        work.reporter.done(Step("secrets", f"deleted {name}, which is of {work.plan.leaves}", True))
+    for name in sorted(stored - keys - {store.PROJECT_URL}):
+        kept = f"the secret {name} is still that of {work.plan.leaves}: autosync-db secrets set {name}"
+        work.reporter.done(Step("warning", kept, False))
+
+
+def _host(plan: Plan) -> str:
+    """Return the host that a plan's address names."""
+    url = plan.secrets.get(store.PROJECT_URL)
+    return urlsplit(url.reveal()).hostname or "another project" if url else "another project"
 
 
 def _provers(work: _Work, begun: Rotation) -> list[Configuration]:
@@ -148,15 +178,18 @@ def _refuses(work: _Work, settings: JobSettings) -> bool:
         return False
 
 
-def _activate(work: _Work, *, is_known: bool) -> Rotation | None:
+def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
     """Activate secrets and settings, where the settings want them; return the rotation that must be proven, if any."""
     plan, connection = work.plan, work.connection
     switches = plan.switch is Switch.AT_ONCE or (plan.switch is Switch.WHEN_ACCEPTED and is_known)
     settings: dict[str, dict[str, object]] = {}
     if plan.move_to:
         settings["secrets"] = {"store": plan.move_to}
-    if plan.rebinds and plan.project_ref:
-        settings[binding.SETTING] = binding.here(connection, plan.project_ref)
+    if plan.rebinds:
+        was_proving = "proving" in (binding.stored(connection) or {})
+        is_proving = (plan.moves or was_proving) and wait and work.settings.main.calls
+        proving = {"proving": True} if is_proving else {}
+        settings[binding.SETTING] = binding.here(connection, plan.project_ref) | proving
     if switches:
         settings[cron_secret.SETTING] = cron_secret.new_setting(connection, work.job_name, plan.auth)
     if plan.must_be_proven:
@@ -171,7 +204,7 @@ def _activate(work: _Work, *, is_known: bool) -> Rotation | None:
     secrets = [name for name in changed if not name.startswith("setting:")]
     parts = [f"stored {' and '.join(secrets)}"] if secrets else []
     parts += [f"moved to the {plan.move_to}"] if plan.move_to else []
-    parts += [f"bound to {plan.project_ref}"] if plan.rebinds else []
+    parts += [f"bound to {plan.project_ref or 'no hosted project'}"] if plan.rebinds else []
     parts += [f"the calls show the {plan.auth.replace('_', ' ')}"] if switches else []
     begun = rotation if plan.must_be_proven else None
     kept = "; what was there before is kept until this is proven" if begun else ""
@@ -229,13 +262,22 @@ def _answers(work: _Work, proof: Proof | None, *, is_known: bool, wait: bool) ->
     elif proof is None:
         patience = work.settings.main.patience
         _, answers = calls.trigger_and_wait(work.connection, work.job_name, patience, work.reporter.doing)
-    if work.plan.binds and work.plan.project_ref:
-        binding.bind(work.connection, work.plan.project_ref)
-        work.reporter.done(Step("binding", f"to the project {work.plan.project_ref}", True))
+    _bind(work, is_proven=not wait or result.startswith("not repeated") or any(a.cause is Cause.OK for a in answers))
     known.keep_address(work.connection)
     made = "; ".join(sorted({answer.account for answer in answers})) or "none made"
     work.reporter.done(Step("call", result or made, not result))
     return answers
+
+
+def _bind(work: _Work, *, is_proven: bool) -> None:
+    """Bind a database that is not bound, and let the jobs of one call that waited for a proof of its project."""
+    bound, ref = binding.stored(work.connection) or {}, work.plan.project_ref
+    if work.plan.binds and ref:
+        binding.bind(work.connection, ref)
+        work.reporter.done(Step("binding", f"to the project {ref}", True))
+    elif "proving" in bound and is_proven:
+        binding.bind(work.connection, bound["project_ref"])
+        work.reporter.done(Step("binding", "proven: the jobs call the project now", True))
 
 
 def _describe(migrated: MigrationResult) -> str:

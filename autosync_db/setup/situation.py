@@ -10,6 +10,7 @@ from autosync_db.credentials import cron_secret, lease, store
 from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.store import Store, StoredSecret
 from autosync_db.jobs import binding, calls, registry
+from autosync_db.jobs.binding import Inherited
 from autosync_db.jobs.calls import Cause
 from autosync_db.schema import preflight
 from autosync_db.setup import takeover
@@ -29,6 +30,7 @@ class Situation:
     called_ref: str | None  # the project that the stored address names
     database_ref: str | None  # the project that the database's own address names
     taken: tuple[str, ...] = ()  # names of the settings that cron jobs of somebody else have
+    inherited: Inherited | None = None  # what the database is a copy of
 
     @property
     def is_complete(self) -> bool:
@@ -36,8 +38,8 @@ class Situation:
         return self.needed <= self.stored.keys()
 
 
-def read(connection: Connection, configuration: Configuration) -> Situation:
-    """Return what is there, on a database of any revision.
+def read(connection: Connection, configuration: Configuration, project_ref: str | None = None) -> Situation:
+    """Return what is there, on a database of any revision, which somebody says belongs to a project.
 
     Raises what preflight.check() raises when the toolkit cannot be installed here, and SecretError when somebody is at
     work on a rotation, or when the settings want a vault that cannot be used.
@@ -59,6 +61,7 @@ def read(connection: Connection, configuration: Configuration) -> Situation:
         called_ref=binding.called_ref(connection),
         database_ref=binding.ref_of_database(connection),
         taken=tuple(registry.taken(connection, settings)),
+        inherited=binding.inherited(connection, configuration.target, project_ref),
     )
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from autosync_db.config import GUIDE_JOB, Configuration
-from autosync_db.connection import Connection, connect, exists, value
+from autosync_db.connection import Connection, connect, exists, rows
 from autosync_db.credentials.store import StoredSecret
 from autosync_db.errors import AutosyncError
+from autosync_db.jobs import binding
+from autosync_db.jobs import plan as jobs_plan
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema import adoption as questions
 from autosync_db.schema import migrate, revisions
@@ -46,7 +48,8 @@ def foresee(
 ) -> Foreseen:
     """Return what a migration to `revision` would do with the guide's job; `given` secrets are taken. Reads only."""
     with connect(configuration.target.database_url) as connection:
-        if not _is_waiting(connection, revision):
+        # a copy takes nothing over: the call that proves it would go to the project that it was copied from
+        if not _is_waiting(connection, revision) or binding.inherited(connection, configuration.target):
             return Foreseen()
         try:
             return Foreseen(
@@ -116,22 +119,11 @@ def prepare(configuration: Configuration, reporter: Reporter) -> None:
 def _forget_unused_default(configuration: Configuration, reporter: Reporter) -> None:
     """Remove the guide's job that a migration has just made, where the settings name others and not this one."""
     settings = configuration.settings
-    if not settings.names_jobs or GUIDE_JOB in settings.jobs:
+    if not settings.names_jobs or GUIDE_JOB in settings.jobs or GUIDE_JOB in settings.elsewhere:
         return
     with connect(configuration.target.database_url) as connection, connection.transaction():
-        removed = value(
-            connection,
-            "delete from autosync.job as j where j.name = %s and j.function = 'auto-sync-cron'"
-            " and not exists (select from autosync.tick as t where t.job_id = j.id)"
-            " and not exists (select from autosync.adopted as a where a.object = 'cron job ' || j.name) returning j.id",
-            [GUIDE_JOB],
-        )
-        if removed is not None:
-            connection.execute(
-                "select cron.unschedule(c.jobid) from cron.job as c"
-                " where c.jobname = %s and c.username = current_user and c.command = 'select autosync.dispatch()'",
-                [GUIDE_JOB],
-            )
+        if rows(connection, jobs_plan.FORGETTING):
+            connection.execute(jobs_plan.UNSCHEDULING)
             reporter.done(Step("job", f"{GUIDE_JOB} is not in the settings; not made", False))
 
 

@@ -52,4 +52,8 @@ cross join lateral (
 union all
 select 'unknown', 'secret project_url', 'is not stored, or this role cannot see it', jsonb_build_object('secret', 'project_url', 'reason', 'missing')
 where not exists (select from parts)
-    and exists (select from autosync.job as j where j.function is not null)
+    and exists (
+        select from chosen_jobs as c
+        join autosync.job as j on j.name = c.name
+        where j.function is not null
+    )

@@ -21,7 +21,11 @@ cross join lateral (
 union all
 select 'unknown', 'secret service_role_key', 'is not stored', jsonb_build_object('secret', 'service_role_key', 'reason', 'missing')
 where not exists (select from autosync.service_key_facts())
-    and exists (select from autosync.job as j where 'service_role_key' = any (autosync.needed_secrets(j.name)))
+    and exists (
+        select from chosen_jobs as c
+        join autosync.job as j on j.name = c.name
+        where 'service_role_key' = any (autosync.needed_secrets(j.name))
+    )
 union all
 select 'ok', 'secret service_role_key',
     'is stored, and no job sends it any more: delete it if nothing else reads it, with autosync-db secrets delete service_role_key',

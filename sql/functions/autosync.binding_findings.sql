@@ -1,8 +1,9 @@
 -- binding_findings(): what speaks against this database belonging to the project whose function it calls; no row when nothing does.
 -- requires: 0004
--- `autosync-db setup` binds a database to a hosted project. critical: the stored address is another project's, so no call may
--- be made. warning: this is another server than the one that was bound. Platforms move a project to a new server when they
--- upgrade or restore it, so that alone must not stop the calls. Asked by dispatch() and by database_is_the_bound_one.
+-- `autosync-db setup` binds a database to a hosted project. critical: the stored address is another project's, or the database
+-- was found in another project (`inherited_by`), so no call may be made. warning: this is another server than the one that was
+-- bound. Platforms move a project to a new server when they upgrade or restore it, so that alone must not stop the calls.
+-- Asked by dispatch() and by database_is_the_bound_one.
 create or replace function autosync.binding_findings()
 returns table (status text, object text, detail text)
 language plpgsql
@@ -20,12 +21,21 @@ begin
     if bound ->> 'project_ref' is null then
         return;
     end if;
+    if bound ->> 'inherited_by' <> bound ->> 'project_ref' then
+        return query select 'critical', format('database %s', found_here ->> 'database'), format(
+            'is inherited from %s, off on purpose: it was found in %s', bound ->> 'project_ref', bound ->> 'inherited_by');
+        return;
+    end if;
     select substring(lower(btrim(s.secret, E' \t\r\n')) from '^https?://([a-z]{20})\.supabase\.(?:co|in)(?:[:/].*)?$') into called
     from autosync.stored_secrets() as s
     where s.name = 'project_url';
     if called <> bound ->> 'project_ref' then
         return query select 'critical', 'secret project_url', format(
             'names the project %s, but this database is bound to %s', called, bound ->> 'project_ref');
+    end if;
+    if bound ? 'proving' then
+        return query select 'warning', format('database %s', found_here ->> 'database'), format(
+            'belongs to the project %s now, which no call has proven: until then its jobs call nobody', bound ->> 'project_ref');
     end if;
     if found_here ->> 'system_identifier' <> bound ->> 'system_identifier' then
         return query select 'warning', 'server', format(

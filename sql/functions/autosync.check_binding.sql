@@ -1,4 +1,4 @@
--- check_binding(): raise when this database is bound to another project than the one that a call would go to.
+-- check_binding(): raise when this database is bound to another project than the one that a call would go to, or is a copy in one.
 -- requires: 0004
 create or replace function autosync.check_binding()
 returns void

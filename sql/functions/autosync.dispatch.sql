@@ -56,6 +56,10 @@ begin
     )
     returning id into tick_id;
     if decision = 'posted' then
+        if not force and exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') then
+            raise exception 'no call is made: that this copy has a project of its own now is not proven yet'
+                using hint = 'finish it with: autosync-db setup';
+        end if;
         perform autosync.post_calls(job.name, tick_id, greatest(1, least(requests, room)), null);
     end if;
     return tick_id;

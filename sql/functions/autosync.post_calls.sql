@@ -19,6 +19,8 @@ declare
     request_id bigint;
 begin
     select j.* into strict job from autosync.job as j where j.name = post_calls.job_name;
+    -- a copy sends its source's secrets nowhere, other addresses than the project's included
+    perform autosync.check_binding();
     -- one statement, so one snapshot: no credential goes to an address that it was not stored with
     select coalesce(job.url, rtrim(autosync.project_address(job.name), '/') || '/functions/v1/' || job.function),
         autosync.call_headers(job.name)

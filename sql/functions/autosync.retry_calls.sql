@@ -12,6 +12,10 @@ declare
     item record;
     repeated integer := 0;
 begin
+    -- while a copy gets a project of its own, only the call that proves it is made
+    if exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') then
+        return 0;
+    end if;
     for item in
         select i.id, j.name, j.name is not null and j.enabled and j.paused_at is null and i.attempt < j.retry_attempts as wanted
         from autosync.invocation as i

@@ -1,7 +1,60 @@
 """This is the database that was bound to the project whose function it calls."""
 
-from autosync_db.health.model import Check
+from autosync_db.health.model import Answer, Check, Question, Row
+from autosync_db.jobs import binding
+from autosync_db.jobs.binding import Inherited
 from autosync_db.remedies import ByYou
+from autosync_db.supabase import address
+
+_QUERY = """
+select jsonb_build_object(
+    'findings', (select jsonb_agg(to_jsonb(f) order by f.status, f.object) from autosync.binding_findings() as f),
+    'binding', (select s.value from autosync.setting as s where s.name = 'binding'),
+    'url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'),
+    'database', current_database()
+) as fact
+"""
+_SETUP = "autosync-db setup --rebind --project-ref {ref} --service-role-key-file PATH"
+
+
+def _query() -> str:
+    return _QUERY
+
+
+def _read(answer: Answer) -> list[Row]:
+    found = answer.values[0]
+    target = answer.configuration.target
+    copy = binding.judge(
+        found["binding"],
+        address.ref_of((found["url"] or "").strip()),
+        binding.ref_of_database(answer.connection),
+        binding.own(target),
+    )
+    if copy:
+        # where the file says by name that a job runs, silence is no choice
+        is_wanted = any(job.targets for job in answer.configuration.settings.jobs.values())
+        return [_of_copy(copy, found["database"], is_wanted=is_wanted)]
+    is_unproven = "proving" in (found["binding"] or {})
+    facts = {"database": found["database"]} | ({"reason": "unproven"} if is_unproven else {})
+    return [
+        Row("critical" if is_unproven else row["status"], row["object"], row["detail"], facts)
+        for row in found["findings"] or ()
+    ]
+
+
+def _of_copy(copy: Inherited, database: str, *, is_wanted: bool) -> Row:
+    if not copy.is_silent:
+        status, reason, detail = "critical", "calls_on", f"is {copy.sentence}, the database of {copy.here}"
+    elif copy.came_back:
+        status, reason, detail = "critical", "came_back", f"is {copy.sentence}"
+    else:
+        status, reason = "critical" if is_wanted else "warning", "inherited" if copy.ref else "inherited_here"
+        detail = f"is {copy.sentence}: it is that of {copy.here} now, and makes no call" + (
+            "; by autosync.toml a job runs on this target" if is_wanted else ""
+        )
+    facts = {"reason": reason, "project": copy.project, "here": copy.here, "ref": copy.ref, "database": database}
+    return Row(status, f"database {database}", detail, facts)
+
 
 CHECK = Check(
     layer="secrets",
@@ -10,6 +63,17 @@ CHECK = Check(
         "a copy keeps calling nobody; only if this database belongs to that project now, bind it again",
         then="autosync-db setup --rebind --project-ref REF --service-role-key-file PATH",
     ),
+    remedies={
+        "inherited": ByYou("nothing, while nothing is to be called from here; for calls of its own", then=_SETUP),
+        "inherited_here": ByYou(
+            "nothing, while nothing is to be called from here; for calls of its own",
+            then="autosync-db setup --rebind --service-role-key-file PATH",
+        ),
+        "came_back": ByYou("see that this is the project's own database", then=_SETUP),
+        "calls_on": ByYou("pause its jobs, if nothing is to be called from here; for calls of its own", then=_SETUP),
+        "unproven": ByYou("the set-up of the copy's own project did not end; repeat it", then="autosync-db setup"),
+    },
     needs=("head_applied", "privileges_sufficient"),
     causes=("head_applied",),
+    question=Question(_query, _read),
 )

@@ -34,7 +34,7 @@ def _read(answer: Answer) -> list[Row]:
         detail = f"is a key of the project {ref_of_key}, but project_url names {called}"
         facts = {"secret": "service_role_key", "project": ref_of_key, "called": called}
         rows.append(Row("critical", "secret service_role_key", detail, facts))
-    own = answer.configuration.target.project_ref or binding.ref_of_database(answer.connection)
+    own = binding.ref_of_database(answer.connection) or answer.configuration.target.project_ref
     if own and own != called:
         detail = f"names the project {called}, but this database is that of {own}"
         rows.append(

@@ -7,7 +7,7 @@ from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.jobs import columns, plan
 
 # the parts of the query that depend on the settings
-_WANTED, _UNEQUAL, _NAMES = "{wanted}", "{unequal}", "{names}"
+_WANTED, _UNEQUAL, _NAMES, _ELSEWHERE = "{wanted}", "{unequal}", "{names}", "{elsewhere}"
 
 _QUERY = """
 select jsonb_build_object('job', w.name, 'is_registered', p.id is not null, 'columns', array_remove(array[{unequal}], null)) as fact
@@ -16,6 +16,10 @@ left join autosync.job as p on p.name = w.name
 union all
 select jsonb_build_object('job', j.name, 'is_registered', true, 'columns', null)
 from (select o.name from autosync.job as o where o.name <> all ({names}) order by o.id limit 1000) as j
+union all
+select jsonb_build_object('job', j.name, 'is_registered', true, 'columns', '["enabled"]'::jsonb, 'elsewhere', true)
+from autosync.job as j
+where j.name = any ({elsewhere}) and j.enabled and not j.watch
 union all
 select jsonb_build_object('limits', (select s.value from autosync.setting as s where s.name = 'limits'))
 """  # noqa: E501 - a line of SQL
@@ -32,7 +36,8 @@ def _query(configuration: Configuration) -> str:
     parts = {
         _WANTED: plan.wanted(settings).as_string(),
         _UNEQUAL: unequal.as_string(),
-        _NAMES: sql.Literal([*settings.jobs, HOUSEKEEPING_JOB]).as_string() + "::text[]",
+        _NAMES: sql.Literal([*settings.jobs, *settings.elsewhere, HOUSEKEEPING_JOB]).as_string() + "::text[]",
+        _ELSEWHERE: sql.Literal(settings.paused_here).as_string() + "::text[]",
     }
     text = _QUERY
     for name, part in parts.items():
@@ -53,6 +58,10 @@ def _read(answer: Answer) -> list[Row]:
         elif not found["is_registered"]:
             detail = "is in autosync.toml, and not in the database"
             rows.append(_row("warning", f"job {found['job']}", detail, "missing", found["job"]))
+        elif found.get("elsewhere"):
+            targets = ", ".join(settings.elsewhere[found["job"]].targets or [])
+            detail = f"runs here, and by autosync.toml only on {targets}"
+            rows.append(_row("warning", f"job {found['job']}", detail, "elsewhere", found["job"]))
         elif found["columns"]:
             detail = f"differs from autosync.toml in {', '.join(found['columns'])}"
             row = _row("warning", f"job {found['job']}", detail, "changed", found["job"])

@@ -170,7 +170,9 @@ def test_verify_names_the_restore_first_and_calls_go_on(copy: Cluster) -> None:
 
 def test_who_knows_the_copys_own_project_learns_so(copy: Cluster) -> None:
     found = judged(copy, f"https://{OTHER}.supabase.co")
-    assert found["service_key_matches_project"].status is Status.CRITICAL
+    assert next(iter(found)) == CHECK
+    assert f"is inherited from {REF}, and calls it from here" in found[CHECK].verdict.summary
+    assert found["service_key_matches_project"].blocked_by == (CHECK,)
     assert f"but this database is that of {OTHER}" in found["service_key_matches_project"].verdict.summary
     refused = setup(copy, OTHER)
     assert f"this database is bound to the project {REF}, not to {OTHER}" in command.refused(refused, 2)
@@ -232,6 +234,23 @@ class TestBoundAnew:
             assert owner.execute(query).fetchall() == before
 
 
+def test_a_dump_in_another_project_is_silent_from_the_first_command_that_knows_it(
+    source: Cluster, open_blank: Cluster, tmp_path: Path
+) -> None:
+    Path("autosync.toml").write_text(f'[targets.staging]\nproject_ref = "{OTHER}"\n')
+    with restored(source, open_blank, tmp_path) as made:
+        # refused, and silenced all the same
+        refused = command.run("setup", "--target", "staging", database=made.url(), variables=RARELY)
+        assert f"this database is bound to the project {REF}, not to {OTHER}" in command.refused(refused, 2)
+        assert f"inherited from {REF}, off on purpose" in tick(made)
+        assert queued(made) == []
+        found = judged(made, f"https://{OTHER}.supabase.co")
+        assert found[CHECK].status is Status.WARNING
+        command.succeeds(setup(made, OTHER, "--rebind", "--target", "staging"))
+        assert tick(made) == "succeeded"
+        assert [url.split("/")[2] for (url,) in queued(made)] == [f"{OTHER}.supabase.co"]
+
+
 @pytest.mark.long
 def test_a_copy_of_the_files_is_only_known_by_its_address(migrated_template: Cluster) -> None:
     """It has the same system identifier: what tells it apart is outside of it."""
@@ -243,8 +262,9 @@ def test_a_copy_of_the_files_is_only_known_by_its_address(migrated_template: Clu
             found = judged(two, f"https://{OTHER}.supabase.co")
             # its run may have been under way when the server was stopped
             found.pop("housekeeping_runs", None)
-            assert next(iter(found)) == "service_key_matches_project"
-            assert found["service_key_matches_project"].status is Status.CRITICAL
+            assert next(iter(found)) == CHECK
+            assert found[CHECK].status is Status.CRITICAL
+            assert found["service_key_matches_project"].blocked_by == (CHECK,)
 
 
 def test_a_major_upgrade_is_distinguished_from_a_copy(transaction: psycopg.Connection[Any]) -> None:

@@ -52,11 +52,13 @@ def _unnamed(text: str) -> Action[Project]:
     return lambda project: project.owner.execute("select cron.schedule('0 0 1 1 *', %s)", [text])
 
 
-def _in_the_file(**tables: object) -> Action[Project]:
-    """Return what writes these settings, and applies nothing."""
+def _in_the_file(*, at: str | None = "", **tables: object) -> Action[Project]:
+    """Return what writes these settings, for the target `at`, and applies nothing."""
 
     def act(project: Project) -> None:
         settings = Settings(**tables)  # type: ignore[arg-type]  # as a file has them
+        if at != "":
+            settings = settings.at(at)
         project.configuration = dataclasses.replace(project.configuration, settings=settings)
 
     return act
@@ -144,6 +146,20 @@ CASES: dict[str, tuple[Case, ...]] = {
             "the limits were changed",
             _in_the_file(job={"schedule": NEVER}, limits={"schedules_per_organization": 7}),
             says="setting limits: differs from [limits] in autosync.toml",
+        ),
+        warned(
+            "a job that by the file runs on other targets runs here",
+            _in_the_file(at="staging", job={"schedule": NEVER, "targets": ["production"]}),
+            says="job auto-sync-cron-job: runs here, and by autosync.toml only on production",
+        ),
+        fine(
+            "a job that by the file runs on other targets is off here",
+            _in_the_file(at="staging", job={"schedule": NEVER, "targets": ["production"]}),
+            sql("update autosync.job set enabled = false where name = 'auto-sync-cron-job'"),
+        ),
+        fine(
+            "a job that runs on some targets, where nobody named one",
+            _in_the_file(at=None, job={"schedule": NEVER, "targets": ["production"]}),
         ),
         fine(
             "a job that the file does not name",

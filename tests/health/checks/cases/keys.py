@@ -72,6 +72,11 @@ def _of_the_project(project: Project) -> None:
     project.configuration = dataclasses.replace(project.configuration, target=target)
 
 
+def _of_a_domain(project: Project) -> None:
+    target = dataclasses.replace(project.configuration.target, project_url="https://api.example.com")
+    project.configuration = dataclasses.replace(project.configuration, target=target)
+
+
 CASES: dict[str, tuple[Case, ...]] = {
     "database_is_the_bound_one": (
         fine("an address that names no project", _bound()),
@@ -93,6 +98,39 @@ CASES: dict[str, tuple[Case, ...]] = {
             "another database of the server", _bound(database="elsewhere"), says="which was elsewhere on this server"
         ),
         fine("it was never bound", stored(project_url=_url(OTHER), service_role_key=keys.legacy(ref=OTHER))),
+        fine("it is that of its project", _bound(), stored(project_url=_url(REF)), _of_the_project),
+        fine("its project has a domain of its own now", _bound(), stored(project_url=_url(REF)), _of_a_domain),
+        failed(
+            "a copy that calls its source",
+            _bound(project_ref=OTHER),
+            stored(project_url=_url(OTHER)),
+            _of_the_project,
+            says=f"is inherited from {OTHER}, and calls it from here, the database of {REF}",
+        ),
+        warned(
+            "a copy that was silenced",
+            _bound(project_ref=OTHER, inherited_by=REF),
+            _of_the_project,
+            says=f"is inherited from {OTHER}, off on purpose: it is that of {REF} now, and makes no call",
+        ),
+        warned(
+            "a copy of a copy",
+            _bound(project_ref=OTHER, inherited_by=OTHER[::-1]),
+            _of_the_project,
+            says=f"is inherited from {OTHER}, off on purpose: it is that of {REF} now",
+        ),
+        warned(
+            "a copy that was silenced, by who knows no target",
+            _bound(project_ref=OTHER, inherited_by=REF),
+            says=f"is inherited from {OTHER}, off on purpose",
+        ),
+        failed(
+            "a copy that came back",
+            _bound(inherited_by=OTHER),
+            _of_the_project,
+            says=f"is inherited from {OTHER}, off on purpose: a copy that came back to {REF}",
+        ),
+        failed("a copy whose own project is not proven", _bound(proving="yes"), says="which no call has proven"),
     ),
     "project_url_valid": (
         failed(
@@ -162,6 +200,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             stored(project_url=_url(OTHER), service_role_key=keys.legacy(ref=OTHER)),
             _of_the_project,
             says=f"names the project {OTHER}, but this database is that of {REF}",
+            blocked_by=("database_is_the_bound_one",),
         ),
         fine(
             "a secret key names no project",
