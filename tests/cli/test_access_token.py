@@ -1,9 +1,13 @@
 """Commands where SUPABASE_ACCESS_TOKEN is set, with the API on loopback: it is read, never needed, and never shown."""
 
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from autosync_db.jobs import binding
 from autosync_db.secret import Secret
 from tests.cli.conftest import Project
 from tests.support import clusters, command, keys, management
@@ -119,3 +123,109 @@ def test_without_a_token_or_for_another_address_nothing_is_asked(hosted: Project
     del hosted.variables["SUPABASE_ACCESS_TOKEN"]
     _setup(hosted)
     assert api.requests == []
+
+
+def _called(project: Project, **headers: str) -> int:
+    """Make a real call whose answer has these headers, bind the database to the project, and return the call's id."""
+    project.stub.headers = headers
+    command.succeeds(project.setup())
+    project.stub.headers = {}
+    with clusters.connect(project.cluster) as connection:
+        binding.bind(connection, REF)
+    return int(project.run("runs", "--format", "json").json()[0]["id"])
+
+
+def _logged(text: str, source: str = "function_logs", *, after: float = 0, **more: str) -> dict[str, Any]:
+    at = (datetime.now(UTC) + timedelta(seconds=after)).replace(tzinfo=None).isoformat()
+    return {"id": str(uuid.uuid4()), "timestamp": at, "source": source, "event_message": text, **more}
+
+
+def test_runs_shows_a_calls_lines_of_the_log(hosted: Project, api: Api) -> None:
+    id = _called(hosted, **{"sb-request-id": "req-1", "x-deno-execution-id": "exec-1"})
+    with clusters.connect(hosted.cluster) as connection:
+        connection.execute("insert into public.pg_cron_secrets (name, secret) values ('cron_secret', 'opaque-value-1')")
+    leaked = keys.secret().reveal()
+    asked: list[dict[str, str]] = []
+
+    def log(query: dict[str, str]) -> dict[str, Any]:
+        asked.append(query)
+        if "'function_edge_logs'" in query["sql"]:
+            return {"result": [_logged("POST | 200 | auto-sync-cron", "function_edge_logs", execution_id="exec-1")]}
+        return {
+            "result": [
+                _logged(f"key {leaked} and opaque-value-1\nsecond \x1b[31mline", level="error"),
+                _logged("of another call of the same worker", after=3600),
+            ]
+        }
+
+    api.log = log
+    shown = command.succeeds(hosted.run("runs", "show", str(id), "--log", "--format", "json")).json()
+    assert (shown["id"], shown["cause"], shown["sb_request_id"], shown["execution_id"]) == (id, "ok", "req-1", "exec-1")
+    assert shown["log_url"] == f"https://supabase.com/dashboard/project/{REF}/functions/auto-sync-cron/logs"
+    assert [(line["source"], line["level"], line["text"]) for line in shown["log"]] == [
+        ("function_edge_logs", "", "POST | 200 | auto-sync-cron"),
+        ("function_logs", "error", "key *** and ***\nsecond  [31mline"),
+    ]
+    gateway, function = asked
+    assert "'req-1'" in gateway["sql"]
+    assert "= 'exec-1'" in function["sql"]
+    span = [datetime.fromisoformat(gateway[f"iso_timestamp_{end}"]) for end in ("start", "end")]
+    assert timedelta(0) < span[1] - span[0] < timedelta(minutes=5)
+
+    table = command.succeeds(hosted.run("runs", "show", str(id), "--log")).out
+    assert "sb-request-id" in table
+    assert "key *** and ***" in table
+    assert "\x1b[31m" not in table
+    assert str(id) in command.succeeds(hosted.run("runs")).out
+
+    # the gateway's own line names the worker where the answer did not
+    asked.clear()
+    with clusters.connect(hosted.cluster, "supabase_admin") as connection:
+        connection.execute("update autosync.invocation set execution_id = null where id = %s", [id])
+    assert len(command.succeeds(hosted.run("runs", "show", str(id), "--log", "--format", "json")).json()["log"]) == 2
+    assert "= 'exec-1'" in asked[1]["sql"]
+
+
+def test_what_an_answer_calls_itself_cannot_become_a_query(hosted: Project, api: Api) -> None:
+    id = _called(hosted, **{"sb-request-id": "x' or 1=1 --", "x-deno-execution-id": "' union select"})
+    said = command.refused(hosted.run("runs", "show", str(id), "--log"), 2)
+    assert "neither sb-request-id nor x-deno-execution-id" in said
+    assert api.requests == []
+
+
+def test_runs_says_what_is_lacking_to_show_a_log(hosted: Project, api: Api) -> None:
+    id = _called(hosted, **{"sb-request-id": "req-1"})
+    show = ("runs", "show", str(id), "--log")
+    # only the platform sends the names of a call, and only with an answer
+    for change, says in (
+        ("status_code = 200", "neither sb-request-id nor"),
+        (
+            "status_code = null, outcome = 'timed_out', error_message = 'Timeout of 5000 ms'",
+            "has no answer (Timeout of",
+        ),
+    ):
+        with clusters.connect(hosted.cluster, "supabase_admin") as connection:
+            connection.execute(f"update autosync.invocation set sb_request_id = null, {change}".encode())
+        assert says in command.refused(hosted.run(*show), 2)
+    command.succeeds(hosted.run("runs", "show", str(id)))
+    with clusters.connect(hosted.cluster, "supabase_admin") as connection:
+        connection.execute("update autosync.invocation set status_code = 200, outcome = 'ok', sb_request_id = 'r-1'")
+
+    api.permissions = set()
+    forbidden = command.refused(hosted.run(*show), 4)
+    assert "lacks the permission analytics_logs_read" in forbidden
+    assert api.asked() == ["analytics/endpoints/logs"]
+    api.permissions = None
+    nothing = command.succeeds(hosted.run(*show, "--format", "json"))
+    assert nothing.json()["log"] == []
+    assert "the log has no line" in command.succeeds(hosted.run(*show)).err
+
+    assert "SUPABASE_ACCESS_TOKEN is not set" in command.refused(
+        hosted.run(*show, variables={"SUPABASE_ACCESS_TOKEN": ""}), 2
+    )
+    with clusters.connect(hosted.cluster, "supabase_admin") as connection:
+        connection.execute("delete from autosync.setting where name = 'binding'")
+    assert "there is no hosted project" in command.refused(hosted.run(*show), 2)
+    assert "there is no call" in command.refused(hosted.run("runs", "show", "9" * 25), 2)
+    assert "--log is for one call" in command.refused(hosted.run("runs", "--log"), 2)
+    assert "no command" in command.refused(hosted.run("runs", "list", "1"), 2)
