@@ -53,7 +53,7 @@ def look(configuration: Configuration, given: Given) -> Found:
     none is stored, or if the stored one is the key of the project that the database was bound to before. Raises
     UsageError for a token or an address of the API that cannot be one, and what connect() raises.
     """
-    if config.access_token() is None:
+    if not config.has_access_token():
         return Found()
     with connect(configuration.target.database_url) as connection:
         stored = _stored(connection, configuration)

@@ -143,17 +143,18 @@ class Management:
         return True
 
     def legacy_keys_enabled(self) -> bool | None:
-        """Return whether the anon and service_role keys still open the project; None once the API forgot about them."""
+        """Return whether the anon and service_role keys open the project; None once the API has no such question."""
         request = self._request(
             "GET", "api-keys/legacy", READ_KEYS, "read whether the legacy keys are on", "state of legacy keys"
         )
         try:
             return self._read(request, lambda answer: _field(_row(answer), "enabled", bool))
         except ManagementError as error:
-            # "This API endpoint will be removed in the future, check for HTTP 404"
-            if error.kind is Kind.MISSING:
-                return None
-            raise
+            if error.kind is not Kind.MISSING:
+                raise
+            # "This API endpoint will be removed in the future, check for HTTP 404"; or else there is no such project
+            self.api_keys()
+            return None
 
     def functions(self) -> list[Function]:
         """Return the functions that are deployed."""
