@@ -56,13 +56,8 @@ def _setup(
 
     configuration = session.configuration
     address = _address(session, project_url, project_ref)
-    own_secret = secret_input.read(cron_secret_file, "cron secret") if cron_secret_file is not None else None
     credentials = {job.auth for job in configuration.settings.jobs.values() if job.kind == "function"}
-    if own_secret is not None and "cron_secret" not in credentials:
-        raise UsageError(
-            "the function is called with the service key, not with a cron secret",
-            hint='choose auth = "cron_secret" for the job in autosync.toml',
-        )
+    own_secret = _own_secret(cron_secret_file, "cron_secret" in credentials)
     is_by_key = "service_key" in credentials
     if address is None and configuration.target.stack is not None:
         address = _gateway(session, configuration.target.stack)
@@ -97,6 +92,19 @@ def _setup(
     else:
         session.print_report(report)
     raise typer.Exit(code)
+
+
+def _own_secret(path: str | None, is_used: bool) -> Secret | None:
+    """Return the cron secret that the function has already. Raises UsageError where no call would carry it."""
+    if path is None:
+        return None
+    found = secret_input.read(path, "cron secret")
+    if not is_used:
+        raise UsageError(
+            "the function is called with the service key, not with a cron secret",
+            hint='choose auth = "cron_secret" for the job in autosync.toml',
+        )
+    return found
 
 
 def _verify(configuration: "Configuration") -> "tuple[Report, list[str]]":
