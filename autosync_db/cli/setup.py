@@ -14,8 +14,12 @@ from autosync_db.errors import ExitCode, SecretError, UnreachableError, UsageErr
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autosync_db.config import Configuration
     from autosync_db.health.model import Report
+    from autosync_db.progress import Step
+    from autosync_db.setup.decision import Given
     from autosync_db.supabase.stack import Stack
 
 app = typer.Typer(add_completion=False)
@@ -51,7 +55,7 @@ def _setup(
     """
     from autosync_db.progress import Reporter, Step
     from autosync_db.report import as_json
-    from autosync_db.setup import decision, platform, run
+    from autosync_db.setup import decision, run
     from autosync_db.setup.decision import Given
 
     configuration = session.configuration
@@ -70,12 +74,7 @@ def _setup(
         steps.append(replace(step, result=configuration.aim.at(step.result)))
         session.say_done(step)
 
-    seen = platform.look(configuration, given)
-    for step in seen.steps:
-        done(step)
-    if is_by_key and key is None:
-        given = replace(given, service_key=seen.service_key or _asked_key(session))
-        decision.validate(address, given.service_key, configuration)
+    given = _completed(session, given, done, wants_key=is_by_key and key is None)
     Run.code_if_unread = ExitCode.BUG
     with session.progress("connecting") as say:
         run.run(configuration, given, Reporter(done, say))
@@ -92,6 +91,20 @@ def _setup(
     else:
         session.print_report(report)
     raise typer.Exit(code)
+
+
+def _completed(session: Session, given: "Given", done: "Callable[[Step], None]", *, wants_key: bool) -> "Given":
+    """Return what was given, with the key from the platform or a prompt; `done` gets what the platform said."""
+    from autosync_db.setup import decision, platform
+
+    seen = platform.look(session.configuration, given)
+    for step in seen.steps:
+        done(step)
+    if not wants_key:
+        return given
+    key = seen.service_key or _asked_key(session)
+    decision.validate(given.project_url, key, session.configuration)
+    return replace(given, service_key=key)
 
 
 def _own_secret(path: str | None, is_used: bool) -> Secret | None:
