@@ -55,6 +55,8 @@ def test_keys_are_listed_made_and_deleted(api: Api, client: Management) -> None:
         ("default", "secret", True),
     ]
     assert hidden[1].value is None  # a key that is blotted out is not taken for one
+    api.troubles = [Trouble(raw=b'[{"name":"default","type":"secret","api_key":"sb_secret_abcde***"}]')]
+    assert client.api_keys()[0].value is None
     assert [one.value for one in client.api_keys(reveal=True)] == [legacy, public]
 
     made = client.create_secret_key("autosync_cron", "made by a test")
@@ -146,6 +148,9 @@ def test_a_refusal_says_what_is_missing(api: Api, client: Management) -> None:
             assert forbidden.permission == permission
             assert permission in forbidden.message
     api.permissions = None
+    # what the platform names is rather right than what its document said
+    api.troubles = [Trouble(403, {"message": "The token lacks project_admin_read"})]
+    assert _failure(client.api_keys).permission == "project_admin_read"
 
     other = Management("z" * 20, client.access)
     missing = _failure(other.api_keys)
