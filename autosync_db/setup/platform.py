@@ -53,12 +53,12 @@ def look(configuration: Configuration, given: Given) -> Found:
     none is stored, or if the stored one is the key of the project that the database was bound to before. Raises
     UsageError for a token or an address of the API that cannot be one, and what connect() raises.
     """
-    if not config.has_access_token():
+    given_ref = address.ref_of(given.project_url) if given.project_url else None
+    if not config.has_access_token() or (given.project_url and given_ref is None):
         return Found()
     with connect(configuration.target.database_url) as connection:
         stored = _stored(connection, configuration)
-    ref = address.ref_of(given.project_url) if given.project_url else stored.project_ref
-    management = config.management_of(ref)
+    management = config.management_of(given_ref or stored.project_ref)
     if management is None:
         return Found()
     functions = [job for job in configuration.settings.jobs.values() if job.kind == "function"]

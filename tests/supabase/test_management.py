@@ -57,6 +57,8 @@ def test_keys_are_listed_made_and_deleted(api: Api, client: Management) -> None:
     assert hidden[1].value is None  # a key that is blotted out is not taken for one
     api.troubles = [Trouble(raw=b'[{"name":"default","type":"secret","api_key":"sb_secret_abcde***"}]')]
     assert client.api_keys()[0].value is None
+    api.troubles = [Trouble(raw=b'[{"name":"a\\u001b[31m\\nb"}]')]
+    assert client.api_keys()[0].name == "a [31m b"  # names are printed
     assert [one.value for one in client.api_keys(reveal=True)] == [legacy, public]
 
     made = client.create_secret_key("autosync_cron", "made by a test")
