@@ -131,9 +131,9 @@ def test_every_check_is_named_by_a_fault() -> None:
     # what is wrong with these is in the tables of tests/health/checks, and in its tests on servers
     cases = {
         "calls_hold_no_others_up", "database_is_the_bound_one", "head_applied", "housekeeping_runs",
-        "integrations_tied_to_organizations", "isolation_chosen", "legacy_keys_off", "pg_net_preloaded",
-        "pg_net_worker_running", "private_schema_is_ours", "rotation_finished", "schedules_not_failing",
-        "schedules_recorded", "server_log_hides_secrets", "service_key_fresh", "settings_applied", "tables_not_locked",
+        "integrations_tied_to_organizations", "isolation_chosen", "pg_net_preloaded", "pg_net_worker_running",
+        "private_schema_is_ours", "rotation_finished", "schedules_not_failing", "schedules_recorded",
+        "server_log_hides_secrets", "service_key_fresh", "settings_applied", "tables_not_locked",
     }  # fmt: skip
     assert {mode.names for mode in ALL} | cases == set(catalogue.all_checks())
 
