@@ -84,7 +84,7 @@ def _log(session: Session, connection: "Connection", call: "Call", ref: str | No
             "there is no hosted project whose log could be asked",
             hint="give the target its project_ref in autosync.toml; elsewhere, look at the log of your own functions",
         )
-    one_call.require_ids(call)
+    one_call.require_ids(call, ref)
     management = config.management_of(ref)
     if management is None:
         raise UsageError(

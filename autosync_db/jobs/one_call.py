@@ -147,8 +147,8 @@ def where(call: Call, project_ref: str | None) -> str | None:
     return f"https://supabase.com/dashboard/project/{project_ref}/functions/{slug}/logs"
 
 
-def require_ids(call: Call) -> None:
-    """Return if the log can be asked for a call. Raises UsageError that says why it cannot."""
+def require_ids(call: Call, project_ref: str) -> None:
+    """Return if the project's log can be asked for a call. Raises UsageError that says why it cannot."""
     if _ids(call):
         return
     without = f"without the log: autosync-db runs show {call.id}"
@@ -165,7 +165,7 @@ def require_ids(call: Call) -> None:
         raise UsageError(
             f"the call {call.id} has no answer ({call.error_message or call.outcome}), and the answer names its lines"
             " in the log",
-            hint=f"look at the function's log around {call.queued_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; {without}",
+            hint=f"look around {call.queued_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {where(call, project_ref)}",
         )
     raise UsageError(
         f"the answer to the call {call.id} has neither sb-request-id nor x-deno-execution-id, which name it in the log",
@@ -178,7 +178,7 @@ def log(connection: Connection, management: Management, call: Call) -> list[Line
 
     A worker may serve several calls: its lines beyond the time of this one are left out.
     """
-    require_ids(call)
+    require_ids(call, management.project_ref)
     since, until = call.queued_at - _BEFORE, call.ends_at + _AFTER
     # both ends are rounded to minutes there
     between = (since - timedelta(minutes=1), min(until + timedelta(minutes=1), since + timedelta(hours=23)))

@@ -73,7 +73,9 @@ def test_setup_reads_the_key_that_nobody_gave_and_says_which(hosted: Project, ap
 
 def test_setup_names_what_keeps_a_call_from_the_function(hosted: Project, api: Api) -> None:
     api.add_key("default", keys.secret().reveal())
-    said = command.succeeds(_setup(hosted)).err
+    said = command.succeeds(_setup(hosted, SUPABASE_SERVICE_ROLE_KEY=hosted.key.reveal())).err
+    assert _stored(hosted) == hosted.key.reveal()
+    assert "api-keys" not in api.asked(), "a key was given, so none is read"
     assert "auto-sync-cron is not deployed: supabase functions deploy auto-sync-cron" in said
     assert said.index("is not deployed") < said.index("migrate"), "before anything is called"
 
@@ -206,7 +208,9 @@ def test_runs_says_what_is_lacking_to_show_a_log(hosted: Project, api: Api) -> N
     ):
         with clusters.connect(hosted.cluster, "supabase_admin") as connection:
             connection.execute(f"update autosync.invocation set sb_request_id = null, {change}".encode())
-        assert says in command.refused(hosted.run(*show), 2)
+        refused = hosted.run(*show)
+        assert says in command.refused(refused, 2)
+    assert f"/dashboard/project/{REF}/functions/auto-sync-cron/logs" in refused.hints[0]
     command.succeeds(hosted.run("runs", "show", str(id)))
     with clusters.connect(hosted.cluster, "supabase_admin") as connection:
         connection.execute("update autosync.invocation set status_code = 200, outcome = 'ok', sb_request_id = 'r-1'")
