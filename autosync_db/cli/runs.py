@@ -1,22 +1,46 @@
 """`runs`: what became of the calls."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import Jobs, command
+from autosync_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from autosync_db.connection import Connection
+    from autosync_db.jobs.one_call import Call, Line
 
 app = typer.Typer(add_completion=False)
+
+_SHOW = "show"
 
 
 @command(app, "runs")
 def _runs(
     session: Session,
+    show: Annotated[
+        tuple[str, int] | None, typer.Argument(help="Show one call; ID is its number in the list.", metavar="show ID")
+    ] = None,
     job: Jobs = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many calls to show.")] = 20,
+    log: Annotated[
+        bool,
+        typer.Option("--log", help="With `show`: the call's lines of the project's log; needs SUPABASE_ACCESS_TOKEN."),
+    ] = False,
 ) -> None:
-    """List the newest calls and what really became of them, newest first."""
+    """List the newest calls and what really became of them, newest first.
+
+    `runs show ID` shows one call: its answer, its ids, its times and where its log is.
+    """
+    if show is not None:
+        if show[0] != _SHOW:
+            raise UsageError("what follows runs is no command of it", hint="one call: autosync-db runs show ID")
+        _show(session, show[1], log=log)
+        return
+    if log:
+        raise UsageError("--log is for one call", hint="autosync-db runs show ID --log")
     from autosync_db.connection import connect
     from autosync_db.jobs import calls, registry
     from autosync_db.report import as_text
@@ -29,3 +53,45 @@ def _runs(
         session.print_json(found)
     else:
         as_text.calls(found, session.out)
+
+
+def _show(session: Session, id: int, *, log: bool) -> None:
+    from autosync_db.connection import connect
+    from autosync_db.jobs import one_call
+    from autosync_db.report import as_text
+
+    with connect(session.configuration.target.database_url) as connection:
+        call = one_call.find(connection, id)
+        ref = one_call.project_ref(connection, session.configuration.target.project_ref)
+        lines = _log(session, connection, call, ref) if log else None
+    where = one_call.where(call, ref)
+    if session.is_json:
+        session.print_json(call.facts | {"log_url": where} | ({"log": lines} if lines is not None else {}))
+        return
+    as_text.call(call, where, session.out)
+    if lines:
+        as_text.log(lines, session.out)
+    elif lines is not None:
+        session.say("the log has no line of this call: the newest come late by up to a minute, old ones are deleted")
+
+
+def _log(session: Session, connection: "Connection", call: "Call", ref: str | None) -> "list[Line]":
+    """Return the call's lines of the log. Raises UsageError for what is lacking to ask for them."""
+    from autosync_db import config
+    from autosync_db.jobs import one_call
+
+    if ref is None:
+        raise UsageError(
+            "there is no hosted project whose log could be asked",
+            hint="give the target its project_ref in autosync.toml; elsewhere, look at the log of your own functions",
+        )
+    one_call.require_ids(call, ref)
+    management = config.management_of(ref)
+    if management is None:
+        raise UsageError(
+            "the log is read with an access token, and SUPABASE_ACCESS_TOKEN is not set",
+            hint="export one that may read logs (https://supabase.com/dashboard/account/tokens), or look there:"
+            f" {one_call.where(call, ref)}",
+        )
+    with session.progress("reading the project's log"):
+        return one_call.log(connection, management, call)

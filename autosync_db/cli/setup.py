@@ -14,8 +14,12 @@ from autosync_db.errors import ExitCode, SecretError, UnreachableError, UsageErr
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autosync_db.config import Configuration
     from autosync_db.health.model import Report
+    from autosync_db.progress import Step
+    from autosync_db.setup.decision import Given
     from autosync_db.supabase.stack import Stack
 
 app = typer.Typer(add_completion=False)
@@ -45,7 +49,9 @@ def _setup(
 ) -> None:
     """Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.
 
-    Safe to repeat: a second run changes nothing. The service key is never taken from the command line.
+    Safe to repeat: a second run changes nothing. The service key is never taken from the command line. Where
+    SUPABASE_ACCESS_TOKEN is set, a key that is neither given nor stored is read from the project, and functions that
+    are not deployed are named before they are called.
     """
     from autosync_db.progress import Reporter, Step
     from autosync_db.report import as_json
@@ -54,28 +60,23 @@ def _setup(
 
     configuration = session.configuration
     address = _address(session, project_url, project_ref)
-    own_secret = secret_input.read(cron_secret_file, "cron secret") if cron_secret_file is not None else None
     credentials = {job.auth for job in configuration.settings.jobs.values() if job.kind == "function"}
-    if own_secret is not None and "cron_secret" not in credentials:
-        raise UsageError(
-            "the function is called with the service key, not with a cron secret",
-            hint='choose auth = "cron_secret" for the job in autosync.toml',
-        )
+    own_secret = _own_secret(cron_secret_file, "cron_secret" in credentials)
     is_by_key = "service_key" in credentials
     if address is None and configuration.target.stack is not None:
         address = _gateway(session, configuration.target.stack)
-    key = _service_key(session, service_role_key_file, service_role_key_env) if is_by_key else None
+    key = _key_at_hand(session, service_role_key_file, service_role_key_env) if is_by_key else None
+    given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
     decision.validate(address, key, configuration)
-
     steps: list[Step] = []
+
+    def done(step: Step) -> None:
+        steps.append(replace(step, result=configuration.aim.at(step.result)))
+        session.say_done(step)
+
+    given = _completed(session, given, done, wants_key=is_by_key and key is None)
     Run.code_if_unread = ExitCode.BUG
     with session.progress("connecting") as say:
-
-        def done(step: Step) -> None:
-            steps.append(replace(step, result=configuration.aim.at(step.result)))
-            session.say_done(step)
-
-        given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
         run.run(configuration, given, Reporter(done, say))
         say("verifying")
         report, untried = _verify(configuration)
@@ -90,6 +91,33 @@ def _setup(
     else:
         session.print_report(report)
     raise typer.Exit(code)
+
+
+def _completed(session: Session, given: "Given", done: "Callable[[Step], None]", *, wants_key: bool) -> "Given":
+    """Return what was given, with the key from the platform or a prompt; `done` gets what the platform said."""
+    from autosync_db.setup import decision, platform
+
+    seen = platform.look(session.configuration, given)
+    for step in seen.steps:
+        done(step)
+    if not wants_key:
+        return given
+    key = seen.service_key or _asked_key(session)
+    decision.validate(given.project_url, key, session.configuration)
+    return replace(given, service_key=key)
+
+
+def _own_secret(path: str | None, is_used: bool) -> Secret | None:
+    """Return the cron secret that the function has already. Raises UsageError where no call would carry it."""
+    if path is None:
+        return None
+    found = secret_input.read(path, "cron secret")
+    if not is_used:
+        raise UsageError(
+            "the function is called with the service key, not with a cron secret",
+            hint='choose auth = "cron_secret" for the job in autosync.toml',
+        )
+    return found
 
 
 def _verify(configuration: "Configuration") -> "tuple[Report, list[str]]":
@@ -169,15 +197,19 @@ def _key_of(session: Session, stack: "Stack") -> Secret | None:
     return next(iter(found), None)
 
 
-def _service_key(session: Session, path: str | None, variable: str | None) -> Secret | None:
-    """Return the service key that is at hand, or else from a hidden prompt."""
+def _key_at_hand(session: Session, path: str | None, variable: str | None) -> Secret | None:
+    """Return the service key that somebody named or that is at hand, None where none is."""
     stack = session.configuration.target.stack
     # a variable is rather the hosted project's than that of a stack that says its own
     if path is None and variable is None and stack is not None and (own := _key_of(session, stack)) is not None:
         return own
-    if (found := secret_input.service_key(session, path, variable)) is not None:
-        return found.key
-    if session.can_ask:
-        entered = session.ask("Service key (empty: keep the stored one)", default="", hidden=True)
-        return Secret(entered) if entered else None
-    return None
+    found = secret_input.service_key(session, path, variable)
+    return found.key if found is not None else None
+
+
+def _asked_key(session: Session) -> Secret | None:
+    """Return the service key from a hidden prompt, None where nobody can be asked or it is to stay."""
+    entered = (
+        session.ask("Service key (empty: keep the stored one)", default="", hidden=True) if session.can_ask else ""
+    )
+    return Secret(entered) if entered else None

@@ -1,5 +1,6 @@
 """Settings: flags, then environment, then autosync.toml, then defaults; the only folder that reads the environment."""
 
+from autosync_db.config.access import has_access_token, management_of
 from autosync_db.config.folder import LOCAL_FOLDER, local_folder, make_local_folder
 from autosync_db.config.jobs import (
     GUIDE_JOB,
@@ -62,8 +63,10 @@ __all__ = [
     "environment_of_children",
     "environment_secret",
     "github_step_summary",
+    "has_access_token",
     "load",
     "local_folder",
     "local_port",
     "make_local_folder",
+    "management_of",
 ]

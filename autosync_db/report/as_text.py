@@ -1,6 +1,7 @@
 """Results as text for a terminal or a log: readable without colour and at 80 columns."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -8,6 +9,7 @@ from rich.text import Text
 
 from autosync_db.health.model import CheckResult, Report, Status
 from autosync_db.jobs.calls import Invocation
+from autosync_db.jobs.one_call import Call, Line
 
 STYLES = {
     Status.OK: "green",
@@ -87,12 +89,63 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], console: Con
 def calls(found: Sequence[Invocation], console: Console) -> None:
     """Print calls with what became of each, and the job of each where there are several."""
     rows = [
-        (f"{call.queued_at:%Y-%m-%d %H:%M:%S}", call.tick_id, call.request_id, call.cause.value, call.account, call.job)
+        (
+            f"{call.queued_at:%Y-%m-%d %H:%M:%S}",
+            call.id,
+            call.tick_id,
+            call.request_id,
+            call.cause.value,
+            call.account,
+            call.job,
+        )
         for call in found
     ]
-    headers = ("queued (UTC)", "tick", "request", "cause", "answer", "job")
+    headers = ("queued (UTC)", "id", "tick", "request", "cause", "answer", "job")
     shown = len(headers) if len({call.job for call in found}) > 1 else len(headers) - 1
     table(headers[:shown], [row[:shown] for row in rows], console)
+
+
+def call(found: Call, where: str | None, console: Console) -> None:
+    """Print one call: whose it is, what became of it and when, and by which ids it is known elsewhere."""
+    words = " ".join((found.body_excerpt or "").split())
+    status = " ".join(str(part) for part in (found.status_code, found.error_code) if part)
+    rows = {
+        "call": f"{found.id} of {found.job or 'a job that is gone'}, attempt {found.attempt}",
+        "outcome": f"{found.outcome} ({found.cause.value})",
+        "answer": f"{status}{f' from {found.answered_by}' if found.answered_by else ''}",
+        "error": found.error_message,
+        "body": words,
+        "queued": _moment(found.queued_at),
+        "answered": _moment(found.answered_at),
+        "settled": _moment(found.settled_at),
+        "report due": _moment(found.report_due_at),
+        "timeout": f"{found.timeout_milliseconds / 1000:g} s",
+        "function's time": None if found.function_milliseconds is None else f"{found.function_milliseconds} ms",
+        "tick": found.tick_id,
+        "pg_net request": found.request_id,
+        "idempotency key": found.idempotency_key,
+        "sb-request-id": found.sb_request_id,
+        "execution id": found.execution_id,
+        "log": where,
+    }
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value not in {None, ""}:
+            grid.add_row(Text(name, style="bold"), Text(str(value)))
+    console.print(grid)
+
+
+def log(lines: Sequence[Line], console: Console) -> None:
+    """Print lines of the platform's log, the oldest first."""
+    console.print()
+    rows = [(line.at.replace("T", " "), line.source, line.level, line.text) for line in lines]
+    table(("time (UTC)", "source", "level", "line"), rows, console)
+
+
+def _moment(at: datetime | None) -> str | None:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else None
 
 
 def _groups(results: Iterable[CheckResult]) -> list[list[CheckResult]]:

@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "audit": ("audit", "audit --format json", "audit --format sarif"),
     "repair": ("repair --dry-run", "repair --yes"),
     "rotate": ("rotate --from-env NEW_KEY",),
-    "runs": ("runs", "runs --limit 1 --format json"),
+    "runs": ("runs", "runs --limit 1 --format json", "runs show 1"),
     "plan": ("plan --check", "plan --prune --yes"),
     "jobs list": ("jobs list", "jobs list --format json"),
     "jobs show": ("jobs show",),

@@ -23,8 +23,8 @@ from tests.support.trial import Trial
 
 LAYERS = (server, cron, job, runs, net, function, secrets, keys, schedules, security, retention, migrations, neighbours)
 CASES: dict[str, tuple[Case, ...]] = {id: cases for layer in LAYERS for id, cases in layer.CASES.items()}
-# it calls the function itself: test_function_rejects_strangers.py
-ELSEWHERE = {"function_rejects_strangers"}
+# these call a function or the platform themselves: test_<id>.py
+ELSEWHERE = {"function_rejects_strangers", "legacy_keys_off"}
 
 
 @pytest.mark.parametrize("id", CASES)

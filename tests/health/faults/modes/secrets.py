@@ -1,7 +1,10 @@
 """E: the secrets that a call carries."""
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 
+from autosync_db.health.model import Status
 from tests.health.actions import (
     admin,
     answers,
@@ -16,7 +19,7 @@ from tests.health.actions import (
 )
 from tests.health.faults.mode import AnyMode, Mode
 from tests.health.faults.modes.function import WRITTEN
-from tests.support import keys
+from tests.support import keys, management
 from tests.support.health import Project
 
 _VAULT = Path(__file__).parents[3] / "support" / "vault.sql"
@@ -30,6 +33,23 @@ _KEY_IN_THE_PARAMETERS = (
     "select net.http_post('https://api.example.com/functions/v1/auto-sync-cron', '{}'::jsonb,"
     " jsonb_build_object('Authorization', 'Bearer ' || autosync.read_secret('service_role_key')))"
 )
+
+
+_platform = ExitStack()
+
+
+def _legacy_keys_are_on(project: Project) -> None:
+    """Let the platform say so, to whoever has an access token; the calls carry a secret key."""
+    api = _platform.enter_context(management.serve(keys.access_token().reveal()))
+    api.legacy_enabled = True
+    variables = {"SUPABASE_ACCESS_TOKEN": api.token, "AUTOSYNC_SUPABASE_API_URL": api.url}
+    os.environ.update(variables)
+    _platform.callback(lambda: [os.environ.pop(name, None) for name in variables])
+    stored(project_url=f"https://{keys.PROJECT_REF}.supabase.co", service_role_key=keys.secret())(project)
+
+
+def _platform_is_not_asked(_project: Project) -> None:
+    _platform.close()
 
 
 def _vault_without_its_key(project: Project) -> None:
@@ -221,6 +241,16 @@ MODES: tuple[AnyMode, ...] = (
         reason="repeated",
         says="secret service_role_key: has 2 rows",
         undo=_single,
+    ),
+    Mode(
+        "legacy_keys_off: they are on",
+        "the project's legacy keys are on, and no call needs one",
+        "legacy_keys_off",
+        _legacy_keys_are_on,
+        Status.WARNING,
+        says="are on, and no call needs them",
+        undo=steps(_platform_is_not_asked, secrets_again),
+        simulated="a stand-in of the Management API",
     ),
     Mode(
         "E15",
