@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 4
     MIGRATION = 5
     SECRET = 6
+    INTERRUPTED = 130  # what shells report for SIGINT
 
 
 class AutosyncError(Exception):
@@ -54,6 +55,18 @@ class MigrationError(AutosyncError):
     """A migration is pending, was refused, or failed; the database is as it was before."""
 
     exit_code = ExitCode.MIGRATION
+
+
+class ConflictError(AutosyncError):
+    """Somebody else's work stands in the way or came in between, such as a rotation; nothing was changed."""
+
+    exit_code = ExitCode.MIGRATION
+
+
+class StoppedError(AutosyncError):
+    """The user stopped a command in the middle: `message` says what is active now."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class SecretError(AutosyncError):

@@ -37,8 +37,6 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
 _LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
 _FILE = "cron.env"
 _AUTH = "select autosync.function_auth(%s)"
-# begin_rotation() takes it too
-_ALONE = "lock table autosync.secret_rotation in share row exclusive mode"
 
 
 def generate() -> Secret:
@@ -114,7 +112,7 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
     with connect(url) as connection:
         _require_use(connection, configuration)
         with store.changing(connection):
-            connection.execute(_ALONE)
+            lease.stand_alone(connection)
             lease.require_idle(connection)
             following, is_new = _following(connection)
             if is_new:
@@ -122,7 +120,7 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
                 return Result("generated", (Replacement(NEXT, None, key.fingerprint(following)),))
     result = rotation.replace(configuration, subject(configuration), following, preflight=preflight, reporter=reporter)
     with connect(url) as connection, store.changing(connection):
-        connection.execute(_ALONE)
+        lease.stand_alone(connection)
         # somebody may have made another one since
         if reveal(connection, NEXT) == following:
             store.delete(connection, NEXT)

@@ -3,6 +3,7 @@
 lease.py keeps the previous value, proof.py makes the real call; what is here puts both together.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
@@ -74,27 +75,30 @@ def replace(
     """Activate `value` and prove it; a value that is wrong by its form is refused before the function is called.
 
     Raises SecretError when the function does not accept it, or when there is none to replace; the previous one is
-    active then. What an earlier rotation left unproven is replaced with it, and what that one kept is what is put back.
+    active then. ConflictError: somebody else replaces it, or did since it was looked at. What an earlier rotation left
+    unproven is replaced with it, and what that one kept is what is put back.
     """
+    token = uuid4()
     with connect(configuration.target.database_url) as connection:
-        reporter.doing("looking at what is stored")
-        active = _fingerprint_to_replace(connection, configuration, subject)
-        if active == key.fingerprint(value) and not lease.unfinished(connection):
-            return Result("unchanged", (Replacement(subject.name, active, active),))
-        address = store.project_url(connection)
-        if address is None:
-            raise SecretError("no project URL is stored", hint="store it with: autosync-db setup")
-        subject.check(value, addresses.ref_of(address))
-        answered = _preflight(configuration, address, subject, value, reporter) if preflight else None
-
-        token = uuid4()
         # what the server refuses to begin leaves nothing behind, but an interrupt may come while it commits
-        with lease.undone_when_interrupted(configuration, token, interrupts=(KeyboardInterrupt, SystemExit)):
+        new, on = {subject.name: value}, (KeyboardInterrupt, SystemExit)
+        with lease.undone_when_interrupted(configuration, token, new, interrupts=on):
+            reporter.doing("looking at what is stored")
+            active = _fingerprint_to_replace(connection, configuration, subject)
+            unchanged = Result("unchanged", (Replacement(subject.name, active, active),))
+            if active == key.fingerprint(value) and not lease.unfinished(connection):
+                return unchanged
+            address = store.project_url(connection)
+            if address is None:
+                raise SecretError("no project URL is stored", hint="store it with: autosync-db setup")
+            subject.check(value, addresses.ref_of(address))
+            answered = _preflight(configuration, address, subject, value, reporter) if preflight else None
+
             reporter.doing("storing the new one beside the old one")
-            begun = lease.begin(connection, {subject.name: value}, token=token)
+            begun = lease.begin(connection, new, token=token, seen={subject.name: active})
             if begun is None:
-                return Result("unchanged", (Replacement(subject.name, active, active),), answered)
-            with lease.undone_when_interrupted(configuration, token):
+                return dataclasses.replace(unchanged, preflight=answered)
+            with lease.undone_when_interrupted(configuration, token, new):
                 stored = f"{_shown(begun)}; the old one is kept until the new one is proven"
                 reporter.done(Step("store", stored, True))
                 proven = _prove(connection, configuration, begun, prove, reporter)

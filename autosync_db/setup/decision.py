@@ -63,6 +63,11 @@ class Plan:
     rebinds: bool  # the binding is replaced with the secrets, and put back with them
     must_be_proven: bool  # what is replaced may have worked, and is kept until a call has succeeded
 
+    @property
+    def all_secrets(self) -> dict[str, Secret]:
+        """Return everything that is to be stored."""
+        return {**self.secrets, **({store.CRON_SECRET: self.beside} if self.beside else {})}
+
 
 def validate(project_url: str | None, service_key: Secret | None, configuration: Configuration) -> ServiceKey | None:
     """Judge address and key by their form, before anything is contacted.
