@@ -59,7 +59,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let no variable and no autosync.toml of the machine reach a test."""
     for name in ("AUTOSYNC_DATABASE_URL", "SUPABASE_DB_URL", "DATABASE_URL", "AUTOSYNC_TARGET", "AUTOSYNC_CONFIG",
-                 "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_URL"):  # fmt: skip
+                 "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_URL", "SUPABASE_ACCESS_TOKEN",
+                 "AUTOSYNC_SUPABASE_API_URL"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path_factory.mktemp(f"here-{next(_folders)}", numbered=False))
 

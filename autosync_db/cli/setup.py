@@ -45,11 +45,13 @@ def _setup(
 ) -> None:
     """Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.
 
-    Safe to repeat: a second run changes nothing. The service key is never taken from the command line.
+    Safe to repeat: a second run changes nothing. The service key is never taken from the command line. Where
+    SUPABASE_ACCESS_TOKEN is set, a key that is neither given nor stored is read from the project, and functions that
+    are not deployed are named before they are called.
     """
     from autosync_db.progress import Reporter, Step
     from autosync_db.report import as_json
-    from autosync_db.setup import decision, run
+    from autosync_db.setup import decision, platform, run
     from autosync_db.setup.decision import Given
 
     configuration = session.configuration
@@ -64,18 +66,23 @@ def _setup(
     is_by_key = "service_key" in credentials
     if address is None and configuration.target.stack is not None:
         address = _gateway(session, configuration.target.stack)
-    key = _service_key(session, service_role_key_file, service_role_key_env) if is_by_key else None
+    key = _key_at_hand(session, service_role_key_file, service_role_key_env) if is_by_key else None
+    given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
     decision.validate(address, key, configuration)
-
     steps: list[Step] = []
+
+    def done(step: Step) -> None:
+        steps.append(replace(step, result=configuration.aim.at(step.result)))
+        session.say_done(step)
+
+    seen = platform.look(configuration, given)
+    for step in seen.steps:
+        done(step)
+    if is_by_key and key is None:
+        given = replace(given, service_key=seen.service_key or _asked_key(session))
+        decision.validate(address, given.service_key, configuration)
     Run.code_if_unread = ExitCode.BUG
     with session.progress("connecting") as say:
-
-        def done(step: Step) -> None:
-            steps.append(replace(step, result=configuration.aim.at(step.result)))
-            session.say_done(step)
-
-        given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
         run.run(configuration, given, Reporter(done, say))
         say("verifying")
         report, untried = _verify(configuration)
@@ -169,15 +176,19 @@ def _key_of(session: Session, stack: "Stack") -> Secret | None:
     return next(iter(found), None)
 
 
-def _service_key(session: Session, path: str | None, variable: str | None) -> Secret | None:
-    """Return the service key that is at hand, or else from a hidden prompt."""
+def _key_at_hand(session: Session, path: str | None, variable: str | None) -> Secret | None:
+    """Return the service key that somebody named or that is at hand, None where none is."""
     stack = session.configuration.target.stack
     # a variable is rather the hosted project's than that of a stack that says its own
     if path is None and variable is None and stack is not None and (own := _key_of(session, stack)) is not None:
         return own
-    if (found := secret_input.service_key(session, path, variable)) is not None:
-        return found.key
-    if session.can_ask:
-        entered = session.ask("Service key (empty: keep the stored one)", default="", hidden=True)
-        return Secret(entered) if entered else None
-    return None
+    found = secret_input.service_key(session, path, variable)
+    return found.key if found is not None else None
+
+
+def _asked_key(session: Session) -> Secret | None:
+    """Return the service key from a hidden prompt, None where nobody can be asked or it is to stay."""
+    entered = (
+        session.ask("Service key (empty: keep the stored one)", default="", hidden=True) if session.can_ask else ""
+    )
+    return Secret(entered) if entered else None

@@ -1,5 +1,6 @@
 """Settings: flags, then environment, then autosync.toml, then defaults; the only folder that reads the environment."""
 
+from autosync_db.config.access import access_token, management_of
 from autosync_db.config.folder import LOCAL_FOLDER, local_folder, make_local_folder
 from autosync_db.config.jobs import (
     GUIDE_JOB,
@@ -59,6 +60,7 @@ __all__ = [
     "ShortJob",
     "Target",
     "TargetSettings",
+    "access_token",
     "environment_of_children",
     "environment_secret",
     "github_step_summary",
@@ -66,4 +68,5 @@ __all__ = [
     "local_folder",
     "local_port",
     "make_local_folder",
+    "management_of",
 ]

@@ -37,6 +37,9 @@ ENVIRONMENT = {
     "SUPABASE_SERVICES_HOSTNAME": "the host of the ports of `supabase start`, as for the CLI; 127.0.0.1 without it",
     "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless a flag names another source",
     "SUPABASE_ANON_KEY": "the project's public key, which `verify --probe` sends to see that the function refuses it",
+    "SUPABASE_ACCESS_TOKEN": "an access token of Supabase's Management API: commands then read what they are not given;"
+    " nothing needs it",
+    "AUTOSYNC_SUPABASE_API_URL": "another address of that API: https, or http on this machine",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
     "NO_COLOR": "any value: plain output",
 }

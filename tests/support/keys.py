@@ -24,3 +24,8 @@ def legacy(role: str = "service_role", *, ref: str | None = None, expires_in: in
 def secret() -> Secret:
     """Return a key of the sb_secret_ kind."""
     return Secret("sb_secret_" + secrets.token_urlsafe(24))
+
+
+def access_token() -> Secret:
+    """Return a token in the form of the Management API's."""
+    return Secret("sbp_" + secrets.token_hex(20))
