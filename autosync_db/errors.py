@@ -32,6 +32,11 @@ class AutosyncError(Exception):
         self.message = message
         self.hint = hint
 
+    def add(self, said: str) -> None:
+        """Say besides how things stand after this failure."""
+        self.message = f"{self.message}; {said}"
+        self.args = (self.message,)
+
 
 class UsageError(AutosyncError):
     """The command line or the configuration cannot be understood; nothing was contacted or changed."""
