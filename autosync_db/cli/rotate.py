@@ -75,7 +75,7 @@ def _rotate(
     asked. With --auto the new key is made over the Management API, and the old one deleted once a call has proven the
     new one. Interrupted at any moment, the old or the new key is active; run it again, or with --resume or --abort.
     """
-    from autosync_db.credentials import automatic, cron_secret, rotation
+    from autosync_db.credentials import automatic, cron_secret, rotation, unfinished
     from autosync_db.progress import Reporter
 
     is_given = bool(from_file or from_env)
@@ -102,9 +102,9 @@ def _rotate(
         if auto:
             result = automatic.rotate(configuration, reporter, preflight=not no_preflight, keep_old=keep_old)
         elif resume:
-            result = automatic.resume_either(configuration, reporter)
+            result = unfinished.resume(configuration, reporter)
         elif abort:
-            result = automatic.abort_either(configuration)
+            result = unfinished.abort(configuration)
         elif generate:
             result = cron_secret.rotate(configuration, preflight=not no_preflight, reporter=reporter)
         else:

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
+from autosync_db.credentials import automatic_secret, cron_secret, journal, lease, rotation, store
 from autosync_db.credentials import hosted as hosting
-from autosync_db.credentials import journal, lease, rotation, store
 from autosync_db.credentials.hosted import Hosted
 from autosync_db.credentials.journal import Entry, Old
 from autosync_db.credentials.rotation import SERVICE_KEY, Result
@@ -60,13 +60,19 @@ def rotate(
 ) -> Result:
     """Replace the service key by one that is made here, and delete the old one at the platform unless `keep_old`.
 
+    Where the calls carry a cron secret it is that which is replaced (automatic_secret.py).
+
     Raises ConflictError while another rotation is under way or unfinished, ManagementError for what the API refuses,
     SecretError when the function does not accept the new key: it is deleted again then, and the old one active.
     """
     with connect(configuration.target.database_url) as connection:
         require_none(connection)
-        active = rotation.fingerprint_to_replace(connection, configuration, SERVICE_KEY)
+        by_secret = cron_secret.active_auth(connection, configuration.settings.main.name) == "cron_secret"
+        subject = cron_secret.subject(configuration) if by_secret else SERVICE_KEY
+        active = rotation.fingerprint_to_replace(connection, configuration, subject)
     hosted = hosting.of(configuration)
+    if by_secret:
+        return automatic_secret.rotate(hosted, active, reporter, preflight=preflight)
     reporter.doing("reading the project's keys")
     old = _old(hosted.api.api_keys(reveal=True), active)
     old = replace(old, key_id=None) if keep_old else old
@@ -82,32 +88,10 @@ def rotate(
         return _finish(work, _replaced(work, _make(work)))
 
 
-def resume_either(configuration: Configuration, reporter: Reporter) -> Result:
-    """End the rotation that is unfinished: an automatic one, which needs the API, or else one by hand."""
-    if not _is_automatic(configuration):
-        return rotation.resume(configuration, reporter=reporter)
-    return resume(hosting.of(configuration), reporter)
-
-
-def abort_either(configuration: Configuration) -> Result:
-    """Undo the rotation that is unfinished, of either kind."""
-    return abort(hosting.of(configuration)) if _is_automatic(configuration) else rotation.abort(configuration)
-
-
-def _is_automatic(configuration: Configuration) -> bool:
-    with connect(configuration.target.database_url) as connection:
-        store.require_history(connection)
-        return journal.find(connection) is not None
-
-
-def resume(hosted: Hosted, reporter: Reporter) -> Result:
-    """End an automatic rotation that was interrupted: go on where it was, or undo it where that cannot be."""
-    with connect(hosted.configuration.target.database_url) as connection:
-        entry = journal.take_over(connection)
-    if entry is None:
-        return Result("nothing")
+def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
+    """End an automatic rotation that was interrupted and taken over: go on where it was, or undo it."""
     work = _Work(hosted, entry, reporter, preflight=True)
-    with journal.kept_alive(hosted.configuration, entry.token), _settled(work):
+    with _settled(work):
         state = _state(work)
         since = f"{entry.made}, begun at {entry.started_at:%Y-%m-%d %H:%M:%S} UTC"
         reporter.done(Step("resume", since + (", is active" if state.new_is_active else ""), False))
@@ -122,20 +106,19 @@ def resume(hosted: Hosted, reporter: Reporter) -> Result:
         return _finish(work, _replaced(work, state.made or _make(work)))
 
 
-def abort(hosted: Hosted) -> Result:
-    """Undo an automatic rotation that was interrupted; one whose key is proven cannot be, and keeps both keys."""
-    with connect(hosted.configuration.target.database_url) as connection:
-        entry = journal.take_over(connection)
-    if entry is None:
-        return Result("nothing")
-    work = _Work(hosted, entry, Reporter(lambda step: None, lambda text: None), preflight=False)
-    with journal.kept_alive(hosted.configuration, entry.token):
-        if _state(work).is_proven:
-            left = _left(work.entry.old, "--abort deletes nothing")
-            return _ended(work, Result("finished", made=entry.made, left_to_do=left))
-        result = rotation.abort(hosted.configuration)
-        _undo(work)
-    return replace(result, outcome="undone")
+def undo(hosted: Hosted, entry: Entry) -> None:
+    """Delete the key that was made, when the old one is active again, and end the journal."""
+    _undo(_Work(hosted, entry, Reporter(lambda step: None, lambda text: None), preflight=False))
+
+
+def left_of_new(entry: Entry) -> str:
+    """Return what to do about the key that was made and cannot be deleted."""
+    return f"the key {entry.made} may be left at the platform: delete it in the dashboard, under Settings > API Keys"
+
+
+def left_of_old(entry: Entry) -> str:
+    """Return what to do about the old key when the new one stays."""
+    return _left(entry.old, "nothing that is proven is undone, and --abort deletes nothing")
 
 
 def require_none(connection: Connection) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from autosync_db import config, progress
 from autosync_db.config import Configuration
-from autosync_db.credentials import automatic, journal, store
+from autosync_db.credentials import automatic, automatic_secret, cron_secret, journal, store
 from autosync_db.jobs import plan
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
@@ -238,3 +238,27 @@ def platform(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plat
         monkeypatch.setattr(automatic, "_PAUSE_SECONDS", 0.1)
         Path("autosync.toml").write_text(_SETTINGS)
         yield made
+
+
+@pytest.fixture
+def by_secret(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A project whose calls carry a cron secret, which the function knows by its variable at the platform."""
+    project, first = platform.project, cron_secret.generate()
+    store.store(project.owner, {store.CRON_SECRET: first})
+    cron_secret.activate(project.owner, project.job_name, "cron_secret")
+    platform.api.secrets = {cron_secret.VARIABLE: first.reveal()}
+
+    def judge(request: Request) -> int:
+        secret = request.headers.get(cron_secret.HEADER, "")
+        project.gate.accepted = set(platform.api.secrets[cron_secret.VARIABLE].split(","))
+        status = 401 if secret not in project.gate.accepted else 405 if request.method != "POST" else 200
+        if request.method == "POST":
+            project.gate.seen.append(secret)
+        return status
+
+    project.stub.judge = judge
+    monkeypatch.setattr(automatic_secret, "_SPREAD_SECONDS", 1.0)
+    monkeypatch.setattr(automatic_secret, "_PAUSE_SECONDS", 0.1)
+    Path("autosync.toml").write_text(_SETTINGS + '[function]\nauth = "cron_secret"\n')
+    yield platform
+    project.owner.execute("delete from autosync.setting where name = 'function_auth'")

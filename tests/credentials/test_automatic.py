@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autosync_db import progress
-from autosync_db.credentials import automatic, journal, lease, rotation, store
+from autosync_db.credentials import automatic, cron_secret, journal, lease, rotation, store, unfinished
 from autosync_db.errors import ConflictError, SecretError, StoppedError
 from autosync_db.secret import Secret
 from autosync_db.supabase import key, management
@@ -25,7 +25,7 @@ def _auto(platform: Platform, **flags: Any) -> rotation.Result:
 
 
 def _resume(platform: Platform) -> rotation.Result:
-    return automatic.resume_either(platform.configuration, SILENT)
+    return unfinished.resume(platform.configuration, SILENT)
 
 
 def _store(platform: Platform, value: str) -> None:
@@ -274,13 +274,26 @@ class TestUnfinished:
         assert "rotate --resume" in said.hints[0]
         assert platform.ours == []
 
-    def test_is_not_ended_without_a_token(self, platform: Platform) -> None:
+    def test_is_not_resumed_without_a_token_and_abort_says_what_is_left(self, platform: Platform) -> None:
         self._left(platform)
         platform.project.lapse()
         del platform.variables["SUPABASE_ACCESS_TOKEN"]
-        for flag in ("--resume", "--abort"):
-            said = command.refused(platform.run("rotate", flag, "-q"), 2)
-            assert "SUPABASE_ACCESS_TOKEN is not set" in said
+        said = command.refused(platform.run("rotate", "--resume", "-q"), 2)
+        assert "SUPABASE_ACCESS_TOKEN is not set" in said
+        assert platform.journal() is not None
+        done = command.succeeds(platform.run("rotate", "--abort", "--format", "json")).json()
+        assert done["outcome"] == "undone"
+        assert "the key autosync_left may be left at the platform" in done["left_to_do"]
+        assert platform.journal() is None
+        assert platform.project.active() == platform.project.key
+
+    def test_of_another_project_is_not_taken_for_this_ones(self, platform: Platform) -> None:
+        self._left(platform)
+        platform.project.lapse()
+        platform.project.owner.execute("update autosync.key_rotation set project_ref = reverse(project_ref)")
+        said = platform.run("rotate", "--resume", "-q")
+        assert "was begun for the project" in command.refused(said, 2)
+        assert platform.ours == ["autosync_left"]
         assert platform.journal() is not None
 
     def test_is_undone_by_abort(self, platform: Platform) -> None:
@@ -335,7 +348,7 @@ class TestUnfinished:
 
 def test_nothing_to_resume_is_said_so(platform: Platform) -> None:
     assert _resume(platform).outcome == "nothing"
-    assert automatic.abort_either(platform.configuration).outcome == "nothing"
+    assert unfinished.abort(platform.configuration).outcome == "nothing"
 
 
 def test_the_journal_holds_no_secret(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,3 +364,54 @@ def test_the_journal_holds_no_secret(platform: Platform, monkeypatch: pytest.Mon
     [row] = seen
     assert key.fingerprint(platform.project.key) in row
     assert "sb_secret_" not in row
+
+
+class TestCronSecret:
+    """Where the calls carry a cron secret the function is told the new one beside the old one, and then it alone."""
+
+    def test_is_replaced_and_the_function_knows_the_new_one_alone(self, by_secret: Platform) -> None:
+        first = by_secret.project.stored(store.CRON_SECRET)
+        keys_before = by_secret.names
+        done = command.succeeds(by_secret.run("rotate", "--auto", "--format", "json"))
+        assert done.json()["outcome"] == "rotated"
+        now = by_secret.project.stored(store.CRON_SECRET)
+        assert now not in {first, None}
+        assert by_secret.api.secrets == {cron_secret.VARIABLE: now}
+        told = [request.body[0]["value"] for request in by_secret.api.requests if request.method == "POST"]
+        assert told == [f"{first},{now}", now]
+        assert by_secret.names == keys_before
+        assert by_secret.is_whole()
+        assert str(now) not in done.out + done.err
+
+    def test_that_the_function_refuses_is_taken_back(self, by_secret: Platform) -> None:
+        first = str(by_secret.project.stored(store.CRON_SECRET))
+        by_secret.project.stub.judge = lambda request: 405 if request.headers.get(cron_secret.HEADER) == first else 401
+        with pytest.raises(SecretError, match="the function accepts it alone"):
+            _auto(by_secret)
+        assert by_secret.api.secrets == {cron_secret.VARIABLE: first}
+        assert by_secret.project.stored(store.CRON_SECRET) == first
+        assert by_secret.project.stored(store.CRON_SECRET_NEXT) is None
+        assert by_secret.journal() is None
+
+    def test_with_a_token_that_may_not_set_it_nothing_is_changed(self, by_secret: Platform) -> None:
+        first = str(by_secret.project.stored(store.CRON_SECRET))
+        by_secret.api.permissions = {"edge_functions_secrets_read"}
+        said = command.refused(by_secret.run("rotate", "--auto", "-q"), 4)
+        assert "edge_functions_secrets_write" in said
+        assert by_secret.project.stored(store.CRON_SECRET) == first
+        by_secret.api.permissions = None
+        by_secret.project.lapse()
+        _resume(by_secret)
+        assert by_secret.journal() is None
+        assert by_secret.is_whole()
+
+    def test_an_unfinished_one_keeps_generate_away_and_is_undone_by_abort(self, by_secret: Platform) -> None:
+        first = str(by_secret.project.stored(store.CRON_SECRET))
+        by_secret.api.trouble = lambda request: Trouble(503) if request.method == "POST" else None
+        command.refused(by_secret.run("rotate", "--auto", "-q"), 4)
+        by_secret.api.trouble = lambda request: None
+        by_secret.project.lapse()
+        assert "has not finished with" in command.refused(by_secret.run("rotate", "--generate", "-q"), 5)
+        assert command.succeeds(by_secret.run("rotate", "--abort", "--format", "json")).json()["outcome"] == "undone"
+        assert by_secret.api.secrets == {cron_secret.VARIABLE: first}
+        assert by_secret.journal() is None

@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 
 from autosync_db import config
-from autosync_db.credentials import automatic, journal, lease, rotation
+from autosync_db.credentials import (
+    automatic,
+    automatic_secret,
+    cron_secret,
+    journal,
+    lease,
+    rotation,
+    store,
+    unfinished,
+)
 from autosync_db.jobs import calls
 from autosync_db.secret import Secret
 from autosync_db.supabase.management import Management
@@ -63,7 +72,7 @@ def _child(point: str | None, url: str, variables: dict[str, str], folder: str, 
     """What the child does: one command, which dies at the point."""
     os.environ.update(variables)
     os.chdir(folder)
-    automatic._PAUSE_SECONDS = 0.1
+    automatic._PAUSE_SECONDS = automatic_secret._PAUSE_SECONDS = 0.1
     when, _, step = (point or "").partition(": ")
     if step and when != "unheard":
         owner, name = STEPS[step]
@@ -74,7 +83,7 @@ def _child(point: str | None, url: str, variables: dict[str, str], folder: str, 
     if command == "rotate":
         automatic.rotate(configuration, SILENT)
     else:
-        automatic.resume_either(configuration, SILENT)
+        unfinished.resume(configuration, SILENT)
 
 
 def _killed(found: Platform, children: ForkServerContext, point: str, command: str, url: str | None = None) -> bool:
@@ -135,7 +144,7 @@ def _look(found: Platform) -> str:
 def _end(found: Platform) -> str:
     """Resume until nothing is left, and see that one key is; return the outcome."""
     found.project.lapse()
-    ended = automatic.resume_either(found.configuration, SILENT).outcome
+    ended = unfinished.resume(found.configuration, SILENT).outcome
     if ended == "nothing" and "cron" in found.names:
         # nothing was begun, or it was undone
         assert found.ours == []
@@ -147,7 +156,7 @@ def _end(found: Platform) -> str:
     assert found.journal() is None
     assert found.project.is_finished()
     assert found.is_whole()
-    assert automatic.resume_either(found.configuration, SILENT).outcome == "nothing"
+    assert unfinished.resume(found.configuration, SILENT).outcome == "nothing"
     return ended
 
 
@@ -242,3 +251,43 @@ def test_killed_between_any_two_statements_resume_ends_it(
         else:
             pytest.fail("the child never came to its end")
     assert len(states) >= 4, states
+
+
+SECRET_STEPS = (
+    "write the journal", "note the key", "set the function's variable", "ask the function", "store",
+    "call through pg_net", "note the proof", "finish storing", "end the journal",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        ["after: set the function's variable"],
+        pytest.param(
+            [f"{when}: {step}" for step in SECRET_STEPS for when in ("before", "after")], marks=pytest.mark.long
+        ),
+    ],
+    ids=["some", "all"],
+)
+def test_a_cron_secret_killed_at_any_step_is_ended_by_resume(
+    by_secret: Platform, children: ForkServerContext, points: list[str]
+) -> None:
+    table = []
+    project = by_secret.project
+    for point in points:
+        project.owner.execute("delete from public.pg_cron_secrets where name = 'cron_secret_next'")
+        first = project.stored(store.CRON_SECRET)
+        assert _killed(by_secret, children, point, "rotate"), point
+        assert by_secret.is_whole(), point
+        active = "old" if project.stored(store.CRON_SECRET) == first else "new"
+        known = by_secret.api.secrets[cron_secret.VARIABLE].count(",") + 1
+        project.lapse()
+        ended = unfinished.resume(by_secret.configuration, SILENT).outcome
+        table.append(f"| {point} | {active} secret active; the function knows {known} | {ended} |")
+        assert by_secret.journal() is None
+        assert project.is_finished()
+        assert by_secret.api.secrets == {cron_secret.VARIABLE: project.stored(store.CRON_SECRET)}
+        assert project.stored(store.CRON_SECRET_NEXT) is None
+        assert (project.stored(store.CRON_SECRET) == first) == (ended == "nothing" and active == "old"), point
+        assert by_secret.is_whole()
+    print("\n".join(["", *table]))
