@@ -35,39 +35,43 @@ _UNUSED = (
 )
 
 
+_NoPreflight = Annotated[
+    bool, typer.Option("--no-preflight", help="Do not call the function directly before the new key is stored.")
+]
+_Generate = Annotated[
+    bool,
+    typer.Option("--generate", help='With [function] auth = "cron_secret": make a new one; run again, activate it.'),
+]
+_Auto = Annotated[
+    bool,
+    typer.Option(
+        "--auto", help="Make the new key at the platform (SUPABASE_ACCESS_TOKEN), and delete the old one there."
+    ),
+]
+_KeepOld = Annotated[bool, typer.Option("--keep-old", help="With --auto: leave the old key at the platform.")]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Prove the key of an interrupted rotation, or put the old one back.")
+]
+_Abort = Annotated[
+    bool, typer.Option("--abort", help="Put back the key from before an interrupted rotation, without a call.")
+]
+_Job = Annotated[
+    str | None, typer.Option(help="Replace what this job's calls carry, not the main job's.", metavar="NAME")
+]
+
+
 @command(app, "rotate")
 def _rotate(
     session: Session,
     from_file: secret_input.FromFile = None,
     from_env: secret_input.FromEnv = None,
-    no_preflight: Annotated[
-        bool, typer.Option("--no-preflight", help="Do not call the function directly before the new key is stored.")
-    ] = False,
-    generate: Annotated[
-        bool,
-        typer.Option(
-            "--generate", help='With [function] auth = "cron_secret": make a new one; run again, activate it.'
-        ),
-    ] = False,
-    auto: Annotated[
-        bool,
-        typer.Option(
-            "--auto", help="Make the new key at the platform (SUPABASE_ACCESS_TOKEN), and delete the old one there."
-        ),
-    ] = False,
-    keep_old: Annotated[
-        bool, typer.Option("--keep-old", help="With --auto: leave the old key at the platform.")
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Prove the key of an interrupted rotation, or put the old one back."),
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Put back the key from before an interrupted rotation, without a call.")
-    ] = False,
-    job: Annotated[
-        str | None, typer.Option(help="Replace what this job's calls carry, not the main job's.", metavar="NAME")
-    ] = None,
+    no_preflight: _NoPreflight = False,
+    generate: _Generate = False,
+    auto: _Auto = False,
+    keep_old: _KeepOld = False,
+    resume: _Resume = False,
+    abort: _Abort = False,
+    job: _Job = None,
 ) -> None:
     """Replace the service key: check that the function accepts the new one, store it, make a real call.
 
@@ -79,17 +83,12 @@ def _rotate(
     from autosync_db.progress import Reporter
 
     is_given = bool(from_file or from_env)
-    if resume and abort:
-        raise UsageError("--resume and --abort exclude each other", hint="pass one of them")
-    if keep_old and not auto:
-        raise UsageError("--keep-old belongs to --auto", hint="without it no key of the platform is deleted")
-    makes = "--auto" if auto else "--generate" if generate else None
-    if auto and generate:
-        raise UsageError("--auto and --generate exclude each other", hint="pass one of them")
-    if (reason := _contradiction(makes, resume or abort, is_given, is_given or no_preflight)) is not None:
+    given = {"--auto": auto, "--generate": generate, "--resume": resume, "--abort": abort}
+    ways = [flag for flag, is_chosen in given.items() if is_chosen]
+    if (reason := _contradiction(ways, is_given, is_given or no_preflight, keep_old)) is not None:
         raise UsageError(reason, hint="leave the other flags out")
     configuration = _of_job(session.configuration, job)
-    if not (resume or abort or makes):
+    if not ways:
         by_key = configuration.settings.main.auth != "cron_secret"
         subject = rotation.SERVICE_KEY if by_key else cron_secret.subject(configuration)
         value = secret_input.chosen(session, from_file, from_env, subject.noun)
@@ -115,11 +114,16 @@ def _rotate(
         session.say(f"next: {cron_secret.hand_over(configuration)}; then this command again")
 
 
-def _contradiction(makes: str | None, ends_one: bool, is_given: bool, is_of_new: bool) -> str | None:
-    """Return why flags do not go together: `ends_one` for an interrupted rotation, `is_of_new` for a new value."""
-    if makes and (ends_one or is_given):
-        return f"{makes} makes the new value itself"
-    return "--resume and --abort take no new key" if ends_one and is_of_new else None
+def _contradiction(ways: list[str], is_given: bool, is_of_new: bool, keep_old: bool) -> str | None:
+    """Return why flags do not go together: `ways` to rotate without a given value, `is_of_new` for a new value."""
+    if len(ways) > 1:
+        return f"{' and '.join(ways)} exclude each other"
+    way = ways[0] if ways else None
+    if keep_old and way != "--auto":
+        return "--keep-old belongs to --auto"
+    if way in {"--auto", "--generate"} and is_given:
+        return f"{way} makes the new value itself"
+    return "--resume and --abort take no new key" if way in {"--resume", "--abort"} and is_of_new else None
 
 
 def _of_job(configuration: "Configuration", name: str | None) -> "Configuration":

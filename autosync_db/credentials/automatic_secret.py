@@ -1,4 +1,4 @@
-"""`rotate --auto` where the calls carry a cron secret: the function is told both values over the Management API.
+"""`rotate --auto` where the calls carry a cron secret: the function gets both values over the Management API.
 
     journal -> store the next one -> the function's variable has both -> it accepts the next one -> store and prove
     (rotation.py) -> the variable has the new one alone -> journal
@@ -47,7 +47,7 @@ class _Work:
 
 
 def rotate(hosted: Hosted, active: str, reporter: Reporter, *, preflight: bool = True) -> Result:
-    """Replace the cron secret by one that is made here, which the function is told; `active` is its fingerprint.
+    """Replace the cron secret by one that is made here and handed to the function; `active` is its fingerprint.
 
     Raises what automatic.rotate() raises.
     """
@@ -98,8 +98,8 @@ def _replaced(work: _Work) -> Result:
         both = cron_secret.known(connection)
         journal.note_key(connection, work.token, key.fingerprint(following))
     work.hosted.api.set_secrets({cron_secret.VARIABLE: cron_secret.listed(both)})
-    told = f"its variable {cron_secret.VARIABLE} has the active secret and the new one"
-    work.reporter.done(Step("function", told, True))
+    given = f"its variable {cron_secret.VARIABLE} has the active secret and the new one"
+    work.reporter.done(Step("function", given, True))
     if work.preflight:
         _wait_until_accepted(work, following)
     work.hosted.still_ours(work.token)

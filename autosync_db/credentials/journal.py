@@ -95,7 +95,7 @@ def begin(connection: Connection, made: str, subject: str, project_ref: str, old
     """Write down what is going to be made and return its owner's token. Raises ConflictError if another has begun."""
     token = uuid4()
     with store.changing(connection):
-        # a rotation by hand that begins at the same time sees this row, or this one sees its
+        # a manual rotation that begins at the same time sees this row, or this one sees its
         lease.stand_alone(connection)
         lease.require_idle(connection)
         if lease.unfinished(connection):

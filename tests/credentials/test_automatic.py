@@ -266,7 +266,7 @@ class TestUnfinished:
             assert "rotate --auto has not finished with autosync_left" in command.refused(said, 5)
             assert "rotate --resume" in said.hints[0]
 
-    def test_of_a_rotation_by_hand_keeps_this_one_away(self, platform: Platform) -> None:
+    def test_of_a_manual_rotation_keeps_this_one_away(self, platform: Platform) -> None:
         assert lease.begin(platform.project.owner, {"service_role_key": keys.secret()})
         platform.project.lapse()
         said = platform.run("rotate", "--auto", "-q")
@@ -328,7 +328,7 @@ class TestUnfinished:
         assert platform.project.active() == platform.project.key
         assert platform.journal() is None
 
-    def test_that_was_replaced_meanwhile_by_hand_deletes_the_key_it_made(self, platform: Platform) -> None:
+    def test_that_was_replaced_meanwhile_by_somebody_deletes_the_key_it_made(self, platform: Platform) -> None:
         """A set-up stores another key between the making and the storing."""
         create = management.Management.create_secret_key
 
@@ -367,7 +367,7 @@ def test_the_journal_holds_no_secret(platform: Platform, monkeypatch: pytest.Mon
 
 
 class TestCronSecret:
-    """Where the calls carry a cron secret the function is told the new one beside the old one, and then it alone."""
+    """Where the calls carry a cron secret the function gets the new one beside the old one, and then that alone."""
 
     def test_is_replaced_and_the_function_knows_the_new_one_alone(self, by_secret: Platform) -> None:
         first = by_secret.project.stored(store.CRON_SECRET)
@@ -377,8 +377,8 @@ class TestCronSecret:
         now = by_secret.project.stored(store.CRON_SECRET)
         assert now not in {first, None}
         assert by_secret.api.secrets == {cron_secret.VARIABLE: now}
-        told = [request.body[0]["value"] for request in by_secret.api.requests if request.method == "POST"]
-        assert told == [f"{first},{now}", now]
+        given = [request.body[0]["value"] for request in by_secret.api.requests if request.method == "POST"]
+        assert given == [f"{first},{now}", now]
         assert by_secret.names == keys_before
         assert by_secret.is_whole()
         assert str(now) not in done.out + done.err
