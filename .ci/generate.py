@@ -32,8 +32,12 @@ MEANINGS = {
     ExitCode.USAGE: "usage or settings; nothing was contacted or changed",
     ExitCode.CHECK_FAILED: "a check failed, or could not look",
     ExitCode.UNREACHABLE: "the server cannot be reached, or refuses access",
-    ExitCode.MIGRATION: "a migration is pending (`--check`), was refused, or failed; nothing was changed",
+    ExitCode.MIGRATION: (
+        "a migration is pending (`--check`), was refused, or failed; or a rotation or another session's change stands in"
+        " the way: nothing was changed"
+    ),
     ExitCode.SECRET: "a secret was refused; the old one is still active",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the message says which secret is active",
 }
 
 

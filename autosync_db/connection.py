@@ -157,8 +157,7 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
     except psycopg.errors.LockNotAvailable:
         raise  # the caller that set a lock_timeout handles it
     except psycopg.OperationalError as error:
-        # class 08 and 57P0x, or no SQLSTATE at all: the connection itself broke
-        if error.sqlstate is None or re.match(r"08|57P0", error.sqlstate):
+        if is_broken(error):
             raise place.unreachable(error, hint=_ENDED) from error
         raise UnreachableError(
             f"the server ended a statement: {error.diag.message_primary or error}",
@@ -174,6 +173,13 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
             hint="see idle_in_transaction_session_timeout and transaction_timeout of this role and database,"
             " then run it again",
         ) from error
+
+
+def is_broken(error: BaseException) -> bool:
+    """Return whether an error says that the connection itself broke: class 08 and 57P0x, or no SQLSTATE at all."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return error.sqlstate is None or re.match(r"08|57P0", error.sqlstate) is not None
 
 
 def value(connection: Connection, query: QueryNoTemplate, parameters: Params | None = None) -> Any:

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 4
     MIGRATION = 5
     SECRET = 6
+    INTERRUPTED = 130  # what shells report for SIGINT
 
 
 class AutosyncError(Exception):
@@ -30,6 +31,11 @@ class AutosyncError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def add(self, said: str) -> None:
+        """Say besides how things stand after this failure."""
+        self.message = f"{self.message}; {said}"
+        self.args = (self.message,)
 
 
 class UsageError(AutosyncError):
@@ -54,6 +60,18 @@ class MigrationError(AutosyncError):
     """A migration is pending, was refused, or failed; the database is as it was before."""
 
     exit_code = ExitCode.MIGRATION
+
+
+class ConflictError(AutosyncError):
+    """Somebody else's work stands in the way or came in between, such as a rotation; nothing was changed."""
+
+    exit_code = ExitCode.MIGRATION
+
+
+class StoppedError(AutosyncError):
+    """The user stopped a command in the middle: `message` says what is active now."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class SecretError(AutosyncError):

@@ -2,6 +2,7 @@
 
 The history says who changed which secret when, with fingerprints alone; nobody can change what it says. A rotation
 keeps the previous value until its successor is proven, so that whoever is killed in between leaves a way back.
+autosync.key_rotation is the journal of what a rotation makes at the platform; it holds no secret.
 
 Revision ID: 0006
 Revises: 0005
@@ -60,9 +61,38 @@ def upgrade() -> None:
         "comment on table autosync.secret_rotation is "
         "'what was active before, until what replaced it is proven; written by autosync-db rotate and setup'"
     )
+    op.execute(
+        """
+        create table autosync.key_rotation (
+            made text primary key,
+            subject text not null
+                constraint key_rotation_subject_check check (subject in ('service_role_key', 'cron_secret')),
+            project_ref text not null,
+            token uuid not null,
+            old_key_id text,
+            old_key_name text,
+            old_fingerprint text,
+            new_fingerprint text,
+            old_is_free boolean,
+            started_at timestamptz not null default clock_timestamp(),
+            started_by text not null default session_user,
+            application_name text not null default current_setting('application_name'),
+            client_address inet default inet_client_addr(),
+            lease_expires_at timestamptz not null
+        )
+        """
+    )
+    op.execute("create unique index key_rotation_alone_idx on autosync.key_rotation ((true))")
+    op.execute(
+        "comment on table autosync.key_rotation is "
+        "'the journal of autosync-db rotate --auto: what is made at the platform, written before it is made'"
+    )
     # closed in the same transaction that creates them, whatever the default privileges are
     op.execute("alter table autosync.secret_rotation enable row level security")
-    op.execute("revoke all on table autosync.secret_change, autosync.secret_rotation from public")
+    op.execute("alter table autosync.key_rotation enable row level security")
+    op.execute(
+        "revoke all on table autosync.secret_change, autosync.secret_rotation, autosync.key_rotation from public"
+    )
 
 
 def downgrade() -> None:
@@ -73,6 +103,7 @@ def downgrade() -> None:
         "pg_cron_secrets_truncated",
     ):
         op.execute(f"drop trigger if exists {trigger} on public.pg_cron_secrets")
+    op.execute("drop table autosync.key_rotation")
     op.execute("drop table autosync.secret_rotation")
     op.execute("drop table autosync.secret_change")
     for function in (
@@ -84,6 +115,7 @@ def downgrade() -> None:
         "autosync.put_back_rotation(uuid)",
         "autosync.copy_secrets(text)",
         "autosync.forget_secrets(text)",
+        "autosync.require_as_seen(jsonb)",
         "autosync.put_secret(text, text)",
         "autosync.delete_secret(text)",
         "autosync.record_secret_change()",

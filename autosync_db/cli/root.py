@@ -16,8 +16,6 @@ from autosync_db.cli.ending import Run
 from autosync_db.errors import AutosyncError, ExitCode
 from autosync_db.remedies import ANYWHERE
 
-INTERRUPTED = 130  # what shells report for SIGINT
-
 
 class Deferred(TyperCommand):
     """A command that is listed by its line of help; its module, of the same name, is imported when it is used."""
@@ -62,14 +60,14 @@ class Root(TyperGroup):
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra)
-            if code == INTERRUPTED:  # Typer turns SIGINT into this and says nothing
+            if code == ExitCode.INTERRUPTED:  # Typer turns SIGINT into this and says nothing
                 raise KeyboardInterrupt
         except AutosyncError as error:
             code = _fail(error.message, Run.aim.at(error.hint), error.exit_code)
         except typer.TyperException as error:
             code = _usage(error)
         except (KeyboardInterrupt, typer.Abort):
-            code = _fail("interrupted", "run it again: every command can be repeated", INTERRUPTED)
+            code = _fail("interrupted", "run it again: every command can be repeated", ExitCode.INTERRUPTED)
         except SystemExit as leaving:
             # Typer and Rich leave with 1 when nobody reads stdout any more
             code = Run.code_if_unread if isinstance(leaving.__context__, BrokenPipeError) else leaving.code

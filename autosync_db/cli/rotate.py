@@ -23,6 +23,7 @@ _ENDINGS = {
     "put back": "the value from before is active again; prove it with: autosync-db jobs trigger",
     "unchanged": "this value is active already; nothing was changed",
     "generated": "a new cron secret is stored, but not active yet",
+    "undone": "the old value is active, and what was made at the platform is deleted again",
     "nothing": "no rotation is unfinished; nothing was changed",
 }
 # of the old value
@@ -34,46 +35,60 @@ _UNUSED = (
 )
 
 
+_NoPreflight = Annotated[
+    bool, typer.Option("--no-preflight", help="Do not call the function directly before the new key is stored.")
+]
+_Generate = Annotated[
+    bool,
+    typer.Option("--generate", help='With [function] auth = "cron_secret": make a new one; run again, activate it.'),
+]
+_Auto = Annotated[
+    bool,
+    typer.Option(
+        "--auto", help="Make the new key at the platform (SUPABASE_ACCESS_TOKEN), and delete the old one there."
+    ),
+]
+_KeepOld = Annotated[bool, typer.Option("--keep-old", help="With --auto: leave the old key at the platform.")]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Prove the key of an interrupted rotation, or put the old one back.")
+]
+_Abort = Annotated[
+    bool, typer.Option("--abort", help="Put back the key from before an interrupted rotation, without a call.")
+]
+_Job = Annotated[
+    str | None, typer.Option(help="Replace what this job's calls carry, not the main job's.", metavar="NAME")
+]
+
+
 @command(app, "rotate")
 def _rotate(
     session: Session,
     from_file: secret_input.FromFile = None,
     from_env: secret_input.FromEnv = None,
-    no_preflight: Annotated[
-        bool, typer.Option("--no-preflight", help="Do not call the function directly before the new key is stored.")
-    ] = False,
-    generate: Annotated[
-        bool,
-        typer.Option(
-            "--generate", help='With [function] auth = "cron_secret": make a new one; run again, activate it.'
-        ),
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Prove the key of an interrupted rotation, or put the old one back."),
-    ] = False,
-    abort: Annotated[
-        bool, typer.Option("--abort", help="Put back the key from before an interrupted rotation, without a call.")
-    ] = False,
-    job: Annotated[
-        str | None, typer.Option(help="Replace what this job's calls carry, not the main job's.", metavar="NAME")
-    ] = None,
+    no_preflight: _NoPreflight = False,
+    generate: _Generate = False,
+    auto: _Auto = False,
+    keep_old: _KeepOld = False,
+    resume: _Resume = False,
+    abort: _Abort = False,
+    job: _Job = None,
 ) -> None:
     """Replace the service key: check that the function accepts the new one, store it, make a real call.
 
     When that fails the old key is put back and the exit code is 6. Without --from-file and --from-env a terminal is
-    asked. Interrupted at any moment, the old or the new key is active; run it again, or with --resume or --abort.
+    asked. With --auto the new key is made over the Management API, and the old one deleted once a call has proven the
+    new one. Interrupted at any moment, the old or the new key is active; run it again, or with --resume or --abort.
     """
-    from autosync_db.credentials import cron_secret, rotation
+    from autosync_db.credentials import automatic, cron_secret, rotation, unfinished
     from autosync_db.progress import Reporter
 
     is_given = bool(from_file or from_env)
-    if resume and abort:
-        raise UsageError("--resume and --abort exclude each other", hint="pass one of them")
-    if (reason := _contradiction(generate, resume or abort, is_given, is_given or no_preflight)) is not None:
+    given = {"--auto": auto, "--generate": generate, "--resume": resume, "--abort": abort}
+    ways = [flag for flag, is_chosen in given.items() if is_chosen]
+    if (reason := _contradiction(ways, is_given, is_given or no_preflight, keep_old)) is not None:
         raise UsageError(reason, hint="leave the other flags out")
     configuration = _of_job(session.configuration, job)
-    if not (resume or abort or generate):
+    if not ways:
         by_key = configuration.settings.main.auth != "cron_secret"
         subject = rotation.SERVICE_KEY if by_key else cron_secret.subject(configuration)
         value = secret_input.chosen(session, from_file, from_env, subject.noun)
@@ -83,10 +98,12 @@ def _rotate(
     with session.progress("connecting") as say:
         configuration = _with_jobs(configuration, calls=not abort)
         reporter = Reporter(session.say_done, say)
-        if resume:
-            result = rotation.resume(configuration, reporter=reporter)
+        if auto:
+            result = automatic.rotate(configuration, reporter, preflight=not no_preflight, keep_old=keep_old)
+        elif resume:
+            result = unfinished.resume(configuration, reporter)
         elif abort:
-            result = rotation.abort(configuration)
+            result = unfinished.abort(configuration)
         elif generate:
             result = cron_secret.rotate(configuration, preflight=not no_preflight, reporter=reporter)
         else:
@@ -97,11 +114,16 @@ def _rotate(
         session.say(f"next: {cron_secret.hand_over(configuration)}; then this command again")
 
 
-def _contradiction(generate: bool, ends_one: bool, is_given: bool, is_of_new: bool) -> str | None:
-    """Return why flags do not go together: `ends_one` for an interrupted rotation, `is_of_new` for a new value."""
-    if generate and (ends_one or is_given):
-        return "--generate makes the new value itself"
-    return "--resume and --abort take no new key" if ends_one and is_of_new else None
+def _contradiction(ways: list[str], is_given: bool, is_of_new: bool, keep_old: bool) -> str | None:
+    """Return why flags do not go together: `ways` to rotate without a given value, `is_of_new` for a new value."""
+    if len(ways) > 1:
+        return f"{' and '.join(ways)} exclude each other"
+    way = ways[0] if ways else None
+    if keep_old and way != "--auto":
+        return "--keep-old belongs to --auto"
+    if way in {"--auto", "--generate"} and is_given:
+        return f"{way} makes the new value itself"
+    return "--resume and --abort take no new key" if way in {"--resume", "--abort"} and is_of_new else None
 
 
 def _of_job(configuration: "Configuration", name: str | None) -> "Configuration":
@@ -152,5 +174,9 @@ def _print(session: Session, result: "Result") -> None:
         session.say(f"warning: {_HELD}")
     if unseen:
         session.say(f"warning: {_NOT_KNOWN}")
-    if result.still_held_by == () and not unseen and not result.note:
+    if result.deleted:
+        session.say(f"the old key {result.deleted} is deleted at the platform")
+    elif result.left_to_do:
+        session.say(f"left to do: {result.left_to_do}")
+    elif result.still_held_by == () and not unseen and not result.note:
         session.say(_UNUSED)

@@ -10,7 +10,7 @@ from autosync_db.cli import secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, SecretError, UnreachableError, UsageError
+from autosync_db.errors import ExitCode, UnreachableError, UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _key_of(session: Session, stack: "Stack") -> Secret | None:
     for one in found:
         try:
             finding = function.preflight(stack.url, job.function, keys.headers(one), job.timeout)
-        except SecretError:
+        except UnreachableError:
             break  # it cannot be called from here
         if finding.verdict is function.Verdict.ACCEPTED:
             return one

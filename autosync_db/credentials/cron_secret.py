@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect, exists, value
-from autosync_db.credentials import lease, rotation, store
+from autosync_db.credentials import journal, lease, rotation, store
 from autosync_db.credentials.lease import Replacement
 from autosync_db.credentials.rotation import Result, Subject
 from autosync_db.errors import SecretError, UsageError
@@ -37,8 +37,6 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
 _LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
 _FILE = "cron.env"
 _AUTH = "select autosync.function_auth(%s)"
-# begin_rotation() takes it too
-_ALONE = "lock table autosync.secret_rotation in share row exclusive mode"
 
 
 def generate() -> Secret:
@@ -114,7 +112,8 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
     with connect(url) as connection:
         _require_use(connection, configuration)
         with store.changing(connection):
-            connection.execute(_ALONE)
+            lease.stand_alone(connection)
+            journal.require_none(connection)
             lease.require_idle(connection)
             following, is_new = _following(connection)
             if is_new:
@@ -122,11 +121,26 @@ def rotate(configuration: Configuration, *, reporter: Reporter, preflight: bool 
                 return Result("generated", (Replacement(NEXT, None, key.fingerprint(following)),))
     result = rotation.replace(configuration, subject(configuration), following, preflight=preflight, reporter=reporter)
     with connect(url) as connection, store.changing(connection):
-        connection.execute(_ALONE)
+        lease.stand_alone(connection)
         # somebody may have made another one since
         if reveal(connection, NEXT) == following:
             store.delete(connection, NEXT)
     return result
+
+
+def prepare_next(connection: Connection) -> Secret:
+    """Return the secret that a rotation is to activate; where none is stored beside the active one, it is made."""
+    with store.changing(connection):
+        lease.stand_alone(connection)
+        following, is_new = _following(connection)
+        if is_new:
+            store.store(connection, {NEXT: following})
+        return following
+
+
+def listed(values: Iterable[Secret]) -> Secret:
+    """Return what the function's variable holds for these secrets."""
+    return Secret(",".join(value.reveal() for value in values))
 
 
 def _require_use(connection: Connection, configuration: Configuration) -> None:
@@ -173,7 +187,7 @@ def write_environment(path: Path, values: Iterable[Secret]) -> bool:
 
     Other lines of a file that exists are kept. Raises UsageError when it cannot be written.
     """
-    line = f"{VARIABLE}={','.join(value.reveal() for value in values)}"
+    line = f"{VARIABLE}={listed(values).reveal()}"
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         others = _others(before)

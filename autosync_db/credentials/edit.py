@@ -1,12 +1,13 @@
 """Store and delete the secrets that no call proves; nothing is changed while a rotation would be disturbed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.credentials import lease, store
-from autosync_db.errors import AutosyncError, SecretError, UsageError
+from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address, key
 
@@ -23,41 +24,49 @@ class Outcome:
 def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome:
     """Store `value` under `name`, which store.require_settable() must have accepted.
 
-    Raises SecretError when it can be no value of that name, or a rotation is unfinished that it would disturb.
+    Raises SecretError when it can be no value of that name, ConflictError when a rotation is unfinished that it would
+    disturb.
     """
     store.require_value(name, value)
     with connect(configuration.target.database_url) as connection:
         _require_changeable(connection, configuration, name)
+        seen = store.look(connection, [name])
         if name == store.GATEWAY_KEY:
             url = store.project_url(connection)
             key.inspect_public(value, project_ref=address.ref_of(url) if url else None)
-        existed = name in store.stored(connection)
-        changed = bool(store.store(connection, {name: value}))
-    outcome = "unchanged" if not changed else "replaced" if existed else "stored"
+        with _alone(connection, name):
+            changed = bool(store.store(connection, {name: value}, seen=seen))
+    outcome = "unchanged" if not changed else "replaced" if seen[name] else "stored"
     return Outcome(name, outcome, key.fingerprint(value))
 
 
 def delete(configuration: Configuration, name: str, confirm: Callable[[], None]) -> Outcome:
     """Delete the secret `name`. One that a job needs is deleted only if `confirm` returns; it raises to refuse.
 
-    Raises UsageError when there is no such secret, SecretError when a rotation is unfinished that it would disturb.
+    Raises UsageError when there is no such secret, ConflictError when a rotation is unfinished that it would disturb,
+    or replaced the secret meanwhile.
     """
     with connect(configuration.target.database_url) as connection:
         _require_changeable(connection, configuration, name)
         absent: AutosyncError = UsageError(
             f"there is no secret {name!r}", hint="list them with: autosync-db secrets list"
         )
+        seen: store.Seen | None = None
         try:
-            if name not in store.stored(connection):
+            seen = store.look(connection, [name])
+            if seen[name] is None:
                 raise absent
-        except SecretError as unreadable:
+        except UnreachableError as unreadable:
             # a vault that cannot decrypt any more can still be emptied
             absent = unreadable
         # another job may need it as well
         if name in store.needed(connection):
             confirm()
-        if not store.delete(connection, name):
-            raise absent
+        with _alone(connection, name):
+            store.send(connection, {})
+            store.require_as_seen(connection, seen)
+            if not store.delete(connection, name):
+                raise absent
     return Outcome(name, "deleted")
 
 
@@ -65,3 +74,12 @@ def _require_changeable(connection: Connection, configuration: Configuration, na
     store.require_history(connection)
     store.require_chosen(connection, configuration)
     lease.require_settled(connection, name)
+
+
+@contextmanager
+def _alone(connection: Connection, name: str) -> Iterator[None]:
+    """Run the block in one transaction in which no rotation begins or ends, and none is unfinished."""
+    with store.changing(connection):
+        lease.stand_alone(connection)
+        lease.require_settled(connection, name)
+        yield

@@ -21,13 +21,15 @@ from psycopg.sql import SQL, Composed, Literal
 from psycopg.types.json import Jsonb
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, connect, exists, rows, value
+from autosync_db.connection import Connection, connect, exists, is_broken, rows, value
 from autosync_db.credentials import store
-from autosync_db.errors import AutosyncError, SecretError
+from autosync_db.errors import AutosyncError, ConflictError, StoppedError, UnreachableError
 from autosync_db.secret import Secret
 
 LEASE = timedelta(seconds=30)
 _EXTEND_AFTER_SECONDS = 5
+_RESTART_SECONDS = 8
+_POLL_SECONDS = 0.2
 
 _BEGIN = "select b.name, b.fingerprint_before, b.fingerprint_after from autosync.begin_rotation(%s, %s, %s) as b"
 _FETCH = SQL(
@@ -35,13 +37,17 @@ _FETCH = SQL(
     r" select {name}, rtrim(btrim(v.found, E' \t\r\n'), case {name} when 'project_url' then '/' else '' end)"
     " from ({query}) as v"
 )
+_TAKE_OVER = "select autosync.take_over_rotation(%s, %s)"
 _FINISH = "select autosync.finish_rotation(%s)"
 _PUT_BACK = "select autosync.put_back_rotation(%s)"
 _EXTEND = "select autosync.extend_rotation(%s, %s)"
 _TABLE = "autosync.secret_rotation"
+# begin_rotation() takes it too
+_ALONE = "lock table autosync.secret_rotation in share row exclusive mode"
 _UNFINISHED = """
 select r.name, r.fingerprint_before, r.fingerprint_after, r.started_at, r.started_by, r.application_name,
-    host(r.client_address), r.lease_expires_at, r.lease_expires_at > clock_timestamp()
+    host(r.client_address), r.lease_expires_at, r.lease_expires_at > clock_timestamp(),
+    greatest(ceil(extract(epoch from r.lease_expires_at - clock_timestamp())), 0)::integer
 from autosync.secret_rotation as r
 order by r.started_at, r.name
 """
@@ -81,6 +87,7 @@ class Unfinished:
     client_address: str | None
     lease_expires_at: datetime
     is_live: bool
+    lease_seconds: int
 
 
 def begin(
@@ -90,20 +97,25 @@ def begin(
     *,
     token: UUID | None = None,
     read: Mapping[str, Composed] | None = None,
+    seen: store.Seen | None = None,
 ) -> Rotation | None:
     """Activate `values` and rows of autosync.setting, in one transaction that keeps what was there.
 
-    `read`: queries with one column `found`, for values that the server has elsewhere and that do not leave it.
+    `read`: queries with one column `found`, for values that the server has elsewhere and that do not leave it. `seen`:
+    what the caller saw when it decided to replace it.
 
     Returns None when nothing differed. A rotation whose lease has lapsed is taken over: what it kept stays what
-    put_back() returns to. Raises SecretError when somebody else's lease lasts, or a value is refused; nothing has
-    changed then.
+    put_back() returns to. Raises ConflictError when somebody else's lease lasts or somebody else replaced what was
+    seen, SecretError when a value is refused; nothing has changed then.
     """
     token = token or uuid4()
     with store.changing(connection):
         store.send(connection, values)
         for name, query in (read or {}).items():
             connection.execute(_FETCH.format(name=Literal(name), query=query))
+        # somebody who is at work still is named rather than what that one has changed
+        connection.execute(_TAKE_OVER, [token, LEASE])
+        store.require_as_seen(connection, seen)
         changes = rows(connection, _BEGIN, [token, LEASE, Jsonb(dict(settings or {}))])
     return Rotation(token, tuple(Replacement(*change) for change in changes)) if changes else None
 
@@ -111,11 +123,11 @@ def begin(
 def take_over(connection: Connection) -> tuple[datetime, Rotation] | None:
     """Become the owner of what is unfinished; return since when it is and what it is, None when nothing is.
 
-    Raises SecretError when somebody else's lease lasts.
+    Raises ConflictError when somebody else's lease lasts.
     """
     token = uuid4()
     with store.changing(connection):
-        connection.execute("select autosync.take_over_rotation(%s, %s)", [token, LEASE])
+        connection.execute(_TAKE_OVER, [token, LEASE])
         left = unfinished(connection)
     if not left:
         return None
@@ -126,7 +138,7 @@ def take_over(connection: Connection) -> tuple[datetime, Rotation] | None:
 def keeper(connection: Connection, token: UUID) -> KeepAlive:
     """Return what extends the lease of a rotation when called, every few seconds at most.
 
-    It raises SecretError when somebody else took the rotation over meanwhile.
+    It raises ConflictError when somebody else took the rotation over meanwhile.
     """
     extended = time.monotonic()
 
@@ -144,13 +156,13 @@ def keeper(connection: Connection, token: UUID) -> KeepAlive:
 def finish(connection: Connection, token: UUID) -> None:
     """End a rotation whose values are proven: the old ones are deleted.
 
-    Raises SecretError when somebody else took it over; that one decides then.
+    Raises ConflictError when somebody else took it over; that one decides then.
     """
     _end(connection, _FINISH, token)
 
 
 def put_back(connection: Connection, token: UUID) -> None:
-    """End a rotation by activating what was there before. Raises SecretError when somebody else took it over."""
+    """End a rotation by activating what was there before. Raises ConflictError when somebody else took it over."""
     _end(connection, _PUT_BACK, token)
 
 
@@ -163,22 +175,27 @@ def release(connection: Connection, token: UUID) -> None:
 def undone_when_interrupted(
     configuration: Configuration,
     token: UUID,
+    values: Mapping[str, Secret],
     *,
     interrupts: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, SystemExit),
 ) -> Iterator[None]:
-    """Put back what was there before when the block is left by one of `interrupts`, and raise that again."""
+    """Put back what was there before when the block is left by one of `interrupts`, and raise that again.
+
+    When the user stopped it or the connection broke, what is raised says whether the new `values` are active.
+    """
     try:
         yield
-    except interrupts:
+    except interrupts as cause:
         try:
-            # the other connection may be in the middle of a statement
-            with connect(configuration.target.database_url) as connection, store.changing(connection):
-                connection.execute(_PUT_BACK, [token])
+            state = _put_back_by_another_connection(configuration, token, values)
         except AutosyncError as failure:
-            raise SecretError(
-                f"interrupted, and it is not known whether the previous value is active again: {failure.message}",
-                hint="see which value is active with autosync-db verify, then run: autosync-db rotate --resume",
-            ) from None
+            raise _unknown(failure) from None
+        if isinstance(cause, KeyboardInterrupt):
+            raise StoppedError(f"interrupted; {state}", hint="run it again: every command can be repeated") from None
+        if is_broken(cause):
+            raise UnreachableError(
+                f"the connection to the database broke in the middle of this; {state}", hint="run it again"
+            ) from cause
         raise
 
 
@@ -187,11 +204,40 @@ def released_when_interrupted(configuration: Configuration, token: UUID) -> Iter
     """Let whoever comes next go on at once when the block is left early; the active value stays, unproven as before."""
     try:
         yield
-    except BaseException:
+    except BaseException as cause:
         # the other connection may be in the middle of a statement; where none can be made the lease lapses by itself
         with suppress(AutosyncError), connect(configuration.target.database_url) as connection:
             release(connection, token)
+        if isinstance(cause, KeyboardInterrupt):
+            raise StoppedError(
+                "interrupted; the new value is active, and unproven as before",
+                hint="run: autosync-db rotate --resume (or --abort)",
+            ) from None
         raise
+
+
+def _put_back_by_another_connection(configuration: Configuration, token: UUID, values: Mapping[str, Secret]) -> str:
+    """Put back what was there before, and return in words which values are active; a server may be restarting."""
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while True:
+        try:
+            # the other connection may be in the middle of a statement
+            with connect(configuration.target.database_url) as connection:
+                with store.changing(connection):
+                    connection.execute(_PUT_BACK, [token])
+                return store.which_are_active(connection, values)
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+
+
+def _unknown(failure: AutosyncError) -> AutosyncError:
+    kind = ConflictError if isinstance(failure, ConflictError) else UnreachableError
+    return kind(
+        f"interrupted, and it is not known whether the previous value is active again: {failure.message}",
+        hint="see which value is active with autosync-db verify, then run: autosync-db rotate --resume",
+    )
 
 
 def unfinished(connection: Connection) -> tuple[Unfinished, ...]:
@@ -211,18 +257,23 @@ def kept(connection: Connection, name: str) -> Secret | None:
     return None
 
 
+def stand_alone(connection: Connection) -> None:
+    """Let no rotation begin or end until the transaction ends."""
+    connection.execute(_ALONE)
+
+
 def require_idle(connection: Connection) -> None:
-    """Return if nobody is at work on a rotation. Raises SecretError that says who is, and since when."""
+    """Return if nobody is at work on a rotation. Raises ConflictError that says who is, and since when."""
     _refuse_while_live(unfinished(connection))
 
 
 def require_settled(connection: Connection, name: str) -> None:
-    """Return if no rotation is unfinished that a change of `name` would disturb. Raises SecretError if one is."""
+    """Return if no rotation is unfinished that a change of `name` would disturb. Raises ConflictError if one is."""
     left = unfinished(connection)
     _refuse_while_live(left)
     for one in left:
         if one.name == name or one.name.startswith("setting:"):
-            raise SecretError(
+            raise ConflictError(
                 f'a rotation of "{one.name}" is not finished since {one.started_at:%Y-%m-%d %H:%M:%S} UTC',
                 hint="finish it with: autosync-db rotate --resume",
             )
@@ -231,11 +282,12 @@ def require_settled(connection: Connection, name: str) -> None:
 def _refuse_while_live(left: tuple[Unfinished, ...]) -> None:
     for one in left:
         if one.is_live:
-            raise SecretError(
+            raise ConflictError(
                 f'a rotation of "{one.name}" is under way since {one.started_at:%Y-%m-%d %H:%M:%S} UTC, by '
                 f"{one.started_by} ({one.application_name or 'no application name'}, "
                 f"{one.client_address or 'local socket'})",
-                hint=f"wait for it; if it died, its lease ends at {one.lease_expires_at:%H:%M:%S} UTC",
+                hint=f"wait for it; if it died, its lease ends in {one.lease_seconds} s,"
+                f" at {one.lease_expires_at:%H:%M:%S} UTC",
             )
 
 
@@ -244,7 +296,7 @@ def _end(connection: Connection, statement: LiteralString, token: UUID) -> None:
         with store.changing(connection):
             ended = value(connection, statement, [token])
     except store.LockedError:
-        raise SecretError(
+        raise ConflictError(
             "another session holds a lock on the secrets, so the rotation is left unfinished",
             hint="end its transaction, then run: autosync-db rotate --resume",
         ) from None
@@ -252,5 +304,7 @@ def _end(connection: Connection, statement: LiteralString, token: UUID) -> None:
         raise _taken_over()
 
 
-def _taken_over() -> SecretError:
-    return SecretError("another rotation took this one over", hint="see who and when with: autosync-db secrets history")
+def _taken_over() -> ConflictError:
+    return ConflictError(
+        "another rotation took this one over", hint="see who and when with: autosync-db secrets history"
+    )

@@ -3,13 +3,14 @@
 lease.py keeps the previous value, proof.py makes the real call; what is here puts both together.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
-from autosync_db.credentials import holders, lease, proof, store
+from autosync_db.credentials import holders, journal, lease, proof, store
 from autosync_db.credentials.holders import Holder, Look, Unseen
 from autosync_db.credentials.lease import Replacement, Rotation
 from autosync_db.credentials.proof import Proof, Prove
@@ -19,7 +20,7 @@ from autosync_db.progress import Reporter, Step
 from autosync_db.secret import Secret
 from autosync_db.supabase import address as addresses
 from autosync_db.supabase import function, key
-from autosync_db.supabase.function import Verdict
+from autosync_db.supabase.function import Finding, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Result:
 
     `generated`: a new cron secret is stored beside the active one, and nothing is rotated yet. `still_held_by`: who
     else holds the old value; None where nothing was replaced. Nobody holds it only if `not_looked_at` is empty, too.
+    `made` and `deleted` are the names of keys at the platform; `left_to_do` says why the old one is still there.
     """
 
     outcome: str
@@ -60,6 +62,16 @@ class Result:
     note: str | None = None
     still_held_by: tuple[Holder, ...] | None = None
     not_looked_at: tuple[Unseen, ...] = ()
+    made: str | None = None
+    deleted: str | None = None
+    left_to_do: str | None = None
+
+
+# what is to be noted of a proven rotation before it is finished, which deletes the old value
+Proven = Callable[[Connection, Result], None]
+
+
+def _note_nothing(connection: Connection, proven: Result) -> None: ...
 
 
 def replace(
@@ -70,41 +82,49 @@ def replace(
     preflight: bool = True,
     prove: Prove | None = None,
     reporter: Reporter,
+    old: str | None = None,
+    note: Proven = _note_nothing,
 ) -> Result:
     """Activate `value` and prove it; a value that is wrong by its form is refused before the function is called.
 
-    Raises SecretError when the function does not accept it, or when there is none to replace; the previous one is
-    active then. What an earlier rotation left unproven is replaced with it, and what that one kept is what is put back.
-    """
-    with connect(configuration.target.database_url) as connection:
-        reporter.doing("looking at what is stored")
-        active = _fingerprint_to_replace(connection, configuration, subject)
-        if active == key.fingerprint(value) and not lease.unfinished(connection):
-            return Result("unchanged", (Replacement(subject.name, active, active),))
-        address = store.project_url(connection)
-        if address is None:
-            raise SecretError("no project URL is stored", hint="store it with: autosync-db setup")
-        subject.check(value, addresses.ref_of(address))
-        answered = _preflight(configuration, address, subject, value, reporter) if preflight else None
+    `old` is the fingerprint of the one to replace, that which is active when it is not given.
 
-        token = uuid4()
+    Raises SecretError when the function does not accept it, or when there is none to replace; the previous one is
+    active then. ConflictError: somebody else replaces it, or did since it was looked at. What an earlier rotation left
+    unproven is replaced with it, and what that one kept is what is put back.
+    """
+    token = uuid4()
+    with connect(configuration.target.database_url) as connection:
         # what the server refuses to begin leaves nothing behind, but an interrupt may come while it commits
-        with lease.undone_when_interrupted(configuration, token, interrupts=(KeyboardInterrupt, SystemExit)):
+        new, on = {subject.name: value}, (KeyboardInterrupt, SystemExit)
+        with lease.undone_when_interrupted(configuration, token, new, interrupts=on):
+            reporter.doing("looking at what is stored")
+            active = old or fingerprint_to_replace(connection, configuration, subject)
+            unchanged = Result("unchanged", (Replacement(subject.name, active, active),))
+            if active == key.fingerprint(value) and not lease.unfinished(connection):
+                return unchanged
+            address = stored_address(connection)
+            subject.check(value, addresses.ref_of(address))
+            answered = _preflight(configuration, address, subject, value, reporter) if preflight else None
+
             reporter.doing("storing the new one beside the old one")
-            begun = lease.begin(connection, {subject.name: value}, token=token)
+            begun = lease.begin(connection, new, token=token, seen={subject.name: active})
             if begun is None:
-                return Result("unchanged", (Replacement(subject.name, active, active),), answered)
-            with lease.undone_when_interrupted(configuration, token):
+                return dataclasses.replace(unchanged, preflight=answered)
+            with lease.undone_when_interrupted(configuration, token, new):
                 stored = f"{_shown(begun)}; the old one is kept until the new one is proven"
                 reporter.done(Step("store", stored, True))
                 proven = _prove(connection, configuration, begun, prove, reporter)
-                look = _look(connection, begun, proven)
+                result = _result("rotated", begun, answered, proven, _look(connection, begun, proven))
+                _note(connection, proven, result, note)
             proof.conclude(connection, token, proven, f"new {subject.noun}")
         reporter.done(Step("prove", f"{proven.summary}: the new {subject.noun} works and is active", True))
-        return _result("rotated", begun, answered, proven, look)
+        return result
 
 
-def resume(configuration: Configuration, *, prove: Prove | None = None, reporter: Reporter) -> Result:
+def resume(
+    configuration: Configuration, *, prove: Prove | None = None, reporter: Reporter, note: Proven = _note_nothing
+) -> Result:
     """Prove what an unfinished rotation activated and finish it, or put back what it kept and raise SecretError."""
     with connect(configuration.target.database_url) as connection:
         store.require_history(connection)
@@ -115,10 +135,11 @@ def resume(configuration: Configuration, *, prove: Prove | None = None, reporter
         with lease.released_when_interrupted(configuration, begun.token):
             reporter.done(Step("resume", f"{_shown(begun)}, not proven since {since:%Y-%m-%d %H:%M:%S} UTC", False))
             proven = _prove(connection, configuration, begun, prove, reporter)
-            look = _look(connection, begun, proven)
+            result = _result("finished", begun, None, proven, _look(connection, begun, proven))
+            _note(connection, proven, result, note)
         noun = "new value of " + " and ".join(change.name for change in begun.changes)
         proof.conclude(connection, begun.token, proven, noun)
-        return _result("finished", begun, None, proven, look)
+        return result
 
 
 def abort(configuration: Configuration) -> Result:
@@ -132,12 +153,21 @@ def abort(configuration: Configuration) -> Result:
         return Result("put back", taken[1].changes)
 
 
-def _fingerprint_to_replace(connection: Connection, configuration: Configuration, subject: Subject) -> str:
+def stored_address(connection: Connection) -> str:
+    """Return the project's address. Raises SecretError when none is stored."""
+    address = store.project_url(connection)
+    if address is None:
+        raise SecretError("no project URL is stored", hint="store it with: autosync-db setup")
+    return address
+
+
+def fingerprint_to_replace(connection: Connection, configuration: Configuration, subject: Subject) -> str:
     """Return the fingerprint of the active value. Raises when there is none, or no call could prove another one."""
     job_name = configuration.settings.main.name
     store.require_history(connection)
     store.require_chosen(connection, configuration)
     registry.find(connection, job_name)
+    journal.require_none(connection)
     lease.require_idle(connection)
     if subject.name not in store.needed(connection, job_name):
         raise UsageError(
@@ -153,12 +183,17 @@ def _fingerprint_to_replace(connection: Connection, configuration: Configuration
     return active.fingerprint
 
 
-def _preflight(configuration: Configuration, address: str, subject: Subject, value: Secret, reporter: Reporter) -> str:
+def ask(configuration: Configuration, address: str, subject: Subject, value: Secret) -> Finding:
+    """Return whether the function at the project's `address` accepts `value`. Raises UnreachableError."""
     settings = configuration.settings.main
     assert settings.function is not None  # only calls of a function carry the project's own credentials
-    reporter.doing("calling the function directly")
     here = configuration.target.reachable(address)
-    found = function.preflight(here, settings.function, subject.headers(value), settings.timeout)
+    return function.preflight(here, settings.function, subject.headers(value), settings.timeout)
+
+
+def _preflight(configuration: Configuration, address: str, subject: Subject, value: Secret, reporter: Reporter) -> str:
+    reporter.doing("calling the function directly")
+    found = ask(configuration, address, subject, value)
     if found.verdict is Verdict.ACCEPTED:
         reporter.done(Step("ask", f"the function accepts the new {subject.noun} ({found.summary})", False))
         return found.summary
@@ -184,6 +219,11 @@ def _prove(
 def _look(connection: Connection, begun: Rotation, proven: Proof) -> Look:
     """Return who else holds the old value, as long as that is there: when the rotation is finished it is deleted."""
     return holders.of_replaced(connection, begun) if proven.verdict is Verdict.ACCEPTED else Look()
+
+
+def _note(connection: Connection, proven: Proof, result: Result, note: Proven) -> None:
+    if proven.verdict is Verdict.ACCEPTED:
+        note(connection, result)
 
 
 def _result(outcome: str, begun: Rotation, answered: str | None, proven: Proof, look: Look) -> Result:

@@ -7,17 +7,18 @@ public gateway_key, with which the function is called directly (cron_secret.py).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, exists, rows, value
-from autosync_db.errors import AutosyncError, MigrationError, SecretError, UsageError
+from autosync_db.errors import AutosyncError, ConflictError, MigrationError, SecretError, UnreachableError, UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 
@@ -29,10 +30,11 @@ GATEWAY_KEY = "gateway_key"
 
 Store = Literal["table", "vault"]
 # raised by sql/functions: somebody else holds the lease of a rotation; something else stands in the way; the vault that
-# holds the secrets cannot be read
+# holds the secrets cannot be read; a secret is no longer the one that was looked at
 UNDER_WAY = "AS001"
 IN_THE_WAY = "AS002"
 UNREADABLE = "AS003"
+CHANGED_SINCE = "AS004"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SHORT_LOCKS = b"set local lock_timeout = '3s'"
 
@@ -95,7 +97,11 @@ end
 """
 
 
-class LockedError(SecretError):
+# fingerprints by name, as somebody saw them who is about to write; None for a name that was not there
+Seen = Mapping[str, str | None]
+
+
+class LockedError(ConflictError):
     """Another session held a lock on the secrets for too long; nothing was changed."""
 
 
@@ -146,13 +152,31 @@ def needed(connection: Connection, job_name: str | None = None) -> tuple[str, ..
 def stored(connection: Connection) -> dict[str, StoredSecret]:
     """Return the facts of every stored secret by name, none before the first migration; no value leaves the server.
 
-    Raises SecretError when the vault cannot be read.
+    Raises UnreachableError when the vault cannot be read.
     """
     if not exists(connection, "public.pg_cron_secrets"):
         return {}
     query = _FACTS if exists(connection, "autosync.secret_facts()") else _FACTS_OF_TABLE
     with refusals():
         return {facts[0]: StoredSecret(*facts) for facts in rows(connection, query)}
+
+
+def look(connection: Connection, names: Iterable[str]) -> dict[str, str | None]:
+    """Return what a later write of these names is to find unchanged."""
+    found = stored(connection)
+    return {name: found[name].fingerprint if name in found else None for name in names}
+
+
+def which_are_active(connection: Connection, values: Mapping[str, Secret]) -> str:
+    """Return in words whether `values` are stored, or others."""
+    found = look(connection, values)
+    said = [
+        f"the {'new' if found[name] == key.fingerprint(one) else 'previous'} value of {name} is active"
+        if found[name]
+        else f"no {name} is stored"
+        for name, one in values.items()
+    ]
+    return "; ".join(said) or "no secret was changed"
 
 
 def project_url(connection: Connection) -> str | None:
@@ -166,7 +190,7 @@ def known_project_url(connection: Connection) -> str | None:
         return None
     try:
         return project_url(connection)
-    except (SecretError, psycopg.errors.InsufficientPrivilege):
+    except (UnreachableError, psycopg.errors.InsufficientPrivilege):
         return None
 
 
@@ -177,14 +201,15 @@ def read(connection: Connection, name: str) -> str | None:
     return found
 
 
-def store(connection: Connection, values: Mapping[str, Secret]) -> list[str]:
+def store(connection: Connection, values: Mapping[str, Secret], *, seen: Seen | None = None) -> list[str]:
     """Store `values` in one transaction and return the names that changed; equal values are left untouched.
 
     Nothing is proven; see rotation.replace. Raises SecretError when a value is refused, e.g. by a constraint that
-    the project added.
+    the project added, and ConflictError when one that is to be replaced is no longer as it was `seen`.
     """
     with refusals(), connection.transaction():
         send(connection, values)
+        require_as_seen(connection, seen)
         return [name for (name,) in rows(connection, _PUT)]
 
 
@@ -212,6 +237,16 @@ def send(connection: Connection, values: Mapping[str, Secret]) -> None:
         copy.set_types(["text", "text"])
         for name, secret in values.items():
             copy.write_row((name, secret.reveal()))
+
+
+def require_as_seen(connection: Connection, seen: Seen | None) -> None:
+    """Return if what is stored is as it was seen, or equal to what was sent; it stays so until the transaction ends.
+
+    Whoever looks, asks or calls, and writes then, would undo without a word what a rotation did in between. Raises
+    ConflictError, by way of refusals().
+    """
+    if seen is not None:
+        connection.execute("select autosync.require_as_seen(%s)", [Jsonb(dict(seen))])
 
 
 def require_vault(connection: Connection) -> None:
@@ -284,7 +319,7 @@ def require_chosen(connection: Connection, configuration: Configuration) -> None
 def changing(connection: Connection) -> Iterator[None]:
     """Run the block as one transaction that waits only briefly for a lock.
 
-    Raises SecretError for what the server's functions refuse, LockedError when another session holds a lock.
+    Raises what refusals() makes of an error; LockedError when another session holds a lock.
     """
     with refusals(), connection.transaction():
         connection.execute(SHORT_LOCKS)
@@ -293,7 +328,11 @@ def changing(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what the server's functions refuse into a SecretError; no detail is kept, it could quote a row."""
+    """Turn what the server's functions refuse into an error of ours; no detail is kept, it could quote a row.
+
+    SecretError for a value that is refused, ConflictError for other work that stands in the way, UnreachableError for a
+    vault that cannot be read.
+    """
     try:
         yield
     except psycopg.Error as error:
@@ -304,10 +343,13 @@ def refusals() -> Iterator[None]:
 
 
 def _explain(error: psycopg.Error) -> AutosyncError | None:
-    ours = error.sqlstate in {UNDER_WAY, IN_THE_WAY, UNREADABLE}
-    message = error.diag.message_primary or ""
-    if ours or isinstance(error, psycopg.IntegrityError):
-        return SecretError(message, hint=error.diag.message_hint or "run: autosync-db verify")
+    message, hint = error.diag.message_primary or "", error.diag.message_hint or "run: autosync-db verify"
+    if error.sqlstate in {UNDER_WAY, IN_THE_WAY, CHANGED_SINCE}:
+        return ConflictError(message, hint=hint)
+    if error.sqlstate == UNREADABLE:
+        return UnreachableError(message, hint=hint)
+    if isinstance(error, psycopg.IntegrityError):
+        return SecretError(message, hint=hint)
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return LockedError(
             "another session holds a lock on the secrets; nothing was changed",

@@ -87,11 +87,12 @@ class Repair:
 class Restoration:
     """Secrets to put back from where the target has them, and that in one plain sentence without any value.
 
-    A real call proves them; when it is refused, what was there before is put back.
+    A real call proves them; when it is refused, what was there before is put back. `seen` has their names, and what was
+    stored when this was drafted: nobody's change since is overwritten.
     """
 
     sentence: str
-    names: tuple[str, ...]
+    seen: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)

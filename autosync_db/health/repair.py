@@ -5,8 +5,8 @@ What is printed is what runs: every statement is rendered once, by the driver, w
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -36,7 +36,8 @@ class Proposal:
     """A repair of a failing check as it would be made: `statements` are exactly what runs, in this order.
 
     `after` are the checks that explain this one; it makes no sense before they are repaired. `job` is the job that the
-    check failed for, where it speaks of jobs. `restores` are secrets to put back, for which there is no statement.
+    check failed for, where it speaks of jobs. `restores` are secrets to put back, for which there is no statement, with
+    the fingerprints of what was stored.
     """
 
     id: str
@@ -46,7 +47,7 @@ class Proposal:
     in_batches: bool
     after: tuple[str, ...] = ()
     job: str | None = None
-    restores: tuple[str, ...] = ()
+    restores: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,9 @@ def _make(
         say(f"{proposal.id}: {proposal.sentence}")
     try:
         if proposal.restores:
-            restoring.restore(connection, configuration, proposal.restores, proposal.job, known, say)
+            # what was seen of them may have been changed by the repair of their cause
+            seen = None if proposal.after else proposal.restores
+            restoring.restore(connection, configuration, proposal.restores.keys(), proposal.job, known, say, seen=seen)
             return outcome
         return replace(outcome, rows=_run(connection, proposal, say))
     except AutosyncError as error:
@@ -261,7 +264,7 @@ def _finish(scene: Scene, result: CheckResult, draft: Repair | Restoration | Ref
         return Refused(id, "refused", _plain(draft.reason), _plain(draft.hint), result.job)
     if isinstance(draft, Restoration):
         sentence = _plain(draft.sentence)
-        return Proposal(id, sentence, (), False, False, result.blocked_by, result.job, draft.names)
+        return Proposal(id, sentence, (), False, False, result.blocked_by, result.job, draft.seen)
     statements = [statement.as_string(scene.connection) for statement in draft.statements]
     owner = scene.owner
     if draft.as_owner and owner is not None and owner != scene.me:

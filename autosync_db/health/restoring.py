@@ -38,7 +38,8 @@ def draft(scene: Scene, names: Collection[str]) -> list[Restoration | Refusal]:
             parts.append(f"the service key {facts.fingerprint} (from {scene.known.source})")
     if refused:
         return refused
-    return [Restoration(f"store {' and '.join(parts)}, and prove it by a call", tuple(names))]
+    seen = store.look(scene.connection, names)
+    return [Restoration(f"store {' and '.join(parts)}, and prove it by a call", seen)]
 
 
 def restore(
@@ -48,9 +49,12 @@ def restore(
     job: str | None,
     at_hand: KnownKey | None,
     say: Callable[[str], None] | None = None,
+    *,
+    seen: store.Seen | None = None,
 ) -> None:
     """Activate what is known and prove it by a call of `job`. Raises SecretError when it is refused: all is as it was.
 
+    Raises ConflictError, too, when somebody else stored another value since the repair was drafted (`seen`).
     What a call neither proves nor refuses stays active and is reported by rotation_finished: it takes the place of
     something that could not work.
     """
@@ -64,8 +68,8 @@ def restore(
         raise SecretError("what was to be put back is not known any more", hint="run: autosync-db setup")
     speaking = _prover(registry.speaking(connection, configuration), job)
     token = uuid4()
-    with lease.undone_when_interrupted(configuration, token):
-        if lease.begin(connection, values, token=token) is None:
+    with lease.undone_when_interrupted(configuration, token, values):
+        if lease.begin(connection, values, token=token, seen=seen) is None:
             return
         prove = proof.by_dispatch(speaking, say or (lambda text: None))
         proven = prove(connection, lease.keeper(connection, token))

@@ -44,6 +44,7 @@ class Adoption:
     takes: Mapping[str, Source]  # secrets that are not in the store yet
     text: KeptText
     notes: tuple[str, ...]
+    seen: store.Seen  # of what is taken; somebody may store or rotate it before the user has agreed
 
     @property
     def steps(self) -> list[str]:
@@ -94,7 +95,8 @@ def foresee(
     settings = _settings(configuration, name, understood)
     takes = _takes(connection, settings, understood, given or {}, prefers_text=prefers_text)
     pasted = {take.name: take.source for take in understood.takes if isinstance(take.source, Secret)}
-    return Adoption(job, settings, takes, kept_text.kept(job.command, _named(pasted, takes)), understood.notes)
+    text = kept_text.kept(job.command, _named(pasted, takes))
+    return Adoption(job, settings, takes, text, understood.notes, store.look(connection, takes))
 
 
 def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) -> list[Invocation]:
@@ -273,7 +275,7 @@ def _prepare(connection: Connection, configuration: Configuration, adoption: Ado
     pasted = {name: one for name, one in adoption.takes.items() if isinstance(one, Secret)}
     read = {name: found.query_of(one) for name, one in adoption.takes.items() if isinstance(one, Origin)}
     with connection.transaction():
-        begun = lease.begin(connection, pasted, token=token, read=read) if adoption.takes else None
+        begun = lease.begin(connection, pasted, token=token, read=read, seen=adoption.seen) if adoption.takes else None
         connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
         connection.execute(
             "insert into autosync.adopted (revision, step, object, undo) values ('0005', 120, %s, %s)",

@@ -74,6 +74,11 @@ class Plan:
         """Whether a copy of another project gets one of its own."""
         return self.leaves is not None
 
+    @property
+    def all_secrets(self) -> dict[str, Secret]:
+        """Return everything that is to be stored."""
+        return {**self.secrets, **({store.CRON_SECRET: self.beside} if self.beside else {})}
+
 
 def validate(project_url: str | None, service_key: Secret | None, configuration: Configuration) -> ServiceKey | None:
     """Judge address and key by their form, before anything is contacted.

@@ -1,5 +1,6 @@
 """The one-time set-up of a project: every step checks first and changes only what is not yet so."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ from autosync_db.credentials import cron_secret, known, lease, store
 from autosync_db.credentials import proof as proofs
 from autosync_db.credentials.lease import Rotation
 from autosync_db.credentials.proof import Proof
-from autosync_db.errors import SecretError
+from autosync_db.errors import SecretError, UnreachableError
 from autosync_db.jobs import binding, calls, registry
 from autosync_db.jobs import plan as jobs_plan
 from autosync_db.jobs.calls import Cause, Invocation
@@ -24,13 +25,14 @@ from autosync_db.supabase.function import Verdict
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step of one set-up has at hand; `token` names its rotation."""
+    """What every step of one set-up has at hand; `token` names its rotation, `seen` is what it is to replace."""
 
     connection: Connection
     configuration: Configuration
     plan: Plan
     reporter: Reporter
     token: UUID
+    seen: store.Seen
 
     @property
     def settings(self) -> Settings:
@@ -59,17 +61,20 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
         binding.notice(connection, configuration)
         takeover.require_possible(configuration, given.secrets)
         wanted = registry.speaking(connection, configuration)
-        plan = decide(situation.read(connection, wanted, given.rebind_to), wanted, given, new_secret)
+        first = situation.read(connection, wanted, given.rebind_to)
+        plan = decide(first, wanted, given, new_secret)
         if plan.leaves:
             # from here on nothing of that project is used, whatever happens
             binding.silence(connection, plan.leaves, plan.project_ref or _host(plan))
     reporter.doing("migrating")
     is_changed = _migrate(configuration, given, reporter)
     with connect(configuration.target.database_url) as connection:
+        latest = first
         if is_changed:
             wanted = registry.speaking(connection, configuration)
-            plan = decide(situation.read(connection, wanted, given.rebind_to), wanted, given, new_secret)
-        work = _Work(connection, wanted, plan, reporter, uuid4())
+            latest = situation.read(connection, wanted, given.rebind_to)
+            plan = decide(latest, wanted, given, new_secret)
+        work = _Work(connection, wanted, plan, reporter, uuid4(), situation.seen(first, latest, plan.all_secrets))
         return _carry_out(work, wait=given.wait)
 
 
@@ -88,7 +93,7 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
     if work.plan.moves:
         _forget_others(work)
     proof = None
-    with lease.undone_when_interrupted(work.configuration, work.token):
+    with lease.undone_when_interrupted(work.configuration, work.token, work.plan.all_secrets):
         is_known = _introduce(work)
         begun = _activate(work, is_known=is_known, wait=wait)
         _schedule(work)
@@ -154,7 +159,7 @@ def _introduce(work: _Work) -> bool:
     if plan.switch is not Switch.WHEN_ACCEPTED:
         return plan.auth != "cron_secret" or not plan.is_secret_new
     if plan.beside is not None:
-        store.store(work.connection, {store.CRON_SECRET: plan.beside})
+        store.store(work.connection, {store.CRON_SECRET: plan.beside}, seen=_of(work, [store.CRON_SECRET]))
     is_known = not plan.is_secret_new and not _refuses(work, work.settings.main)
     if not is_known:
         work.reporter.done(Step("auth", "the calls go on with the service key", False))
@@ -174,7 +179,7 @@ def _refuses(work: _Work, settings: JobSettings) -> bool:
     try:
         here = work.configuration.target.reachable(url)
         return function.preflight(here, settings.function, headers, settings.timeout).verdict is Verdict.REFUSED
-    except SecretError:
+    except UnreachableError:
         return False
 
 
@@ -193,11 +198,11 @@ def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
     if switches:
         settings[cron_secret.SETTING] = cron_secret.new_setting(connection, work.job_name, plan.auth)
     if plan.must_be_proven:
-        rotation = lease.begin(connection, plan.secrets, settings, token=work.token)
+        rotation = lease.begin(connection, plan.secrets, settings, token=work.token, seen=_of(work, plan.secrets))
     else:
         # nothing can have worked before, so there is nothing to go back to
         with connection.transaction():
-            rotation = lease.begin(connection, plan.secrets, settings, token=work.token)
+            rotation = lease.begin(connection, plan.secrets, settings, token=work.token, seen=_of(work, plan.secrets))
             if rotation:
                 lease.finish(connection, work.token)
     changed = [change.name for change in rotation.changes] if rotation else []
@@ -210,6 +215,10 @@ def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
     kept = "; what was there before is kept until this is proven" if begun else ""
     work.reporter.done(Step("secrets", (", ".join(parts) or "unchanged") + kept, bool(changed)))
     return begun
+
+
+def _of(work: _Work, names: Iterable[str]) -> dict[str, str | None]:
+    return {name: work.seen[name] for name in names}
 
 
 def _schedule(work: _Work) -> None:

@@ -1,6 +1,6 @@
 """What a set-up finds in the database: read in one go, and again when the migration has changed something."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,8 @@ class Situation:
 def read(connection: Connection, configuration: Configuration, project_ref: str | None = None) -> Situation:
     """Return what is there, on a database of any revision, which somebody says belongs to a project.
 
-    Raises what preflight.check() raises when the toolkit cannot be installed here, and SecretError when somebody is at
-    work on a rotation, or when the settings want a vault that cannot be used.
+    Raises what preflight.check() raises when the toolkit cannot be installed here, ConflictError when somebody is at
+    work on a rotation, and SecretError when the settings want a vault that cannot be used.
     """
     settings = configuration.settings
     preflight.check(connection)
@@ -63,6 +63,19 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
         taken=tuple(registry.taken(connection, settings)),
         inherited=binding.inherited(connection, configuration.target, project_ref),
     )
+
+
+def seen(first: Situation, latest: Situation, names: Iterable[str]) -> dict[str, str | None]:
+    """Return what is to be found unchanged where these names are stored: what was there when the set-up began to look.
+
+    A migration in between takes secrets of the guide's job along, which cannot be known before.
+    """
+    by_name: dict[str, str | None] = {}
+    for name in names:
+        is_taken_along = name in first.stored and not first.stored[name].fingerprint
+        there = (latest if is_taken_along else first).stored.get(name)
+        by_name[name] = there.fingerprint if there else None
+    return by_name
 
 
 def has_worked(connection: Connection, job_name: str) -> bool:

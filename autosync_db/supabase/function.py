@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from autosync_db import __version__
-from autosync_db.errors import SecretError, UnreachableError
+from autosync_db.errors import UnreachableError
 
 if TYPE_CHECKING:
     import httpx
@@ -53,7 +53,7 @@ class Finding:
 def preflight(project_url: str, function: str, credential: Mapping[str, str], timeout: timedelta) -> Finding:
     """Return whether the function at `project_url` accepts the headers `credential`.
 
-    Raises SecretError when it cannot be reached from here, which says nothing about the credential.
+    Raises UnreachableError when it cannot be reached from here, which says nothing about the credential.
     """
     import httpx
 
@@ -63,7 +63,7 @@ def preflight(project_url: str, function: str, credential: Mapping[str, str], ti
             return _preflight(client, address, credential)
     except httpx.HTTPError as error:
         # the exception holds the request, and that the credential
-        raise SecretError(
+        raise UnreachableError(
             f"the function cannot be reached from here: {error or type(error).__name__}; nothing was changed",
             hint="check the network, or pass --no-preflight: the database's own call then has to prove the key",
         ) from None

@@ -72,10 +72,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class FunctionSecret:
-    """The name of a secret that the project's functions see as a variable; the API never reveals its value."""
+    """The name of a secret that the project's functions see as a variable; of its value the API shows the SHA-256."""
 
     name: str
     updated_at: datetime | None = None
+    digest: str | None = None
 
 
 class _ShapeError(ValueError):
@@ -278,7 +279,9 @@ def _function(row: Mapping[str, Any]) -> Function:
 
 
 def _secret(row: Mapping[str, Any]) -> FunctionSecret:
-    return FunctionSecret(_field(row, "name", str), _moment(row.get("updated_at")))
+    digest = str(_field(row, "value", str, None) or "").lower()
+    is_digest = re.fullmatch("[0-9a-f]{64}", digest) is not None
+    return FunctionSecret(_field(row, "name", str), _moment(row.get("updated_at")), digest if is_digest else None)
 
 
 def _moment(value: object) -> datetime | None:

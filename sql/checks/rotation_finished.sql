@@ -25,6 +25,22 @@ left join lateral (
     limit 1
 ) as c on true
 union all
+select
+    case when k.lease_expires_at > now() then 'ok' else 'warning' end,
+    format('key %s', k.made),
+    format('was to take the place of the %s, by rotate --auto since %s by %s (%s, %s)',
+        case k.subject when 'cron_secret' then 'cron secret' else 'service key' end,
+        to_char(k.started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), k.started_by,
+        coalesce(nullif(k.application_name, ''), 'no application name'), coalesce(host(k.client_address), 'local socket'))
+    || case
+        when k.lease_expires_at > now() then ', which is at work'
+        when k.old_is_free is null then ', which never ended: the platform may have a key more than is used'
+        else ', which never ended: the old key may still be valid'
+    end,
+    jsonb_build_object('secret', k.subject, 'role', k.started_by, 'started_at', k.started_at, 'expires_at', k.lease_expires_at,
+        'cause', null)
+from autosync.key_rotation as k
+union all
 select 'unknown', 'table autosync.secret_rotation', 'its rows are hidden from this role by row level security',
     jsonb_build_object('reason', 'hidden', 'table', 'autosync.secret_rotation', 'role', current_user)
 where row_security_active('autosync.secret_rotation')

@@ -24,7 +24,8 @@ begin
             coalesce(nullif(holder.application_name, ''), 'no application name'),
             coalesce(host(holder.client_address), 'local socket')
             using errcode = 'AS001', hint = format(
-                'wait for it; if it died, its lease ends at %s UTC',
+                'wait for it; if it died, its lease ends in %s s, at %s UTC',
+                greatest(ceil(extract(epoch from holder.lease_expires_at - clock_timestamp())), 0)::integer,
                 to_char(holder.lease_expires_at at time zone 'UTC', 'HH24:MI:SS'));
     end if;
     update autosync.secret_rotation as r

@@ -125,8 +125,8 @@ def forget(cluster: Cluster) -> None:
     with clusters.connection(cluster, "supabase_admin") as connection, connection.transaction():
         connection.execute("set local session_replication_role = replica")
         connection.execute(
-            "truncate public.pg_cron_secrets, autosync.secret_change, autosync.secret_rotation, autosync.tick,"
-            " autosync.invocation, net.http_request_queue, net._http_response"
+            "truncate public.pg_cron_secrets, autosync.secret_change, autosync.secret_rotation,"
+            " autosync.key_rotation, autosync.tick, autosync.invocation, net.http_request_queue, net._http_response"
         )
         connection.execute("delete from autosync.setting where name in ('function_auth', 'binding')")
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -10,16 +11,20 @@ import pytest
 
 from autosync_db import config, progress
 from autosync_db.config import Configuration
-from autosync_db.credentials import store
+from autosync_db.credentials import automatic, automatic_secret, cron_secret, journal, store
 from autosync_db.jobs import plan
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
-from tests.support import clusters, command, health, keys
+from tests.support import clusters, command, health, keys, management
 from tests.support.command import Result
 from tests.support.http_stub import Request, Stub
+from tests.support.management import Api
 
 SILENT = progress.Reporter(lambda step: None, lambda text: None)
-LAPSE = "update autosync.secret_rotation set lease_expires_at = clock_timestamp() - interval '1 second'"
+LAPSE = """
+with k as (update autosync.key_rotation set lease_expires_at = clock_timestamp() - interval '1 second')
+update autosync.secret_rotation set lease_expires_at = clock_timestamp() - interval '1 second'
+"""
 
 
 @dataclass
@@ -128,8 +133,8 @@ class Place:
         with self.admin.transaction():
             self.admin.execute("set local session_replication_role = replica")
             self.admin.execute(
-                "truncate autosync.secret_change, autosync.secret_rotation, autosync.tick, autosync.invocation,"
-                " public.pg_cron_secrets, net.http_request_queue, net._http_response"
+                "truncate autosync.secret_change, autosync.secret_rotation, autosync.key_rotation, autosync.tick,"
+                " autosync.invocation, public.pg_cron_secrets, net.http_request_queue, net._http_response"
             )
             self.admin.execute("delete from autosync.setting where name = 'secrets'")
             self.admin.execute("drop schema if exists vault cascade")
@@ -161,3 +166,99 @@ def project(place: Place, stub: Stub) -> Project:
     stub.judge = gate.judge
     store.store(place.owner, {store.PROJECT_URL: Secret(stub.url), store.SERVICE_KEY: key})
     return Project(place.cluster, stub, gate, place.owner, place.configuration, key)
+
+
+_SETTINGS = f"""
+[targets.production]
+project_ref = "{keys.PROJECT_REF}"
+database_url_env = "AUTOSYNC_DATABASE_URL"
+"""
+
+
+@dataclass
+class Platform:
+    """A project that was set up with the key `cron` of the platform, which the API has beside others."""
+
+    project: Project
+    api: Api
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> list[str]:
+        """Return the names of the keys that are there and that we made."""
+        return [str(one["name"]) for one in self.api.keys if str(one["name"]).startswith("autosync_")]
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of all keys."""
+        return {str(one["name"]) for one in self.api.keys}
+
+    @property
+    def configuration(self) -> Configuration:
+        """Return the settings as a command of this project reads them."""
+        return config.load(config.Flags(target="production", database_url=self.project.cluster.url()))
+
+    def value_of(self, name: str) -> str:
+        """Return the value of a key of the platform."""
+        return next(str(one["api_key"]) for one in self.api.keys if one["name"] == name)
+
+    def run(self, *arguments: str, **variables: str) -> Result:
+        """Run a command with the access token."""
+        return self.project.run(*arguments, variables=self.variables | variables)
+
+    def journal(self) -> journal.Entry | None:
+        """Return what is unfinished."""
+        return journal.find(self.project.owner)
+
+    def judge(self, request: Request) -> int:
+        """Let in who shows a key that the platform has now, or one of the function's own variables."""
+        self.project.gate.accepted = {str(one["api_key"]) for one in self.api.keys if one["type"] != "publishable"}
+        return self.project.gate.judge(request)
+
+    def is_whole(self) -> bool:
+        """Return whether one more tick is let in."""
+        return self.project.active().reveal() in self.project.gate.accepted
+
+
+@pytest.fixture
+def platform(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A project on the platform."""
+    with management.serve(keys.access_token().reveal()) as api:
+        for name in ("default", "web"):
+            api.add_key(name, keys.secret().reveal())
+        api.add_key("cron", project.key.reveal())
+        api.add_key("default", "sb_publishable_" + "a" * 30, "publishable")
+        api.add_key("service_role", keys.legacy(ref=api.ref).reveal(), "legacy")
+        variables = {"SUPABASE_ACCESS_TOKEN": api.token, "AUTOSYNC_SUPABASE_API_URL": api.url}
+        made = Platform(project, api, variables)
+        project.stub.judge = made.judge
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(automatic, "_SPREAD_SECONDS", 1.0)
+        monkeypatch.setattr(automatic, "_PAUSE_SECONDS", 0.1)
+        Path("autosync.toml").write_text(_SETTINGS)
+        yield made
+
+
+@pytest.fixture
+def by_secret(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A project whose calls carry a cron secret, which the function knows by its variable at the platform."""
+    project, first = platform.project, cron_secret.generate()
+    store.store(project.owner, {store.CRON_SECRET: first})
+    cron_secret.activate(project.owner, project.job_name, "cron_secret")
+    platform.api.secrets = {cron_secret.VARIABLE: first.reveal()}
+
+    def judge(request: Request) -> int:
+        secret = request.headers.get(cron_secret.HEADER, "")
+        project.gate.accepted = set(platform.api.secrets[cron_secret.VARIABLE].split(","))
+        status = 401 if secret not in project.gate.accepted else 405 if request.method != "POST" else 200
+        if request.method == "POST":
+            project.gate.seen.append(secret)
+        return status
+
+    project.stub.judge = judge
+    monkeypatch.setattr(automatic_secret, "_SPREAD_SECONDS", 1.0)
+    monkeypatch.setattr(automatic_secret, "_PAUSE_SECONDS", 0.1)
+    Path("autosync.toml").write_text(_SETTINGS + '[function]\nauth = "cron_secret"\n')
+    yield platform
+    project.owner.execute("delete from autosync.setting where name = 'function_auth'")

@@ -127,4 +127,4 @@ def test_nothing_is_changed_under_a_rotation(project: Project, action: tuple[str
     assert lease.begin(project.owner, {"service_role_key": keys.secret()})
     name = "service_role_key" if action[0] == "delete" else "other"
     verb, *flags = action
-    assert "is under way" in command.refused(project.run("secrets", verb, name, *flags, "-q", stdin=VALUE), 6)
+    assert "is under way" in command.refused(project.run("secrets", verb, name, *flags, "-q", stdin=VALUE), 5)

@@ -43,7 +43,7 @@ def test_killed_while_it_waits_it_says_what_is_unproven_and_a_rerun_ends_it(proj
     # the one that died holds its lease for a while yet
     again = ("setup", "--service-role-key-file", "-")
     refused = project.run(*again, "-q", stdin=newer.reveal(), variables=RARELY)
-    assert "is under way since" in command.refused(refused, 6)
+    assert "is under way since" in command.refused(refused, 5)
     project.lapse()
     assert project.verdict()[0] == "warning"
     project.run(*again, stdin=newer.reveal(), variables=RARELY)

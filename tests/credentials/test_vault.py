@@ -143,7 +143,7 @@ class TestMove:
         project.lapse()
         _choose("vault")
         result = project.run("setup", "-q")
-        assert "cannot be moved" in command.refused(result, 6)
+        assert "cannot be moved" in command.refused(result, 5)
         assert result.hints == ["run: autosync-db rotate --resume"]
 
 
@@ -243,7 +243,7 @@ class TestCommands:
         """As after a restore into another project, whose root key is another one."""
         with clusters.connect(vaulted.cluster, "supabase_admin") as connection:
             connection.execute("update vault.secrets set secret = '%'")
-        assert "cannot be read" in command.refused(vaulted.run("secrets", "list", "-q"), 6)
+        assert "cannot be read" in command.refused(vaulted.run("secrets", "list", "-q"), 4)
         for name in ("service_role_key", "project_url"):
             command.succeeds(vaulted.run("secrets", "delete", name, "--yes"))
         command.refused(vaulted.run("secrets", "delete", "project_url", "--yes", "-q"), 2)

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from autosync_db import config, progress
+from autosync_db.credentials import store
+from autosync_db.errors import ConflictError
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
+from autosync_db.setup import adopting, takeover
+from autosync_db.supabase import key
 from tests.support import clusters, command, keys
 from tests.support.command import Result
 from tests.support.http_stub import Request, Stub
@@ -17,6 +22,7 @@ from tests.support.http_stub import Request, Stub
 VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
 OTHER_KEY = keys.secret().reveal()
 TOKEN = "t0ken-of-nobody-in-particular"
+SILENT = progress.Reporter(lambda step: None, lambda text: None)
 RARELY = "59 23 31 12 *"
 HEADERS = "jsonb_build_object('Content-Type', 'application/json', {})"
 HELPER = """
@@ -306,3 +312,22 @@ def test_setup_with_a_key_takes_a_chain_over_that_did_not_work(project: Project,
     assert done.code in {0, 3}, done.err
     assert project.cron()[0][2] == "select autosync.dispatch()"
     assert project.accepts(project.stub.requests[-1])
+
+
+def test_a_secret_that_somebody_stored_before_the_user_agreed_is_not_overwritten(project: Project) -> None:
+    """Between the look and the consent, `setup` stores a key and a rotation may replace it."""
+    project.schedule(SHAPES["pasted key, body"][0])
+    project.imported()
+    configuration = config.load(config.Flags(database_url=project.cluster.url()))
+    with clusters.connect(project.cluster) as owner:
+        adoption = adopting.foresee(owner, configuration, "report")
+        assert adoption is not None
+        assert store.SERVICE_KEY in adoption.takes
+        takeover.prepare(configuration, SILENT)
+        before, newer = project.cron(), keys.secret()
+        store.store(owner, {store.SERVICE_KEY: newer})
+        with pytest.raises(ConflictError, match='"service_role_key" was changed while this command was at work'):
+            adopting.adopt(configuration, adoption, SILENT)
+        assert store.look(owner, [store.SERVICE_KEY]) == {store.SERVICE_KEY: key.fingerprint(newer)}
+    assert project.cron() == before
+    assert project.stub.requests == []

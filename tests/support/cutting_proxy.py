@@ -16,7 +16,10 @@ _TAG_BYTES, _LENGTH_BYTES = 1, 4
 
 @dataclass
 class Proxy:
-    """`finished` counts how often the server said that it was ready for more, over all connections."""
+    """`finished` counts how often the server said that it was ready for more, over all connections.
+
+    While `is_gone` every new connection is closed at once, as by a server that has died.
+    """
 
     cluster: Cluster
     port: int
@@ -25,6 +28,7 @@ class Proxy:
     cuts: bool = True
     finished: int = 0
     was_cut: bool = False
+    is_gone: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self) -> Secret:
@@ -68,6 +72,9 @@ def _accept(listening: socket.socket, proxy: Proxy) -> None:
     with suppress(OSError):
         while True:
             client, _ = listening.accept()
+            if proxy.is_gone:
+                _close(client)
+                continue
             server = socket.create_connection((HOST, proxy.cluster.port))
             for one in (client, server):
                 # an answer is several small messages; without this each waits 40 ms for the one before

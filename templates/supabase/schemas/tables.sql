@@ -96,6 +96,33 @@ END)),
 
 comment on table autosync.job is 'what each scheduled job must look like; changed by autosync-db setup and autosync-db jobs';
 
+create table autosync.key_rotation (
+    made text not null,
+    subject text not null,
+    project_ref text not null,
+    token uuid not null,
+    old_key_id text,
+    old_key_name text,
+    old_fingerprint text,
+    new_fingerprint text,
+    old_is_free boolean,
+    started_at timestamp with time zone not null default clock_timestamp(),
+    started_by text not null default SESSION_USER,
+    application_name text not null default current_setting('application_name'::text),
+    client_address inet default inet_client_addr(),
+    lease_expires_at timestamp with time zone not null,
+    constraint key_rotation_pkey primary key (made),
+    constraint key_rotation_subject_check
+        check ((subject = ANY (ARRAY['service_role_key'::text, 'cron_secret'::text])))
+);
+
+alter table autosync.key_rotation
+    enable row level security;
+
+create unique index key_rotation_alone_idx on autosync.key_rotation using btree ((true));
+
+comment on table autosync.key_rotation is 'the journal of autosync-db rotate --auto: what is made at the platform, written before it is made';
+
 create table autosync.object (
     path text not null,
     source_hash text not null,

@@ -1,0 +1,193 @@
+"""`rotate --auto` where the calls carry a cron secret: the function gets both values over the Management API.
+
+    journal -> store the next one -> the function's variable has both -> it accepts the next one -> store and prove
+    (rotation.py) -> the variable has the new one alone -> journal
+
+The function accepts a list, so that at each of these moments the active secret is one that it knows.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection, connect
+from autosync_db.credentials import cron_secret, journal, lease, rotation, store
+from autosync_db.credentials.hosted import Hosted
+from autosync_db.credentials.journal import Entry, Old
+from autosync_db.credentials.rotation import Result, Subject
+from autosync_db.errors import AutosyncError, SecretError, StoppedError
+from autosync_db.progress import Reporter, Step
+from autosync_db.secret import Secret
+from autosync_db.supabase import key
+from autosync_db.supabase.function import Verdict
+
+# the platform hands a new value to its functions after a while
+_SPREAD_SECONDS = 60.0
+_PAUSE_SECONDS = 1.0
+_RESUME = "finish it with autosync-db rotate --resume"
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every step has at hand; `token` is the journal's."""
+
+    hosted: Hosted
+    token: UUID
+    old: str | None
+    subject: Subject
+    reporter: Reporter
+    preflight: bool = True
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.hosted.configuration
+
+
+def rotate(hosted: Hosted, active: str, reporter: Reporter, *, preflight: bool = True) -> Result:
+    """Replace the cron secret by one that is made here and handed to the function; `active` is its fingerprint.
+
+    Raises what automatic.rotate() raises.
+    """
+    hosted.api.secrets()  # what is needed later is refused before anything is made
+    with connect(hosted.configuration.target.database_url) as connection:
+        token = journal.begin(connection, cron_secret.VARIABLE, store.CRON_SECRET, hosted.ref, Old(active))
+    work = _Work(hosted, token, active, cron_secret.subject(hosted.configuration), reporter, preflight)
+    with journal.kept_alive(hosted.configuration, token), _settled(work):
+        return _finish(work, _replaced(work))
+
+
+def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
+    """End a rotation of the cron secret that was interrupted and taken over."""
+    work = _of(hosted, entry, reporter)
+    with _settled(work):
+        is_active, is_open = _state(work, entry.new_fingerprint)
+        if is_active and is_open:
+            return _finish(work, rotation.resume(work.configuration, reporter=reporter, note=_note(work)))
+        if is_active:
+            return _finish(work, Result("finished"))
+        return _finish(work, _replaced(work))
+
+
+def undo(hosted: Hosted, entry: Entry) -> None:
+    """Let the function know the active secret alone, when that is the old one again, and end the journal."""
+    _tell_the_active_one(_of(hosted, entry, Reporter(lambda step: None, lambda text: None)))
+
+
+def left_of_new(entry: Entry) -> str:
+    """Return what to do about the secret that was made and cannot be taken from the function."""
+    return f"the function may accept another secret in {entry.made} besides: set it again, see autosync-db secrets env"
+
+
+def left_of_old(entry: Entry) -> str:
+    """Return what to do about the old secret when the new one stays."""
+    return f"the function may still accept the old secret: set {entry.made} again, see autosync-db secrets env"
+
+
+def _of(hosted: Hosted, entry: Entry, reporter: Reporter) -> _Work:
+    return _Work(hosted, entry.token, entry.old.fingerprint, cron_secret.subject(hosted.configuration), reporter)
+
+
+def _replaced(work: _Work) -> Result:
+    """Make the next secret, tell the function both, activate it and prove it."""
+    work.hosted.still_ours(work.token)
+    with connect(work.configuration.target.database_url) as connection:
+        following = cron_secret.prepare_next(connection)
+        both = cron_secret.known(connection)
+        journal.note_key(connection, work.token, key.fingerprint(following))
+    work.hosted.api.set_secrets({cron_secret.VARIABLE: cron_secret.listed(both)})
+    given = f"its variable {cron_secret.VARIABLE} has the active secret and the new one"
+    work.reporter.done(Step("function", given, True))
+    if work.preflight:
+        _wait_until_accepted(work, following)
+    work.hosted.still_ours(work.token)
+    return rotation.replace(
+        work.configuration, work.subject, following, preflight=False, reporter=work.reporter,
+        old=work.old, note=_note(work),
+    )  # fmt: skip
+
+
+def _wait_until_accepted(work: _Work, following: Secret) -> None:
+    with connect(work.configuration.target.database_url) as connection:
+        address = rotation.stored_address(connection)
+    deadline = time.monotonic() + _SPREAD_SECONDS
+    while True:
+        work.reporter.doing("waiting until the function accepts the new secret")
+        found = rotation.ask(work.configuration, address, work.subject, following)
+        if found.verdict is Verdict.ACCEPTED:
+            work.reporter.done(Step("ask", f"the function accepts the new secret ({found.summary})", False))
+            return
+        if found.verdict is not Verdict.REFUSED or time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    refused = found.verdict is Verdict.REFUSED
+    raise SecretError(
+        f"the function {'refused the new secret with' if refused else 'did not say whether it accepts the new secret:'}"
+        f" {found.summary}",
+        hint=f"let it accept each secret of the list in {cron_secret.VARIABLE}, as the functions of autosync-db"
+        " scaffold do",
+    )
+
+
+def _note(work: _Work) -> rotation.Proven:
+    def note(connection: Connection, proven: Result) -> None:
+        journal.note_proven(connection, work.token, old_is_free=True)
+
+    return note
+
+
+def _finish(work: _Work, result: Result) -> Result:
+    """Tell the function the new secret alone, so that the old one opens nothing any more."""
+    _tell_the_active_one(work)
+    work.reporter.done(Step("function", f"its variable {cron_secret.VARIABLE} has the new secret alone", True))
+    return replace(result, made=cron_secret.VARIABLE)
+
+
+def _tell_the_active_one(work: _Work) -> None:
+    work.hosted.still_ours(work.token)
+    with connect(work.configuration.target.database_url) as connection:
+        active = cron_secret.reveal(connection, store.CRON_SECRET)
+    if active is not None:
+        work.hosted.api.set_secrets({cron_secret.VARIABLE: cron_secret.listed([active])})
+    with connect(work.configuration.target.database_url) as connection, store.changing(connection):
+        lease.stand_alone(connection)
+        store.delete(connection, store.CRON_SECRET_NEXT)
+        journal.end(connection, work.token)
+
+
+def _state(work: _Work, new: str | None) -> tuple[bool, bool]:
+    """Return whether the new secret is active, and whether what is active is still to be proven."""
+    with connect(work.configuration.target.database_url) as connection:
+        entry = journal.find(connection)
+        active = store.look(connection, [store.CRON_SECRET])[store.CRON_SECRET]
+        is_open = any(one.name == store.CRON_SECRET for one in lease.unfinished(connection))
+    new = entry.new_fingerprint if entry else new
+    return new is not None and active == new, is_open
+
+
+@contextmanager
+def _settled(work: _Work) -> Iterator[None]:
+    """Undo what is left when the block fails before the new secret is proven, and say how things stand."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit) as cause:
+        said = _settle(work)
+        if isinstance(cause, KeyboardInterrupt):
+            raise StoppedError(f"interrupted; {said}", hint="run: autosync-db rotate --auto") from None
+        if isinstance(cause, AutosyncError):
+            cause.add(said)
+        raise
+
+
+def _settle(work: _Work) -> str:
+    try:
+        is_active, is_open = _state(work, None)
+        if is_active:
+            proven = "unproven" if is_open else "proven; the function may still accept the old one"
+            return f"the new secret is active and {proven}: {_RESUME}"
+        _tell_the_active_one(work)
+    except AutosyncError as failure:
+        return f"the old secret is active, and the function may accept another besides ({failure.message}): {_RESUME}"
+    return "the old secret is active, and the function accepts it alone"

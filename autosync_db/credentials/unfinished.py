@@ -1,0 +1,93 @@
+"""End a rotation that was interrupted, of either kind: `rotate --resume` and `rotate --abort`."""
+
+from dataclasses import replace
+
+from autosync_db.config import Configuration
+from autosync_db.connection import connect
+from autosync_db.credentials import automatic, automatic_secret, hosted, journal, lease, rotation, store
+from autosync_db.credentials.hosted import Hosted
+from autosync_db.credentials.journal import Entry
+from autosync_db.credentials.rotation import Result
+from autosync_db.errors import UsageError
+from autosync_db.progress import Reporter
+from autosync_db.supabase.management_request import ManagementError
+
+
+def resume(configuration: Configuration, reporter: Reporter) -> Result:
+    """Prove what an interrupted rotation activated and finish it, or put back what it kept and raise SecretError.
+
+    An automatic one goes on where it was; for that the API is needed: UsageError without a token.
+    """
+    if not _is_automatic(configuration):
+        return rotation.resume(configuration, reporter=reporter)
+    project = hosted.of(configuration)
+    entry = _taken_over(configuration)
+    if entry is None:
+        return Result("nothing")
+    with journal.kept_alive(configuration, entry.token):
+        _require_same(project, entry)
+        if entry.subject == store.CRON_SECRET:
+            return automatic_secret.resume(project, entry, reporter)
+        return automatic.resume(project, entry, reporter)
+
+
+def abort(configuration: Configuration) -> Result:
+    """Put back what an interrupted rotation kept, without any call.
+
+    What an automatic one made is deleted again. Where the API cannot be asked it stays, and `left_to_do` says so. What
+    is proven stays active, and nothing is deleted then.
+    """
+    if not _is_automatic(configuration):
+        return rotation.abort(configuration)
+    entry = _taken_over(configuration)
+    if entry is None:
+        return Result("nothing")
+    kind = automatic_secret if entry.subject == store.CRON_SECRET else automatic
+    with journal.kept_alive(configuration, entry.token):
+        if _is_proven(configuration, entry):
+            _forget(configuration, entry)
+            return Result("finished", made=entry.made, left_to_do=kind.left_of_old(entry))
+        result = replace(rotation.abort(configuration), outcome="undone")
+        try:
+            project = hosted.of(configuration)
+            _require_same(project, entry)
+            kind.undo(project, entry)
+        except (UsageError, ManagementError) as lacking:
+            _forget(configuration, entry)
+            return replace(result, made=entry.made, left_to_do=f"{kind.left_of_new(entry)} ({lacking.message})")
+    return result
+
+
+def _is_automatic(configuration: Configuration) -> bool:
+    with connect(configuration.target.database_url) as connection:
+        store.require_history(connection)
+        return journal.find(connection) is not None
+
+
+def _taken_over(configuration: Configuration) -> Entry | None:
+    with connect(configuration.target.database_url) as connection:
+        return journal.take_over(connection)
+
+
+def _require_same(project: Hosted, entry: Entry) -> None:
+    if project.ref != entry.project_ref:
+        raise UsageError(
+            f"the rotation was begun for the project {entry.project_ref}, not for {project.ref}",
+            hint="choose that project's target, or correct what is stored with: autosync-db setup",
+        )
+
+
+def _is_proven(configuration: Configuration, entry: Entry) -> bool:
+    """Return whether the new value is active and proven, as the database alone has it."""
+    with connect(configuration.target.database_url) as connection:
+        active = store.look(connection, [entry.subject])[entry.subject]
+        is_open = any(one.name == entry.subject for one in lease.unfinished(connection))
+    return entry.new_fingerprint is not None and active == entry.new_fingerprint and not is_open
+
+
+def _forget(configuration: Configuration, entry: Entry) -> None:
+    with connect(configuration.target.database_url) as connection, store.changing(connection):
+        if entry.subject == store.CRON_SECRET:
+            lease.stand_alone(connection)
+            store.delete(connection, store.CRON_SECRET_NEXT)
+        journal.end(connection, entry.token)
