@@ -33,7 +33,7 @@ MEANINGS = {
     ExitCode.CHECK_FAILED: "a check failed, or could not look",
     ExitCode.UNREACHABLE: "the server cannot be reached, or refuses access",
     ExitCode.MIGRATION: (
-        "a migration is pending (`--check`), was refused, or failed; or a rotation or another session's change stands in"
+        "a migration is pending (`--check`), was refused, or failed; or a rotation or another session's change is in"
         " the way: nothing was changed"
     ),
     ExitCode.SECRET: "a secret was refused; the old one is still active",
