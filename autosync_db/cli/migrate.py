@@ -95,7 +95,7 @@ def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
         raise MigrationError(
             f"{len(plan.refusals)} differences prevent the migration: "
             + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
-            hint="fix what is named, or rename the table and copy its rows over afterwards (docs/guides/adoption.md)",
+            hint="fix what is named, or rename the table and copy its rows over; see: autosync-db explain adoption",
         )
     if check and not plan.is_current:
         raise MigrationError(
