@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from autosync_db.config import Configuration
+    from autosync_db.connection import Connection
     from autosync_db.health.model import Report
     from autosync_db.progress import Step
 
@@ -101,6 +102,15 @@ class Session:
         """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""
         if not self.is_json:
             self.say(f"{'*' if step.changed else '='} {step.name:<8} {step.result}")
+
+    def say_unapplied(self, connection: "Connection") -> None:
+        """Say what the settings say and the database does not have, before a command works with the latter."""
+        from autosync_db.health.status import not_applied
+        from autosync_db.jobs import plan
+
+        if found := plan.unapplied(connection, self.configuration.settings):
+            source = self.configuration.source
+            self.say(f"{source.name if source else 'the settings'}: {not_applied(found)}")
 
     def print_json(self, value: Any) -> None:
         """Print `value` as JSON on stdout."""

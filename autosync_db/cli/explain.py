@@ -64,10 +64,9 @@ def _list(session: Session) -> None:
     from autosync_db.health import catalogue
     from autosync_db.report import as_text, pages
 
-    checks = [(check.layer, id, check.claim) for id, check in catalogue.all_checks().items()]
-    topics = [("topic", id, pages.title(id)) for id in pages.TOPICS]
+    rows = [(check.layer, id, check.claim) for id, check in catalogue.all_checks().items()]
+    rows += [("topic", id, pages.title(id)) for id in pages.TOPICS]
     if session.is_json:
-        rows = [{"id": id, "layer": layer, "claim": claim} for layer, id, claim in checks]
-        session.print_json(rows + [{"id": id, "layer": None, "topic": title} for _, id, title in topics])
+        session.print_json([{"id": id, "layer": layer, "claim": claim} for layer, id, claim in rows])
     else:
-        as_text.table(("layer", "id", "claim"), [*checks, *topics], session.out)
+        as_text.table(("layer", "id", "claim"), rows, session.out)

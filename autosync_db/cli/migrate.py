@@ -80,7 +80,7 @@ def _show_rows(session: Session, plan: "MigrationPlan") -> None:
         if session.verbose or count <= _FEW:
             rows += [("object", state, path) for path, found in plan.objects.items() if found.value == state]
         else:
-            rows.append(("object", state, f"{count} files of sql/; -v lists them"))
+            rows.append(("object", state, f"{count} functions, triggers and grants; -v lists them"))
     as_text.table(("kind", "what", "description"), rows, session.out)
 
 

@@ -88,6 +88,7 @@ def _run(
 
     with connect(session.configuration.target.database_url) as connection:
         chosen = table.resolve(connection, id)
+        session.say_unapplied(connection)
         with session.progress("waiting for the outcome") as say:
             found = running.run(connection, session.configuration.settings, chosen, wait=not no_wait, say=say)
     if session.is_json:

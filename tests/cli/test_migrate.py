@@ -54,7 +54,7 @@ def test_check_exits_5_while_pending_then_0_and_changes_nothing(blank: Cluster, 
 def test_dry_run_shows_the_plan_and_changes_nothing(blank: Cluster, contents: Dump) -> None:
     before = contents(blank)
     shown = command.succeeds(_run(blank, "migrate", "--dry-run"))
-    assert "files of sql/; -v lists them" in shown.out
+    assert "functions, triggers and grants; -v lists them" in shown.out
     assert "autosync.dispatch" not in shown.out
     assert "autosync.dispatch" in command.succeeds(_run(blank, "migrate", "--dry-run", "-v")).out
     assert contents(blank) == before
