@@ -64,7 +64,7 @@ def _list(session: Session) -> None:
     from autosync_db.health import catalogue
     from autosync_db.report import as_text, pages
 
-    rows = [(check.layer, id, check.claim) for id, check in catalogue.all_checks().items()]
+    rows: list[tuple[str, str, str]] = [(check.layer, id, check.claim) for id, check in catalogue.all_checks().items()]
     rows += [("topic", id, pages.title(id)) for id in pages.TOPICS]
     if session.is_json:
         session.print_json([{"id": id, "layer": layer, "claim": claim} for layer, id, claim in rows])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosync_db.cli.console import Session
-from autosync_db.errors import SecretError, UsageError
+from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def service_key(session: Session, path: str | None, named: str | None) -> "Known
 def chosen(session: Session, from_file: str | None, from_env: str | None, noun: str) -> Secret:
     """Return the secret from the one place that was named, or from a hidden prompt on a terminal.
 
-    Raises UsageError when nobody can be asked, SecretError when the place holds none.
+    Raises UsageError when nobody can be asked, or the place cannot be read.
     """
     if from_file is not None and from_env is not None:
         raise UsageError("--from-file and --from-env exclude each other", hint="pass one of them")
@@ -63,23 +63,23 @@ def chosen(session: Session, from_file: str | None, from_env: str | None, noun: 
 
 
 def variable(name: str, noun: str) -> Secret:
-    """Return the secret in an environment variable. Raises SecretError when it is not set or empty."""
+    """Return the secret in an environment variable. Raises UsageError when it is not set or empty."""
     from autosync_db import config
 
     found = config.environment_secret(name)
     if found is None:
-        raise SecretError(f"the variable {name} is not set or empty", hint=f"export {name}=... with the {noun}")
+        raise UsageError(f"the variable {name} is not set or empty", hint=f"export {name}=... with the {noun}")
     return Secret(found.reveal().strip())
 
 
 def read(path: str, noun: str) -> Secret:
-    """Return the secret in the file at `path`; `-` stands for standard input. Raises SecretError."""
+    """Return the secret in the file `path`; `-` is standard input. Raises UsageError where it cannot be read."""
     try:
         # a file and a pipe end in a line break that is not part of the secret
         return Secret((sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")).strip())
     except OSError as error:
-        raise SecretError(
+        raise UsageError(
             f"cannot read the {noun} from {path}: {error.strerror}", hint="check path and permissions"
         ) from None
     except UnicodeDecodeError:
-        raise SecretError(f"{path} is not a text file", hint=f"pass a file that holds only the {noun}") from None
+        raise UsageError(f"{path} is not a text file", hint=f"pass a file that holds only the {noun}") from None
