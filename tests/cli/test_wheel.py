@@ -81,7 +81,7 @@ def test_from_an_empty_folder_to_a_healthy_project(user: User) -> None:
     user.succeeds("init")
     settings = user.folder / "autosync.toml"
     settings.write_text(
-        re.sub(r"(?m)^project_ref.*$", f'project_url = "{user.project.stub.url}"', settings.read_text())
+        re.sub(r"(?m)^# project_ref.*$", f'project_url = "{user.project.stub.url}"', settings.read_text())
     )
     unasked = user.run("setup")
     assert (unasked.code, "--service-role-key-file" in unasked.err) == (2, True), "nobody can be asked for the key"

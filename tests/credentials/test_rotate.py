@@ -252,7 +252,7 @@ class TestWhereTheKeyComesFrom:
         assert project.stored() == newer.reveal()
 
     def test_a_variable_that_is_not_set(self, project: Project) -> None:
-        assert "NEWER" in command.refused(project.run("rotate", "--from-env", "NEWER", "-q"), 6)
+        assert "NEWER" in command.refused(project.run("rotate", "--from-env", "NEWER", "-q"), 2)
 
     def test_a_terminal_that_does_not_show_it(self, project: Project) -> None:
         newer = keys.secret()
