@@ -10,14 +10,15 @@ import pytest
 
 from autosync_db.report import pages
 from tests.cli.conftest import Project
-from tests.support import command
+from tests.support import cases, command
 from tests.support.command import Result
 
 ROOT = Path(__file__).parents[2]
 # .ci/run has installed it already; a list of programs tries one after the other, e.g. of several versions of Python
 PROGRAMS = os.environ.get("AUTOSYNC_TEST_WHEEL", "").split()
 
-pytestmark = [pytest.mark.long, pytest.mark.one_version]
+# two dozen processes, beside all other tests
+pytestmark = [pytest.mark.long, pytest.mark.one_version, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module", params=PROGRAMS or [""])
@@ -84,43 +85,26 @@ def test_from_an_empty_folder_to_a_healthy_project(user: User) -> None:
         re.sub(r"(?m)^# project_ref.*$", f'project_url = "{user.project.stub.url}"', settings.read_text())
     )
     unasked = user.run("setup")
-    assert (unasked.code, "--service-role-key-file" in unasked.err) == (2, True), "nobody can be asked for the key"
+    assert (unasked.code, "--service-role-key-file" in unasked.err) == (6, True), "nobody can be asked for the key"
     user.succeeds("plan")
     user.succeeds("setup --service-role-key-file -", stdin=key)
     again = user.succeeds("setup")
-    assert "* " not in again.err, "a second time changes nothing"
-    for line in (
-        "plan --check",
-        "migrate --check",
-        "status",
-        "verify",
-        "audit",
-        "jobs list",
-        "jobs show",
-        "jobs trigger",
-    ):
-        user.succeeds(line)
+    assert not re.search(r"(?m)^\* ", again.err), "a second time changes nothing"
     id = user.succeeds("schedules add --integration 00000000-0000-4000-8000-000000000001").out.strip()
-    for line in (
-        "schedules list",
-        f"schedules show {id[:8]}",
-        "runs",
-        "secrets list",
-        "secrets history",
-        "rollback base --dry-run",
-    ):
-        user.succeeds(line)
-    # the stand-in of the function claims nothing
-    assert user.run(f"schedules run {id[:8]}").code == 3
-
-    user.succeeds("export supabase")
-    user.succeeds("export supabase --schemas")
-    user.succeeds("scaffold function --yes")
-    user.succeeds("scaffold function --plain daily-report --yes")
-    user.succeeds("scaffold workflow")
-    user.succeeds("secrets scan .")
-    assert user.run("local up").code == 2, "what needs the extra names it"
-    assert "autosync-db[local]" in user.said[-1]
+    with cases.collected() as case:
+        for line in (
+            "plan --check", "migrate --check", "status", "verify", "audit", "jobs list", "jobs show", "jobs trigger",
+            "schedules list", f"schedules show {id[:8]}", "runs", "secrets list", "secrets history",
+            "rollback base --dry-run", "export supabase", "export supabase --schemas", "scaffold function --yes",
+            "scaffold function --plain daily-report --yes", "scaffold workflow", "secrets scan .",
+        ):  # fmt: skip
+            with case(line):
+                user.succeeds(line)
+        with case("what does not claim"):
+            assert user.run(f"schedules run {id[:8]}").code == 3
+        with case("what needs the extra names it"):
+            assert user.run("local up").code == 2
+            assert "autosync-db[local]" in user.said[-1]
     for folder in ("supabase/migrations", "supabase/schemas", "supabase/functions", ".github/workflows"):
         assert list((user.folder / folder).iterdir()), folder
     text = "\n".join(user.said)
