@@ -1,7 +1,7 @@
 """The files that ship with the package, named by their path in the repository.
 
-sql/, alembic/, templates/ and docs/checks/ lie at the top level of a checkout, and in a wheel under
-`autosync_db/_bundled`. Files under autosync_db/ lie in the package in both. No other module knows that.
+sql/, alembic/, templates/ and docs/ lie at the top level of a checkout, and in a wheel under `autosync_db/_bundled`; of
+docs/ it has what `explain` prints. Files under autosync_db/ lie in the package in both. No other module knows that.
 """
 
 from collections.abc import Iterator

@@ -261,11 +261,15 @@ Every check's query reads a bounded number of rows: the newest by primary key, o
 table. All queries run as one statement; on a healthy project verify takes one connection and three round trips of
 queries (begin, ask, end). A pg_cron process that is younger than five seconds, or missing, is watched for three more.
 
-The figures are written by the benchmark, on a private cluster (PostgreSQL {version}, {machine}, a busy machine):
+The figures were measured on a private cluster (PostgreSQL {version}, {machine}, a busy machine).
+
+<!-- in the repository -->
+The benchmark writes this page:
 
 ```sh
 python benchmarks/verify.py --write docs/explanation/verify-cost.md
 ```
+<!-- everywhere -->
 
 *Large* is {runs:,} rows in `cron.job_run_details`, {schedules:,} schedules, {answers:,} rows in
 `net._http_response`, and a ledger of {ticks:,} ticks and as many calls. *All overdue* is the same with every enabled

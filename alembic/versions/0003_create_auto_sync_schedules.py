@@ -147,6 +147,7 @@ def downgrade() -> None:
         "public.auto_sync_complete(uuid, text, jsonb, uuid)",
         "public.auto_sync_claim(integer, interval)",
         "autosync.due_schedules(integer)",
+        "autosync.make_due(uuid)",
         "autosync.move_shut_windows(integer)",
         "autosync.set_next_run_at()",
         "autosync.move_shut_windows(integer)",

@@ -19,7 +19,7 @@ COMMANDS = {
     "Observe": {
         "verify": "Say whether the chain really works, and if not, why not and how to fix it.",
         "audit": "Say of every cron job of a database what it calls, whether that goes well, and why not.",
-        "explain": "Print the page of a check: its claim, why it matters, how it looks, its query and its remedy.",
+        "explain": "Print the page of a check or of a topic.",
         "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
         "runs": "List the newest calls and what really became of them, newest first.",
     },
@@ -28,7 +28,7 @@ COMMANDS = {
         "rotate": "Replace the service key: check that the function accepts the new one, store it, make a real call.",
         "secrets": "List, set, delete and scan for secrets; values are never shown.",
         "jobs": "List, show, trigger, pause, change, remove or take over the scheduled jobs.",
-        "schedules": "List, add, change, remove or preview schedules.",
+        "schedules": "List, show, run, add, change, remove or preview schedules.",
     },
     "Try": {
         "local": "Run the whole chain on this machine, without an account.",

@@ -113,6 +113,15 @@ class Session:
         if not self.is_json:
             self.say(f"{'*' if step.changed else '='} {step.name:<8} {step.result}")
 
+    def say_unapplied(self, connection: "Connection") -> None:
+        """Say what the settings say and the database does not have, before a command works with the latter."""
+        from autosync_db.health.status import not_applied
+        from autosync_db.jobs import plan
+
+        if found := plan.unapplied(connection, self.configuration.settings):
+            source = self.configuration.source
+            self.say(f"{source.name if source else 'the settings'}: {not_applied(found)}")
+
     def print_json(self, value: Any) -> None:
         """Print `value` as JSON on stdout."""
         from autosync_db.report import as_json

@@ -30,7 +30,8 @@ def _list(session: Session) -> None:
 
     with connect(session.configuration.target.database_url) as connection:
         found = status.of_jobs(connection)
-        session.say_copy(connection)
+        if not session.say_copy(connection):
+            session.say_unapplied(connection)
     if session.is_json:
         session.print_json(found)
         return
@@ -47,7 +48,8 @@ def _show(session: Session, name: _Name = None) -> None:
 
     with connect(session.configuration.target.database_url) as connection:
         found = registry.choose(connection, session.configuration.settings, name)
-        session.say_copy(connection)
+        if not session.say_copy(connection):
+            session.say_unapplied(connection)
     if session.is_json:
         session.print_json(found)
         return
@@ -90,6 +92,7 @@ def _resume(session: Session, name: _Name = None) -> None:
     with connect(session.configuration.target.database_url) as connection:
         job = registry.choose(connection, session.configuration.settings, name)
         resumed = registry.resume(connection, job.name)
+        session.say_unapplied(connection)
     session.say("resumed" if resumed.enabled else "no longer paused, but autosync.toml says enabled = false")
 
 
@@ -112,7 +115,8 @@ def _trigger(
         registry.require_ours(job)
         if job.makes_calls:
             binding.require_own(binding.notice(connection, session.configuration))
-        else:
+        session.say_unapplied(connection)
+        if not job.makes_calls:
             _run_statement(session, connection, job)
             return
         if no_wait:
@@ -202,6 +206,7 @@ def _preview(
 
     with connect(session.configuration.target.database_url) as connection:
         job = registry.choose(connection, session.configuration.settings, name)
+        session.say_unapplied(connection)
     schedule = job.cron_schedule or job.schedule
     if schedule is None:
         raise UsageError(f"pg_cron has no job {job.name}", hint="see autosync-db jobs list")

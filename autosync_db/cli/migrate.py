@@ -85,7 +85,7 @@ def _show_rows(session: Session, plan: "MigrationPlan") -> None:
         if session.verbose or count <= _FEW:
             rows += [("object", state, path) for path, found in plan.objects.items() if found.value == state]
         else:
-            rows.append(("object", state, f"{count} files of sql/; -v lists them"))
+            rows.append(("object", state, f"{count} functions, triggers and grants; -v lists them"))
     as_text.table(("kind", "what", "description"), rows, session.out)
 
 
@@ -100,7 +100,7 @@ def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
         raise MigrationError(
             f"{len(plan.refusals)} differences prevent the migration: "
             + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
-            hint="fix what is named, or rename the table and copy its rows over afterwards (docs/guides/adoption.md)",
+            hint="fix what is named, or rename the table and copy its rows over; see: autosync-db explain adoption",
         )
     if check and not plan.is_current:
         raise MigrationError(

@@ -12,12 +12,34 @@ from autosync_db.cli.console import Format, Session
 
 _GROUP = "Common options"
 
+
+def _targets(incomplete: str) -> list[str]:
+    """Return what a shell completes after --target."""
+    from autosync_db import config
+    from autosync_db.errors import UsageError
+
+    try:
+        named = config.load().settings.targets
+    except UsageError:
+        named = {}
+    return [name for name in (*named, config.LOCAL_TARGET, config.STACK_TARGET) if name.startswith(incomplete)]
+
+
+def checks(incomplete: str) -> list[str]:
+    """Return the checks that a shell completes."""
+    from autosync_db.health import catalogue
+
+    return [id for id in sorted(catalogue.all_checks()) if id.startswith(incomplete)]
+
+
 _COMMON: dict[str, tuple[Any, Any]] = {
     "target": (
         Annotated[
             str | None,
             typer.Option(
-                help="Target of autosync.toml, `local`, `supabase`, `linked` or a remote.", rich_help_panel=_GROUP
+                help="Target of autosync.toml, `local`, `supabase`, `linked` or a remote.",
+                rich_help_panel=_GROUP,
+                autocompletion=_targets,
             ),
         ],
         None,

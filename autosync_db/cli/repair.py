@@ -7,7 +7,7 @@ import typer
 
 from autosync_db.cli import secret_input
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import checks, command
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ def _repair(
     session: Session,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Checks to repair; without any, every failing one that can be repaired.", metavar="ID"),
+        typer.Argument(
+            help="Checks to repair; without any, every failing one that can be repaired.",
+            metavar="ID",
+            autocompletion=checks,
+        ),
     ] = None,
     jobs: Annotated[
         list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")

@@ -12,7 +12,7 @@ from autosync_db.errors import UsageError
 
 app = group()
 
-Id = Annotated[uuid.UUID, typer.Argument(help="Id of the schedule.")]
+Id = Annotated[str, typer.Argument(help="Id of the schedule, or its first characters: 4 or more.", show_default=False)]
 Every = Annotated[int | None, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")]
 WindowText = Annotated[
     str | None,
@@ -33,9 +33,12 @@ def _list(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to list at most.")] = 100,
 ) -> None:
-    """List schedules with their state and next run, in UTC and in their own time zone."""
+    """List schedules with their state, next run, integration, organization, and why the last run failed.
+
+    Where the terminal is narrow, ids are shortened; every command takes the beginning of one.
+    """
     from autosync_db.connection import connect
-    from autosync_db.report import as_text
+    from autosync_db.report import as_schedules
     from autosync_db.schedules import table
 
     if state is not None and state not in table.STATES:
@@ -47,21 +50,55 @@ def _list(
 
         session.print_json([asdict(row) | {"next_run_local": row.next_run_local} for row in found])
         return
-    rows = [
-        (
-            row.id,
-            row.state + (f" x{row.consecutive_failures}" if row.consecutive_failures else ""),
-            f"{row.frequency_minutes} min" + (f", {row.window}" if row.window else ""),
-            f"{row.next_run_at.astimezone(UTC):%Y-%m-%d %H:%M}" if row.next_run_at else "",
-            f"{row.next_run_local:%H:%M} {row.timezone}" if row.next_run_local else row.timezone,
-            f"{row.last_run_at.astimezone(UTC):%Y-%m-%d %H:%M}" if row.last_run_at else "never",
-            row.last_run_status,
-        )
-        for row in found
-    ]
-    as_text.table(("id", "state", "every", "next (UTC)", "local time", "last run (UTC)", "result"), rows, session.out)
+    as_schedules.listed(found, session.out)
     if len(found) == limit:
         session.say(f"only the first {limit} are listed; raise --limit for more")
+
+
+@command(app, "show")
+def _show(session: Session, id: Id) -> None:
+    """Show all of a schedule: settings, next run, claim, and the last run with what it reported."""
+    from autosync_db.connection import connect
+    from autosync_db.report import as_schedules
+    from autosync_db.schedules import table
+
+    with connect(session.configuration.target.database_url) as connection:
+        found, row = table.get(connection, table.resolve(connection, id))
+    if session.is_json:
+        session.print_json(row | {"state": found.state, "reason": found.reason, "next_run_local": found.next_run_local})
+    else:
+        as_schedules.one(found, row, session.out)
+
+
+@command(app, "run")
+def _run(
+    session: Session,
+    id: Id,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the outcome.")] = False,
+) -> None:
+    """Run one schedule now and wait for its outcome; exit 3 if it fails or is not run.
+
+    It is made due, before all that is due, and a tick is made as pg_cron makes it: what else is due runs as at any
+    tick. Refused while it is disabled, outside its window or being run, or while the job that runs schedules is paused.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.health import running
+    from autosync_db.report import as_schedules
+    from autosync_db.schedules import table
+
+    with connect(session.configuration.target.database_url) as connection:
+        chosen = table.resolve(connection, id)
+        session.say_unapplied(connection)
+        with session.progress("waiting for the outcome") as say:
+            found = running.run(connection, session.configuration.settings, chosen, wait=not no_wait, say=say)
+    if session.is_json:
+        session.print_json(found)
+    else:
+        as_schedules.run(found, session.out)
+    if no_wait:
+        session.say(f"see what comes of it with: autosync-db schedules show {chosen}")
+    else:
+        running.require_success(found)
 
 
 @command(app, "add")
@@ -130,10 +167,14 @@ def _remove(
     from autosync_db.connection import connect
     from autosync_db.schedules import table
 
-    session.confirm(f"Delete the schedule {id}?", flag="--yes", given=yes)
-    with connect(session.configuration.target.database_url) as connection:
-        table.remove(connection, id)
-    session.say(f"deleted {id}")
+    url = session.configuration.target.database_url
+    with connect(url) as connection:
+        chosen = table.resolve(connection, id)
+    # asked about by its whole id, and without keeping a connection while somebody thinks
+    session.confirm(f"Delete the schedule {chosen}?", flag="--yes", given=yes)
+    with connect(url) as connection:
+        table.remove(connection, chosen)
+    session.say(f"deleted {chosen}")
 
 
 @command(app, "preview")
@@ -183,16 +224,20 @@ def _preview(
         session.print_json(runs)
         return
     rows = [(f"{run.at:%Y-%m-%d %H:%M:%S}", f"{run.local:%a %Y-%m-%d %H:%M:%S %Z}", run.note or "") for run in runs]
-    as_text.table(("UTC", timezone, "note"), rows, session.out)
+    if timezone == "UTC":
+        as_text.table(("UTC", "note"), [(local, note) for _, local, note in rows], session.out)
+    else:
+        as_text.table(("UTC", timezone, "note"), rows, session.out)
 
 
-def _change(session: Session, id: uuid.UUID, values: dict[str, Any]) -> None:
+def _change(session: Session, id: str, values: dict[str, Any]) -> None:
     from autosync_db.connection import connect
     from autosync_db.schedules import table
 
     with connect(session.configuration.target.database_url) as connection:
-        table.change(connection, id, values)
-    session.say(f"changed {id}")
+        chosen = table.resolve(connection, id)
+        table.change(connection, chosen, values)
+    session.say(f"changed {chosen}")
 
 
 def _values(

@@ -73,7 +73,7 @@ def variable(name: str, noun: str) -> Secret:
 
 
 def read(path: str, noun: str) -> Secret:
-    """Return the secret in the file at `path`; `-` stands for standard input. Raises UsageError."""
+    """Return the secret in the file `path`; `-` is standard input. Raises UsageError where it cannot be read."""
     try:
         # a file and a pipe end in a line break that is not part of the secret
         return Secret((sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")).strip())

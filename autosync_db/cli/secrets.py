@@ -33,7 +33,7 @@ def _env(
     Until a new secret is active, the file holds both. Other lines of the file are kept; nothing is printed.
     """
     from autosync_db.connection import connect
-    from autosync_db.credentials import cron_secret
+    from autosync_db.credentials import cron_secret, scan
 
     with connect(session.configuration.target.database_url) as connection:
         values = cron_secret.known(connection)
@@ -42,6 +42,8 @@ def _env(
         session.print_json({"path": str(path), "variable": cron_secret.VARIABLE, "secrets": len(values)})
     else:
         session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {cron_secret.VARIABLE} with {len(values)} secrets")
+    if scan.is_open_to_git(path):
+        session.say(f"warning: git does not ignore {path}: delete it when it is handed over, or name it in .gitignore")
 
 
 @command(app, "list")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import checks, command
 from autosync_db.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -33,12 +33,18 @@ app = typer.Typer(add_completion=False)
 @command(app, "verify")
 def _verify(
     session: Session,
-    only: Annotated[list[str] | None, typer.Option(help="Run only this check (repeatable).", metavar="ID")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run only this check (repeatable).", metavar="ID", autocompletion=checks),
+    ] = None,
     jobs: Annotated[
         list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option(help="Leave this check out, or those of this layer (repeatable).", metavar="ID")
+        list[str] | None,
+        typer.Option(
+            help="Leave this check out, or those of this layer (repeatable).", metavar="ID", autocompletion=checks
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[

@@ -26,12 +26,21 @@ def local_folder() -> Path:
 
 
 def make_local_folder(folder: Path) -> None:
-    """Create the folder of the local stack if it is not there, and let git ignore all that is in it: keys are."""
+    """Make the folder of the local stack its owner's alone, and let git ignore all that is in it: keys are.
+
+    One that is there already, with files that others may read or a .gitignore of the user's, becomes so, too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
+    # root's server runs as another user, who goes through it and reads nothing
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
+    if "*" not in lines:
+        # first, so that what the user excepts stays excepted
+        ignore.write_text("\n".join(["*", *lines]) + "\n", encoding="utf-8")
+    for path in folder.iterdir():
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
 
 
 def nearest(name: str) -> Path | None:

@@ -174,7 +174,7 @@ def _explain(error: ValidationError, source: Path | None) -> UsageError:
     return UsageError(
         f"{f'the variable {variable}' if variable in os.environ else source or 'the environment'}: "
         f"{'.'.join(place)}: {message}",
-        hint="the settings are listed in docs/reference/settings.md; autosync-db init writes a file with all of them",
+        hint="list them with: autosync-db explain settings; a file with all of them is written by: autosync-db init",
     )
 
 

@@ -116,6 +116,22 @@ def _listed_by_git(folder: str) -> list[str] | None:
     return sorted({os.fsdecode(name) for name in names.stdout.split(b"\0") if name})
 
 
+def is_open_to_git(path: Path) -> bool:
+    """Return whether git would take a file into a commit; False where there is no repository or git to ask."""
+    git = shutil.which("git")
+    if git is None:
+        return False
+    from autosync_db import config
+
+    command = [git, "-c", "core.fsmonitor=false", "-C", str(path.absolute().parent)]
+    environment = config.environment_of_children()
+    asked = subprocess.run(
+        [*command, "check-ignore", "--quiet", "--", path.name], check=False, capture_output=True, env=environment
+    )
+    # 0: ignored; 128: no repository
+    return asked.returncode == 1
+
+
 def _walk(folder: str) -> Iterator[str]:
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)

@@ -4,6 +4,7 @@ A check is found because its module lies in health/checks/; there is no other re
 sql/checks/<id>.sql, its page docs/checks/<id>.md.
 """
 
+import difflib
 import pkgutil
 from functools import cache
 from graphlib import TopologicalSorter
@@ -32,7 +33,11 @@ def find(id: str) -> Check:
     try:
         return all_checks()[id]
     except KeyError:
-        raise UsageError(f"there is no check {id!r}", hint="list them with: autosync-db explain") from None
+        near = difflib.get_close_matches(id, all_checks(), n=1)
+        raise UsageError(
+            f"there is no check {id!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            hint="list them with: autosync-db explain",
+        ) from None
 
 
 def query(id: str) -> str:

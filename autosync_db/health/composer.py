@@ -165,12 +165,13 @@ def runnable(id: str, check: Check) -> str:
 
 
 def page(id: str) -> str:
-    """Return a check's page with the text of its query, to which the file under docs/checks only links."""
+    """Return a check's page with the text of its query in place of the link to it."""
     text, check = resources.read(f"docs/checks/{id}.md"), catalogue.find(id)
     if not check.has_query:
         return text
     head, evidence, rest = text.partition("\n## Evidence\n")
     before, heading, after = rest.partition("\n## ")
+    before = before.replace(f"[sql/checks/{id}.sql](../../sql/checks/{id}.sql)", "The query below")
     return f"{head}{evidence}{before}\n```sql\n{runnable(id, check)}\n```\n{heading}{after}"
 
 

@@ -9,9 +9,10 @@ from autosync_db.config import Settings, duration
 from autosync_db.connection import Connection, exists, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
-from autosync_db.jobs import calls, registry
+from autosync_db.jobs import calls, plan, registry
 from autosync_db.jobs.binding import Inherited
 from autosync_db.jobs.calls import Invocation
+from autosync_db.jobs.plan import Difference
 from autosync_db.jobs.registry import Job
 from autosync_db.schedules import table
 from autosync_db.schema import revisions
@@ -40,6 +41,10 @@ _RUNS = """
     where d.runid > (select max(e.runid) from cron.job_run_details as e) - 10000
     order by c.jobname, d.runid desc
 """
+
+
+# differences that are named one by one
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ class Status:
     schedules_overdue: int
     next_schedule_at: datetime | None
     unproven: tuple[Unfinished, ...]
+    # what the settings say and the database does not have
+    unapplied: tuple[Difference, ...]
     inherited: Inherited | None = None  # what the database is a copy of
 
 
@@ -142,6 +149,7 @@ def collect(connection: Connection, settings: Settings, names: Sequence[str] = (
         schedules_overdue=overdue,
         next_schedule_at=next_at,
         unproven=lease.unfinished(connection),
+        unapplied=tuple(plan.unapplied(connection, settings)),
     )
 
 
@@ -172,6 +180,12 @@ def _in_one_line(one: JobStatus, now: datetime) -> str:
     return f"{one.job.state}; newest: {one.newest}; next: {_coming(one.job, now)}"
 
 
+def not_applied(differences: Sequence[Difference]) -> str:
+    """Return what of the settings is not in the database, and what applies it."""
+    named = "; ".join(map(str, differences[:_NAMED])) + ("; and more" if len(differences) > _NAMED else "")
+    return f"not applied yet: {named}; see: autosync-db plan; apply them with: autosync-db setup"
+
+
 def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
     """Return the status as label and text, with times relative to `now`."""
 
@@ -197,6 +211,7 @@ def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
             (found.pg_net or "not installed") + (" (stand-in of the local stack)" if found.pg_net_is_stand_in else ""),
         ),
         *jobs,
+        *((("settings", f"{not_applied(found.unapplied)}"),) if found.unapplied else ()),
         (
             "schedules",
             f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue",

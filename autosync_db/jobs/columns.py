@@ -73,6 +73,13 @@ def settings_of(row: Mapping[str, Any]) -> JobSettings:
     )
 
 
+def retention_of(row: Mapping[str, Any]) -> RetentionSettings:
+    """Return how long the history of a registered job is kept."""
+    return RetentionSettings.model_construct(
+        invocations=row["keep_invocations"], job_run_details=row["keep_run_details"]
+    )
+
+
 def _expectation(stored: Mapping[str, Any]) -> ExpectSettings:
     names = {"status": "status", "json": "json_"}
     return ExpectSettings.model_construct({names[key] for key in stored}, **{names[key]: stored[key] for key in stored})

@@ -3,14 +3,15 @@
 One text of SQL says what each job's row is to be: it is compared by the plan, applied by setup, and printed by repairs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Settings
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, IsolationSettings, SecretsSettings, Settings
 from autosync_db.connection import Connection, exists, rows
 from autosync_db.jobs import columns, registry
 
@@ -29,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What setup would do to a job, or to a setting where `job` is None.
+    """What setup would do to a job, or to what [`table`] of the file says where `job` is None.
 
     `not in the file`: nothing, the job is kept. `taken`: a cron job has this name that nobody here made,
     and setup refuses to overwrite it.
@@ -38,6 +39,17 @@ class Difference:
     job: str | None
     action: Action
     changes: tuple[Change, ...] = ()
+    table: str | None = None
+
+    @property
+    def is_of_the_file(self) -> bool:
+        """Whether somebody edited the file, or what came of it in the database, since it was applied."""
+        return self.action in {"create", "change", "pause", "resume", "set"}
+
+    def __str__(self) -> str:
+        if self.action == "create":
+            return f"{self.job} is new"
+        return f"{self.job or f'[{self.table}]'} differs in {', '.join(change.name for change in self.changes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +172,28 @@ def read(connection: Connection, settings: Settings) -> list[Difference]:
         return [Difference(name, "create") for name in settings.jobs]
     settings = registry.registered(connection, settings)
     taken = set(registry.taken(connection, settings))
+    differences = [
+        Difference(one.job, "taken") if one.job in taken else one for one in _of_jobs(connection, settings, taken)
+    ]
+    known = {one.job for one in differences}
+    differences += [one for one in _unscheduled(connection, settings) if one.job not in known]
+    differences += [Difference(name, "not in the file") for name in not_in_the_file(connection, settings)]
+    return differences + _of_settings(connection, settings)
+
+
+def unapplied(connection: Connection, settings: Settings) -> list[Difference]:
+    """Return what the file says and the database does not have; nothing where that may not be looked at. Reads only."""
+    try:
+        if not exists(connection, "autosync.job", "autosync.adopted", "autosync.setting"):
+            return []
+        found = _of_jobs(connection, registry.registered(connection, settings)) + _of_settings(connection, settings)
+    except psycopg.errors.InsufficientPrivilege:
+        return []
+    return [one for one in found if one.is_of_the_file]
+
+
+def _of_jobs(connection: Connection, settings: Settings, taken: Collection[str] = ()) -> list[Difference]:
+    """Return the jobs of the settings whose row differs, and those of `taken`."""
     differences: list[Difference] = []
     for name, present, wants, unequal in rows(
         connection,
@@ -172,19 +206,13 @@ def read(connection: Connection, settings: Settings) -> list[Difference]:
         ),
     ):
         changes = tuple(Change(column, present and present[column], wants[column]) for column in unequal)
-        if name in taken:
-            differences.append(Difference(name, "taken"))
-        elif present is None:
+        if present is None:
             differences.append(Difference(name, "create", changes))
         elif unequal == ["enabled"]:
             differences.append(Difference(name, "resume" if wants["enabled"] else "pause", changes))
-        elif unequal:
+        elif unequal or name in taken:
             differences.append(Difference(name, "change", changes))
-    known = {one.job for one in differences}
-    differences += [one for one in _unscheduled(connection, settings) if one.job not in known]
-    differences += _on_elsewhere(connection, settings)
-    differences += [Difference(name, "not in the file") for name in not_in_the_file(connection, settings)]
-    return differences + _limits(connection, settings)
+    return differences + _on_elsewhere(connection, settings)
 
 
 _COMPARISON = sql.SQL(
@@ -240,12 +268,28 @@ def not_in_the_file(connection: Connection, settings: Settings) -> list[str]:
     return [name for (name,) in found]
 
 
-def _limits(connection: Connection, settings: Settings) -> list[Difference]:
-    if LIMITS not in settings.model_fields_set:
-        return []
-    before, after = registry.settings_row(connection, LIMITS) or {}, settings.limits.model_dump()
-    changes = tuple(Change(key, before.get(key), new) for key, new in after.items() if before.get(key) != new)
-    return [Difference(None, "set", changes)] if changes else []
+def chosen(settings: Settings) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the rows of autosync.setting that the file chooses, and what each means where there is none."""
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    if LIMITS in settings.model_fields_set:
+        found[LIMITS] = settings.limits.model_dump(), {}
+    if "mode" in settings.isolation.model_fields_set:
+        found["isolation"] = settings.isolation.model_dump(), IsolationSettings().model_dump()
+    if "secrets" in settings.model_fields_set:
+        found["secrets"] = settings.secrets.model_dump(), SecretsSettings().model_dump()
+    return found
+
+
+def _of_settings(connection: Connection, settings: Settings) -> list[Difference]:
+    differences = []
+    for name, (wanted_row, default) in chosen(settings).items():
+        present = registry.settings_row(connection, name) or default
+        changes = tuple(
+            Change(key, present.get(key), new) for key, new in wanted_row.items() if present.get(key) != new
+        )
+        if changes:
+            differences.append(Difference(None, "set", changes, name))
+    return differences
 
 
 def _list(names: Iterable[str], table: str | None = None) -> sql.Composed:

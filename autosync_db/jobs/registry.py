@@ -174,8 +174,11 @@ def registered(connection: Connection, settings: Settings) -> Settings:
         found = cursor.execute(
             "select j.* from autosync.job as j where j.name <> %s order by j.id", [HOUSEKEEPING_JOB]
         ).fetchall()
+    if not found:
+        return settings
     jobs: dict[str, JobSettings] = {row["name"]: columns.settings_of(row) for row in found}
-    return settings.model_copy(update={"jobs": jobs}) if jobs else settings
+    kept = settings.retention if "retention" in settings.model_fields_set else columns.retention_of(found[0])
+    return settings.model_copy(update={"jobs": jobs, "retention": kept})
 
 
 def speaking(connection: Connection, configuration: Configuration) -> Configuration:

@@ -46,6 +46,7 @@ def start(folder: Path, state: State, database: Server, deno: str) -> Process:
         shutil.copytree(source, runtime)
     settings = folder / "functions.env"
     settings.touch(mode=0o600)
+    settings.chmod(0o600)
     found = keys.load(folder)
     return process.start(
         [

@@ -119,7 +119,7 @@ def build(engine: Engine, *, say: Callable[[str], None]) -> str:
         if done.returncode != 0:
             raise UnreachableError(
                 f"the image could not be built: {_last_line(done.stderr or done.stdout)}",
-                hint=f"build its base image {_BASE} as docs/guides/containers.md says and repeat, or pass an image"
+                hint=f"build its base image {_BASE} (autosync-db explain containers) and repeat, or pass an image"
                 " that has PostgreSQL and pg_cron: --image IMAGE",
             )
     return image

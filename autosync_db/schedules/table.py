@@ -3,11 +3,12 @@
 What is allowed is decided by the table's own trigger and constraints; their messages are passed on as they are.
 """
 
+import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from psycopg import sql
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError, UsageError
 from autosync_db.schedules import preview
+from autosync_db.supabase.key import redact
 
 # what a person may set; everything else belongs to the trigger and to the function that runs the schedule
 SETTABLE = (
@@ -60,9 +62,20 @@ _LIST = f"""
         -- infinity, and years that Python has no date for
         case when s.next_run_at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then s.next_run_at end,
         case when s.last_run_at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then s.last_run_at end,
-        s.last_run_status, s.consecutive_failures
+        s.last_run_status, s.consecutive_failures,
+        case
+            when s.claims_since_run > 1
+                then format('claimed %%s times since its last run, never completed', s.claims_since_run)
+            when s.last_run_status in ('failed', 'partial') then autosync.mask_keys(left(coalesce(
+                s.last_run_summary ->> 'error',
+                case jsonb_typeof(s.last_run_summary -> 'errors')
+                    when 'array' then s.last_run_summary -> 'errors' ->> 0
+                    when 'number' then format('%%s errors', s.last_run_summary ->> 'errors')
+                end
+            ), 300))
+        end
     from public.auto_sync_schedules as s
-    where %(state)s::text is null or ({_STATE}) = %(state)s
+    where (%(state)s::text is null or ({_STATE}) = %(state)s) and (%(id)s::uuid is null or s.id = %(id)s)
     order by s.next_run_at nulls last, s.id
     limit %(limit)s
 """  # noqa: S608 - constants
@@ -86,6 +99,7 @@ class Schedule:
     last_run_at: datetime | None
     last_run_status: str | None
     consecutive_failures: int
+    reason: str | None
 
     @property
     def next_run_local(self) -> datetime | None:
@@ -108,8 +122,71 @@ class Schedule:
 def find(connection: Connection, *, state: str | None = None, limit: int = 100) -> list[Schedule]:
     """Return schedules, those that are due first, those that never run again last."""
     _require_table(connection)
-    rows = connection.execute(_LIST.encode(), {"state": state, "limit": limit}).fetchall()
-    return [Schedule(*row) for row in rows]
+    rows = connection.execute(_LIST.encode(), {"state": state, "id": None, "limit": limit}).fetchall()
+    return [_schedule(row) for row in rows]
+
+
+def resolve(connection: Connection, text: str) -> uuid.UUID:
+    """Return the id of the one schedule whose id begins with `text`, at least four characters of it.
+
+    Raises UsageError when there is none, or more than one.
+    """
+    _require_table(connection)
+    digits = re.sub(r"-|^urn:uuid:|[{}]", "", text.strip().lower())
+    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
+        raise UsageError(
+            f"{text!r} is no id of a schedule",
+            hint="give the id or its first characters, at least 4; list them with: autosync-db schedules list",
+        )
+    bounds = [uuid.UUID(digits.ljust(32, filling)) for filling in "0f"]
+    found = [
+        id
+        for (id,) in connection.execute(
+            "select s.id from public.auto_sync_schedules as s where s.id between %s and %s order by s.id limit 4",
+            bounds,
+        )
+    ]
+    if not found:
+        raise UsageError(f"there is no schedule {text}", hint="list them with: autosync-db schedules list")
+    if len(found) > 1:
+        named = ", ".join(map(str, found[:3])) + (" and more" if len(found) > 3 else "")
+        raise UsageError(f"{text} is the beginning of several ids: {named}", hint="give more characters of the id")
+    only: uuid.UUID = found[0]
+    return only
+
+
+def get(connection: Connection, id: uuid.UUID) -> tuple[Schedule, dict[str, Any]]:
+    """Return one schedule, and its whole row as JSON has it. Raises UsageError when there is none of that id."""
+    row = connection.execute(_LIST.encode(), {"state": None, "id": id, "limit": 1}).fetchone()
+    whole = connection.execute(
+        "select to_jsonb(s) from public.auto_sync_schedules as s where s.id = %s", [id]
+    ).fetchone()
+    if row is None or whole is None:
+        raise _none(id)
+    return _schedule(row), _redacted(whole[0])
+
+
+def make_due(connection: Connection, id: uuid.UUID) -> None:
+    """Let a schedule be claimed next. Raises UsageError, and changes nothing, where it may not run now."""
+    _require_table(connection)
+    with _refusals():
+        row = connection.execute("select m.state, m.until from autosync.make_due(%s) as m", [id]).fetchone()
+    state, until = row or (None, None)
+    if state is None:
+        raise _none(id)
+    ends = f"{until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if until else ""
+    if state == "disabled":
+        raise UsageError(f"schedule {id} is disabled", hint=f"switch it on with: autosync-db schedules enable {id}")
+    if state == "claimed":
+        raise UsageError(
+            f"schedule {id} is being run already; its claim ends at {ends} at the latest",
+            hint=f"see what comes of it with: autosync-db schedules show {id}",
+        )
+    if state == "shut":
+        raise UsageError(
+            f"the time window of schedule {id} is shut until {ends}",
+            hint=f"wait for it, or take the window away with: autosync-db schedules set {id} --window none",
+        )
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> uuid.UUID:
@@ -159,7 +236,27 @@ def _require_table(connection: Connection) -> None:
 
 def _require_one(id: uuid.UUID, count: int) -> None:
     if count == 0:
-        raise UsageError(f"there is no schedule {id}", hint="list them with: autosync-db schedules list")
+        raise _none(id)
+
+
+def _none(id: uuid.UUID) -> UsageError:
+    return UsageError(f"there is no schedule {id}", hint="list them with: autosync-db schedules list")
+
+
+def _redacted(value: Any) -> Any:
+    """Return what a function has reported without what looks like a key in it."""
+    if isinstance(value, dict):
+        return {name: _redacted(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_redacted(inner) for inner in value]
+    return redact(value) if isinstance(value, str) else value
+
+
+def _schedule(row: Sequence[Any]) -> Schedule:
+    found = Schedule(*row)
+    # in one line, without what a terminal would obey
+    words = "".join(c if c.isprintable() else " " for c in found.reason or "").split()
+    return replace(found, reason=" ".join(words) or None)
 
 
 @contextmanager

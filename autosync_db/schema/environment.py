@@ -38,6 +38,8 @@ class MigrationResult:
     objects: list[str] = field(default_factory=list)
     # what the server wants somebody to know, e.g. of rows that an adoption changed
     warnings: list[str] = field(default_factory=list)
+    # tables that held rows and are gone
+    emptied: list[str] = field(default_factory=list)
 
 
 def run_revisions(context: EnvironmentContext) -> None:
@@ -60,6 +62,10 @@ def run_revisions(context: EnvironmentContext) -> None:
 
 # PostgREST answers PGRST202 for a function that came after it had read the schema; without PostgREST nobody listens
 _RELOAD = "notify pgrst, 'reload schema'"
+
+
+class TrialOver(Exception):  # noqa: N818 - no failure
+    """All was done, and is to be taken back: it was a trial."""
 
 
 def write_script(context: EnvironmentContext) -> None:
@@ -120,7 +126,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
             psycopg_connection.execute(isolation.announcement(chosen).encode())
-            filled = [] if context.config.attributes.get("drop_rows") else _filled_tables(psycopg_connection)
+            filled = _filled_tables(psycopg_connection)
             is_moving = result.before != _target(context)
             psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
             if result.before is None and is_moving:
@@ -128,9 +134,10 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             context.run_migrations()
             result.after = migration.get_current_revision()
             result.revisions = steps
-            if lost := [table for table in filled if not _exists(psycopg_connection, table)]:
+            result.emptied = [table for table in filled if not _exists(psycopg_connection, table)]
+            if result.emptied and not context.config.attributes.get("drop_rows"):
                 raise MigrationError(
-                    f"this would delete the rows of {' and '.join(lost)}; nothing was changed",
+                    f"this would delete the rows of {' and '.join(result.emptied)}; nothing was changed",
                     hint="save what you need, then pass --yes",
                 )
             if steps or context.config.attributes.get("apply_objects"):
@@ -139,6 +146,8 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 result.objects = objects.apply(psycopg_connection, result.after)
             if steps or result.objects:
                 psycopg_connection.execute(_RELOAD)
+            if context.config.attributes.get("is_trial"):
+                raise TrialOver
 
 
 def _connected(engine: sqlalchemy.Engine, psycopg_connection: Connection) -> sqlalchemy.Connection:

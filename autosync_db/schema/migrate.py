@@ -6,7 +6,7 @@ that run at once one works and the others find nothing to do. Alembic's env.py r
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import StringIO
@@ -23,7 +23,7 @@ from autosync_db.config import IsolationSettings
 from autosync_db.connection import connect
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.schema import inventory, locks, objects, preflight, revisions
-from autosync_db.schema.environment import MigrationResult
+from autosync_db.schema.environment import MigrationResult, TrialOver
 from autosync_db.schema.inventory import Note
 from autosync_db.schema.isolation import ACCESS_FILE, stored
 from autosync_db.schema.revisions import SCHEMA
@@ -115,13 +115,16 @@ def downgrade(
     revision: str,
     *,
     drop_rows: bool = False,
+    is_trial: bool = False,
     on_retry: Callable[[str], None] | None = None,
 ) -> MigrationResult:
     """Take the database back to `revision` (`base` for none), in one transaction.
 
     Raises MigrationError when that would drop a table that holds rows, unless `drop_rows`; nothing is changed then.
+    A trial does it all, under the same locks, and takes it back: its result is what it would be.
     """
-    return _migrate(database_url, revision, command.downgrade, on_retry, {"drop_rows": drop_rows})
+    attributes = {"drop_rows": drop_rows or is_trial, "is_trial": is_trial}
+    return _migrate(database_url, revision, command.downgrade, on_retry, attributes)
 
 
 def script_sql(revision: str = "head", isolation: IsolationSettings | None = None) -> str:
@@ -183,16 +186,17 @@ def _migrate(
 def _attempt(
     database_url: Secret | None, revision: str, run: Callable[..., None], attributes: dict[str, Any]
 ) -> MigrationResult:
-    with connect(database_url) as connection:
+    result = MigrationResult()
+    # outside, so that the connection ends without a commit
+    with suppress(TrialOver), connect(database_url) as connection:
         with locks.unhurried(connection):
             preflight.check(connection)
             revisions.current(connection)  # an unknown revision is refused before Alembic stumbles over it
         with _alembic_config() as configuration:
-            result = MigrationResult()
             connection.add_notice_handler(partial(_hear, result))
             configuration.attributes.update(attributes, connection=connection, result=result)
             _run_alembic(run, configuration, revision)
-            return result
+    return result
 
 
 def _hear(result: MigrationResult, message: psycopg.errors.Diagnostic) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from autosync_db.config import Configuration, JobSettings, SecretAuth, Settings
-from autosync_db.connection import Connection, connect
+from autosync_db.connection import Connection, connect, exists, rows
 from autosync_db.credentials import cron_secret, known, lease, store
 from autosync_db.credentials import proof as proofs
 from autosync_db.credentials.lease import Rotation
@@ -25,7 +25,10 @@ from autosync_db.supabase.function import Verdict
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step of one set-up has at hand; `token` names its rotation, `seen` is what it is to replace."""
+    """What every step of one set-up has at hand; `token` names its rotation, `jobs_before` the cron jobs of before.
+
+    `seen` is what it is to replace.
+    """
 
     connection: Connection
     configuration: Configuration
@@ -33,6 +36,7 @@ class _Work:
     reporter: Reporter
     token: UUID
     seen: store.Seen
+    jobs_before: frozenset[str]
 
     @property
     def settings(self) -> Settings:
@@ -66,6 +70,7 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
         if plan.leaves:
             # from here on nothing of that project is used, whatever happens
             binding.silence(connection, plan.leaves, plan.project_ref or _host(plan))
+        jobs_before = _cron_jobs(connection)
     reporter.doing("migrating")
     is_changed = _migrate(configuration, given, reporter)
     with connect(configuration.target.database_url) as connection:
@@ -74,8 +79,15 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
             wanted = registry.speaking(connection, configuration)
             latest = situation.read(connection, wanted, given.rebind_to)
             plan = decide(latest, wanted, given, new_secret)
-        work = _Work(connection, wanted, plan, reporter, uuid4(), situation.seen(first, latest, plan.all_secrets))
+        seen = situation.seen(first, latest, plan.all_secrets)
+        work = _Work(connection, wanted, plan, reporter, uuid4(), seen, jobs_before)
         return _carry_out(work, wait=given.wait)
+
+
+def _cron_jobs(connection: Connection) -> frozenset[str]:
+    if not exists(connection, "cron.job"):
+        return frozenset()
+    return frozenset(name for (name,) in rows(connection, "select c.jobname from cron.job as c") if name)
 
 
 def _migrate(configuration: Configuration, given: Given, reporter: Reporter) -> bool:
@@ -225,7 +237,10 @@ def _schedule(work: _Work) -> None:
     settings = work.settings
     for one in jobs_plan.apply(work.connection, settings):
         when = registry.find(work.connection, one.job).schedule or "only watched"
-        work.reporter.done(Step("job", f"{one.job} ({when}) {one.result}", one.result != "unchanged"))
+        # the migration made it a moment ago
+        is_new = when != "only watched" and one.job not in work.jobs_before
+        result = "created" if is_new else one.result
+        work.reporter.done(Step("job", f"{one.job} ({when}) {result}", result != "unchanged"))
     for name in jobs_plan.not_in_the_file(work.connection, settings):
         work.reporter.done(Step("job", f"{name} is not in the settings; kept", False))
     stored = store.stored(work.connection)

@@ -4,7 +4,8 @@ select f.status as status, format('function %s', f.function_name) as object,
         when f.status in ('critical', 'warning') then format('%s of the last %s calls found no such function since %s: %s', f.calls, f.total, f.since, f.answer)
         else f.answer
     end as detail,
-    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
+    -- as it is deployed: a sub-path and a query may follow
+    jsonb_build_object('function', substring(f.function_name from '^(?:https?://.*|[^/?]+)'), 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'function']) then c.passed else c.elsewhere end

@@ -12,6 +12,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     moment constant timestamptz := now();
+    wanted constant timestamptz := new.next_run_at;
     inserted constant boolean := tg_op = 'INSERT';
     -- the role that the Data API took, which a security definer's current_user hides
     acting constant text := pg_catalog.current_setting('role', true);
@@ -241,6 +242,12 @@ begin
             -- move_shut_windows() gives another one; nobody else gets it
             recomputed := new.next_run_at is distinct from old.next_run_at;
             new.next_run_at := old.next_run_at;
+        end if;
+        -- but make_due(), for this schedule alone
+        if wanted is distinct from old.next_run_at and not by_api_user
+            and pg_catalog.current_setting('autosync.make_due', true) = cast(new.id as text) then
+            recomputed := true;
+            new.next_run_at := wanted;
         end if;
     end if;
 

@@ -25,7 +25,7 @@ exception
             raise;
         end if;
         raise exception 'the secrets are in the vault, which cannot be read: %', sqlerrm
-            using errcode = 'AS003', hint = 'see docs/guides/rotation.md, "Vault"';
+            using errcode = 'AS003', hint = 'see: autosync-db explain rotation, "Vault"';
 end
 $$;
 

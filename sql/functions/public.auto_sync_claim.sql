@@ -72,6 +72,7 @@ declare
     lap integer := 0;
     share integer;
     waiting integer := 0;
+    is_asked boolean;
 begin
     if batch_size is null or batch_size < 1 then
         raise exception using
@@ -85,16 +86,18 @@ begin
                 'lease must be a time span of 0 or more, not %s', coalesce(cast(lease as text), 'null'));
     end if;
 
-    -- those that came back from two claims or more: one call in four is theirs, one in two where a whole batch waits
-    select count(*) into waiting
+    -- those that came back from two claims or more: one call in four is theirs, one in two where a whole batch waits; and
+    -- one that somebody wants to run now, which make_due() put before them
+    select count(*), coalesce(bool_or(r.is_asked), false) into waiting, is_asked
     from (
-        select from public.auto_sync_schedules as s
+        select s.next_run_at = s.claim_retry_at as is_asked
+        from public.auto_sync_schedules as s
         where s.enabled and s.claim_retry_at is not null and greatest(s.next_run_at, s.claim_retry_at) <= moment
         order by greatest(s.next_run_at, s.claim_retry_at)
         limit batch_size
     ) as r;
     for attempt in 1 .. 2 loop
-        if waiting > 0 and (attempt = 2 or random() < case when waiting = batch_size then 0.5 else 0.25 end) then
+        if waiting > 0 and (attempt = 2 or is_asked or random() < case when waiting = batch_size then 0.5 else 0.25 end) then
             taken := array(
                 select s.id
                 from public.auto_sync_schedules as s

@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import typer.main
 
 from autosync_db import __version__, cli
 from autosync_db.cli.commands import COMMANDS
-from tests.support import command
+from tests.support import cases, command
 
 LINES = {name: line for lines in COMMANDS.values() for name, line in lines.items()}
 # not pydantic: Typer itself imports it where it is installed
@@ -135,3 +136,25 @@ def test_the_script_for_the_shell_is_printed() -> None:
     named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     shown = command.succeeds(command.run("--show-completion", "bash", variables=named))
     assert "_AUTOSYNC_DB_COMPLETE=complete_bash" in shown.out
+
+
+def test_a_shell_completes_what_has_a_name(tmp_path: Path) -> None:
+    (tmp_path / "autosync.toml").write_text("[targets.production]\n[targets.staging]\n")
+    lines = {
+        "explain job_a": ["job_active"],
+        "explain ado": ["adoption"],
+        "verify --only job_a": ["job_active"],
+        "repair job_a": ["job_active"],
+        "status --target st": ["staging"],
+        "schedules ru": ["run"],
+    }
+    with cases.collected() as case:
+        for line, completed in lines.items():
+            with case(line):
+                words = f"autosync-db {line}"
+                asked = {
+                    "_AUTOSYNC_DB_COMPLETE": "complete_bash",
+                    "COMP_WORDS": words,
+                    "COMP_CWORD": str(len(words.split()) - 1),
+                }
+                assert command.run(variables=asked, folder=tmp_path).out.split() == completed

@@ -54,7 +54,7 @@ def test_check_exits_5_while_pending_then_0_and_changes_nothing(blank: Cluster, 
 def test_dry_run_shows_the_plan_and_changes_nothing(blank: Cluster, contents: Dump) -> None:
     before = contents(blank)
     shown = command.succeeds(_run(blank, "migrate", "--dry-run"))
-    assert "files of sql/; -v lists them" in shown.out
+    assert "functions, triggers and grants; -v lists them" in shown.out
     assert "autosync.dispatch" not in shown.out
     assert "autosync.dispatch" in command.succeeds(_run(blank, "migrate", "--dry-run", "-v")).out
     assert contents(blank) == before
@@ -247,6 +247,26 @@ def test_rollback_refuses_to_drop_rows_without_yes(migrated: Cluster, contents: 
         command.succeeds(_run(migrated, "rollback", "base", "--yes"))
         with clusters.connect(migrated) as connection:
             assert connection.execute("select to_regclass(%s)", [table]).fetchone() == (None,)
+
+
+def test_a_dry_run_of_a_rollback_says_what_it_would_do_and_does_nothing(migrated: Cluster, contents: Dump) -> None:
+    with clusters.connect(migrated, "supabase_admin") as connection:
+        connection.execute("insert into public.pg_cron_secrets (name, secret) values ('extra', 'x')")
+    before = contents(migrated)
+    shown = command.succeeds(_run(migrated, "rollback", "base", "--dry-run"))
+    assert "would go 0007 -> base" in shown.err
+    assert "public.pg_cron_secrets" in shown.err
+    assert "needs --yes" in shown.err
+    found = command.succeeds(_run(migrated, "rollback", "0005", "--dry-run", "--yes", "--format", "json")).json()
+    assert (found["after"], found["revisions"]) == ("0005", ["0007", "0006"])
+    assert "autosync.secret_change" in found["emptied"]
+    assert "no way to revision" in command.refused(_run(migrated, "rollback", "9999", "--dry-run", "-q"), 5)
+    assert contents(migrated) == before
+    with clusters.connect(migrated, "supabase_admin") as connection:
+        left = connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory' or mode = 'AccessExclusiveLock'"
+        ).fetchone()
+    assert left == (0,), "it lets everything go"
 
 
 def test_rollback_may_keep_tables_with_rows_that_it_does_not_drop(migrated: Cluster) -> None:

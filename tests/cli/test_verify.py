@@ -8,8 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from autosync_db.health import catalogue, composer
+from autosync_db.health import catalogue
 from autosync_db.local.cluster import Cluster
+from autosync_db.report import pages
 from tests.cli.conftest import Dump, Project
 from tests.support import cases, clusters, command
 from tests.support.command import Result
@@ -115,21 +116,37 @@ def test_a_report_of_another_role_shows_no_secret(new_project: Project) -> None:
 
 def test_explain_lists_the_catalogue() -> None:
     listed = command.succeeds(command.run("explain", "--format", "json")).json()
-    assert {row["id"] for row in listed} == set(catalogue.all_checks())
+    assert {row["id"] for row in listed if row["layer"] != "topic"} == set(catalogue.all_checks())
+    assert [row["id"] for row in listed if row["layer"] == "topic"] == list(pages.TOPICS)
     shown = command.succeeds(command.run("explain", variables={"COLUMNS": "200"}))
-    assert all(name in shown.out for name in catalogue.all_checks())
+    assert all(name in shown.out for name in pages.ids())
 
 
-def test_explain_prints_the_page_of_every_check() -> None:
+def test_explain_prints_the_page_of_every_check_and_topic() -> None:
     with cases.collected() as case:
-        for name in sorted(catalogue.all_checks()):
+        for name in pages.ids():
             with case(name):
-                page = composer.page(name)
-                assert name in page
+                page = pages.page(name)
                 assert command.succeeds(command.run("explain", name)).out.strip() == page.strip()
                 found = command.succeeds(command.run("explain", name, "--format", "json")).json()
                 assert (found["id"], found["page"]) == (name, page)
-                assert bool(found["query"]) == catalogue.find(name).has_query
+                if name not in pages.TOPICS:
+                    assert name in page
+                    assert bool(found["query"]) == catalogue.find(name).has_query
+
+
+def test_what_was_meant_is_asked_where_a_check_or_topic_is_mistyped(shared: Cluster) -> None:
+    meant = {
+        "job_activ": "job_active",
+        "secret_present": "secrets_present",
+        "adoptoin": "adoption",
+        "local-stak": "local-stack",
+    }
+    for typed, right in meant.items():
+        assert f"did you mean {right}?" in command.refused(command.run("explain", typed), 2)
+    for arguments in (("verify", "-q", "--only"), ("verify", "-q", "--skip"), ("repair", "--dry-run")):
+        result = command.run(*arguments, "job_activ", database=shared.url())
+        assert "did you mean job_active?" in command.refused(result, 2)
 
 
 def test_explain_of_an_unknown_check_is_refused() -> None:

@@ -242,7 +242,25 @@ def test_git_ignores_the_local_folder_and_what_is_in_it(tmp_path: Path) -> None:
     assert status.stdout == ""
 
 
-def test_a_gitignore_that_is_in_the_local_folder_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / ".gitignore").write_text("*.json\n")
-    config.make_local_folder(tmp_path)
-    assert (tmp_path / ".gitignore").read_text() == "*.json\n"
+def test_a_local_folder_that_was_there_before_becomes_its_owners_alone(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    folder = tmp_path / config.LOCAL_FOLDER
+    folder.mkdir(mode=0o755)
+    for name, text in ((".gitignore", "*.json\n!notes.txt\n"), ("service_role_key", "x"), ("notes.txt", "mine")):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("")
+    elsewhere.chmod(0o644)
+    (folder / "link").symlink_to(elsewhere)
+    for _ in range(2):
+        config.make_local_folder(folder)
+        assert (folder / ".gitignore").read_text() == "*\n*.json\n!notes.txt\n", "the user's lines stay"
+    added = subprocess.run(
+        ["git", "-C", str(tmp_path), "add", "--all", "--dry-run"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "service_role_key" not in added
+    assert "notes.txt" in added
+    assert (folder / "service_role_key").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o066 == 0
+    assert elsewhere.stat().st_mode & 0o777 == 0o644, "a link is not followed"

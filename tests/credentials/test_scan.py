@@ -10,6 +10,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from autosync_db import config
 from autosync_db.credentials import scan as secret_scan
 from autosync_db.credentials.scan import Scan
 from autosync_db.errors import UsageError
@@ -250,3 +251,15 @@ class TestCommand:
         [entry] = re.findall(r"^  entry: autosync-db (.+)$", text, flags=re.MULTILINE)
         result = command.succeeds(command.run(*entry.split(), "--format", "json", str(Path(__file__))))
         assert json.loads(result.out)["files"] == 1
+
+
+def test_a_file_that_git_would_take_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "cron.env"
+    path.write_text("x")
+    assert not secret_scan.is_open_to_git(path), "no repository"
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    assert secret_scan.is_open_to_git(path)
+    (tmp_path / ".gitignore").write_text("*.env\n")
+    assert not secret_scan.is_open_to_git(path)
+    config.make_local_folder(tmp_path / config.LOCAL_FOLDER)
+    assert not secret_scan.is_open_to_git(tmp_path / config.LOCAL_FOLDER / "functions")

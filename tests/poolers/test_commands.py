@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "jobs release": ("jobs release theirs --config {theirs} --yes",),
     "schedules list": ("schedules list", "schedules list --format json"),
     "schedules add": (ADD,),
+    "schedules show": (ADD, "schedules show {last} --format json"),
+    "schedules run": (ADD, "schedules run {last} --no-wait"),
     "schedules set": (ADD, "schedules set {last} --every 30 --window 08:00-18:00 --timezone Europe/Paris"),
     "schedules enable": (ADD + " --disabled", "schedules enable {last}"),
     "schedules disable": (ADD, "schedules disable {last}"),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from autosync_db.report import pages
 from autosync_db.schema import migrate
 
 ROOT = Path(__file__).parents[2]
-BUNDLED = ("sql", "alembic", "templates", "docs/checks")
+BUNDLED = ("sql", "alembic", "templates", "docs/checks", *pages.TOPICS.values())
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,16 @@ _PAGE = """\
 # Interruption, concurrency and locks
 
 `migrate` and `rollback` are one transaction each. Whatever ends them, the database is as it was or all is done; **the
-same command again finishes**. The page is written by the tests, from what they saw:
+same command again finishes**. The figures are what tests saw.
+
+<!-- in the repository -->
+They write this page:
 
 ```sh
 pytest tests/schema/test_crash_points.py tests/schema/test_interruption.py tests/schema/test_locks.py \\
     --write-interruption docs/explanation/interruption.md
 ```
+<!-- everywhere -->
 
 ## Crash points
 

@@ -96,6 +96,30 @@ def test_an_entry_that_is_there_changes_in_its_place(
 @pytest.mark.parametrize(
     "text",
     [
+        "functions.a.verify_jwt = true\n[functions.b]\nx = 1\n",
+        "[functions.a]\nverify_jwt = true\n\n[functions.c]\nverify_jwt = true",  # no line break at the end
+        "[functions]\na.verify_jwt = true\n'b' = { verify_jwt = true, x = [1, 2] }\n",
+        '["functions"."a"]\n"verify_jwt" = true\n',
+        "[functions.'a']\nimport_map = './x.json'\n[db]\nport = 1",
+    ],
+)
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_several_functions_in_whatever_form_get_their_value_and_the_rest_stays(text: str, line_break: str) -> None:
+    before = tomllib.loads(text)
+    change = _change(text.replace("\n", line_break), "a", "b", "daily-report")
+    assert change is not None
+    after = tomllib.loads(change.after)
+    for name in ("a", "b", "daily-report"):
+        assert after["functions"].pop(name).pop("verify_jwt") is False
+        before["functions"].pop(name, None)
+    assert after == before, "nothing of anybody else"
+    assert change.after.count("\n") == change.after.count(line_break if "\n" in text else "\n")
+    assert _change(change.after, "a", "b", "daily-report") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "functions = 1\n",
         "[functions]\na = 1\n",
         "[[functions]]\n",

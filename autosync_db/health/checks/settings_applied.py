@@ -1,8 +1,8 @@
-"""Autosync.toml and the database agree on the jobs."""
+"""Autosync.toml and the database agree on the jobs and settings."""
 
 from psycopg import sql
 
-from autosync_db.config import HOUSEKEEPING_JOB, Configuration
+from autosync_db.config import HOUSEKEEPING_JOB, Configuration, Settings
 from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.jobs import columns, plan
 
@@ -21,14 +21,29 @@ select jsonb_build_object('job', j.name, 'is_registered', true, 'columns', '["en
 from autosync.job as j
 where j.name = any ({elsewhere}) and j.enabled and not j.watch
 union all
-select jsonb_build_object('limits', (select s.value from autosync.setting as s where s.name = 'limits'))
 """  # noqa: E501 - a line of SQL
+# where no file names a job, what it may say of all of them
+_RETENTION = """
+select jsonb_build_object('job', j.name, 'is_registered', true, 'columns', array_remove(array[
+    case when j.keep_invocations <> {invocations} then 'keep_invocations' end,
+    case when j.keep_run_details <> {job_run_details} then 'keep_run_details' end
+], null)) as fact
+from autosync.job as j
+where j.name <> {housekeeping}
+union all
+"""
+_SETTINGS = """
+select jsonb_build_object('table', w.name, 'value', s.value)
+from unnest(cast({chosen} as text[])) as w (name)
+left join autosync.setting as s on s.name = w.name
+"""
 
 
 def _query(configuration: Configuration) -> str:
     settings = configuration.settings
+    last = sql.SQL(_SETTINGS).format(chosen=sql.Literal(list(plan.chosen(settings)))).as_string()
     if not settings.names_jobs:
-        return "select null::jsonb as fact from autosync.job as j where false"
+        return _of_retention(settings) + last
     unequal = sql.SQL(", ").join(
         sql.SQL("case when p.{0} is distinct from w.{0} then {1} end").format(sql.Identifier(name), sql.Literal(name))
         for name in columns.CHANGEABLE
@@ -42,17 +57,26 @@ def _query(configuration: Configuration) -> str:
     text = _QUERY
     for name, part in parts.items():
         text = text.replace(name, part)
-    return text
+    return text + last
+
+
+def _of_retention(settings: Settings) -> str:
+    if "retention" not in settings.model_fields_set:
+        return "select null::jsonb as fact where false union all"
+    kept = {name: sql.Literal(value) for name, value in settings.retention}
+    return sql.SQL(_RETENTION).format(housekeeping=sql.Literal(HOUSEKEEPING_JOB), **kept).as_string()
 
 
 def _read(answer: Answer) -> list[Row]:
     settings = answer.configuration.settings
+    chosen = plan.chosen(settings)
     rows = []
     for found in answer.values:
-        if "limits" in found:
-            limits = settings.limits.model_dump()
-            if plan.LIMITS in settings.model_fields_set and found["limits"] != limits:
-                rows.append(_row("warning", "setting limits", "differs from [limits] in autosync.toml", "changed"))
+        if "table" in found:
+            wanted, default = chosen[found["table"]]
+            if (found["value"] or default) != wanted:
+                detail = f"differs from [{found['table']}] in autosync.toml"
+                rows.append(_row("warning", f"setting {found['table']}", detail, "changed"))
         elif found["columns"] is None:
             rows.append(_row("ok", f"job {found['job']}", "is not in autosync.toml, and kept", "extra", found["job"]))
         elif not found["is_registered"]:
@@ -76,7 +100,7 @@ def _row(status: str, object: str, detail: str, reason: str, job: str | None = N
 
 CHECK = Check(
     layer="job",
-    claim="autosync.toml and the database agree on the jobs",
+    claim="autosync.toml and the database agree on the jobs and settings",
     remedy="autosync-db setup",
     needs=("head_applied", "privileges_sufficient"),
     causes=("head_applied",),

@@ -3,7 +3,7 @@
 from autosync_db.health.model import Status
 from tests.health.actions import Action, answers, answers_again, sql, stored, unanswered
 from tests.health.checks.case import Case, failed, fine, unseen
-from tests.support import keys
+from tests.support import health, keys
 from tests.support.health import Project
 
 _KEY = keys.legacy().reveal()
@@ -12,6 +12,18 @@ _REFUSALS: dict[str, tuple[int, str | None, object]] = {
     "by the gateway, as none": (401, "UNAUTHORIZED_NO_AUTH_HEADER", {"message": "Missing authorization header"}),
     "by the function": (403, None, {"error": "not a service key"}),
 }
+
+
+def _deploys(function: str) -> Action[Project]:
+    """Return what looks whether the remedy deploys the function by its name alone."""
+
+    def act(project: Project) -> None:
+        remedy = health.result_of(project.report(["function_deployed"], "postgres"), "function_deployed").remedy
+        assert f"supabase functions deploy {function};" in (remedy or ""), remedy
+
+    return act
+
+
 _MISSING: dict[str, tuple[int, str | None, object]] = {
     "on the platform": (404, "NOT_FOUND", {"code": "NOT_FOUND", "message": "Requested function was not found"}),
     "in the platform's store": (404, "NOT_FOUND_FUNCTION_BLOB", ""),
@@ -139,6 +151,13 @@ CASES: dict[str, tuple[Case, ...]] = {
                 explains=("function_accepts_key", "function_succeeds"),
             )
             for where, (status, code, body) in _MISSING.items()
+        ),
+        failed(
+            "a function that is called with a sub-path and a query",
+            sql("update autosync.job set function = 'auto-sync-cron/stats?mode=daily' where drains is not null"),
+            answers(404, "Function not found"),
+            says="function auto-sync-cron/stats?mode=daily",
+            then=_deploys("auto-sync-cron"),
         ),
         fine("it was deployed", answers(404, "Function not found"), answers_again),
         fine("the function does not find something", answers(404, {"ok": False, "error": "device not found"})),

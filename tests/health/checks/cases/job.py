@@ -161,6 +161,30 @@ CASES: dict[str, tuple[Case, ...]] = {
             "a job that runs on some targets, where nobody named one",
             _in_the_file(at=None, job={"schedule": NEVER, "targets": ["production"]}),
         ),
+        warned(
+            "another isolation was chosen in a file without jobs",
+            _in_the_file(isolation={"mode": "custom"}),
+            says="setting isolation: differs from [isolation] in autosync.toml",
+        ),
+        warned(
+            "another place for the secrets",
+            _in_the_file(job={"schedule": NEVER}, secrets={"store": "vault"}),
+            says="setting secrets: differs from [secrets] in autosync.toml",
+        ),
+        warned(
+            "history is to be kept longer, in a file without jobs",
+            _in_the_file(retention={"invocations": "90 days"}),
+            says="job auto-sync-cron-job: differs from autosync.toml in keep_invocations",
+        ),
+        fine(
+            "the usual, written out",
+            _in_the_file(isolation={"mode": "none"}, secrets={"store": "table"}, retention={"invocations": "30 days"}),
+        ),
+        fine(
+            "history that the database keeps longer, and no file speaks of",
+            sql("update autosync.job set keep_invocations = interval '90 days'"),
+            _in_the_file(),
+        ),
         fine(
             "a job that the file does not name",
             sql("insert into autosync.job (name, sql, schedule) values ('other', 'select 1', '0 6 * * *')"),
