@@ -16,6 +16,8 @@ from autosync_db.config.reading import (
     environment_of_children,
     github_step_summary,
     load,
+    read,
+    target_name,
 )
 from autosync_db.config.settings import (
     FunctionSettings,
@@ -66,4 +68,6 @@ __all__ = [
     "local_folder",
     "local_port",
     "make_local_folder",
+    "read",
+    "target_name",
 ]
