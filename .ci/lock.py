@@ -1,8 +1,8 @@
 """Write .ci/requirements.txt, the newest versions of everything, with the hashes of what Linux can install.
 
-.ci/runtime.txt has of these what the program needs and what builds it: for the image and the action of other
-repositories. uv resolves for every platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for
-other systems are left out. The lock holds no address: pip takes the files from whatever index it is set to.
+.ci/runtime.txt has of these what the program needs and what builds it: for the image, and for the action. uv resolves
+for every platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for other
+systems are left out. The locks hold no address: pip takes the files from whatever index it is set to.
 """
 
 import re

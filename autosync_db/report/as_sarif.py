@@ -21,7 +21,7 @@ Level = Literal["error", "warning", "note"]
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 VERSION = "2.1.0"
 # the file of what is in no file, where the caller names none
-_SETTINGS = "autosync.toml"
+SETTINGS = "autosync.toml"
 # the folder that relative paths start from; where it is on this machine is nobody's business
 _BASE = "SRCROOT"
 
@@ -67,7 +67,7 @@ def document(
     *,
     category: str,
     unread: Iterable[tuple[str, str]] = (),
-    home: str = _SETTINGS,
+    home: str = SETTINGS,
 ) -> dict[str, Any]:
     """Return findings as one run; `category` tells runs over the same files apart, `unread` is what nobody looked at.
 

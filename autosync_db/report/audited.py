@@ -75,8 +75,7 @@ def sarif(found: Audit, settings: Path | None) -> dict[str, Any]:
     ]
     # audits of several targets stand side by side
     category = "audit" if found.target == "default" else f"audit/{found.target}"
-    home = {} if settings is None else {"home": str(settings)}
-    return as_sarif.document(_RULES, results, category=category, **home)
+    return as_sarif.document(_RULES, results, category=category, home=str(settings or as_sarif.SETTINGS))
 
 
 def text(found: Audit, console: Console, *, show_all: bool = False) -> None:

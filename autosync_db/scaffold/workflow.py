@@ -142,6 +142,8 @@ def write_workflow(
     _check("--branch", branch, _BRANCH)
     here, top = Path.cwd(), _top()
     chosen = path or (Path(os.path.relpath(top / PATHS[kind], here)) if kind == "github" else PATHS[kind])
+    if kind == "shell":  # it says its own name
+        _check("--path", chosen.as_posix(), _PLACE)
     text = resources.render(
         f"templates/workflows/{kind}{PATHS[kind].suffix}.j2",
         script=chosen.as_posix(),
@@ -149,7 +151,7 @@ def write_workflow(
         accesses=found,
         config=_config(source, here, top),
         folder=_inside(here, top, "the current folder"),
-        back=_check("--path", Path(os.path.relpath(here, here / chosen.parent)).as_posix(), _PLACE),
+        back=Path(os.path.relpath(here, here / chosen.parent)).as_posix(),
         wait=_wait(settings),
         version=__version__,
     )

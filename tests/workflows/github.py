@@ -109,6 +109,24 @@ class Machine:
         made.outputs = {name: filled(text, context) for name, text in job.get("outputs", {}).items()}
         return made
 
+    def run_action(
+        self, action: dict[str, Any], inputs: Mapping[str, str], variables: Mapping[str, str], path: Path
+    ) -> Job:
+        """Run the steps of a composite action that lies in `path`, in a step that has these variables."""
+        given = {name: str(one.get("default", "")) for name, one in action["inputs"].items()} | dict(inputs)
+        context: dict[str, Any] = {"inputs": given, "steps": {}, "github": {}}
+        made = Job("success")
+        own = {"GITHUB_ACTION_PATH": str(path), "RUNNER_OS": "Linux"}
+        for step in action["runs"]["steps"]:
+            if not met(step.get("if"), context, is_well=made.result == "success"):
+                continue
+            ran, outputs = self._step(step, context, [dict(variables), own], ".", made)
+            made.steps.append(ran)
+            context["steps"][step.get("id")] = {"outputs": outputs}
+            made.result = "failure" if ran.code else made.result
+        made.outputs = {name: filled(one["value"], context) for name, one in action.get("outputs", {}).items()}
+        return made
+
     def _step(
         self, step: dict[str, Any], context: dict[str, Any], variables: list[dict[str, str]], folder: str, job: Job
     ) -> tuple[Step, dict[str, str]]:
@@ -126,7 +144,7 @@ class Machine:
         script.write_text(filled(step["run"], context))
         ran = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
-            cwd=self.repository / step.get("working-directory", folder),
+            cwd=self.repository / filled(step.get("working-directory", folder), context),
             env={
                 "PATH": f"{self.programs}:{os.environ['PATH']}", "HOME": str(self.temporary), "CI": "true",
                 "RUNNER_TEMP": str(self.temporary), "GITHUB_WORKSPACE": str(self.repository),
