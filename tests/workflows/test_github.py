@@ -77,7 +77,7 @@ class TestText:
             (r" +with:\n +persist-credentials: false\n", "", "artipacked"),
             (r"autosync-db secrets scan", "echo ${{ github.event.head_commit.message }}", "template-injection"),
             (r"needs: migrate", "needs: migration", 'job "verify" needs job "migration"'),
-            (r'exit "\$code"', "exit $code", "SC2086"),
+            (r'cat "\$RUNNER_TEMP/said"', "cat $RUNNER_TEMP/said", "SC2086"),
         ):
             WORKFLOW.unlink(missing_ok=True)
             written()

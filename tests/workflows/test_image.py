@@ -119,7 +119,10 @@ def test_the_image_is_small_has_no_root_and_nothing_to_install_with(docker: Engi
     # without the layers of the base: Python is the base's
     layers = len(base["RootFS"]["Layers"])
     assert layers < len(known["RootFS"]["Layers"])
-    history = [json.loads(line) for line in docker.demand("history", "--format", "{{json .}}", image).splitlines()]
+    history = [
+        json.loads(line)
+        for line in docker.demand("history", "--no-trunc", "--format", "{{json .}}", image).splitlines()
+    ]
     [installed] = [line["Size"] for line in history if "COPY" in line["CreatedBy"] and "/opt" in line["CreatedBy"]]
     assert installed.endswith("MB")
     assert float(installed.removesuffix("MB")) < 130, installed
