@@ -69,8 +69,10 @@ def accesses(settings: Settings, target: str | None, secret: str | None) -> tupl
     calls_with_key = any(job.kind == "function" and job.auth == "service_key" for job in settings.jobs.values())
     first = next(iter(settings.targets), None)
     found: list[Access] = []
+    names: set[str] = set()
     for name, one in chosen or [(None, TargetSettings())]:
-        own = "" if name in {None, first} else "_" + re.sub(r"\W", "_", name or "").upper()
+        own = "" if name in {None, first} else _unused("_" + re.sub(r"\W", "_", name or "").upper(), names)
+        names.add(own)
         variable = one.database_url_env or (
             # a target that says its address says it without the password
             "PGPASSWORD" if one.database_url else DATABASE_VARIABLES[0]

@@ -56,11 +56,14 @@ def ticking(cluster: Cluster) -> Iterator[None]:
 
     def tick() -> None:
         with clusters.connect(cluster) as connection:
-            while not ended.wait(3):  # longer than an answer takes: the newest tick must settle
-                if connection.execute("select to_regproc('autosync.dispatch') is not null").fetchone() == (True,):
+            while not ended.wait(0.5):
+                is_set_up = "select to_regproc('autosync.dispatch') is not null"
+                if connection.execute(is_set_up.encode()).fetchone() == (True,):
+                    # one after the other: a tick is waited for until it has settled, and only the newest one
                     connection.execute(
-                        "select autosync.dispatch(name) from autosync.job where function is not null"
-                        " and exists (select from public.pg_cron_secrets)"
+                        "select autosync.dispatch(j.name) from autosync.job as j where j.function is not null"
+                        " and (select count(*) from public.pg_cron_secrets) > 1 and not exists (select from"
+                        " autosync.recent_outcomes(j.name, 5) as o where o.cause = 'pending')"
                     )
 
     thread = threading.Thread(target=tick)
@@ -82,6 +85,7 @@ def logs(jobs: dict[str, Job]) -> str:
     return "\n".join(f"== {name}\n{job.log}{job.summary}" for name, job in jobs.items())
 
 
+@pytest.mark.timeout(900)  # some twenty processes, one after the other
 def test_after_init_it_runs_unchanged_from_an_empty_database_to_a_healthy_one(
     blank: Cluster, stub: Stub, machine: Machine, runner: Runner
 ) -> None:

@@ -90,8 +90,9 @@ def test_every_target_has_jobs_and_secrets_of_its_own(monkeypatch: pytest.Monkey
     assert [(one.target, one.variable, one.secret, one.suffix) for one in secrets] == [
         ("production", "SUPABASE_DB_URL", "SUPABASE_DB_URL", "-production"),
         ("eu.west", "PGPASSWORD", "PGPASSWORD_EU_WEST", "-eu_west"),
-        ("eu_west", "AUTOSYNC_DATABASE_URL", "AUTOSYNC_DATABASE_URL_EU_WEST", "-eu_west_2"),
+        ("eu_west", "AUTOSYNC_DATABASE_URL", "AUTOSYNC_DATABASE_URL_EU_WEST_2", "-eu_west_2"),
     ]
+    assert len({one.key for one in secrets}) == 3
     # the environment chooses as a flag does; a project that supabase/config.toml names is a target, too
     monkeypatch.setenv("AUTOSYNC_TARGET", "production")
     shown = command.run("scaffold", "workflow", "--force", variables={"AUTOSYNC_TARGET": "production"})
