@@ -49,7 +49,7 @@ generate: setup  ## write the pages and references that come from the code
 new-check:  ## write module, query and page of a new check as stubs that fail: NAME=job_is_quick
 	@.venv/bin/python .ci/new_check.py $(NAME)
 
-lock: setup  ## update .ci/requirements.txt to the newest versions
+lock: setup  ## update .ci/requirements.txt and .ci/runtime.txt to the newest versions
 	@.venv/bin/python -m pip install --quiet uv
 	@.venv/bin/python .ci/lock.py
 

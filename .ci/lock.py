@@ -1,7 +1,8 @@
-"""Write .ci/requirements.txt: the newest versions of everything, with the hashes of what Linux can install.
+"""Write .ci/requirements.txt, the newest versions of everything, with the hashes of what Linux can install.
 
-uv resolves for every platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for
-other systems are left out. The lock holds no address: pip takes the files from whatever index it is set to.
+.ci/runtime.txt has of these what the program needs and what builds it: for the image, and for the action. uv resolves
+for every platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for other
+systems are left out. The locks hold no address: pip takes the files from whatever index it is set to.
 """
 
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / ".ci" / "requirements.txt"
+RUNTIME = ROOT / ".ci" / "runtime.txt"
 # wheels of pure Python, and of CPython 3.11 to 3.13 or its stable interface for glibc on the two usual processors
 USABLE = re.compile(
     r"-(py3|py2\.py3|py3\d+|cp3\d+)-(none|abi3)-(any|.*manylinux.*_(x86_64|aarch64))\.whl$"
@@ -22,16 +24,21 @@ USABLE = re.compile(
 
 
 def main(arguments: list[str]) -> int:
-    """Resolve, and write the lock; arguments go to uv, e.g. --upgrade-package NAME instead of --upgrade."""
-    with tempfile.TemporaryDirectory() as folder:
-        resolved = Path(folder) / "pylock.toml"
-        command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--extra", "local"]
-        command += ["--group", "dev", "--universal", "--python-version", "3.11"]
-        command += ["--format", "pylock.toml", "--output-file", str(resolved)]
-        subprocess.run([*command, *arguments], cwd=ROOT, check=True)
-        packages = tomllib.loads(resolved.read_text(encoding="utf-8"))["packages"]
-    LOCK.write_text("".join(map(entry, packages)), encoding="utf-8")
+    """Resolve, and write the locks; arguments go to uv, e.g. --upgrade-package NAME instead of --upgrade."""
+    LOCK.write_text(resolved("--extra", "local", "--group", "dev", *arguments), encoding="utf-8")
+    RUNTIME.write_text(resolved("--group", "build", "--constraint", str(LOCK)), encoding="utf-8")
     return 0
+
+
+def resolved(*arguments: str) -> str:
+    """Return the lock of what pyproject.toml asks for."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "pylock.toml"
+        command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet"]
+        command += ["--universal", "--python-version", "3.11", "--format", "pylock.toml", "--output-file", str(written)]
+        subprocess.run([*command, *arguments], cwd=ROOT, check=True)
+        packages = tomllib.loads(written.read_text(encoding="utf-8"))["packages"]
+    return "".join(map(entry, packages))
 
 
 def entry(package: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def _audit(
     if format is AuditFormat.JSON:
         session.print_json(audited.as_json(found))
     elif format is AuditFormat.SARIF:
-        session.print_json(audited.sarif(found))
+        session.print_json(audited.sarif(found, session.configuration.source))
     else:
         audited.text(found, session.out, show_all=session.verbose)
     if found.status is Status.CRITICAL or (strict and found.status is not Status.OK):

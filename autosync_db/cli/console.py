@@ -20,7 +20,7 @@ from autosync_db.secret import Secret
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from autosync_db.config import Configuration
+    from autosync_db.config import Configuration, Flags
     from autosync_db.connection import Connection
     from autosync_db.health.model import Report
     from autosync_db.jobs.binding import Inherited
@@ -72,6 +72,13 @@ class Session:
         self.err = Talk(stderr=True, highlight=False, quiet=quiet)
 
     @property
+    def flags(self) -> "Flags":
+        """What the command line said of the settings."""
+        from autosync_db.config import Flags
+
+        return Flags(self._database_url, self._target, self._config)
+
+    @property
     def target(self) -> str | None:
         """The target that --target named."""
         return self._target
@@ -91,7 +98,7 @@ class Session:
         """Return the settings; they are read at the first use."""
         from autosync_db import config
 
-        found = config.load(config.Flags(self._database_url, self._target, self._config))
+        found = config.load(self.flags)
         Run.aim = found.aim
         return found
 

@@ -109,23 +109,36 @@ def _workflow(
     ] = None,
     branch: Annotated[str, typer.Option(help="Branch whose pushes migrate.")] = "main",
     secret: Annotated[
-        str, typer.Option(help="Name of the CI secret, and of the variable, with the database's address.")
-    ] = "AUTOSYNC_DATABASE_URL",  # noqa: S107 - a name
+        str | None,
+        typer.Option(
+            help="Name of the CI secret with the database's address [default: the variable that the target reads].",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that differs.")] = False,
 ) -> None:
-    """Write a CI workflow: check pull requests, migrate and verify the main branch, verify on a timer and alert.
+    """Write a CI workflow: check pull requests, migrate and verify the main branch, verify and audit on a timer.
 
-    With --target the workflow works on that target of autosync.toml. An existing file that
-    differs is not touched without --force.
+    It is written for the targets of autosync.toml, or the one that --target names, with the variables that they
+    read. An existing file that differs is not touched without --force.
     """
-    from autosync_db import scaffold
+    from autosync_db import config
+    from autosync_db.scaffold import workflow
 
-    written = scaffold.write_workflow(
-        kind.value, path, branch=branch, target=session.target, secret=secret, force=force
+    settings, source = config.read(session.flags)
+    target = config.target_name(session.flags)
+    done = workflow.write_workflow(
+        kind.value, settings, source, path=path, branch=branch, target=target, secret=secret, force=force
     )
     if session.is_json:
-        session.print_json({"written": [str(written)] if written else []})
-    if written:
-        session.say(f"wrote {written}; next: add the database's address to the CI system's secrets as {secret}")
-    else:
-        session.say(f"nothing to do: {path or scaffold.WORKFLOWS[kind.value]} is up to date")
+        secrets = [access.secret for access in done.accesses]
+        session.print_json({"written": [str(done.path)] if done.is_written else [], "secrets": secrets})
+    if not done.is_written:
+        session.say(f"nothing to do: {done.path} is up to date")
+        return
+    session.say(f"wrote {done.path}; next: add to the CI system's secrets:")
+    for access in done.accesses:
+        what = "the password of the database" if access.variable == "PGPASSWORD" else "the database's address"
+        session.say(f"  {access.secret}: {what}" + (f" of the target {access.target}" if access.target else ""))
+        if access.key:
+            session.say(f"  {access.key}: its service key, unless it is set up already")

@@ -17,6 +17,8 @@ from autosync_db.config.reading import (
     environment_of_children,
     github_step_summary,
     load,
+    read,
+    target_name,
 )
 from autosync_db.config.settings import (
     FunctionSettings,
@@ -69,4 +71,6 @@ __all__ = [
     "local_port",
     "make_local_folder",
     "management_of",
+    "read",
+    "target_name",
 ]

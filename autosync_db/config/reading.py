@@ -68,6 +68,15 @@ class Configuration:
 def load(flags: Flags | None = None) -> Configuration:
     """Return the active settings. Raises UsageError for whatever cannot be understood; contacts nothing."""
     flags = flags or Flags()
+    settings, source = read(flags)
+    target = resolve(flags, settings)
+    if any(job.targets for job in settings.jobs.values()):
+        settings = settings.at(target.name if target.is_named else None)
+    return Configuration(settings, target, source, _options(flags))
+
+
+def read(flags: Flags) -> tuple[Settings, Path | None]:
+    """Return the settings and the file that they are from, whether or not a database of theirs is known here."""
     source = _find_file(flags.config)
     values = _read_file(source) if source else {}
     try:
@@ -80,10 +89,7 @@ def load(flags: Flags | None = None) -> Configuration:
             f"the environment cannot be read: {error}", hint="set single values, like AUTOSYNC_JOB__SCHEDULE"
         ) from None
     _require_known(settings, source)
-    target = resolve(flags, settings)
-    if any(job.targets for job in settings.jobs.values()):
-        settings = settings.at(target.name if target.is_named else None)
-    return Configuration(settings, target, source, _options(flags))
+    return settings, source
 
 
 def _require_known(settings: Settings, source: Path | None) -> None:
@@ -101,9 +107,14 @@ def _require_known(settings: Settings, source: Path | None) -> None:
                 )
 
 
+def target_name(flags: Flags) -> str | None:
+    """Return the target that was named, by a flag or a variable."""
+    return flags.target or os.environ.get("AUTOSYNC_TARGET") or None
+
+
 def _options(flags: Flags) -> tuple[tuple[str, str], ...]:
     """Return the options that choose what was chosen, also by a variable: where a command is pasted it may be unset."""
-    target = flags.target or os.environ.get("AUTOSYNC_TARGET")
+    target = target_name(flags)
     config = flags.config or os.environ.get("AUTOSYNC_CONFIG")
     given = {"--target": target, "--config": str(config) if config else None}
     return tuple((option, value) for option, value in given.items() if value)

@@ -41,7 +41,7 @@ def summary(found: Report) -> str:
 
 def _annotation(result: CheckResult, found: Report) -> str:
     remedy = f"\nremedy: {result.remedy}" if result.remedy else ""
-    title = f"{result.id}{_escape(found.of_job(result))}"
+    title = f"{result.id}{_escape(found.of_job(result)).replace(':', '%3A').replace(',', '%2C')}"
     return f"::{_LEVELS[result.status]} title={title}::{_escape(result.verdict.summary + remedy)}\n"
 
 

@@ -1,7 +1,8 @@
 """Findings as SARIF 2.1.0, which code scanning of GitHub and other services reads.
 
-https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html. GitHub shows what has a file; a job or a function of a
-database has a logical location instead. Callers pass no secret: what is handed in here is published.
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html. GitHub refuses a whole log for one result without a
+file: what was found in a job or a function of a database has a logical location, and the file of settings beside it.
+Callers pass no secret: what is handed in here is published.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ Level = Literal["error", "warning", "note"]
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 VERSION = "2.1.0"
+# the file of what is in no file, where the caller names none
+SETTINGS = "autosync.toml"
 # the folder that relative paths start from; where it is on this machine is nobody's business
 _BASE = "SRCROOT"
 
@@ -59,16 +62,22 @@ class Result:
 
 
 def document(
-    rules: Sequence[Rule], results: Iterable[Result], *, category: str, unread: Iterable[tuple[str, str]] = ()
+    rules: Sequence[Rule],
+    results: Iterable[Result],
+    *,
+    category: str,
+    unread: Iterable[tuple[str, str]] = (),
+    home: str = SETTINGS,
 ) -> dict[str, Any]:
     """Return findings as one run; `category` tells runs over the same files apart, `unread` is what nobody looked at.
 
-    Every result names a rule of `rules`. Paths are put relative to the current folder.
+    Every result names a rule of `rules`. Paths are put relative to the current folder; `home` is the file of results
+    that are in none.
     """
     notes = [_notification(path, reason) for path, reason in unread]
     places = {rule.id: (index, rule) for index, rule in enumerate(rules)}
     seen: Counter[str] = Counter()
-    found = [_result(result, *places[result.rule], seen) for result in results]
+    found = [_result(result, *places[result.rule], seen, home) for result in results]
     driver = {"name": "autosync-db", "version": __version__, "rules": [_rule(rule) for rule in rules]}
     run = {
         "tool": {"driver": driver},
@@ -94,9 +103,9 @@ def _rule(rule: Rule) -> dict[str, Any]:
     return made
 
 
-def _result(result: Result, index: int, rule: Rule, seen: Counter[str]) -> dict[str, Any]:
-    location = _location(result.place)
-    parts = (result.rule, str(location.get("physicalLocation", {}).get("artifactLocation")), str(result.place.object))
+def _result(result: Result, index: int, rule: Rule, seen: Counter[str], home: str) -> dict[str, Any]:
+    location = _location(result.place, home)
+    parts = (result.rule, str(location["physicalLocation"]["artifactLocation"]), str(result.place.object))
     digest = hashlib.sha256("\0".join((*parts, result.identity)).encode()).hexdigest()[:16]
     seen[digest] += 1
     made: dict[str, Any] = {
@@ -107,18 +116,16 @@ def _result(result: Result, index: int, rule: Rule, seen: Counter[str]) -> dict[
         # by this name GitHub knows a finding again, though the lines above it have changed
         "partialFingerprints": {"primaryLocationLineHash": f"{digest}:{seen[digest]}"},
     }
-    if location:
-        made["locations"] = [location]
+    made["locations"] = [location]
     return made
 
 
-def _location(place: Place) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    if place.path is not None:
-        physical: dict[str, Any] = {"artifactLocation": _artifact(place.path)}
-        if place.line is not None:
-            physical["region"] = {"startLine": place.line}
-        made["physicalLocation"] = physical
+def _location(place: Place, home: str) -> dict[str, Any]:
+    line = 1 if place.path is None else place.line
+    physical: dict[str, Any] = {"artifactLocation": _artifact(place.path or home)}
+    if line is not None:
+        physical["region"] = {"startLine": line}
+    made: dict[str, Any] = {"physicalLocation": physical}
     if place.object is not None:
         kind = {} if place.object_kind is None else {"kind": place.object_kind}
         made["logicalLocations"] = [{"fullyQualifiedName": place.object, **kind}]

@@ -1,6 +1,7 @@
 """What `audit` found, for people and for programs."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -60,8 +61,11 @@ def as_json(found: Audit) -> dict[str, Any]:
     }
 
 
-def sarif(found: Audit) -> dict[str, Any]:
-    """Return the findings as SARIF; what is only worth knowing is left out. A job is a logical location."""
+def sarif(found: Audit, settings: Path | None) -> dict[str, Any]:
+    """Return the findings as SARIF; what is only worth knowing is left out. A job is a logical location.
+
+    `settings` is the file of settings, where code scanning shows them.
+    """
     placed = [(Place(object=job.title, object_kind="cron job"), one) for job in found.jobs for one in job.findings]
     placed += [(Place(object=f"database {found.database}", object_kind="database"), one) for one in found.findings]
     results = [
@@ -69,7 +73,9 @@ def sarif(found: Audit) -> dict[str, Any]:
         for place, one in placed
         if one.id in _ABOUT
     ]
-    return as_sarif.document(_RULES, results, category="audit")
+    # audits of several targets stand side by side
+    category = "audit" if found.target == "default" else f"audit/{found.target}"
+    return as_sarif.document(_RULES, results, category=category, home=str(settings or as_sarif.SETTINGS))
 
 
 def text(found: Audit, console: Console, *, show_all: bool = False) -> None:

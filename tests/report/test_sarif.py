@@ -140,12 +140,17 @@ def test_an_object_of_a_database_has_a_logical_location() -> None:
         Result("job-fails", "never ran", Place("autosync.toml", 3, "cron job hourly"), "note"),
         Result("job-fails", "something else"),
     ]
-    found = _validated(as_sarif.document(rules, results, category="audit"))
-    assert found[0]["locations"] == [
-        {"logicalLocations": [{"fullyQualifiedName": "cron job nightly", "kind": "object"}]}
-    ]
+    found = _validated(as_sarif.document(rules, results, category="audit", home="settings/sync.toml"))
+    logical = [{"fullyQualifiedName": "cron job nightly", "kind": "object"}]
+    # without a file GitHub refuses all
+    physical = {
+        "artifactLocation": {"uri": "settings/sync.toml", "uriBaseId": "SRCROOT"},
+        "region": {"startLine": 1},
+    }
+    assert found[0]["locations"] == [{"physicalLocation": physical, "logicalLocations": logical}]
     assert set(found[1]["locations"][0]) == {"physicalLocation", "logicalLocations"}
-    assert "locations" not in found[2]
+    assert found[1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "autosync.toml"
+    assert found[2]["locations"] == [{"physicalLocation": physical}]
     assert [one["level"] for one in found] == ["warning", "note", "warning"]
     assert len(set(_fingerprints(found))) == 3
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
-from autosync_db import scaffold
+from autosync_db import config
 from autosync_db.local.cluster import Cluster
+from autosync_db.scaffold import workflow
 from tests.support import health
 from tests.support.health import LiveProject
 from tests.support.http_stub import Stub
 
-WORKFLOW = scaffold.WORKFLOWS["github"]
+WORKFLOW = workflow.PATHS["github"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class Runner:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
+    def records_calls(self) -> Path:
+        """Write down what autosync-db is called with, a line for each call, and return the file."""
+        calls = self.folder / "autosync-db-calls"
+        path = self.programs / "autosync-db"
+        path.write_text(path.read_text().replace("exec", f"printf '%s\\n' \"$*\" >> '{calls}'\nexec"))
+        return calls
+
     def environment(self, cluster: Cluster | None, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of a step."""
         given = {
@@ -54,6 +62,8 @@ class Runner:
             "HOME": str(self.folder),
             "GITHUB_STEP_SUMMARY": str(self.summary),
             "GITHUB_OUTPUT": str(self.outputs),
+            "RUNNER_TEMP": str(self.folder),
+            "AS_TEXT": "",
         }
         if cluster is not None:
             given["AUTOSYNC_DATABASE_URL"] = cluster.url().reveal()
@@ -81,9 +91,14 @@ def runner(tmp_path: Path) -> Runner:
     return made
 
 
+def write(kind: workflow.Kind, **options: Any) -> workflow.Workflow:
+    """Write a file for CI from the settings of the current folder."""
+    return workflow.write_workflow(kind, *config.read(config.Flags()), **options)
+
+
 def written(**options: Any) -> dict[str, Any]:
     """Write the GitHub workflow and return it parsed."""
-    scaffold.write_workflow("github", **options)
+    write("github", **options)
     found: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
     return found
 

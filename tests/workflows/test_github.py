@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from autosync_db.local.cluster import Cluster
 from tests.support import tools
 from tests.support.health import LiveProject
 from tests.workflows.conftest import WORKFLOW, Runner, steps, written
@@ -24,96 +23,118 @@ esac
 """
 
 
-def findings(*options: str) -> list[dict[str, Any]]:
-    """Return what zizmor, at its strictest level for all repositories, says of the workflow."""
-    zizmor = tools.find("zizmor", Path(sys.executable).parent, install="install it: make setup")
-    done = subprocess.run(
+# settings of every shape, and the options that go with them
+SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "no file": ("", {}),
+    "one target": ('[targets.production]\ndatabase_url_env = "SUPABASE_DB_URL"\n', {}),
+    "several targets": (
+        '[targets.production]\ndatabase_url_env = "SUPABASE_DB_URL"\n[targets."eu.1"]\ndatabase_url = "host=db.test"\n',
+        {"branch": "release/*"},
+    ),
+    "jobs without a key": (
+        '[jobs.a]\nsql = "select 1"\nschedule = "0 6 * * *"\n[targets.x]\ndatabase_url_env = "X"\n',
+        {"secret": "OUR_DATABASE"},
+    ),
+}
+
+
+def of_shape(name: str) -> dict[str, Any]:
+    """Write the workflow for settings of a shape and return it parsed."""
+    settings, options = SHAPES[name]
+    Path("autosync.toml").write_text(settings)
+    return written(**options, force=True)
+
+
+def findings() -> list[str]:
+    """Return what zizmor, at its strictest level for all repositories, and actionlint say of the workflow."""
+    beside = Path(sys.executable).parent
+    zizmor = tools.find("zizmor", beside, install="install it: make setup")
+    audited = subprocess.run(
         [str(zizmor), "--offline", "--no-progress", "--persona", "pedantic", "--format", "json", str(WORKFLOW)],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
-
-
-def idents(found: list[dict[str, Any]]) -> list[str]:
-    """Return the names of the audits that found something."""
-    return [finding["ident"] for finding in found]
+    actionlint = tools.find("actionlint", beside, install="install it: make setup")
+    shellcheck = tools.find("shellcheck", beside, install="install it: make setup")
+    linted = subprocess.run(
+        [str(actionlint), "-no-color", "-oneline", "-shellcheck", str(shellcheck), str(WORKFLOW)],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    return [finding["ident"] for finding in json.loads(audited.stdout)] + linted.stdout.splitlines()
 
 
 class TestText:
     """What can be said of the file without running it."""
 
-    def test_zizmor_finds_nothing(self) -> None:
-        for options in ({}, {"target": "production", "branch": "release/*", "secret": "OUR_DATABASE"}):
-            WORKFLOW.unlink(missing_ok=True)
-            written(**options)
-            assert idents(findings()) == [], options
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_the_linters_find_nothing(self, shape: str) -> None:
+        of_shape(shape)
+        assert findings() == []
 
-    def test_zizmor_would_find_what_is_wrong(self) -> None:
-        for before, after, audit in (
+    def test_the_linters_would_find_what_is_wrong(self) -> None:
+        for before, after, found in (
             (r"checkout@\w{40}", "checkout@v5", "unpinned-uses"),
             (r"permissions: \{\}", "permissions: write-all", "excessive-permissions"),
             (r" +with:\n +persist-credentials: false\n", "", "artipacked"),
-            (r"autosync-db migrate -v", "echo ${{ github.event.head_commit.message }}", "template-injection"),
+            (r"autosync-db secrets scan", "echo ${{ github.event.head_commit.message }}", "template-injection"),
+            (r"needs: migrate", "needs: migration", 'job "verify" needs job "migration"'),
+            (r'cat "\$RUNNER_TEMP/said"', "cat $RUNNER_TEMP/said", "SC2086"),
         ):
             WORKFLOW.unlink(missing_ok=True)
             written()
-            WORKFLOW.write_text(re.sub(before, after, WORKFLOW.read_text()))
-            assert audit in idents(findings())
-
-    def test_every_script_passes_shellcheck(self) -> None:
-        shellcheck = tools.find("shellcheck", Path(sys.executable).parent, install="install it: make setup")
-        for name, step in steps(written()).items():
-            done = subprocess.run(
-                [str(shellcheck), "--shell", "bash", "-"],
-                input=step["run"],
-                check=False,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, f"{name}: {done.stdout}"
+            text = WORKFLOW.read_text()
+            WORKFLOW.write_text(re.sub(before, after, text))
+            assert WORKFLOW.read_text() != text
+            assert any(found in finding for finding in findings()), found
 
     def test_only_the_job_without_the_secret_may_write(self) -> None:
-        workflow = written()
-        assert workflow["permissions"] == {}
-        rights = {name: job["permissions"] for name, job in workflow["jobs"].items()}
-        assert rights.pop("alert") == {"issues": "write"}
-        assert set(map(str, rights.values())) == {"{'contents': 'read'}"}
-        assert "secrets." not in str(workflow["jobs"]["alert"])
+        for shape in SHAPES:
+            workflow = of_shape(shape)
+            assert workflow["permissions"] == {}
+            for name, job in workflow["jobs"].items():
+                rights = dict(job["permissions"])
+                if name.startswith("alert"):
+                    assert rights == {"issues": "write"}
+                    assert "secrets." not in str(job)
+                    continue
+                assert rights.pop("contents") == "read"
+                alerts = {"actions": "read", "security-events": "write"} if name.startswith(("scan", "audit")) else {}
+                assert rights == alerts, name
+            assert "secrets." not in str(workflow["jobs"]["scan"]), "files of a fork are read there"
 
-    def test_secrets_reach_steps_by_environment_alone(self) -> None:
-        workflow = written(secret="OUR_DATABASE")
-        for job in workflow["jobs"].values():
-            for step in job["steps"]:
-                assert step.pop("env", {}).get("OUR_DATABASE", "${{ secrets.OUR_DATABASE }}") == (
-                    "${{ secrets.OUR_DATABASE }}"
-                )
-        assert "secrets." not in str(workflow["jobs"])
+    def test_secrets_reach_steps_by_environment_alone_and_only_those_of_their_target(self) -> None:
+        for shape in SHAPES:
+            jobs = of_shape(shape)["jobs"]
+            for name, job in jobs.items():
+                given = [
+                    value for step in job["steps"] for value in step.pop("env", {}).values() if "secrets." in value
+                ]
+                if shape == "several targets" and not name.startswith("preview"):
+                    assert all(("EU_1" in value) == name.endswith("eu_1") for value in given), name
+            assert "secrets." not in str(jobs)
+
+    def test_two_migrations_of_one_database_never_overlap(self) -> None:
+        groups = [
+            (job["concurrency"]["group"], job["concurrency"]["cancel-in-progress"])
+            for name, job in of_shape("several targets")["jobs"].items()
+            if name.startswith(("migrate", "preview"))
+        ]
+        assert groups == [
+            ("autosync-db-migrate-production", False),
+            ("autosync-db-migrate-eu_1", False),
+            ("autosync-db-preview", False),
+        ]
 
     def test_the_names_that_were_chosen_are_in_it(self) -> None:
+        Path("autosync.toml").write_text('[targets.production]\ndatabase_url_env = "DB"\n')
         workflow = written(target="production", branch="release", secret="OUR_DATABASE")
-        assert workflow["env"] == {"AUTOSYNC_TARGET": "production"}
+        assert workflow["jobs"]["migrate"]["env"] == {"AUTOSYNC_TARGET": "production"}
         # YAML 1.1 reads the key `on` as true
         assert workflow[True]["push"] == {"branches": ["release"]}  # type: ignore[index]
-        assert "OUR_DATABASE" in steps(workflow)["Verify"]["env"]
+        assert steps(workflow)["Verify"]["env"]["DB"] == "${{ secrets.OUR_DATABASE }}"
 
 
 class TestSteps:
     """The steps themselves, run by the shell that GitHub runs them with."""
-
-    @pytest.mark.long
-    def test_check_fails_until_migrate_has_run(self, blank: Cluster, runner: Runner) -> None:
-        scripts = steps(written())
-        pending = runner.run(scripts["Check"]["run"], blank)
-        assert pending.returncode == 5
-        summary = runner.summary.read_text()
-        assert "revision  0001" in summary
-        migrated = runner.run(scripts["Migrate"]["run"], blank)
-        assert migrated.returncode == 0, migrated.stderr
-        current = runner.run(scripts["Check"]["run"], blank)
-        assert current.returncode == 0, current.stderr
-        for said in (pending.stderr, migrated.stderr, summary):
-            assert blank.passwords["postgres"] not in said
 
     @pytest.mark.long
     def test_verify_hands_its_report_to_the_alert_when_it_fails(self, project: LiveProject, runner: Runner) -> None:
@@ -156,7 +177,7 @@ class TestSteps:
         calls.write_text("")
         done = runner.run(
             steps(written())["Open, update or close the issue"]["run"],
-            variables={"CALLS": str(calls), "RUN": "the run", **variables},
+            variables={"CALLS": str(calls), "RUN": "the run", "LABEL": "autosync-db", **variables},
         )
         assert done.returncode == 0, done.stderr
         return calls.read_text().splitlines()

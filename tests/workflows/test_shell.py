@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from autosync_db import scaffold
 from autosync_db.local.cluster import Cluster
-from tests.support import tools
+from autosync_db.scaffold import workflow
+from tests.support import command, tools
 from tests.support.health import LiveProject
-from tests.workflows.conftest import Runner
+from tests.workflows.conftest import Runner, write
 
-SCRIPT = scaffold.WORKFLOWS["shell"]
+SCRIPT = workflow.PATHS["shell"]
 
 
 def ci(
     runner: Runner, argument: str, cluster: Cluster | None, variables: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run the script with one argument."""
-    scaffold.write_workflow("shell")
+    write("shell")
     return subprocess.run(
         [str(SCRIPT.absolute()), argument],
         env=runner.environment(cluster, variables or {}),
@@ -30,7 +30,8 @@ def ci(
 
 
 def test_it_is_executable_and_passes_shellcheck() -> None:
-    scaffold.write_workflow("shell", target="production")
+    Path("autosync.toml").write_text('[targets.production]\ndatabase_url_env = "OUR_DATABASE"\n')
+    write("shell", target="production", secret="OTHER_NAME")
     assert os.access(SCRIPT, os.X_OK)
     shellcheck = tools.find("shellcheck", Path(sys.executable).parent, install="install it: make setup")
     done = subprocess.run([str(shellcheck), str(SCRIPT)], check=False, capture_output=True, text=True)
@@ -52,10 +53,32 @@ def test_an_unknown_word_is_answered_with_the_usage(runner: Runner, shared: Clus
 
 
 @pytest.mark.long
-def test_check_exits_5_while_something_is_pending(runner: Runner, blank: Cluster) -> None:
-    assert ci(runner, "check", blank).returncode == 5
+def test_check_shows_what_is_pending_and_fails_for_what_cannot_be_done(runner: Runner, blank: Cluster) -> None:
+    done = ci(runner, "check", blank)
+    assert done.returncode == 0, done.stderr
+    assert "revision  0001" in done.stdout
+    assert "auto-sync-cron-job  create" in done.stdout
+    nowhere = {"AUTOSYNC_DATABASE_URL": "postgresql://postgres@127.0.0.1:1/postgres"}
+    assert ci(runner, "check", None, nowhere).returncode == 4
 
 
+@pytest.mark.long
+def test_it_works_from_any_folder_with_the_settings_and_the_name_of_the_secret(
+    runner: Runner, shared: Cluster, tmp_path: Path
+) -> None:
+    Path("sync.toml").write_text('[targets.main]\ndatabase_url_env = "DB"\n')
+    done = command.run("scaffold", "workflow", "--kind", "shell", "--config", "sync.toml", "--secret", "OUR_DB")
+    assert "OUR_DB: the database's address of the target main" in command.succeeds(done).err
+    checked = subprocess.run(
+        [str(SCRIPT.absolute()), "check"],
+        env=runner.environment(None, {"OUR_DB": shared.url().reveal()}),
+        cwd=tmp_path, check=False, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    assert "the database is at 0007" in checked.stderr
+
+
+@pytest.mark.long
 def test_deploy_migrates_waits_for_a_tick_and_verifies(runner: Runner, project: LiveProject) -> None:
     runner.install("notify", 'echo "$1" >> "$HOME/notified"; cat >> "$HOME/notified"')
     done: list[subprocess.CompletedProcess[str]] = []

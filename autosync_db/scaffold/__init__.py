@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
-from autosync_db import __version__, resources
+from autosync_db import resources
 from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db.scaffold.files import write
 from autosync_db.supabase import whole_file
 from autosync_db.supabase.function_settings import Change, unverified
 
@@ -20,9 +20,6 @@ SECTIONS = Path("config.toml")
 SHIPPED = ("auto-sync-cron", "device-sync")
 _FUNCTION_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
 
-# the default path of each kind of CI file
-WORKFLOWS = {"github": Path(".github/workflows/autosync-db.yml"), "shell": Path("ci/autosync-db.sh")}
-
 
 def write_functions(directory: Path, *, with_sections: bool = True, force: bool = False) -> list[Path]:
     """Write the Edge Functions into `directory` and return the files written; equal files are left alone.
@@ -31,7 +28,7 @@ def write_functions(directory: Path, *, with_sections: bool = True, force: bool 
     before anything is written, when a file is there with another content and not `force`.
     """
     wanted = {path: text for path, text in shipped_functions() if with_sections or path != SECTIONS}
-    return _write({directory / path: text for path, text in wanted.items()}, "--dir", force=force)
+    return write({directory / path: text for path, text in wanted.items()}, "--dir", force=force)
 
 
 def write_plain_function(directory: Path, name: str, *, force: bool = False) -> list[Path]:
@@ -39,7 +36,7 @@ def write_plain_function(directory: Path, name: str, *, force: bool = False) -> 
     check_function_name(name)
     wanted = {directory / path: text for path, text in shipped_functions() if path.parts[0] == "_shared"}
     source = resources.read(f"templates/functions/{PLAIN}/index.ts").replace(PLAIN, name)
-    return _write({directory / name / "index.ts": source.encode(), **wanted}, "--dir", force=force)
+    return write({directory / name / "index.ts": source.encode(), **wanted}, "--dir", force=force)
 
 
 def check_function_name(name: str) -> None:
@@ -86,59 +83,6 @@ def shipped_functions() -> list[tuple[Path, bytes]]:
         files = sorted(file for file in source.rglob("*") if file.is_file())
         named = [(file.relative_to(source), file.read_bytes()) for file in files]
     return [(path, content) for path, content in named if path.parts[0] != PLAIN]
-
-
-def write_workflow(
-    kind: Literal["github", "shell"],
-    path: Path | None = None,
-    *,
-    branch: str = "main",
-    target: str | None = None,
-    secret: str = "AUTOSYNC_DATABASE_URL",  # noqa: S107 - a name
-    force: bool = False,
-) -> Path | None:
-    """Write what runs in CI and return its path, None when the very same is there.
-
-    `secret` names both the CI system's secret and the variable that holds the database's address. Raises UsageError
-    when a value is no plain name, or another file is there and not `force`.
-    """
-    for name, value, pattern in (
-        ("branch", branch, r"[A-Za-z0-9._/*-]+"),
-        ("target", target or "none", r"[A-Za-z0-9._-]+"),
-        ("secret", secret, r"[A-Z_][A-Z0-9_]*"),
-    ):
-        if not re.fullmatch(pattern, value):
-            raise UsageError(f"--{name} {value!r} cannot stand in a CI file", hint=f"pass one that matches {pattern}")
-    chosen = path or WORKFLOWS[kind]
-    text = resources.render(
-        f"templates/workflows/{kind}{WORKFLOWS[kind].suffix}.j2",
-        script=chosen.as_posix(),
-        branch=branch,
-        target=target,
-        secret=secret,
-        version=__version__,
-    )
-    written = _write({chosen: text.encode()}, "--path", force=force)
-    if written and kind == "shell":
-        with files_of_the_user():
-            chosen.chmod(chosen.stat().st_mode | 0o111)
-    return chosen if written else None
-
-
-def _write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list[Path]:
-    """Write the files that differ, or none: without `force` a file with another content is refused."""
-    with files_of_the_user():
-        pending = {path: text for path, text in wanted.items() if not path.exists() or path.read_bytes() != text}
-    if not force and (taken := [path for path in pending if path.exists()]):
-        raise UsageError(
-            f"{taken[0]} exists and differs" + (f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""),
-            hint=f"compare it, then pass --force to overwrite, or {elsewhere} to write elsewhere",
-        )
-    with files_of_the_user():
-        for path, text in pending.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text)
-    return list(pending)
 
 
 def write_settings(path: Path, targets: Mapping[str, str | None], *, force: bool = False) -> None:
