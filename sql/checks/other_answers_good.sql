@@ -24,7 +24,7 @@ judged as (
         a.content
     from answer as a
     cross join lateral (
-        select autosync.answerer_kind(autosync.answered_by(a.status_code, a.headers, a.content)) in ('pages', 'firewall') as is_page
+        select autosync.answerer_kind(autosync.answered_by(a.status_code, a.headers, a.content)) in ('pages', 'firewall', 'gateway') as is_page
     ) as w
 ),
 fault as (
