@@ -317,3 +317,7 @@ def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_pro
     command.succeeds(new_project.run("setup", "--no-wait"))
     message = command.refused(new_project.run("jobs", "adopt", "daily", "--from", "1", "-q"), 2)
     assert "daily is a job of autosync-db already" in message
+    # nor does a job get another name unseen
+    Path("autosync.toml").write_text(table.format("0 7 * * *", "true").replace("daily]", "renamed]"))
+    renamed = command.succeeds(new_project.run("setup", "--no-wait"))
+    assert "daily is not in the file and runs on" in renamed.err
