@@ -79,11 +79,7 @@ def _setup(
         run.run(configuration, given, Reporter(done, say))
         say("verifying")
         report, untried, unnamed = _verify(configuration)
-    for name in untried:
-        session.say(f"{name} has made no call yet; make one with: autosync-db jobs trigger {name}")
-    for name in unnamed:
-        # as after a job has another name in the file: both would run
-        session.say(f"{name} is not in the file and runs on; remove it with: autosync-db jobs remove {name}")
+    _say_of(session, untried, unnamed)
     code = ExitCode.OK if no_wait else report.exit_code()
     if any(step.name == "next" for step in steps):
         code = ExitCode.CHECK_FAILED  # the settings are not active yet
@@ -93,6 +89,14 @@ def _setup(
     else:
         session.print_report(report)
     raise typer.Exit(code)
+
+
+def _say_of(session: Session, untried: list[str], unnamed: list[str]) -> None:
+    for name in untried:
+        session.say(f"{name} has made no call yet; make one with: autosync-db jobs trigger {name}")
+    for name in unnamed:
+        # as after a job has another name in the file: both would run
+        session.say(f"{name} is not in the file and runs on; remove it with: autosync-db jobs remove {name}")
 
 
 def _verify(configuration: "Configuration") -> "tuple[Report, list[str], list[str]]":

@@ -81,7 +81,7 @@ begin
                 is_denied := true;
             end if;
         elsif item.name in ('status', 'state', 'result', 'outcome', 'runstatus', 'statut', 'estado', 'stato') and item.kind = 'string' then
-            if item.word ~ '^(error|errored|errors|fail|fails|failed|failure|fatal|exception|crashed|aborted|rejected|unsuccessful|time[d]?[ _-]?out|unhealthy|ko|nok|not ok|(internal|server|internal server)[ _-]error|erro|falha|falhou|fallo|fallido|erreur|échec|echec|fehler|fehlgeschlagen|errore|fallito)$'
+            if item.word ~ '^(error|errored|errors|fail|fails|failed|failure|fatal|exception|crashed|aborted|rejected|unsuccessful|time[d]?[ _-]?out|unhealthy|ko|nok|not ok|(internal|server|internal server)[ _-]error|erro|falha|falhou|fallo|fallido|erreur|\u00e9chec|echec|fehler|fehlgeschlagen|errore|fallito)$'
                 or item.word ~ '^(error|fail|failed|failure|fatal|exception) *[:(]'
             then
                 failure := coalesce(failure, format('%s is %s', item.key, left(item.word, 200)));
@@ -95,7 +95,7 @@ begin
                 is_good := true;
             -- any other number is a failure where the words beside it say so
             elsif item.name = 'code' and item.kind = 'number' and item.word !~ '^(0|2[0-9][0-9])$'
-                and reason ~* '\m(error|fail(ed|ure|s)?|invalid|denied|refused|timed ?out|timeout|unauthorized|forbidden|exception|exceeded|unable|cannot|could not)\M|失败|错误|异常'
+                and reason ~* '\m(error|fail(ed|ure|s)?|invalid|denied|refused|timed ?out|timeout|unauthorized|forbidden|exception|exceeded|unable|cannot|could not)\M|\u5931\u8d25|\u9519\u8bef|\u5f02\u5e38'
             then
                 failure := coalesce(failure, format('%s is %s', item.key, item.word));
             end if;
