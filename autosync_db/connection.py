@@ -49,7 +49,7 @@ _ENDED = "the server restarted, or somebody ended the connection: when it is up 
 # libpq gives no SQLSTATE for a connection that was never made, only the server's or its own text
 _HINTS: tuple[tuple[str, str], ...] = (
     (
-        r"password authentication failed|no password supplied",
+        r"password authentication failed|no password supplied|SASL authentication failed",
         "check the password in the database URL (a reserved character in it as %XX: @ is %40), and that nothing is left"
         " of the placeholder [YOUR-PASSWORD]; on Supabase reset it under Settings > Database",
     ),
@@ -59,7 +59,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
         " it is used, then wait",
     ),
     (
-        r"EMAXCONN|[Mm]ax clients reached|Max client connections reached",
+        r"EMAXCONN|[Mm]ax clients reached|Max client connections reached|no more connections allowed"
+        r"|query_wait_timeout",
         "the pooler is full: close other sessions, use its transaction mode (port 6543), or raise the pool size under"
         " Settings > Database",
     ),
@@ -72,6 +73,44 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "through Supabase's pooler the user is postgres.<project ref>; if yours is, this is the pooler of another"
         " region or cluster: copy the whole address from the dashboard, under Connect",
     ),
+    (
+        r"server_login_retry|server login has been failing|EDBHANDLEREXITED|EDBNXDOMAIN|cannot connect to server"
+        r"|server conn crashed",
+        "the pooler runs and does not get to the database behind it: see in the dashboard whether the project is paused"
+        " or restarting, and wait a minute after a change of its password",
+    ),
+    (
+        r"unsupported startup parameter",
+        "this pooler takes no such parameter: leave options and the like out of the database URL and of PGOPTIONS",
+    ),
+    (
+        r"allow_list|[Nn]etwork [Rr]estriction",
+        "the project lets only some addresses in: add yours in the dashboard under Database > Network Restrictions",
+    ),
+    (r"[Pp]roject (is |has been )?paused", "restore the project in the dashboard, then run this again"),
+    (r"No space left|disk full", "the server's disk is full: free or add space there, then run this again"),
+    (
+        r"is not permitted to log in",
+        "connect as a role that may log in; on Supabase that is postgres",
+    ),
+    (
+        r"permission denied for database|not currently accepting connections",
+        "this role may not use this database, or nobody may: check the database name; on Supabase it is postgres",
+    ),
+    (
+        r"too many connections for (role|database)",
+        "close other sessions of it, or let it have more: alter role … connection limit, or alter database …",
+    ),
+    (
+        r"connection is insecure|SSL connection is required|no encryption$|SSL off$",
+        "this server wants TLS: remove sslmode from the database URL, or write sslmode=require",
+    ),
+    (r"pg_hba\.conf", "the server does not accept this user from this address: see its pg_hba.conf"),
+    (
+        r"invalid response to SSL negotiation",
+        "what listens there is no PostgreSQL server: check the port, which is 5432 or a pooler's 6543, on supabase"
+        " start 54322, and not that of the API",
+    ),
     (r"database \".*\" does not exist", "check the database name; on Supabase it is postgres"),
     (r"role \".*\" does not exist", "check the user name; on Supabase it is postgres"),
     (
@@ -83,12 +122,12 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "check the host name; Supabase's direct host has IPv6 only: from IPv4 networks use the session pooler",
     ),
     (
-        r"Network is unreachable|timeout expired|timed out",
+        r"Network is unreachable|No route to host|timeout expired|timed out",
         "check network and firewall; from IPv4 networks use the address of Supabase's session pooler",
     ),
     (
         r"terminating connection|closed the connection|is (shutting down|starting up)|in recovery mode|"
-        r"not accepting connections",
+        r"not (yet )?accepting connections",
         _ENDED,
     ),
     (r"Connection refused", "check host and port, and that the server is running"),
@@ -96,9 +135,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
         r"SSL|TLS|certificate",
         "check sslmode in the database URL; use sslmode=disable only on a private network",
     ),
-    (r"no pg_hba.conf entry", "the server does not accept this user from this address: see its pg_hba.conf"),
     (
-        r"too many connections|remaining connection slots",
+        r"too many (connections|clients)|remaining connection slots",
         "close other connections, or use the pooler's address",
     ),
 )

@@ -79,9 +79,8 @@ def _setup(
     with session.progress("connecting") as say:
         run.run(configuration, given, Reporter(done, say))
         say("verifying")
-        report, untried = _verify(configuration)
-    for name in untried:
-        session.say(f"{name} has made no call yet; make one with: autosync-db jobs trigger {name}")
+        report, untried, unnamed = _verify(configuration)
+    _say_of(session, untried, unnamed)
     code = ExitCode.OK if no_wait else report.exit_code()
     if any(step.name == "next" for step in steps):
         code = ExitCode.CHECK_FAILED  # the settings are not active yet
@@ -120,16 +119,25 @@ def _own_secret(path: str | None, is_used: bool) -> Secret | None:
     return found
 
 
-def _verify(configuration: "Configuration") -> "tuple[Report, list[str]]":
-    """Return the report on the jobs that setup speaks for, and those whose first call is still to come.
+def _say_of(session: Session, untried: list[str], unnamed: list[str]) -> None:
+    for name in untried:
+        session.say(f"{name} has made no call yet; make one with: autosync-db jobs trigger {name}")
+    for name in unnamed:
+        # as after a job has another name in the file: both would run
+        session.say(f"{name} is not in the file and runs on; remove it with: autosync-db jobs remove {name}")
+
+
+def _verify(configuration: "Configuration") -> "tuple[Report, list[str], list[str]]":
+    """Return the report on the jobs that setup speaks for, those whose first call is to come, and those unnamed.
 
     A new job beside the main one makes its first call when its time comes: setup calls nobody's function unasked.
     """
     from autosync_db.connection import connect
     from autosync_db.health import status, verify
-    from autosync_db.jobs import registry
+    from autosync_db.jobs import plan, registry
 
     with connect(configuration.target.database_url) as connection:
+        unnamed = plan.not_in_the_file(connection, configuration.settings)
         settings = registry.registered(connection, configuration.settings)
         jobs = status.of_jobs(connection, settings.jobs)
         untried = [
@@ -138,7 +146,7 @@ def _verify(configuration: "Configuration") -> "tuple[Report, list[str]]":
             if one.job.makes_calls and one.last_call is None and one.job.name != settings.main.name
         ]
         judged = [name for name in settings.jobs if name not in untried]
-        return verify.run(connection, configuration, jobs=judged if untried else ()), untried
+        return verify.run(connection, configuration, jobs=judged if untried else ()), untried, unnamed
 
 
 def _address(session: Session, url: str | None, ref: str | None) -> str | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from autosync_db.supabase import opaque
 from autosync_db.supabase.key import LOOKS_SECRET
 
 # keys of others that people put into calls
@@ -21,7 +22,8 @@ _PASSWORD = re.compile(r"\bpassword\s*=", re.IGNORECASE)
 # in SQL a column may be called so: only a connection string carries one
 _PASSWORD_IN_SQL = re.compile(r"'[^']*\b(?:host|dbname|user)\s*=[^']*'", re.IGNORECASE)
 _NAMES = re.compile(
-    r"(?:^|[-_.])(?:authorization|api[-_]?key|access[-_]?key|secret|token|password|passwd|pwd|credentials?|cookie)$",
+    r"(?:^|[-_.])(?:authorization|api[-_]?key|access[-_]?key|secret|token|password|passwd|pwd|credentials?|cookie"
+    r"|(?:subscription|functions|admin|master)[-_]key|bypass)$",
     re.IGNORECASE,
 )
 _WEAK_NAMES = re.compile(r"(?:^|[-_.])(?:key|code|sig|signature|auth)$", re.IGNORECASE)
@@ -30,8 +32,10 @@ _OPAQUE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[0-9A-Za-z._~+/=-]{16,}")
 
 def holds_secret(text: str) -> bool:
     """Return whether a text has the form of a secret, or has one in it."""
-    return bool(LOOKS_SECRET.search(text) or _FOREIGN.search(text) or _URL_PASSWORD.search(text)) or bool(
-        _PASSWORD.search(text)
+    return (
+        bool(LOOKS_SECRET.search(text) or _FOREIGN.search(text) or _URL_PASSWORD.search(text))
+        or bool(_PASSWORD.search(text))
+        or opaque.holds_bare(text)
     )
 
 
@@ -40,6 +44,7 @@ def sql_holds_secret(text: str) -> bool:
     return (
         bool(LOOKS_SECRET.search(text) or _FOREIGN.search(text))
         or bool(re.search(r"://[^/@\s:']*:[^@\s']+@", text))
+        or opaque.holds_credential(text)
         or any(_PASSWORD.search(literal[0]) for literal in _PASSWORD_IN_SQL.finditer(text))
     )
 

@@ -30,10 +30,16 @@ _HEADERS = {
     "x-render-routing",
     "x-iinfo",
     "x-sucuri-id",
+    "x-served-by",
+    "x-azure-ref",
+    "x-amzn-errortype",
+    "x-squid-error",
+    "ngrok-error-code",
 }
 # autosync.answerer_kind(): hosts of web pages, and content networks, which block as well
-PAGES = {"web page", "vercel", "netlify", "github pages", "heroku", "railway", "render"}
-NOT_THE_FUNCTION = PAGES | {"cloudflare", "cloudfront", "akamai", "fastly", "imperva", "sucuri"}
+PAGES = {"web page", "vercel", "netlify", "github pages"}
+# those of success; what else stands before a function gives itself away by an error only
+NOT_THE_FUNCTION = PAGES | {"cloudflare", "imperva", "ngrok", "railway"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,9 @@ class _Seen:
 
     @property
     def is_page(self) -> bool:
-        kind = self.lines.get("content-type", "").lstrip()
+        is_html = self.header("content-type", "(text/html|application/xhtml)")
         return bool(
-            re.match("text/html|application/xhtml", kind, re.IGNORECASE)
+            (is_html and re.match("<[a-zA-Z!?]", self.says))
             or re.match(r"(<!--.*?-->\s*)*(<!doctype\s+html|<html[\s>])", self.says, re.IGNORECASE | re.DOTALL)
         )
 
@@ -88,7 +94,12 @@ def answered_by(status: int | None, headers: Any, body: str | None) -> str | Non
 
 
 def _networks(seen: _Seen) -> Iterator[str]:
-    """Content networks, which block as well."""
+    """Content networks, which block as well; the code that runs in one is the function itself."""
+    if seen.is_error and (
+        seen.words(r'worker threw exception|cf-error-code">110[12]<|^error code: 110[12]$')
+        or ("x-vercel-error" in seen.lines and re.match(r"\s*FUNCTION_", seen.lines["x-vercel-error"]))
+    ):
+        yield "function"
     if seen.header("cf-mitigated") or (
         seen.is_error
         and (
@@ -114,17 +125,42 @@ def _networks(seen: _Seen) -> Iterator[str]:
         r"errors\.edgesuite\.net|reference\s*&?#?3?5?;?#[0-9]+\.[0-9a-f]+\.[0-9]+"
     ):
         yield "akamai"
-    if seen.words("^fastly error|varnish cache server|guru meditation"):
+    if seen.words("^fastly error") or (
+        seen.words("varnish cache server|guru meditation") and seen.header("x-served-by", "cache-")
+    ):
         yield "fastly"
-    if (seen.words("_incapsula_|imperva") and seen.is_page) or seen.header("x-iinfo"):
+    if not seen.is_page:
+        return
+    if seen.words("_incapsula_|imperva") or seen.header("x-iinfo"):
         yield "imperva"
     if seen.server_is("sucuri") or seen.header("x-sucuri-id"):
         yield "sucuri"
+    if seen.server_is("^bunnycdn"):
+        yield "bunny"
 
 
 def _gateways(seen: _Seen) -> Iterator[str]:
-    if not seen.is_error:
-        return
+    """Gateways, and those before the code that a host runs."""
+    if seen.is_error:
+        yield from _own_gateways(seen)
+        yield from _rented_gateways(seen)
+    if seen.header("ngrok-error-code", r"\S") or (
+        (seen.is_error or seen.is_page) and re.search("ERR_NGROK_[0-9]", seen.says)
+    ):
+        yield "ngrok"
+    if seen.is_error and (
+        seen.words(r"herokucdn\.com|no-such-app") or (seen.server == "heroku" and (seen.is_page or seen.says == ""))
+    ):
+        yield "heroku"
+    if seen.header("x-railway-fallback", "true"):
+        yield "railway"
+    if seen.is_error and seen.header("x-render-routing", r"(no-server|suspend|\S*error)"):
+        yield "render"
+    if 502 <= seen.status <= 504 and seen.says == "" and seen.server_is("^fly/"):
+        yield "fly"
+
+
+def _own_gateways(seen: _Seen) -> Iterator[str]:
     says = seen.says
     if (
         seen.header("x-kong-response-latency")
@@ -156,6 +192,26 @@ def _gateways(seen: _Seen) -> Iterator[str]:
         yield "traefik"
     if says == "" and seen.server == "caddy":
         yield "caddy"
+    if seen.words("varnish cache server|guru meditation"):
+        yield "varnish"
+    if seen.header("x-squid-error") or seen.words(r"generated .{0,80}\(squid"):
+        yield "squid"
+    if seen.is_page and (
+        seen.server_is("^microsoft-httpapi") or seen.words("<title>502 - web server received an invalid response")
+    ):
+        yield "iis"
+
+
+def _rented_gateways(seen: _Seen) -> Iterator[str]:
+    is_page, says = seen.is_page, seen.says
+    if seen.words("<center>microsoft-azure-application-gateway") or (is_page and seen.header("x-azure-ref")):
+        yield "azure"
+    if (seen.header("via", r".*\bgoogle\b") or seen.server_is("^(google frontend|gws|ghs)")) and (
+        is_page or says == "" or says.startswith("Rate exceeded")
+    ):
+        yield "google"
+    if seen.header("x-amzn-errortype", r"\S"):
+        yield "aws"
 
 
 def _hosts(seen: _Seen) -> Iterator[str]:
@@ -173,11 +229,5 @@ def _hosts(seen: _Seen) -> Iterator[str]:
         yield "netlify"
     if is_page and (seen.server == "github.com" or seen.header("x-github-request-id")):
         yield "github pages"
-    if is_error and (seen.words(r"herokucdn\.com|no-such-app") or seen.server == "heroku"):
-        yield "heroku"
-    if seen.header("x-railway-fallback", "true"):
-        yield "railway"
-    if is_error and seen.header("x-render-routing", "(no-server|suspend)"):
-        yield "render"
     if is_page:
         yield "web page"

@@ -17,8 +17,9 @@ _MOST = 200  # keys or items of one level
 _LARGEST_EXPONENT = 131_071  # of PostgreSQL's numeric
 _ZERO = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
-_GOOD_NAMES = {"ok", "isok", "success", "issuccess", "issuccessful", "successful", "succeeded"}
-_STATUS_NAMES = {"status", "state", "result", "outcome", "runstatus"}
+_ENGLISH_GOOD_NAMES = {"ok", "isok", "success", "issuccess", "issuccessful", "successful", "succeeded"}
+_GOOD_NAMES = _ENGLISH_GOOD_NAMES | {"sucesso", "exito", "succes", "successo", "erfolg", "erfolgreich"}
+_STATUS_NAMES = {"status", "state", "result", "outcome", "runstatus", "statut", "estado", "stato"}
 _CODE_NAMES = {"status", "statuscode", "httpstatus", "httpcode"}
 _ERROR_NAMES = {
     "error",
@@ -34,7 +35,25 @@ _ERROR_NAMES = {
     "exceptions",
     "failure",
     "failurereason",
+    "errmsg",
+    "iserror",
+    "haserror",
+    "haserrors",
+    "hasfailed",
+    "hasfailures",
+    "erro",
+    "erros",
+    "erreur",
+    "erreurs",
+    "fehler",
+    "fehlermeldung",
+    "errore",
+    "errori",
+    "errores",
 }
+_LISTS_OF_ERRORS = {"errors", "exceptions"}
+_NUMBERED_ERRORS = {"errcode", "errorcode", "errno"}
+_TRACES = {"stack", "stacktrace", "traceback", "backtrace", "trace"}
 _FAILED_NAMES = {
     "failed",
     "failures",
@@ -55,10 +74,20 @@ _FAILED_NAMES = {
 _TOTAL_NAMES = {"total", "count", "processed", "attempted", "claimed", "tried", "due", "items", "rows", "jobs"}
 _NO_ERROR = {"", "0", "none", "null", "no", "false", "ok", "n/a", "no error", "no errors", "success"}
 _STATES_FAILURE = re.compile(
-    r"(error|errored|errors|fail|fails|failed|failure|fatal|exception|crashed|aborted|time[d]?[ _-]?out|unhealthy"
-    r"|ko|nok|not ok)"
+    r"(error|errored|errors|fail|fails|failed|failure|fatal|exception|crashed|aborted|rejected|unsuccessful"
+    r"|time[d]?[ _-]?out|unhealthy|ko|nok|not ok|(internal|server|internal server)[ _-]error|erro|falha|falhou|fallo"
+    r"|fallido|erreur|échec|echec|fehler|fehlgeschlagen|errore|fallito|(error|fail|failed|failure|fatal|exception)"
+    r" *[:(].*)",
+    re.DOTALL,
 )
-_STATES_SUCCESS = re.compile(r"(ok|okay|success|succeeded|successful|done|complete|completed|finished|passed|healthy)")
+_STATES_SUCCESS = re.compile(
+    r"(ok|okay|success|succeeded|successful|done|complete|completed|finished|fulfilled|passed|healthy)"
+)
+_SAYS_FAILURE = re.compile(
+    r"\b(error|fail(ed|ure|s)?|invalid|denied|refused|timed ?out|timeout|unauthorized|forbidden|exception|exceeded"
+    r"|unable|cannot|could not)\b|失败|错误|异常",
+    re.IGNORECASE,
+)
 _SUCCEEDED = re.compile(
     r"(succeeded|success|successes|successful|ok|sent|synced|completed|done|imported|exported|created|inserted|updated"
     r"|upserted|deleted|delivered|passed)(count|s)?"
@@ -84,8 +113,14 @@ class Stated:
 
 def stated(body: str) -> tuple[bool, Stated | None]:
     """Return whether a body is JSON that can be read, and what that states."""
-    if len(body.encode("utf-8", "replace")) > LONGEST or body.lstrip(" \t\r\n")[:1] not in ("{", "["):
+    if len(body.encode("utf-8", "replace")) > LONGEST:
         return False, None
+    body = body.lstrip(" \t\r\n\ufeff")
+    if body[:1] not in ("{", "["):
+        return False, None
+    if re.match(r"\{.*\n[ \t\r]*\{", body, re.DOTALL) and not re.search(r"\n[ \t\r]*[^{ \t\r\n]", body):
+        # of objects on lines of their own the last says how it ended
+        body = body.rstrip(" \t\r\n").rpartition("\n")[2]
     try:
         said = json.loads(body, parse_float=_decimal, parse_constant=_refuse)
         # what JSON allows and a database does not hold: half a pair of surrogates, and the character 0
@@ -105,8 +140,12 @@ def outcome(said: Any, *, is_inner: bool = False) -> Stated | None:
         return None
     if not is_inner and isinstance(said.get("ok"), bool) and _is_number(said.get("duration_ms")):
         return Stated(said["ok"])
+    reason = _reason(said)
+    if reason and said.keys() >= {"code", "message", "details", "hint"} and said["code"] not in (None, ""):
+        # an error of PostgreSQL or PostgREST as the client library gives it
+        return Stated(False, denied=True)
     items = [_Item(key, value) for key, value in sorted(said.items())][:_MOST]
-    tally = _Tally(_has_reason(said))
+    tally = _Tally(reason)
     for item in items:
         tally.add(item)
         if not is_inner and item.may_state:
@@ -172,7 +211,11 @@ class _Item:
             case list():
                 return any(not _is_empty(one) for one in self.value)
             case dict():
-                return any(not _is_empty(one) and not (one is False or _is_zero(one)) for one in self.value.values())
+                return any(
+                    not (_is_empty(one) or one is False or _is_zero(one))
+                    and not (isinstance(one, str) and one.strip(" ").lower() in _NO_ERROR)
+                    for one in self.value.values()
+                )
         return False
 
 
@@ -180,30 +223,43 @@ class _Item:
 class _Tally:
     """What the keys of one object state together."""
 
-    has_reason: bool
+    reason: str | None
     is_good: bool = False
     is_bad: bool = False
     denied: bool = False
     is_inner_bad: bool = False
     is_data_bad: bool = False
+    is_listed: bool = False
     succeeded: Decimal = Decimal(0)
     failed: Decimal = Decimal(0)
     total: Decimal = Decimal(0)
 
     def add(self, item: _Item) -> None:
         name, word, amount = item.name, item.word, item.amount
-        if name in _GOOD_NAMES and word in {"true", "false"}:
-            self.is_good |= word == "true"
-            self.denied |= word == "false"
-            self.is_bad |= word == "false"
+        if name in _GOOD_NAMES and word in {"true", "false", "yes", "no"}:
+            is_denied = word in {"false", "no"}
+            self.is_good |= not is_denied
+            self.denied |= is_denied
+            self.is_bad |= is_denied
         elif name in _STATUS_NAMES and isinstance(item.value, str) and word is not None:
             self.is_bad |= bool(_STATES_FAILURE.fullmatch(word))
             self.is_good |= bool(_STATES_SUCCESS.fullmatch(word))
-        elif name in _CODE_NAMES or (name == "code" and self.has_reason):
+        elif name in _CODE_NAMES or (name == "code" and self.reason):
             self.is_bad |= bool(word and re.fullmatch("[45][0-9][0-9]", word))
             self.is_good |= bool(word and re.fullmatch("2[0-9][0-9]", word) and name != "code")
+            if name == "code" and _is_number(item.value) and not re.fullmatch("0|2[0-9][0-9]", str(word)):
+                # any other number is a failure where the words beside it say so
+                self.is_bad |= bool(_SAYS_FAILURE.search(self.reason or ""))
+        elif name in _NUMBERED_ERRORS and _is_number(item.value):
+            self.is_bad |= item.value not in (0, 200)
+        elif name in _TRACES and isinstance(item.value, str):
+            self.is_bad |= bool(re.search(r"\n *at [a-z]|^traceback \(most recent", str(word)))
         elif name in _ERROR_NAMES and not _is_number(item.value):
-            self.is_bad |= item.is_error
+            if name in _LISTS_OF_ERRORS and isinstance(item.value, list | dict):
+                # a list may be of those few that failed
+                self.is_listed |= item.is_error
+            else:
+                self.is_bad |= item.is_error
         elif name in _FAILED_NAMES:
             self.is_bad |= item.value is True
             self.failed = max(self.failed, amount or Decimal(0))
@@ -229,7 +285,8 @@ class _Tally:
             self.is_data_bad = True
 
     def result(self, names: Collection[str]) -> Stated | None:
-        if self.is_bad or (self.failed > 0 and self.succeeded == 0 and self.total <= self.failed):
+        all_failed = self.succeeded == 0 and self.total <= self.failed
+        if self.is_bad or (self.failed > 0 and all_failed) or (self.is_listed and (self.failed == 0 or all_failed)):
             return Stated(False, self.denied)
         if self.is_inner_bad:
             return Stated(False)
@@ -239,17 +296,17 @@ class _Tally:
         return Stated(False) if self.is_data_bad else None
 
 
-def _has_reason(said: dict[str, Any]) -> bool:
-    """Whether an answer has words for a failure."""
-    errors, error, message = said.get("errors"), said.get("error"), said.get("message")
+def _reason(said: dict[str, Any]) -> str | None:
+    """Return the words that an answer has for a failure."""
+    errors, error = said.get("errors"), said.get("error")
     first = errors[0] if isinstance(errors, list) and errors else errors.get("0") if isinstance(errors, dict) else None
-    return bool(
-        (isinstance(error, dict) and error.get("message") not in (None, ""))
-        or (isinstance(first, dict) and first.get("message") not in (None, ""))
-        or (isinstance(errors, list) and isinstance(first, str))
-        or (isinstance(error, str) and error.strip(" "))
-        or (isinstance(message, str) and message.strip(" "))
-    )
+    for one in (error, first):
+        if isinstance(one, dict) and one.get("message") not in (None, ""):
+            return str(one["message"])
+    if isinstance(errors, list) and isinstance(first, str):
+        return first
+    found = (said.get(name) for name in ("error", "message", "msg", "detail"))
+    return next((one.strip(" ") for one in found if isinstance(one, str) and one.strip(" ")), None)
 
 
 def _is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@ from autosync_db.jobs.expressions import Look, Node, evaluate, nothing, single_v
 from autosync_db.jobs.sql_values import Untranslatable, Value
 
 Parse = Callable[[str], list[Node]]
+_CALLS = re.compile(r"\bhttp(_\w+)?\"?\s*\(", re.IGNORECASE)
 _GUARDS = {"PLpgSQL_stmt_raise", "PLpgSQL_stmt_return"}
 
 
@@ -90,7 +91,7 @@ class _Block:
     def _assignment(self, inner: Node) -> Iterator[tuple[Node, Look]]:
         query = inner["expr"]["PLpgSQL_expr"]["query"]
         name, _, expression = query.partition(":=") if ":=" in query else query.partition("=")
-        if re.search(r"\bhttp(_\w+)?\s*\(", expression):
+        if _CALLS.search(expression):
             # the id of the request, or the answer
             yield from self._statement(f"select {expression}")
             self._values[name.strip().lower()] = Untranslatable("it uses what its call returned")
@@ -100,7 +101,7 @@ class _Block:
     def _query(self, inner: Node) -> Iterator[tuple[Node, Look]]:
         query = inner["sqlstmt"]["PLpgSQL_expr"]["query"]
         target = inner.get("target")
-        if target is None or re.search(r"\bhttp(_\w+)?\s*\(", query):
+        if target is None or _CALLS.search(query):
             yield from self._statement(query)
             for name in _fields(target, self._names):
                 self._values[name] = Untranslatable("it uses what its call returned")

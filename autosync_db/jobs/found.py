@@ -28,7 +28,7 @@ order by c.jobname nulls last, c.jobid
 """
 _HIDES_OTHERS = "select row_security_active('cron.job')"
 _FUNCTIONS = """
-select n.nspname, p.proname, p.prosrc
+select n.nspname, p.proname, coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
 from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
 where n.nspname not in ('pg_catalog', 'information_schema', 'net', 'cron', 'vault', 'extensions', 'autosync')
@@ -49,8 +49,13 @@ order by 1 nulls first
 limit 1
 """
 _CALLS_HTTP = re.compile(
-    r"\b(?:net|extensions|http)\s*\.\s*http_\w+\s*\(|\bhttp_(?:post|get|put|delete)\s*\(|\bhttp\s*\(\s*\("
+    r"\b(?:net|extensions|http)\"?\s*\.\s*\"?http_\w+\"?\s*\(|\bhttp_(?:post|get|put|delete)\"?\s*\(|\bhttp\s*\(\s*\(",
+    re.IGNORECASE,
 )
+_CALLED = re.compile(r'(?:"([^"]+)"|\b(\w+))\s*\(')
+# what a body says and does not do; what is made into SQL while it runs may stand in a literal
+_COMMENTS = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
 
 
 _KIND = sql.SQL(
@@ -116,14 +121,25 @@ def calling(functions: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Return the names of those of these functions, given with their bodies, that make HTTP calls in the end."""
     bodies: dict[str, str] = {}
     for name, source in functions:
-        bodies[name] = bodies.get(name, "") + "\n" + source
+        bodies[name] = bodies.get(name, "") + "\n" + _done_by(source)
     known = {name for name, body in bodies.items() if _CALLS_HTTP.search(body)}
     named = (
-        {name: set(re.findall(r"\b(\w+)\s*\(", body)) & bodies.keys() for name, body in bodies.items()} if known else {}
+        {
+            name: {quoted or plain.lower() for quoted, plain in _CALLED.findall(body)} & bodies.keys()
+            for name, body in bodies.items()
+        }
+        if known
+        else {}
     )
     while more := {name for name, used in named.items() if name not in known and used & known}:
         known |= more
     return frozenset(known)
+
+
+def _done_by(body: str) -> str:
+    """Return a body without its comments, and without its texts where none becomes SQL."""
+    done = _COMMENTS.sub(lambda match: match[1] or " ", body)
+    return done if re.search(r"\bexecute\b", done, re.IGNORECASE) else _LITERALS.sub("''", done)
 
 
 def helper_of(reading: Reading, helpers: frozenset[str]) -> str | None:

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from autosync_db.config.secret_text import sql_holds_secret
 from autosync_db.connection import Connection, value
 from autosync_db.jobs import command_text, found
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.sql_values import Origin
 from autosync_db.jobs.translation import Names, Take, Translation, translate, watched
-from autosync_db.supabase import key
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _PASSWORD = re.compile(r"://[^/@\s:]*:.*@|\bpassword\s*=", re.IGNORECASE)
@@ -131,7 +131,7 @@ def _import(
 
 
 def _plain(text: str) -> Translation:
-    if key.LOOKS_SECRET.search(text) or _PASSWORD.search(text):
+    if sql_holds_secret(text) or _PASSWORD.search(text):
         return watched("its text holds a secret")
     return Translation({"sql": text.strip()})
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from autosync_db.config.secret_text import holds_secret, is_named_secret
 from autosync_db.errors import UsageError
 from autosync_db.jobs.command_text import Call
 from autosync_db.jobs.sql_values import Moment, Origin, Text, Untranslatable, Value
@@ -16,7 +17,7 @@ PROJECT_URL, SERVICE_KEY, GATEWAY_KEY = "project_url", "service_role_key", "gate
 # what has its own place and its own proof: no job's secret is called so
 _RESERVED = {PROJECT_URL, SERVICE_KEY, GATEWAY_KEY, "cron_secret", "cron_secret_next"}
 _SECRET_NAME = re.compile(
-    r"auth|api-?_?key|(^|[-_])(key|token|secret|signature|password|pass|cookie)s?$", re.IGNORECASE
+    r"auth|api-?_?key|(^|[-_])(key|token|secret|signature|password|pass|cookie|bypass)s?$", re.IGNORECASE
 )
 _SCHEMES = re.compile(r"((?:Bearer|Basic|Token) )(.*)", re.IGNORECASE | re.DOTALL)
 _FUNCTION = re.compile(
@@ -225,9 +226,9 @@ def _query(params: Mapping[str, Text], shown: str) -> str:
 def _require_no_secret_query(shown: str) -> None:
     for pair in urlsplit(shown.replace("\0", "https://h")).query.split("&"):
         name, _, text = pair.partition("=")
-        if (_SECRET_NAME.search(name) and text) or key.LOOKS_SECRET.search(text):
+        if is_named_secret(name, text) or holds_secret(text):
             raise Untranslatable(f"its query holds a secret ({name}): no query here may")
-    if key.LOOKS_SECRET.search(shown):
+    if holds_secret(shown):
         raise Untranslatable("its address holds a secret")
 
 
@@ -255,7 +256,7 @@ def _plain(value: Value, name: str, path: str, notes: list[str]) -> Any:
                 if isinstance(part, Origin):
                     raise Untranslatable(f"its body holds {part} ({path})")
             written = value.literal or ""
-            if key.LOOKS_SECRET.search(written) or (_SECRET_NAME.search(name) and written):
+            if holds_secret(written) or (_SECRET_NAME.search(name) and written):
                 raise Untranslatable(f"its body holds a secret ({path})")
             return written
         case dict():
@@ -289,7 +290,7 @@ def _headers(call: Call, facts: Facts) -> tuple[dict[str, str], list[_Credential
 def _is_credential(name: str, text: str) -> bool:
     if re.fullmatch(r"sb_publishable_\w+", text):
         return False  # everybody may know it
-    return bool(_SECRET_NAME.search(name) or key.LOOKS_SECRET.search(text))
+    return bool(_SECRET_NAME.search(name) or is_named_secret(name, text) or holds_secret(text))
 
 
 def _credential(name: str, text: Text, facts: Facts) -> _Credential:

@@ -29,7 +29,7 @@ order by c.jobid
 limit {MOST_JOBS}
 """  # noqa: S608 - a number of ours
 _FUNCTIONS = """
-select n.nspname, p.proname, l.lanname, p.prosrc,
+select n.nspname, p.proname, l.lanname, coalesce(pg_get_function_sqlbody(p.oid), p.prosrc),
     array(
         select coalesce(a.name, '')
         from unnest(p.proargnames) with ordinality as a (name, place)
@@ -40,7 +40,8 @@ select n.nspname, p.proname, l.lanname, p.prosrc,
 from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
 join pg_language as l on l.oid = p.prolang
-where l.lanname in ('sql', 'plpgsql') and p.prokind in ('f', 'p') and length(p.prosrc) between 1 and 50000
+where l.lanname in ('sql', 'plpgsql') and p.prokind in ('f', 'p')
+    and (length(p.prosrc) between 1 and 50000 or p.prosqlbody is not null)
     and n.nspname not in ('pg_catalog', 'information_schema', 'net', 'cron', 'vault', 'extensions', 'autosync')
     and not exists (
         select from pg_depend as d where d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
@@ -209,8 +210,15 @@ def _through(
     if function.language == "plpgsql":
         work = list(blocks.statements(function.source, command_text.parse, values))
     else:
-        work = [(one, _known(values)) for one in command_text.parse(function.source)]
+        work = [(one, _known(values)) for one in command_text.parse(_statements(function.source))]
     return _call(work, functions, through)
+
+
+def _statements(body: str) -> str:
+    """Return what a function in SQL runs: one that the server keeps parsed is shown with words around it."""
+    if atomic := re.fullmatch(r"BEGIN ATOMIC\b(.*)\bEND", body.strip(), re.DOTALL):
+        return atomic[1]
+    return re.sub(r"^RETURN\b", "SELECT", body)
 
 
 def _known(values: Mapping[str, Value]) -> Look:

@@ -96,7 +96,7 @@ def foresee(
     takes = _takes(connection, settings, understood, given or {}, prefers_text=prefers_text)
     pasted = {take.name: take.source for take in understood.takes if isinstance(take.source, Secret)}
     text = kept_text.kept(job.command, _named(pasted, takes))
-    return Adoption(job, settings, takes, text, understood.notes, store.look(connection, takes))
+    return Adoption(job, settings, takes, text, _notes(understood), store.look(connection, takes))
 
 
 def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) -> list[Invocation]:
@@ -132,9 +132,14 @@ def _sync(connection: Connection, name: str) -> None:
 
 
 def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | None:
-    if found.standing(connection, name) in {"ours", "adopted"}:
-        return None
     there = found.jobs(connection)
+    if found.standing(connection, name) in {"ours", "adopted"}:
+        if cron_id is not None and any(job.id == cron_id and job.name != name for job in there):
+            raise UsageError(
+                f"{name} is a job of autosync-db already, and the cron job {cron_id} is another one",
+                hint=f"where it makes the same calls, end it: select cron.unschedule({cron_id})",
+            )
+        return None
     for job in there:
         if job.id == cron_id or (cron_id is None and job.name == name):
             return job
@@ -218,6 +223,11 @@ def _takes(
     if isinstance(settings.auth, SecretAuth) and GATEWAY_KEY in by_name and GATEWAY_KEY not in stored:
         takes[GATEWAY_KEY] = by_name[GATEWAY_KEY].source
     return takes
+
+
+def _notes(understood: Imported) -> tuple[str, ...]:
+    """Return what is lost in the translation; how to take the job over needs not be said any more."""
+    return understood.translation.notes if understood.translation else understood.notes
 
 
 def _is_in_place(source: Source | None, name: str) -> bool:

@@ -101,13 +101,15 @@ def validate(project_url: str | None, service_key: Secret | None, configuration:
 def decide(situation: Situation, configuration: Configuration, given: Given, new_secret: Secret) -> Plan:
     """Return what is to be done; `new_secret` is the cron secret to use where one is needed and none is known.
 
-    Raises MigrationError for a job whose name somebody else's cron job has; UsageError for a schedule that pg_cron does
-    not run, an address or a project that is not known or not the one that the database is bound to, and a cron secret
-    that other jobs use; SecretError for a secret that is lacking or cannot be one.
+    Raises MigrationError for a job whose name or whose calls somebody else's cron job has; UsageError for a schedule
+    that pg_cron does not run, an address or a project that is not known or not the one that the database is bound to,
+    and a cron secret that other jobs use; SecretError for a secret that is lacking or cannot be one.
     """
     settings = configuration.settings
     for name in situation.taken:
         raise registry.name_is_taken(name)
+    for double in situation.doubles:
+        raise double.refusal
     for job in settings.jobs.values():
         if job.schedule is not None:
             cron.check(job.schedule, situation.pg_cron_version)

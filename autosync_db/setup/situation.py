@@ -9,9 +9,10 @@ from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import cron_secret, lease, store
 from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.store import Store, StoredSecret
-from autosync_db.jobs import binding, calls, registry
+from autosync_db.jobs import binding, calls, doubles, registry
 from autosync_db.jobs.binding import Inherited
 from autosync_db.jobs.calls import Cause
+from autosync_db.jobs.doubles import Double
 from autosync_db.schema import preflight
 from autosync_db.setup import takeover
 
@@ -31,6 +32,7 @@ class Situation:
     database_ref: str | None  # the project that the database's own address names
     taken: tuple[str, ...] = ()  # names of the settings that cron jobs of somebody else have
     inherited: Inherited | None = None  # what the database is a copy of
+    doubles: tuple[Double, ...] = ()  # what cron jobs of somebody else do already
 
     @property
     def is_complete(self) -> bool:
@@ -62,6 +64,7 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
         database_ref=binding.ref_of_database(connection),
         taken=tuple(registry.taken(connection, settings)),
         inherited=binding.inherited(connection, configuration.target, project_ref),
+        doubles=tuple(doubles.of_new_jobs(connection, settings)),
     )
 
 

@@ -19,7 +19,7 @@ from autosync_db.supabase import password
 
 WHERE_TO_FIND = "copy the service_role or secret key from the project's Settings > API Keys page"
 PLACEHOLDER = re.compile(
-    r"your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.", re.IGNORECASE
+    r"your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.|\$\{|\{\{", re.IGNORECASE
 )
 # of HS256, the shortest in use: 32 bytes in base64
 SHORTEST_SIGNATURE = 43

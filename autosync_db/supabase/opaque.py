@@ -1,7 +1,8 @@
 """Credentials of no known form in a text of SQL: values that are written out under a name that carries credentials.
 
-What has the form of a key is judged by that form (key.py), here are the others. Names and values stand as in JSON
-(`"Authorization": "Bearer …"`), as arguments (`'x-cron-secret', '…'`), or in an address (`?key=…`).
+What has the form of a key of Supabase's is judged by that form (key.py), here are the others. Names and values stand
+as in JSON (`"Authorization": "Bearer …"`), as arguments (`'x-cron-secret', '…'`), or in an address: in its query
+(`?key=…`), before its host, or as the path of a web hook, which whoever knows it may call.
 """
 
 import re
@@ -36,7 +37,9 @@ CREDENTIALS = (
     Place(
         "header",
         rf"{_OPENED}(?:(?:proxy-)?authorization|api-?key"
-        r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password))"
+        r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)"
+        r"|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)"
+        r"|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)"
         rf"{_THEN}(?:(?:bearer|basic|token)\s+)?{_JOINED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
     ),
     Place("word", rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
@@ -51,18 +54,66 @@ CREDENTIALS = (
         r"[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)="
         rf"{_JOINED}{_value(12, 24)}",
     ),
+    Place(
+        "cookie",
+        rf"{_OPENED}cookie{_THEN}[^'\"]*(?:sess|sid|auth|token|jwt)[a-z0-9_.-]*={_value(16, 32)}",
+    ),
+    Place("user", r"https?://[^\s/@:'\"]+:((?!%s)[^\s/@'\"|]{6,})@"),
+    Place(
+        "hook",
+        r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/[a-z0-9]+/[a-z0-9]+/"
+        r"|discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/[0-9]+/|api\.telegram\.org/bot|\.webhook\.office\.com/webhookb2/"
+        r"|hooks\.zapier\.com/hooks/catch/[0-9]+/|hook\.[a-z0-9]+\.make\.com/|maker\.ifttt\.com/trigger/[^\s/'\"]+/with/key/)"
+        r"([a-z0-9:_@-]{6,})",
+    ),
+    Place(
+        "form",
+        r"\m([sr]k_live_[0-9a-z]{16,}|sk-(?:proj|ant)-[0-9a-z_-]{16,}|gh[pousr]_[0-9a-z]{30,}|github_pat_[0-9a-z_]{22,}"
+        r"|glpat-[0-9a-z_-]{16,}|xox[abprs]-[0-9a-z-]{16,}|whsec_[0-9a-z]{16,}|akia[0-9a-z]{16}\M"
+        r"|sg\.[0-9a-z_-]{16,}\.[0-9a-z_-]{16,})",
+    ),
 )
 # what lacks all of these need not be looked at
-NAMES = "authorization|key|secret|token|password|auth|bearer|code|sig"
+NAMES = (
+    "authorization|key|secret|token|password|auth|bearer|code|sig|bypass|cookie|hook|telegram|://[^/ ]+:[^/ ]+@"
+    "|[sr]k_live_|sk-|gh[pousr]_|github_pat|glpat|xox|whsec|akia|sg[.]"
+)
 # a value of a known form is judged by that, and these are none
 NONE = rf"^(?:eyJ|sb_|sbp_)|{key.PLACEHOLDER.pattern}|replace|redacted|dummy|[-_]here\M"
-_FOUND = re.compile("|".join(one.expression.replace(r"\m", r"\b") for one in CREDENTIALS), re.IGNORECASE)
+_FOUND = re.compile(
+    "|".join(one.expression.replace(r"\m", r"\b").replace(r"\M", r"\b") for one in CREDENTIALS), re.IGNORECASE
+)
+# those that need no name beside them
+_BARE = re.compile(
+    "|".join(
+        one.expression.replace(r"\m", r"\b").replace(r"\M", r"\b")
+        for one in CREDENTIALS
+        if one.name in {"user", "hook", "form"}
+    ),
+    re.IGNORECASE,
+)
 _NONE = re.compile(NONE.replace(r"\M", r"\b"), re.IGNORECASE)
 
 
 def holds_credential(text: str) -> bool:
     """Return whether a text has such a value; autosync.holds_credential() in SQL."""
-    return any(
-        not _NONE.search(next(value for value in match.groups() if value is not None))
-        for match in _FOUND.finditer(text)
-    )
+    return any(not _NONE.search(_value_of(match)) for match in _FOUND.finditer(text))
+
+
+def holds_bare(text: str) -> bool:
+    """Return whether a text has a credential that shows by its form or its address alone."""
+    return any(not _NONE.search(_value_of(match)) for match in _BARE.finditer(text))
+
+
+def masked(text: str) -> str:
+    """Return a text with *** for every credential."""
+
+    def mask(match: re.Match[str]) -> str:
+        value = _value_of(match)
+        return match[0] if _NONE.search(value) else match[0].replace(value, "***")
+
+    return _FOUND.sub(mask, text)
+
+
+def _value_of(match: re.Match[str]) -> str:
+    return next(value for value in match.groups() if value is not None)

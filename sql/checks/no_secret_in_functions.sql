@@ -1,11 +1,12 @@
 -- no_secret_in_functions: bodies of functions and arguments of triggers that are not an extension's. Whoever can connect can read
 -- them. No text is shown. Our own secrets are compared as they are stored, keys by their form, others by the name that they are written out under.
 with text as (
-    select format('function %s', p.oid::regprocedure) as object, p.prosrc as content
+    select format('function %s', p.oid::regprocedure) as object, b.source as content
     from pg_catalog.pg_proc as p
     join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    cross join lateral (select coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as source) as b
     where n.nspname not in ('pg_catalog', 'information_schema', 'autosync') and n.nspname not like 'pg\_%'
-        and length(p.prosrc) > 20
+        and length(b.source) > 20
         and not exists (
             select from pg_catalog.pg_depend as d
             where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'

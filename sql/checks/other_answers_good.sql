@@ -24,7 +24,7 @@ judged as (
         a.content
     from answer as a
     cross join lateral (
-        select autosync.answerer_kind(autosync.answered_by(a.status_code, a.headers, a.content)) in ('pages', 'firewall') as is_page
+        select autosync.answerer_kind(autosync.answered_by(a.status_code, a.headers, a.content)) in ('pages', 'firewall', 'gateway') as is_page
     ) as w
 ),
 fault as (
@@ -48,6 +48,11 @@ left join lateral (
     from (select n.jobid, n.start_time from cron.job_run_details as n order by n.runid desc limit 2000) as d
     join cron.job as c on c.jobid = d.jobid
     where not exists (select from autosync.job as k where k.name = c.jobname)
-        and c.command ~* 'http|net\.'
+        and (c.command ~* 'http|net\.' or exists (
+            -- through a function of the project
+            select from pg_catalog.pg_proc as p
+            where p.pronamespace <> 'pg_catalog'::regnamespace and strpos(lower(c.command), lower(p.proname)) > 0
+                and coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~* '\mhttp_(post|get|put|patch|delete)\M'
+        ))
         and exists (select from unnest(f.moments) as o (at) where d.start_time between o.at - interval '5 seconds' and o.at + interval '1 second')
 ) as m on true

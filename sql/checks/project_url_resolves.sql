@@ -7,7 +7,8 @@ select case when f.status in ('critical', 'warning') and not f.answer ~* 'resolv
         when f.status in ('critical', 'warning') then 'the host name was resolved, the call failed later'
         else f.answer
     end as detail,
-    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
+    jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
+        'reason', case when f.status = 'unknown' then 'unanswered' end) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'missing', 'function', 'slow', 'gateway', 'page']) then c.passed else c.elsewhere end

@@ -13,12 +13,22 @@ declare
     said jsonb;
     stated jsonb;
     took numeric;
+    content text;
 begin
-    if octet_length(body) > 100000 or left(ltrim(left(body, 100), E' \t\r\n'), 1) <> all (array['{', '[']) then
+    if octet_length(body) > 100000 then
         return null;
     end if;
+    -- a byte order mark is no part of what is said
+    content := ltrim(body, E' \t\r\n\ufeff');
+    if left(content, 1) <> all (array['{', '[']) then
+        return null;
+    end if;
+    -- of objects on lines of their own the last says how it ended
+    if content ~ '^\{.*\n[ \t\r]*\{' and content !~ '\n[ \t\r]*[^{ \t\r\n]' then
+        content := regexp_replace(rtrim(content, E' \t\r\n'), '^.*\n', '');
+    end if;
     -- pg_net stores bodies unchecked, and the parser of JSON does not check the encoding either
-    said := cast(convert_from(convert_to(body, 'UTF8'), 'UTF8') as jsonb);
+    said := cast(convert_from(convert_to(content, 'UTF8'), 'UTF8') as jsonb);
     if jsonb_typeof(said -> 'duration_ms') = 'number' then
         took := round(cast(said ->> 'duration_ms' as numeric));
     end if;

@@ -18,6 +18,7 @@ as $$
         when cause = 'gateway' and autosync.answerer_kind(answered_by) = 'firewall'
             then format('the content network or firewall before it answered (%s), the function never ran', answered_by)
         when cause = 'gateway' and status_code = 404 then format('the gateway (%s) has no route to functions at that address', answered_by)
+        when cause = 'gateway' and answered_by = 'web page' then 'the error page of a gateway or firewall answered, the function never ran'
         when cause = 'gateway' then format('the gateway%s answered, the function never ran', coalesce(' (' || answered_by || ')', ''))
         when cause = 'slow' and answered_by is not null and answered_by not in ('platform', 'function')
             then format('the gateway (%s) waited in vain', answered_by)

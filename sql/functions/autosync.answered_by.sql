@@ -1,9 +1,10 @@
 -- answered_by(status_code, headers, body): who answered, where the answer gives it away; null where it does not.
 -- requires: 0005
 -- function; platform, which the function's own code runs behind; a gateway (kong, envoy, nginx, apache, traefik, caddy, haproxy,
--- load balancer); a content network or its firewall (cloudflare, cloudfront, akamai, fastly, imperva, sucuri); a host of web
--- pages (vercel, netlify, github pages, heroku, render, railway); web page. docs/reference/answers.md has the cases. A proxy's
--- name in a header says only through whom an answer came: it counts with the proxy's own words, or where nothing else is said.
+-- varnish, squid, iis, load balancer, those of google, azure, aws, heroku, render, railway and fly, ngrok); a content network or its
+-- firewall (cloudflare, cloudfront, akamai, fastly, imperva, sucuri, bunny); a host of web pages (vercel, netlify, github pages);
+-- web page. docs/reference/answers.md has the cases. A proxy's name in a header says only through whom an answer came: it counts
+-- with the proxy's own words, or where nothing else is said. A page is known by its body: some frameworks call any answer HTML.
 create or replace function autosync.answered_by(status_code integer, headers jsonb, body text)
 returns text
 language plpgsql
@@ -18,11 +19,12 @@ declare
         where lower(h.key collate "C") = any (array[
             'server', 'via', 'content-type', 'sb-error-code', 'x-deno-execution-id', 'cf-mitigated', 'x-cache', 'x-amz-cf-id',
             'x-kong-response-latency', 'x-kong-upstream-latency', 'x-envoy-upstream-service-time', 'x-vercel-error', 'x-vercel-id',
-            'x-nf-request-id', 'x-github-request-id', 'x-railway-fallback', 'x-render-routing', 'x-iinfo', 'x-sucuri-id'
+            'x-nf-request-id', 'x-github-request-id', 'x-railway-fallback', 'x-render-routing', 'x-iinfo', 'x-sucuri-id', 'x-served-by',
+            'x-azure-ref', 'x-amzn-errortype', 'x-squid-error', 'ngrok-error-code'
         ])
     );
     says text := btrim(left(body, 4000), E' \t\r\n\ufeff');
-    is_page boolean := coalesce(lines ~* '^content-type:\s*(text/html|application/xhtml)', false)
+    is_page boolean := coalesce(lines ~* '(?n)^content-type:\s*(text/html|application/xhtml)' and says ~ '^<[a-zA-Z!?]', false)
         or coalesce(says ~* '^(<!--.*?-->\s*)*(<!doctype\s+html|<html[\s>])', false);
     is_error boolean := coalesce(status_code, 0) >= 400;
     server text := lower(substring(lines from '(?n)^server:\s*(.*)$'));
@@ -32,6 +34,10 @@ begin
     if lines ~ '(?n)^sb-error-code:\s*\S' or status_code = 401 and says ~* 'legacy api keys are disabled' then
         return 'platform';
     elsif lines ~ '(?n)^x-deno-execution-id:\s*\S' and not is_page then
+        return 'function';
+    end if;
+    -- the code that runs in such a network is the function itself
+    if is_error and (says ~* 'worker threw exception|cf-error-code">110[12]<|^error code: 110[12]$' or lines ~ '(?n)^x-vercel-error:\s*FUNCTION_') then
         return 'function';
     end if;
     if lines ~ '(?n)^cf-mitigated:' or (is_error and (
@@ -44,12 +50,14 @@ begin
         return 'cloudfront';
     elsif is_error and (server ~ '^akamai' or says ~* 'errors\.edgesuite\.net|reference\s*&?#?3?5?;?#[0-9]+\.[0-9a-f]+\.[0-9]+') then
         return 'akamai';
-    elsif is_error and says ~* '^fastly error|varnish cache server|guru meditation' then
+    elsif is_error and (says ~* '^fastly error' or says ~* 'varnish cache server|guru meditation' and lines ~* '(?n)^x-served-by:\s*cache-') then
         return 'fastly';
-    elsif says ~* '_incapsula_|imperva' and is_page or is_error and lines ~ '(?n)^x-iinfo:' then
+    elsif is_page and (says ~* '_incapsula_|imperva' or is_error and lines ~ '(?n)^x-iinfo:') then
         return 'imperva';
-    elsif is_error and (server ~ 'sucuri' or lines ~ '(?n)^x-sucuri-id:') then
+    elsif is_error and is_page and (server ~ 'sucuri' or lines ~ '(?n)^x-sucuri-id:') then
         return 'sucuri';
+    elsif is_error and is_page and server ~ '^bunnycdn' then
+        return 'bunny';
     end if;
     if is_error and (
         lines ~ '(?n)^x-kong-response-latency:' or server ~ '^kong' and lines !~ '(?n)^x-kong-upstream-latency:'
@@ -73,6 +81,28 @@ begin
         return 'traefik';
     elsif is_error and says = '' and server = 'caddy' then
         return 'caddy';
+    elsif is_error and says ~* 'varnish cache server|guru meditation' then
+        return 'varnish';
+    elsif is_error and (lines ~ '(?n)^x-squid-error:' or says ~* 'generated .{0,80}\(squid') then
+        return 'squid';
+    elsif is_error and is_page and (server ~ '^microsoft-httpapi' or says ~* '<title>502 - web server received an invalid response') then
+        return 'iis';
+    elsif is_error and (says ~* '<center>microsoft-azure-application-gateway' or is_page and lines ~ '(?n)^x-azure-ref:') then
+        return 'azure';
+    elsif is_error and (lines ~* '(?n)^via:.*\mgoogle\M' or server ~ '^(google frontend|gws|ghs)') and (is_page or says = '' or says ~ '^Rate exceeded') then
+        return 'google';
+    elsif is_error and lines ~ '(?n)^x-amzn-errortype:\s*\S' then
+        return 'aws';
+    elsif lines ~ '(?n)^ngrok-error-code:\s*\S' or (is_error or is_page) and says ~ 'ERR_NGROK_[0-9]' then
+        return 'ngrok';
+    elsif is_error and (says ~* 'herokucdn\.com|no-such-app' or server = 'heroku' and (is_page or says = '')) then
+        return 'heroku';
+    elsif lines ~ '(?n)^x-railway-fallback:\s*true' then
+        return 'railway';
+    elsif is_error and lines ~ '(?n)^x-render-routing:\s*(no-server|suspend|\S*error)' then
+        return 'render';
+    elsif status_code between 502 and 504 and says = '' and server ~ '^fly/' then
+        return 'fly';
     end if;
     if lines ~ '(?n)^x-vercel-error:' or is_page and (server = 'vercel' or lines ~ '(?n)^x-vercel-id:')
         or is_error and says ~ '(DEPLOYMENT_NOT_FOUND|The deployment could not be found on Vercel)'
@@ -82,12 +112,6 @@ begin
         return 'netlify';
     elsif is_page and (server = 'github.com' or lines ~ '(?n)^x-github-request-id:') then
         return 'github pages';
-    elsif is_error and (says ~* 'herokucdn\.com|no-such-app' or server = 'heroku') then
-        return 'heroku';
-    elsif lines ~ '(?n)^x-railway-fallback:\s*true' then
-        return 'railway';
-    elsif is_error and lines ~ '(?n)^x-render-routing:\s*(no-server|suspend)' then
-        return 'render';
     elsif is_page then
         return 'web page';
     end if;

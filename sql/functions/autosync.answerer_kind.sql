@@ -8,9 +8,12 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $$
     select case
-        when answered_by in ('web page', 'vercel', 'netlify', 'github pages', 'heroku', 'railway', 'render') then 'pages'
-        when answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri') then 'firewall'
-        when answered_by in ('kong', 'envoy', 'nginx', 'apache', 'traefik', 'caddy', 'haproxy', 'load balancer') then 'gateway'
+        when answered_by in ('web page', 'vercel', 'netlify', 'github pages') then 'pages'
+        when answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri', 'bunny') then 'firewall'
+        when answered_by in (
+            'kong', 'envoy', 'nginx', 'apache', 'traefik', 'caddy', 'haproxy', 'load balancer', 'varnish', 'squid', 'iis', 'azure', 'google', 'aws',
+            'ngrok', 'heroku', 'railway', 'render', 'fly'
+        ) then 'gateway'
         when answered_by in ('function', 'platform') then answered_by
     end
 $$;

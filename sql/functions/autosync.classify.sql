@@ -18,6 +18,7 @@ as $$
         when outcome in ('failed', 'unreadable') then case autosync.answerer_kind(answered_by)
             when 'pages' then 'page'
             when 'firewall' then 'gateway'
+            when 'gateway' then 'gateway'
             else 'function'
         end
         when outcome = 'timed_out' then 'slow'
@@ -32,22 +33,27 @@ as $$
         when autosync.answerer_kind(answered_by) = 'firewall' then case status_code when 504 then 'slow' else 'gateway' end
         when autosync.answerer_kind(answered_by) = 'gateway' then case
             when status_code = 504 then 'slow'
+            when body ~* 'missing authentication token' then 'gateway'
             when status_code in (401, 403) and body ~* 'api ?key|credential|jwt|token|unauthorized|authorization' then 'key'
             else 'gateway'
         end
+        -- a page that speaks of no key is that of a rule before the function
+        when answered_by = 'web page' and status_code = 403 and body !~* 'api ?key|credential|jwt|token|unauthorized|authorization' then 'gateway'
         when status_code in (401, 403) then case
             -- the words of somebody whom the function called, or of a rule that no key changes
             when body ~* '\m(stripe|openai|anthropic|google|gmail|github|slack|shopify|twilio|sendgrid|resend|mailgun|hubspot|notion|salesforce|dropbox|facebook|airtable|aws|s3|azure|upstream|remote|third[- ]party|provider|partner|vendor|external|webhook|smtp)\M'
                 and body !~* 'x-autosync-cron-secret|service[_ -]?role|legacy api keys'
                 then 'function'
-            when body ~* 'row[- ]level security|permission denied for|\m(ip|country|region|origin)\M.{0,40}\m(not allowed|blocked|denied|forbidden)\M|quota|plan limit'
+            when body ~* 'row[- ]level security|permission denied for|\mcsrf\M|\m(ip|country|region|origin)\M.{0,40}\m(not allowed|blocked|denied|forbidden)\M|quota|plan limit'
                 then 'function'
             else 'key'
         end
         when status_code = 404 and error_code is null and body ~* 'function.*not found' then 'missing'
         -- what a self-hosted edge runtime says of an unknown function
         when status_code = 500 and error_code is null and body ~* 'invalidworkercreation|entrypoint' then 'missing'
-        when answered_by = 'web page' then case status_code when 504 then 'slow' else 'page' end
+        -- what stands at a wrong address has no errors of its own: a gateway before the function has, or the framework that it runs in
+        when answered_by = 'web page' then case when status_code = 504 then 'slow' when status_code in (429, 502, 503) then 'gateway'
+            when status_code >= 500 then 'function' else 'page' end
         when status_code = 504 then 'slow'
         -- a gateway that says nothing of itself
         when error_code is null and status_code in (502, 503) and coalesce(btrim(body), '') !~ '^[{\[]' then 'gateway'

@@ -9,17 +9,21 @@ strict
 parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-    select content ~* 'authorization|key|secret|token|password|auth|bearer|code|sig' and exists (
+    select content ~* 'authorization|key|secret|token|password|auth|bearer|code|sig|bypass|cookie|hook|telegram|://[^/ ]+:[^/ ]+@|[sr]k_live_|sk-|gh[pousr]_|github_pat|glpat|xox|whsec|akia|sg[.]' and exists (
         select from regexp_matches(
             content,
-            '(?:''''|[''\"])(?:(?:proxy-)?authorization|api-?key|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password))(?:''''|[''\"])(?:::\w+)?\s*[:,]\s*e?(?:''''|[''\"])(?:(?:bearer|basic|token)\s+)?(?:(?:%s)?''\s*(?:\|\||,)\s*'')?((?=[A-Za-z!#%@:;?^_.~+/=-]*[0-9])[A-Za-z0-9!#%@:;?^_.~+/=-]{8,}(?![A-Za-z0-9!#%@:;?^_.~+/=-])|[A-Za-z!#%@:;?^_.~+/=-]{20,}(?![A-Za-z0-9!#%@:;?^_.~+/=-]))(?=[''\"])'
+            '(?:''''|[''\"])(?:(?:proxy-)?authorization|api-?key|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)(?:''''|[''\"])(?:::\w+)?\s*[:,]\s*e?(?:''''|[''\"])(?:(?:bearer|basic|token)\s+)?(?:(?:%s)?''\s*(?:\|\||,)\s*'')?((?=[A-Za-z!#%@:;?^_.~+/=-]*[0-9])[A-Za-z0-9!#%@:;?^_.~+/=-]{8,}(?![A-Za-z0-9!#%@:;?^_.~+/=-])|[A-Za-z!#%@:;?^_.~+/=-]{20,}(?![A-Za-z0-9!#%@:;?^_.~+/=-]))(?=[''\"])'
             '|(?:''''|[''\"])[a-z0-9_]*(?:secret|token|password|api_?key|access_?key)(?:''''|[''\"])(?:::\w+)?\s*[:,]\s*e?(?:''''|[''\"])((?=[A-Za-z!#%@:;?^_.~+/=-]*[0-9])[A-Za-z0-9!#%@:;?^_.~+/=-]{12,}(?![A-Za-z0-9!#%@:;?^_.~+/=-])|[A-Za-z!#%@:;?^_.~+/=-]{32,}(?![A-Za-z0-9!#%@:;?^_.~+/=-]))(?=[''\"])'
             '|\m[a-z0-9_]*(?:secret|token|password|api_?key|access_?key)(?:\s+(?:constant\s+)?(?:text|varchar))?\s*(?::=|=>)\s*e?(?:''''|[''\"])((?=[A-Za-z!#%@:;?^_.~+/=-]*[0-9])[A-Za-z0-9!#%@:;?^_.~+/=-]{12,}(?![A-Za-z0-9!#%@:;?^_.~+/=-])|[A-Za-z!#%@:;?^_.~+/=-]{32,}(?![A-Za-z0-9!#%@:;?^_.~+/=-]))(?=[''\"])'
             '|[''\":=]\s*bearer\s+(?:(?:%s)?''\s*(?:\|\||,)\s*'')?((?=[A-Za-z_.~+/=-]*[0-9])[A-Za-z0-9_.~+/=-]{16,}(?![A-Za-z0-9_.~+/=-])|[A-Za-z_.~+/=-]{32,}(?![A-Za-z0-9_.~+/=-]))'
-            '|[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)=(?:(?:%s)?''\s*(?:\|\||,)\s*'')?((?=[A-Za-z_.~+/=-]*[0-9])[A-Za-z0-9_.~+/=-]{12,}(?![A-Za-z0-9_.~+/=-])|[A-Za-z_.~+/=-]{24,}(?![A-Za-z0-9_.~+/=-]))',
+            '|[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)=(?:(?:%s)?''\s*(?:\|\||,)\s*'')?((?=[A-Za-z_.~+/=-]*[0-9])[A-Za-z0-9_.~+/=-]{12,}(?![A-Za-z0-9_.~+/=-])|[A-Za-z_.~+/=-]{24,}(?![A-Za-z0-9_.~+/=-]))'
+            '|(?:''''|[''\"])cookie(?:''''|[''\"])(?:::\w+)?\s*[:,]\s*e?(?:''''|[''\"])[^''\"]*(?:sess|sid|auth|token|jwt)[a-z0-9_.-]*=((?=[A-Za-z_.~+/=-]*[0-9])[A-Za-z0-9_.~+/=-]{16,}(?![A-Za-z0-9_.~+/=-])|[A-Za-z_.~+/=-]{32,}(?![A-Za-z0-9_.~+/=-]))'
+            '|https?://[^\s/@:''\"]+:((?!%s)[^\s/@''\"|]{6,})@'
+            '|(?:hooks\.slack\.com/(?:services|workflows|triggers)/[a-z0-9]+/[a-z0-9]+/|discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/[0-9]+/|api\.telegram\.org/bot|\.webhook\.office\.com/webhookb2/|hooks\.zapier\.com/hooks/catch/[0-9]+/|hook\.[a-z0-9]+\.make\.com/|maker\.ifttt\.com/trigger/[^\s/''\"]+/with/key/)([a-z0-9:_@-]{6,})'
+            '|\m([sr]k_live_[0-9a-z]{16,}|sk-(?:proj|ant)-[0-9a-z_-]{16,}|gh[pousr]_[0-9a-z]{30,}|github_pat_[0-9a-z_]{22,}|glpat-[0-9a-z_-]{16,}|xox[abprs]-[0-9a-z-]{16,}|whsec_[0-9a-z]{16,}|akia[0-9a-z]{16}\M|sg\.[0-9a-z_-]{16,}\.[0-9a-z_-]{16,})',
             'gi'
         ) as m
-        where coalesce(m[1], m[2], m[3], m[4], m[5]) !~* '^(?:eyJ|sb_|sbp_)|your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.|replace|redacted|dummy|[-_]here\M'
+        where coalesce(m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8], m[9]) !~* '^(?:eyJ|sb_|sbp_)|your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.|\$\{|\{\{|replace|redacted|dummy|[-_]here\M'
     )
 $$;
 

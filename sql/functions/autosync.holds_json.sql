@@ -10,7 +10,7 @@ begin
     if octet_length(body) > 1000000 then
         return null;
     end if;
-    return cast(convert_from(convert_to(body, 'UTF8'), 'UTF8') as jsonb) @> expected;
+    return cast(convert_from(convert_to(ltrim(body, E'\ufeff'), 'UTF8'), 'UTF8') as jsonb) @> expected;
 exception
     when data_exception or program_limit_exceeded or statement_too_complex then
         return null;

@@ -31,7 +31,7 @@ as $$
                         encode(sha256(k.outer_pad || sha256(k.inner_pad || signed)), 'base64'), '+/=', '-_'
                     )
                 )
-                else m[1] !~* 'your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.'
+                else m[1] !~* 'your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.|\$\{|\{\{'
                     and encode(sha256(convert_to(m[1], 'UTF8')), 'hex') <> 'c85debb55f2f204d868cc1552c42faa143b4c675f61363ab040dd50b5b5304cd'
             end
         )
@@ -45,7 +45,7 @@ as $$
             ]) as f (form)
             cross join lateral regexp_matches(content, f.form, 'g') as m
             cross join lateral btrim(m[2], '''') as p (secret)
-            where p.secret <> '' and p.secret !~* 'your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.'
+            where p.secret <> '' and p.secret !~* 'your[-_ ]|<.*>|x{6,}|xxxx[-_]xxxx|change[-_]?me|placeholder|redacted|example|\.\.\.|\$\{|\{\{'
                 and p.secret !~
                     '^\[.*\]$'
                     '|^[$#%@]?\{.*\}$'

@@ -111,7 +111,7 @@ as $$
             case when jsonb_typeof(p.expect -> 'status') = 'array' then p.expect -> 'status' @> to_jsonb(r.status_code)
                 else r.status_code between 200 and 299 end as is_expected,
             case when p.expect ? 'json' then coalesce(autosync.holds_json(r.content, p.expect -> 'json'), false) end as matches,
-            autosync.answerer_kind(w.answered_by) in ('pages', 'firewall') as is_page
+            autosync.answerer_kind(w.answered_by) in ('pages', 'firewall', 'gateway') as is_page
         from (select autosync.answered_by(r.status_code, r.headers, r.content) as answered_by) as w
     ) as g
     left join net.http_request_queue as q on q.id = p.request_id

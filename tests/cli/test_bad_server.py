@@ -279,7 +279,7 @@ def test_a_role_without_privileges_cannot_call_the_chain_healthy(shared: Cluster
     assert result.json()["status"] in {"critical", "unknown"}
 
 
-# what Supabase's pooler and the resolver say, and what the hint must name
+# what poolers and servers say that let nobody in, and what the hint must name
 POOLER = {
     "Tenant or user not found": "another region",
     "(ENOTFOUND) tenant/user postgres.abcdefghijklmnopqrst not found": "another region",
@@ -287,6 +287,24 @@ POOLER = {
     "(EMAXCONNSESSION) max clients reached in session mode - max clients are limited to pool_size: 15": "6543",
     "Max client connections reached": "6543",
     "(ECIRCUITBREAKER) too many authentication errors": "wait",
+    "no more connections allowed (max_client_conn)": "6543",
+    "query_wait_timeout": "6543",
+    "server login has been failing, try again later (server_login_retry)": "behind it",
+    "(EDBHANDLEREXITED) DbHandler exited": "behind it",
+    "unsupported startup parameter in options: search_path": "PGOPTIONS",
+    "Address not in tenant allow_list: {203, 0, 113, 9}": "Network Restrictions",
+    "sorry, too many clients already": "close other connections",
+    'too many connections for role "postgres"': "connection limit",
+    'role "reporter" is not permitted to log in': "may log in",
+    'permission denied for database "postgres"': "may not use this database",
+    "SASL authentication failed": "check the password",
+    "SSL connection is required": "wants TLS",
+    'no pg_hba.conf entry for host "203.0.113.9", user "postgres", database "postgres", no encryption': "wants TLS",
+    'pg_hba.conf rejects connection for host "203.0.113.9", user "u", database "postgres", SSL encryption': "pg_hba",
+    'no pg_hba.conf entry for host "203.0.113.9", user "postgres", database "postgres", SSL encryption': "pg_hba",
+    "could not write init file: No space left on device": "disk is full",
+    "the database system is not yet accepting connections": "run this again",
+    'database "postgres" is not currently accepting connections': "may not use this database",
 }
 
 

@@ -295,3 +295,29 @@ def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project:
     Path("autosync.toml").write_text("[job]\nname = 'cleanup'\n")
     assert "'cleanup' already" in command.refused(new_project.setup("-q"), 5)
     assert contents(new_project.cluster) == before
+
+
+def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_project: Project, contents: Dump) -> None:
+    """As after `jobs import --write` of a job whose name no table can have."""
+    call = f"select net.http_post(url := '{new_project.stub.url}/functions/v1/daily', body := '{{\"full\": true}}');"
+    with clusters.connect(new_project.cluster) as connection:
+        connection.execute("create extension pg_cron; create extension pg_net with schema extensions")
+        connection.execute("select cron.schedule('Daily Report (EU)', '0 6 * * *', %s)", [call])
+    before = contents(new_project.cluster)
+    table = "[jobs.daily]\nfunction = 'daily'\nschedule = '{}'\nbody = {{ full = {} }}\n"
+    Path("autosync.toml").write_text(table.format("0 6 * * *", "true"))
+    refused = new_project.setup("-q")
+    assert "'Daily Report (EU)' (number 1) makes the calls of daily already" in command.refused(refused, 5)
+    assert "jobs adopt daily --from 1" in refused.hints[0]
+    assert contents(new_project.cluster) == before
+    # another body or another time is another job
+    Path("autosync.toml").write_text(table.format("0 6 * * *", "false"))
+    command.succeeds(new_project.setup("--no-wait"))
+    Path("autosync.toml").write_text(table.format("0 7 * * *", "true"))
+    command.succeeds(new_project.run("setup", "--no-wait"))
+    message = command.refused(new_project.run("jobs", "adopt", "daily", "--from", "1", "-q"), 2)
+    assert "daily is a job of autosync-db already" in message
+    # nor does a job get another name unseen
+    Path("autosync.toml").write_text(table.format("0 7 * * *", "true").replace("daily]", "renamed]"))
+    renamed = command.succeeds(new_project.run("setup", "--no-wait"))
+    assert "daily is not in the file and runs on" in renamed.err

@@ -30,7 +30,15 @@ PLACEHOLDER = "_".join(["sb", "secret", "YOUR_KEY_HERE_123"])
 DAILY, HOURLY = "0 6 * * *", "0 * * * *"
 HELPER = """
 create function public.invoke(name text) returns bigint language sql as
-$$ select net.http_post(url := '{url}/functions/v1/' || name, timeout_milliseconds := 30000) $$
+$$ select net.http_post(url := '{url}/functions/v1/' || name, timeout_milliseconds := 30000) $$;
+create function public.kept(name text) returns bigint language sql
+begin atomic select net.http_post(url := '{url}/functions/v1/' || name, timeout_milliseconds := 30000); end;
+create function public."Call It"(name text) returns bigint language sql as
+$$ SELECT "net"."http_post"(url := '{url}/functions/v1/' || name, timeout_milliseconds := 30000) $$;
+create function public.around(name text default 'around') returns void language plpgsql as
+$$ BEGIN PERFORM "Call It"(name); END $$;
+create function public.says() returns text language sql as
+$$ select 'use net.http_post() instead'::text /* was: net.http_post(url := 'x') */ $$
 """
 PAGE = "<!doctype html><title>App</title>"
 
@@ -115,6 +123,15 @@ FAULTS = {
     "twin two": Job(post("twin", headers=BEARER), findings=frozenset({"twin"}), schedule="5 * * * *"),
     "twin, through a function": Job(
         "select public.invoke('twin')", "ok", frozenset({"twin"}), kind="helper", calls=("twin",), schedule="5 * * * *"
+    ),
+    "twin, kept parsed": Job(
+        "select public.kept('twin')", "ok", frozenset({"twin"}), kind="helper", calls=("twin",), schedule="5 * * * *"
+    ),
+    "around": Job("SELECT PUBLIC.AROUND()", kind="helper", calls=("around",)),
+    "only says so": Job("select public.says()", kind="sql"),
+    "web hook": Job(
+        "select net.http_get('https://hooks.slack.com/services/T0A/B0C/{token}', timeout_milliseconds := 30000)",
+        "unknown", frozenset({"no_run_seen", "secret_in_text"}), schedule="0 0 29 2 *", runs=0,
     ),
     "not understood": Job("select (", "failing", frozenset({"runs_failing"}), kind="unknown"),
     "never": Job(post("never"), "unknown", frozenset({"never_ran"}), schedule="* * * * *", runs=0),

@@ -197,6 +197,10 @@ WATCHED = {
     "two secrets": _post(headers="jsonb_build_object('x-a-token', current_setting('app.a'), 'x-b-token',"
                          " current_setting('app.b'))"),
     "an address that is a secret": _post("current_setting('app.hook')", "'{}'::jsonb"),
+    "a web hook": _post("'https://hooks.slack.com/services/T0A/B0C/8f3kd92jf02kd8s7'", "'{}'::jsonb"),
+    "a bot's address": _post("'https://api.telegram.org/bot1234567:8f3kd92jf02kd8s7/sendMessage'", "'{}'::jsonb"),
+    "a user before the host": _post("'https://etl:8f3kd92jf02kd8s7@a.example/run'", "'{}'::jsonb"),
+    "a template in place of a key": _post(headers="""'{"Authorization": "Bearer ${SERVICE_KEY}"}'::jsonb"""),
     "no address": _post("null"),
     "a form": "select extensions.http_post('https://a.example/x', jsonb_build_object('a', 1))",
 }  # fmt: skip

@@ -66,7 +66,7 @@ def _called(call: Call, facts: DatabaseFacts) -> str:
         target = {"url": key.redact("".join(parts))}
     if "function" in target:
         return str(target["function"]).partition("?")[0]
-    address = urlsplit(target["url"])
+    address = urlsplit(opaque.masked(target["url"]))
     function = address.path.partition("/functions/v1/")[2]
     return function or f"{address.hostname or ''}{address.path}"
 

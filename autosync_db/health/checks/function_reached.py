@@ -13,7 +13,7 @@ CHECK = Check(
         "no_route": "autosync-db setup --project-url URL",
         "firewall": ByYou(
             "let the database's requests pass",
-            where="in the dashboard of the content network",
+            where="in the settings of the content network or firewall",
             then="autosync-db jobs trigger {job}",
         ),
         "paused": ByYou("restore the project", where="in the dashboard", then="autosync-db jobs trigger {job}"),

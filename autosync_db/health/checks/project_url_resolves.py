@@ -7,6 +7,7 @@ CHECK = Check(
     scope="call",
     claim="the host name of the project URL has an address",
     remedy="autosync-db setup --project-url URL",
+    remedies={"unanswered": "autosync-db jobs trigger {job}"},
     needs=(
         "pg_net_worker_running",
         "pg_net_queue_drains",
