@@ -112,7 +112,9 @@ begin
                 raise warning 'the time zones of % schedules are lost: the table had no place for them', rows_with_zone;
             end if;
         end if;
-        delete from autosync.setting as s where s.name in ('isolation', 'user_columns', 'isolation_undecided');
+        if to_regclass('autosync.setting') is not null then
+            delete from autosync.setting as s where s.name in ('isolation', 'user_columns', 'isolation_undecided');
+        end if;
     else
         -- without cascade: what somebody made on it is theirs
         drop table if exists public.auto_sync_schedules;

@@ -1,7 +1,7 @@
 """What a teardown would take away, give back and leave, and what of somebody else's stands in its way. Reads only."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -11,15 +11,14 @@ from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.jobs import found
 from autosync_db.jobs.found import FoundJob
 from autosync_db.schema import adoption, objects, revisions
+from autosync_db.setup import extensions
 
 SECRETS, SCHEDULES = "public.pg_cron_secrets", "public.auto_sync_schedules"
 IN_VAULT = "in the vault"
-EXTENSIONS = ("pg_net", "pg_cron")
 # the revision that makes, or completes, each table
 MADE_AT = {SECRETS: "0002", SCHEDULES: "0003"}
 _OUR_COMMAND = re.compile(r"select autosync\.(dispatch|keep_house)\(")
 _NAMES_OURS = re.compile(r"\bautosync\"?\s*\.|\bauto_sync_(?:claim|complete|report)\b")
-_NET = re.compile(r'\bnet"?\s*\.', re.IGNORECASE)
 _JOB = "cron job "
 _READ_BY_ADOPTED = r"""
 select distinct m.found[1], substr(a.object, length('cron job ') + 1)
@@ -49,13 +48,6 @@ select t.tgname from pg_catalog.pg_trigger as t
 join pg_catalog.pg_proc as p on p.oid = t.tgfoid
 where t.tgrelid = to_regclass(%s) and not t.tgisinternal
     and p.pronamespace is distinct from to_regnamespace('autosync') order by 1
-"""
-_MADE_HERE = """
-select e.extname
-from autosync.setting as s
-cross join lateral jsonb_each_text(s.value) as m (name, oid)
-join pg_catalog.pg_extension as e on e.extname = m.name and cast(cast(e.oid as bigint) as text) = m.oid
-where s.name = 'extensions_made'
 """
 
 
@@ -101,6 +93,13 @@ def look(connection: Connection, *, keep_data: bool = False, drop_extensions: bo
         return _Look(connection, keep_data=keep_data, drop_extensions=drop_extensions).result()
 
 
+def is_unrecorded(connection: Connection) -> bool:
+    """Return whether everything is there but the record of the revision: all downgrades pass over what is missing."""
+    if revisions.current(connection) is not None or not exists(connection, "autosync.adopted", "autosync.object"):
+        return False
+    return bool(value(connection, "select exists (select from autosync.object)"))
+
+
 def left_in_schema(connection: Connection) -> list[Item]:
     """Return what is in the schema autosync, whoever made it."""
     return [
@@ -110,22 +109,13 @@ def left_in_schema(connection: Connection) -> list[Item]:
     ]
 
 
-def needs(connection: Connection, extension: str, jobs: Collection[FoundJob]) -> list[str]:
-    """Return what needs an extension besides us; `jobs` are those cron jobs that are somebody else's."""
-    users = [needed_by for name, needed_by in rows(connection, _text("extension_users").encode()) if name == extension]
-    users += [f"the cron job {_called(job)}" for job in jobs if extension == "pg_cron" or _NET.search(job.command)]
-    if found.hides_others(connection):
-        users.append("cron jobs of other roles, which this role may not see")
-    return users
-
-
 class _Look:
     def __init__(self, connection: Connection, *, keep_data: bool, drop_extensions: bool) -> None:
         self._connection = connection
         self._keep_data, self._drop_extensions = keep_data, drop_extensions
         self._made = Belongings()
-        self._revision = revisions.current(connection)
-        self._is_declared = revisions.is_declared(connection)
+        self._revision = revisions.head() if is_unrecorded(connection) else revisions.current(connection)
+        self._is_declared = self._revision is None and revisions.is_declared(connection)
         self._role = str(value(connection, "select current_user"))
         self._has_memory = exists(connection, "autosync.adopted")
         self._adopted: list[tuple[str, str]] = rows(connection, _ADOPTED.encode()) if self._has_memory else []
@@ -163,12 +153,14 @@ class _Look:
             is_ours = bool(_OUR_COMMAND.match(job.command)) or (not watched and scheduled)
             if is_ours and job.role != self._role:
                 made.refusals.append(
-                    Item("job", _called(job), f"it belongs to the role {job.role}: connect as that one")
+                    Item("job", extensions.called(job), f"it belongs to the role {job.role}: connect as that one")
                 )
             elif is_ours and job.name in given_back:
-                made.gives_back.append(Item("job", _called(job), "with the text, schedule and name that it had"))
+                made.gives_back.append(
+                    Item("job", extensions.called(job), "with the text, schedule and name that it had")
+                )
             elif is_ours:
-                made.removes.append(Item("job", _called(job), job.schedule))
+                made.removes.append(Item("job", extensions.called(job), job.schedule))
             else:
                 self._others.append(job)
                 self._other_job(job, watched=job.name in registered and watched)
@@ -180,10 +172,10 @@ class _Look:
             named.append("the schema autosync or its functions")
         if named:
             detail = f"its statement names {' and '.join(named)}, and would fail at every tick"
-            self._made.refusals.append(Item("job", _called(job), detail))
+            self._made.refusals.append(Item("job", extensions.called(job), detail))
         else:
             detail = "only watched" if watched else "not made by autosync-db"
-            self._made.stays.append(Item("job", _called(job), detail))
+            self._made.stays.append(Item("job", extensions.called(job), detail))
 
     def _is_ours(self, table: str) -> bool:
         made_at = MADE_AT[table]
@@ -198,7 +190,7 @@ class _Look:
         return not (self._made.read_secrets and self._store() == "table")
 
     def _store(self) -> str:
-        is_known = exists(self._connection, "autosync.secret_store()")
+        is_known = exists(self._connection, "autosync.secret_store()", "autosync.setting")
         return str(value(self._connection, "select autosync.secret_store()")) if is_known else "table"
 
     def _tables(self) -> None:
@@ -340,18 +332,14 @@ class _Look:
 
     def _extensions(self) -> None:
         made = self._made
-        here = (
-            {name for (name,) in rows(self._connection, _MADE_HERE)}
-            if exists(self._connection, "autosync.setting")
-            else set()
-        )
+        here = extensions.made_here(self._connection)
         dropped = []
         if made.is_nothing:
             return
-        for extension in EXTENSIONS:
+        for extension in extensions.WANTED:
             if not value(self._connection, "select true from pg_extension where extname = %s", [extension]):
                 continue
-            users = needs(self._connection, extension, self._others) if extension in here else []
+            users = extensions.needs(self._connection, extension, self._others) if extension in here else []
             users += [f"the cron job {item.name}" for item in made.gives_back if item.kind == "job"]
             if extension not in here:
                 made.stays.append(Item("extension", extension, "it was there before, or somebody else made it"))
@@ -372,10 +360,6 @@ def _contents(connection: Connection) -> list[tuple[Any, ...]]:
 
 def _text(name: str) -> str:
     return resources.read(f"sql/teardown/{name}.sql")
-
-
-def _called(job: FoundJob) -> str:
-    return job.name or f"{job.id} (without a name)"
 
 
 @cache

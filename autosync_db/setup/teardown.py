@@ -15,14 +15,19 @@ from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect, exists, rows
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.jobs import found
-from autosync_db.schema import declarative, export, migrate
-from autosync_db.setup import belongings
+from autosync_db.schema import declarative, export, migrate, revisions
+from autosync_db.setup import belongings, extensions
 from autosync_db.setup.belongings import IN_VAULT, MADE_AT, SCHEDULES, SECRETS, Belongings, Item
 
 _COMMENTS = {
     SCHEDULES: "scheduled syncs, kept by autosync-db teardown --keep-data: nothing runs them",
     SECRETS: "what cron jobs read that autosync-db gave back; kept by autosync-db teardown",
 }
+_RECORD = sql.SQL(
+    "create table if not exists autosync.alembic_version"
+    " (version_num varchar(32) not null constraint alembic_version_pkc primary key);"
+    " insert into autosync.alembic_version (version_num) values ({})"
+)
 _LEFTOVERS = """
 select cron.unschedule(c.jobid)
 from cron.job as c
@@ -85,6 +90,8 @@ def run(
             raise MigrationError(
                 f"the {kind} {name} has come meanwhile; nothing was changed", hint="look again: autosync-db teardown"
             )
+        if belongings.is_unrecorded(connection):
+            connection.execute(_RECORD.format(sql.Literal(revisions.head())))
         _keep(connection, there)
 
     def ends(connection: Connection) -> None:
@@ -187,7 +194,7 @@ def _finish(connection: Connection, there: Belongings) -> list[Item]:
         left = belongings.left_in_schema(connection)
     for extension in there.extensions:
         others = found.jobs(connection) if exists(connection, "cron.job") else []
-        if users := belongings.needs(connection, extension, others):
+        if users := extensions.needs(connection, extension, others):
             raise MigrationError(
                 f"the extension {extension} is used by {', '.join(users)}; nothing was changed",
                 hint="run it again without --drop-extensions",

@@ -285,7 +285,9 @@ RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] =
     lies_in_a_known_folder: ((), File("views/x.sql", "select 1")),
     first_line_names_the_object_and_its_purpose: (FOLDERS, File("jobs/x.sql", "-- y: does it.\n")),
     second_line_names_the_revision_that_it_needs: (OBJECTS, File("jobs/x.sql", "-- x: does it.\n-- requires: 9999\n")),
-    a_check_needs_no_revision: (("checks", "audit", "teardown"), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n")),
+    a_check_needs_no_revision: (
+        ("checks", "audit", "teardown"), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
+    ),
     may_run_again: (OBJECTS, File("functions/x.sql", "create function x() language sql as 'select 1'")),
     holds_the_function_that_it_is_named_for: (
         ("functions",), File("functions/x.sql", "create function y() language sql as 'select 1'"),
