@@ -14,6 +14,7 @@ from cronsim import CronSim, CronSimError
 from autosync_db.errors import UsageError
 
 _SECONDS = re.compile(r"([1-9]|[1-5]\d) seconds?", re.IGNORECASE)
+_STEP_IN_ONE = re.compile(r"(?<![\w-])(\w+)-\1/\d+(?![\w/])", re.IGNORECASE)
 _NAMED = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -185,8 +186,9 @@ def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
 
 
 def _ticks(schedule: str, after: datetime) -> CronSim:
-    # `$` is pg_cron's last day of the month, which others write L
-    return CronSim(schedule.replace("$", "L"), after.astimezone(UTC))
+    # `$` is pg_cron's last day of the month, which others write L; a step in a range of one leads nowhere
+    text = _STEP_IN_ONE.sub(r"\1", schedule.replace("$", "L"))
+    return CronSim(text, after.astimezone(UTC))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -209,11 +209,13 @@ class _Look:
     def jobs(self, settings: Settings) -> dict[str, tuple[JobSettings, int | None, str]]:
         """Return every job with its number and its state: those of the database, then those that only the file has."""
         found: dict[str, tuple[JobSettings, int | None, str]] = {}
-        if exists(self._connection, "autosync.job", "cron.job"):
-            states = {job.name: job.state for job in registry.all_jobs(self._connection)}
+        if exists(self._connection, "autosync.job"):
+            states = {}
+            if exists(self._connection, "cron.job"):
+                states = {job.name: job.state for job in registry.all_jobs(self._connection)}
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 for row in cursor.execute("select j.* from autosync.job as j order by j.id").fetchall():
-                    found[row["name"]] = (columns.settings_of(row), row["id"], states[row["name"]])
+                    found[row["name"]] = (columns.settings_of(row), row["id"], states.get(row["name"], "not scheduled"))
         if settings.names_jobs or not found:
             for name, job in settings.jobs.items():
                 found.setdefault(name, (job, None, "not in the database yet"))
@@ -223,7 +225,7 @@ class _Look:
         """Return what one job costs."""
         ticks = self._ticks_a_month(job)
         ledger = self._ledger(id_)
-        is_stopped = state.startswith(("paused", "disabled", "inactive")) or not job.enabled
+        is_stopped = state.startswith(("paused", "disabled", "inactive", "not scheduled")) or not job.enabled
         by_schedule = None
         if job.calls and ticks is not None:
             by_schedule = _by_schedule(job, ticks)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from psycopg import errors, sql
 
+from autosync_db import resources
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect, exists, rows
 from autosync_db.errors import AutosyncError, MigrationError
@@ -92,7 +93,10 @@ def run(
             )
         if belongings.is_unrecorded(connection):
             connection.execute(_RECORD.format(sql.Literal(revisions.head())))
-        _keep(connection, there)
+        if revisions.is_declared(connection):
+            connection.execute(resources.read(revisions.MAKE_WAY).encode())
+        else:
+            _keep(connection, there)
 
     def ends(connection: Connection) -> None:
         left[:] = _finish(connection, seen[0])
