@@ -5,7 +5,7 @@ pg_cron takes much that is not meant: a sixth field is ignored, a step larger th
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,6 +14,7 @@ from cronsim import CronSim, CronSimError
 from autosync_db.errors import UsageError
 
 _SECONDS = re.compile(r"([1-9]|[1-5]\d) seconds?", re.IGNORECASE)
+_STEP_IN_ONE = re.compile(r"(?<![\w-])(\w+)-\1/\d+(?![\w/])", re.IGNORECASE)
 _NAMED = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -92,6 +93,35 @@ def ticks_after(
     return found
 
 
+def count_ticks(schedule: str, first: date, days: int, *, both_days: bool = False) -> int | None:
+    """Return how often a schedule ticks on `days` days from `first` on, on the clock of cron.timezone.
+
+    None when that is not foreseen: @reboot, or a text that is not understood. Of a schedule in seconds it is the most
+    there can be. An hour that a clock change skips or repeats is counted once.
+    """
+    text = schedule.strip()
+    if period := every(text):
+        return days * int(timedelta(days=1) / period)
+    fields = _NAMED.get(text, text).split()[:5]
+    if len(fields) != 5:
+        return None
+    minute, hour, day, month, weekday = fields
+    begin = datetime.combine(first, time(), UTC)
+    try:
+        # whatever the day, it ticks at the same times of it
+        times = _ticks(f"{minute} {hour} * {month} {weekday}", begin)
+        _ticks(f"0 0 {day} * *", begin)
+    except CronSimError:
+        return None
+    count, tick = 0, begin - timedelta(minutes=1)
+    # the 30th of February is no error here: it never comes
+    while found := next_tick(f"0 0 {day} {month} {weekday}", tick, both_days=both_days):
+        if found >= begin + timedelta(days=days):
+            break
+        count, tick = count + 1, found
+    return count * len(times.minutes) * len(times.hours)
+
+
 def plain(schedule: str) -> str:
     """Return a schedule in the form that it shares with others of the same meaning, as far as its text shows that."""
     text = schedule.strip().lower()
@@ -156,8 +186,9 @@ def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
 
 
 def _ticks(schedule: str, after: datetime) -> CronSim:
-    # `$` is pg_cron's last day of the month, which others write L
-    return CronSim(schedule.replace("$", "L"), after.astimezone(UTC))
+    # `$` is pg_cron's last day of the month, which others write L; a step in a range of one leads nowhere
+    text = _STEP_IN_ONE.sub(r"\1", schedule.replace("$", "L"))
+    return CronSim(text, after.astimezone(UTC))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

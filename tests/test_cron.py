@@ -1,8 +1,10 @@
 """Schedules in seconds, by version of pg_cron; what pg_cron 1.6 says to the same texts was seen on a real one."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autosync_db import cron
 from autosync_db.errors import UsageError
@@ -69,3 +71,64 @@ def test_schedule_in_seconds_on_an_older_pg_cron_is_a_matter_of_its_version() ->
     fault = cron.misreading("5 seconds", "1.4")
     assert fault is not None
     assert fault.kind == "version"
+
+
+# pg_cron's own reading of five fields (entry.c): lists of numbers, ranges and steps; a day matches by both fields where
+# one of them begins with a star, else by either
+RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+def _values(field: str, low: int, high: int) -> set[int]:
+    found: set[int] = set()
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = (f"{low}-{high}" if span == "*" else span).partition("-")
+        found |= set(range(int(first), int(last or first) + 1, int(step or 1)))
+    return found
+
+
+def _counted(schedule: str, first: date, days: int, *, both_days: bool) -> int:
+    fields = schedule.split()
+    minutes, hours, dates, months, weekdays = (
+        _values(field, *bounds) for field, bounds in zip(fields, RANGES, strict=True)
+    )
+    has_star = fields[2].startswith("*") or fields[4].startswith("*")
+    by_day = sum(minute % 60 in minutes and minute // 60 in hours for minute in range(1440))
+    count = 0
+    for number in range(days):
+        day = first + timedelta(days=number)
+        on_date, on_weekday = day.day in dates, day.isoweekday() in weekdays or day.isoweekday() % 7 in weekdays
+        on_day = on_date and on_weekday if has_star or both_days else on_date or on_weekday
+        count += by_day if day.month in months and on_day else 0
+    return count
+
+
+@st.composite
+def _fields(draw: st.DrawFn) -> str:
+    fields = []
+    for low, high in RANGES:
+        parts = []
+        for _ in range(draw(st.integers(1, 2))):
+            first = draw(st.integers(low, high))
+            last = draw(st.integers(first, high))
+            shape = draw(st.sampled_from(["*", "*/{step}", "{first}", "{first}-{last}", "{first}-{last}/{step}"]))
+            parts.append(shape.format(first=first, last=last, step=draw(st.integers(1, high - low))))
+        fields.append(",".join(parts))
+    return " ".join(fields)
+
+
+@given(_fields(), st.dates(date(2026, 1, 1), date(2029, 1, 1)), st.booleans())
+def test_ticks_of_a_month_are_those_that_pg_cron_has_minute_by_minute(text: str, first: date, both_days: bool) -> None:
+    assert cron.count_ticks(text, first, 31, both_days=both_days) == _counted(text, first, 31, both_days=both_days)
+
+
+TICKS_OF_FEBRUARY = {
+    "*/5 * * * *": 288 * 28, "@daily": 28, "30 seconds": 2880 * 28, "7 seconds": 12342 * 28, "0 0 30 2 *": 0,
+    "0 12 $ * *": 1, "*/90 * * * *": 24 * 28, "0 9-17/2 * * mon-fri": 5 * 20, "* * * * * *": 1440 * 28,
+    "@reboot": None, "61 * * * *": None, "nonsense": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("schedule", TICKS_OF_FEBRUARY)
+def test_ticks_of_february_are_counted(schedule: str) -> None:
+    assert cron.count_ticks(schedule, date(2027, 2, 1), 28) == TICKS_OF_FEBRUARY[schedule]

@@ -75,6 +75,6 @@ def downgrade() -> None:
     # pg_cron and pg_net stay: dropping pg_cron would delete every job in the database, not only ours
     op.execute("drop function if exists autosync.apply_object(text, text, text)")
     op.execute("drop function if exists autosync.object_rendering(text[])")
-    op.execute("drop table autosync.setting")
-    op.execute("drop table autosync.adopted")
-    op.execute("drop table autosync.object")
+    op.execute("drop table if exists autosync.setting")
+    op.execute("drop table if exists autosync.adopted")
+    op.execute("drop table if exists autosync.object")

@@ -103,7 +103,7 @@ def downgrade() -> None:
                     raise warning 'the job % is inactive: put its secret back into its text', reader.jobname;
                 end loop;
             end if;
-            drop table public.pg_cron_secrets;
+            drop table if exists public.pg_cron_secrets;
         end
         $$
         """

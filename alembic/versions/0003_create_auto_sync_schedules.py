@@ -102,13 +102,22 @@ declare
     rows_with_zone bigint;
 begin
     if exists (select from autosync.adopted as a where a.revision = '0003') then
-        select count(*) into rows_with_zone from public.auto_sync_schedules as s where s.timezone <> 'UTC';
-        if rows_with_zone > 0 then
-            raise warning 'the time zones of % schedules are lost: the table had no place for them', rows_with_zone;
+        -- a table that had the column, or that is kept, loses none of them
+        if exists (
+            select from autosync.adopted as a
+            where a.revision = '0003' and a.step = 20 and a.object = 'column timezone'
+        ) then
+            select count(*) into rows_with_zone from public.auto_sync_schedules as s where s.timezone <> 'UTC';
+            if rows_with_zone > 0 then
+                raise warning 'the time zones of % schedules are lost: the table had no place for them', rows_with_zone;
+            end if;
         end if;
-        delete from autosync.setting as s where s.name in ('isolation', 'user_columns', 'isolation_undecided');
+        if to_regclass('autosync.setting') is not null then
+            delete from autosync.setting as s where s.name in ('isolation', 'user_columns', 'isolation_undecided');
+        end if;
     else
-        drop table public.auto_sync_schedules cascade;
+        -- without cascade: what somebody made on it is theirs
+        drop table if exists public.auto_sync_schedules;
     end if;
 end
 $lost$

@@ -155,4 +155,4 @@ def downgrade() -> None:
         "autosync.fingerprint(text)",
     ):
         op.execute(f"drop function if exists {function}")
-    op.execute("drop table autosync.job")
+    op.execute("drop table if exists autosync.job")

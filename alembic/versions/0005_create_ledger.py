@@ -194,11 +194,17 @@ def downgrade() -> None:
         declare
             found_id bigint;
         begin
+            -- somebody may have dropped either
+            if to_regclass('cron.job') is null or to_regclass('autosync.job') is null then
+                return;
+            end if;
             for found_id in
                 select c.jobid
                 from cron.job as c
                 join autosync.job as j on j.name = c.jobname
                 where c.username = current_user and not j.watch
+                    -- a job of that name that nobody here made is somebody else's
+                    and (j.scheduled_command is not null or c.command like 'select autosync.%')
                     -- the adopted job gets its own command back
                     and not exists (
                         select from autosync.adopted as a
@@ -215,8 +221,8 @@ def downgrade() -> None:
     for function in FUNCTIONS:
         op.execute(f"drop function if exists {function}")
     for table in ("housekeeping", "run_mark", "epoch"):
-        op.execute(f"drop table autosync.{table}")
-    op.execute("drop table autosync.invocation")
-    op.execute("drop table autosync.tick")
+        op.execute(f"drop table if exists autosync.{table}")
+    op.execute("drop table if exists autosync.invocation")
+    op.execute("drop table if exists autosync.tick")
     op.execute("select set_config('autosync.adopting', '0005', true)")
     _run("undo")

@@ -103,9 +103,9 @@ def downgrade() -> None:
         "pg_cron_secrets_truncated",
     ):
         op.execute(f"drop trigger if exists {trigger} on public.pg_cron_secrets")
-    op.execute("drop table autosync.key_rotation")
-    op.execute("drop table autosync.secret_rotation")
-    op.execute("drop table autosync.secret_change")
+    op.execute("drop table if exists autosync.key_rotation")
+    op.execute("drop table if exists autosync.secret_rotation")
+    op.execute("drop table if exists autosync.secret_change")
     for function in (
         "autosync.begin_rotation(uuid, interval, jsonb)",
         "autosync.take_over_rotation(uuid, interval)",

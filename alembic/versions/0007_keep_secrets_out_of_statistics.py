@@ -33,4 +33,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table, column in (("public.pg_cron_secrets", "secret"), ("autosync.secret_rotation", "previous")):
-        op.execute(f"alter table {table} alter column {column} set statistics -1")
+        op.execute(f"alter table if exists {table} alter column {column} set statistics -1")

@@ -13,6 +13,7 @@ COMMANDS = {
         "plan": "Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.",
         "migrate": "Bring the database to a revision, in one transaction.",
         "rollback": "Downgrade the database to a revision, in one transaction.",
+        "teardown": "Take away everything that was made here, and give back what was there before.",
         "export": "Write the schema as migrations of another tool.",
         "scaffold": "Write files for your own repository.",
     },
@@ -22,6 +23,7 @@ COMMANDS = {
         "explain": "Print the page of a check or of a topic.",
         "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
         "runs": "List the newest calls and what really became of them, newest first.",
+        "cost": "Count the calls of a month by job, beside the plan's quota, and what would save some.",
     },
     "Operate": {
         "repair": "Fix what verify finds, root causes first, each in one transaction; then verify again.",

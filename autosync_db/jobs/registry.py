@@ -252,9 +252,7 @@ def remove(connection: Connection, name: str) -> None:
     with connection.transaction():
         job = find(connection, name)
         if job.name == HOUSEKEEPING_JOB:
-            raise UsageError(
-                "housekeeping goes with the last job", hint="to remove everything: autosync-db rollback base"
-            )
+            raise UsageError("housekeeping goes with the last job", hint="to remove everything: autosync-db teardown")
         if job.kind != "watch":
             owners = rows(
                 connection,

@@ -95,6 +95,16 @@ def plan(directory: Path, settings: Settings) -> Schemas:
     return Schemas(found)
 
 
+def exported(directory: Path) -> list[Path]:
+    """Return the files of an earlier export in a folder."""
+    with files_of_the_user():
+        return [
+            path
+            for path in sorted(directory.glob(f"{_PREFIX}_*.sql"))
+            if path.read_text("utf-8", errors="replace").startswith(_BEGIN)
+        ]
+
+
 def _declared_elsewhere(directory: Path) -> Path | None:
     """Return a file of somebody else that makes one of our tables, if there is one."""
     for path in sorted(directory.rglob("*.sql")) if directory.is_dir() else []:

@@ -3,6 +3,7 @@
 `autosync-db migrate` hands over its connection; plain `alembic upgrade head` opens the configured database.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,10 @@ DATA_TABLES = (
     "autosync.invocation",
     "autosync.secret_change",
 )
+
+
+# what more is done in the transaction of a migration, before its first revision or after its last
+Around = Callable[[Connection], None]
 
 
 @dataclass(slots=True)
@@ -129,6 +134,9 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             filled = _filled_tables(psycopg_connection)
             is_moving = result.before != _target(context)
             psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
+            begins: Around | None = context.config.attributes.get("begins")
+            if begins is not None:
+                begins(psycopg_connection)
             if result.before is None and is_moving:
                 psycopg_connection.execute(resources.read(MAKE_WAY).encode())
             context.run_migrations()
@@ -144,6 +152,9 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 if chosen is not None and result.after is not None:
                     isolation.choose(psycopg_connection, chosen)
                 result.objects = objects.apply(psycopg_connection, result.after)
+            ends: Around | None = context.config.attributes.get("ends")
+            if ends is not None:
+                ends(psycopg_connection)
             if steps or result.objects:
                 psycopg_connection.execute(_RELOAD)
             if context.config.attributes.get("is_trial"):

@@ -125,6 +125,11 @@ def plan(directory: Path, isolation: IsolationSettings | None = None, now: datet
     )
 
 
+def exported(directory: Path) -> list[ExportedFile]:
+    """Return the files of earlier exports in a folder, oldest first, none where there is no such folder."""
+    return _read(directory)[0]
+
+
 def _whole_again(
     existing: list[ExportedFile], steps: list[ScriptedRevision], made: list[tuple[str, str, str]]
 ) -> list[PendingFile]:

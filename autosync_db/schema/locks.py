@@ -143,6 +143,12 @@ def explained(connection: Connection) -> Iterator[None]:
             raise _locked(connection) from None
         if isinstance(error, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege) or connection.broken:
             raise error from None
+        if isinstance(error, psycopg.errors.DependentObjectsStillExist) and error.diag.message_detail:
+            raise MigrationError(
+                f"something of yours needs what would go: {'; '.join(error.diag.message_detail.splitlines())};"
+                " nothing was changed",
+                hint="drop or change that first: nothing here drops it for you",
+            ) from error
         raise MigrationError(
             f"the migration failed: {error.diag.message_primary or error}; nothing was changed",
             hint=error.diag.message_hint or "run it with -vv to see the statement, and report it",

@@ -23,7 +23,7 @@ from autosync_db.config import IsolationSettings
 from autosync_db.connection import connect
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.schema import inventory, locks, objects, preflight, revisions
-from autosync_db.schema.environment import MigrationResult, TrialOver
+from autosync_db.schema.environment import Around, MigrationResult, TrialOver
 from autosync_db.schema.inventory import Note
 from autosync_db.schema.isolation import ACCESS_FILE, stored
 from autosync_db.schema.revisions import SCHEMA
@@ -125,6 +125,23 @@ def downgrade(
     """
     attributes = {"drop_rows": drop_rows or is_trial, "is_trial": is_trial}
     return _migrate(database_url, revision, command.downgrade, on_retry, attributes)
+
+
+def remove(
+    database_url: Secret | None,
+    *,
+    begins: Around,
+    ends: Around,
+    on_retry: Callable[[str], None] | None = None,
+) -> MigrationResult:
+    """Take the database back to before the first revision, whatever tables hold, and `ends` in the same transaction.
+
+    `begins` runs in it before anything is dropped, with the tables of the API free of other sessions' locks a moment
+    before; what it raises leaves everything as it was.
+    """
+    return _migrate(
+        database_url, "base", command.downgrade, on_retry, {"drop_rows": True, "begins": begins, "ends": ends}
+    )
 
 
 def script_sql(revision: str = "head", isolation: IsolationSettings | None = None) -> str:

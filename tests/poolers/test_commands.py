@@ -55,6 +55,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "secrets env": ("6 secrets env function.env",),  # there is no cron secret to write
     "secrets history": ("secrets history",),
     "secrets delete": ("secrets set passing --from-env NEW_KEY", "secrets delete passing --yes"),
+    "cost": ("cost", "cost --format json --plan pro"),
+    "teardown": ("teardown --dry-run --format json", "teardown --yes"),
 }
 # these make files, print what is in the package, or have a database of their own
 WITHOUT_DATABASE = re.compile(r"init|explain|schedules preview|secrets scan|export .*|scaffold .*|local .*")
