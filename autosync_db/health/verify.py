@@ -5,7 +5,7 @@ the statement fails does each query run in a savepoint of its own, so that one t
 others still speak.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from autosync_db.health import causes, composer
 from autosync_db.health.composer import Job
 from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Report, Row, Status, Verdict
 from autosync_db.jobs import registry
+from autosync_db.remedies import Aim
 from autosync_db.schema import revisions
 
 T = TypeVar("T")
@@ -49,8 +50,8 @@ def run(
     """Return the verdicts of the chosen checks on the chosen jobs, causes first. Changes nothing in the database.
 
     Without `jobs` they are those of the settings; where the settings name none, all that are registered. With `only`,
-    the checks that could explain the chosen ones are run too, but not reported. Without `probe` the report is without
-    the checks that call the function: what was not looked at is not called healthy.
+    the checks that could explain the chosen ones are run too, and reported where they do. Without `probe` the report is
+    without the checks that call the function: what was not looked at is not called healthy.
     """
     only, skip = _of_layers(only), _of_layers(skip)
     for id in (*only, *skip):
@@ -69,22 +70,38 @@ def run(
     if jobs:
         _must_exist(look.jobs, configuration)
     verdicts = {id: {job: _judge(catalogue[id], rows) for job, rows in of_job.items()} for id, of_job in found.items()}
-    known: causes.Known = {}
-    aim = configuration.aim
-    results = [
-        CheckResult(
-            id, catalogue[id], verdict, causes.blocked_by(id, verdict, job, verdicts, catalogue, known), job, aim
-        )
-        for id in reported
-        for job, verdict in verdicts[id].items()
-    ]
+    results = _explained(reported, verdicts, catalogue, configuration.aim)
     if not results:
         raise UsageError(
             f"none of the jobs is of the kind that {', '.join(reported)} speaks of",
             hint="name other jobs with --job, or other checks with --only",
         )
     names = tuple(job.name for job in look.jobs)
-    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), aim)
+    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), configuration.aim)
+
+
+def _explained(
+    reported: Sequence[str], verdicts: causes.Verdicts, catalogue: Mapping[str, Check], aim: Aim
+) -> list[CheckResult]:
+    """Return the results of the chosen checks, and of what kept them from looking, whether or not that was chosen."""
+    known: causes.Known = {}
+
+    def judged(id: str) -> list[CheckResult]:
+        return [
+            CheckResult(
+                id, catalogue[id], verdict, causes.blocked_by(id, verdict, job, verdicts, catalogue, known), job, aim
+            )
+            for job, verdict in verdicts[id].items()
+        ]
+
+    results = [result for id in reported for result in judged(id)]
+    seen = set(reported)
+    while hidden := {id for result in results for id in result.blocked_by} - seen:
+        seen |= hidden
+        results += [
+            result for id in catalogue if id in hidden for result in judged(id) if result.status is not Status.OK
+        ]
+    return results
 
 
 def unreachable(configuration: Configuration, error: UnreachableError, jobs: Collection[str] = ()) -> Report:

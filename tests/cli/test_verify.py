@@ -86,6 +86,15 @@ def test_a_project_that_is_not_set_up_is_never_healthy(state: str, request: pyte
     assert found == sorted(found, reverse=True)
 
 
+def test_what_keeps_a_chosen_check_from_looking_is_reported(blank: Cluster) -> None:
+    only = command.run("verify", "--only", "secrets_present", "--format", "json", database=blank.url())
+    assert only.code == 3
+    found = {check["id"]: check["status"] for check in _report(only)["checks"]}
+    assert found["secrets_present"] == "blocked"
+    assert _report(only)["root_causes"]
+    assert set(_report(only)["root_causes"]) < set(found)
+
+
 def test_only_and_skip(shared: Cluster) -> None:
     only = command.run("verify", "--only", "secrets_present", "--format", "json", database=shared.url())
     assert [check["id"] for check in _report(only)["checks"]] == ["secrets_present"]
