@@ -183,7 +183,7 @@ class TestWithout:
         assert "the secrets are in the vault, which cannot be read" in command.refused(ticked, 3)
         assert "vault.decrypted_secrets" in vaulted.verdict("secrets_readable_by_job")[1]
         assert "the secrets are in the vault, which cannot be read" in command.refused(
-            vaulted.run("secrets", "list", "-q"), 6
+            vaulted.run("secrets", "list", "-q"), 4
         )
 
 

@@ -22,6 +22,10 @@ from tests.support.health import NEVER, Project
 
 _FORBIDDEN = ("privileges_sufficient",)
 _READS_ALL = "grant pg_read_all_data to plain; grant execute on all functions in schema autosync to plain"
+_JOURNAL = (
+    "insert into autosync.key_rotation (made, subject, project_ref, token, lease_expires_at)"
+    " values ('autosync_left', 'service_role_key', 'none', gen_random_uuid(), {})"
+)
 _LAPSE = "update autosync.secret_rotation set lease_expires_at = now() - interval '1 second'"
 _LEGACY, _SECRET, _TOKEN = keys.legacy().reveal(), keys.secret().reveal(), "sbp_" + "0a" * 20
 _OPAQUE = "8f3kd92jf02kd8s7"
@@ -221,7 +225,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
             says="setting secrets: was replaced at ",
         ),
+        warned(
+            "rotate --auto was interrupted",
+            sql(_JOURNAL.format("now() - interval '1 minute'")),
+            says="key autosync_left: was to take the place of the service key",
+        ),
         fine("a rotation is under way", _begun(keys.secret()), says="is being proven"),
+        fine("rotate --auto is at work", sql(_JOURNAL.format("now() + interval '1 minute'")), says="which is at work"),
         unseen(
             "a role that may not see it",
             role(grants="grant pg_read_all_data to plain"),
