@@ -70,7 +70,7 @@ def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | N
         return
     rows: list[tuple[str, ...]] = []
     for one in found:
-        subject = one.job or "[limits]"
+        subject = one.job or f"[{one.table}]"
         # of a new job, what is not as usual would be lost among the defaults
         changes = [change for change in one.changes if one.action != "create" or change.name in _TELLING]
         rows += [(subject, one.action, change.name, _shown(change.database), _shown(change.file)) for change in changes]

@@ -15,7 +15,8 @@ from autosync_db.connection import Connection, exists, rows
 from autosync_db.jobs import columns, registry
 
 Action = Literal["create", "change", "pause", "resume", "schedule", "taken", "not in the file", "set"]
-LIMITS = "limits"
+# the tables of the file that are rows of autosync.setting; one that nobody wrote leaves the database as it is
+SECTIONS = ("limits", "alerts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What setup would do to a job, or to a setting where `job` is None.
+    """What setup would do to a job, or to a setting where `job` is None; `table` is that of the file then.
 
     `not in the file`: nothing, the job is kept. `taken`: a cron job has this name that nobody here made,
     and setup refuses to overwrite it.
@@ -38,6 +39,7 @@ class Difference:
     job: str | None
     action: Action
     changes: tuple[Change, ...] = ()
+    table: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +132,11 @@ def apply(connection: Connection, settings: Settings) -> list[Applied]:
                 result = "created" if registered[name] else "changed"
             applied.append(Applied(name, result))  # type: ignore[arg-type]
         registry.keep_house_in_step(connection)
-        if LIMITS in settings.model_fields_set:
+        for name, values in sections(settings).items():
             connection.execute(
                 "insert into autosync.setting as s (name, value) values (%s, %s) on conflict (name)"
                 " do update set value = excluded.value, updated_at = clock_timestamp() where s.value <> excluded.value",
-                [LIMITS, Jsonb(settings.limits.model_dump())],
+                [name, Jsonb(values)],
             )
     order = list(settings.jobs)
     return sorted(applied, key=lambda one: order.index(one.job))
@@ -169,7 +171,7 @@ def read(connection: Connection, settings: Settings) -> list[Difference]:
     known = {one.job for one in differences}
     differences += [one for one in _unscheduled(connection, settings) if one.job not in known]
     differences += [Difference(name, "not in the file") for name in not_in_the_file(connection, settings)]
-    return differences + _limits(connection, settings)
+    return differences + _sections(connection, settings)
 
 
 _COMPARISON = sql.SQL(
@@ -215,12 +217,18 @@ def not_in_the_file(connection: Connection, settings: Settings) -> list[str]:
     return [name for (name,) in found]
 
 
-def _limits(connection: Connection, settings: Settings) -> list[Difference]:
-    if LIMITS not in settings.model_fields_set:
-        return []
-    before, after = registry.settings_row(connection, LIMITS) or {}, settings.limits.model_dump()
-    changes = tuple(Change(key, before.get(key), new) for key, new in after.items() if before.get(key) != new)
-    return [Difference(None, "set", changes)] if changes else []
+def sections(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return what the rows of autosync.setting are to be, by name, of the tables that somebody wrote."""
+    return {name: getattr(settings, name).model_dump() for name in SECTIONS if name in settings.model_fields_set}
+
+
+def _sections(connection: Connection, settings: Settings) -> list[Difference]:
+    found = []
+    for name, after in sections(settings).items():
+        before = registry.settings_row(connection, name) or {}
+        changes = tuple(Change(key, before.get(key), new) for key, new in after.items() if before.get(key) != new)
+        found += [Difference(None, "set", changes, name)] if changes else []
+    return found
 
 
 def _list(names: Iterable[str], table: str | None = None) -> sql.Composed:

@@ -17,7 +17,9 @@ union all
 select jsonb_build_object('job', j.name, 'is_registered', true, 'columns', null)
 from (select o.name from autosync.job as o where o.name <> all ({names}) order by o.id limit 1000) as j
 union all
-select jsonb_build_object('limits', (select s.value from autosync.setting as s where s.name = 'limits'))
+select jsonb_build_object('sections', (
+    select coalesce(jsonb_object_agg(s.name, s.value), '{}') from autosync.setting as s where s.name in ('limits', 'alerts')
+))
 """  # noqa: E501 - a line of SQL
 
 
@@ -44,10 +46,12 @@ def _read(answer: Answer) -> list[Row]:
     settings = answer.configuration.settings
     rows = []
     for found in answer.values:
-        if "limits" in found:
-            limits = settings.limits.model_dump()
-            if plan.LIMITS in settings.model_fields_set and found["limits"] != limits:
-                rows.append(_row("warning", "setting limits", "differs from [limits] in autosync.toml", "changed"))
+        if "sections" in found:
+            rows += [
+                _row("warning", f"setting {name}", f"differs from [{name}] in autosync.toml", "changed")
+                for name, wanted in plan.sections(settings).items()
+                if found["sections"].get(name) != wanted
+            ]
         elif found["columns"] is None:
             rows.append(_row("ok", f"job {found['job']}", "is not in autosync.toml, and kept", "extra", found["job"]))
         elif not found["is_registered"]:
