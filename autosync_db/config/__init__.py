@@ -16,6 +16,7 @@ from autosync_db.config.reading import (
     environment_of_children,
     github_step_summary,
     load,
+    state_folder,
 )
 from autosync_db.config.settings import (
     FunctionSettings,
@@ -66,4 +67,5 @@ __all__ = [
     "local_folder",
     "local_port",
     "make_local_folder",
+    "state_folder",
 ]

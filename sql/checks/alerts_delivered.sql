@@ -18,7 +18,7 @@ finding as (
             autosync.moment(m.created_at), coalesce(': ' || m.error_message, '')), m.created_at, m.attempts
     from receiver as r
     cross join lateral (
-        select a.event, a.outcome, a.created_at, a.error_message, a.attempts
+        select a.event, a.outcome, a.created_at, a.settled_at, a.error_message, a.attempts
         from autosync.alert as a
         where a.receiver_id = r.id
             and (a.outcome in ('given_up', 'unconfirmed')
@@ -30,7 +30,7 @@ finding as (
     ) as m
     where not exists (
         select from autosync.alert as d
-        where d.receiver_id = r.id and d.outcome = 'delivered' and d.settled_at > m.created_at
+        where d.receiver_id = r.id and d.outcome = 'delivered' and d.settled_at > coalesce(m.settled_at, m.created_at)
     )
     union all
     select r.object, r.kind, null, 'warning', 'orphaned', 'speaks of nothing any more, and its address is still stored', null, 0

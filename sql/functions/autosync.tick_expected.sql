@@ -16,7 +16,9 @@ declare
     weekdays integer[];
     is_last_day boolean;
     is_both boolean;
-    zone text := (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone');
+    -- before 1.5 pg_cron had no such setting
+    zone text := coalesce((select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
+        case when pg_has_role('pg_read_all_settings', 'usage') then 'UTC' end);
     wall timestamp;
     day date;
     found_at timestamp;
@@ -63,7 +65,7 @@ begin
         on_day := extract(day from day) = any (days) or is_last_day and extract(day from day + 1) = 1;
         on_weekday := extract(dow from day) = any (weekdays);
         if extract(month from day) = any (months)
-            and case when is_both then on_day and on_weekday else on_day or on_weekday end
+            and (is_both and on_day and on_weekday or not is_both and (on_day or on_weekday))
         then
             select max(day + make_interval(hours => h.number, mins => m.number)) into found_at
             from unnest(hours) as h (number)
