@@ -39,6 +39,7 @@ declare
     run_count integer := 0;
     run_at timestamptz;
     overdue record;
+    most_calls integer;
 begin
     select j.* into job from autosync.job as j where j.name = job_condition.job_name;
     select c.jobid, c.schedule, c.active, c.username into cron_job
@@ -56,6 +57,7 @@ begin
         select d.status, d.return_message, coalesce(d.end_time, d.start_time, clock_timestamp()) as ended_at
         from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
         where d.jobid = cron_job.jobid
+            and history.own is not null
             and d.status in ('succeeded', 'failed')
             and coalesce(d.return_message, '') not in ('server restarted', 'job canceled')
         order by d.runid desc
@@ -78,10 +80,13 @@ begin
     end if;
     ticked_at := greatest(ticked_at, history.own);
 
+    -- as many as decide
+    most_calls := 20 + job.max_requests * coalesce(
+        (select cast(s.value ->> 'after' as integer) from autosync.setting as s where s.name = 'alerts'), 2);
     -- the calls, by tick, newest first; one that is repeated counts when its last attempt has ended
     for item in
         with newest as materialized (
-            select i.* from autosync.invocation as i where i.job_id = job.id order by i.id desc limit 200
+            select i.* from autosync.invocation as i where i.job_id = job.id order by i.id desc limit most_calls
         ),
         call as (
             select distinct on (n.idempotency_key) n.*, max(n.tick_id) over w as of_tick, min(n.id) over w as first_id
@@ -91,7 +96,8 @@ begin
         ),
         judged as (
             select c.*, c.outcome in ('pending', 'accepted') or c.retry_at is not null as is_open,
-                autosync.classify(c.outcome, c.status_code, c.error_code, c.body_excerpt, c.answered_by) as cause
+                case when c.outcome <> 'ok' then
+                    autosync.classify(c.outcome, c.status_code, c.error_code, c.body_excerpt, c.answered_by) end as cause
             from call as c
             where c.outcome <> 'lost'
         )

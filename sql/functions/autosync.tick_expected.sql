@@ -21,6 +21,7 @@ declare
         case when pg_has_role('pg_read_all_settings', 'usage') then 'UTC' end);
     wall timestamp;
     day date;
+    first_day date;
     found_at timestamp;
     on_day boolean;
     on_weekday boolean;
@@ -60,13 +61,17 @@ begin
         when invalid_parameter_value then
             return null;
     end;
-    for back in 0..400 loop
-        day := cast(wall as date) - back;
+    day := cast(wall as date);
+    first_day := day - 400;
+    while day >= first_day loop
+        if not extract(month from day) = any (months) then
+            -- to the end of the month before
+            day := date_trunc('month', day) - interval '1 day';
+            continue;
+        end if;
         on_day := extract(day from day) = any (days) or is_last_day and extract(day from day + 1) = 1;
         on_weekday := extract(dow from day) = any (weekdays);
-        if extract(month from day) = any (months)
-            and (is_both and on_day and on_weekday or not is_both and (on_day or on_weekday))
-        then
+        if is_both and on_day and on_weekday or not is_both and (on_day or on_weekday) then
             select max(day + make_interval(hours => h.number, mins => m.number)) into found_at
             from unnest(hours) as h (number)
             cross join unnest(minutes) as m (number)
@@ -75,6 +80,7 @@ begin
                 return found_at at time zone coalesce(zone, 'UTC');
             end if;
         end if;
+        day := day - 1;
     end loop;
     return null;
 end

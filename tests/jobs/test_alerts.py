@@ -209,7 +209,10 @@ def test_a_missed_tick_an_overdue_schedule_and_a_failing_statement_are_said(nigh
     assert [one["event"] for one in heard(webhook) if one["job"] == JOB] == ["fault", "fault", "recovered"]
 
 
-@pytest.mark.parametrize("way", ["fails", "refuses", "limits", "redirects", "hangs up"])
+@pytest.mark.parametrize(
+    "way",
+    ["fails", "redirects", *(pytest.param(way, marks=pytest.mark.long) for way in ("refuses", "limits", "hangs up"))],
+)
 def test_a_receiver_that_comes_back_gets_each_state_once(way: str, night: Night, stub: Stub) -> None:
     webhook = night.add("webhook", path="/in")
     told = webhook.requests
@@ -250,6 +253,7 @@ def test_a_receiver_that_comes_back_gets_each_state_once(way: str, night: Night,
     assert night.outcomes() == ["delivered", "delivered"]
 
 
+@pytest.mark.long
 def test_a_receiver_that_never_comes_back_is_given_up(night: Night, stub: Stub) -> None:
     webhook = night.add("webhook")
     webhook.answer(404)
@@ -369,25 +373,28 @@ def test_a_heartbeat_follows_a_proven_success_alone(night: Night, stub: Stub) ->
     assert len(beat.requests) == 2
 
 
-@pytest.mark.parametrize(
-    ("form", "path", "called"),
-    [
-        ("healthchecks", "/d1665499", "/d1665499"),
-        ("betterstack", "/api/v1/heartbeat/x", "/api/v1/heartbeat/x"),
-        ("cronitor", "/p/key/job", "/p/key/job?state=complete"),
-        (
-            "sentry",
-            "/api/1/cron/slug/key/?environment=production",
-            "/api/1/cron/slug/key/?environment=production&status=ok",
-        ),
-        ("get", "/any?a=1", "/any?a=1"),
-    ],
-)
-def test_each_form_of_a_heartbeat_is_called_as_it_wants(form: str, path: str, called: str, night: Night) -> None:
-    beat = night.add("heartbeat", form, JOB, path)
-    night.tick()
-    night.keep_house()
-    assert [(one.method, one.path) for one in beat.requests] == [("GET", called)]
+FORMS = {
+    "healthchecks": ("/d1665499", "/d1665499"),
+    "betterstack": ("/api/v1/heartbeat/x", "/api/v1/heartbeat/x"),
+    "cronitor": ("/p/key/job", "/p/key/job?state=complete"),
+    "sentry": ("/api/1/cron/slug/key/?environment=e", "/api/1/cron/slug/key/?environment=e&status=ok"),
+    "get": ("/any?a=1", "/any?a=1"),
+}
+
+
+def test_each_form_of_a_heartbeat_is_called_as_it_wants(unsent: Chain) -> None:
+    _heartbeat_without_worker(unsent)
+    for form, (path, called) in FORMS.items():
+        unsent.connection.execute("delete from net.http_request_queue")
+        unsent.connection.execute("delete from autosync.alert")
+        unsent.connection.execute("update autosync.alert_receiver set form = %s, reported_at = null", [form])
+        unsent.connection.execute(
+            "update public.pg_cron_secrets set secret = %s where name = 'alert_heartbeat'",
+            [f"http://far.example{path}"],
+        )
+        unsent.value("select autosync.raise_alerts()")
+        rows = unsent.connection.execute("select lower(method), url, headers from net.http_request_queue").fetchall()
+        assert rows == [("get", f"http://far.example{called}", {})], form
 
 
 def test_a_heartbeat_is_repeated_only_while_it_is_true(night: Night, stub: Stub) -> None:
@@ -508,3 +515,14 @@ def test_a_tick_is_expected_when_pg_cron_would_start_it(transaction: psycopg.Con
     for unknown in ("", "61 * * * *", "* * * *", "5/10 * * * *", "*/0 * * * *", "@reboot", "x * * * *", "9-3 * * * *"):
         row = transaction.execute("select autosync.tick_expected(%s, now())", [unknown]).fetchone()
         assert row == (None,), unknown
+
+
+def test_where_nobody_is_to_be_told_it_costs_next_to_nothing(transaction: psycopg.Connection[Any]) -> None:
+    transaction.execute("select autosync.raise_alerts()")  # which loads its plan
+    row = transaction.execute(
+        "explain (analyze, buffers, format json) select autosync.raise_alerts()", prepare=False
+    ).fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 5
+    assert transaction.execute("select from autosync.alert_state").fetchone() is None
