@@ -1,8 +1,8 @@
 """Measure what alerts cost housekeeping: python benchmarks/alerts.py DATABASE_URL, on a database that is thrown away.
 
 It is at head, and its owner may empty pg_cron's history and pg_net's queue. Fills the ledger with 200 calls of each job
-and the history with 5,000 runs, and prints the median milliseconds of autosync.raise_alerts(): with nobody to be told,
-with a receiver and a heartbeat while all is well, and while all jobs fail.
+and the history with 5,000 runs, and prints the median milliseconds of autosync.raise_alerts(): with no receiver, with
+one and a heartbeat while all is well, and while all jobs fail.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def measured(db: psycopg.Connection[Any]) -> float:
 
 def main(url: str) -> None:
     """Print a line for each number of jobs."""
-    print(f"{'jobs':>5} {'nobody told':>12} {'all well':>10} {'all fail':>10}  (ms)")
+    print(f"{'jobs':>5} {'nobody notified':>12} {'all well':>10} {'all fail':>10}  (ms)")
     with psycopg.connect(url, autocommit=True) as db:
         for jobs in JOBS:
             prepare(db, jobs)

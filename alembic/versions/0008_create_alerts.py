@@ -14,7 +14,7 @@ revision = "0008"
 down_revision = "0007"
 
 COMMENTS = {
-    "alert_receiver": "who is to be told; written by autosync-db alerts, the addresses are secrets",
+    "alert_receiver": "who is to be notified; written by autosync-db alerts, the addresses are secrets",
     "alert_state": "what was last seen of each job, and what was last said",
     "alert": "messages and heartbeats, and what became of them",
 }

@@ -1,4 +1,4 @@
-"""`alerts ...`: who is told by the database itself that a job fails, and where heartbeats go."""
+"""`alerts ...`: who is notified by the database itself that a job fails, and where heartbeats go."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -64,7 +64,7 @@ def _set(
 
 @command(app, "list")
 def _list(session: Session) -> None:
-    """List who is told, and what became of the newest message of each; addresses are never shown."""
+    """List who is notified, and what became of the newest message of each; addresses are never shown."""
     from autosync_db.connection import connect
     from autosync_db.health import alerts
     from autosync_db.report import as_text
@@ -75,7 +75,7 @@ def _list(session: Session) -> None:
         session.print_json(found)
         return
     if not found:
-        session.say("nobody is told when a job fails; set somebody: autosync-db alerts set slack")
+        session.say("nobody is notified when a job fails; set somebody: autosync-db alerts set slack")
         return
     rows = [
         (
@@ -118,7 +118,7 @@ def _test(session: Session, kind: Maybe = None, job: Job = None) -> None:
             known = alerts.listed(connection)
         chosen = [(one.kind, one.job) for one in known if not one.is_orphaned and job in {None, one.job}]
     if not chosen:
-        raise UsageError("there is nobody to be told", hint="set somebody: autosync-db alerts set slack")
+        raise UsageError("there is nobody to be notified", hint="set somebody: autosync-db alerts set slack")
     tested = []
     for name, of in chosen:
         with session.progress(f"waiting for the answer of {name}"):

@@ -97,7 +97,7 @@ def _verify(
 def _teller(
     session: Session, selection: list[str], notify: bool, strict: bool
 ) -> "Callable[[Connection | None, Report], None]":
-    """Return what says a report to whoever is to be told; nothing without --notify."""
+    """Return what says a report to whoever is to be notified; nothing without --notify."""
     from autosync_db import config
 
     if not notify:
@@ -112,13 +112,13 @@ def _teller(
     def tell(connection: "Connection | None", report: "Report") -> None:
         from autosync_db.health import notify as messages
 
-        told = messages.tell(connection, report, address, selection, config.state_folder(), strict=strict)
+        notified = messages.tell(connection, report, address, selection, config.state_folder(), strict=strict)
         said = {
             "sent": "a message was sent",
             "unchanged": "no message: nothing changed",
             "failed": "no message was sent",
         }
-        session.say(said[told.outcome] + (f": {told.reason}" if told.reason else ""))
+        session.say(said[notified.outcome] + (f": {notified.reason}" if notified.reason else ""))
 
     return tell
 

@@ -54,7 +54,7 @@ class LimitsSettings(Section):
 
 
 class AlertsSettings(Section):
-    """When somebody is told. Who is told is no setting: addresses are secrets, see `autosync-db alerts set`."""
+    """When somebody is notified. Who is notified is no setting: addresses are secrets, see `autosync-db alerts set`."""
 
     after: Annotated[int, Field(ge=1, le=100)] = 2
 

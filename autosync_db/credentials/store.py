@@ -33,7 +33,7 @@ Store = Literal["table", "vault"]
 UNDER_WAY = "AS001"
 IN_THE_WAY = "AS002"
 UNREADABLE = "AS003"
-# the addresses of those who are told of faults
+# the addresses of those who are notified of faults
 _ALERT_ADDRESS = re.compile(r"alert_(?P<kind>slack|webhook|heartbeat)(?:_[0-9]+)?")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SHORT_LOCKS = b"set local lock_timeout = '3s'"

@@ -1,4 +1,4 @@
-"""Who is told of faults by the database itself: set, list, test and delete receivers.
+"""Who is notified of faults by the database itself: set, list, test and delete receivers.
 
 What is said, and when, the database decides (sql/functions/autosync.note_job_states.sql). Addresses are secrets like
 any other: they travel towards the database alone, and nothing of them is shown but a fingerprint.
@@ -69,7 +69,7 @@ select c.good_at, c.proven_at from autosync.job_condition(%s) as c
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """One receiver; `job` is None where it is told of all, `fingerprint` where its address is missing.
+    """One receiver; `job` is None where it hears of all, `fingerprint` where its address is missing.
 
     `last_*` is its newest message, `waiting` how many are under way.
     """

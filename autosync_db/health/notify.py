@@ -1,4 +1,4 @@
-"""`verify --notify`: what verify found, said to whoever is to be told, once for each state.
+"""`verify --notify`: what verify found, said to whoever is to be notified, once for each state.
 
 The address comes from the environment, as CI systems keep secrets there. What was said last is a row of
 autosync.setting; where the database cannot be written to, a file of this user. The row is locked while a message is on
@@ -41,7 +41,7 @@ _KEEP = "update autosync.setting set value = value || %s, updated_at = clock_tim
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notice:
     """What became of a message: `sent`, `unchanged` (there was nothing new to say) or `failed`, and why."""
 
     outcome: Literal["sent", "unchanged", "failed"]
@@ -56,7 +56,7 @@ def tell(
     folder: Path,
     *,
     strict: bool,
-) -> Told:
+) -> Notice:
     """Say what changed since the last message about the same checks, if anything did. Never raises for a receiver.
 
     `selection` are the options that chose the checks: runs of other checks have states of their own. Raises SecretError
@@ -69,9 +69,9 @@ def tell(
     ]
     state = _state(report, strict=strict)
 
-    def say(last: list[str]) -> Told:
+    def say(last: list[str]) -> Notice:
         if last == state:
-            return Told("unchanged")
+            return Notice("unchanged")
         event = "recovered" if not state else "changed" if last else "fault"
         return _send(address, _body(report, event, is_slack=is_slack, strict=strict))
 
@@ -79,39 +79,39 @@ def tell(
         try:
             return _by_database(connection, identity, state, say, folder / _FILE)
         except psycopg.errors.LockNotAvailable:
-            return Told("unchanged", "another run is saying it")
+            return Notice("unchanged", "another run is saying it")
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
             pass
     return _by_file(folder / _FILE, identity, state, say)
 
 
 def _state(report: Report, *, strict: bool) -> list[str]:
-    told = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
-    return sorted({f"{one.id}/{one.job or ''}" for one in report.root_causes if one.status in told})
+    notified = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
+    return sorted({f"{one.id}/{one.job or ''}" for one in report.root_causes if one.status in notified})
 
 
 def _by_database(
-    connection: Connection, identity: str, state: list[str], say: Callable[[list[str]], Told], path: Path
-) -> Told:
+    connection: Connection, identity: str, state: list[str], say: Callable[[list[str]], Notice], path: Path
+) -> Notice:
     # what was said while the database could not be written to is newer than what it knows
     meanwhile = _known(path)
     with connection.transaction():
         connection.execute("set local lock_timeout = '15s'")
         connection.execute(_ADD, [_NAME])
-        told = say((value(connection, _LOCK, [_NAME]) | meanwhile).get(identity, []))
-        if told.outcome == "sent":
+        notified = say((value(connection, _LOCK, [_NAME]) | meanwhile).get(identity, []))
+        if notified.outcome == "sent":
             connection.execute(_KEEP, [Jsonb({identity: state}), _NAME])
-    if told.outcome != "failed" and identity in meanwhile:
+    if notified.outcome != "failed" and identity in meanwhile:
         _write(path, {name: said for name, said in meanwhile.items() if name != identity})
-    return told
+    return notified
 
 
-def _by_file(path: Path, identity: str, state: list[str], say: Callable[[list[str]], Told]) -> Told:
+def _by_file(path: Path, identity: str, state: list[str], say: Callable[[list[str]], Notice]) -> Notice:
     known = _known(path)
-    told = say(known.get(identity, []))
-    if told.outcome == "sent" and not _write(path, {**known, identity: state}):
-        return Told("sent", f"it will be said again, as {path} cannot be written")
-    return told
+    notified = say(known.get(identity, []))
+    if notified.outcome == "sent" and not _write(path, {**known, identity: state}):
+        return Notice("sent", f"it will be said again, as {path} cannot be written")
+    return notified
 
 
 def _known(path: Path) -> dict[str, list[str]]:
@@ -180,7 +180,7 @@ def _cause(one: CheckResult) -> dict[str, Any]:
     }
 
 
-def _send(address: Secret, body: dict[str, Any]) -> Told:
+def _send(address: Secret, body: dict[str, Any]) -> Notice:
     import httpx
 
     reason = ""
@@ -192,13 +192,13 @@ def _send(address: Secret, body: dict[str, Any]) -> Told:
                 answer = calling.post(address.reveal(), json=body)
         except (httpx.ReadTimeout, httpx.WriteTimeout):
             # it may have it, and is not to get it twice
-            return Told("sent", "the receiver did not answer in time, and may have it")
+            return Notice("sent", "the receiver did not answer in time, and may have it")
         except httpx.HTTPError as error:
             reason = f"the receiver cannot be reached: {type(error).__name__}"
             continue
         if answer.is_success:
-            return Told("sent")
+            return Notice("sent")
         reason = f"the receiver answered {answer.status_code}"
         if answer.status_code < 500 and answer.status_code != 429:
             break
-    return Told("failed", reason)
+    return Notice("failed", reason)

@@ -1,4 +1,4 @@
-"""Who can be told: what an address must be, and in which form a heartbeat is expected there.
+"""Who can be notified: what an address must be, and in which form a heartbeat is expected there.
 
 Decided when an address is set, by its host and path alone: later nobody but the database sees it. Forms and methods are
 those of the services' own pages, seen in November 2026 (docs/guides/alerts.md).

@@ -1,4 +1,4 @@
--- alerts_delivered: each receiver's address and its newest messages; no row where nobody is to be told.
+-- alerts_delivered: each receiver's address and its newest messages; no row where nobody is to be notified.
 -- A message that waits counts after half an hour; one that was given up, or that nobody knows of, until a later one is delivered.
 with receiver as (
     select r.id, r.kind, r.secret_name, j.name as job, r.job_id is not null and j.id is null as is_orphaned,

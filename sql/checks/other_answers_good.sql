@@ -3,7 +3,7 @@
 with ledger as materialized (
     select i.request_id, i.queued_at from autosync.invocation as i order by i.id desc limit 5000
 ),
--- the answers of those who are told of faults
+-- the answers of those who are notified of faults
 message as materialized (
     select q.request_id, a.created_at
     from (select n.* from autosync.alert as n order by n.id desc limit 5000) as a

@@ -30,7 +30,7 @@ begin
             (6, 'runs_deleted', 'select autosync.prune_runs()'),
             (7, 'gone_jobs', 'select autosync.note_gone_jobs()'),
             (8, 'address_kept', 'select autosync.keep_address()'),
-            -- before revision 0008 nobody is told
+            -- before revision 0008 nobody is notified
             (9, 'alerted', case when to_regprocedure('autosync.raise_alerts()') is not null then 'select autosync.raise_alerts()' end)
         ) as s (position, name, statement)
         where s.statement is not null

@@ -38,7 +38,7 @@ begin
         where case when receiver.job_id is null
             then j.name <> 'autosync-keep-house' and not j.watch and j.enabled and j.paused_at is null
             else j.id = receiver.job_id and j.enabled and j.paused_at is null end;
-        -- an old success is not told: the ping would say that it was now
+        -- an old success is not notified: the ping would say that it was now
         if succeeded_at > coalesce(receiver.reported_at, '-infinity') and succeeded_at > clock_timestamp() - interval '10 minutes' then
             insert into autosync.alert (receiver_id, job_id, event, success_at)
             values (receiver.id, receiver.job_id, 'heartbeat', succeeded_at);

@@ -71,7 +71,7 @@ begin
         from autosync.alert_receiver as r
         where r.kind <> 'heartbeat' and (r.job_id is null or r.job_id = job.id);
         get diagnostics step = row_count;
-        -- with nobody to be told, it is said when there is somebody
+        -- with nobody to be notified, it is said when there is somebody
         update autosync.alert_state as s
         set changes = 0,
             said_state = case when step > 0 then s.state else s.said_state end,

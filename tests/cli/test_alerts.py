@@ -31,7 +31,7 @@ def _listed(project: Project) -> list[dict[str, Any]]:
 def test_a_receiver_is_set_tested_listed_and_deleted(new_project: Project, stub: Stub) -> None:
     project = new_project
     command.succeeds(project.setup())
-    assert "nobody is told" in project.run("alerts", "list").err
+    assert "nobody is notified" in project.run("alerts", "list").err
     said = [_set(project, "slack", stub.url + ADDRESS), project.run("alerts", "set", "webhook", "--from-env", "HOOK",
             "--job", GUIDE_JOB, variables={"HOOK": stub.url + ADDRESS})]  # fmt: skip
     said += [project.run("alerts", "list", *more) for more in ((), ("--format", "json"))]

@@ -43,7 +43,7 @@ def test_each_state_is_said_once_and_no_body_with_it(live: LiveProject) -> None:
         (fault,) = [json.loads(one.body) for one in webhook.requests]
         assert (fault["event"], fault["root_causes"][0]["check"]) == ("fault", "function_succeeds")
         assert "the words" not in str(fault)
-        # the same webhook is told of other checks by itself
+        # other checks have a state of their own
         assert "nothing changed" in _verify(live, url, "--skip", "function_succeeds").err
         live.stub.answer()
         live.tick()

@@ -1,4 +1,4 @@
-"""Who is told what, and how often: the real chain, with HTTP receivers that fail, are slow, redirect and come back."""
+"""Who hears what, and how often: the real chain, with HTTP receivers that fail, are slow, redirect and come back."""
 
 import json
 import time
@@ -215,7 +215,7 @@ def test_a_missed_tick_an_overdue_schedule_and_a_failing_statement_are_said(nigh
 )
 def test_a_receiver_that_comes_back_gets_each_state_once(way: str, night: Night, stub: Stub) -> None:
     webhook = night.add("webhook", path="/in")
-    told = webhook.requests
+    notified = webhook.requests
     if way == "refuses":
         night.sql(
             "update public.pg_cron_secrets set secret = %s where name = 'alert_webhook'",
@@ -236,7 +236,7 @@ def test_a_receiver_that_comes_back_gets_each_state_once(way: str, night: Night,
     night.keep_house()
     if way == "limits":
         night.later(19)  # not before the receiver wants it
-        assert len(told) == 1
+        assert len(notified) == 1
     night.later(61)
     assert night.outcomes() == ["waiting"]
     stub.answer()
@@ -245,7 +245,7 @@ def test_a_receiver_that_comes_back_gets_each_state_once(way: str, night: Night,
     assert night.outcomes() == ["waiting", "waiting"]  # in order: the fault before its end
     webhook.answer()
     night.sql("update public.pg_cron_secrets set secret = %s where name = 'alert_webhook'", webhook.url + "/in")
-    told.clear()
+    notified.clear()
     night.later(61)
     night.later(61)
     night.later(61)
@@ -517,7 +517,7 @@ def test_a_tick_is_expected_when_pg_cron_would_start_it(transaction: psycopg.Con
         assert row == (None,), unknown
 
 
-def test_where_nobody_is_to_be_told_it_costs_next_to_nothing(transaction: psycopg.Connection[Any]) -> None:
+def test_where_nobody_is_to_be_notified_it_costs_next_to_nothing(transaction: psycopg.Connection[Any]) -> None:
     transaction.execute("select autosync.raise_alerts()")  # which loads its plan
     row = transaction.execute(
         "explain (analyze, buffers, format json) select autosync.raise_alerts()", prepare=False

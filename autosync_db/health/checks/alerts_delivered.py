@@ -1,4 +1,4 @@
-"""Whoever is to be told of faults takes the messages."""
+"""Whoever is to be notified of faults takes the messages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
 
 CHECK = Check(
     layer="job",
-    claim="whoever is to be told of faults takes the messages",
+    claim="whoever is to be notified of faults takes the messages",
     remedy=ByYou(
         "let it take messages again, or set another address: autosync-db alerts set {receiver}",
         then="autosync-db alerts test {receiver}",

@@ -69,7 +69,7 @@ create table autosync.alert_receiver (
     constraint alert_receiver_secret_name_key unique (secret_name)
 );
 
-comment on table autosync.alert_receiver is 'who is to be told; written by autosync-db alerts, the addresses are secrets';
+comment on table autosync.alert_receiver is 'who is to be notified; written by autosync-db alerts, the addresses are secrets';
 
 create table autosync.alert_state (
     job_id integer not null,

@@ -308,9 +308,10 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql("insert into autosync.setting (name, value) values ('alerts_error', '\"could not send\"')"),
             says="messages: could not send",
         ),
-        fine("nobody is to be told"),
+        fine("nobody is to be notified"),
         fine(
-            "nobody is to be told any more", sql("insert into autosync.alert (receiver_id, event) values (1, 'fault')")
+            "nobody is to be notified any more",
+            sql("insert into autosync.alert (receiver_id, event) values (1, 'fault')"),
         ),
         fine("a later message arrived", receiver("given_up", "delivered")),
         fine("a test failed", receiver("given_up"), sql("update autosync.alert set event = 'test'")),

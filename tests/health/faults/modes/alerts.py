@@ -1,4 +1,4 @@
-"""P13: whoever is to be told of faults does not get it."""
+"""P13: whoever is to be notified of faults does not get it."""
 
 from autosync_db.health.model import Status
 from tests.health.actions import Action, sql, steps
