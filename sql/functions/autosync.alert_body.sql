@@ -22,8 +22,12 @@ begin
         when others then
             project := null;
     end;
-    select coalesce(jsonb_object_agg(f.key, case when jsonb_typeof(f.value) = 'string'
-        then to_jsonb(left(autosync.excerpt(f.value #>> '{}'), 300)) else f.value end), '{}')
+    -- all but the evidence are words of our own, which stay readable also where the secrets cannot be read
+    select coalesce(jsonb_object_agg(f.key, case
+        when f.key = 'evidence' then to_jsonb(left(autosync.excerpt(f.value #>> '{}'), 300))
+        when jsonb_typeof(f.value) = 'string' then to_jsonb(left(autosync.mask_keys(f.value #>> '{}'), 300))
+        else f.value
+    end), '{}')
     into masked
     from jsonb_each(facts) as f;
     if kind <> 'slack' then
