@@ -42,7 +42,7 @@ finding as (
     where s.name = 'alerts_error' and exists (select from receiver)
 )
 select f.status, f.object, f.detail,
-    jsonb_build_object('reason', f.reason, 'receiver', f.kind, 'job', f.job, 'since', f.since, 'attempts', f.attempts) as facts
+    jsonb_build_object('reason', f.reason, 'receiver', f.kind, 'name', f.job, 'since', f.since, 'attempts', f.attempts) as facts
 from finding as f
 union all
 select 'unknown', 'addresses of receivers', autosync.secrets_hidden(), jsonb_build_object('reason', 'hidden', 'role', current_user)

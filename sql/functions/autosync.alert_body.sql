@@ -46,7 +46,7 @@ begin
             || E'\n' || (masked ->> 'evidence') || E'\nfix: `' || (masked ->> 'fix') || '`'
             || format(E'\nsee: `autosync-db explain %s`', masked ->> 'check');
     elsif event = 'recovered' then
-        said := said || E'\n' || (masked ->> 'evidence');
+        said := said || E'\n' || concat_ws(': ', masked ->> 'was', masked ->> 'evidence');
     end if;
     return jsonb_build_object('text', replace(replace(replace(said, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'));
 end

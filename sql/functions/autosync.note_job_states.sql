@@ -53,7 +53,9 @@ begin
         elsif kept.state <> 'ok' and good_at > kept.seen_at then
             update autosync.alert_state as s
             set state = 'ok', cause = '', changes = s.changes + 1, since = clock_timestamp(), seen_at = clock_timestamp(),
-                facts = jsonb_build_object('evidence', 'the first good sign was at ' || autosync.moment(good_at))
+                facts = jsonb_build_object(
+                    'evidence', format('failed since %s, the first good sign was at %s', autosync.moment(s.since), autosync.moment(good_at)),
+                    'was', s.facts ->> 'root_cause')
             where s.job_id = job.id;
         end if;
 

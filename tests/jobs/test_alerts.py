@@ -146,6 +146,8 @@ def test_a_fault_is_said_once_and_its_end_once(night: Night, stub: Stub) -> None
         f":red_circle: *{JOB}* fails: the function fails",
         f":large_green_circle: *{JOB}* works again",
     ]
+    assert heard(webhook)[1]["was"] == "the function fails"
+    assert "the function fails: failed since" in heard(slack)[1]["text"]
     assert "the words of the answer" not in str([request.body for request in webhook.requests + slack.requests])
     assert set(night.outcomes()) == {"delivered"}
 

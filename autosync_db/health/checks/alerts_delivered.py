@@ -11,7 +11,7 @@ def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
     first: Mapping[str, Any] = next(iter(findings), {})
     if first.get("reason") in {"orphaned", "error"}:
         return str(first["reason"])
-    return "of_job" if first.get("job") else ""
+    return "of_job" if first.get("name") else ""
 
 
 CHECK = Check(
@@ -23,8 +23,8 @@ CHECK = Check(
     ),
     remedies={
         "of_job": ByYou(
-            "let it take messages again, or set another address: autosync-db alerts set {receiver} --job {job}",
-            then="autosync-db alerts test {receiver} --job {job}",
+            "let it take messages again, or set another address: autosync-db alerts set {receiver} --job {name}",
+            then="autosync-db alerts test {receiver} --job {name}",
         ),
         "orphaned": ByYou(
             "the job that it spoke of was removed", then="autosync-db alerts delete {receiver} --removed"
