@@ -15,7 +15,7 @@ import pytest
 from autosync_db import cron, resources
 from autosync_db.local.cluster import Cluster, free_port
 from tests.jobs.conftest import Chain
-from tests.support import clusters, http_stub, keys
+from tests.support import clusters, command, http_stub, keys
 from tests.support.health import NEVER
 from tests.support.http_stub import Stub
 
@@ -528,3 +528,23 @@ def test_where_nobody_is_to_be_notified_it_costs_next_to_nothing(transaction: ps
     plan = row[0][0]["Plan"]
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= 5
     assert transaction.execute("select from autosync.alert_state").fetchone() is None
+
+
+def test_a_rollback_takes_receivers_and_their_addresses_away(migrated: Cluster) -> None:
+    with clusters.connect(migrated) as owner:
+        owner.execute(
+            "insert into public.pg_cron_secrets (name, secret) values ('alert_webhook', 'https://far.example/x')"
+        )
+        owner.execute(
+            "insert into autosync.alert_receiver (kind, form, secret_name)"
+            " values ('webhook', 'webhook', 'alert_webhook')"
+        )
+        command.succeeds(command.run("rollback", "0007", "--yes", database=migrated.url()))
+        query = "select to_regclass('autosync.alert'), to_regproc('autosync.raise_alerts'), count(*)"
+        assert owner.execute(f"{query} from public.pg_cron_secrets where name ~ '^alert'".encode()).fetchone() == (
+            None, None, 0,
+        )  # fmt: skip
+        (done,) = owner.execute("select autosync.keep_house()").fetchone() or ({},)
+        assert "errors" not in done, done
+        command.succeeds(command.run("migrate", database=migrated.url()))
+        assert owner.execute("select autosync.raise_alerts()").fetchone() == (0,)
