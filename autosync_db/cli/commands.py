@@ -30,6 +30,7 @@ COMMANDS = {
         "rotate": "Replace the service key: check that the function accepts the new one, store it, make a real call.",
         "secrets": "List, set, delete and scan for secrets; values are never shown.",
         "jobs": "List, show, trigger, pause, change, remove or take over the scheduled jobs.",
+        "alerts": "Say who is notified when a job fails, and where heartbeats go; test and list them.",
         "schedules": "List, show, run, add, change, remove or preview schedules.",
     },
     "Try": {

@@ -69,7 +69,7 @@ def _list(session: Session) -> None:
             one.kind,
             one.fingerprint,
             f"{duration.describe(now - one.changed_at)} ago",
-            "not used by any job"
+            ("not used by alerts" if one.is_address else "not used by any job")
             if not one.is_needed
             else f"{duration.describe(now - one.last_success_at)} ago"
             if one.last_success_at

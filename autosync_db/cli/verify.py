@@ -10,6 +10,7 @@ from autosync_db.cli.options import checks, command
 from autosync_db.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from autosync_db.connection import Connection
@@ -54,11 +55,15 @@ def _verify(
     probe: Annotated[
         bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
     ] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
+    ] = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
 ) -> None:
     """Say whether the chain really works, and if not, why not and how to fix it.
 
-    Changes nothing. Exits 3 when a check is critical or could not be made; with --format nagios as its plugins do.
+    Changes nothing, but for what --notify said last. Exits 3 when a check is critical or could not be made; with
+    --format nagios as its plugins do.
     """
     from autosync_db.config import duration
     from autosync_db.connection import connect
@@ -69,6 +74,9 @@ def _verify(
     except ValueError as error:
         raise UsageError(str(error), hint="for example: --wait 10m") from None
     configuration = session.configuration
+    tell = _teller(
+        session, [*(only or ()), *(f"-{id}" for id in skip or ()), *(f"/{job}" for job in jobs or ())], notify, strict
+    )
     try:
         with connect(configuration.target.database_url) as connection:
             # no tick of a copy makes a call, and a question without credentials would go to where it comes from
@@ -78,9 +86,12 @@ def _verify(
                 _await_tick(session, connection, patience, (jobs or [configuration.settings.main.name])[0])
             with session.progress("running the checks"):
                 report = verify.run(connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe)
+            tell(connection, report)
     except UnreachableError as error:
+        unreachable = verify.unreachable(configuration, error, jobs or ())
         if format is not ReportFormat.TABLE:
-            _print(session, verify.unreachable(configuration, error, jobs or ()), format)
+            _print(session, unreachable, format)
+        tell(None, unreachable)
         if format is ReportFormat.NAGIOS:
             raise typer.Exit(2) from None
         raise
@@ -90,6 +101,35 @@ def _verify(
 
         raise typer.Exit(as_nagios.EXIT_CODES[report.status])
     raise typer.Exit(report.exit_code(strict=strict))
+
+
+def _teller(
+    session: Session, selection: list[str], notify: bool, strict: bool
+) -> "Callable[[Connection | None, Report], None]":
+    """Return what says a report to whoever is to be notified; nothing without --notify."""
+    from autosync_db import config
+
+    if not notify:
+        return lambda _connection, _report: None
+    address = config.environment_secret("AUTOSYNC_ALERT_URL")
+    if address is None:
+        raise UsageError(
+            "--notify has nobody to tell: AUTOSYNC_ALERT_URL is not set",
+            hint="export AUTOSYNC_ALERT_URL=... with the address of a webhook",
+        )
+
+    def tell(connection: "Connection | None", report: "Report") -> None:
+        from autosync_db.health import notify as messages
+
+        notified = messages.tell(connection, report, address, selection, config.state_folder(), strict=strict)
+        said = {
+            "sent": "a message was sent",
+            "unchanged": "no message: nothing changed",
+            "failed": "no message was sent",
+        }
+        session.say(said[notified.outcome] + (f": {notified.reason}" if notified.reason else ""))
+
+    return tell
 
 
 def _print(session: Session, report: "Report", format: ReportFormat) -> None:

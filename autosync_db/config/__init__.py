@@ -18,6 +18,7 @@ from autosync_db.config.reading import (
     github_step_summary,
     load,
     read,
+    state_folder,
     target_name,
 )
 from autosync_db.config.settings import (
@@ -72,5 +73,6 @@ __all__ = [
     "make_local_folder",
     "management_of",
     "read",
+    "state_folder",
     "target_name",
 ]

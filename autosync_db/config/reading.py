@@ -41,6 +41,9 @@ ENVIRONMENT = {
     " nothing needs it",
     "AUTOSYNC_SUPABASE_API_URL": "another address of that API: https, or http on this machine",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
+    "AUTOSYNC_ALERT_URL": "where `verify --notify` says what changed: a webhook of Slack, or any other (a secret)",
+    "XDG_STATE_HOME": "the folder of what `verify --notify` said last, where the database cannot keep it;"
+    " ~/.local/state without it",
     "NO_COLOR": "any value: plain output",
 }
 
@@ -133,6 +136,12 @@ def github_step_summary() -> Path | None:
     """Return the file that GitHub Actions shows on the run's page, None elsewhere."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     return Path(path) if path else None
+
+
+def state_folder() -> Path:
+    """Return the folder of what is to be known at the next run on this machine."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "autosync-db"
 
 
 def _find_file(flag: Path | None) -> Path | None:

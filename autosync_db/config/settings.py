@@ -3,14 +3,16 @@
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from autosync_db.config.jobs import GUIDE_JOB, NO_JOB, JobSettings, ShortJob, check_name, resolved
 from autosync_db.config.section import Duration, Section, wrong
 
+# whom alerts go to, each with one address for all jobs or for one
+RECEIVERS = ("slack", "webhook", "heartbeat")
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
 Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
 
@@ -51,6 +53,21 @@ class LimitsSettings(Section):
     schedules_per_organization: Annotated[int, Field(ge=1, le=1_000_000)] = 100
 
 
+class AlertsSettings(Section):
+    """When somebody is notified. Who is notified is no setting: addresses are secrets, see `autosync-db alerts set`."""
+
+    after: Annotated[int, Field(ge=1, le=100)] = 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hold_no_address(cls, values: Any) -> Any:
+        for name, given in values.items() if isinstance(values, dict) else ():
+            if name in RECEIVERS or (isinstance(given, str) and "://" in given):
+                word = name if name in RECEIVERS else "webhook"
+                raise wrong(name, f"addresses are secrets and belong into no file; run: autosync-db alerts set {word}")
+        return values
+
+
 class RetentionSettings(Section):
     """How long the durable ledger and pg_cron's own history are kept."""
 
@@ -83,6 +100,7 @@ class Settings(BaseSettings):
     secrets: SecretsSettings = SecretsSettings()
     isolation: IsolationSettings = IsolationSettings()
     limits: LimitsSettings = LimitsSettings()
+    alerts: AlertsSettings = AlertsSettings()
     retention: RetentionSettings = RetentionSettings()
     targets: dict[str, TargetSettings] = {}
     _elsewhere: dict[str, JobSettings] = PrivateAttr(default_factory=dict)

@@ -29,7 +29,7 @@ def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome
     """
     store.require_value(name, value)
     with connect(configuration.target.database_url) as connection:
-        _require_changeable(connection, configuration, name)
+        require_changeable(connection, configuration, name)
         seen = store.look(connection, [name])
         if name == store.GATEWAY_KEY:
             url = store.project_url(connection)
@@ -46,8 +46,9 @@ def delete(configuration: Configuration, name: str, confirm: Callable[[], None])
     Raises UsageError when there is no such secret, ConflictError when a rotation is unfinished that it would disturb,
     or replaced the secret meanwhile.
     """
+    store.refuse_address(name, "delete")
     with connect(configuration.target.database_url) as connection:
-        _require_changeable(connection, configuration, name)
+        require_changeable(connection, configuration, name)
         absent: AutosyncError = UsageError(
             f"there is no secret {name!r}", hint="list them with: autosync-db secrets list"
         )
@@ -70,7 +71,8 @@ def delete(configuration: Configuration, name: str, confirm: Callable[[], None])
     return Outcome(name, "deleted")
 
 
-def _require_changeable(connection: Connection, configuration: Configuration, name: str) -> None:
+def require_changeable(connection: Connection, configuration: Configuration, name: str) -> None:
+    """Return if the secret `name` may be changed now. Raises MigrationError, UsageError or SecretError if not."""
     store.require_history(connection)
     store.require_chosen(connection, configuration)
     lease.require_settled(connection, name)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from autosync_db.connection import Connection, value
+from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import lease
 from autosync_db.credentials import store as secret_store
 
@@ -15,11 +15,19 @@ from autosync.recent_outcomes(%s, 200) as o
 where o.cause = 'ok'
 """
 
+_DELIVERED = """
+select r.secret_name, (
+    select max(a.settled_at) from autosync.alert as a where a.receiver_id = r.id and a.outcome = 'delivered'
+)
+from autosync.alert_receiver as r
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One stored secret. `last_success_at`: the newest successful call since it was changed of a job that uses it.
 
+    `is_address`: messages or heartbeats go there, and `last_success_at` is when one was taken.
     `is_unproven`: a rotation activated it and was not finished; `is_being_proven`: somebody still works on that.
     """
 
@@ -33,6 +41,7 @@ class Listed:
     last_success_at: datetime | None
     is_unproven: bool
     is_being_proven: bool
+    is_address: bool = False
 
 
 def collect(connection: Connection, job_names: Iterable[str]) -> list[Listed]:
@@ -43,6 +52,8 @@ def collect(connection: Connection, job_names: Iterable[str]) -> list[Listed]:
         succeeded_at: datetime | None = value(connection, _LAST_SUCCESS, [job_name])
         for name in secret_store.needed(connection, job_name):
             successes.setdefault(name, []).extend([succeeded_at] if succeeded_at else [])
+    for name, delivered_at in rows(connection, _DELIVERED) if exists(connection, "autosync.alert") else ():
+        successes.setdefault(name, []).extend([delivered_at] if delivered_at else [])
     left = {one.name: one for one in lease.unfinished(connection)}
     return [
         Listed(
@@ -56,6 +67,7 @@ def collect(connection: Connection, job_names: Iterable[str]) -> list[Listed]:
             max((at for at in successes.get(one.name, ()) if at > one.changed_at), default=None),
             one.name in left,
             one.name in left and left[one.name].is_live,
+            secret_store.is_address(one.name),
         )
         for one in secret_store.stored(connection).values()
     ]

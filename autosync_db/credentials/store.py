@@ -35,6 +35,8 @@ UNDER_WAY = "AS001"
 IN_THE_WAY = "AS002"
 UNREADABLE = "AS003"
 CHANGED_SINCE = "AS004"
+# the addresses of those who are notified of faults
+_ALERT_ADDRESS = re.compile(r"alert_(?P<kind>slack|webhook|heartbeat)(?:_[0-9]+)?")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SHORT_LOCKS = b"set local lock_timeout = '3s'"
 
@@ -274,9 +276,23 @@ def require_settable(name: str) -> None:
         raise UsageError(
             f"{name} is what the next rotation activates", hint="let it be made: autosync-db rotate --generate"
         )
+    refuse_address(name, "set")
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is not a name of a secret", hint="use small letters, digits and _, beginning with a letter"
+        )
+
+
+def is_address(name: str) -> bool:
+    """Return whether a secret of this name is where messages or heartbeats go."""
+    return _ALERT_ADDRESS.fullmatch(name) is not None
+
+
+def refuse_address(name: str, verb: str) -> None:
+    """Raise UsageError if a secret of this name belongs to `alerts`, which also knows what is sent there."""
+    if found := _ALERT_ADDRESS.fullmatch(name):
+        raise UsageError(
+            f"{name} is where messages or heartbeats go", hint=f"run: autosync-db alerts {verb} {found['kind']}"
         )
 
 

@@ -16,7 +16,8 @@ from autosync_db.connection import Connection, exists, rows
 from autosync_db.jobs import columns, registry
 
 Action = Literal["create", "change", "pause", "resume", "schedule", "taken", "not in the file", "set"]
-LIMITS = "limits"
+# the tables of the file that are rows of autosync.setting; one that nobody wrote leaves the database as it is
+SECTIONS = ("limits", "alerts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +144,11 @@ def apply(connection: Connection, settings: Settings) -> list[Applied]:
             applied.append(Applied(name, result))  # type: ignore[arg-type]
         paused = _pause_elsewhere(connection, settings)
         registry.keep_house_in_step(connection)
-        if LIMITS in settings.model_fields_set:
+        for name, values in sections(settings).items():
             connection.execute(
                 "insert into autosync.setting as s (name, value) values (%s, %s) on conflict (name)"
                 " do update set value = excluded.value, updated_at = clock_timestamp() where s.value <> excluded.value",
-                [LIMITS, Jsonb(settings.limits.model_dump())],
+                [name, Jsonb(values)],
             )
     order = list(settings.jobs)
     return [*sorted(applied, key=lambda one: order.index(one.job)), *paused]
@@ -268,11 +269,16 @@ def not_in_the_file(connection: Connection, settings: Settings) -> list[str]:
     return [name for (name,) in found]
 
 
+def sections(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return what the rows of autosync.setting are to be, by name, of the tables that somebody wrote."""
+    return {name: getattr(settings, name).model_dump() for name in SECTIONS if name in settings.model_fields_set}
+
+
 def chosen(settings: Settings) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """Return the rows of autosync.setting that the file chooses, and what each means where there is none."""
-    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
-    if LIMITS in settings.model_fields_set:
-        found[LIMITS] = settings.limits.model_dump(), {}
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        name: (row, {}) for name, row in sections(settings).items()
+    }
     if "mode" in settings.isolation.model_fields_set:
         found["isolation"] = settings.isolation.model_dump(), IsolationSettings().model_dump()
     if "secrets" in settings.model_fields_set:

@@ -59,7 +59,7 @@ def preflight(project_url: str, function: str, credential: Mapping[str, str], ti
 
     address = _address(project_url, function)
     try:
-        with _client(address, timeout) as client:
+        with client_for(address, timeout.total_seconds()) as client:
             return _preflight(client, address, credential)
     except httpx.HTTPError as error:
         # the exception holds the request, and that the credential
@@ -80,7 +80,7 @@ def call_without_credential(project_url: str, function: str, headers: Mapping[st
 
     address = _address(project_url, function)
     try:
-        with _client(address, timeout) as client:
+        with client_for(address, timeout.total_seconds()) as client:
             answer = client.get(address, headers=dict(headers))
             if answer.status_code in {*_REFUSED, _METHOD_NOT_ALLOWED}:
                 answer = client.post(address, headers=dict(headers), json={"probe": True})
@@ -95,12 +95,13 @@ def _address(project_url: str, function: str) -> str:
     return f"{project_url.rstrip('/')}/functions/v1/{function}"
 
 
-def _client(address: str, timeout: timedelta) -> "httpx.Client":
+def client_for(address: str, seconds: float) -> "httpx.Client":
+    """Return what calls an address from here, and follows no redirect from it."""
     import httpx
 
     return httpx.Client(
         headers={"user-agent": f"autosync-db/{__version__}"},
-        timeout=httpx.Timeout(timeout.total_seconds(), connect=CONNECT_TIMEOUT_SECONDS),
+        timeout=httpx.Timeout(seconds, connect=CONNECT_TIMEOUT_SECONDS),
         follow_redirects=False,  # a redirect would carry the credential to another address
         trust_env=urlsplit(address).hostname not in _LOOPBACK,
         verify=address.startswith("https:"),  # without TLS nothing is verified, and loading certificates takes longest

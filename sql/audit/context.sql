@@ -8,6 +8,7 @@ select
     j.oid is not null as has_jobs,
     a.oid is not null as has_answers,
     i.oid is not null as has_ledger,
+    m.oid is not null as has_messages,
     exists (select from pg_catalog.pg_stat_activity as p where p.application_name = 'pg_cron scheduler') as has_scheduler,
     -- before 0.14 the worker of pg_net has no name, and its kind is hidden from most roles
     exists (
@@ -28,3 +29,4 @@ left join pg_catalog.pg_class as j on j.relname = 'job' and j.relnamespace = (se
 left join pg_catalog.pg_class as h on h.relname = 'job_run_details' and h.relnamespace = j.relnamespace
 left join pg_catalog.pg_class as a on a.relname = '_http_response' and a.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'net')
 left join pg_catalog.pg_class as i on i.relname = 'invocation' and i.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'autosync')
+left join pg_catalog.pg_class as m on m.relname = 'alert' and m.relnamespace = i.relnamespace

@@ -1,7 +1,13 @@
--- other_answers_good: what pg_net holds of calls that are not in the ledger, of its newest 500 answers and our newest 5000 calls.
+-- other_answers_good: what pg_net holds of calls that are not in the ledger, of its newest 500 answers and our newest 5000 calls and messages.
 -- Whose call it was pg_net does not keep: jobs whose run began in the five seconds before are named, matched by time.
 with ledger as materialized (
     select i.request_id, i.queued_at from autosync.invocation as i order by i.id desc limit 5000
+),
+-- the answers of those who are notified of faults
+message as materialized (
+    select q.request_id, a.created_at
+    from (select n.* from autosync.alert as n order by n.id desc limit 5000) as a
+    cross join unnest(a.request_ids) as q (request_id)
 ),
 answer as (
     select r.id, r.created, r.status_code, r.timed_out, r.error_msg, r.content, r.headers
@@ -11,6 +17,10 @@ answer as (
         and not exists (
             select from ledger as l
             where l.request_id = r.id and l.queued_at between r.created - interval '1 day' and r.created + interval '1 minute'
+        )
+        and not exists (
+            select from message as m
+            where m.request_id = r.id and m.created_at between r.created - interval '1 day' and r.created + interval '1 minute'
         )
 ),
 judged as (

@@ -1,4 +1,4 @@
--- keep_house(): what must be done for all jobs and must not delay a tick: settle, repeat, move, delete, note. Returns what was done.
+-- keep_house(): what must be done for all jobs and must not delay a tick: settle, repeat, move, delete, note, tell. Returns what was done.
 -- requires: 0005
 -- The command of a cron job of its own. Each step is bounded and guarded, so that one that fails, or that another session's
 -- lock holds up, does not stop the others; its error is in the result and in the server's log. A second one that runs at the
@@ -29,8 +29,11 @@ begin
             (5, 'deleted', 'select autosync.prune()'),
             (6, 'runs_deleted', 'select autosync.prune_runs()'),
             (7, 'gone_jobs', 'select autosync.note_gone_jobs()'),
-            (8, 'address_kept', 'select autosync.keep_address()')
+            (8, 'address_kept', 'select autosync.keep_address()'),
+            -- before revision 0008 nobody is notified
+            (9, 'alerted', case when to_regprocedure('autosync.raise_alerts()') is not null then 'select autosync.raise_alerts()' end)
         ) as s (position, name, statement)
+        where s.statement is not null
         order by s.position
     loop
         begin

@@ -159,12 +159,13 @@ def test_what_was_there_before_keeps_what_no_setting_names(database: Connection)
 
 
 def test_limits_are_a_setting_of_the_database_once_they_are_chosen(database: Connection) -> None:
-    assert _differences(database, job={}) == []
-    limits = {"schedules_per_organization": 7}
-    assert _differences(database, job={}, limits=limits) == [(None, "set")]
-    plan.apply(database, _settings(job={}, limits=limits))
-    assert registry.settings_row(database, "limits") == limits
-    assert _differences(database, job={}, limits=limits) == []
+    chosen = {"limits": {"schedules_per_organization": 7}, "alerts": {"after": 3}}
+    for table, values in chosen.items():
+        assert _differences(database, job={}) == []
+        assert _differences(database, job={}, **{table: values}) == [(None, "set")]
+        plan.apply(database, _settings(job={}, **{table: values}))
+        assert registry.settings_row(database, table) == values
+        assert _differences(database, job={}, **{table: values}) == []
 
 
 NAMES = st.text(string.ascii_lowercase + string.digits + "_-", min_size=1, max_size=20).filter(

@@ -54,6 +54,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "secrets set": ("secrets set extra --from-env NEW_KEY",),
     "secrets env": ("6 secrets env function.env",),  # there is no cron secret to write
     "secrets history": ("secrets history",),
+    "alerts set": ("alerts set webhook --from-env RECEIVER",),
+    "alerts list": ("alerts list",),
+    "alerts test": ("alerts test webhook",),
+    "alerts delete": ("alerts delete webhook",),
     "secrets delete": ("secrets set passing --from-env NEW_KEY", "secrets delete passing --yes"),
     "cost": ("cost", "cost --format json --plan pro"),
     "teardown": ("teardown --dry-run --format json", "teardown --yes"),
@@ -91,7 +95,7 @@ def healthy(request: pytest.FixtureRequest, blank_template: Cluster) -> Iterator
 def test_every_command_works_and_leaves_nothing_behind(healthy: Way, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.toml"
     theirs.write_text(f'[jobs.theirs]\nschedule = "{NEVER}"\nurl = "{healthy.stub.url}/in"\nauth = "none"\n')
-    given = {"NEW_KEY": healthy.key.reveal(), KEY_VARIABLE: healthy.key.reveal()}
+    given = {"NEW_KEY": healthy.key.reveal(), "RECEIVER": f"{healthy.stub.url}/in", KEY_VARIABLE: healthy.key.reveal()}
     with cases.collected() as case:
         for name, lines in COMMANDS.items():
             values = {

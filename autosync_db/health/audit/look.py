@@ -33,6 +33,7 @@ class Context:
     has_jobs: bool
     has_answers: bool
     has_ledger: bool
+    has_messages: bool
     has_scheduler: bool
     has_worker: bool
     sees_all_processes: bool
@@ -128,6 +129,9 @@ def _answers(connection: Connection, seen: Seen) -> Iterator[Answered]:
     if seen.context.has_ledger:
         with _allowed(connection, seen, "autosync.invocation, so our own answers are among those of others"):
             ours = {row["request_id"]: row["queued_at"] for row in _rows(connection, "ledger")}
+    if seen.context.has_messages:
+        with _allowed(connection, seen, "autosync.alert, so the answers to our own messages are among those of others"):
+            ours |= {row["request_id"]: row["queued_at"] for row in _rows(connection, "messages")}
     for row in _rows(connection, "answers"):
         # pg_net counts from 1 again when it is made again, so the time decides, too
         queued = ours.get(row["id"])

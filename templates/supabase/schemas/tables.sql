@@ -15,6 +15,82 @@ create table autosync.alembic_version (
     constraint alembic_version_pkc primary key (version_num)
 );
 
+create table autosync.alert (
+    id bigint generated always as identity not null,
+    receiver_id integer not null,
+    job_id integer,
+    event text not null,
+    key uuid not null default gen_random_uuid(),
+    body jsonb,
+    success_at timestamp with time zone,
+    created_at timestamp with time zone not null default clock_timestamp(),
+    outcome text not null default 'waiting'::text,
+    attempts integer not null default 0,
+    next_try_at timestamp with time zone not null default clock_timestamp(),
+    request_ids bigint[] not null default '{}'::bigint[],
+    epoch text,
+    posted_at timestamp with time zone,
+    settled_at timestamp with time zone,
+    status_code integer,
+    error_message text,
+    constraint alert_event_check
+        check
+        ((event = ANY (ARRAY['fault'::text, 'recovered'::text, 'summary'::text, 'heartbeat'::text, 'test'::text]))),
+    constraint alert_outcome_check
+        check
+        ((outcome = ANY (ARRAY['waiting'::text, 'posted'::text, 'delivered'::text, 'unconfirmed'::text,
+        'given_up'::text, 'dropped'::text]))),
+    constraint alert_pkey primary key (id)
+);
+
+create index alert_open_idx on autosync.alert using btree (id)
+    where (outcome = ANY (ARRAY['waiting'::text, 'posted'::text]));
+
+create index alert_receiver_id_id_idx on autosync.alert using btree (receiver_id, id);
+
+comment on table autosync.alert is 'messages and heartbeats, and what became of them';
+
+create table autosync.alert_receiver (
+    id integer generated always as identity not null,
+    kind text not null,
+    job_id integer,
+    form text not null,
+    secret_name text not null,
+    reported_at timestamp with time zone,
+    created_at timestamp with time zone not null default clock_timestamp(),
+    constraint alert_receiver_form_check
+        check
+        ((form = ANY (ARRAY['slack'::text, 'webhook'::text, 'healthchecks'::text, 'betterstack'::text, 'cronitor'::text,
+        'sentry'::text, 'get'::text]))),
+    constraint alert_receiver_kind_check
+        check ((kind = ANY (ARRAY['slack'::text, 'webhook'::text, 'heartbeat'::text]))),
+    constraint alert_receiver_kind_job_id_key unique nulls not DISTINCT (kind, job_id),
+    constraint alert_receiver_pkey primary key (id),
+    constraint alert_receiver_secret_name_key unique (secret_name)
+);
+
+comment on table autosync.alert_receiver is 'who is to be notified; written by autosync-db alerts, the addresses are secrets';
+
+create table autosync.alert_state (
+    job_id integer not null,
+    state text not null default 'ok'::text,
+    cause text not null default ''::text,
+    facts jsonb not null default '{}'::jsonb,
+    since timestamp with time zone not null default clock_timestamp(),
+    seen_at timestamp with time zone not null default clock_timestamp(),
+    changes integer not null default 0,
+    said_state text not null default 'ok'::text,
+    said_cause text not null default ''::text,
+    said_at timestamp with time zone,
+    constraint alert_state_pkey primary key (job_id),
+    constraint alert_state_state_check
+        check
+        ((state = ANY (ARRAY['ok'::text, 'missing_secret'::text, 'runs_failing'::text, 'ticks_missed'::text,
+        'calls_failing'::text, 'schedules_overdue'::text])))
+);
+
+comment on table autosync.alert_state is 'what was last seen of each job, and what was last said';
+
 create unlogged table autosync.epoch (
     only_row boolean not null default true,
     token uuid not null default gen_random_uuid(),

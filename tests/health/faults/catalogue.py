@@ -3,6 +3,7 @@
 from tests.health.faults.mode import AnyMode
 from tests.health.faults.modes import (
     access,
+    alerts,
     beside,
     cron,
     function,
@@ -28,7 +29,7 @@ _NUMBERED = {
 }  # fmt: skip
 LETTERS = {f"{layer}{number}" for layer, count in _NUMBERED.items() for number in range(1, count + 1)} | {"L3b"}
 # situations of public reports and trials that the catalogue did not have: what verify says, and what stands beside us
-REPORTED = {f"O{number}" for number in range(1, 21)} | {f"P{number}" for number in range(1, 13)}
+REPORTED = {f"O{number}" for number in range(1, 21)} | {f"P{number}" for number in range(1, 14)}
 
 
 def order(id: str) -> tuple[str, int, str]:
@@ -61,6 +62,7 @@ ALL: tuple[AnyMode, ...] = (
     *reports.MODES,
     *beside.MODES,
     *further.MODES,
+    *alerts.MODES,
 )
 # without those that have no letter
 MODES: tuple[AnyMode, ...] = tuple(

@@ -11,6 +11,7 @@ from autosync_db.jobs.calls import Cause
 from tests.health.actions import Action, admin, answers, other_job, recorded_migration, run, sql, steps
 from tests.health.faults import look
 from tests.health.faults.conftest import Note
+from tests.health.faults.modes.alerts import receiver
 from tests.health.faults.modes.beside import their_answer, their_run
 from tests.health.faults.table import SCENARIO
 from tests.support import health, keys
@@ -100,6 +101,10 @@ NEAR_MISSES: dict[str, Action[Any]] = {
         recorded_migration("1", f"select '{' '.join(_PLACEHOLDERS)}'"),
     ),
     "a function of the project reads its key from the vault": sql(_READS_VAULT),
+    "a message was given up, and a later one was delivered": receiver("given_up", "delivered"),
+    "a message is on its way to a receiver": steps(
+        receiver("posted"), sql("update autosync.alert set created_at = clock_timestamp(), settled_at = null")
+    ),
     "another's job failed once and ran well after that": steps(
         their_run("report", "select 1", "failed", "ERROR:  deadlock detected"),
         admin("update cron.job_run_details set runid = -1 where status = 'failed'"),

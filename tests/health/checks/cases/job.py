@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         warned(
             "the limits were changed",
-            _in_the_file(job={"schedule": NEVER}, limits={"schedules_per_organization": 7}),
+            _in_the_file(job={"schedule": NEVER}, limits={"schedules_per_organization": 7}, alerts={"after": 3}),
             says="setting limits: differs from [limits] in autosync.toml",
         ),
         warned(

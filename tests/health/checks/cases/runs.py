@@ -16,9 +16,11 @@ from tests.health.actions import (
     role,
     run,
     sql,
+    stored,
     waiting_call,
 )
 from tests.health.checks.case import Case, failed, fine, unseen, warned
+from tests.health.faults.modes.alerts import receiver
 from tests.support import clusters
 from tests.support.health import Project, patched
 
@@ -288,6 +290,31 @@ CASES: dict[str, tuple[Case, ...]] = {
             Project.record_run_that_waited,
             says="had to wait for the one before, which took 100 s",
         ),
+    ),
+    "alerts_delivered": (
+        warned("a message was given up", receiver("given_up"), says="slack of all jobs: its message since"),
+        warned(
+            "nobody knows whether a message arrived", receiver("delivered", "unconfirmed"), says="was not delivered"
+        ),
+        warned("a message waits", receiver("waiting"), says="was not delivered: the receiver answered 404"),
+        failed("the address is gone", receiver(has_address=False), says='the secret "alert_slack", is missing'),
+        failed(
+            "the address is blank", receiver(), stored(alert_slack=" "), says='the secret "alert_slack", is missing'
+        ),
+        warned("its job is gone", receiver(job=4711), says="slack of a job that was removed: speaks of nothing"),
+        failed(
+            "what to say cannot be decided",
+            receiver(),
+            sql("insert into autosync.setting (name, value) values ('alerts_error', '\"could not send\"')"),
+            says="messages: could not send",
+        ),
+        fine("nobody is to be notified"),
+        fine(
+            "nobody is to be notified any more",
+            sql("insert into autosync.alert (receiver_id, event) values (1, 'fault')"),
+        ),
+        fine("a later message arrived", receiver("given_up", "delivered")),
+        fine("a test failed", receiver("given_up"), sql("update autosync.alert set event = 'test'")),
     ),
     "no_stuck_runs": (
         failed(

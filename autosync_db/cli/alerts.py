@@ -1,0 +1,157 @@
+"""`alerts ...`: who is notified by the database itself that a job fails, and where heartbeats go."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosync_db.cli import secret_input
+from autosync_db.cli.console import Session
+from autosync_db.cli.options import command, group
+from autosync_db.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from autosync_db.health import receivers
+    from autosync_db.health.alerts import Receiver
+
+app = group()
+
+
+class Kind(StrEnum):
+    """What a receiver wants: Slack's JSON, plain JSON, or a ping after each proven success."""
+
+    SLACK = "slack"
+    WEBHOOK = "webhook"
+    HEARTBEAT = "heartbeat"
+
+
+Whom = Annotated[Kind, typer.Argument(help="slack, webhook or heartbeat.", metavar="KIND", show_default=False)]
+Maybe = Annotated[Kind | None, typer.Argument(help="Only this one.", metavar="KIND", show_default=False)]
+Job = Annotated[str | None, typer.Option("--job", help="For this job alone; without it, for all.", metavar="NAME")]
+
+
+@command(app, "set")
+def _set(
+    session: Session,
+    kind: Whom,
+    job: Job = None,
+    from_file: secret_input.FromFile = None,
+    from_env: secret_input.FromEnv = None,
+) -> None:
+    """Say where messages or heartbeats go. The address is a secret: from a file, the environment or a hidden prompt.
+
+    `slack` gets Slack's form, which Mattermost and Discord (address/slack) take, too; `webhook` plain JSON;
+    `heartbeat` a ping after each proven success, as healthchecks.io, Better Stack, Cronitor and Sentry want it.
+    """
+    from autosync_db.health import alerts
+
+    address = secret_input.chosen(session, from_file, from_env, f"address of {kind.value}")
+    done = alerts.put(session.configuration, kind.value, job, address)
+    if session.is_json:
+        session.print_json(done)
+        return
+    session.say(
+        f"{done.outcome} {kind.value} for {job or 'all jobs'} (form {done.form}, fingerprint {done.fingerprint})"
+    )
+    for name in done.unproven:
+        session.say(
+            f'the newest answer of {name} proves nothing, so no heartbeat follows it: let it answer {{"ok": true}},'
+            " or say in autosync.toml what it is to be (expect)"
+        )
+    session.say(f"next: autosync-db alerts test {kind.value}" + (f" --job {job}" if job else ""))
+
+
+@command(app, "list")
+def _list(session: Session) -> None:
+    """List who is notified, and what became of the newest message of each; addresses are never shown."""
+    from autosync_db.connection import connect
+    from autosync_db.health import alerts
+    from autosync_db.report import as_text
+
+    with connect(session.configuration.target.database_url) as connection:
+        found = alerts.listed(connection)
+    if session.is_json:
+        session.print_json(found)
+        return
+    if not found:
+        session.say("nobody is notified when a job fails; set somebody: autosync-db alerts set slack")
+        return
+    rows = [
+        (
+            one.kind,
+            "(removed)" if one.is_orphaned else one.job or "all",
+            one.form,
+            one.fingerprint or "missing",
+            *_last(one),
+        )
+        for one in found
+    ]
+    as_text.table(("kind", "job", "form", "fingerprint", "delivered", "newest"), rows, session.out)
+
+
+def _last(one: "Receiver") -> tuple[str, str]:
+    from autosync_db.config import duration
+
+    now = datetime.now(UTC)
+    delivered = f"{duration.describe(now - one.delivered_at)} ago" if one.delivered_at else "never"
+    if one.last_outcome is None:
+        return delivered, "nothing yet"
+    more = f", {one.waiting} waiting" if one.waiting > 1 else ""
+    why = f": {one.last_error}" if one.last_error and one.last_outcome != "delivered" else ""
+    return delivered, f"{one.last_event} {one.last_outcome.replace('_', ' ')}{why}{more}"
+
+
+@command(app, "test")
+def _test(session: Session, kind: Maybe = None, job: Job = None) -> None:
+    """Send a test message, wait for the receiver's answer and print it. Exits 3 when one did not take it.
+
+    A heartbeat is sent only within ten minutes of a proven success: a ping says that a job has just succeeded.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.health import alerts
+
+    if kind is not None:
+        chosen: list[tuple[receivers.Kind, str | None]] = [(kind.value, job)]
+    else:
+        with connect(session.configuration.target.database_url) as connection:
+            known = alerts.listed(connection)
+        chosen = [(one.kind, one.job) for one in known if not one.is_orphaned and job in {None, one.job}]
+    if not chosen:
+        raise UsageError("there is nobody to be notified", hint="set somebody: autosync-db alerts set slack")
+    tested = []
+    for name, of in chosen:
+        with session.progress(f"waiting for the answer of {name}"):
+            tested.append(alerts.test(session.configuration, name, of))
+    if session.is_json:
+        session.print_json(tested)
+    for one in tested:
+        what = f"the receiver answered {one.status_code}" if one.status_code else "no answer"
+        why = f" ({one.error})" if one.error and not one.is_good else ""
+        said = f": {one.said}" if one.said else ""
+        session.say(f"{one.kind} for {one.job or 'all jobs'}: {one.outcome.replace('_', ' ')}, {what}{why}{said}")
+    if not all(one.is_good for one in tested):
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+@command(app, "delete")
+def _delete(
+    session: Session,
+    kind: Whom,
+    job: Job = None,
+    removed: Annotated[bool, typer.Option("--removed", help="Those of jobs that were removed since.")] = False,
+) -> None:
+    """Tell somebody no more, and delete the address. What was not delivered yet is dropped."""
+    from autosync_db.health import alerts
+
+    if removed and job is not None:
+        raise UsageError("--job and --removed exclude each other", hint="pass one of them")
+    if removed:
+        number = alerts.delete_orphaned(session.configuration, kind.value)
+        session.say(f"deleted {number} of {kind.value}, whose jobs were removed")
+        return
+    done = alerts.delete(session.configuration, kind.value, job)
+    if session.is_json:
+        session.print_json(done)
+    else:
+        session.say(f"deleted {kind.value} for {job or 'all jobs'}")

@@ -1,0 +1,204 @@
+"""`verify --notify`: what verify found, said to whoever is to be notified, once for each state.
+
+The address comes from the environment, as CI systems keep secrets there. What was said last is a row of
+autosync.setting; where the database cannot be written to, a file of this user. The row is locked while a message is on
+its way, so that of two runs at once one speaks.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from autosync_db.connection import Connection, exists, value
+from autosync_db.health import receivers
+from autosync_db.health.model import CheckResult, Report, Status
+from autosync_db.secret import Secret
+from autosync_db.supabase import key
+from autosync_db.supabase.function import client_for
+
+TRIES = 3
+_PAUSE_SECONDS = 1.0
+_TIMEOUT_SECONDS = 10.0
+_LONGEST = 300
+_MOST = 10
+# what answers say in their own words stands in the evidence of these
+_WORDS_OF_OTHERS = {"function", "net", "neighbours", "job", "cron"}
+_SLACK_HOSTS = {"hooks.slack.com", "hooks.slack-gov.com"}
+
+_NAME = "notified"
+_FILE = "notified.json"
+_ADD = "insert into autosync.setting (name, value) values (%s, '{}') on conflict (name) do nothing"
+_LOCK = "select s.value from autosync.setting as s where s.name = %s for no key update"
+_KEEP = "update autosync.setting set value = value || %s, updated_at = clock_timestamp() where name = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What became of a message: `sent`, `unchanged` (there was nothing new to say) or `failed`, and why."""
+
+    outcome: Literal["sent", "unchanged", "failed"]
+    reason: str = ""
+
+
+def tell(
+    connection: Connection | None,
+    report: Report,
+    address: Secret,
+    selection: Sequence[str],
+    folder: Path,
+    *,
+    strict: bool,
+) -> Notice:
+    """Say what changed since the last message about the same checks, if anything did. Never raises for a receiver.
+
+    `selection` are the options that chose the checks: runs of other checks have states of their own. Raises SecretError
+    for an address that cannot be one.
+    """
+    is_slack = (urlsplit(address.reveal()).hostname or "") in _SLACK_HOSTS or address.reveal().endswith("/slack")
+    receivers.form_of("slack" if is_slack else "webhook", address)
+    identity = hashlib.sha256("\0".join([address.reveal(), report.target, *sorted(selection)]).encode()).hexdigest()[
+        :32
+    ]
+    state = _state(report, strict=strict)
+
+    def say(last: list[str]) -> Notice:
+        if last == state:
+            return Notice("unchanged")
+        event = "recovered" if not state else "changed" if last else "fault"
+        return _send(address, _body(report, event, is_slack=is_slack, strict=strict))
+
+    if connection is not None and exists(connection, "autosync.setting"):
+        try:
+            return _by_database(connection, identity, state, say, folder / _FILE)
+        except psycopg.errors.LockNotAvailable:
+            return Notice("unchanged", "another run is saying it")
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
+            pass
+    return _by_file(folder / _FILE, identity, state, say)
+
+
+def _state(report: Report, *, strict: bool) -> list[str]:
+    notified = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
+    return sorted({f"{one.id}/{one.job or ''}" for one in report.root_causes if one.status in notified})
+
+
+def _by_database(
+    connection: Connection, identity: str, state: list[str], say: Callable[[list[str]], Notice], path: Path
+) -> Notice:
+    # what was said while the database could not be written to is newer than what it knows
+    meanwhile = _known(path)
+    with connection.transaction():
+        connection.execute("set local lock_timeout = '15s'")
+        connection.execute(_ADD, [_NAME])
+        notified = say((value(connection, _LOCK, [_NAME]) | meanwhile).get(identity, []))
+        if notified.outcome == "sent":
+            connection.execute(_KEEP, [Jsonb({identity: state}), _NAME])
+    if notified.outcome != "failed" and identity in meanwhile:
+        _write(path, {name: said for name, said in meanwhile.items() if name != identity})
+    return notified
+
+
+def _by_file(path: Path, identity: str, state: list[str], say: Callable[[list[str]], Notice]) -> Notice:
+    known = _known(path)
+    notified = say(known.get(identity, []))
+    if notified.outcome == "sent" and not _write(path, {**known, identity: state}):
+        return Notice("sent", f"it will be said again, as {path} cannot be written")
+    return notified
+
+
+def _known(path: Path) -> dict[str, list[str]]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write(path: Path, known: dict[str, list[str]]) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(known), encoding="utf-8")
+    except OSError:
+        return False
+    return True
+
+
+def _body(report: Report, event: str, *, is_slack: bool, strict: bool) -> dict[str, Any]:
+    state = set(_state(report, strict=strict))
+    causes = [_cause(one) for one in report.root_causes if f"{one.id}/{one.job or ''}" in state][:_MOST]
+    if not is_slack:
+        return {
+            "schema_version": 1,
+            "event": event,
+            "source": "verify",
+            "target": report.target,
+            "status": report.status.value,
+            "at": report.checked_at.isoformat(),
+            "root_causes": causes,
+        }
+    subject = f"*{report.subject}* on {report.target}"
+    lines = [
+        f":large_green_circle: {subject}: verify finds nothing any more"
+        if event == "recovered"
+        else f":red_circle: {subject}: verify says {report.status.value}"
+    ]
+    for one in causes:
+        lines.append(f"{one['check']}{' (' + one['job'] + ')' if one['job'] else ''}: not so: {one['claim']}")
+        lines += [one["evidence"]] if one["evidence"] else []
+        lines += [f"fix: `{one['fix']}`"] if one["fix"] else []
+    text = "\n".join(lines)
+    return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+
+
+def _cause(one: CheckResult) -> dict[str, Any]:
+    first = one.verdict.evidence[0] if one.verdict.evidence else None
+    said = ""
+    if first is not None:
+        status = first.facts.get("status_code")
+        said = f"{first.object}: " + (
+            first.detail
+            if one.check.layer not in _WORDS_OF_OTHERS
+            else f"answered {status}"
+            if status
+            else str(first.facts.get("reason") or "")
+        )
+    return {
+        "check": one.id,
+        "job": one.job,
+        "status": one.status.value,
+        "claim": one.check.claim,
+        "evidence": key.redact(said.rstrip(": "))[:_LONGEST],
+        "fix": key.redact(one.remedy or "")[:_LONGEST],
+    }
+
+
+def _send(address: Secret, body: dict[str, Any]) -> Notice:
+    import httpx
+
+    reason = ""
+    for number in range(TRIES):
+        if number:
+            time.sleep(_PAUSE_SECONDS * number)
+        try:
+            with client_for(address.reveal(), _TIMEOUT_SECONDS) as calling:
+                answer = calling.post(address.reveal(), json=body)
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            # it may have it, and is not to get it twice
+            return Notice("sent", "the receiver did not answer in time, and may have it")
+        except httpx.HTTPError as error:
+            reason = f"the receiver cannot be reached: {type(error).__name__}"
+            continue
+        if answer.is_success:
+            return Notice("sent")
+        reason = f"the receiver answered {answer.status_code}"
+        if answer.status_code < 500 and answer.status_code != 429:
+            break
+    return Notice("failed", reason)

@@ -1,0 +1,100 @@
+"""`verify --notify`: what changed is said once, also from two runs at once and while the database cannot be reached."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from autosync_db.health import notify
+from autosync_db.health.model import Report
+from autosync_db.local.cluster import free_port
+from autosync_db.secret import Secret
+from tests.support import clusters, command, http_stub, keys
+from tests.support.health import LiveProject
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "_PAUSE_SECONDS", 0.01)
+
+
+def _verify(project: LiveProject, url: str, *more: str, database: Secret | None = None) -> command.Result:
+    return command.run(
+        "verify", "--notify", "--only", "secrets_present", "--only", "function_succeeds", *more,
+        database=database or project.cluster.url(),
+        variables={"AUTOSYNC_ALERT_URL": url, "XDG_STATE_HOME": str(Path.cwd())},
+    )  # fmt: skip
+
+
+def test_each_state_is_said_once_and_no_body_with_it(live: LiveProject) -> None:
+    with http_stub.serve() as webhook:
+        url = webhook.url + "/in?token=part-that-nobody-may-see"
+        assert "nothing changed" in _verify(live, url).err
+        live.stub.answer(500, {"error": "the words of the answer"})
+        live.tick()
+        webhook.answer(503)
+        assert "no message was sent: the receiver answered 503" in _verify(live, url).err
+        assert len(webhook.requests) == notify.TRIES
+        webhook.answer()
+        webhook.requests.clear()
+        said = [_verify(live, url) for _ in range(2)]
+        assert [one.code for one in said] == [3, 3]
+        (fault,) = [json.loads(one.body) for one in webhook.requests]
+        assert (fault["event"], fault["root_causes"][0]["check"]) == ("fault", "function_succeeds")
+        assert "the words" not in str(fault)
+        # other checks have a state of their own
+        assert "nothing changed" in _verify(live, url, "--skip", "function_succeeds").err
+        live.stub.answer()
+        live.tick()
+        said += [_verify(live, url) for _ in range(2)]
+        assert [json.loads(one.body)["event"] for one in webhook.requests] == ["fault", "recovered"]
+        assert "part-that-nobody" not in "".join(one.out + one.err for one in said)
+        (kept,) = live.owner.execute("select value::text from autosync.setting where name = 'notified'").fetchone() or (
+            "",
+        )
+        assert "part-that-nobody" not in kept
+
+
+def test_slacks_form_calls_nobody(live: LiveProject) -> None:
+    with http_stub.serve() as slack:
+        live.store(service_role_key=" ")
+        _verify(live, slack.url + "/slack")
+        (message,) = [json.loads(one.body)["text"] for one in slack.requests]
+        assert "secrets_present" in message
+        assert "fix: `autosync-db repair secrets_present" in message
+
+
+def test_a_database_that_is_away_is_said_once_and_so_is_its_return(live: LiveProject) -> None:
+    away = Secret(f"postgresql://postgres:x@127.0.0.1:{free_port()}/postgres")
+    with http_stub.serve() as webhook:
+        for _ in range(2):
+            assert _verify(live, webhook.url, database=away).code == 4
+        for _ in range(2):
+            assert _verify(live, webhook.url).code == 0
+        assert [json.loads(one.body)["event"] for one in webhook.requests] == ["fault", "recovered"]
+
+
+def test_of_runs_at_once_one_speaks(live: LiveProject, tmp_path: Path) -> None:
+    live.store(service_role_key=" ")
+    report: Report = live.report(["secrets_present"])
+    live.owner.execute("delete from autosync.setting where name = 'notified'")
+    with http_stub.serve() as webhook:
+        webhook.delay_seconds = 0.3
+
+        def run() -> str:
+            with clusters.connect(live.cluster) as connection:
+                return notify.tell(connection, report, Secret(webhook.url), (), tmp_path, strict=False).outcome
+
+        with ThreadPoolExecutor(3) as pool:
+            outcomes = [one.result() for one in [pool.submit(run) for _ in range(3)]]
+        assert sorted(outcomes) == ["sent", "unchanged", "unchanged"]
+        assert len(webhook.requests) == 1
+
+
+def test_nobody_to_tell_is_refused_before_anything(live: LiveProject) -> None:
+    command.refused(command.run("verify", "--notify", database=live.cluster.url()), 2)
+    refused = command.run(
+        "verify", "--notify", database=live.cluster.url(), variables={"AUTOSYNC_ALERT_URL": keys.secret().reveal()}
+    )
+    assert refused.code == 6
