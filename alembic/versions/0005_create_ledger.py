@@ -86,6 +86,7 @@ FUNCTIONS = (
     "autosync.answer_facts(text)",
     "autosync.stated_outcome(jsonb, boolean)",
     "autosync.excerpt(text)",
+    "autosync.mask_secrets(text)",
     "autosync.begin_epoch()",
     "autosync.pg_net_epoch()",
     "autosync.server_epoch()",

@@ -65,14 +65,10 @@ def _verify(
     Changes nothing, but for what --notify said last. Exits 3 when a check is critical or could not be made; with
     --format nagios as its plugins do.
     """
-    from autosync_db.config import duration
     from autosync_db.connection import connect
     from autosync_db.health import verify
 
-    try:
-        patience = duration.parse(wait) if wait else None
-    except ValueError as error:
-        raise UsageError(str(error), hint="for example: --wait 10m") from None
+    patience = _patience(wait)
     configuration = session.configuration
     tell = _teller(
         session, [*(only or ()), *(f"-{id}" for id in skip or ()), *(f"/{job}" for job in jobs or ())], notify, strict
@@ -101,6 +97,15 @@ def _verify(
 
         raise typer.Exit(as_nagios.EXIT_CODES[report.status])
     raise typer.Exit(report.exit_code(strict=strict))
+
+
+def _patience(wait: str | None) -> "timedelta | None":
+    from autosync_db.config import duration
+
+    try:
+        return duration.parse(wait) if wait else None
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example: --wait 10m") from None
 
 
 def _teller(

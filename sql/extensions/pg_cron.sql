@@ -7,6 +7,10 @@ begin
         return;
     end if;
     create extension if not exists pg_cron with schema pg_catalog;
+    -- what setup makes to ask for the gateway's address, before there is a schema of ours, is not noted
+    if to_regclass('autosync.setting') is null then
+        return;
+    end if;
     -- teardown may offer to drop what was made here, and nothing else
     insert into autosync.setting as s (name, value)
     select 'extensions_made', pg_catalog.jsonb_build_object(e.extname, cast(e.oid as bigint))

@@ -72,7 +72,7 @@ def test_a_heartbeat_is_tested_only_when_that_is_true(new_project: Project, stub
     command.succeeds(_set(project, "heartbeat", stub.url + "/beat"))
     _sql(project, "update autosync.invocation set proof = 'text', settled_at = coalesce(settled_at, now())")
     refused = project.run("alerts", "test", "heartbeat")
-    command.refused(refused, 6)
+    command.refused(refused, 5)
     assert "autosync-db jobs trigger" in refused.hints[0]
     assert "proves nothing" in _set(project, "heartbeat", stub.url + "/beat").err
     command.succeeds(project.run("jobs", "trigger"))

@@ -30,7 +30,8 @@ def _read(answer: Answer) -> list[Row]:
         binding.ref_of_database(answer.connection),
         binding.own(target),
     )
-    if copy:
+    # one that was never bound is not known as a copy; service_key_matches_project says what its address contradicts
+    if copy and (copy.is_silent or (found["binding"] or {}).get("project_ref")):
         # where the file says by name that a job runs, silence is no choice
         is_wanted = any(job.targets for job in answer.configuration.settings.jobs.values())
         return [_of_copy(copy, found["database"], is_wanted=is_wanted)]
@@ -73,7 +74,7 @@ CHECK = Check(
         "calls_on": ByYou("pause its jobs, if nothing is to be called from here; for calls of its own", then=_SETUP),
         "unproven": ByYou("the set-up of the copy's own project did not end; repeat it", then="autosync-db setup"),
     },
-    needs=("head_applied", "privileges_sufficient"),
+    needs=("head_applied", "secrets_readable_by_job", "privileges_sufficient"),
     causes=("head_applied",),
     question=Question(_query, _read),
 )

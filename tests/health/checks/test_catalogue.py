@@ -97,7 +97,7 @@ def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster
     healthy = {name for name, status in health.statuses(report).items() if status is Status.OK}
     # the server and its libraries are there, with their processes, and a schema that nobody made holds no secret
     libraries = {"pg_net_preloaded", "pg_net_settings_valid", "pg_net_worker_running"}
-    unmade = {"no_secret_in_migration_history", "server_log_hides_secrets"}
+    unmade = {"no_secret_in_migration_history", "server_log_hides_secrets", "legacy_keys_off"}
     layers = {checks.find(id).layer for id in healthy - unmade - libraries}
     assert layers <= {"server", "cron"}
     for result in report.results:
@@ -168,11 +168,12 @@ def test_consequence_is_blocked_and_names_its_cause_alone(project: Trial) -> Non
     assert set(blocked.values()) == {("job_scheduled",)}
 
 
-def test_cause_explains_though_it_is_not_reported(project: Trial) -> None:
+def test_cause_is_reported_though_it_was_not_chosen(project: Trial) -> None:
     project.owner.execute("select cron.unschedule('auto-sync-cron-job')")
     report = project.report(["job_active"])
     assert [(result.id, result.status, result.blocked_by) for result in report.results] == [
-        ("job_active", Status.BLOCKED, ("job_scheduled",))
+        ("job_active", Status.BLOCKED, ("job_scheduled",)),
+        ("job_scheduled", Status.CRITICAL, ()),
     ]
 
 
