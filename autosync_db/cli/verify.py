@@ -70,9 +70,7 @@ def _verify(
 
     patience = _patience(wait)
     configuration = session.configuration
-    tell = _teller(
-        session, [*(only or ()), *(f"-{id}" for id in skip or ()), *(f"/{job}" for job in jobs or ())], notify, strict
-    )
+    tell = _teller(session, _selection(only, skip, jobs), notify, strict)
     try:
         with connect(configuration.target.database_url) as connection:
             # no tick of a copy makes a call, and a question without credentials would go to where it comes from
@@ -92,11 +90,20 @@ def _verify(
             raise typer.Exit(2) from None
         raise
     _print(session, report, format)
+    raise typer.Exit(_code(report, format, strict=strict))
+
+
+def _selection(only: list[str] | None, skip: list[str] | None, jobs: list[str] | None) -> list[str]:
+    """Return what was chosen, as one list of words: what is notified of one choice says nothing of another."""
+    return [*(only or ()), *(f"-{id}" for id in skip or ()), *(f"/{job}" for job in jobs or ())]
+
+
+def _code(report: "Report", format: ReportFormat, *, strict: bool) -> int:
     if format is ReportFormat.NAGIOS:
         from autosync_db.report import as_nagios
 
-        raise typer.Exit(as_nagios.EXIT_CODES[report.status])
-    raise typer.Exit(report.exit_code(strict=strict))
+        return as_nagios.EXIT_CODES[report.status]
+    return report.exit_code(strict=strict)
 
 
 def _patience(wait: str | None) -> "timedelta | None":

@@ -18,7 +18,7 @@ READERS = (
     f"schedules run {_ID}", f"schedules enable {_ID}", f"schedules disable {_ID}", f"schedules remove {_ID} --yes",
     "secrets list", "secrets history", "secrets set x --from-env PATH", "secrets delete x --yes",
     "export supabase", "export supabase --schemas", "cost", "teardown --yes",
-    "alerts list", "alerts set slack --from-env PATH", "alerts test slack", "alerts delete slack --yes",
+    "alerts list", "alerts set slack --from-env PATH", "alerts test slack", "alerts delete slack",
 )  # fmt: skip
 # these read none: what they do does not depend on it
 WITHOUT = re.compile(r"init|explain|schedules preview|secrets (scan|env)|scaffold .*|local .*")

@@ -258,7 +258,7 @@ def test_a_dry_run_of_a_rollback_says_what_it_would_do_and_does_nothing(migrated
     assert "public.pg_cron_secrets" in shown.err
     assert "needs --yes" in shown.err
     found = command.succeeds(_run(migrated, "rollback", "0005", "--dry-run", "--yes", "--format", "json")).json()
-    assert (found["after"], found["revisions"]) == ("0005", ["0007", "0006"])
+    assert (found["after"], found["revisions"]) == ("0005", ["0008", "0007", "0006"])
     assert "autosync.secret_change" in found["emptied"]
     assert "no way to revision" in command.refused(_run(migrated, "rollback", "9999", "--dry-run", "-q"), 5)
     assert contents(migrated) == before
