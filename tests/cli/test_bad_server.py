@@ -300,7 +300,7 @@ POOLER = {
     "SASL authentication failed": "check the password",
     "SSL connection is required": "wants TLS",
     'no pg_hba.conf entry for host "203.0.113.9", user "postgres", database "postgres", no encryption': "wants TLS",
-    'pg_hba.conf rejects connection for host "203.0.113.9", user "postgres", database "postgres", SSL encryption': "pg_hba",
+    'pg_hba.conf rejects connection for host "::1", user "postgres", database "postgres", SSL encryption': "pg_hba",
     'no pg_hba.conf entry for host "203.0.113.9", user "postgres", database "postgres", SSL encryption': "pg_hba",
     "could not write init file: No space left on device": "disk is full",
     "the database system is not yet accepting connections": "run this again",
