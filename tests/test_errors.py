@@ -12,7 +12,9 @@ CODES = {
     "CheckFailedError": 3,
     "UnreachableError": 4,
     "MigrationError": 5,
+    "ConflictError": 5,
     "SecretError": 6,
+    "StoppedError": 130,
 }
 
 
@@ -23,7 +25,7 @@ def test_every_failure_has_the_code_of_the_contract() -> None:
         if issubclass(kind, AutosyncError) and kind is not AutosyncError
     }
     assert found == CODES
-    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 5, 6]
+    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 5, 6, 130]
 
 
 @pytest.mark.parametrize("name", CODES)

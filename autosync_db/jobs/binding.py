@@ -21,6 +21,8 @@ from autosync_db.jobs import readers
 from autosync_db.supabase import address
 
 SETTING = "binding"
+# what autosync.stored_secrets() raises where the vault cannot be read
+_UNREADABLE = "AS003"
 OFF = "off on purpose"
 _SILENCING = """
     insert into autosync.setting as s (name, value)
@@ -127,6 +129,10 @@ def inherited(connection: Connection, target: Target, given: str | None = None) 
         moved = here(connection, bound["project_ref"]) != _place(bound)
         return Inherited(found.project, found.here, found.is_silent, found.came_back, is_certain=moved)
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable):
+        return None
+    except psycopg.DatabaseError as error:
+        if error.sqlstate != _UNREADABLE:
+            raise
         return None
 
 

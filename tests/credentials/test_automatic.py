@@ -129,7 +129,7 @@ class TestRefused:
         other = f"https://{keys.PROJECT_REF[::-1]}.supabase.co"
         owner = platform.project.owner
         owner.execute("update public.pg_cron_secrets set secret = %s where name = 'project_url'", [other])
-        assert "but the stored address is that of" in command.refused(platform.run("rotate", "--auto", "-q"), 2)
+        assert "is inherited from" in command.refused(platform.run("rotate", "--auto", "-q"), 6)
         assert platform.api.requests == []
         owner.execute(
             "update public.pg_cron_secrets set secret = %s where name = 'project_url'", [platform.project.stub.url]

@@ -13,6 +13,7 @@ from autosync_db import progress
 from autosync_db.credentials import lease, proof, rotation, store
 from autosync_db.credentials.rotation import Result
 from autosync_db.errors import AutosyncError, MigrationError, SecretError, StoppedError, UnreachableError
+from autosync_db.jobs import readers
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
 from autosync_db.secret import Secret
@@ -328,7 +329,7 @@ def test_an_older_transaction_is_waited_for_before_the_proof(project: Project, m
 def test_a_transaction_that_does_not_end_is_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = keys.secret()
     project.gate.accept(project.key, newer)
-    monkeypatch.setattr(proof, "_READERS_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(readers, "_PATIENCE_SECONDS", 0)
     with _held_open(project.cluster) as pid:
         result = _replace(project, newer)
     assert result.outcome == "rotated"

@@ -98,7 +98,7 @@ REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
         steps(stored(service_role_key=keys.secret()), _redirected("https://elsewhere.example/x")),
         "autosync-db setup --project-url URL  # the address that it should go to; then replace the key",
     ),
-    "a firewall": ("function_reached", answers(403, "error code: 1020"), "# by you, in the dashboard of the content"),
+    "a firewall": ("function_reached", answers(403, "error code: 1020"), "# by you, in the settings of the content"),
     "a paused project": ("function_reached", answers(540), "# by you, in the dashboard: restore"),
     "no upstream": ("function_reached", answers(503, "no healthy upstream"), "# by you: start what the gateway"),
     "PostgREST's cache": ("function_succeeds", answers(500, {"code": "PGRST202"}), "notify pgrst, 'reload schema'"),

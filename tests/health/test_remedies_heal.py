@@ -217,6 +217,11 @@ HEALS = (
     Heal("project_url_valid", steps(_unknown, stored(project_url="api.example.com"))),
     Heal("project_url_valid", steps(_known, stored(project_url="ftp://127.0.0.1")), "known"),
     Heal("project_url_resolves", address("https://nosuchhost.invalid")),
+    Heal(
+        "project_url_resolves",
+        steps(sql("delete from autosync.invocation"), sql("delete from autosync.tick")),
+        "unanswered",
+    ),
     Heal("project_url_reachable", lambda project: address(project.stub.url.replace("http:", "https:"))(project)),
     Heal("project_url_reachable", _astray(with_key=False), "redirected"),
     Heal("project_url_reachable", _astray(with_key=True), "redirected_with_key"),

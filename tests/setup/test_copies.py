@@ -228,7 +228,7 @@ class TestRebind:
         assert (code, report["status"]) == (0, "ok"), report
         assert "not repeated" in set_up(copy.run("setup")).err
 
-    @pytest.mark.parametrize("status", [401, 500])
+    @pytest.mark.parametrize("status", [401, pytest.param(500, marks=pytest.mark.long)])
     def test_a_failed_proof_leaves_it_silent(self, copy: Copy, stub: Stub, status: int) -> None:
         stub.answer(status)
         command.succeeds(copy.run("migrate"))
@@ -245,7 +245,7 @@ class TestRebind:
             set_up(copy.rebind("--project-url", stub.url))
         assert copy.tick() == "succeeded"
 
-    @pytest.mark.parametrize("moment", ["before", "during"])
+    @pytest.mark.parametrize("moment", ["before", pytest.param("during", marks=pytest.mark.long)])
     def test_killed_it_is_silent_and_the_next_one_ends_it(self, copy: Copy, stub: Stub, moment: str) -> None:
         stub.answer(200, delay_seconds=20)
         with clusters.pg_net_worker(copy.cluster), clusters.connection(copy.cluster) as other:

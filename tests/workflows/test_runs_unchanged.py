@@ -85,6 +85,7 @@ def logs(jobs: dict[str, Job]) -> str:
     return "\n".join(f"== {name}\n{job.log}{job.summary}" for name, job in jobs.items())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # some twenty processes, one after the other
 def test_after_init_it_runs_unchanged_from_an_empty_database_to_a_healthy_one(
     blank: Cluster, stub: Stub, machine: Machine, runner: Runner

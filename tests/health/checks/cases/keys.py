@@ -200,7 +200,6 @@ CASES: dict[str, tuple[Case, ...]] = {
             stored(project_url=_url(OTHER), service_role_key=keys.legacy(ref=OTHER)),
             _of_the_project,
             says=f"names the project {OTHER}, but this database is that of {REF}",
-            blocked_by=("database_is_the_bound_one",),
         ),
         fine(
             "a secret key names no project",
