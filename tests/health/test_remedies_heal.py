@@ -336,7 +336,8 @@ def _put_right(project: LiveProject, heal: Heal) -> None:
     project.stub.judge = None
     if heal.tidy:
         heal.tidy(project)
-    project.reset_server_settings()
+    project.admin.execute("alter system reset all")
+    project.admin.execute("select pg_reload_conf()")
     settings = config.Settings.model_validate(tomllib.loads(_JOB))
     project.configuration = dataclasses.replace(project.configuration, settings=settings)
     project.store(project_url=project.stub.url, service_role_key=keys.legacy())

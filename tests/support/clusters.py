@@ -134,8 +134,8 @@ def _copied(source: Cluster, folder: Path) -> Cluster:
     subprocess.run(["cp", "-a", str(source.data), str(copy.data)], check=True)  # its owner, too
     if not copy.stand_in:
         # the server runs the real worker itself: it sends nothing until pg_net_worker() lets it
-        (copy.data / "conf.d" / "held.conf").write_text("pg_net.batch_size = 0\n")
-        clusters.give_to_server(copy.data / "conf.d")
+        with (copy.data / "postgresql.auto.conf").open("a") as settings:
+            settings.write("pg_net.batch_size = 0\n")
     copy.start()
     return copy
 

@@ -273,15 +273,6 @@ class LiveProject(Project):
         self.worker.close()
         self.worker = ExitStack()
 
-    def reset_server_settings(self) -> None:
-        """Take back what ALTER SYSTEM changed, but for what lets the real worker send."""
-        self.admin.execute("alter system reset all")
-        if self.has_worker and not self.cluster.stand_in:
-            self.stop_worker()
-            self.start_worker()
-        else:
-            self.admin.execute("select pg_reload_conf()")
-
     def stop_server(self) -> None:
         """Stop PostgreSQL and the stand-in's worker; the real one ends with it."""
         if self.cluster.stand_in:

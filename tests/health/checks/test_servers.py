@@ -43,7 +43,7 @@ class TestRemedy:
                     live.admin.execute(statement.rstrip(";").encode())
         server.wait_for_setting(live, "log_statement", "none")
         live.must_be_healthy()
-        live.reset_server_settings()
+        live.admin.execute("alter system reset all")
 
     def test_setup_and_job_trigger_bring_the_secrets_and_the_calls_back(self, live: LiveProject) -> None:
         live.owner.execute("delete from public.pg_cron_secrets")
