@@ -114,7 +114,9 @@ def downgrade() -> None:
         """
         do $$
         begin
-            if to_regprocedure('autosync.delete_secret(text)') is not null then
+            if to_regprocedure('autosync.delete_secret(text)') is not null
+                and to_regclass('autosync.alert_receiver') is not null
+            then
                 perform autosync.delete_secret(r.secret_name) from autosync.alert_receiver as r;
             end if;
         end
@@ -124,4 +126,4 @@ def downgrade() -> None:
     for function in FUNCTIONS:
         op.execute(f"drop function if exists {function}")
     for table in ("alert", "alert_state", "alert_receiver"):
-        op.execute(f"drop table autosync.{table}")
+        op.execute(f"drop table if exists autosync.{table}")

@@ -239,7 +239,9 @@ def test_another_roles_job_of_ours_is_refused_and_one_that_only_has_the_name_is_
 
 DRIFT = {
     "a table of the ledger is gone": "drop table autosync.invocation",
-    "the registry is gone": "drop table autosync.job",
+    "the registry is gone": "drop table autosync.job cascade",
+    "whom to notify is gone": "drop table autosync.alert_receiver cascade",
+    "the messages are gone": "drop table autosync.alert",
     "settings are gone": "drop table autosync.setting",
     "the secrets' table is gone": "drop table public.pg_cron_secrets",
     "the schedules' table is gone": "drop table public.auto_sync_schedules cascade",
