@@ -89,15 +89,21 @@ def serve() -> Iterator[Stub]:
         def log_message(self, format: str, *arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(Handler, stub.release) as stub.url:
+        yield stub
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], release: threading.Event) -> Iterator[str]:
+    """Serve on loopback for the time of the block, and yield the address; `release` is set when it ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    stub.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=_accept, args=(server,), daemon=True)
     thread.start()
     try:
-        yield stub
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        stub.release.set()
+        release.set()
         # serve_forever() would notice the end of a block only every half second
         server.socket.shutdown(socket.SHUT_RDWR)
         thread.join()

@@ -6,20 +6,19 @@ The schemas are written after the published OpenAPI document; every answer of th
 import hashlib
 import json
 import re
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
 
-from tests.support import keys
+from tests.support import http_stub, keys
 
 _MOMENT = {"type": ["string", "null"], "format": "date-time"}
 _TEXT = {"type": ["string", "null"]}
@@ -350,24 +349,6 @@ def serve(token: str) -> Iterator[Api]:
         def log_message(self, format: str, *arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=_accept, args=(server,), daemon=True)
-    thread.start()
-    try:
+    with http_stub.serving(Handler, api.release) as api.url:
         yield api
-    finally:
-        api.release.set()
-        # serve_forever() would notice the end of a block only every half second
-        server.socket.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        server.server_close()
     assert not broken, f"the test's own server left the published form: {broken[0]}"
-
-
-def _accept(server: ThreadingHTTPServer) -> None:
-    """Serve until the listening socket is shut down."""
-    with suppress(OSError):
-        while True:
-            server.process_request(*server.get_request())

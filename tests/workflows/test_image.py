@@ -43,6 +43,7 @@ def docker() -> Engine:
             raise
         pytest.skip(f"{error.message}: the image is not built here")
     if not found.has_image(BASE):
+        assert os.environ.get("AUTOSYNC_TEST_CONTAINERS") != "1", f"{BASE} is not here, and was asked for"
         pytest.skip(f"{BASE} is not here; .ci/containers makes it")
     return found
 
