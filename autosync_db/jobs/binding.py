@@ -199,11 +199,7 @@ def called_ref(connection: Connection) -> str | None:
         "autosync.stored_secrets()" if exists(connection, "autosync.stored_secrets()") else "public.pg_cron_secrets"
     )
     statement = f"select s.secret from {source} as s where s.name = 'project_url'"  # noqa: S608 - one of two constants
-    found = value(connection, statement.encode())
-    try:
-        return None if found is None else address.ref_of(str(found).strip())
-    except ValueError:
-        return None
+    return address.ref_in(value(connection, statement.encode()))
 
 
 def ref_of_database(connection: Connection) -> str | None:

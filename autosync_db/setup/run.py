@@ -133,14 +133,20 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
 
 
 def _forget_others(work: _Work) -> None:
-    """Delete another project's keys that a copy gets no own ones for, and say which named secrets it keeps."""
+    """Delete another project's keys that a copy gets no own ones for, and its receivers; say which secrets it keeps."""
     replaced = {*work.plan.secrets, *({store.CRON_SECRET} if work.plan.beside else ())}
     stored = store.stored(work.connection).keys()
     keys = {store.SERVICE_KEY, store.CRON_SECRET, store.CRON_SECRET_NEXT, store.GATEWAY_KEY}
     for name in sorted(keys & stored - replaced):
         store.delete(work.connection, name)
         work.reporter.done(Step("secrets", f"deleted {name}, which is of {work.plan.leaves}", True))
-    for name in sorted(stored - keys - {store.PROJECT_URL}):
+    # its messages and heartbeats would speak for that project
+    for name in sorted(filter(store.is_address, stored)):
+        with work.connection.transaction():
+            work.connection.execute("delete from autosync.alert_receiver as r where r.secret_name = %s", [name])
+            store.delete(work.connection, name)
+        work.reporter.done(Step("alerts", f"deleted the receiver {name}, which is of {work.plan.leaves}", True))
+    for name in sorted(name for name in stored - keys - {store.PROJECT_URL} if not store.is_address(name)):
         kept = f"the secret {name} is still that of {work.plan.leaves}: autosync-db secrets set {name}"
         work.reporter.done(Step("warning", kept, False))
 

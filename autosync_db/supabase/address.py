@@ -47,6 +47,14 @@ def ref_of(project_url: str) -> str | None:
     return name if domain in {"supabase.co", "supabase.in"} and _REF.fullmatch(name) else None
 
 
+def ref_in(project_url: str | None) -> str | None:
+    """Return the ref that a stored address names, also one with blanks around it; None for what is no address."""
+    try:
+        return ref_of((project_url or "").strip())
+    except ValueError:
+        return None
+
+
 def check_url(project_url: str) -> str:
     """Return `project_url` unchanged if it is an origin that pg_net can call; raise UsageError with the cure if not.
 

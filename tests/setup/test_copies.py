@@ -205,6 +205,12 @@ class TestRebind:
         assert copy.tick() == "succeeded", "a call that pg_net has not sent when the copy is noticed"
         copy.rows("truncate public.handed_over")
         copy.rows("update autosync.job set retry_attempts = 5")
+        # a heartbeat of the copy would say that the parent's job works
+        copy.rows(
+            "insert into autosync.alert_receiver (kind, form, secret_name)"
+            " values ('heartbeat', 'get', 'alert_heartbeat');"
+            f" insert into public.pg_cron_secrets values ('alert_heartbeat', 'https://{PARENT}.example.com/beat')"
+        )
         with clusters.pg_net_worker(copy.cluster), under_fire(copy) as outcomes:
             # whoever names no project means that of the database's own address
             done = set_up(copy.rebind("--project-url", stub.url))
@@ -224,6 +230,8 @@ class TestRebind:
             ("service_role_key",),
         ]
         assert "deleted gateway_key" in done.err
+        assert "deleted the receiver alert_heartbeat" in done.err
+        assert copy.rows("select from autosync.alert_receiver") == []
         code, report = copy.verified("--only", CHECK)
         assert (code, report["status"]) == (0, "ok"), report
         assert "not repeated" in set_up(copy.run("setup")).err

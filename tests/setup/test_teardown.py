@@ -290,6 +290,20 @@ def test_what_is_not_ours_in_the_schema_stays_and_so_does_the_schema(blank: Clus
         run(blank, "teardown", "--format", "json")).json()["stays"])  # fmt: skip
 
 
+def test_an_unfinished_rotation_that_the_platform_knows_of_is_not_forgotten(blank: Cluster) -> None:
+    migrate.upgrade(blank.url())
+    rows(
+        blank,
+        "insert into autosync.key_rotation (made, subject, project_ref, token, lease_expires_at)"
+        " values ('autosync_x', 'service_role_key', 'abcdefghijklmnopqrst', gen_random_uuid(), now())",
+    )
+    before = state(blank)
+    refused = command.run("teardown", "--yes", database=blank.url())
+    assert "autosync_x" in command.refused(refused, 5)
+    assert "rotate --resume" in refused.hints[0]
+    assert state(blank) == before
+
+
 def test_killed_at_the_end_nothing_has_changed_and_the_next_run_ends_it(
     blank: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

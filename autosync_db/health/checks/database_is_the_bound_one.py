@@ -26,7 +26,7 @@ def _read(answer: Answer) -> list[Row]:
     target = answer.configuration.target
     copy = binding.judge(
         found["binding"],
-        address.ref_of((found["url"] or "").strip()),
+        address.ref_in(found["url"]),
         binding.ref_of_database(answer.connection),
         binding.own(target),
     )

@@ -26,7 +26,7 @@ def _read(answer: Answer) -> list[Row]:
         name = "project_url" if found["url"] is None else "service_role_key"
         facts = {"reason": "missing", "secret": name}
         return [Row("unknown", f"secret {name}", "is not stored, or this role cannot see it", facts)]
-    called, ref_of_key = _ref_of(found["url"]), found["ref_of_key"]
+    called, ref_of_key = address.ref_in(found["url"]), found["ref_of_key"]
     if called is None:
         return []
     rows = []
@@ -41,13 +41,6 @@ def _read(answer: Answer) -> list[Row]:
             Row("critical", "secret project_url", detail, {"secret": "project_url", "project": own, "called": called})
         )
     return rows
-
-
-def _ref_of(project_url: str) -> str | None:
-    try:
-        return address.ref_of(project_url.strip())
-    except ValueError:
-        return None
 
 
 CHECK = Check(

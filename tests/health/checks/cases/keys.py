@@ -80,6 +80,7 @@ def _of_a_domain(project: Project) -> None:
 CASES: dict[str, tuple[Case, ...]] = {
     "database_is_the_bound_one": (
         fine("an address that names no project", _bound()),
+        fine("an address that is none", _bound(), stored(project_url="http://[::1")),
         failed(
             "an address of another project",
             _bound(),
