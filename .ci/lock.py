@@ -25,7 +25,7 @@ USABLE = re.compile(
 
 def main(arguments: list[str]) -> int:
     """Resolve, and write the locks; arguments go to uv, e.g. --upgrade-package NAME instead of --upgrade."""
-    LOCK.write_text(resolved("--extra", "local", "--group", "dev", *arguments), encoding="utf-8")
+    LOCK.write_text(resolved("--all-extras", "--group", "dev", *arguments), encoding="utf-8")
     RUNTIME.write_text(resolved("--group", "build", "--constraint", str(LOCK)), encoding="utf-8")
     return 0
 
@@ -47,7 +47,9 @@ def entry(package: dict[str, Any]) -> str:
     if "wheels" in package and not files:
         return ""
     hashes = {file["hashes"]["sha256"] for file in (*files, *filter(None, [package.get("sdist")]))}
-    marker = f" ; {package['marker']}" if "marker" in package else ""
+    # what pyproject.toml asks for anyway; uv adds it to each package as soon as one of them has two versions
+    marker = re.sub(r"^python_full_version >= '3\.11'( and |$)", "", package.get("marker", ""))
+    marker = f" ; {marker}" if marker else ""
     lines = [
         f"{package['name']}=={package['version']}{marker}",
         *(f"    --hash=sha256:{one}" for one in sorted(hashes)),
