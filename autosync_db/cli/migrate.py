@@ -35,12 +35,13 @@ def _migrate(
     from autosync_db.connection import connect
     from autosync_db.jobs import binding
     from autosync_db.progress import Reporter
-    from autosync_db.schema import migrate
     from autosync_db.setup import takeover
 
     if check + sql + dry_run > 1:
         raise UsageError("--check, --sql and --dry-run exclude each other", hint="choose one of them")
     configuration = session.configuration
+    if sql or check or dry_run:
+        from autosync_db.schema import migrate  # not for a migration with nothing to do: it loads Alembic
     if sql:
         session.print_text(migrate.script_sql(revision, configuration.isolation))
         return

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy
@@ -17,7 +16,7 @@ from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.schema import isolation, locks, objects
-from autosync_db.schema.revisions import MAKE_WAY, SCHEMA
+from autosync_db.schema.revisions import MAKE_WAY, SCHEMA, MigrationResult
 
 # what a downgrade must not drop unasked once it holds rows
 DATA_TABLES = (
@@ -31,20 +30,6 @@ DATA_TABLES = (
 
 # what more is done in the transaction of a migration, before its first revision or after its last
 Around = Callable[[Connection], None]
-
-
-@dataclass(slots=True)
-class MigrationResult:
-    """What a migration did."""
-
-    before: str | None = None
-    after: str | None = None
-    revisions: list[str] = field(default_factory=list)
-    objects: list[str] = field(default_factory=list)
-    # what the server wants somebody to know, e.g. of rows that an adoption changed
-    warnings: list[str] = field(default_factory=list)
-    # tables that held rows and are gone
-    emptied: list[str] = field(default_factory=list)
 
 
 def run_revisions(context: EnvironmentContext) -> None:

@@ -5,17 +5,18 @@ All that changes the schema holds one advisory lock of the transaction, so that 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
-import sqlalchemy
-import tenacity
 from psycopg import sql
 
 from autosync_db.config import duration
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError
 from autosync_db.schema import revisions
+
+if TYPE_CHECKING:
+    import tenacity
 
 T = TypeVar("T")
 LOCK_TIMEOUT = "3s"
@@ -135,8 +136,8 @@ def explained(connection: Connection) -> Iterator[None]:
     """
     try:
         yield
-    except (sqlalchemy.exc.DBAPIError, psycopg.Error) as raised:
-        error = raised.orig if isinstance(raised, sqlalchemy.exc.DBAPIError) else raised
+    except Exception as raised:
+        error = getattr(raised, "orig", raised)  # SQLAlchemy wraps it; asking for its class would load it
         if not isinstance(error, psycopg.Error):
             raise
         if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
@@ -161,7 +162,9 @@ def retrying(attempt: Callable[[], T], on_retry: Callable[[str], None] | None) -
     `on_retry` gets a message before each pause. Raises LockedError after LOCK_ATTEMPTS attempts.
     """
 
-    def report(state: tenacity.RetryCallState) -> None:
+    import tenacity
+
+    def report(state: "tenacity.RetryCallState") -> None:
         if on_retry and state.outcome:
             on_retry(f"attempt {state.attempt_number} of {LOCK_ATTEMPTS}: {state.outcome.exception()}")
 

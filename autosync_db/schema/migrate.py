@@ -23,10 +23,10 @@ from autosync_db.config import IsolationSettings
 from autosync_db.connection import connect
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.schema import inventory, locks, objects, preflight, revisions
-from autosync_db.schema.environment import Around, MigrationResult, TrialOver
+from autosync_db.schema.environment import Around, TrialOver
 from autosync_db.schema.inventory import Note
 from autosync_db.schema.isolation import ACCESS_FILE, stored
-from autosync_db.schema.revisions import SCHEMA
+from autosync_db.schema.revisions import SCHEMA, MigrationResult
 from autosync_db.secret import Secret
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import Any
 
 from psycopg import sql
 
@@ -23,6 +24,19 @@ _FOLDERS = ("sql/extensions", "sql/functions", "sql/triggers", "sql/access", "sq
 TOOLS = ("sql/functions/autosync.object_rendering.sql", "sql/functions/autosync.apply_object.sql")
 
 _FUNCTION = re.compile(r"^create or replace function ([\w.]+)\(([^)]*)\)", re.MULTILINE)
+
+_QUESTION = """
+select jsonb_build_object(
+    'revision', (select v.version_num from autosync.alembic_version as v),
+    'recorded', (
+        select jsonb_object_agg(o.path, jsonb_build_array(o.source_hash, o.live_hash)) from autosync.object as o
+    ),
+    'absent', (
+        select jsonb_agg(s.name) from unnest({signatures}::text[]) as s (name) where to_regprocedure(s.name) is null
+    ),
+    'rendered', (select jsonb_object_agg(r.path, r.live_hash) from ({rendering}) as r (path, live_hash))
+) as fact
+"""
 
 
 class State(StrEnum):
@@ -125,6 +139,32 @@ def compare(
         else:
             found[file.path] = State.CURRENT if rendered[file.path] == live_hash else State.EDITED
     return found
+
+
+def question() -> str:
+    """Return the query of what is recorded and there of all objects but the jobs, as one JSON value `fact`.
+
+    It fails where the schema is not there. `answered` reads the value.
+    """
+    # jobs are compared by checks of their own
+    wanted = [path for path in paths() if not path.startswith("sql/jobs/")]
+    rendered = rendering().replace("$1", sql.Literal(wanted).as_string() + "::text[]")
+    functions = [signature for file in files() for signature in signatures(file.source)]
+    text = _QUESTION.replace("{signatures}", sql.Literal(functions).as_string())
+    return text.replace("{rendering}", rendered)
+
+
+def answered(wanted: Iterable[ObjectFile], found: Mapping[str, Any]) -> dict[str, State]:
+    """Return the state of each file's object by the answer to `question`."""
+    wanted = list(wanted)
+    recorded = {path: (source, live) for path, (source, live) in (found["recorded"] or {}).items()}
+    # a file that makes several functions is missing when one of them is
+    absent = set(found["absent"] or ())
+    rendered = {
+        file.path: None if absent & set(signatures(file.source)) else found["rendered"].get(file.path)
+        for file in wanted
+    }
+    return compare(wanted, recorded, rendered)
 
 
 def apply(connection: Connection, revision: str | None) -> list[str]:

@@ -1,12 +1,14 @@
 """What must be true of a server before anything is changed on it. Reads only."""
 
+from typing import Any
+
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError, UnreachableError
 
 MINIMUM_SERVER_VERSION = 150000
 
 # settings of an extension's library are only listed to members of pg_read_all_settings
-_FACTS = """
+FACTS = """
 select
     pg_is_in_recovery(),
     current_setting('server_version_num')::integer,
@@ -23,8 +25,13 @@ select
 
 def check(connection: Connection) -> None:
     """Raise the one error that explains why the toolkit cannot be installed here; return if it can be."""
-    row = connection.execute(_FACTS).fetchone()
+    row = connection.execute(FACTS).fetchone()
     assert row is not None
+    judge(row)
+
+
+def judge(row: tuple[Any, ...]) -> None:
+    """Raise what a row of FACTS says against installing the toolkit; return if it says nothing."""
     (replica, version, database, sees_settings, preloaded, cron_database, cron, net, creates, read_only) = row
     if replica:
         raise UnreachableError(

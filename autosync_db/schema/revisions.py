@@ -1,6 +1,7 @@
 """Which revisions this package knows and which one a database is at, without Alembic: looking starts quickly."""
 
 import re
+from dataclasses import dataclass, field
 
 from autosync_db import resources
 from autosync_db.connection import Connection
@@ -15,6 +16,20 @@ _DECLARED = """
     select to_regclass('autosync.alembic_version') is not null and to_regclass('autosync.object') is not null
         and to_regclass('autosync.job') is not null and to_regprocedure('autosync.dispatch(text)') is not null
 """
+
+
+@dataclass(slots=True)
+class MigrationResult:
+    """What a migration did."""
+
+    before: str | None = None
+    after: str | None = None
+    revisions: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    # what the server wants somebody to know, e.g. of rows that an adoption changed
+    warnings: list[str] = field(default_factory=list)
+    # tables that held rows and are gone
+    emptied: list[str] = field(default_factory=list)
 
 
 def known() -> list[str]:

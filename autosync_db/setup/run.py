@@ -16,7 +16,7 @@ from autosync_db.jobs import binding, calls, registry
 from autosync_db.jobs import plan as jobs_plan
 from autosync_db.jobs.calls import Cause, Invocation
 from autosync_db.progress import Reporter, Step
-from autosync_db.schema.environment import MigrationResult
+from autosync_db.schema.revisions import MigrationResult
 from autosync_db.setup import situation, takeover
 from autosync_db.setup.decision import Given, Plan, Switch, decide
 from autosync_db.supabase import function

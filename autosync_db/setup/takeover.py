@@ -16,9 +16,9 @@ from autosync_db.jobs import binding
 from autosync_db.jobs import plan as jobs_plan
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema import adoption as questions
-from autosync_db.schema import migrate, revisions
-from autosync_db.schema.environment import MigrationResult
+from autosync_db.schema import revisions, up_to_date
 from autosync_db.schema.inventory import Note
+from autosync_db.schema.revisions import MigrationResult
 from autosync_db.secret import Secret
 from autosync_db.setup import adopting
 from autosync_db.setup.adopting import Adoption
@@ -88,6 +88,12 @@ def upgrade(
 
     Raises MigrationError when it cannot be, or when the call that is to prove it fails; the database is then as before.
     """
+    with connect(configuration.target.database_url) as connection:
+        unchanged = up_to_date.at(connection, revision, configuration.isolation)
+    if unchanged is not None:
+        return unchanged
+    from autosync_db.schema import migrate  # Alembic and SQLAlchemy take longer than all the rest
+
     foreseen = foresee(configuration, revision, given)
     if foreseen.obstacle is not None:
         raise foreseen.obstacle

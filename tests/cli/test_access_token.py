@@ -71,6 +71,7 @@ def test_setup_reads_the_key_that_nobody_gave_and_says_which(hosted: Project, ap
     assert legacy not in (wanted, given)
 
 
+@pytest.mark.long
 def test_setup_names_what_keeps_a_call_from_the_function(hosted: Project, api: Api) -> None:
     api.add_key("default", keys.secret().reveal())
     said = command.succeeds(_setup(hosted, SUPABASE_SERVICE_ROLE_KEY=hosted.key.reveal())).err
@@ -114,6 +115,7 @@ def test_setup_goes_on_without_an_api_that_cannot_be_asked(
     assert "no service key was given" in lacking.err
 
 
+@pytest.mark.long
 def test_without_a_token_or_for_another_address_nothing_is_asked(hosted: Project, api: Api) -> None:
     command.succeeds(hosted.setup("--no-wait"))
     command.succeeds(hosted.setup("--no-wait", key=Secret(hosted.key.reveal())))

@@ -169,6 +169,7 @@ class TestSwitch:
         command.succeeds(working.run("jobs", "trigger"))
         assert set(working.function.shown) == {"service key"}
 
+    @pytest.mark.long
     def test_what_a_real_call_refuses_is_put_back(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
@@ -180,6 +181,7 @@ class TestSwitch:
         command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown == ["service key"]
 
+    @pytest.mark.long
     def test_the_way_back(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
@@ -201,6 +203,7 @@ class TestSwitch:
         command.succeeds(working.run("jobs", "trigger"))
         assert working.function.shown[-1] == "cron secret"
 
+    @pytest.mark.long
     def test_a_key_that_no_call_shows_is_not_rotated(self, working: Place) -> None:
         _choose(CRON_SECRET)
         working.setup()
@@ -296,6 +299,7 @@ class TestRotation:
         command.succeeds(working.run("rotate", "--generate"))
         assert working.stored()["cron_secret_next"] == other.reveal()
 
+    @pytest.mark.long
     def test_what_another_job_shows_is_neither_deleted_nor_replaced_by_accident(self, working: Place) -> None:
         variables = {"AUTOSYNC_JOB__NAME": "other", "AUTOSYNC_FUNCTION__AUTH": "service_key"}
         [own] = working.function.known
@@ -371,6 +375,7 @@ def test_a_public_key_that_cannot_work_is_not_stored(place: Place) -> None:
                 assert "gateway_key" not in place.stored()
 
 
+@pytest.mark.long
 def test_a_file_with_other_lines_is_not_to_be_deleted(place: Place) -> None:
     _choose(CRON_SECRET)
     Path("cron.env").write_text("OTHER=1\nAUTOSYNC_CRON_SECRET=x\n")
@@ -405,6 +410,7 @@ class TestTwoJobsWithTwoCredentials:
         yield place
         command.succeeds(place.run("jobs", "remove", "report", "--yes"))
 
+    @pytest.mark.long
     def test_each_function_gets_its_own_once_it_knows_it(self, two: Place) -> None:
         _choose(f"{self.REPORT}'cron_secret'\n")
         first = two.setup("--service-role-key-file", "-", stdin=two.function.key)
@@ -428,6 +434,7 @@ class TestTwoJobsWithTwoCredentials:
         names = {"project_url", "service_role_key", "cron_secret"}
         assert {one["name"]: one["is_needed"] for one in listed} == dict.fromkeys(names, True)
 
+    @pytest.mark.long
     def test_a_key_that_the_main_job_does_not_carry_is_proven_by_one_that_does(self, two: Place) -> None:
         _choose(f"{CRON_SECRET}{self.REPORT}'service_key'\n")
         own = cron_secret.generate()

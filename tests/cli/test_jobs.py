@@ -109,6 +109,7 @@ def test_trigger_exits_3_for_any_other_answer(project: Project) -> None:
                 assert key not in result.out + result.err
 
 
+@pytest.mark.long
 def test_trigger_exits_3_when_the_function_is_too_slow(project: Project) -> None:
     command.succeeds(project.setup("--no-wait"))
     quick = {"AUTOSYNC_JOB__TIMEOUT": "1s"}
@@ -297,6 +298,7 @@ def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project:
     assert contents(new_project.cluster) == before
 
 
+@pytest.mark.long
 def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_project: Project, contents: Dump) -> None:
     """As after `jobs import --write` of a job whose name no table can have."""
     call = f"select net.http_post(url := '{new_project.stub.url}/functions/v1/daily', body := '{{\"full\": true}}');"

@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+import pytest
+
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
 from tests.cli.conftest import Dump, Listener
@@ -103,6 +105,15 @@ EDITS = (
 )
 
 
+def test_with_nothing_to_do_neither_alembic_nor_sqlalchemy_is_loaded(migrated: Cluster) -> None:
+    done = command.run_process("migrate", database=migrated.url(), variables={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert f"nothing to do: the database is at {revisions.head()}" in command.succeeds(done).err
+    loaded = {line.rpartition("|")[2].strip() for line in done.err.splitlines() if line.startswith("import time:")}
+    assert "psycopg" in loaded
+    assert not {"alembic", "sqlalchemy"} & loaded
+
+
+@pytest.mark.long
 def test_whatever_is_edited_manually_is_drift(migrated: Cluster, schema: Dump) -> None:
     before = schema(migrated)
     with cases.collected() as case:
@@ -127,6 +138,7 @@ def test_sql_needs_no_database_and_calls_none(listener: Listener) -> None:
     assert not listener.was_called
 
 
+@pytest.mark.long
 def test_the_script_applied_by_psql_makes_the_schema_that_migrate_makes(
     blank: Cluster, migrated: Cluster, schema: Dump
 ) -> None:
@@ -178,6 +190,7 @@ def test_modes_exclude_each_other(listener: Listener) -> None:
     assert not listener.was_called
 
 
+@pytest.mark.long
 def test_migrate_to_a_revision_and_back_leaves_the_schema_of_that_revision(blank: Cluster, schema: Dump) -> None:
     seen = {}
     for revision in ("0002", "0003", "0004"):
@@ -211,6 +224,7 @@ def test_rollback_to_base_leaves_only_the_version_table_behind(migrated: Cluster
         assert connection.execute("select count(*) from autosync.alembic_version").fetchone() == (0,)
 
 
+@pytest.mark.long
 def test_after_a_rollback_migrate_makes_the_same_again(migrated: Cluster, schema: Dump) -> None:
     before = schema(migrated)
     command.succeeds(_run(migrated, "rollback", "base"))

@@ -113,6 +113,7 @@ def test_run_makes_one_schedule_due_and_says_what_came_of_it(called: Function) -
     assert "failed: device" in listed
 
 
+@pytest.mark.long
 def test_run_goes_before_what_is_due_and_those_run_as_at_any_tick(called: Function) -> None:
     first, chosen = called.add(), called.add()
     called.admin.execute(
@@ -137,6 +138,7 @@ def test_run_goes_before_what_is_due_and_those_run_as_at_any_tick(called: Functi
     assert called.ran == [chosen, chosen]
 
 
+@pytest.mark.long
 def test_run_is_refused_where_it_may_not_run_and_changes_nothing(called: Function) -> None:
     now = "now() at time zone 'UTC'"
     shut = called.add()
@@ -178,6 +180,7 @@ def test_run_is_refused_where_it_may_not_run_and_changes_nothing(called: Functio
     assert called.project.stub.requests == [], "no call was made"
 
 
+@pytest.mark.long
 def test_run_says_why_the_schedule_was_not_run(called: Function) -> None:
     id = called.add()
     called.project.stub.judge = None

@@ -70,6 +70,7 @@ def test_an_edit_is_said_until_setup_applied_it(run: Callable[..., Result], proj
     assert NOT_APPLIED not in command.succeeds(run("status")).out
 
 
+@pytest.mark.long
 def test_what_no_file_says_is_no_difference(run: Callable[..., Result], project: Project, tmp_path: Path) -> None:
     kept = command.succeeds(run("setup", text=JOBS + '[retention]\ninvocations = "90 days"\n'))
     assert "changed" in kept.err

@@ -80,6 +80,7 @@ def test_setup_proves_health_by_verify(new_project: Project) -> None:
     assert done["verify"]["root_causes"] == []
 
 
+@pytest.mark.long
 def test_a_legacy_key_is_sent_as_a_bearer_token(project: Project) -> None:
     key = keys.legacy()
     command.succeeds(project.setup(key=key))
@@ -144,6 +145,7 @@ def test_a_new_key_that_the_function_accepts_replaces_the_old_one(project: Proje
     assert _stored(project.cluster)["service_role_key"] == newer.reveal()
 
 
+@pytest.mark.long
 def test_a_new_address_that_rejects_the_new_key_is_taken_back_too(project: Project) -> None:
     command.succeeds(project.setup())
     before = _stored(project.cluster)
@@ -154,6 +156,7 @@ def test_a_new_address_that_rejects_the_new_key_is_taken_back_too(project: Proje
     assert _stored(project.cluster) == before
 
 
+@pytest.mark.long
 def test_the_key_is_taken_from_every_place_that_can_hold_it(
     project: Project, key_file: Callable[[Secret], Path]
 ) -> None:
@@ -201,6 +204,7 @@ def test_no_wait_makes_no_call(project: Project) -> None:
         ).fetchall() == [("59 23 31 12 *", True)]
 
 
+@pytest.mark.long
 def test_the_settings_reach_the_job_and_no_job_of_another_name_is_left(new_project: Project) -> None:
     Path("autosync.toml").write_text("[job]\nname = 'nightly'\nfunction = 'other'\ntimeout = '7s'\n")
     command.succeeds(new_project.setup())
@@ -214,6 +218,7 @@ def test_the_settings_reach_the_job_and_no_job_of_another_name_is_left(new_proje
         ]
 
 
+@pytest.mark.long
 def test_setup_after_a_manual_edit_repairs_the_job(new_project: Project) -> None:
     command.succeeds(new_project.setup())
     with clusters.connect(new_project.cluster) as connection:

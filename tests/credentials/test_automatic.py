@@ -230,6 +230,7 @@ class TestTroubles:
         assert (done["outcome"], done["deleted"]) == ("finished", "cron")
         assert platform.project.verdict()[0] == "ok"
 
+    @pytest.mark.long
     def test_a_key_that_may_have_been_made_is_found_again(self, platform: Platform) -> None:
         """The answer is lost, and so is every look for it: the journal knows its name."""
         platform.api.trouble = lambda request: (
@@ -405,6 +406,7 @@ class TestCronSecret:
         assert by_secret.journal() is None
         assert by_secret.is_whole()
 
+    @pytest.mark.long
     def test_an_unfinished_one_keeps_generate_away_and_is_undone_by_abort(self, by_secret: Platform) -> None:
         first = str(by_secret.project.stored(store.CRON_SECRET))
         by_secret.api.trouble = lambda request: Trouble(503) if request.method == "POST" else None

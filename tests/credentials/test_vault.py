@@ -73,6 +73,7 @@ class TestMove:
         again = command.succeeds(project.run("setup"))
         assert "* " not in again.err
 
+    @pytest.mark.long
     def test_and_back_to_the_table(self, vaulted: Project) -> None:
         _move(vaulted, "table")
         assert _kept(vaulted) == {}
@@ -119,6 +120,7 @@ class TestMove:
         assert (_in_table(project), len(_kept(project))) == (2, 0)
         assert project.active() == project.key
 
+    @pytest.mark.long
     def test_leaves_secrets_of_the_same_name_as_they_are(self, project: Project) -> None:
         _create_vault(project.cluster)
         theirs = {"service_role_key": "theirs", "project_url": project.stub.url}
@@ -239,6 +241,7 @@ class TestCommands:
         assert _kept(vaulted)["stripe"] == "theirs"
         assert "autosync.stripe" not in _kept(vaulted)
 
+    @pytest.mark.long
     def test_a_vault_that_cannot_be_decrypted_is_emptied_and_filled_again(self, vaulted: Project) -> None:
         """As after a restore into another project, whose root key is another one."""
         with clusters.connect(vaulted.cluster, "supabase_admin") as connection:

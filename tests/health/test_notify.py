@@ -65,6 +65,7 @@ def test_slacks_form_calls_nobody(live: LiveProject) -> None:
         assert "fix: `autosync-db repair secrets_present" in message
 
 
+@pytest.mark.long
 def test_a_database_that_is_away_is_said_once_and_so_is_its_return(live: LiveProject) -> None:
     away = Secret(f"postgresql://postgres:x@127.0.0.1:{free_port()}/postgres")
     with http_stub.serve() as webhook:

@@ -171,6 +171,7 @@ def _looks(migrated: Cluster) -> None:
     assert found == [("auto-sync-cron-job", False), ("autosync-keep-house", True)]
 
 
+@pytest.mark.long
 def test_the_guides_job_is_not_left_behind_where_none_of_the_file_runs(migrated: Cluster) -> None:
     text = NOWHERE_HERE.replace("auto-sync-cron-job", "sync")
     Path("autosync.toml").write_text(text)

@@ -15,7 +15,7 @@ from tests.leaks.conftest import Sampler
 from tests.support import command, keys
 from tests.support.command import Result
 
-pytestmark = pytest.mark.server  # the stack's own
+pytestmark = [pytest.mark.server, pytest.mark.long]  # the server is the stack's own
 
 
 @dataclass

@@ -79,7 +79,17 @@ def test_32_claimers_take_each_of_many_schedules_once(count: int, schedule_db: C
     assert sum(1 for rows in taken if rows) > 16
 
 
-@pytest.mark.parametrize("statistics", ["none", "of now", "of one row", "of disabled rows", "of unequal organizations"])
+@pytest.mark.parametrize(
+    "statistics",
+    [
+        "none",
+        "of now",
+        *(
+            pytest.param(one, marks=pytest.mark.long)
+            for one in ("of one row", "of disabled rows", "of unequal organizations")
+        ),
+    ],
+)
 def test_claiming_reads_its_index_and_no_more(schedule_db: Connect, statistics: str) -> None:
     db = schedule_db(None)
     # autovacuum would choose the statistics itself

@@ -115,11 +115,18 @@ def upgrade(cluster: Cluster, messages: Callable[[str], None]) -> MigrationError
 @pytest.mark.parametrize(
     ("name", "statement", "table"),
     [
-        ("a reader of the schedules", f"select * from {SCHEDULES}", SCHEDULES),
-        ("a writer of the schedules", f"update {SCHEDULES} set enabled = enabled where id::text like '%01'", SCHEDULES),
-        ("a reader of the secrets", f"select * from {SECRETS}", SECRETS),
+        pytest.param("a reader of the schedules", f"select * from {SCHEDULES}", SCHEDULES, id="reader"),
+        pytest.param(
+            "a writer of the schedules",
+            f"update {SCHEDULES} set enabled = enabled where id::text like '%01'",
+            SCHEDULES,
+            id="writer",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "a reader of the secrets", f"select * from {SECRETS}", SECRETS, id="secrets", marks=pytest.mark.long
+        ),
     ],
-    ids=["reader", "writer", "secrets"],
 )
 def test_a_long_transaction_is_named_and_keeps_the_api_waiting_no_longer_than_the_timeout(
     name: str, statement: str, table: str, deployed: Cluster, record_property: Callable[[str, object], None]
@@ -157,6 +164,7 @@ def test_a_long_transaction_is_named_and_keeps_the_api_waiting_no_longer_than_th
     assert f"select pg_terminate_backend({pid})" in error.hint
 
 
+@pytest.mark.long
 def test_two_transactions_one_after_the_other_do_not_add_up(
     deployed: Cluster, record_property: Callable[[str, object], None]
 ) -> None:

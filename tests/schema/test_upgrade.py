@@ -71,6 +71,7 @@ def test_the_migrating_role_is_no_superuser(blank: Cluster) -> None:
     assert found == ("postgres", False)
 
 
+@pytest.mark.long
 def test_step_by_step_ends_like_one_step(blank: Cluster, fresh: str) -> None:
     for step in REVISIONS:
         assert migrate.upgrade(blank.url(), step).revisions == [step]

@@ -221,6 +221,7 @@ def test_what_is_not_proven_stays_as_it_was(project: Project) -> None:
     assert (project.cron(), project.execute(dumped)) == (before, counted)
 
 
+@pytest.mark.long
 def test_several_jobs_of_one_function_and_one_without_a_name(project: Project) -> None:
     project.schedule(_post("'apikey', '{key}'", more=", body := '{\"day\": 1}'"), "first")
     project.schedule(_post("'apikey', '{key}'", more=", body := '{\"day\": 2}'"), "second")
@@ -237,6 +238,7 @@ def test_several_jobs_of_one_function_and_one_without_a_name(project: Project) -
     assert [row[0] for row in project.cron()] == ["first", "second", None]
 
 
+@pytest.mark.long
 def test_plain_sql_and_what_cannot_be_adopted(project: Project) -> None:
     project.execute(HELPER)
     project.schedule("select 1 as cleanup", "cleanup")

@@ -201,6 +201,7 @@ def test_where_the_file_says_that_a_job_runs_its_silence_fails(copy: Copy) -> No
 class TestRebind:
     """`setup --rebind` of a copy: what is used is its own, from the first moment on, and it is silent until proven."""
 
+    @pytest.mark.long
     def test_nothing_of_the_parents_is_handed_over_under_ticks_and_housekeeping(self, copy: Copy, stub: Stub) -> None:
         assert copy.tick() == "succeeded", "a call that pg_net has not sent when the copy is noticed"
         copy.rows("truncate public.handed_over")
@@ -301,6 +302,7 @@ class TestRebind:
         assert copy.rows("select * from public.pg_cron_secrets order by 1") == before
         assert copy.handed_over == []
 
+    @pytest.mark.long
     def test_with_a_cron_secret_it_gets_one_of_its_own_and_waits_until_that_is_handed_over(
         self, copy: Copy, stub: Stub
     ) -> None:
@@ -318,6 +320,7 @@ class TestRebind:
         assert copy.tick() == "succeeded"
 
 
+@pytest.mark.long
 def test_a_branch_without_data_has_no_binding_and_is_set_up_as_any_project(migrated: Cluster, stub: Stub) -> None:
     bare = Copy(migrated, {}, keys.secret())
     assert binding.stored(clusters.connect(migrated)) is None
@@ -373,6 +376,7 @@ def test_what_a_target_says_of_its_project(url: str | None, own: str | None) -> 
     assert binding.own(Target("named", None, url, None)) == own
 
 
+@pytest.mark.long
 def test_a_target_alone_silences_no_database_that_is_where_it_was(copy: Copy) -> None:
     """Whoever names the wrong database must not stop its calls; on another server it is a copy."""
     Path("autosync.toml").write_text(f'[targets.staging]\nproject_ref = "{OWN}"\n')

@@ -122,6 +122,7 @@ def test_without_a_gateway_the_error_says_what_each_address_said_and_nothing_is_
     assert project.rows("select to_regnamespace('autosync')") == [(None,)]
 
 
+@pytest.mark.long
 def test_what_is_called_from_here_is_called_where_this_machine_reaches_it(project: Project, stub: Stub) -> None:
     port = int(stub.url.rpartition(":")[2])
     project.settings(port)

@@ -223,6 +223,7 @@ def test_what_somebody_made_on_ours_is_named_and_nothing_is_changed(blank: Clust
     assert state(blank) == before
 
 
+@pytest.mark.long
 def test_another_roles_job_of_ours_is_refused_and_one_that_only_has_the_name_is_left(blank: Cluster) -> None:
     migrate.upgrade(blank.url())
     rows(blank, "insert into autosync.job (name, function, schedule) values ('taken', 'x', '0 0 1 1 *')")
@@ -279,6 +280,7 @@ def test_a_database_that_drifted_and_one_that_was_installed_in_part_are_emptied(
             assert named(gone(blank)["removed"]) == {("schema", "autosync")}
 
 
+@pytest.mark.long
 def test_what_is_not_ours_in_the_schema_stays_and_so_does_the_schema(blank: Cluster) -> None:
     migrate.upgrade(blank.url())
     rows(blank, "create table autosync.notes (id int)")
@@ -290,6 +292,7 @@ def test_what_is_not_ours_in_the_schema_stays_and_so_does_the_schema(blank: Clus
         run(blank, "teardown", "--format", "json")).json()["stays"])  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_unfinished_rotation_that_the_platform_knows_of_is_not_forgotten(blank: Cluster) -> None:
     migrate.upgrade(blank.url())
     rows(
@@ -334,6 +337,7 @@ def test_killed_at_the_end_nothing_has_changed_and_the_next_run_ends_it(
     assert state(blank) == clean
 
 
+@pytest.mark.long
 def test_kept_schedules_are_there_for_the_next_setup(blank: Cluster) -> None:
     migrate.upgrade(blank.url())
     rows(blank, SCHEDULE, IDS)
@@ -356,6 +360,7 @@ def test_kept_schedules_are_there_for_the_next_setup(blank: Cluster) -> None:
     assert command.succeeds(run(blank, "migrate", "--check")).code == 0
 
 
+@pytest.mark.long
 def test_exported_files_stay_and_it_is_said_what_to_do_with_them(blank: Cluster) -> None:
     command.succeeds(run(blank, "export", "supabase"))
     command.succeeds(run(blank, "export", "supabase", "--schemas"))

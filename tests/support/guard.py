@@ -21,31 +21,21 @@ from tests.support import clusters
 ROOTS = {"blank_template", "open_blank", "open_world", "world", "schedule_cluster", "net_server", "bare"}
 
 # texts, settings, files, processes, programs around the server, and what every version does alike: locks, policies,
-# transactions that are ended. What they run in the server is tested on each version by schema, jobs, schedules, health
-# and leaks, and every command by schema/test_role_settings.py
+# transactions that are ended. What they run in the server is tested on each version by schema, jobs, schedules and
+# health, and every command by schema/test_role_settings.py
 ONE_VERSION = (
-    "tests/cli/test_bad_server.py",
-    "tests/cli/test_cron_secret.py",
-    "tests/cli/test_files.py",
-    "tests/cli/test_jobs.py",
-    "tests/cli/test_migrate.py",
-    "tests/cli/test_output.py",
-    "tests/cli/test_questions.py",
-    "tests/cli/test_schedules.py",
-    "tests/cli/test_seconds.py",
-    "tests/cli/test_setup.py",
-    "tests/cli/test_verify.py",
-    "tests/credentials/test_concurrency.py",
-    "tests/credentials/test_crash_points.py",
-    "tests/credentials/test_rotate.py",
-    "tests/credentials/test_secrets_commands.py",
-    "tests/credentials/test_setup_survives.py",
-    "tests/credentials/test_vault.py",
+    "tests/cli/",
+    "tests/credentials/",
     "tests/functions/",
     "tests/health/checks/test_catalogue.py",
     "tests/health/repair/",
+    "tests/health/test_notify.py",
     "tests/health/test_remedies.py",
+    "tests/jobs/test_answers.py",
+    "tests/jobs/test_cost.py",
+    "tests/jobs/test_targets.py",
     "tests/leaks/test_local_stack.py",
+    "tests/leaks/test_nothing_leaks.py",
     "tests/local/test_edge_data_api.py",
     "tests/local/test_edge_gateway.py",
     "tests/poolers/",

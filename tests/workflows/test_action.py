@@ -90,6 +90,7 @@ def test_nothing_of_an_input_is_run_by_the_shell(action: dict[str, Any], machine
     assert not [step for step in action["runs"]["steps"] if "${{" in step["run"]]
 
 
+@pytest.mark.long
 def test_only_what_the_lock_has_the_hash_of_is_installed_and_only_once(
     action: dict[str, Any], machine: Machine
 ) -> None:

@@ -70,6 +70,7 @@ class TestText:
         of_shape(shape)
         assert findings() == []
 
+    @pytest.mark.long
     def test_the_linters_would_find_what_is_wrong(self) -> None:
         for before, after, found in (
             (r"checkout@\w{40}", "checkout@v5", "unpinned-uses"),

@@ -1,33 +1,9 @@
 """Every function, trigger, policy, grant and job is as this version's files say."""
 
-from psycopg import sql
-
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Repair, Row, Scene
 from autosync_db.schema import objects, revisions
 from autosync_db.schema.objects import State
-
-_QUERY = """
-select jsonb_build_object(
-    'revision', (select v.version_num from autosync.alembic_version as v),
-    'recorded', (
-        select jsonb_object_agg(o.path, jsonb_build_array(o.source_hash, o.live_hash)) from autosync.object as o
-    ),
-    'absent', (
-        select jsonb_agg(s.name) from unnest({signatures}::text[]) as s (name) where to_regprocedure(s.name) is null
-    ),
-    'rendered', (select jsonb_object_agg(r.path, r.live_hash) from ({rendering}) as r (path, live_hash))
-) as fact
-"""
-
-
-def _query() -> str:
-    # jobs are compared by checks of their own
-    paths = [path for path in objects.paths() if not path.startswith("sql/jobs/")]
-    rendering = objects.rendering().replace("$1", sql.Literal(paths).as_string() + "::text[]")
-    signatures = [signature for file in objects.files() for signature in objects.signatures(file.source)]
-    text = _QUERY.replace("{signatures}", sql.Literal(signatures).as_string())
-    return text.replace("{rendering}", rendering)
 
 
 def _read(answer: Answer) -> list[Row]:
@@ -36,13 +12,6 @@ def _read(answer: Answer) -> list[Row]:
         return [Row("unknown", "schema autosync", "was never migrated", {"reason": "missing", "schema": "autosync"})]
     at = revisions.check_known(found["revision"])
     wanted = objects.available_at(at)
-    recorded = {path: (source, live) for path, (source, live) in (found["recorded"] or {}).items()}
-    # a file that makes several functions is missing when one of them is
-    absent = set(found["absent"] or ())
-    rendered = {
-        file.path: None if absent & set(objects.signatures(file.source)) else found["rendered"].get(file.path)
-        for file in wanted
-    }
     return [
         Row(
             "critical" if state is objects.State.MISSING else "warning",
@@ -50,7 +19,7 @@ def _read(answer: Answer) -> list[Row]:
             f"{_DETAILS[state]} ({file.path})",
             {"path": file.path, "state": state.value},
         )
-        for file, state in zip(wanted, objects.compare(wanted, recorded, rendered).values(), strict=True)
+        for file, state in zip(wanted, objects.answered(wanted, found).values(), strict=True)
         if state is not objects.State.CURRENT
         and not file.path.startswith(_SPOKEN_FOR)
         and not (state is objects.State.EDITED and file.path in _EDITS_SPOKEN_FOR)
@@ -106,5 +75,5 @@ CHECK = Check(
         "service_role_can_use_schedules",
     ),
     repair=_draft,
-    question=Question(_query, _read),
+    question=Question(objects.question, _read),
 )

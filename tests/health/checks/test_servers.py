@@ -74,6 +74,7 @@ class TestRemedy:
         assert live.call() is Cause.OK
         live.must_be_healthy()
 
+    @pytest.mark.long
     def test_migrate_brings_an_older_schema_to_the_newest(self, live: LiveProject) -> None:
         migrate.downgrade(live.cluster.url(), "0004", drop_rows=True)
         found = live.must_fail("head_applied", names="is at revision 0004")
@@ -85,6 +86,7 @@ class TestRemedy:
 
 
 class TestIsolation:
+    @pytest.mark.long
     def test_policies_that_were_kept_are_a_warning_until_a_mode_is_chosen(self, live: LiveProject) -> None:
         live.owner.execute(KEPT)
         live.run_command("migrate")
@@ -106,6 +108,7 @@ class TestIsolation:
         names = "select policyname from pg_policies where tablename = 'auto_sync_schedules'"
         assert live.owner.execute(names).fetchall() == [("Auditors may look",)]
 
+    @pytest.mark.long
     def test_what_the_chosen_mode_grants_is_no_fault_and_more_is(self, live: LiveProject) -> None:
         live.owner.execute("create table public.device_integrations (id uuid primary key, user_id uuid not null)")
         with Path("autosync.toml").open("a") as file:
@@ -127,6 +130,7 @@ class TestIsolation:
 
 
 class TestReadOnlyDefault:
+    @pytest.mark.long
     def test_a_fresh_session_names_the_database_once(self, live: LiveProject) -> None:
         live.admin.execute("alter database postgres set default_transaction_read_only = on")
         with clusters.connection(live.cluster) as fresh:
@@ -291,6 +295,7 @@ class TestWorker:
         found = live.look("pg_net_preloaded", role="plain")
         assert (found.status, "grant pg_monitor to plain" in found.summary) == (Status.UNKNOWN, True)
 
+    @pytest.mark.long
     @stand_in_only
     def test_of_another_library_is_older_than_the_extension(self, live: LiveProject) -> None:
         live.stop_worker()

@@ -19,12 +19,17 @@ _LETTERS = {mode.id for mode in MODES}
 
 
 def _parameters(kind: type[AnyMode]) -> list[object]:
-    return [
-        # what has no letter is a further way to a fault that has one
-        pytest.param(mode, id=mode.id, marks=[pytest.mark.long] if mode.long or ":" in mode.id else [])
-        for mode in ALL
-        if isinstance(mode, kind)
-    ]
+    """Return the modes of a kind: on every push the first way to what a check names, the further ones are long."""
+    parameters: list[object] = []
+    named: set[str] = set()
+    for mode in ALL:
+        if isinstance(mode, kind):
+            # what has no letter is a further way to a fault that has one
+            is_long = mode.long or ":" in mode.id or mode.names in named
+            parameters.append(pytest.param(mode, id=mode.id, marks=[pytest.mark.long] if is_long else []))
+            if not is_long:
+                named.add(mode.names)
+    return parameters
 
 
 # what its check finds, and what blames what, is the same on every version: checks/test_cases.py is run on each

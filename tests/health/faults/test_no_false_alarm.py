@@ -153,6 +153,7 @@ def test_migration_that_is_not_committed(project: LiveProject, tell: Tell) -> No
         assert health.roots(found) == {"tables_not_locked": Status.UNKNOWN}, health.described(found)
 
 
+@pytest.mark.long
 def test_migration_that_locks_a_table(project: LiveProject, tell: Tell) -> None:
     with clusters.connection(project.cluster) as migrating:
         migrating.execute("begin; alter table public.auto_sync_schedules add column extra integer")
@@ -181,9 +182,14 @@ def test_reload(project: LiveProject, tell: Tell) -> None:
     ("name", "grants"),
     [
         ("without a privilege", ""),
-        ("that reads all tables", "grant pg_read_all_data to plain"),
-        ("that bypasses row level security", "alter role plain bypassrls; grant pg_read_all_data to plain"),
-        ("with pg_monitor alone", "grant pg_monitor to plain"),
+        *(
+            pytest.param(*one, marks=pytest.mark.long)
+            for one in (
+                ("that reads all tables", "grant pg_read_all_data to plain"),
+                ("that bypasses row level security", "alter role plain bypassrls; grant pg_read_all_data to plain"),
+                ("with pg_monitor alone", "grant pg_monitor to plain"),
+            )
+        ),
     ],
 )
 def test_role_that_sees_little(name: str, grants: str, project: LiveProject, tell: Tell) -> None:
@@ -214,6 +220,7 @@ def test_each_check_alone(project: LiveProject, tell: Tell) -> None:
     tell("every check alone, by --only", reports[0])
 
 
+@pytest.mark.long
 def test_runs_that_failed_only_on_paper(project: LiveProject, tell: Tell) -> None:
     for message in ("server restarted", "job canceled"):
         project.record_run("failed", message)

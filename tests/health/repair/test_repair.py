@@ -154,6 +154,7 @@ def test_terminal_is_asked_once_for_what_is_harmless_and_by_name_for_the_rest(
     assert [name for _, name, active, _ in jobs(live) if active] == left
 
 
+@pytest.mark.long
 def test_refused_in_the_middle_nothing_of_that_repair_is_left_and_the_others_are_made(live: LiveProject) -> None:
     live.owner.execute(OFF.encode())
     live.admin.execute(
@@ -182,6 +183,7 @@ def test_failed_repair_exits_3_though_what_is_left_is_a_warning(live: LiveProjec
     assert command.run("verify", database=live.cluster.url()).code == 0  # a warning
 
 
+@pytest.mark.long
 def test_batches_that_were_done_stay_done(live: LiveProject) -> None:
     live.admin.execute(
         "insert into cron.job_run_details (jobid, runid, database, username, command, status, start_time, end_time)"
@@ -294,6 +296,7 @@ def test_consequence_waits_for_its_root_cause(project: Trial) -> None:
     assert project.value("select count(*) from public.auto_sync_schedules where next_run_at is null") == 1
 
 
+@pytest.mark.long
 def test_what_two_checks_say_of_one_object_is_repaired_once(live: LiveProject) -> None:
     live.owner.execute("grant execute on function public.auto_sync_claim(integer, interval) to anon")
     assert result_of(live.report(), "objects_current").blocked_by == ("functions_not_exposed",)
@@ -335,6 +338,7 @@ def test_refusal_of_the_server_says_who_may(project: Trial) -> None:
     assert outcome.hint.startswith("run it as the owner or a superuser, not as postgres: autosync-db repair pg_net")
 
 
+@pytest.mark.long
 def test_paused_job_is_left_alone(live: LiveProject) -> None:
     live.run_command("jobs", "pause")
     assert not runner.plan(live.owner, live.configuration, live.report()).proposals
@@ -476,6 +480,7 @@ def test_a_key_that_is_refused_leaves_all_as_it_was(live: LiveProject) -> None:
         assert not live.value("select count(*) from autosync.secret_rotation")
 
 
+@pytest.mark.long
 def test_a_function_that_fails_otherwise_keeps_what_was_put_back_unproven(live: LiveProject) -> None:
     live.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
     live.stub.answer(500, {"error": "device nope"})

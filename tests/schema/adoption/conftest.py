@@ -12,8 +12,8 @@ from psycopg import sql
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import inventory, migrate
-from autosync_db.schema.environment import MigrationResult
 from autosync_db.schema.inventory import Privilege
+from autosync_db.schema.revisions import MigrationResult
 from tests.support import clusters, handmade
 
 # what the owner added

@@ -58,6 +58,7 @@ def test_every_variant_ends_at_head_with_every_row(
         ]
 
 
+@pytest.mark.long
 def test_corrected_rows_differ_in_the_corrected_column_alone(adoption: Adoption) -> None:
     assert adoption.after.others == adoption.before.others
     query = f"select right(id::text, 2), frequency_minutes, time_window_end::text from {TABLE} order by 1"
@@ -252,13 +253,24 @@ class TestAccess:
     @pytest.mark.parametrize(
         "change",
         [
-            conftest.OWN_POLICY,
-            "revoke delete on public.auto_sync_schedules from authenticated",
-            'alter policy "Users can manage their organization\'s schedules" on public.auto_sync_schedules'
-            " with check (organization_id is not null)",
-            'drop policy "Users can manage their organization\'s schedules" on public.auto_sync_schedules',
+            pytest.param(conftest.OWN_POLICY, id="a policy of one's own"),
+            pytest.param(
+                "revoke delete on public.auto_sync_schedules from authenticated",
+                id="fewer grants",
+                marks=pytest.mark.long,
+            ),
+            pytest.param(
+                'alter policy "Users can manage their organization\'s schedules" on public.auto_sync_schedules'
+                " with check (organization_id is not null)",
+                id="another check",
+                marks=pytest.mark.long,
+            ),
+            pytest.param(
+                'drop policy "Users can manage their organization\'s schedules" on public.auto_sync_schedules',
+                id="read only",
+                marks=pytest.mark.long,
+            ),
         ],
-        ids=["a policy of one's own", "fewer grants", "another check", "read only"],
     )
     def test_what_says_anything_else_is_kept_with_a_warning(self, change: str, deployed: Cluster) -> None:
         with clusters.connect(deployed) as owner:
@@ -312,6 +324,7 @@ class TestAccess:
             ({"mode": "organization"},)
         ]
 
+    @pytest.mark.long
     def test_a_table_that_was_open_is_closed(self, deployed: Cluster) -> None:
         with clusters.connect(deployed) as owner:
             owner.execute(f"alter table {TABLE} disable row level security")
@@ -342,6 +355,7 @@ class TestTheJob:
         query = "select function, timeout_milliseconds, paused_at is not null from autosync.job where sql is null"
         assert rows(deployed, query) == [("sync-all", 90000, True)]
 
+    @pytest.mark.long
     def test_a_setting_that_says_otherwise_wins(self, deployed: Cluster) -> None:
         command.succeeds(
             command.run(

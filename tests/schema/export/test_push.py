@@ -205,6 +205,7 @@ class TestBackAndForth:
         apply(migrated)
         assert traces(migrated) == before
 
+    @pytest.mark.long
     def test_a_changed_function_is_pushed_alone(self, blank: Cluster, request: pytest.FixtureRequest) -> None:
         first = write()
         apply(blank)
@@ -244,6 +245,7 @@ class TestBackAndForth:
             granted = "select has_function_privilege('anon', 'autosync.excerpt(text)', 'execute')"
             assert connection.execute(granted).fetchone() == (False,)
 
+    @pytest.mark.long
     def test_the_isolation_mode_is_pushed_and_kept(self, blank: Cluster) -> None:
         with clusters.connect(blank) as connection:
             connection.execute("create table public.device_integrations (id uuid primary key, user_id uuid)")

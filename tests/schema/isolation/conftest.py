@@ -13,7 +13,7 @@ from psycopg import sql
 from autosync_db.config import IsolationSettings
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
-from autosync_db.schema.environment import MigrationResult
+from autosync_db.schema.revisions import MigrationResult
 from tests.support import clusters
 
 Mode = Literal["none", "owner", "organization"]
