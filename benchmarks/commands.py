@@ -61,7 +61,7 @@ def _on_an_empty_one(runs: int, folder: Path) -> Row:
     command.succeeds(command.run("export", "supabase", "--dir", str(exported / "supabase/migrations")))
     with clusters.created() as first, clusters.created() as second:
         ours = Process([PROGRAMS / "autosync-db", "migrate"], _environment(first), folder, before=lambda: _empty(first))
-        push = [tools.supabase(), "db", "push", "--db-url", second.url().reveal(), "--yes"]
+        push: list[str | Path] = [tools.supabase(), "db", "push", "--db-url", second.url().reveal(), "--yes"]
         variables = {**_environment(), "HOME": str(folder), "SUPABASE_TELEMETRY_DISABLED": "1"}
         theirs = Process(push, variables, exported, before=lambda: _empty(second))
         return compare(
