@@ -31,6 +31,19 @@ class ReportFormat(StrEnum):
 
 app = typer.Typer(add_completion=False)
 
+_Skip = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Leave this check out, or those of this layer (repeatable).", metavar="ID", autocompletion=checks
+    ),
+]
+_Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the report into this file, whole or not at all; not a table."
+    ),
+]
+
 
 @command(app, "verify")
 def _verify(
@@ -42,12 +55,7 @@ def _verify(
     jobs: Annotated[
         list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
     ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave this check out, or those of this layer (repeatable).", metavar="ID", autocompletion=checks
-        ),
-    ] = None,
+    skip: _Skip = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[
         str | None,
@@ -60,12 +68,7 @@ def _verify(
         bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
     ] = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the report into this file, whole or not at all; not a table."
-        ),
-    ] = None,
+    output: _Output = None,
 ) -> None:
     """Say whether the chain really works, and if not, why not and how to fix it.
 
