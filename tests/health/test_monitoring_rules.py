@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from autosync_db.config import Settings, TargetSettings
+from autosync_db.config.jobs import ShortJob
 from autosync_db.health import verify
 from autosync_db.report import as_prometheus
 from autosync_db.secret import Secret
@@ -15,7 +16,7 @@ from tests.health.actions import Action, admin, answers, claim, pause, sql, step
 from tests.health.faults.catalogue import ALL
 from tests.health.faults.mode import chosen
 from tests.support import command, keys, promtool, trial
-from tests.support.health import LiveProject, Project
+from tests.support.health import NEVER, LiveProject, Project
 from tests.support.promtool import State
 from tests.support.trial import Trial
 
@@ -63,6 +64,18 @@ def _no_call_comes(project: Project) -> None:
     project.schedule_job("*/5 * * * *")
     project.owner.execute("update autosync.invocation set queued_at = now() - interval '2 hours'")
     project.owner.execute("update autosync.tick set ticked_at = now() - interval '1 minute'")
+
+
+def _two_jobs(project: Project) -> None:
+    """Let there be a second job, and verify speak of all that are registered."""
+    project.owner.execute(
+        "insert into autosync.job (name, function, schedule) values ('nightly', 'nightly', %s)", [NEVER]
+    )
+    project.owner.execute("select autosync.sync_job('nightly')")
+    for settings in (Settings(job=ShortJob(name="nightly")), Settings()):
+        project.configuration = dataclasses.replace(project.configuration, settings=settings)
+        if settings.names_jobs:
+            project.call()
 
 
 def _calls_when_due(project: Project) -> None:
@@ -117,6 +130,8 @@ FAULTS: dict[str, tuple[Action[Any], str]] = {
     "every other call is refused": (_some_refused, "AutosyncCallsUnsteady"),
     "the job was paused two days ago": (_paused_since("2 days"), "AutosyncJobPaused"),
     "ticks come and no call": (_no_call_comes, "AutosyncNoSuccess"),
+    "one of two jobs is refused": (steps(_two_jobs, _of("H5")), "AutosyncCallsFailing"),
+    "ticks of one of two jobs come and no call": (steps(_no_call_comes, _two_jobs), "AutosyncNoSuccess"),
     "a call waits behind others": (_waits_behind_others, "AutosyncQueueStands"),
     "a secret is two years old": (_old_secret, "AutosyncSecretOld"),
     "the table of messages cannot be read": (
@@ -125,6 +140,7 @@ FAULTS: dict[str, tuple[Action[Any], str]] = {
 }  # fmt: skip
 HEALTHY: dict[str, Action[Any]] = {
     "nothing was done": lambda project: None,
+    "a second job is called at night": _two_jobs,
     "the job was paused an hour ago": _paused_since("1 hour"),
     "the function takes half of its time": answers(200, _TOOK_HALF),
     "one call of many was refused": _one_refused,
