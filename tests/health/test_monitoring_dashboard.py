@@ -1,5 +1,6 @@
 """The dashboard of the kit: Grafana's form, and its queries on a real Prometheus that scrapes a text of verify."""
 
+import functools
 import json
 import re
 import subprocess
@@ -177,8 +178,8 @@ def test_a_real_prometheus_has_data_for_every_query(untouched: LiveProject, tmp_
             for query in queries():
                 with case(query):
                     # a subquery of hours has a sample only where one was taken at a full hour
-                    found = asked(address, query.replace("[1d:1h]", "[1d:1s]"))
-                    assert found, "no data"
+                    shown = query.replace("[1d:1h]", "[1d:1s]")
+                    found = clusters.wait_for(functools.partial(asked, address, shown), "data", 10)
                     assert all(sample["value"][1] not in {"NaN", "+Inf"} for sample in found)
         # the scrape's label job does not hide which cron job is meant
         [calls] = asked(address, 'autosync_job_calls_last_hour{cause="function"}')
