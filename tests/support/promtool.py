@@ -64,8 +64,8 @@ def value_of(text: str, name: str, **labels: str) -> float | None:
     return found[0] if found else None
 
 
-def input_series(state: State) -> list[dict[str, str]]:
-    """Return a text as it is read every minute, on a clock that begins at 0 when it was written.
+def input_series(state: State, rules: str) -> list[dict[str, str]]:
+    """Return what rules read of a text that is read every minute, on a clock that begins at 0 when it was written.
 
     Moments move on with the clock, as each text that follows would have them.
     """
@@ -74,6 +74,8 @@ def input_series(state: State) -> list[dict[str, str]]:
     found = []
     for series, value in values.items():
         name = series.partition("{")[0]
+        if name not in rules:
+            continue
         if not _MOMENT.search(name):
             shown = f"{value:g}x{MINUTES}"
         elif state.is_written_once:
@@ -90,13 +92,17 @@ def check_rules(states: list[State], folder: Path, settings: Settings | None = N
     monitoring.write_kit(settings or Settings(), None, folder, force=True)
     rules = folder / monitoring.RULES
     _run(["check", "rules", str(rules)])
-    test = {"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [_test(state) for state in states]}
+    test = {
+        "rule_files": [str(rules)],
+        "evaluation_interval": "1m",
+        "tests": [_test(state, rules.read_text()) for state in states],
+    }
     path = folder / "tests.json"  # which is YAML, too
     path.write_text(json.dumps(test))
     _run(["test", "rules", str(path)])
 
 
-def _test(state: State) -> dict[str, Any]:
+def _test(state: State, rules: str) -> dict[str, Any]:
     firing = 'group by (alertname) (ALERTS{alertstate="firing"})'
     expected = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(state.fires)]
     whole = [
@@ -108,7 +114,7 @@ def _test(state: State) -> dict[str, Any]:
         "name": state.name,
         "alert_rule_test": whole,
         "interval": "1m",
-        "input_series": input_series(state),
+        "input_series": input_series(state, rules),
         "promql_expr_test": [{"expr": firing, "eval_time": f"{MINUTES - 5}m", "exp_samples": expected}],
     }
 
