@@ -142,3 +142,41 @@ def _workflow(
         session.say(f"  {access.secret}: {what}" + (f" of the target {access.target}" if access.target else ""))
         if access.key:
             session.say(f"  {access.key}: its service key, unless it is set up already")
+
+
+@command(app, "monitoring")
+def _monitoring(
+    session: Session,
+    directory: Annotated[Path, typer.Option("--dir", help="Folder to write into.")] = Path("monitoring"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
+) -> None:
+    """Write alerting rules for Prometheus, a dashboard for Grafana, and a timer that writes what both read.
+
+    They are written for the targets of autosync.toml, or the one that --target names. The timer lets a node exporter
+    read what verify finds and what the jobs did. Existing files that differ are not touched without --force.
+    """
+    from autosync_db import config
+    from autosync_db.scaffold import monitoring
+
+    settings, source = config.read(session.flags)
+    target = config.target_name(session.flags)
+    done = monitoring.write_kit(settings, source, directory, target=target, force=force)
+    if session.is_json:
+        targets = [exporter.label for exporter in done.exporters]
+        session.print_json({"written": [str(path) for path in done.written], "targets": targets})
+    for path in done.written:
+        session.say(f"wrote {path}")
+    if not done.written:
+        session.say(f"nothing to do: {directory} already has these files")
+        return
+    units = ", ".join(f"{exporter.unit}.service" for exporter in done.exporters)
+    for number, step in enumerate(
+        (
+            f"on the machine of the node exporter, as the comments of {units} say: user, program, secret, timer",
+            f"on the machine of Prometheus: name {monitoring.RULES} in rule_files",
+            f"in Grafana: Dashboards > New > Import, {monitoring.DASHBOARD}",
+        ),
+        start=1,
+    ):
+        session.say(("next:\n" if number == 1 else "") + f"{number}. {step}")
+    session.say("more: autosync-db explain monitoring")

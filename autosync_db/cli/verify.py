@@ -1,6 +1,7 @@
 """`verify`."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,6 +31,19 @@ class ReportFormat(StrEnum):
 
 app = typer.Typer(add_completion=False)
 
+_Skip = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Leave this check out, or those of this layer (repeatable).", metavar="ID", autocompletion=checks
+    ),
+]
+_Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the report into this file, whole or not at all; not a table."
+    ),
+]
+
 
 @command(app, "verify")
 def _verify(
@@ -41,12 +55,7 @@ def _verify(
     jobs: Annotated[
         list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
     ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave this check out, or those of this layer (repeatable).", metavar="ID", autocompletion=checks
-        ),
-    ] = None,
+    skip: _Skip = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[
         str | None,
@@ -59,6 +68,7 @@ def _verify(
         bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
     ] = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
+    output: _Output = None,
 ) -> None:
     """Say whether the chain really works, and if not, why not and how to fix it.
 
@@ -69,6 +79,8 @@ def _verify(
     from autosync_db.health import verify
 
     patience = _patience(wait)
+    if output is not None and format is ReportFormat.TABLE:
+        raise UsageError("a table is for a terminal", hint="choose another form, for example: --format junit")
     configuration = session.configuration
     tell = _teller(session, _selection(only, skip, jobs), notify, strict)
     try:
@@ -79,17 +91,20 @@ def _verify(
             if patience is not None:
                 _await_tick(session, connection, patience, (jobs or [configuration.settings.main.name])[0])
             with session.progress("running the checks"):
-                report = verify.run(connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe)
+                report = verify.run(
+                    connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe,
+                    with_work=format is ReportFormat.PROMETHEUS,
+                )  # fmt: skip
             tell(connection, report)
     except UnreachableError as error:
         unreachable = verify.unreachable(configuration, error, jobs or ())
         if format is not ReportFormat.TABLE:
-            _print(session, unreachable, format)
+            _print(session, unreachable, format, output)
         tell(None, unreachable)
         if format is ReportFormat.NAGIOS:
             raise typer.Exit(2) from None
         raise
-    _print(session, report, format)
+    _print(session, report, format, output)
     raise typer.Exit(_code(report, format, strict=strict))
 
 
@@ -144,27 +159,45 @@ def _teller(
     return tell
 
 
-def _print(session: Session, report: "Report", format: ReportFormat) -> None:
+def _print(session: Session, report: "Report", format: ReportFormat, output: Path | None) -> None:
     from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus, as_text
+
+    def put(text: str) -> None:
+        if output is None:
+            session.print_text(text)
+        else:
+            _keep(output, text)
 
     match format:
         case ReportFormat.TABLE:
             as_text.report(report, session.out, show_all=session.verbose)
-        case ReportFormat.JSON:
+        case ReportFormat.JSON if output is None:
             session.print_json(as_json.report(report))
+        case ReportFormat.JSON:
+            put(as_json.dumps(as_json.report(report)))
         case ReportFormat.JUNIT:
-            session.print_text(as_junit.report(report))
+            put(as_junit.report(report))
         case ReportFormat.PROMETHEUS:
-            session.print_text(as_prometheus.report(report))
+            put(as_prometheus.report(report))
         case ReportFormat.NAGIOS:
-            session.print_text(as_nagios.report(report))
+            put(as_nagios.report(report))
         case ReportFormat.GITHUB:
             from autosync_db import config
 
-            session.print_text(as_github.annotations(report))
+            put(as_github.annotations(report))
             if (path := config.github_step_summary()) is not None:
                 with path.open("a", encoding="utf-8") as summary:
                     summary.write(as_github.summary(report))
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file in one step: whoever reads it meanwhile finds the whole of the old or of the new one."""
+    from autosync_db.supabase import whole_file
+
+    try:
+        whole_file.write(path, text if text.endswith("\n") else text + "\n", replace=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="check the path and its permissions") from error
 
 
 def _await_tick(session: Session, connection: "Connection", patience: "timedelta", name: str) -> None:

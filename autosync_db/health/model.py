@@ -17,7 +17,8 @@ from autosync_db.health.findings import Row as Row
 from autosync_db.health.findings import Status as Status
 from autosync_db.health.findings import Verdict as Verdict
 from autosync_db.health.findings import judge_rows as judge_rows
-from autosync_db.remedies import ANYWHERE, Aim, Kind, filled, kind_of
+from autosync_db.health.work import Work
+from autosync_db.remedies import ANYWHERE, PROGRAM, Aim, Kind, filled, kind_of
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -246,6 +247,14 @@ class Check:
         """Whether there is a verdict for each job."""
         return self.scope != "database"
 
+    def command(self, id: str) -> str:
+        """Return the command that ends a failure, or where that depends on the findings, the one that prints how."""
+        remedy = self.remedy or ""
+        is_settled = not self.remedies and "{" not in remedy and remedy.startswith(f"{PROGRAM} ")
+        if self.repairable:
+            return f"{PROGRAM} repair {id}"
+        return remedy if is_settled else f"{PROGRAM} verify --only {id}"
+
     @property
     def has_query(self) -> bool:
         """Whether sql/checks/<id>.sql holds what this check looks at."""
@@ -301,7 +310,8 @@ class Report:
     """The verdicts on one target at one moment, and what explains the failing ones.
 
     `jobs` are the chosen ones. `results` has a verdict of each check that speaks of the database, and one for each job
-    of each check that speaks of jobs; a check that speaks of a kind of job that was not chosen has none.
+    of each check that speaks of jobs; a check that speaks of a kind of job that was not chosen has none. `work` is what
+    the jobs did, where that was asked for and the server was reached.
     """
 
     target: str
@@ -309,6 +319,7 @@ class Report:
     checked_at: datetime
     results: tuple[CheckResult, ...]
     aim: Aim = ANYWHERE
+    work: Work | None = None
 
     @property
     def subject(self) -> str:

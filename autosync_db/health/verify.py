@@ -2,7 +2,7 @@
 
 All queries run as one statement in one read-only transaction, which takes three round trips: begin, ask, end. Only if
 the statement fails does each query run in a savepoint of its own, so that one that cannot look says `unknown` and the
-others still speak.
+others still speak. What the jobs did (health.work) is a fourth round trip, where it is wanted.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ from autosync_db.config import GUIDE_JOB, Configuration
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.health import catalogue as checks
-from autosync_db.health import causes, composer
+from autosync_db.health import causes, composer, work
 from autosync_db.health.composer import Job
 from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Report, Row, Status, Verdict
 from autosync_db.jobs import registry
@@ -46,12 +46,14 @@ def run(
     *,
     jobs: Collection[str] = (),
     probe: bool = False,
+    with_work: bool = False,
 ) -> Report:
     """Return the verdicts of the chosen checks on the chosen jobs, causes first. Changes nothing in the database.
 
     Without `jobs` they are those of the settings; where the settings name none, all that are registered. With `only`,
     the checks that could explain the chosen ones are run too, and reported where they do. Without `probe` the report is
-    without the checks that call the function: what was not looked at is not called healthy.
+    without the checks that call the function: what was not looked at is not called healthy. With
+    `with_work` it has what the jobs did, too.
     """
     only, skip = _of_layers(only), _of_layers(skip)
     for id in (*only, *skip):
@@ -65,7 +67,7 @@ def run(
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
     if not reported:
         raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
-    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)))
+    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)), with_work=with_work)
     found = look.at({id: catalogue[id] for id in catalogue if id in wanted})
     if jobs:
         _must_exist(look.jobs, configuration)
@@ -77,7 +79,7 @@ def run(
             hint="name other jobs with --job, or other checks with --only",
         )
     names = tuple(job.name for job in look.jobs)
-    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), configuration.aim)
+    return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), configuration.aim, look.work)
 
 
 def _explained(
@@ -145,14 +147,18 @@ def _must_exist(jobs: Collection[Job], configuration: Configuration) -> None:
 
 
 class _Look:
-    """One look at the database: `jobs` are those that were chosen, once they are known."""
+    """One look at the database: `jobs` are those that were chosen, and `work` what they did, once that is known."""
 
-    def __init__(self, connection: Connection, configuration: Configuration, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, connection: Connection, configuration: Configuration, names: tuple[str, ...], *, with_work: bool = False
+    ) -> None:
         self._connection = connection
         self._configuration = configuration
         self._names = names or _names(configuration)
         self._chosen = composer.chosen(self._names, () if names else configuration.settings.kept_here)
+        self._with_work = with_work
         self.jobs: list[Job] = []
+        self.work: work.Work | None = None
 
     def at(self, wanted: Mapping[str, Check]) -> dict[str, dict[str | None, list[Row] | Blind]]:
         """Return each check's findings by job, or the error that kept it from looking."""
@@ -180,6 +186,8 @@ class _Look:
                     self._looked(check) if check.look else self._answered(check, answers[id], asked_at, answered_at)
                 )
                 found[id] = of_job
+            if self._with_work:
+                self.work = self._work(opening, ending)
             return found
         finally:
             if not connection.broken:
@@ -211,6 +219,27 @@ class _Look:
         self.jobs = composer.unknown(self._names) if isinstance(rows, Blind) else _jobs(rows)
         jobs = composer.known(self.jobs)
         return {id: _try(connection, partial(ask, jobs, query)) for id, query in queries.items()}
+
+    def _work(self, opening: bytes, ending: bytes) -> work.Work:
+        """Ask for what the jobs did, as one statement; if that fails, each part by itself."""
+        connection = self._connection
+
+        def ask(*parts: str) -> list[tuple[Any, ...]]:
+            return connection.execute(composer.statement(self._chosen, map(work.query, parts))).fetchall()
+
+        names = [job.name for job in self.jobs]
+        try:
+            return work.of_answers(ask(*work.PARTS), names)
+        except psycopg.Error:
+            if connection.broken:
+                raise
+        _end(connection, ending)
+        connection.execute(opening)
+        connection.execute(f"set local lock_timeout = '{SHORT_LOCK_TIMEOUT}'".encode())
+        answers = {part: _try(connection, partial(ask, part)) for part in work.PARTS}
+        unread = {part for part, answer in answers.items() if isinstance(answer, Blind)}
+        rows = [row for answer in answers.values() if not isinstance(answer, Blind) for row in answer]
+        return work.of_answers(rows, names, unread)
 
     def _looked(self, check: Check) -> dict[str | None, list[Row] | Blind]:
         assert check.look is not None

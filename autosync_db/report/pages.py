@@ -20,6 +20,7 @@ TOPICS = {
         "guides/supabase-cli",
         "guides/ci",
         "guides/alerts",
+        "guides/monitoring",
         "guides/secrets",
         "guides/rotation",
         "guides/access-token",

@@ -29,7 +29,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
         "init", "setup", "migrate", "rollback", "status", "rotate", "verify", "explain", "repair", "runs",
         "jobs list", "jobs show", "jobs pause", "jobs resume", "jobs reschedule", "jobs trigger", "jobs remove",
         "jobs preview", "jobs import", "plan", "export supabase", "scaffold function",
-        "scaffold workflow", "schedules list", "schedules add", "schedules set", "schedules enable",
+        "scaffold workflow", "scaffold monitoring",
+        "schedules list", "schedules add", "schedules set", "schedules enable",
         "schedules disable", "schedules remove", "schedules preview", "secrets list", "secrets set",
         "secrets history", "secrets delete", "local up", "local down", "local status", "local logs", "local tick",
     }  # fmt: skip

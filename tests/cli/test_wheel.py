@@ -96,7 +96,8 @@ def test_from_an_empty_folder_to_a_healthy_project(user: User) -> None:
             "plan --check", "migrate --check", "status", "verify", "audit", "jobs list", "jobs show", "jobs trigger",
             "schedules list", f"schedules show {id[:8]}", "runs", "secrets list", "secrets history",
             "rollback base --dry-run", "export supabase", "export supabase --schemas", "scaffold function --yes",
-            "scaffold function --plain daily-report --yes", "scaffold workflow", "secrets scan .",
+            "scaffold function --plain daily-report --yes", "scaffold workflow",
+            "scaffold monitoring", "secrets scan .",
         ):  # fmt: skip
             with case(line):
                 user.succeeds(line)
@@ -105,7 +106,7 @@ def test_from_an_empty_folder_to_a_healthy_project(user: User) -> None:
         with case("what needs the extra names it"):
             assert user.run("local up").code == 2
             assert "autosync-db[local]" in user.said[-1]
-    for folder in ("supabase/migrations", "supabase/schemas", "supabase/functions", ".github/workflows"):
+    for folder in ("supabase/migrations", "supabase/schemas", "supabase/functions", ".github/workflows", "monitoring"):
         assert list((user.folder / folder).iterdir()), folder
     text = "\n".join(user.said)
     assert not re.search(r"\bdocs/|[a-z]\.md\b|\bMakefile\b|\bmake (?:demo|test|setup)\b|Traceback", text)

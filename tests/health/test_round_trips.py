@@ -1,4 +1,4 @@
-"""What verify costs where nothing is wrong: three round trips of queries, whatever the number of checks."""
+"""What verify costs where nothing is wrong: three round trips of queries, whatever the checks; figures are one more."""
 
 import dataclasses
 import tempfile
@@ -11,12 +11,14 @@ from tests.support import health
 from tests.support.health import LiveProject
 
 
-def _asked(project: LiveProject, configuration: Configuration | None = None) -> tuple[int, Report]:
+def _asked(
+    project: LiveProject, configuration: Configuration | None = None, *, with_work: bool = False
+) -> tuple[int, Report]:
     """Return how often the server was asked while verify ran on a connection of its own, and what it said."""
     configuration = configuration or project.configuration
     with connect(project.cluster.url()) as connection, tempfile.TemporaryFile("w+") as trace:
         connection.pgconn.trace(trace.fileno())
-        report = verify.run(connection, configuration)
+        report = verify.run(connection, configuration, with_work=with_work)
         connection.pgconn.untrace()
         trace.seek(0)
         # the server says that it is ready once at the end of every round trip
@@ -27,6 +29,14 @@ def test_healthy_verify_takes_three_round_trips(live: LiveProject) -> None:
     round_trips, report = _asked(live)
     assert not report.root_causes, health.described(report)
     assert round_trips == 3
+
+
+def test_what_the_jobs_did_is_one_more(live: LiveProject) -> None:
+    round_trips, report = _asked(live, with_work=True)
+    assert not report.root_causes, health.described(report)
+    assert report.work is not None
+    assert not report.work.unread
+    assert round_trips == 4
 
 
 def test_fault_costs_no_more(live: LiveProject) -> None:

@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "migrate": ("migrate", "migrate --check", "migrate --dry-run --format json"),
     "rollback": ("rollback {head}",),
     "status": ("status",),
-    "verify": ("verify", "verify --format json --wait 1s"),
+    "verify": ("verify", "verify --format json --wait 1s", "verify --format prometheus"),
     "audit": ("audit", "audit --format json", "audit --format sarif"),
     "repair": ("repair --dry-run", "repair --yes"),
     "rotate": ("rotate --from-env NEW_KEY",),

@@ -98,7 +98,9 @@ def input_parameters(function: Any) -> list[Any]:
 
 
 def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
-    known = {"extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "teardown"}
+    known = {
+        "extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "monitoring", "teardown",
+    }  # fmt: skip
     if file.folder not in known or not file.path.endswith(".sql"):
         yield 1, f"files lie in {sorted(known)} and end in .sql"
 
@@ -106,7 +108,10 @@ def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
 def first_line_names_the_object_and_its_purpose(file: File) -> Iterator[Offence]:
     # the purpose of a check or a repair may need more than a line
     comment = re.match(
-        r"(?:--[^\n]*\n)+" if file.folder in ("checks", "repairs", "audit", "teardown") else r"--[^\n]*\n", file.source
+        r"(?:--[^\n]*\n)+"
+        if file.folder in ("checks", "repairs", "audit", "monitoring", "teardown")
+        else r"--[^\n]*\n",
+        file.source,
     )
     head = comment and re.fullmatch(
         r"-- (?:schema )?(?P<name>[\w.-]+)(?:\((?P<arguments>[^)]*)\))?: \S.*\.\n", comment[0], re.DOTALL
@@ -258,6 +263,18 @@ def a_check_is_one_read_only_select(file: File) -> Iterator[Offence]:
         yield line, f"returns {columns}, not status, object, detail, facts"
 
 
+def figures_are_one_read_only_select_of_subject_and_facts(file: File) -> Iterator[Offence]:
+    (line, statement), *more = file.statements
+    if more or file.source.rstrip().endswith(";"):
+        yield line, "one statement without a semicolon: all parts are asked as one"
+    if kind(statement) != "SelectStmt" or all_nodes(statement, WRITES):
+        yield line, "figures are only read"
+        return
+    columns = [target.name for target in statement.targetList]
+    if columns != ["subject", "facts"]:
+        yield line, f"returns {columns}, not subject, facts"
+
+
 def a_repair_changes_rows_and_calls_functions_alone(file: File) -> Iterator[Offence]:
     own = {cte.ctename for _, s in file.statements for cte in all_nodes(s, ast.CommonTableExpr)}
     for line, statement in file.statements:
@@ -278,7 +295,9 @@ def keywords_are_lower_case(file: File) -> Iterator[Offence]:
                 yield file.source.count("\n", 0, begin) + text.count(b"\n", 0, token.start) + 1, f"{word} shouts"
 
 
-FOLDERS = ("extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "teardown")
+FOLDERS = (
+    "extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "monitoring", "teardown",
+)  # fmt: skip
 OBJECTS = FOLDERS[:5]
 # each rule, the folders that it holds for, and a file that breaks it
 RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] = {
@@ -286,7 +305,7 @@ RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] =
     first_line_names_the_object_and_its_purpose: (FOLDERS, File("jobs/x.sql", "-- y: does it.\n")),
     second_line_names_the_revision_that_it_needs: (OBJECTS, File("jobs/x.sql", "-- x: does it.\n-- requires: 9999\n")),
     a_check_needs_no_revision: (
-        ("checks", "audit", "teardown"), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
+        ("checks", "audit", "monitoring", "teardown"), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
     ),
     may_run_again: (OBJECTS, File("functions/x.sql", "create function x() language sql as 'select 1'")),
     holds_the_function_that_it_is_named_for: (
@@ -303,6 +322,9 @@ RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] =
     ),
     is_about_one_object_alone: (("access",), File("access/a.b.sql", "grant select on a.c to public")),
     a_check_is_one_read_only_select: (("checks",), File("checks/x.sql", "delete from a.b returning 1")),
+    figures_are_one_read_only_select_of_subject_and_facts: (
+        ("monitoring",), File("monitoring/x.sql", "delete from a.b returning 1"),
+    ),
     a_repair_changes_rows_and_calls_functions_alone: (("repairs",), File("repairs/x.sql", "update b set c = 1")),
     keywords_are_lower_case: (FOLDERS, File("checks/x.sql", "select 1\nFROM a.b")),
 }  # fmt: skip

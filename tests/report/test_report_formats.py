@@ -1,12 +1,18 @@
 """The formats that other programs read: nothing that a database says may break their syntax."""
 
+import dataclasses
 import json
+import re
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+from autosync_db import resources
 from autosync_db.health import catalogue
 from autosync_db.health.model import CheckResult, Evidence, Report, Status, Verdict
-from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus
+from autosync_db.health.work import JobWork, Work
+from autosync_db.jobs.calls import Cause
+from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus, pages
+from tests.support import promtool
 
 NASTY = 'quoted "name" | <tag> & 100%\nsecond line\\'
 
@@ -73,6 +79,50 @@ def test_prometheus_gives_every_check_exactly_one_status() -> None:
     assert samples[f"autosync_root_causes{{{labels}}}"] == 3
     assert samples[f"autosync_healthy{{{labels}}}"] == 0
     assert f"autosync_healthy{{{labels}}} 1\n" in as_prometheus.report(HEALTHY)
+
+
+def test_prometheus_has_the_work_of_jobs_of_any_name_below_its_meaning() -> None:
+    job = JobWork(
+        NASTY, makes_calls=True, is_expected=True, last_success_at=1795902280.25, failures_in_a_row=0, calls={"ok": 2}
+    )
+    work = Work((job,), queued=3, secrets_changed_at={NASTY: 1.5}, unread=frozenset({"alerts"}))
+    report = dataclasses.replace(BROKEN, work=work)
+    text = as_prometheus.report(report)
+    promtool.check_metrics(text)
+    escaped = NASTY.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    samples = promtool.samples(text)
+    job_labels = f'target="production",cron_job="{escaped}"'
+    assert samples[f"autosync_job_last_success_timestamp_seconds{{{job_labels}}}"] == 1795902280.25
+    assert samples[f'autosync_job_calls_last_hour{{{job_labels},cause="key"}}'] == 0
+    assert samples[f'autosync_secret_changed_timestamp_seconds{{target="production",secret="{escaped}"}}'] == 1.5
+    # what is not known is left out, and of the failing checks those that another one explains
+    assert "oldest_queued_age" not in text
+    failing = [series for series in samples if series.startswith("autosync_check_failing")]
+    assert ["schedules_not_overdue" in series for series in failing] == [False] * 3
+    assert 'check_id="job_active",layer="job",status="critical",command="autosync-db repair job_active"' in failing[0]
+    # a series is one block, with one HELP and TYPE
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+    # and without the work the text is what it was, but for what fails
+    assert as_prometheus.report(HEALTHY) == text_before(HEALTHY)
+
+
+def text_before(report: Report) -> str:
+    """Return the series that were there before there was any of work."""
+    lines = as_prometheus.report(report).splitlines()
+    kept = ("check_status", "root_causes", "healthy", "checked_at_seconds")
+    return "\n".join(line for line in lines if any(f"autosync_{name}" in line for name in kept)) + "\n"
+
+
+def test_the_guide_has_every_series_and_every_alert() -> None:
+    guide = pages.page("monitoring")
+    for name in as_prometheus.SERIES:
+        assert f"| `autosync_{name}" in guide, name
+    rules = resources.read("templates/monitoring/rules.yml.j2")
+    for alert in re.findall(r"- alert: (\w+)", rules):
+        assert f"| `{alert}` |" in guide, alert
+    for cause in Cause:
+        assert f"`{cause.value}`" in guide
 
 
 def test_nagios_has_a_status_line_with_performance_data_and_the_plugin_codes() -> None:
