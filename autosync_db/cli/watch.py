@@ -42,7 +42,6 @@ def _watch(
     or without the extra `watch`, a line for each call that settles and each change of the verdict; with --format json
     each line is JSON.
     """
-    from autosync_db.config import duration
     from autosync_db.health.watching import Watcher
 
     looks, ends = _duration("--every", every), _duration("--for", period) if period else None
@@ -54,7 +53,7 @@ def _watch(
         if plain or session.is_json or not _has_screen(session):
             _print_lines(session, watcher, ends)
         else:
-            _show(session, watcher, duration.describe(looks), ends)
+            _show(session, watcher, f"{looks.total_seconds():g} s", ends)
     except KeyboardInterrupt:
         pass  # how a watch ends
     finally:
@@ -72,12 +71,16 @@ def _duration(option: str, text: str) -> timedelta:
 
 def _has_screen(session: Session) -> bool:
     """Whether there is a terminal that a screen can be drawn on, and what draws it."""
-    if not session.can_ask or not session.out.is_terminal or session.out.is_dumb_terminal:
+    if not _is_terminal(session):
         return False
     if importlib.util.find_spec("textual") is None:
         session.say("lines, for the screen needs: pip install 'autosync-db[watch]'")
         return False
     return True
+
+
+def _is_terminal(session: Session) -> bool:
+    return session.can_ask and session.out.is_terminal and not session.out.is_dumb_terminal
 
 
 def _show(session: Session, watcher: "Watcher", every: str, ends: timedelta | None) -> None:

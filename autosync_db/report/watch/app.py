@@ -2,15 +2,18 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar, Protocol
 
+from rich.segment import Segment
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.message import Message as Telling
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
@@ -85,16 +88,23 @@ class Lines(OptionList):
     def action_cursor_up(self) -> None:
         """Go up, and from the first line to the list before."""
         if self.highlighted in {None, 0}:
-            self.screen.focus_previous(Lines)
+            self._go_on(-1)
         else:
             super().action_cursor_up()
 
     def action_cursor_down(self) -> None:
         """Go down, and from the last line to the list after."""
         if self.highlighted is None or self.highlighted == len(self.keys) - 1:
-            self.screen.focus_next(Lines)
+            self._go_on(1)
         else:
             super().action_cursor_down()
+
+    def _go_on(self, step: int) -> None:
+        lists = list(self.screen.query(Lines))
+        place = lists.index(self) + step
+        if 0 <= place < len(lists) and lists[place].keys:
+            lists[place].highlighted = 0 if step > 0 else len(lists[place].keys) - 1
+            lists[place].focus()
 
 
 class Heard(Telling):
@@ -103,6 +113,14 @@ class Heard(Telling):
     def __init__(self, act: Callable[[], None]) -> None:
         super().__init__()
         self.act = act
+
+
+class Uncoloured(LineFilter):
+    """Leaves bold, dim and underlined."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return segments without any colour."""
+        return [Segment(text, style.without_color if style else None, control) for text, style, control in segments]
 
 
 class WatchApp(App[None]):
@@ -116,13 +134,13 @@ class WatchApp(App[None]):
     OptionList { border: none; padding: 0; scrollbar-size-vertical: 1; }
     OptionList:focus { border: none; }
     OptionList > .option-list--option { padding: 0; }
-    OptionList > .option-list--option-highlighted { text-style: underline; }
+    OptionList > .option-list--option-highlighted { color: ansi_default; background: ansi_default; text-style: none; }
     OptionList:focus > .option-list--option-highlighted {
-        color: ansi_default; background: ansi_default; text-style: reverse;
+        color: ansi_black; background: ansi_white; text-style: bold underline;
     }
     #jobs { height: auto; }
     #calls { height: 1fr; }
-    #empty { height: 1fr; color: ansi_default; }
+    #empty { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "fire", "fire"),
@@ -134,12 +152,17 @@ class WatchApp(App[None]):
     ]
 
     def __init__(self, source: Source, subject: str, every: str, ends: timedelta | None = None) -> None:
-        super().__init__()
+        # the terminal's own colours, on its own background; with NO_COLOR none: what filters them is chosen here
+        super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self._source, self._subject, self._every, self._ends = source, subject, every, ends
         self.picture = Picture()
         self.trouble: Exception | None = None
         self.firing: set[str] = set()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what becomes of colours; textual's own filter for NO_COLOR still names the terminal's."""
+        return [*super().get_line_filters(), *([Uncoloured()] if self.no_color else [])]
 
     def compose(self) -> ComposeResult:
         """Make the parts, from top to bottom."""
@@ -148,8 +171,8 @@ class WatchApp(App[None]):
         yield Static(id="jobs-heading", classes="heading")
         yield Lines("jobs")
         yield Static(id="calls-heading", classes="heading")
-        yield Lines("calls")
         yield Static(id="empty")
+        yield Lines("calls")
         yield Static(id="schedules")
         yield Static(id="said")
         yield Footer(show_command_palette=False)
@@ -194,6 +217,8 @@ class WatchApp(App[None]):
     def draw(self) -> None:
         """Draw everything for now."""
         main, now = self.screen_stack[0], self._source.now()
+        if not main.query("#said"):
+            return  # not there yet, or not any more
         width, height = self.size
         picture = self.picture
         main.query_one("#header", Static).update(view.header(picture, self._subject, now, width))
@@ -208,10 +233,8 @@ class WatchApp(App[None]):
         jobs.styles.max_height = max(3, height // 4)
         jobs.show(lines)
         heading, lines = view.calls(picture, now, width - 1)
-        old = view.age_of_look(picture)
-        main.query_one("#calls-heading", Static).update(Text(f"{heading.rstrip()}  {old}".rstrip()))
+        main.query_one("#calls-heading", Static).update(Text(heading))
         main.query_one("#calls", Lines).show(lines, follow=True)
-        main.query_one("#calls", Lines).display = bool(lines)
         empty = main.query_one("#empty", Static)
         empty.display = not lines
         empty.update(Text(view.empty(picture) if picture.look else "looking for the first time"))
@@ -302,9 +325,9 @@ class WatchApp(App[None]):
         self._say(Text.assemble(f"{at} {clean(result.job)} fired: ", (word, style), f", {clean(result.text)}{hint}"))
 
     def _handle_exception(self, error: Exception) -> None:
-        """End with the error, which the command reports as it reports every bug."""
-        self.trouble = error
-        super()._handle_exception(error)
+        """End with the error, which the command reports as it reports every bug; Textual would print all variables."""
+        self.trouble = self.trouble or error
+        self.exit()
 
     async def action_quit(self) -> None:
         """Leave."""

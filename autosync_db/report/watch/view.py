@@ -45,21 +45,27 @@ def header(picture: Picture, subject: str, now: datetime, width: int) -> Text:
 
 def verdict(picture: Picture, now: datetime) -> tuple[str, str, str]:
     """Return the verdict in a word, its style, and how old it is."""
-    seen = picture.verified
-    if seen is None or seen.report is None:
-        return ("UNKNOWN", as_text.STYLES[Status.UNKNOWN], "could not verify") if picture.failed else (
-            "…", OLD, "verifying for the first time"
-        )  # fmt: skip
-    status = seen.report.status
-    return status.value.upper(), as_text.STYLES[status], f"verified {ago(seen.at, now)}"
+    seen, lost = picture.verified, picture.lost
+    report = seen.report if seen else None
+    said = f"verified {ago(seen.at, now)}" if seen else "not verified yet"
+    if lost:
+        # what was found before says nothing of now
+        old = f"as of {picture.look.at:%H:%M:%S} UTC (old)" if picture.look else "nothing is known"
+        return "NO ANSWER" if lost.is_gone else "UNKNOWN", BAD, f"{old}; was {report.status.value}" if report else old
+    if picture.failed:
+        unseen = f"could not verify; was {report.status.value}, {said}" if report else "could not verify"
+        return "UNKNOWN", as_text.STYLES[Status.UNKNOWN], unseen
+    if report is None:
+        return "…", OLD, "verifying"
+    return report.status.value.upper(), as_text.STYLES[report.status], said
 
 
 def causes(picture: Picture, width: int, room: int) -> list[Text]:
     """Return what is wrong, the server first, then the root causes with evidence and remedy, in so many lines."""
     lines: list[Text] = []
     if lost := picture.lost:
-        lines.append(Text(fit(lost.sentence.upper() if lost.is_gone else lost.sentence, width), style="bold red"))
-        lines.append(Text(fit(f"  {lost.failure.message}", width)))
+        lines.append(Text(fit(lost.sentence, width), style=BAD))
+        lines.append(Text(padded(f"  {clean(lost.failure.message)}", width)))
     if picture.failed and picture.failed.failure and not picture.lost:
         lines.append(Text(fit(f"verify could not look: {picture.failed.failure.message}", width), style=DOUBTFUL))
     report = picture.verified.report if picture.verified else None
@@ -70,7 +76,7 @@ def causes(picture: Picture, width: int, room: int) -> list[Text]:
         groups.setdefault((root.id, root.status), []).append(root)
     blocks = [_cause(group, width, several=len(report.jobs) > 1) for group in groups.values()]
     if not blocks and report.notes:
-        blocks = [[Text(fit(f"note  {note.verdict.summary}", width))] for note in report.notes]
+        blocks = [[Text(padded(f"note  {clean(note.verdict.summary)}", width))] for note in report.notes]
     for number, block in enumerate(blocks):
         left = len(blocks) - number
         # each cause has a line, before any has more of them
@@ -88,11 +94,13 @@ def _cause(group: list[CheckResult], width: int, *, several: bool) -> list[Text]
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
     named = f" ({', '.join(jobs[:_NAMED])}{more})" if jobs else ""
     evidence = first.verdict.evidence
-    said = f"{evidence[0].object}: {evidence[0].detail}" if evidence else first.verdict.summary
-    head = Text(fit(f"{first.status.value}  {first.id}{named}: {said}", width))
+    said = first.verdict.summary
+    if evidence:
+        said = evidence[0].detail if jobs == [evidence[0].object] else f"{evidence[0].object}: {evidence[0].detail}"
+    head = Text(padded(f"{first.status.value}  {clean(first.id + named)}: {clean(said)}", width))
     head.stylize(as_text.STYLES[first.status], 0, len(first.status.value))
     head.stylize("bold", len(first.status.value), len(first.status.value) + 2 + len(first.id))
-    return [head, *([Text(fit(f"  remedy: {first.remedy}", width))] if first.remedy else [])]
+    return [head, *([Text(padded(f"  remedy: {clean(first.remedy)}", width))] if first.remedy else [])]
 
 
 def jobs(picture: Picture, now: datetime, width: int) -> tuple[str, list[tuple[str, Text]]]:
@@ -113,11 +121,12 @@ def _job(one: JobStatus, coming: datetime | None, now: datetime, name: int, widt
     line = Text(style=OLD if old else "")
     line.append(fit(one.job.name, name) + "  ")
     line.append(fit(countdown(coming - now) if coming else "-", _NEXT) + "  ")
-    line.append(fit(state, _STATE) + "  ", style="" if state == "active" else DOUBTFUL)
+    line.append(fit(state, _STATE) + "  ", style="" if old or state == "active" else DOUBTFUL)
     left = max(0, width - name - _NEXT - _STATE - 6)
     words, style, when = newest(one)
     text = f"{words}, {ago(when, now)}" if when else words
     line.append(fit(text, left), style="" if old else style)
+    line.truncate(width, overflow="ellipsis")
     return line
 
 
@@ -125,7 +134,8 @@ def newest(one: JobStatus) -> tuple[str, str, datetime | None]:
     """Return how a job's newest call or run ended, the style of that, and when it was."""
     if call := one.last_call:
         word, style = outcome(call)
-        return (word if call.cause is Cause.OK else f"{word}: {call.summary}"), style, call.queued_at
+        is_said = call.cause in {Cause.OK, Cause.PENDING}
+        return (word if is_said else f"{word}: {call.summary}"), style, call.queued_at
     if one.job.makes_calls or one.last_run_status is None:
         return f"no {'call' if one.job.makes_calls else 'run'} yet", OLD, None
     style = {"succeeded": GOOD, "failed": BAD}.get(one.last_run_status, WAITING)
@@ -160,6 +170,7 @@ def _call(call: Invocation, now: datetime, widths: tuple[int, int], width: int, 
     left = max(0, width - _TIME - when - _ID - (name + 2 if name else 0) - OUTCOME_WIDTH - 6)
     answer = f"for {ago(call.queued_at, now).removesuffix(' ago')}" if call.cause is Cause.PENDING else call.account
     line.append(fit(answer, left))
+    line.truncate(width, overflow="ellipsis")
     return line
 
 
@@ -196,11 +207,6 @@ def question(one: JobStatus, *, waiting: bool) -> str:
     if waiting:
         asked.append("A call of it has no answer yet; there will be two at once.")
     return " ".join(asked)
-
-
-def age_of_look(picture: Picture) -> str:
-    """Return how old what is shown is, where that is not now."""
-    return f"as of {picture.look.at:%H:%M:%S} UTC (old)" if picture.lost and picture.look else ""
 
 
 def call_page(found: Found, width: int) -> Text:

@@ -26,7 +26,7 @@ OUTCOME_WIDTH = 12
 
 
 def printable(text: str) -> str:
-    """Return a text that steers no terminal, in as many lines: control characters become blanks, invisible ones nothing.
+    """Return a text that steers no terminal, in as many lines: blanks for control characters, invisible ones left out.
 
     Marks that turn the direction of writing, or join characters into one of another width, would move what follows.
     """
