@@ -26,6 +26,7 @@ TOPICS = {
         "guides/repair",
         "guides/isolation",
         "guides/copies",
+        "guides/watch",
         "guides/cost",
         "guides/teardown",
         "guides/local-stack",
