@@ -98,8 +98,8 @@ def _print_lines(session: Session, watcher: "Watcher", ends: timedelta | None) -
     from autosync_db.health.picture import Picture
     from autosync_db.report.watch import lines
 
-    told: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    watcher.start(told.put)
+    heard: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    watcher.start(heard.put)
     picture, until = Picture(), time.monotonic() + ends.total_seconds() if ends else None
     patience = time.monotonic() + _PATIENCE_SECONDS
     while True:
@@ -109,7 +109,7 @@ def _print_lines(session: Session, watcher: "Watcher", ends: timedelta | None) -
         if until is not None and now >= until and not waits:
             return
         try:
-            message = told.get(timeout=1 if until is None or waits else max(0.0, until - now))
+            message = heard.get(timeout=1 if until is None or waits else max(0.0, until - now))
         except queue.Empty:
             continue
         if isinstance(message, Exception):

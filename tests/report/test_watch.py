@@ -19,7 +19,7 @@ from autosync_db.health.watching import Ledger
 from autosync_db.jobs.calls import Cause
 from autosync_db.report.watch import lines, view, words
 from tests.support import cases
-from tests.support.watched import NOW, SUBJECT, Told, call, full, job, look, screen, screens, verified
+from tests.support.watched import NOW, SUBJECT, Prepared, call, full, job, look, screen, screens, verified
 
 SCREENS = Path(__file__).with_name("screens")
 # markup, control characters, a change of direction, wide ones, one joined of two
@@ -33,7 +33,7 @@ JOBS = (
     job("nightly-cleanup", kind="sql", function=None, sql="select app.cleanup()"),
 )
 OLD_CALLS = [call(100 - 7 * n, name=JOBS[n % 2].name) for n in range(1, 9)]
-HEALTHY = Told(
+HEALTHY = Prepared(
     (
         look(OLD_CALLS, JOBS, nightly_cleanup=(NOW - timedelta(hours=3), "succeeded", "1 row")),
         verified(jobs=[one.name for one in JOBS]),
@@ -64,10 +64,10 @@ VERDICT = verified(
     ("service_key_fresh", Status.WARNING, "it is 400 days old", None),
     jobs=[one.name for one in JOBS],
 )
-FAILING = Told(
+FAILING = Prepared(
     (FAILING_LOOK, VERDICT), {99: Found(full(call(99, Cause.KEY)), "https://supabase.com/dashboard/project/x")}
 )
-LOST = Told(
+LOST = Prepared(
     (
         FAILING_LOOK,
         VERDICT,
@@ -80,7 +80,7 @@ LOST = Told(
     )
 )
 HOSTILE_JOBS = (job(NASTY), job("x" * 300))
-HOSTILE = Told(
+HOSTILE = Prepared(
     (
         look(
             [call(99, Cause.FUNCTION, NASTY, body_excerpt=NASTY * 9, error_message=NASTY), call(98, name="x" * 300)],
@@ -89,7 +89,7 @@ HOSTILE = Told(
         verified(("function_succeeds", Status.CRITICAL, NASTY * 3, NASTY), jobs=[NASTY, "x" * 300]),
     )
 )
-EMPTY = Told((look(), verified()))
+EMPTY = Prepared((look(), verified()))
 SHOWN = {
     "healthy": (HEALTHY, ()),
     "failing": (FAILING, ()),
@@ -147,6 +147,7 @@ def test_a_job_is_fired_after_a_yes_alone() -> None:
     source = dataclasses.replace(FAILING, fired=[], result=failed)
     assert "03:10:00 daily-report fired: failed, the call did not succeed: 401" in screen(source, "r", "y")[-2]
     # the arrows go on from the calls to the jobs, of which this one is the last
+    source.result = None
     asked = screen(source, "up", "r", "y", "r")
     assert source.fired == ["daily-report", "nightly-cleanup"]
     for part in ("runs its statement", "paused by ann; it is run all the same"):

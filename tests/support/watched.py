@@ -91,7 +91,7 @@ def verified(*failing: tuple[str, Status, str, str | None], jobs: Sequence[str] 
 
 
 @dataclass
-class Told:
+class Prepared:
     """A watcher that says what a test lets it say, and remembers what it was asked."""
 
     messages: Sequence[Message] = ()
@@ -129,7 +129,7 @@ def lines(app: WatchApp) -> list[str]:
     return ["".join(part.text for part in strip).rstrip() for strip in app.screen._compositor.render_strips()]
 
 
-def screens(source: Told, sizes: Sequence[tuple[int, int]], *keys: str) -> list[list[str]]:
+def screens(source: Prepared, sizes: Sequence[tuple[int, int]], *keys: str) -> list[list[str]]:
     """Return the screen after these keys, in each size: the first is that of the start, the others come by resizing."""
 
     async def shown() -> list[list[str]]:
@@ -152,7 +152,7 @@ def screens(source: Told, sizes: Sequence[tuple[int, int]], *keys: str) -> list[
     return asyncio.run(shown())
 
 
-def screen(source: Told, *keys: str) -> list[str]:
+def screen(source: Prepared, *keys: str) -> list[str]:
     """Return the screen after these keys, in the size of most terminals."""
     return screens(source, [(80, 24)], *keys)[0]
 
