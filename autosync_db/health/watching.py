@@ -173,6 +173,8 @@ class Watcher:
                         started = time.monotonic()
                         with self._deadline(connection, LOOK_SECONDS):
                             found = self._look(connection)
+                        if self._lost:
+                            self.verify_soon()
                         failed, self._lost = 0, None
                         self._tell(found)
                         took = time.monotonic() - started
@@ -222,7 +224,9 @@ class Watcher:
             if self._goes_on():
                 self._tell(Verified(self.now(), report, failure, took))
             self._ended.wait(_VERIFY_GAP)
-            rest = max(VERIFY_EVERY.total_seconds(), _VERIFY_REST * took) - (time.monotonic() - started)
+            # what could not look is tried again soon
+            every = max(VERIFY_EVERY.total_seconds(), _VERIFY_REST * took) if report else 2 * _VERIFY_GAP
+            rest = every - (time.monotonic() - started)
             self._verify.wait(max(0.0, rest))
             self._verify.clear()
 
