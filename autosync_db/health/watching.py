@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -21,8 +22,10 @@ from autosync_db.errors import AutosyncError, UnreachableError
 from autosync_db.health import status, verify
 from autosync_db.health.model import Report
 from autosync_db.health.picture import Failure, Fired, Found, Look, Lost, Message, Verified
+from autosync_db.health.status import JobStatus
 from autosync_db.jobs import calls, firing, one_call, registry
 from autosync_db.jobs.calls import Cause, Invocation
+from autosync_db.supabase import key
 
 # what is kept on a screen, and how far back a call may be that comes late: its number was given before others
 SHOWN, _LATE = 50, 100
@@ -113,6 +116,7 @@ class Watcher:
 
     def end(self) -> None:
         """End all threads and their sessions; what was fired goes on in the database."""
+        self._tell = lambda message: None
         self._ended.set()
         self._woken.set()
         self._verify.set()
@@ -195,7 +199,7 @@ class Watcher:
             [(now, zone, both_days)] = rows(connection, _CLOCK)
             self._ahead = now - datetime.now(UTC)
             names = registry.spoken_of(connection, self._configuration.settings, self._names)
-            jobs = status.of_jobs(connection, names)
+            jobs = [_masked(one) for one in status.of_jobs(connection, names)]
             callers = [one.job.name for one in jobs if one.job.makes_calls]
             found = calls.of_each(connection, callers, SHOWN, first=self._ledger.first)
             schedules = status.due(connection)
@@ -299,8 +303,8 @@ class Watcher:
 
     def _failure(self, error: AutosyncError | psycopg.Error) -> Failure:
         if isinstance(error, AutosyncError):
-            return Failure(error.message, self._configuration.aim.at(error.hint))
-        return Failure(error.diag.message_primary or str(error).partition("\n")[0] or type(error).__name__)
+            return Failure(key.redact(error.message), self._configuration.aim.at(error.hint))
+        return Failure(key.redact(error.diag.message_primary or str(error).partition("\n")[0] or type(error).__name__))
 
 
 @contextmanager
@@ -308,6 +312,13 @@ def _reading(connection: Connection) -> Iterator[None]:
     with connection.transaction():
         connection.execute(_LIMITS.encode())
         yield
+
+
+def _masked(one: JobStatus) -> JobStatus:
+    """Return a job without keys in its statement and in what its run said, which the database does not mask."""
+    job = replace(one.job, sql=key.redact(one.job.sql)) if one.job.sql else one.job
+    message = key.redact(one.last_run_message) if one.last_run_message else one.last_run_message
+    return replace(one, job=job, last_run_message=message)
 
 
 def _cut(connection: Connection) -> None:

@@ -6,7 +6,7 @@
 import dataclasses
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from autosync_db.health.model import Status
 from autosync_db.health.picture import Failure, Fired, Found, Lost, Message, Picture
-from autosync_db.health.status import Due
+from autosync_db.health.status import Due, JobStatus, next_tick
 from autosync_db.health.watching import Ledger
 from autosync_db.jobs.calls import Cause
 from autosync_db.report.watch import lines, view, words
@@ -204,6 +204,23 @@ def test_each_call_is_said_once_however_late_it_settles() -> None:
     assert ledger.settle(later) == []
     assert [one.id for one in ledger.settle([call(2000), *later])] == [2000]
     assert ledger.first == 1900
+
+
+def test_the_next_tick_is_that_of_pg_cron_with_its_time_zone() -> None:
+    def after(zone: str | None = None, **changes: object) -> datetime | None:
+        return next_tick(JobStatus(job("x", **changes), NOW, None, None, None, None, None), NOW, zone)
+
+    assert after() == NOW + timedelta(minutes=5)
+    # 12:00 in Berlin is 11:00 UTC in November
+    assert after("Europe/Berlin", cron_schedule="0 12 * * *") == NOW.replace(hour=11, minute=0)
+    assert after(cron_schedule="20 seconds") == NOW + timedelta(seconds=20)
+    for changes in (
+        {"active": False},
+        {"cron_schedule": None},
+        {"inherited_from": "x"},
+        {"cron_schedule": "0 0 30 2 *"},
+    ):
+        assert after(**changes) is None, changes
 
 
 def test_countdown_and_age_are_said_in_seconds_where_that_matters() -> None:

@@ -191,7 +191,8 @@ class WatchApp(App[None]):
 
     def _hear(self, act: Callable[[], None]) -> None:
         """Let something be done in the thread of the screen; after its end nothing is."""
-        self.post_message(Heard(act))
+        with suppress(RuntimeError):  # its loop is closed
+            self.post_message(Heard(act))
 
     def on_heard(self, heard: Heard) -> None:
         """Do it."""

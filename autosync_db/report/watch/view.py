@@ -65,7 +65,8 @@ def causes(picture: Picture, width: int, room: int) -> list[Text]:
     lines: list[Text] = []
     if lost := picture.lost:
         lines.append(Text(fit(lost.sentence, width), style=BAD))
-        lines.append(Text(padded(f"  {clean(lost.failure.message)}", width)))
+        hint = f"; {lost.failure.hint}" if lost.failure.hint else ""
+        lines.append(Text(padded(f"  {clean(lost.failure.message + hint)}", width)))
     if picture.failed and picture.failed.failure and not picture.lost:
         lines.append(Text(fit(f"verify could not look: {picture.failed.failure.message}", width), style=DOUBTFUL))
     report = picture.verified.report if picture.verified else None
