@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import jsonschema
+import pytest
 from rich.cells import cell_len
 
 from autosync_db.health.model import Status
@@ -104,10 +105,16 @@ KEPT = ((80, 24), (200, 50))
 SIZES = (*KEPT, (40, 12))
 
 
-def test_the_screen_is_as_it_was_read_and_no_text_of_the_database_breaks_it() -> None:
+# on a push those with most on them
+@pytest.mark.parametrize(
+    "names", [("failing", "hostile", "call"), pytest.param(tuple(SHOWN), marks=pytest.mark.long)], ids=["some", "all"]
+)
+def test_the_screen_is_as_it_was_read_and_no_text_of_the_database_breaks_it(names: tuple[str, ...]) -> None:
     with cases.collected() as case:
-        for name, (source, keys) in SHOWN.items():
-            for (width, height), found in zip(SIZES, screens(source, SIZES, *keys), strict=True):
+        for name in names:
+            source, keys = SHOWN[name]
+            sizes = SIZES if source is HOSTILE else KEPT
+            for (width, height), found in zip(sizes, screens(source, sizes, *keys), strict=True):
                 with case(f"{name} at {width}x{height}"):
                     text = "\n".join(found).rstrip() + "\n"
                     if (width, height) in KEPT:
