@@ -172,6 +172,11 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
     return chosen
 
 
+def place(database_url: Secret | None) -> str:
+    """Return host and port as a message may show them, or `the database` where no piece of the URL is safe to show."""
+    return _place(database_url, parameters(database_url)).shown or "the database"
+
+
 @contextmanager
 def connect(database_url: Secret | None) -> Iterator[Connection]:
     """Yield an autocommit connection and close it afterwards.

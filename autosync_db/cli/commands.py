@@ -23,6 +23,7 @@ COMMANDS = {
         "explain": "Print the page of a check or of a topic.",
         "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
         "runs": "List the newest calls and what really became of them, newest first.",
+        "watch": "Show live, until you quit: the verdict, the jobs, the newest calls as they settle, and what is due.",
         "cost": "Count the calls of a month by job, beside the plan's quota, and what would save some.",
     },
     "Operate": {

@@ -107,14 +107,11 @@ def _trigger(
     The statement of a plain SQL job is run in this session, and said how it went.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import binding, calls, registry
+    from autosync_db.jobs import calls, firing
     from autosync_db.report import as_text
 
     with connect(session.configuration.target.database_url) as connection:
-        job = registry.choose(connection, session.configuration.settings, name)
-        registry.require_ours(job)
-        if job.makes_calls:
-            binding.require_own(binding.notice(connection, session.configuration))
+        job = firing.ready(connection, session.configuration, name)
         session.say_unapplied(connection)
         if not job.makes_calls:
             _run_statement(session, connection, job)

@@ -43,6 +43,16 @@ _RUNS = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How many schedules wait for a run, and when the next one is."""
+
+    enabled: int
+    due: int
+    overdue: int
+    next_at: datetime | None
+
+
 # differences that are named one by one
 _NAMED = 3
 
@@ -102,10 +112,11 @@ def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[
     known = [job.name for job in jobs]
     ticks = {name: rest for name, *rest in rows(connection, _TICKS, [known])}
     runs = {name: rest for name, *rest in rows(connection, _RUNS, [known])} if exists(connection, "cron.job") else {}
+    newest = {call.job: call for call in calls.of_each(connection, [job.name for job in jobs if job.makes_calls])}
     found = []
     for job in jobs:
         ticked_at, decision = ticks.get(job.name, (None, None))
-        call = next(iter(calls.recent(connection, job.name, 1)), None) if job.makes_calls else None
+        call = newest.get(job.name)
         ran_at, run_status, message = runs.get(job.name, (None, None, None))
         found.append(JobStatus(job, ticked_at, decision, call, ran_at, run_status, message))
     return found
@@ -131,7 +142,7 @@ def collect(connection: Connection, settings: Settings, names: Sequence[str] = (
             [["pg_cron", "pg_net"]],
         )
     }
-    [(enabled, due, overdue, next_at)] = rows(connection, _SCHEDULES.encode())
+    schedules = due(connection)
     pg_net, stand_in = extensions.get("pg_net", (None, False))
     return Status(
         revision=revisions.current(connection),
@@ -144,13 +155,33 @@ def collect(connection: Connection, settings: Settings, names: Sequence[str] = (
         last_decision=first.last_decision if first else None,
         last_call=first.last_call if first else None,
         jobs=tuple(jobs),
-        schedules_enabled=enabled,
-        schedules_due=due,
-        schedules_overdue=overdue,
-        next_schedule_at=next_at,
+        schedules_enabled=schedules.enabled,
+        schedules_due=schedules.due,
+        schedules_overdue=schedules.overdue,
+        next_schedule_at=schedules.next_at,
         unproven=lease.unfinished(connection),
         unapplied=tuple(plan.unapplied(connection, settings)),
     )
+
+
+def due(connection: Connection) -> Due:
+    """Return how many schedules are due and overdue."""
+    [found] = rows(connection, _SCHEDULES.encode())
+    return Due(*found)
+
+
+def next_tick(one: JobStatus, now: datetime, zone: str | None = None, *, both_days: bool = False) -> datetime | None:
+    """Return when pg_cron ticks next, with its settings; None where it does not, or that is not foreseen.
+
+    A schedule in seconds is counted from the last tick, and what has not come by then is foreseen for now.
+    """
+    schedule = one.job.cron_schedule
+    if not one.job.active or not schedule or (one.job.inherited_from and one.job.makes_calls):
+        return None
+    if period := cron.every(schedule):
+        last = one.last_tick_at if one.job.makes_calls else one.last_run_at
+        return max(now, last + period) if last else None
+    return next(iter(cron.ticks_after(schedule, now, zone, both_days=both_days, count=1)), None)
 
 
 def _coming(job: Job, now: datetime) -> str:

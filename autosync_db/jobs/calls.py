@@ -22,6 +22,18 @@ _RECENT = """
         status_code, error_code, error_message, body_excerpt, cause, answered_by, proof
     from autosync.recent_outcomes(%(job)s, %(limit)s)
 """
+# of each job as many of the newest, and besides all since a call of that number, as far as that is no flood
+_OF_JOBS = """
+    select n.name as job, id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome,
+        status_code, error_code, error_message, body_excerpt, cause, answered_by, proof
+    from unnest(cast(%(jobs)s as text[])) as n (name)
+    cross join lateral autosync.recent_outcomes(n.name, greatest(%(limit)s, least(1000, (
+        select cast(count(*) as integer)
+        from autosync.invocation as i
+        where i.job_id = (select j.id from autosync.job as j where j.name = n.name) and i.id >= %(first)s
+    ))))
+    order by queued_at desc, id desc
+"""
 # as many of the newest as there are since the tick's first
 _SINCE_TICK = """(
     select cast(count(*) as integer)
@@ -162,8 +174,15 @@ def recent(connection: Connection, job_name: str, limit: int = 20) -> list[Invoc
 
 def of_jobs(connection: Connection, names: Sequence[str], limit: int = 20) -> list[Invocation]:
     """Return the newest requests of several jobs together, newest first. Reads only."""
-    found = [call for name in names for call in recent(connection, name, limit)]
-    return sorted(found, key=lambda call: (call.queued_at, call.id), reverse=True)[:limit]
+    return of_each(connection, names, limit)[:limit]
+
+
+def of_each(
+    connection: Connection, names: Sequence[str], limit: int = 1, *, first: int | None = None
+) -> list[Invocation]:
+    """Return `limit` requests of each job, and all since the number `first`, newest first. Reads only, at once."""
+    with connection.cursor(row_factory=kwargs_row(_invocation)) as cursor:
+        return cursor.execute(_OF_JOBS, {"jobs": list(names), "limit": limit, "first": first}).fetchall()
 
 
 def of_tick(connection: Connection, job_name: str, tick_id: int) -> list[Invocation]:

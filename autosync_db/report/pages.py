@@ -27,6 +27,7 @@ TOPICS = {
         "guides/repair",
         "guides/isolation",
         "guides/copies",
+        "guides/watch",
         "guides/cost",
         "guides/teardown",
         "guides/local-stack",

@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "alerts test": ("alerts test webhook",),
     "alerts delete": ("alerts delete webhook",),
     "secrets delete": ("secrets set passing --from-env NEW_KEY", "secrets delete passing --yes"),
+    "watch": ("watch --for 1s --format json", "watch --for 500ms --every 500ms"),
     "cost": ("cost", "cost --format json --plan pro"),
     "teardown": ("teardown --dry-run --format json", "teardown --yes"),
 }

@@ -1,0 +1,91 @@
+"""Words and widths: texts of the database as they may stand in a line, outcomes and times as people say them."""
+
+import unicodedata
+from datetime import datetime, timedelta
+
+from rich.cells import cell_len, chop_cells
+
+from autosync_db.config import duration
+from autosync_db.jobs.calls import Cause, Invocation
+
+GOOD, BAD, DOUBTFUL, WAITING = "green", "bold red", "yellow", "cyan"
+# what became of a call, in a word or two
+_OUTCOMES = {
+    Cause.OK: ("good", GOOD),
+    Cause.PENDING: ("waiting", WAITING),
+    Cause.KEY: ("key refused", BAD),
+    Cause.MISSING: ("not deployed", BAD),
+    Cause.GATEWAY: ("gateway", BAD),
+    Cause.PAGE: ("web page", BAD),
+    Cause.FUNCTION: ("failed", BAD),
+    Cause.SLOW: ("too slow", BAD),
+    Cause.NETWORK: ("no answer", BAD),
+    Cause.LOST: ("lost", BAD),
+}
+OUTCOME_WIDTH = 12
+
+
+def printable(text: str) -> str:
+    """Return a text that steers no terminal, in as many lines: blanks for control characters, invisible ones left out.
+
+    Marks that turn the direction of writing, or join characters into one of another width, would move what follows.
+    """
+    shown = []
+    for character in text:
+        kind = unicodedata.category(character)
+        if character != "\n" and kind in {"Cc", "Zl", "Zp"}:
+            shown.append(" ")
+        elif kind == "Cs":
+            shown.append("\ufffd")
+        elif kind != "Cf" and not "\ufe00" <= character <= "\ufe0f":
+            shown.append(character)
+    return "".join(shown)
+
+
+def clean(text: object) -> str:
+    """Return a text as one line that steers no terminal."""
+    return " ".join(printable(str(text)).split())
+
+
+def fit(text: object, width: int) -> str:
+    """Return a text that takes exactly so many columns of a terminal: shortened with `…`, or followed by blanks."""
+    return padded(clean(text), width)
+
+
+def padded(line: str, width: int) -> str:
+    """Return a line that is clean at that width."""
+    if width <= 0:
+        return ""
+    if cell_len(line) > width:
+        line = (chop_cells(line, width - 1)[0] if width > 1 else "") + "…"
+    return line + " " * (width - cell_len(line))
+
+
+def outcome(call: Invocation) -> tuple[str, str]:
+    """Return what became of a call in a word or two, and the style of that."""
+    if call.cause is Cause.OK and call.is_unproven:
+        return "unproven", DOUBTFUL
+    return _OUTCOMES[call.cause]
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment in RFC 3339, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+def countdown(left: timedelta) -> str:
+    """Return how long it still takes, to the second within an hour."""
+    seconds = int(left.total_seconds())
+    if seconds <= 0:
+        return "now"
+    if seconds < 60:
+        return f"in {seconds} s"
+    if seconds < 3600:
+        return f"in {seconds // 60} min {seconds % 60:02} s"
+    return f"in {duration.describe(left)}"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago a moment was, in whole seconds at the least."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    return f"{seconds} s ago" if seconds < 60 else f"{duration.describe(timedelta(seconds=seconds))} ago"
