@@ -41,6 +41,18 @@ HOMES = {
 PROJECT = "This project"
 # pages whose own links are their part of the navigation
 PARENTS = ("reference/checks.md", "reference/checks/*.md")
+# long lines wrap where they cannot be scrolled well, and the navigation shows where one is
+HEAD = """
+<style>
+@media (max-width: 46em), print { .highlight pre { white-space: pre-wrap; overflow-wrap: anywhere } }
+</style>
+<script>
+addEventListener("DOMContentLoaded", () => {
+  const [bar, here] = [".sidebar-scroll", ".sidebar-tree .current-page"].map((name) => document.querySelector(name));
+  if (bar && here) bar.scrollTop = here.getBoundingClientRect().top - bar.getBoundingClientRect().top - 200;
+});
+</script>
+"""
 _FENCED = re.compile(r"^(?P<fence>`{3,})[^\n]*\n.*?^(?P=fence)$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\[(?:[^\[\]]|\[[^\[\]]*\])+\])\(([^)\s]+)\)")
 _ITEM = re.compile(r"^- .*(?:\n  .*)*", re.MULTILINE)
@@ -199,6 +211,7 @@ def build(builder: str) -> int:
         "html_show_sphinx": False,
         "html_use_index": False,
         "html_domain_indices": False,
+        "html_show_copyright": False,
         "html_static_path": [],
         # in CI these answer slowly or only to browsers
         "linkcheck_timeout": 20,
@@ -215,13 +228,17 @@ def build(builder: str) -> int:
             status=None if builder == "html" else sys.stdout,
             warningiserror=True,
         )
-        app.connect("html-page-context", fold, priority=400)  # before the theme's own
+        app.connect("html-page-context", adapt, priority=400)  # before the theme's own
         app.build()
     return int(app.statuscode)
 
 
-def fold(_app: object, _name: str, _template: str, context: dict[str, Any], _tree: object) -> None:
-    """Let the navigation of a page unfold its own branch alone: with all 96 checks each page would be twice as slow."""
+def adapt(_app: object, _name: str, _template: str, context: dict[str, Any], _tree: object) -> None:
+    """Let a page unfold its own branch of the navigation alone, and be readable on a phone.
+
+    With all 96 checks in the navigation of every page the build would take twice as long.
+    """
+    context["metatags"] = context.get("metatags", "") + HEAD
     if whole := context.get("toctree"):
         context["toctree"] = lambda **options: whole(**options | {"collapse": True})
 
