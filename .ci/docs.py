@@ -10,6 +10,7 @@ list does not name is found by its folder.
 """
 
 import argparse
+import functools
 import logging
 import os
 import re
@@ -207,6 +208,7 @@ def build(builder: str) -> int:
         "extensions": ["myst_parser"],
         "myst_heading_anchors": 4,
         "html_theme": "furo",
+        "smartquotes": False,
         "html_copy_source": False,
         "html_show_sphinx": False,
         "html_use_index": False,
@@ -233,12 +235,15 @@ def build(builder: str) -> int:
     return int(app.statuscode)
 
 
-def adapt(_app: object, _name: str, _template: str, context: dict[str, Any], _tree: object) -> None:
+def adapt(app: Any, _name: str, _template: str, context: dict[str, Any], _tree: object) -> None:
     """Let a page unfold its own branch of the navigation alone, and be readable on a phone.
 
     With all 96 checks in the navigation of every page the build would take twice as long.
     """
     context["metatags"] = context.get("metatags", "") + HEAD
+    words = app.builder.indexer.lang
+    if not hasattr(words.stem, "cache_info"):  # a word is stemmed once, not once for each page
+        words.stem = functools.cache(words.stem)
     if whole := context.get("toctree"):
         context["toctree"] = lambda **options: whole(**options | {"collapse": True})
 
