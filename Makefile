@@ -6,7 +6,7 @@ DENO_FOLDERS = templates/functions autosync_db/local/edge
 SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
 # each worker, and each command that tests start, would compile every module again
 export PYTHONDONTWRITEBYTECODE =
-.PHONY: help setup demo test test-all test-containers faults bench lint format generate new-check lock clean
+.PHONY: help setup demo test test-all test-containers faults bench lint format generate docs docs-links new-check lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ format: setup  ## format Python and TypeScript
 
 generate: setup  ## write the pages and references that come from the code
 	@.venv/bin/python .ci/generate.py
+
+docs: setup  ## build docs/ as a site in build/docs, and check every link between its pages
+	@.venv/bin/python .ci/docs.py
+
+docs-links: setup  ## fetch what the pages link to elsewhere; needs the internet
+	@.venv/bin/python .ci/docs.py --links
 
 new-check:  ## write module, query and page of a new check as stubs that fail: NAME=job_is_quick
 	@.venv/bin/python .ci/new_check.py $(NAME)

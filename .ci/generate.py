@@ -40,6 +40,21 @@ MEANINGS = {
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the message says which secret is active",
 }
 
+# what the checks of each layer look at
+LAYERS = {
+    "server": "Whether the database can be reached, written to and believed: what everything else stands on.",
+    "cron": "Whether pg_cron is installed, its process runs and starts jobs: the same for every job.",
+    "job": "Whether each job is scheduled as it should be, ticks, and its runs end well.",
+    "net": "Whether pg_net is installed, its worker runs, and requests get out to the project's address.",
+    "function": "Whether the function is there, is reached, accepts the credential, and answers well and in time.",
+    "secrets": "Whether address and credential are stored, right, and those of this project.",
+    "schedules": "Whether what is due in `public.auto_sync_schedules` is claimed, run and completed.",
+    "security": "Who could read or run what only the owner and the service role should, and keys in wrong places.",
+    "retention": "Whether the tables that each tick writes to stay small.",
+    "migrations": "Whether the schema and every object are those of this version.",
+    "neighbours": "What other cron jobs and functions of the database do, and whether they stand in the way.",
+}
+
 
 def main() -> int:
     """Write or compare every generated file."""
@@ -65,6 +80,8 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "docs/reference/exit-codes.md", exit_codes()
     yield "docs/reference/environment.md", environment()
     yield "docs/reference/checks.md", checks()
+    for layer in LAYERS:
+        yield f"docs/reference/checks/{layer}.md", checks_of(layer)
     yield "docs/reference/commands.md", commands()
     yield "sql/functions/autosync.holds_key.sql", holds_key()
     yield "sql/functions/autosync.holds_credential.sql", holds_credential()
@@ -94,8 +111,9 @@ def environment() -> str:
 
 def checks() -> str:
     rows = [
-        (check.layer, f"[`{id}`](../checks/{id}.md)", escaped(check.claim), "yes" if check.repairable else "")
-        for id, check in sorted(catalogue.all_checks().items(), key=lambda item: (item[1].layer, item[0]))
+        (f"[{layer}](checks/{layer}.md)", f"[`{id}`](../checks/{id}.md)", escaped(check.claim), repaired(check))
+        for layer in sorted(LAYERS)
+        for id, check in checks_in(layer)
     ]
     text = f"{len(rows)} checks. `autosync-db explain ID` prints the page of one, `repair ID` applies its repair."
     jobs = (
@@ -104,6 +122,22 @@ def checks() -> str:
         "What fails for a job is explained by what fails for that job or for none, never by what fails for another."
     )
     return page("Checks", text, jobs, table(("layer", "check", "claim", "repair"), rows))
+
+
+def checks_of(layer: str) -> str:
+    rows = [
+        (f"[`{id}`](../../checks/{id}.md)", escaped(check.claim), repaired(check)) for id, check in checks_in(layer)
+    ]
+    ways = f"`autosync-db verify --skip {layer}` leaves these out. All layers: [Checks](../checks.md)."
+    return page(f"Checks: {layer}", LAYERS[layer], table(("check", "claim", "repair"), rows), ways)
+
+
+def checks_in(layer: str) -> list[tuple[str, Check]]:
+    return sorted((id, check) for id, check in catalogue.all_checks().items() if check.layer == layer)
+
+
+def repaired(check: Check) -> str:
+    return "yes" if check.repairable else ""
 
 
 def commands() -> str:
