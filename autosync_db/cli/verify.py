@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import checks, command
+from autosync_db.cli.options import command
 from autosync_db.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -36,15 +37,23 @@ def _verify(
     session: Session,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Run only this check (repeatable).", metavar="ID", autocompletion=checks),
+        typer.Option(help="Run only this check (repeatable).", metavar="ID", autocompletion=completion.checks),
     ] = None,
     jobs: Annotated[
-        list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
+        list[str] | None,
+        typer.Option(
+            "--job",
+            help="Speak of this job alone (repeatable).",
+            metavar="NAME",
+            autocompletion=completion.jobs,
+        ),
     ] = None,
     skip: Annotated[
         list[str] | None,
         typer.Option(
-            help="Leave this check out, or those of this layer (repeatable).", metavar="ID", autocompletion=checks
+            help="Leave this check out, or those of this layer (repeatable).",
+            metavar="ID",
+            autocompletion=completion.layers_and_checks,
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
@@ -80,6 +89,8 @@ def _verify(
                 _await_tick(session, connection, patience, (jobs or [configuration.settings.main.name])[0])
             with session.progress("running the checks"):
                 report = verify.run(connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe)
+            if format is ReportFormat.TABLE:
+                session.look(connection)
             tell(connection, report)
     except UnreachableError as error:
         unreachable = verify.unreachable(configuration, error, jobs or ())
@@ -145,11 +156,11 @@ def _teller(
 
 
 def _print(session: Session, report: "Report", format: ReportFormat) -> None:
-    from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus, as_text
+    from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus
 
     match format:
         case ReportFormat.TABLE:
-            as_text.report(report, session.out, show_all=session.verbose)
+            session.print_report(report)
         case ReportFormat.JSON:
             session.print_json(as_json.report(report))
         case ReportFormat.JUNIT:
