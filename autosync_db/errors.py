@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
+# a part of a name that says enough
+_HALF = 3
+
 
 class ExitCode(IntEnum):
     """What a process ends with; public API, see README.md."""
@@ -50,8 +53,10 @@ def meant(name: str, known: Iterable[str]) -> str | None:
     names = {one.lower(): one for one in known}
     typed = name.lower()
     near = difflib.get_close_matches(typed, names, n=1)
-    # who writes half of a name means the one that has it
-    near = near or [one for one in names if len(typed) >= 3 and (one.startswith(typed) or typed in one)][:1]
+    if not near and len(typed) >= _HALF:
+        # who writes a part of a name, or nearly so, means the one that has it
+        near = [one for one in names if typed in one]
+        near = near or [one for one in names if difflib.get_close_matches(typed, [one[: len(typed) + 1]], cutoff=0.8)]
     return names[near[0]] if near else None
 
 

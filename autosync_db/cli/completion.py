@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import typer
 
@@ -96,16 +96,16 @@ def checks(context: typer.Context, incomplete: str) -> Iterable[Offer]:
     """Return the checks."""
     from autosync_db.health import catalogue
 
-    return [(id, check.claim) for id, check in sorted(catalogue.all_checks().items())]
+    # their claims would have to be loaded first
+    return [(id, "a check") for id in catalogue.ids()]
 
 
 @_offered
 def layers_and_checks(context: typer.Context, incomplete: str) -> Iterable[Offer]:
     """Return the layers, then the checks."""
-    from autosync_db.health import catalogue
+    from autosync_db.health import catalogue, model
 
-    found = sorted(catalogue.all_checks().items())
-    return [*((check.layer, "a layer") for _, check in found), *((id, check.claim) for id, check in found)]
+    return [*((layer, "a layer") for layer in get_args(model.Layer)), *((id, "a check") for id in catalogue.ids())]
 
 
 @_offered

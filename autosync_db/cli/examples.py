@@ -107,6 +107,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("schedules preview --every 30 --window 22:00-02:00 --timezone Europe/Paris", "before it is added"),
     ),
     "local up": (("local up", "then: autosync-db setup --target local"),),
+    "local demo": (("local demo", "from nothing to a proven call, and what to look at then"),),
     "local down": (("local down --purge", "and delete its data"),),
     "local status": (("local status", "what runs, and where"),),
     "local logs": (("local logs edge --follow", "the functions' log as it is written"),),

@@ -19,12 +19,16 @@ from autosync_db.health.model import Check
 def all_checks() -> dict[str, Check]:
     """Return every check by id, causes before consequences."""
     # by name: the check of the role's privileges reads the catalogue
-    ids = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("checks"))]))
-    found: dict[str, Check] = {id: import_module(f"autosync_db.health.checks.{id}").CHECK for id in ids}
+    found: dict[str, Check] = {id: import_module(f"autosync_db.health.checks.{id}").CHECK for id in ids()}
     order = TopologicalSorter(
-        {id: (*found[id].needs, *found[id].causes, *found[id].overlaps) for id in ids}
+        {id: (*found[id].needs, *found[id].causes, *found[id].overlaps) for id in found}
     ).static_order()
     return {id: found[id] for id in order}
+
+
+def ids() -> list[str]:
+    """Return the id of every check, without loading any."""
+    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("checks"))]))
 
 
 def find(id: str) -> Check:

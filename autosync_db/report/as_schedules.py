@@ -25,8 +25,7 @@ _RESULTS = {"failed": Severity.CRITICAL, "partial": Severity.WARNING}
 _COLUMNS = (
     Column("id"),
     Column("state"),
-    Column("every (min)"),
-    Column("window", leaves=6),
+    Column("every"),
     Column("next run (UTC)"),
     Column("local time", leaves=9, is_optional=True),
     Column("integration", leaves=2),
@@ -48,8 +47,7 @@ def listed(found: Sequence[Schedule], console: Console, now: datetime) -> None:
         (
             Cell(str(row.id), ids[str(row.id)]),
             _state(row),
-            row.frequency_minutes,
-            row.window and f"{row.window} {row.timezone}",
+            _every(row),
             screen.when(row.next_run_at, now) if row.next_run_at else "none",
             f"{row.next_run_local:%H:%M} {row.timezone}" if row.next_run_local else row.timezone,
             Cell(str(row.integration_id), integrations[str(row.integration_id)]),

@@ -47,12 +47,12 @@ _LEFT_OUT = re.compile(r"<!-- in the repository -->.*?<!-- everywhere -->\n*|<!-
 
 def ids() -> list[str]:
     """Return what can be explained: the topics, then the checks."""
-    return [*TOPICS, *sorted(catalogue.all_checks())]
+    return [*TOPICS, *catalogue.ids()]
 
 
 def require(id: str) -> None:
     """Return if there is a page of this check or topic. Raises UsageError if not, with what was meant."""
-    if id in TOPICS or id in catalogue.all_checks():
+    if id in ids():
         return
     raise unknown("check or topic", id, ids(), hint="list them with: autosync-db explain")
 

@@ -81,7 +81,10 @@ def when(at: datetime | None, now: datetime) -> Cell:
     gap, local = abs(now - at), at.astimezone(now.tzinfo)
     near = duration.describe(gap)
     few = near.partition(" h ")[0] + " h" if " h " in near and gap >= _MINUTES_MATTER else near
-    forms = ("%H:%M:%S", "%H:%M") if gap < _TODAY else ("%m-%d %H:%M",) * 2 if gap < _THIS_YEAR else ("%Y-%m-%d",) * 2
+    if gap < _TODAY:
+        forms = ("%H:%M:%S", "%H:%M")
+    else:
+        forms = ("%m-%d %H:%M",) * 2 if gap < _THIS_YEAR else ("%Y-%m-%d %H:%M", "%Y-%m-%d")
     full, short = (
         f"{f'{ago} ago' if at <= now else f'in {ago}'} ({local:{form}})"
         for ago, form in zip((near, few), forms, strict=True)
