@@ -104,7 +104,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "schedules disable": ((f"schedules disable {_ID}", ""),),
     "schedules remove": ((f"schedules remove {_ID}", "asks first"),),
     "schedules preview": (
-        ("schedules preview --every 30 --window 22:00-02:00 --timezone Europe/Paris", "before it is added"),
+        (f"schedules preview --every 30{_ON}--window 22:00-02:00 --timezone Europe/Paris", "before it is added"),
     ),
     "local up": (("local up", "then: autosync-db setup --target local"),),
     "local demo": (("local demo", "from nothing to a proven call, and what to look at then"),),

@@ -72,6 +72,12 @@ Jobs = Annotated[
     ),
 ]
 
+# of commands that judge jobs
+JudgedJobs = Annotated[
+    list[str] | None,
+    typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME", autocompletion=completion.jobs),
+]
+
 
 def group() -> typer.Typer:
     """Return the `app` of a module that has several commands; its line of help is in commands.py."""

@@ -7,7 +7,7 @@ import typer
 
 from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import JudgedJobs, command
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -29,15 +29,7 @@ def _repair(
             autocompletion=completion.checks,
         ),
     ] = None,
-    jobs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--job",
-            help="Speak of this job alone (repeatable).",
-            metavar="NAME",
-            autocompletion=completion.jobs,
-        ),
-    ] = None,
+    jobs: JudgedJobs = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the SQL as psql can run it; change nothing.")
     ] = False,

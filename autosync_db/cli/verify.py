@@ -7,7 +7,7 @@ import typer
 
 from autosync_db.cli import completion
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import command
+from autosync_db.cli.options import JudgedJobs, command
 from autosync_db.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ class ReportFormat(StrEnum):
 
 app = typer.Typer(add_completion=False)
 
+_Skipped = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Leave this check out, or those of this layer (repeatable).",
+        metavar="ID",
+        autocompletion=completion.layers_and_checks,
+    ),
+]
+
 
 @command(app, "verify")
 def _verify(
@@ -39,23 +48,8 @@ def _verify(
         list[str] | None,
         typer.Option(help="Run only this check (repeatable).", metavar="ID", autocompletion=completion.checks),
     ] = None,
-    jobs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--job",
-            help="Speak of this job alone (repeatable).",
-            metavar="NAME",
-            autocompletion=completion.jobs,
-        ),
-    ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave this check out, or those of this layer (repeatable).",
-            metavar="ID",
-            autocompletion=completion.layers_and_checks,
-        ),
-    ] = None,
+    jobs: JudgedJobs = None,
+    skip: _Skipped = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[
         str | None,

@@ -99,7 +99,7 @@ def test_every_command_has_examples_that_it_understands() -> None:
     assert sorted(EXAMPLES) == sorted(" ".join(path) for path in ((), *command.leaves())), "examples of every command"
     with cases.collected() as case:
         for path, examples in EXAMPLES.items():
-            shown = command.run(*path.split(), "--help", terminal=(80, 24)).out
+            shown = command.run(*path.split(), "--help").out
             for typed, _ in examples:
                 with case(typed):
                     words = shlex.split(typed.replace("\\\n", " "))
@@ -270,7 +270,7 @@ def test_three_shells_complete_names_and_ids(shared: Cluster, tmp_path: Path) ->
             admin.execute("delete from public.auto_sync_schedules where id = %s", [id])
 
 
-def test_a_shell_is_offered_nothing_and_told_nothing_where_that_cannot_be_known(tmp_path: Path) -> None:
+def test_a_shell_is_offered_nothing_and_shown_no_error_where_that_cannot_be_known(tmp_path: Path) -> None:
     nobody = Secret("postgresql://postgres@127.0.0.1:1/postgres")
     (tmp_path / "broken.toml").write_text("[jobs\n")
     with cases.collected() as case:

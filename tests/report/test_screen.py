@@ -49,7 +49,7 @@ def test_no_line_of_a_table_is_wider_than_the_terminal_and_no_id_is_cut(
 
 
 @given(st.lists(IDS, min_size=1, max_size=30, unique=True))
-def test_the_beginnings_of_ids_tell_them_apart(ids: list[str]) -> None:
+def test_the_beginnings_of_ids_are_those_of_one_each(ids: list[str]) -> None:
     found = screen.shortened(ids)
     assert len(set(found.values())) == len(ids)
     for id, short in found.items():
@@ -57,7 +57,7 @@ def test_the_beginnings_of_ids_tell_them_apart(ids: list[str]) -> None:
         assert len(short) >= 8
 
 
-def test_ids_that_begin_alike_are_told_apart_by_more() -> None:
+def test_ids_that_begin_alike_are_shown_with_more_of_them() -> None:
     ids = [uuid.UUID(f"0a1b2c3d-0000-4000-8000-00000000000{number}") for number in range(3)]
     assert set(screen.shortened(ids).values()) == {str(id) for id in ids}
 
