@@ -87,6 +87,10 @@ def _shown(text: str | None) -> str | None:
     if not text:
         return text
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
     # Rich takes [word] for a style and leaves it out; Typer cannot switch that off without losing its panels
     return re.sub(r"\[[a-z#/@][^[]*?]", r"\\\g<0>", text) if HAS_RICH else text
 
@@ -109,7 +113,8 @@ def _examples(path: str) -> str | None:
     if not found:
         return None
     lines = [
-        f"  [bold cyan]{PROGRAM} {_shown(typed)}[/]" + (f"\n      {_shown(why)}" if why else "") for typed, why in found
+        f"  [bold cyan]{PROGRAM} {_escaped(typed)}[/]" + (f"\n      {_escaped(why)}" if why else "")
+        for typed, why in found
     ]
     return "[bold]Examples[/]\n" + "\n".join(lines)
 
