@@ -178,17 +178,18 @@ def _below(commands: Any, typed: str) -> str | None:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
+    from rich.text import Text
+
     from autosync_db.cli.console import Talk
+    from autosync_db.report import lines
     from autosync_db.supabase.key import redact
 
     # what the user typed is quoted, and a key may be among it; a server's DETAIL may hold a whole row
     if Run.verbosity >= 2:
         sys.stderr.write(redact(traceback.format_exc()))
     console = Talk(stderr=True, highlight=False)
-    console.print("[bold red]error:[/]", end=" ")
-    console.print(_one_line(redact(message)), markup=False, soft_wrap=True)
-    console.print("[bold cyan]hint:[/]", end=" ")
-    console.print(_one_line(redact(hint)), markup=False, soft_wrap=True)
+    lines.say(Text.assemble(("error:", "bold red"), f" {_one_line(redact(message))}"), console)
+    lines.say(Text.assemble(("hint:", "bold cyan"), f" {_one_line(redact(hint))}"), console)
     return code
 
 

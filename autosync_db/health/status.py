@@ -74,6 +74,8 @@ class JobStatus:
     @property
     def newest(self) -> tuple[Severity, str]:
         """Return how well the newest call or run went."""
+        if self.tick_failed:
+            return Severity.CRITICAL, "tick failed"
         if self.job.makes_calls:
             return (Severity.UNKNOWN, "no call yet") if self.last_call is None else condition_of(self.last_call)
         if self.last_run_status is None:
@@ -85,7 +87,7 @@ class JobStatus:
     @property
     def newest_at(self) -> datetime | None:
         """Return when the newest call was queued, or the newest run began."""
-        if self.job.makes_calls:
+        if self.job.makes_calls and not self.tick_failed:
             return self.last_call.queued_at if self.last_call else None
         return self.last_run_at
 
@@ -94,7 +96,17 @@ class JobStatus:
         """Return what a newest call or run that went wrong said, None of one that went well."""
         if self.newest[0] is not Severity.CRITICAL:
             return None
-        return self.last_call.account if self.last_call else self.last_run_message
+        if self.last_call and not self.tick_failed:
+            return self.last_call.account
+        # what follows is where in our functions that was
+        return " ".join((self.last_run_message or "").strip().partition("\n")[0].split()) or None
+
+    @property
+    def tick_failed(self) -> bool:
+        """Whether the newest tick of a job that makes calls failed in pg_cron's own record, before it made one."""
+        if not self.job.makes_calls or self.last_run_status != "failed" or self.last_run_at is None:
+            return False
+        return self.last_call is None or self.last_call.queued_at < self.last_run_at
 
     def coming(self, now: datetime) -> datetime | timedelta | str:
         """Return when the next tick comes: its moment, how long it takes at most, or why none does."""

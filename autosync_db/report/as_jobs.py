@@ -1,6 +1,7 @@
 """Jobs as text: the status of a project, a list of its jobs, and one of them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rich.console import Console
@@ -151,7 +152,10 @@ def _of_its_runs(one: JobStatus, now: datetime) -> Iterable[tuple[str, object]]:
     if one.job.makes_calls:
         decision = f", {one.last_decision}" if one.last_decision else ""
         yield "last tick", screen.moment(one.last_tick_at, now) + decision if one.last_tick_at else "never"
-        yield "last call", _last(one, one.last_call.summary if one.last_call else "", now)
+        if one.tick_failed:
+            yield "last run", _last(one, "", now)
+        call = replace(one, last_run_status=None)
+        yield "last call", _last(call, call.last_call.summary if call.last_call else "", now)
     else:
         yield "last run", _last(one, one.last_run_status or "", now)
     yield "reason", one.reason

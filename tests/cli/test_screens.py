@@ -140,6 +140,8 @@ def _break_it(screens: Screens) -> dict[str, tuple[str, ...]]:
         assert screens.show(f"jobs trigger {name}", SIZES[0]).code == 3
     with clusters.connect(screens.cluster) as owner:
         owner.execute("select cron.unschedule(%s)", [LONG_NAME])
+    # a tick that fails makes no call: the ledger has nothing of it
+    _record_run(screens, "failed", 'ERROR:  the secret "service_role_key" is missing', "auto-sync-cron-job")
     with clusters.connect(screens.cluster, "supabase_admin") as admin:
         admin.execute("set session_replication_role = replica")
         admin.execute(
@@ -155,10 +157,10 @@ def _break_it(screens: Screens) -> dict[str, tuple[str, ...]]:
         admin.execute("set session_replication_role = origin")
         admin.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
     return {
-        "status": ("CRITICAL", "failed: function", "not scheduled", "1 overdue"),
+        "status": ("CRITICAL", "failed: function", "tick failed", "not scheduled", "1 overdue"),
         "status --job report": ("CRITICAL", "failed: function"),
         "runs": ("failed: function",),
-        "jobs list": ("failed: function", "not scheduled"),
+        "jobs list": ("failed: function", "tick failed", "not scheduled"),
         "jobs show report": ("failed: function",),
         "schedules list": ("overdue", "failing x12"),
         "secrets list": ("missing",),
@@ -166,13 +168,13 @@ def _break_it(screens: Screens) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _record_run(screens: Screens, status: str, message: str) -> None:
+def _record_run(screens: Screens, status: str, message: str, name: str = LONG_NAME) -> None:
     with clusters.connect(screens.cluster, "supabase_admin") as admin:
         admin.execute(
             "insert into cron.job_run_details (jobid, runid, job_pid, database, username, command, status,"
             " return_message, start_time, end_time) select c.jobid, nextval('cron.runid_seq'), 0, c.database,"
             " c.username, c.command, %s, %s, now(), now() from cron.job as c where c.jobname = %s",
-            [status, message, LONG_NAME],
+            [status, message, name],
         )
 
 
