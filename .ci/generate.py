@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from autosync_db import cli, config
+from autosync_db.cli.examples import EXAMPLES
 from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check
@@ -160,9 +161,18 @@ def commands() -> str:
             else:
                 lines.append(line)
         parts += [f"## {' '.join(path[1:])}", f"`{' '.join(words)}`\n\n{command.help.strip()}", "\n".join(lines)]
+        shown = [
+            f"autosync-db {typed}" + (f"  # {why}" if why else "") for typed, why in EXAMPLES.get(name_of(path), ())
+        ]
+        parts += ["```sh\n" + "\n".join(shown) + "\n```"] if shown else []
     every = "## Options of every command"
     top = "The [options of every command](#options-of-every-command) are listed once."
     return page("Commands", top, *parts, every, "\n".join(common.values()))
+
+
+def name_of(path: Sequence[str]) -> str:
+    """Return a command as examples know it: without the program's name."""
+    return " ".join(path[1:])
 
 
 def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -4,9 +4,13 @@ Every failure a user can cause or fix is an `AutosyncError`: one message, one hi
 one exit code. Anything else that reaches the command line is a bug in this package (exit code 1).
 """
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+
+# a part of a name that says enough
+_HALF = 3
 
 
 class ExitCode(IntEnum):
@@ -42,6 +46,24 @@ class UsageError(AutosyncError):
     """The command line or the configuration cannot be understood; nothing was contacted or changed."""
 
     exit_code = ExitCode.USAGE
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that somebody meant who wrote one that is not known, None where none is near."""
+    names = {one.lower(): one for one in known}
+    typed = name.lower()
+    near = difflib.get_close_matches(typed, names, n=1)
+    if not near and len(typed) >= _HALF:
+        # who writes a part of a name, or nearly so, means the one that has it
+        near = [one for one in names if typed in one]
+        near = near or [one for one in names if difflib.get_close_matches(typed, [one[: len(typed) + 1]], cutoff=0.8)]
+    return names[near[0]] if near else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, hint: str) -> UsageError:
+    """Return the error for a name that is not known, with the one that was meant."""
+    near = meant(name, known)
+    return UsageError(f"there is no {kind} {name!r}" + (f"; did you mean {near}?" if near else ""), hint=hint)
 
 
 class CheckFailedError(AutosyncError):

@@ -1,19 +1,17 @@
 """`alerts ...`: who is notified by the database itself that a job fails, and where heartbeats go."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosync_db.cli import secret_input
+from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from autosync_db.health import receivers
-    from autosync_db.health.alerts import Receiver
 
 app = group()
 
@@ -28,7 +26,12 @@ class Kind(StrEnum):
 
 Whom = Annotated[Kind, typer.Argument(help="slack, webhook or heartbeat.", metavar="KIND", show_default=False)]
 Maybe = Annotated[Kind | None, typer.Argument(help="Only this one.", metavar="KIND", show_default=False)]
-Job = Annotated[str | None, typer.Option("--job", help="For this job alone; without it, for all.", metavar="NAME")]
+Job = Annotated[
+    str | None,
+    typer.Option(
+        "--job", help="For this job alone; without it, for all.", metavar="NAME", autocompletion=completion.jobs
+    ),
+]
 
 
 @command(app, "set")
@@ -67,39 +70,18 @@ def _list(session: Session) -> None:
     """List who is notified, and what became of the newest message of each; addresses are never shown."""
     from autosync_db.connection import connect
     from autosync_db.health import alerts
-    from autosync_db.report import as_text
+    from autosync_db.report import as_alerts
 
     with connect(session.configuration.target.database_url) as connection:
         found = alerts.listed(connection)
+        now = session.look(connection)
     if session.is_json:
         session.print_json(found)
-        return
-    if not found:
-        session.say("nobody is notified when a job fails; set somebody: autosync-db alerts set slack")
-        return
-    rows = [
-        (
-            one.kind,
-            "(removed)" if one.is_orphaned else one.job or "all",
-            one.form,
-            one.fingerprint or "missing",
-            *_last(one),
-        )
-        for one in found
-    ]
-    as_text.table(("kind", "job", "form", "fingerprint", "delivered", "newest"), rows, session.out)
-
-
-def _last(one: "Receiver") -> tuple[str, str]:
-    from autosync_db.config import duration
-
-    now = datetime.now(UTC)
-    delivered = f"{duration.describe(now - one.delivered_at)} ago" if one.delivered_at else "never"
-    if one.last_outcome is None:
-        return delivered, "nothing yet"
-    more = f", {one.waiting} waiting" if one.waiting > 1 else ""
-    why = f": {one.last_error}" if one.last_error and one.last_outcome != "delivered" else ""
-    return delivered, f"{one.last_event} {one.last_outcome.replace('_', ' ')}{why}{more}"
+    elif not found:
+        session.nothing("nobody is notified when a job fails", next="autosync-db alerts set slack")
+    else:
+        session.head(of_rows=True)
+        as_alerts.listed(found, session.out, now)
 
 
 @command(app, "test")

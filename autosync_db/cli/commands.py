@@ -1,4 +1,4 @@
-"""The commands as `autosync-db --help` lists them, by section.
+"""The commands as `autosync-db --help` lists them, by section, in the order of a first day.
 
 A new command is a module of its name in this folder, and a line here: the first line of its help.
 """
@@ -7,34 +7,34 @@ A new command is a module of its name in this folder, and a line here: the first
 ALIASES = {"job": "jobs"}
 
 COMMANDS = {
-    "Set up": {
+    "Begin": {
+        "local": "Run the whole chain on this machine, without an account.",
         "init": "Write autosync.toml with every setting at its default.",
-        "setup": "Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.",
-        "plan": "Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.",
-        "migrate": "Bring the database to a revision, in one transaction.",
-        "rollback": "Downgrade the database to a revision, in one transaction.",
-        "teardown": "Take away everything that was made here, and give back what was there before.",
-        "export": "Write the schema as migrations of another tool.",
         "scaffold": "Write files for your own repository.",
+        "plan": "Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.",
+        "setup": "Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.",
     },
-    "Observe": {
+    "Look": {
         "verify": "Say whether the chain really works, and if not, why not and how to fix it.",
-        "audit": "Say of every cron job of a database what it calls, whether that goes well, and why not.",
-        "explain": "Print the page of a check or of a topic.",
         "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
         "runs": "List the newest calls and what really became of them, newest first.",
         "watch": "Show live, until you quit: the verdict, the jobs, the newest calls as they settle, and what is due.",
+        "explain": "Print the page of a check or of a topic.",
+        "audit": "Say of every cron job of a database what it calls, whether that goes well, and why not.",
         "cost": "Count the calls of a month by job, beside the plan's quota, and what would save some.",
     },
     "Operate": {
-        "repair": "Fix what verify finds, root causes first, each in one transaction; then verify again.",
-        "rotate": "Replace the service key: check that the function accepts the new one, store it, make a real call.",
-        "secrets": "List, set, delete and scan for secrets; values are never shown.",
         "jobs": "List, show, trigger, pause, change, remove or take over the scheduled jobs.",
-        "alerts": "Say who is notified when a job fails, and where heartbeats go; test and list them.",
         "schedules": "List, show, run, add, change, remove or preview schedules.",
+        "secrets": "List, set, delete and scan for secrets; values are never shown.",
+        "rotate": "Replace the service key: check that the function accepts the new one, store it, make a real call.",
+        "alerts": "Say who is notified when a job fails, and where heartbeats go; test and list them.",
+        "repair": "Fix what verify finds, root causes first, each in one transaction; then verify again.",
     },
-    "Try": {
-        "local": "Run the whole chain on this machine, without an account.",
+    "Schema": {
+        "migrate": "Bring the database to a revision, in one transaction.",
+        "export": "Write the schema as migrations of another tool.",
+        "rollback": "Downgrade the database to a revision, in one transaction.",
+        "teardown": "Take away everything that was made here, and give back what was there before.",
     },
 }

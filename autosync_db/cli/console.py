@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from autosync_db.config import Configuration, Flags
     from autosync_db.connection import Connection
     from autosync_db.health.model import Report
+    from autosync_db.health.place import Place
     from autosync_db.jobs.binding import Inherited
     from autosync_db.progress import Step
 
@@ -70,6 +72,7 @@ class Session:
         if not self.out.is_terminal:
             self.out.width = PIPED_WIDTH
         self.err = Talk(stderr=True, highlight=False, quiet=quiet)
+        self.place: Place | None = None
 
     @property
     def flags(self) -> "Flags":
@@ -104,7 +107,33 @@ class Session:
 
     def say(self, message: str) -> None:
         """Print a message on stderr, whose commands can be pasted; nothing with --quiet."""
-        self.err.print(Run.aim.at(message), markup=False, soft_wrap=True)
+        from autosync_db.report import lines
+
+        lines.say(Run.aim.at(message), self.err)
+
+    def look(self, connection: "Connection") -> datetime:
+        """Remember which database the screen speaks of; return the time of its clock, to which ages are relative."""
+        from autosync_db.health import place
+
+        self.place = place.look(connection, self.configuration.target)
+        return self.place.at
+
+    def head(self, *, of_rows: bool = False) -> None:
+        """Say which database the screen speaks of; of rows that go into a pipe that is said on stderr."""
+        from autosync_db.report import lines
+
+        assert self.place, "nobody has looked"
+        is_data = self.out.is_terminal or not of_rows
+        lines.pieces(self.place.pieces, self.out if is_data else self.err)
+
+    def nothing(self, what: str, *, next: str) -> None:
+        """Print a screen that has nothing to show: which database it speaks of, that, and the command that is next."""
+        from autosync_db.report import lines
+
+        if self.place:
+            lines.pieces(self.place.pieces, self.err)
+        self.say(what)
+        self.say(f"next: {next}")
 
     def say_copy(self, connection: "Connection") -> "Inherited | None":
         """Say so, and what is next, where the database is the copy of another project's; return what it is."""
@@ -147,7 +176,7 @@ class Session:
         if self.is_json:
             self.print_json(as_json.report(report))
         else:
-            as_text.report(report, self.out, show_all=self.verbose)
+            as_text.report(report, self.out, show_all=self.verbose, place=self.place)
 
     @contextmanager
     def progress(self, message: str) -> Iterator[Callable[[str], None]]:

@@ -4,17 +4,11 @@ from typing import Annotated
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 
 app = typer.Typer(add_completion=False)
-
-
-def _known(incomplete: str) -> list[str]:
-    """Return what a shell completes."""
-    from autosync_db.report import pages
-
-    return [id for id in pages.ids() if id.startswith(incomplete)]
 
 
 @command(app, "explain")
@@ -25,7 +19,7 @@ def _explain(
         typer.Argument(
             help="Check or topic to explain, e.g. keys; without it all are listed.",
             metavar="[CHECK|TOPIC]",
-            autocompletion=_known,
+            autocompletion=completion.pages,
         ),
     ] = None,
 ) -> None:

@@ -1,10 +1,11 @@
 """`jobs ...`: the scheduled jobs; `job ...` is the same."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosync_db.cli import take_over
+from autosync_db.cli import completion, take_over
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from autosync_db.jobs.registry import Job
 
 app = group()
-take_over.register(app)
-
 _Name = Annotated[
     str | None,
-    typer.Argument(help="Name of the job; not needed where there is one, or for the guide's.", show_default=False),
+    typer.Argument(
+        help="Name of the job; not needed where there is one, or for the guide's.",
+        show_default=False,
+        autocompletion=completion.jobs,
+    ),
 ]
 
 
@@ -26,49 +29,43 @@ def _list(session: Session) -> None:
     """List the registered jobs with what each does, when, and how its newest call or run ended."""
     from autosync_db.connection import connect
     from autosync_db.health import status
-    from autosync_db.report import as_text
+    from autosync_db.report import as_jobs
 
     with connect(session.configuration.target.database_url) as connection:
         found = status.of_jobs(connection)
+        now = session.look(connection)
         if not session.say_copy(connection):
             session.say_unapplied(connection)
     if session.is_json:
         session.print_json(found)
-        return
-    rows = [(one.job.name, one.job.schedule, one.job.state, one.newest, one.job.does) for one in found]
-    as_text.table(("name", "schedule (UTC)", "state", "newest", "does"), rows, session.out)
+    elif not found:
+        session.nothing("no job is registered", next="autosync-db setup")
+    else:
+        session.head(of_rows=True)
+        as_jobs.listed(found, session.out, now)
 
 
 @command(app, "show")
 def _show(session: Session, name: _Name = None) -> None:
-    """Show the job's settings and what pg_cron has of it."""
+    """Show the job's settings, what pg_cron has of it, and what came of it last."""
     from autosync_db.connection import connect
+    from autosync_db.health import status
     from autosync_db.jobs import registry
-    from autosync_db.report import as_text
+    from autosync_db.report import as_jobs
 
     with connect(session.configuration.target.database_url) as connection:
         found = registry.choose(connection, session.configuration.settings, name)
+        [shown] = status.of_jobs(connection, [found.name])
+        now = session.look(connection)
         if not session.say_copy(connection):
             session.say_unapplied(connection)
     if session.is_json:
         session.print_json(found)
         return
-    rows = [("name", found.name), (found.kind, found.does), ("schedule", found.schedule)]
+    session.head()
+    as_jobs.one(shown, session.out, now)
     if found.makes_calls:
-        rows += [
-            ("timeout", f"{found.timeout.total_seconds():g} s"),
-            ("auth", found.auth),
-            ("drains", found.drains or "nothing"),
-            ("invoke", found.invoke),
-        ]
-    rows += [
-        ("in pg_cron", f"job {found.cron_id}, {found.cron_schedule}" if found.cron_id else "no"),
-        ("active", "yes" if found.active else "no"),
-        ("paused", f"{found.paused_at:%Y-%m-%d %H:%M} UTC by {found.paused_by}" if found.paused_at else "no"),
-    ]
-    if not found.enabled:
-        rows.append(("enabled", "no: autosync.toml switches it off"))
-    as_text.table(("", ""), rows, session.out)
+        session.say(f"its calls: autosync-db runs --job {shlex.quote(found.name)}")
 
 
 @command(app, "pause")
@@ -108,7 +105,7 @@ def _trigger(
     """
     from autosync_db.connection import connect
     from autosync_db.jobs import calls, firing
-    from autosync_db.report import as_text
+    from autosync_db.report import as_calls
 
     with connect(session.configuration.target.database_url) as connection:
         job = firing.ready(connection, session.configuration, name)
@@ -125,7 +122,7 @@ def _trigger(
     if session.is_json:
         session.print_json(answers)
     else:
-        as_text.calls(answers, session.out)
+        as_calls.table(answers, session.out)
     calls.require_success(answers)
 
 
@@ -169,7 +166,7 @@ def _reschedule(
 @command(app, "remove")
 def _remove(
     session: Session,
-    name: Annotated[str, typer.Argument(help="Name of the job.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the job.", show_default=False, autocompletion=completion.jobs)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Unschedule the job and forget it; its history is deleted by housekeeping. A watched cron job is left alone."""
@@ -193,24 +190,29 @@ def _preview(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="How many ticks to show.")] = 10,
 ) -> None:
     """Show the job's next ticks, in UTC."""
-    from datetime import UTC, datetime
-
     from autosync_db import cron
     from autosync_db.connection import connect
     from autosync_db.errors import UsageError
     from autosync_db.jobs import registry
-    from autosync_db.report import as_text
+    from autosync_db.report import as_text, screen
 
     with connect(session.configuration.target.database_url) as connection:
         job = registry.choose(connection, session.configuration.settings, name)
+        now = session.look(connection)
         session.say_unapplied(connection)
     schedule = job.cron_schedule or job.schedule
     if schedule is None:
         raise UsageError(f"pg_cron has no job {job.name}", hint="see autosync-db jobs list")
-    ticks = cron.ticks_after(schedule, datetime.now(UTC), count=count)
+    ticks = cron.ticks_after(schedule, now, count=count)
     if session.is_json:
         session.print_json({"job": job.name, "schedule": schedule, "state": job.state, "ticks": ticks})
         return
-    as_text.table((f"{job.name} (UTC)",), [(f"{tick:%a %Y-%m-%d %H:%M:%S}",) for tick in ticks], session.out)
+    session.head(of_rows=True)
+    rows = [(f"{tick:%a %Y-%m-%d %H:%M:%S}", screen.when(tick, now).full.partition(" (")[0]) for tick in ticks]
+    as_text.table((f"{job.name} (UTC)", ""), rows, session.out)
     if job.state != "active":
         session.say(f"none of these comes while the job is {job.state}")
+
+
+# what is there already comes last in the help
+take_over.register(app)

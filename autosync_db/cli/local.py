@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 from autosync_db.errors import CheckFailedError, UsageError
@@ -94,7 +95,7 @@ def _status(session: Session) -> None:
 @command(app, "logs")
 def _logs(
     session: Session,
-    name: Annotated[str, typer.Argument(help="postgres, pg_net or edge.")] = "edge",
+    name: Annotated[str, typer.Argument(help="postgres, pg_net or edge.", autocompletion=completion.logs)] = "edge",
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines to print.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they are written.")] = False,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import MigrationError, UsageError
@@ -21,7 +22,9 @@ _FEW = 8
 @command(app, "migrate")
 def _migrate(
     session: Session,
-    revision: Annotated[str, typer.Argument(help="Revision to bring the database to.")] = "head",
+    revision: Annotated[
+        str, typer.Argument(help="Revision to bring the database to.", autocompletion=completion.revisions)
+    ] = "head",
     check: Annotated[
         bool, typer.Option("--check", help="Exit 5 if anything is pending or drifted; change nothing.")
     ] = False,
@@ -35,11 +38,12 @@ def _migrate(
     from autosync_db.connection import connect
     from autosync_db.jobs import binding
     from autosync_db.progress import Reporter
+    from autosync_db.schema import revisions
     from autosync_db.setup import takeover
 
     if check + sql + dry_run > 1:
         raise UsageError("--check, --sql and --dry-run exclude each other", hint="choose one of them")
-    configuration = session.configuration
+    revision, configuration = revisions.named(revision), session.configuration
     if sql or check or dry_run:
         from autosync_db.schema import migrate  # not for a migration with nothing to do: it loads Alembic
     if sql:

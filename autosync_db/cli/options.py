@@ -8,28 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Format, Session
 
 _GROUP = "Common options"
-
-
-def _targets(incomplete: str) -> list[str]:
-    """Return what a shell completes after --target."""
-    from autosync_db import config
-    from autosync_db.errors import UsageError
-
-    try:
-        named = config.load().settings.targets
-    except UsageError:
-        named = {}
-    return [name for name in (*named, config.LOCAL_TARGET, config.STACK_TARGET) if name.startswith(incomplete)]
-
-
-def checks(incomplete: str) -> list[str]:
-    """Return the checks that a shell completes."""
-    from autosync_db.health import catalogue
-
-    return [id for id in sorted(catalogue.all_checks()) if id.startswith(incomplete)]
 
 
 _COMMON: dict[str, tuple[Any, Any]] = {
@@ -39,7 +21,7 @@ _COMMON: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 help="Target of autosync.toml, `local`, `supabase`, `linked` or a remote.",
                 rich_help_panel=_GROUP,
-                autocompletion=_targets,
+                autocompletion=completion.targets,
             ),
         ],
         None,
@@ -82,7 +64,18 @@ _COMMON: dict[str, tuple[Any, Any]] = {
 # of commands that speak of all jobs
 Jobs = Annotated[
     list[str] | None,
-    typer.Option("--job", help="Only this job (repeatable); without it, all of autosync.toml.", metavar="NAME"),
+    typer.Option(
+        "--job",
+        help="Only this job (repeatable); without it, all of autosync.toml.",
+        metavar="NAME",
+        autocompletion=completion.jobs,
+    ),
+]
+
+# of commands that judge jobs
+JudgedJobs = Annotated[
+    list[str] | None,
+    typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME", autocompletion=completion.jobs),
 ]
 
 

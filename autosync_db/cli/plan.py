@@ -48,6 +48,7 @@ def _plan(
             for name in extra:
                 session.say(f"removed {name}")
             found = plan.read(connection, settings)
+        session.look(connection)
     try:
         lacking = undeclared.look(session.configuration)
     except UsageError as error:
@@ -65,7 +66,9 @@ def _plan(
 
 
 def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | None", copy: "Inherited | None") -> None:
-    from autosync_db.report import as_text
+    from autosync_db.health.findings import Status
+    from autosync_db.report import screen
+    from autosync_db.report.screen import Cell, Column
 
     elsewhere = {name: job.targets for name, job in session.configuration.settings.elsewhere.items()}
     if session.is_json:
@@ -78,17 +81,26 @@ def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | N
     if copy:
         return
     if not found:
-        session.say("nothing to do: the database is as the settings say")
+        session.nothing("nothing to do: the database is as the settings say", next="autosync-db status")
         return
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[object, ...]] = []
     for one in found:
         subject = one.job or f"[{one.table}]"
         # of a new job, what is not as usual would be lost among the defaults
         changes = [change for change in one.changes if one.action != "create" or change.name in _TELLING]
-        rows += [(subject, one.action, change.name, _shown(change.database), _shown(change.file)) for change in changes]
+        action = Cell(one.action, status=Status.CRITICAL if one.action == "taken" else Status.WARNING)
+        rows += [(subject, action, change.name, _shown(change.database), _shown(change.file)) for change in changes]
         if not changes:
-            rows.append((subject, one.action, "", "", ""))
-    as_text.table(("job", "action", "what", "database", "file"), rows, session.out)
+            rows.append((subject, action, "", "", ""))
+    session.head(of_rows=True)
+    columns = [
+        Column("job"),
+        Column("action"),
+        Column("what", leaves=1),
+        Column("database", wraps=True, leaves=2),
+        Column("file", wraps=True, leaves=2),
+    ]
+    screen.table(columns, rows, session.out)
     if any(one.action == "taken" for one in found):
         session.say("taken: a cron job of that name is somebody else's; take it over with: autosync-db jobs adopt NAME")
     if any(one.action == "not in the file" for one in found):

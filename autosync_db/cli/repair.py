@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autosync_db.cli import secret_input
+from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import checks, command
+from autosync_db.cli.options import JudgedJobs, command
 from autosync_db.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -26,12 +26,10 @@ def _repair(
         typer.Argument(
             help="Checks to repair; without any, every failing one that can be repaired.",
             metavar="ID",
-            autocompletion=checks,
+            autocompletion=completion.checks,
         ),
     ] = None,
-    jobs: Annotated[
-        list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
-    ] = None,
+    jobs: JudgedJobs = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the SQL as psql can run it; change nothing.")
     ] = False,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 
@@ -13,7 +14,12 @@ app = typer.Typer(add_completion=False)
 @command(app, "rollback")
 def _rollback(
     session: Session,
-    revision: Annotated[str, typer.Argument(help="Revision to go back to; `base` for before the first.")],
+    revision: Annotated[
+        str,
+        typer.Argument(
+            help="Revision to go back to; `base` for before the first.", autocompletion=completion.revisions
+        ),
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Drop tables even if they hold rows.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try it in a transaction that is taken back, and say what it would do.")
@@ -23,11 +29,11 @@ def _rollback(
 
     Refuses to drop tables that hold rows unless --yes is given. A dry run takes the same locks, for as long.
     """
-    from autosync_db.schema import migrate
+    from autosync_db.schema import migrate, revisions
 
     url = session.configuration.target.database_url
     with session.progress("trying it" if dry_run else "rolling back") as say:
-        outcome = migrate.downgrade(url, revision, drop_rows=yes, is_trial=dry_run, on_retry=say)
+        outcome = migrate.downgrade(url, revisions.named(revision), drop_rows=yes, is_trial=dry_run, on_retry=say)
     if session.is_json:
         session.print_json(outcome)
         return

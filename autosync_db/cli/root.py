@@ -13,8 +13,9 @@ from typer.core import HAS_RICH, TyperCommand, TyperGroup
 
 from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
-from autosync_db.errors import AutosyncError, ExitCode
-from autosync_db.remedies import ANYWHERE
+from autosync_db.cli.examples import EXAMPLES
+from autosync_db.errors import AutosyncError, ExitCode, meant
+from autosync_db.remedies import ANYWHERE, PROGRAM
 
 
 class Deferred(TyperCommand):
@@ -33,7 +34,7 @@ class Deferred(TyperCommand):
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Hand over to the command itself."""
-        _show_as_written(self.loaded)
+        _show_as_written(self.loaded, self.name or "")
         return self.loaded.make_context(*arguments, **extra)
 
 
@@ -51,7 +52,7 @@ class Root(TyperGroup):
 
     def make_context(self, *arguments: Any, **extra: Any) -> Any:
         """Begin a run of the command line."""
-        _show_as_written(self)
+        _show_as_written(self, "")
         return super().make_context(*arguments, **extra)
 
     def main(self, *args: Any, **extra: Any) -> Any:
@@ -86,15 +87,36 @@ def _shown(text: str | None) -> str | None:
     if not text:
         return text
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
     # Rich takes [word] for a style and leaves it out; Typer cannot switch that off without losing its panels
     return re.sub(r"\[[a-z#/@][^[]*?]", r"\\\g<0>", text) if HAS_RICH else text
 
 
-def _show_as_written(command: Any) -> None:
+def _show_as_written(command: Any, path: str) -> None:
+    """Have the help of a command, and of those below it, shown as it is written, with its examples at the end."""
     for part in (command, *command.params):
         part.help = _shown(part.help)
-    for inner in getattr(command, "commands", {}).values():
-        _show_as_written(inner)
+    command.epilog = _examples(path)
+    for name, inner in getattr(command, "commands", {}).items():
+        if not isinstance(inner, Deferred):
+            _show_as_written(inner, f"{path} {name}".strip())
+        else:
+            inner.help = _shown(inner.help)
+
+
+def _examples(path: str) -> str | None:
+    """Return the examples of a command, the last part of its help: each in a line of its own, to be copied."""
+    found = EXAMPLES.get(path, ())
+    if not found:
+        return None
+    lines = [
+        f"  [bold cyan]{PROGRAM} {_escaped(typed)}[/]" + (f"\n      {_escaped(why)}" if why else "")
+        for typed, why in found
+    ]
+    return "[bold]Examples[/]\n" + "\n".join(lines)
 
 
 def _flush() -> None:
@@ -110,24 +132,64 @@ def _usage(error: typer.TyperException) -> int:
         return ExitCode.USAGE  # the help has been printed already
     context = getattr(error, "ctx", None)
     # a database URL without its --database-url is quoted as an unexpected argument
-    message = re.sub(r"postgres(ql)?://.*|\bpassword\s*=.*|[^\s(]*@.*", "***", error.format_message())
+    message = re.sub(r"postgres(ql)?://.*|\bpassword\s*=.*|[^\s(]*@.*", "***", _without_guess(error))
     message = message[:1].lower() + message[1:].rstrip(".")
-    command = context.command_path if context is not None else "autosync-db"
-    return _fail(message, f"see {command} --help", ExitCode.USAGE)
+    near = _meant(error)
+    command = context.command_path if context is not None else PROGRAM
+    return _fail(message + (f"; did you mean {near}?" if near else ""), f"see {command} --help", ExitCode.USAGE)
+
+
+def _without_guess(error: typer.TyperException) -> str:
+    """Return what is wrong, without Typer's own guess at what was meant, which has another form for each kind."""
+    if hasattr(error, "option_name"):
+        return error.message
+    text = error.format_message().partition(" Did you mean ")[0]
+    return text.replace("Value error, ", "")
+
+
+def _meant(error: typer.TyperException) -> str | None:
+    """Return the option, the command or the value that was meant, None where none is near."""
+    context: Any = getattr(error, "ctx", None)
+    if context is None:
+        return None
+    if option := getattr(error, "option_name", None):
+        return meant(str(option), [name for one in context.command.params for name in (*one.opts, *one.secondary_opts)])
+    typed = re.search(r"'([^']*)'", error.message)
+    if typed is None:
+        return None
+    if parameter := getattr(error, "param", None):
+        return meant(typed[1], _choices(parameter))
+    commands = getattr(context.command, "commands", {})
+    return meant(typed[1], [*commands, *ALIASES]) or _below(commands, typed[1])
+
+
+def _choices(parameter: Any) -> list[str]:
+    """Return the values that an option takes, none where it takes any."""
+    found = getattr(getattr(parameter, "type_descriptor", None), "choices", None)
+    return [str(getattr(one, "value", one)) for one in found or ()]
+
+
+def _below(commands: Any, typed: str) -> str | None:
+    """Return a command of a group that was typed without its group."""
+    for name, command in commands.items():
+        if typed in getattr(getattr(command, "loaded", command), "commands", {}):
+            return f"{name} {typed}"
+    return None
 
 
 def _fail(message: str, hint: str, code: int) -> int:
+    from rich.text import Text
+
     from autosync_db.cli.console import Talk
+    from autosync_db.report import lines
     from autosync_db.supabase.key import redact
 
     # what the user typed is quoted, and a key may be among it; a server's DETAIL may hold a whole row
     if Run.verbosity >= 2:
         sys.stderr.write(redact(traceback.format_exc()))
     console = Talk(stderr=True, highlight=False)
-    console.print("[bold red]error:[/]", end=" ")
-    console.print(_one_line(redact(message)), markup=False, soft_wrap=True)
-    console.print("[bold cyan]hint:[/]", end=" ")
-    console.print(_one_line(redact(hint)), markup=False, soft_wrap=True)
+    lines.say(Text.assemble(("error:", "bold red"), f" {_one_line(redact(message))}"), console)
+    lines.say(Text.assemble(("hint:", "bold cyan"), f" {_one_line(redact(hint))}"), console)
     return code
 
 

@@ -9,7 +9,7 @@ from autosync_db.cli import secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, UsageError
+from autosync_db.errors import ExitCode, UsageError, unknown
 
 if TYPE_CHECKING:
     from autosync_db.config import Configuration
@@ -133,7 +133,7 @@ def _of_job(configuration: "Configuration", name: str | None) -> "Configuration"
     if not configuration.settings.names_jobs:
         configuration = _with_jobs(configuration)
     if name not in configuration.settings.jobs:
-        raise UsageError(f"there is no job {name!r}", hint="list them with: autosync-db jobs list")
+        raise unknown("job", name, configuration.settings.jobs, hint="list them with: autosync-db jobs list")
     return replace(configuration, settings=configuration.settings.only([name]))
 
 

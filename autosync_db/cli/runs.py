@@ -1,12 +1,14 @@
 """`runs`: what became of the calls."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import Jobs, command
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from autosync_db.connection import Connection
@@ -21,7 +23,12 @@ _SHOW = "show"
 def _runs(
     session: Session,
     show: Annotated[
-        tuple[str, int] | None, typer.Argument(help="Show one call; ID is its number in the list.", metavar="show ID")
+        tuple[str, str] | None,
+        typer.Argument(
+            help="Show one call; ID is its number in the list, or the beginning of its idempotency key.",
+            metavar="show ID",
+            autocompletion=completion.calls,
+        ),
     ] = None,
     job: Jobs = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many calls to show.")] = 20,
@@ -36,41 +43,52 @@ def _runs(
     """
     if show is not None:
         if show[0] != _SHOW:
-            raise UsageError("what follows runs is no command of it", hint="one call: autosync-db runs show ID")
+            raise unknown("command of runs", show[0], [_SHOW], hint="one call: autosync-db runs show ID")
         _show(session, show[1], log=log)
         return
     if log:
         raise UsageError("--log is for one call", hint="autosync-db runs show ID --log")
     from autosync_db.connection import connect
     from autosync_db.jobs import calls, registry
-    from autosync_db.report import as_text
+    from autosync_db.report import as_calls
 
     with connect(session.configuration.target.database_url) as connection:
         names = registry.spoken_of(connection, session.configuration.settings, job or ())
         found = calls.of_jobs(connection, names, limit)
+        callers = [one.name for one in registry.all_jobs(connection) if one.name in names and one.makes_calls]
+        now = session.look(connection)
         session.say_copy(connection)
     if session.is_json:
         session.print_json(found)
+    elif not found and callers:
+        session.nothing("no call was made yet", next=f"autosync-db jobs trigger {shlex.quote(callers[0])}")
+    elif not found:
+        session.nothing(f"{' and '.join(names)} makes no calls", next="autosync-db jobs list")
     else:
-        as_text.calls(found, session.out)
+        session.head(of_rows=True)
+        as_calls.table(found, session.out, now)
+        if failed := next((call for call in found if calls.is_failure(call)), None):
+            session.say(f"next: autosync-db runs show {failed.id}")
 
 
-def _show(session: Session, id: int, *, log: bool) -> None:
+def _show(session: Session, id: str, *, log: bool) -> None:
     from autosync_db.connection import connect
     from autosync_db.jobs import one_call
-    from autosync_db.report import as_text
+    from autosync_db.report import as_calls
 
     with connect(session.configuration.target.database_url) as connection:
-        call = one_call.find(connection, id)
+        call = one_call.find(connection, one_call.resolve(connection, id))
+        now = session.look(connection)
         ref = one_call.project_ref(connection, session.configuration.target.project_ref)
         lines = _log(session, connection, call, ref) if log else None
     where = one_call.where(call, ref)
     if session.is_json:
         session.print_json(call.facts | {"log_url": where} | ({"log": lines} if lines is not None else {}))
         return
-    as_text.call(call, where, session.out)
+    session.head()
+    as_calls.one(call, where, session.out, now)
     if lines:
-        as_text.log(lines, session.out)
+        as_calls.log(lines, session.out)
     elif lines is not None:
         session.say("the log has no line of this call: the newest come late by up to a minute, old ones are deleted")
 

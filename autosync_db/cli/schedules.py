@@ -6,13 +6,21 @@ from typing import Annotated, Any
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, unknown
 
 app = group()
 
-Id = Annotated[str, typer.Argument(help="Id of the schedule, or its first characters: 4 or more.", show_default=False)]
+Id = Annotated[
+    str,
+    typer.Argument(
+        help="Id of the schedule, or its first characters: 4 or more.",
+        show_default=False,
+        autocompletion=completion.schedules,
+    ),
+]
 Every = Annotated[int | None, typer.Option("--every", help="Minutes between runs, 1 to 44640.", metavar="MINUTES")]
 WindowText = Annotated[
     str | None,
@@ -29,7 +37,10 @@ Conflicts = Annotated[
 def _list(
     session: Session,
     state: Annotated[
-        str | None, typer.Option(help="Only those in this state, e.g. overdue, failing, `never run`.")
+        str | None,
+        typer.Option(
+            help="Only those in this state, e.g. overdue, failing, `never run`.", autocompletion=completion.states
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to list at most.")] = 100,
 ) -> None:
@@ -42,15 +53,24 @@ def _list(
     from autosync_db.schedules import table
 
     if state is not None and state not in table.STATES:
-        raise UsageError(f"there is no state {state!r}", hint=f"choose one of: {', '.join(table.STATES)}")
+        raise unknown("state", state, table.STATES, hint=f"choose one of: {', '.join(table.STATES)}")
     with connect(session.configuration.target.database_url) as connection:
         found = table.find(connection, state=state, limit=limit)
+        now = session.look(connection)
     if session.is_json:
         from dataclasses import asdict
 
         session.print_json([asdict(row) | {"next_run_local": row.next_run_local} for row in found])
         return
-    as_schedules.listed(found, session.out)
+    if not found and state:
+        session.nothing(f"no schedule is in the state {state}", next="autosync-db schedules list")
+        return
+    if not found:
+        add = "autosync-db schedules add --integration ID --every 15"
+        session.nothing("there are no schedules yet", next=add)
+        return
+    session.head(of_rows=True)
+    as_schedules.listed(found, session.out, now)
     if len(found) == limit:
         session.say(f"only the first {limit} are listed; raise --limit for more")
 
@@ -64,10 +84,12 @@ def _show(session: Session, id: Id) -> None:
 
     with connect(session.configuration.target.database_url) as connection:
         found, row = table.get(connection, table.resolve(connection, id))
+        now = session.look(connection)
     if session.is_json:
         session.print_json(row | {"state": found.state, "reason": found.reason, "next_run_local": found.next_run_local})
-    else:
-        as_schedules.one(found, row, session.out)
+        return
+    session.head()
+    as_schedules.one(found, row, session.out, now)
 
 
 @command(app, "run")
@@ -91,10 +113,11 @@ def _run(
         session.say_unapplied(connection)
         with session.progress("waiting for the outcome") as say:
             found = running.run(connection, session.configuration.settings, chosen, wait=not no_wait, say=say)
+        now = session.look(connection)
     if session.is_json:
         session.print_json(found)
     else:
-        as_schedules.run(found, session.out)
+        as_schedules.run(found, session.out, now)
     if no_wait:
         session.say(f"see what comes of it with: autosync-db schedules show {chosen}")
     else:

@@ -1,13 +1,12 @@
 """`secrets ...`: what is stored, who changed it, and what was pasted into files."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autosync_db.cli import secret_input
+from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 from autosync_db.errors import ExitCode, UsageError
@@ -23,68 +22,43 @@ class ScanFormat(StrEnum):
     SARIF = "sarif"
 
 
-@command(app, "env")
-def _env(
-    session: Session,
-    path: Annotated[Path, typer.Argument(help="Environment file; only you will be able to read it.", metavar="FILE")],
-) -> None:
-    """Write the function's variable with the cron secret into a file, for `supabase secrets set --env-file`.
-
-    Until a new secret is active, the file holds both. Other lines of the file are kept; nothing is printed.
-    """
-    from autosync_db.connection import connect
-    from autosync_db.credentials import cron_secret, scan
-
-    with connect(session.configuration.target.database_url) as connection:
-        values = cron_secret.known(connection)
-    changed = cron_secret.write_environment(path, values)
-    if session.is_json:
-        session.print_json({"path": str(path), "variable": cron_secret.VARIABLE, "secrets": len(values)})
-    else:
-        session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {cron_secret.VARIABLE} with {len(values)} secrets")
-    if scan.is_open_to_git(path):
-        session.say(f"warning: git does not ignore {path}: delete it when it is handed over, or name it in .gitignore")
-
-
 @command(app, "list")
 def _list(session: Session) -> None:
     """List names, kinds, fingerprints and ages, and the last call that succeeded since each was changed."""
-    from autosync_db.config import duration
     from autosync_db.connection import connect
     from autosync_db.credentials import listing
     from autosync_db.jobs import registry
-    from autosync_db.report import as_text
+    from autosync_db.report import as_secrets
 
     with connect(session.configuration.target.database_url) as connection:
         names = registry.registered(connection, session.configuration.settings).jobs
         found = listing.collect(connection, names)
+        missing = listing.missing(connection, names)
+        now = session.look(connection)
     if session.is_json:
         session.print_json(found)
         return
-    now = datetime.now(UTC)
-    rows = [
-        (
-            one.name,
-            one.store,
-            one.kind,
-            one.fingerprint,
-            f"{duration.describe(now - one.changed_at)} ago",
-            ("not used by alerts" if one.is_address else "not used by any job")
-            if not one.is_needed
-            else f"{duration.describe(now - one.last_success_at)} ago"
-            if one.last_success_at
-            else "never since",
-            "being proven" if one.is_being_proven else "not proven" if one.is_unproven else "",
-        )
-        for one in found
-    ]
-    as_text.table(("name", "store", "kind", "fingerprint", "changed", "last success", ""), rows, session.out)
+    if not found and not missing:
+        session.nothing("no secret is stored, and no job needs one", next="autosync-db jobs list")
+        return
+    session.head(of_rows=True)
+    as_secrets.listed(found, missing, session.out, now)
+    if missing:
+        way = "setup" if missing[0] in listing.OF_SETUP else f"secrets set {missing[0]}"
+        session.say(f"next: autosync-db {way}")
 
 
 @command(app, "set")
 def _set(
     session: Session,
-    name: Annotated[str, typer.Argument(help="Name of the secret: lowercase letters, digits and _.", metavar="NAME")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of the secret: lowercase letters, digits and _.",
+            metavar="NAME",
+            autocompletion=completion.secrets,
+        ),
+    ],
     from_file: secret_input.FromFile = None,
     from_env: secret_input.FromEnv = None,
 ) -> None:
@@ -97,6 +71,8 @@ def _set(
     store.require_settable(name)
     value = secret_input.chosen(session, from_file, from_env, f"value of {name}")
     done = edit.set_value(session.configuration, name, value)
+    if done.meant:
+        session.say(f"no job uses {name}; did you mean {done.meant}?")
     if session.is_json:
         session.print_json(done)
     else:
@@ -106,7 +82,7 @@ def _set(
 @command(app, "delete")
 def _delete(
     session: Session,
-    name: Annotated[str, typer.Argument(help="Name of the secret.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="Name of the secret.", metavar="NAME", autocompletion=completion.secrets)],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a secret. For one that a job needs you are asked first: no call is made without it."""
@@ -123,36 +99,29 @@ def _delete(
 @command(app, "history")
 def _history(
     session: Session,
-    name: Annotated[str | None, typer.Argument(help="Only this secret.", metavar="NAME")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Only this secret.", metavar="NAME", autocompletion=completion.secrets)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many changes to show.")] = 50,
 ) -> None:
     """List who changed which secret when, newest first; changes made with plain SQL are among them."""
     from autosync_db.connection import connect
-    from autosync_db.credentials import store
-    from autosync_db.report import as_text
+    from autosync_db.credentials import listing, store
+    from autosync_db.report import as_secrets
 
     with connect(session.configuration.target.database_url) as connection:
         store.require_history(connection)
         found = store.history(connection, name, limit)
+        if name is not None and not found:
+            listing.require_known(connection, name)
+        now = session.look(connection)
     if session.is_json:
         session.print_json(found)
-        return
-    rows = [
-        (
-            f"{one.changed_at:%Y-%m-%d %H:%M:%S}",
-            one.action,
-            one.name,
-            one.store,
-            one.kind,
-            f"{one.fingerprint_before or '-'} -> {one.fingerprint_after or '-'}",
-            one.acting_role if one.acting_role == one.session_role else f"{one.acting_role} (as {one.session_role})",
-            one.application_name,
-            one.client_address or "local socket",
-        )
-        for one in found
-    ]
-    headers = ("when (UTC)", "action", "name", "store", "kind", "fingerprints", "role", "application", "address")
-    as_text.table(headers, rows, session.out)
+    elif not found:
+        session.nothing(f"nothing was recorded of {name or 'any secret'} yet", next="autosync-db secrets list")
+    else:
+        session.head(of_rows=True)
+        as_secrets.history(found, session.out, now)
 
 
 @command(app, "scan")
@@ -197,3 +166,26 @@ def _scan(
         raise UsageError(
             f"{len(found.unread)} files could not be read, so they may hold keys", hint="check their permissions"
         )
+
+
+@command(app, "env")
+def _env(
+    session: Session,
+    path: Annotated[Path, typer.Argument(help="Environment file; only you will be able to read it.", metavar="FILE")],
+) -> None:
+    """Write the function's variable with the cron secret into a file, for `supabase secrets set --env-file`.
+
+    Until a new secret is active, the file holds both. Other lines of the file are kept; nothing is printed.
+    """
+    from autosync_db.connection import connect
+    from autosync_db.credentials import cron_secret, scan
+
+    with connect(session.configuration.target.database_url) as connection:
+        values = cron_secret.known(connection)
+    changed = cron_secret.write_environment(path, values)
+    if session.is_json:
+        session.print_json({"path": str(path), "variable": cron_secret.VARIABLE, "secrets": len(values)})
+    else:
+        session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {cron_secret.VARIABLE} with {len(values)} secrets")
+    if scan.is_open_to_git(path):
+        session.say(f"warning: git does not ignore {path}: delete it when it is handed over, or name it in .gitignore")

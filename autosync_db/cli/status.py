@@ -1,7 +1,6 @@
 """`status`."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import typer
 
@@ -17,14 +16,16 @@ def _status(session: Session, job: Jobs = None) -> None:
     from autosync_db.connection import connect
     from autosync_db.health import status
     from autosync_db.jobs import binding
-    from autosync_db.report import as_text
+    from autosync_db.report import as_jobs
 
     with connect(session.configuration.target.database_url) as connection:
         found = status.collect(connection, session.configuration.settings, job or ())
         found = replace(found, inherited=binding.inherited(connection, session.configuration.target))
+        now = session.look(connection)
     if session.is_json:
         session.print_json(found)
         return
-    now = datetime.now(UTC)
-    aim = session.configuration.aim
-    as_text.table(("", ""), [(label, aim.at(text)) for label, text in status.describe(found, now)], session.out)
+    session.head()
+    as_jobs.project(found, session.configuration.aim, session.out, now)
+    if found.troubles:
+        session.say("next: autosync-db verify")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import UsageError
@@ -53,7 +54,10 @@ def _import(
 
 def _adopt(
     session: Session,
-    name: Annotated[str, typer.Argument(help="Name of the job, as in the settings.", metavar="NAME")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Name of the job, as in the settings.", metavar="NAME", autocompletion=completion.jobs),
+    ],
     cron_id: Annotated[
         int | None,
         typer.Option("--from", help="Number of the cron job, where it has no name or another one.", metavar="ID"),
@@ -69,7 +73,7 @@ def _adopt(
     from autosync_db.connection import connect
     from autosync_db.jobs import binding
     from autosync_db.progress import Reporter
-    from autosync_db.report import as_text
+    from autosync_db.report import as_calls
     from autosync_db.setup import adopting, takeover
 
     configuration = session.configuration
@@ -96,12 +100,12 @@ def _adopt(
     if session.is_json:
         session.print_json({"job": name, "steps": steps, "answers": answers})
     elif answers:
-        as_text.calls(answers, session.out)
+        as_calls.table(answers, session.out)
 
 
 def _release(
     session: Session,
-    name: Annotated[str, typer.Argument(help="Name of the job.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="Name of the job.", metavar="NAME", autocompletion=completion.jobs)],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run; change nothing.")] = False,
 ) -> None:

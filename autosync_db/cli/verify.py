@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosync_db.cli import completion
 from autosync_db.cli.console import Session
-from autosync_db.cli.options import checks, command
+from autosync_db.cli.options import JudgedJobs, command
 from autosync_db.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ class ReportFormat(StrEnum):
 
 app = typer.Typer(add_completion=False)
 
-_Skip = Annotated[
+_Skipped = Annotated[
     list[str] | None,
     typer.Option(
-        help="Leave this check out, or those of this layer (repeatable).", metavar="ID", autocompletion=checks
+        help="Leave this check out, or those of this layer (repeatable).",
+        metavar="ID",
+        autocompletion=completion.layers_and_checks,
     ),
 ]
 _Output = Annotated[
@@ -50,12 +53,10 @@ def _verify(
     session: Session,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Run only this check (repeatable).", metavar="ID", autocompletion=checks),
+        typer.Option(help="Run only this check (repeatable).", metavar="ID", autocompletion=completion.checks),
     ] = None,
-    jobs: Annotated[
-        list[str] | None, typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME")
-    ] = None,
-    skip: _Skip = None,
+    jobs: JudgedJobs = None,
+    skip: _Skipped = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
     wait: Annotated[
         str | None,
@@ -95,6 +96,8 @@ def _verify(
                     connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe,
                     with_work=format is ReportFormat.PROMETHEUS,
                 )  # fmt: skip
+            if format is ReportFormat.TABLE:
+                session.look(connection)
             tell(connection, report)
     except UnreachableError as error:
         unreachable = verify.unreachable(configuration, error, jobs or ())
@@ -160,7 +163,7 @@ def _teller(
 
 
 def _print(session: Session, report: "Report", format: ReportFormat, output: Path | None) -> None:
-    from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus, as_text
+    from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus
 
     def put(text: str) -> None:
         if output is None:
@@ -170,7 +173,7 @@ def _print(session: Session, report: "Report", format: ReportFormat, output: Pat
 
     match format:
         case ReportFormat.TABLE:
-            as_text.report(report, session.out, show_all=session.verbose)
+            session.print_report(report)
         case ReportFormat.JSON if output is None:
             session.print_json(as_json.report(report))
         case ReportFormat.JSON:

@@ -3,7 +3,6 @@
 A settings file never holds a secret: a value in it that looks like one is refused.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -20,7 +19,7 @@ from autosync_db.config.folder import nearest
 from autosync_db.config.section import AT_KEY
 from autosync_db.config.settings import IsolationSettings, Settings
 from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Target, is_name, known_targets, resolve
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, meant
 from autosync_db.remedies import Aim
 
 # every variable that is read, with its meaning; the README's table is generated from it
@@ -103,11 +102,11 @@ def _require_known(settings: Settings, source: Path | None) -> None:
     for name, job in settings.jobs.items():
         for one in job.targets or ():
             if one not in known:
-                near = difflib.get_close_matches(one, known, n=1) if is_name(one) else []
+                near = meant(one, known) if is_name(one) else None
                 raise UsageError(
                     f"{source or 'the environment'}: jobs.{name}.targets: there is no target "
                     + (repr(one) if is_name(one) else "of that name")
-                    + (f"; did you mean {near[0]}?" if near else ""),
+                    + (f"; did you mean {near}?" if near else ""),
                     hint=f"known targets: {', '.join(sorted(known))}",
                 )
 
@@ -188,8 +187,8 @@ def _explain(error: ValidationError, source: Path | None) -> UsageError:
     if first["type"] not in {AT_KEY, "value_error"}:  # our own are written for this place
         message = message[:1].lower() + message[1:]
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(place[-1], _keys_of(place[:-1]), n=1)
-        message = "is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+        near = meant(place[-1], _keys_of(place[:-1]))
+        message = "is not a setting" + (f"; did you mean {near}?" if near else "")
     elif first["type"] in {"model_type", "dict_type", "model_attributes_type"}:
         message = "this is to be a table"
     variable = "AUTOSYNC_" + "__".join(place).upper()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from autosync_db.config.folder import LOCAL_FOLDER, local_folder, nearest
 from autosync_db.config.settings import Settings, TargetSettings
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, meant
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
 from autosync_db.supabase import folder as supabase
@@ -195,8 +195,10 @@ def _no_password(name: str, project_ref: str) -> UsageError:
 
 
 def _unknown(name: str, known: set[str]) -> UsageError:
+    near = meant(name, known) if is_name(name) else None
     return UsageError(
-        f"there is no target {name!r}" if is_name(name) else "there is no target of that name",
+        (f"there is no target {name!r}" if is_name(name) else "there is no target of that name")
+        + (f"; did you mean {near}?" if near else ""),
         hint="start the local stack first: autosync-db local up"
         if name == LOCAL_TARGET
         else f"known targets: {', '.join(sorted(known))}"

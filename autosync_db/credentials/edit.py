@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.credentials import lease, store
-from autosync_db.errors import AutosyncError, UnreachableError, UsageError
+from autosync_db.errors import AutosyncError, UnreachableError, UsageError, meant, unknown
 from autosync_db.secret import Secret
 from autosync_db.supabase import address, key
+
+_LIST = "list them with: autosync-db secrets list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Outcome:
     name: str
     outcome: str
     fingerprint: str | None = None
+    meant: str | None = None  # a name that a job uses, where this one is near it and used by none
 
 
 def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome:
@@ -36,8 +39,9 @@ def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome
             key.inspect_public(value, project_ref=address.ref_of(url) if url else None)
         with _alone(connection, name):
             changed = bool(store.store(connection, {name: value}, seen=seen))
+        needed = store.needed(connection)
     outcome = "unchanged" if not changed else "replaced" if seen[name] else "stored"
-    return Outcome(name, outcome, key.fingerprint(value))
+    return Outcome(name, outcome, key.fingerprint(value), None if name in needed else meant(name, needed))
 
 
 def delete(configuration: Configuration, name: str, confirm: Callable[[], None]) -> Outcome:
@@ -49,14 +53,12 @@ def delete(configuration: Configuration, name: str, confirm: Callable[[], None])
     store.refuse_address(name, "delete")
     with connect(configuration.target.database_url) as connection:
         require_changeable(connection, configuration, name)
-        absent: AutosyncError = UsageError(
-            f"there is no secret {name!r}", hint="list them with: autosync-db secrets list"
-        )
+        absent: AutosyncError = UsageError(f"there is no secret {name!r}", hint=_LIST)
         seen: store.Seen | None = None
         try:
             seen = store.look(connection, [name])
             if seen[name] is None:
-                raise absent
+                raise unknown("secret", name, store.stored(connection), hint=_LIST)
         except UnreachableError as unreadable:
             # a vault that cannot decrypt any more can still be emptied
             absent = unreadable

@@ -7,6 +7,7 @@ from datetime import datetime
 from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import lease
 from autosync_db.credentials import store as secret_store
+from autosync_db.errors import unknown
 
 # a bounded look back: the ledger keeps thousands of calls
 _LAST_SUCCESS = """
@@ -21,6 +22,10 @@ select r.secret_name, (
 )
 from autosync.alert_receiver as r
 """
+
+
+# what setup stores, and secrets set refuses
+OF_SETUP = (secret_store.PROJECT_URL, secret_store.SERVICE_KEY, secret_store.CRON_SECRET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,19 @@ class Listed:
     is_unproven: bool
     is_being_proven: bool
     is_address: bool = False
+
+
+def missing(connection: Connection, job_names: Iterable[str]) -> list[str]:
+    """Return the secrets that these jobs need and that are not stored. Reads only."""
+    stored = secret_store.stored(connection)
+    return sorted({name for job in job_names for name in secret_store.needed(connection, job)} - stored.keys())
+
+
+def require_known(connection: Connection, name: str) -> None:
+    """Return if a secret is stored, or needed by a job. Raises UsageError if not, with what was meant."""
+    known = {*secret_store.stored(connection), *secret_store.needed(connection)}
+    if name not in known:
+        raise unknown("secret", name, known, hint="list them with: autosync-db secrets list")
 
 
 def collect(connection: Connection, job_names: Iterable[str]) -> list[Listed]:

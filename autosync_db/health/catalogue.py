@@ -4,7 +4,6 @@ A check is found because its module lies in health/checks/; there is no other re
 sql/checks/<id>.sql, its page docs/checks/<id>.md.
 """
 
-import difflib
 import pkgutil
 from functools import cache
 from graphlib import TopologicalSorter
@@ -12,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from autosync_db import resources
-from autosync_db.errors import UsageError
+from autosync_db.errors import unknown
 from autosync_db.health.model import Check
 
 
@@ -20,12 +19,16 @@ from autosync_db.health.model import Check
 def all_checks() -> dict[str, Check]:
     """Return every check by id, causes before consequences."""
     # by name: the check of the role's privileges reads the catalogue
-    ids = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("checks"))]))
-    found: dict[str, Check] = {id: import_module(f"autosync_db.health.checks.{id}").CHECK for id in ids}
+    found: dict[str, Check] = {id: import_module(f"autosync_db.health.checks.{id}").CHECK for id in ids()}
     order = TopologicalSorter(
-        {id: (*found[id].needs, *found[id].causes, *found[id].overlaps) for id in ids}
+        {id: (*found[id].needs, *found[id].causes, *found[id].overlaps) for id in found}
     ).static_order()
     return {id: found[id] for id in order}
+
+
+def ids() -> list[str]:
+    """Return the id of every check, without loading any."""
+    return sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).with_name("checks"))]))
 
 
 def find(id: str) -> Check:
@@ -33,11 +36,7 @@ def find(id: str) -> Check:
     try:
         return all_checks()[id]
     except KeyError:
-        near = difflib.get_close_matches(id, all_checks(), n=1)
-        raise UsageError(
-            f"there is no check {id!r}" + (f"; did you mean {near[0]}?" if near else ""),
-            hint="list them with: autosync-db explain",
-        ) from None
+        raise unknown("check", id, all_checks(), hint="list them with: autosync-db explain") from None
 
 
 def query(id: str) -> str:

@@ -1,17 +1,19 @@
 """One screen about a project, read in a few queries; a judgement is what verify is for."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from autosync_db import cron
-from autosync_db.config import Settings, duration
+from autosync_db.config import Settings
 from autosync_db.connection import Connection, exists, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
+from autosync_db.health.findings import Status as Severity
 from autosync_db.jobs import calls, plan, registry
 from autosync_db.jobs.binding import Inherited
-from autosync_db.jobs.calls import Invocation
+from autosync_db.jobs.calls import UNPROVEN, Cause, Invocation
+from autosync_db.jobs.one_call import Call
 from autosync_db.jobs.plan import Difference
 from autosync_db.jobs.registry import Job
 from autosync_db.schedules import table
@@ -70,15 +72,68 @@ class JobStatus:
     last_run_message: str | None
 
     @property
-    def newest(self) -> str:
-        """Return how the newest call or run ended, in a few words."""
+    def condition(self) -> tuple[Severity, str]:
+        """Return how well the job does, and that in a few words: its state, or what came of its newest call or run."""
+        state = self.job.state
+        if state in {"not scheduled", "inactive"}:
+            return Severity.CRITICAL, state
+        if state != "active":
+            return Severity.WARNING, state
+        return self.newest
+
+    @property
+    def newest(self) -> tuple[Severity, str]:
+        """Return how well the newest call or run went."""
+        if self.tick_failed:
+            return Severity.CRITICAL, "tick failed"
         if self.job.makes_calls:
-            call = self.last_call
-            return f"{call.summary} ({call.cause.value}), {call.queued_at:%Y-%m-%d %H:%M}" if call else "no call yet"
+            return (Severity.UNKNOWN, "no call yet") if self.last_call is None else condition_of(self.last_call)
         if self.last_run_status is None:
-            return "no run yet"
-        when = f", {self.last_run_at:%Y-%m-%d %H:%M}" if self.last_run_at else ""
-        return f"{self.last_run_status}{when}"
+            return Severity.UNKNOWN, "no run yet"
+        if self.last_run_status == "failed":
+            return Severity.CRITICAL, "failed"
+        return Severity.OK, "ok" if self.last_run_status == "succeeded" else self.last_run_status
+
+    @property
+    def newest_at(self) -> datetime | None:
+        """Return when the newest call was queued, or the newest run began."""
+        if self.job.makes_calls and not self.tick_failed:
+            return self.last_call.queued_at if self.last_call else None
+        return self.last_run_at
+
+    @property
+    def reason(self) -> str | None:
+        """Return what a newest call or run that went wrong said, None of one that went well."""
+        if self.newest[0] is not Severity.CRITICAL:
+            return None
+        if self.last_call and not self.tick_failed:
+            return self.last_call.account
+        # what follows is where in our functions that was
+        return " ".join((self.last_run_message or "").strip().partition("\n")[0].split()) or None
+
+    @property
+    def tick_failed(self) -> bool:
+        """Whether the newest tick of a job that makes calls failed in pg_cron's own record, before it made one."""
+        if not self.job.makes_calls or self.last_run_status != "failed" or self.last_run_at is None:
+            return False
+        return self.last_call is None or self.last_call.queued_at < self.last_run_at
+
+    def coming(self, now: datetime) -> datetime | timedelta | str:
+        """Return when the next tick comes: its moment, how long it takes at most, or why none does."""
+        ticks_by = (self.job.cron_schedule if self.job.active else None) or ""
+        if self.job.inherited_from and self.job.makes_calls:
+            return "none while it is off"
+        tick, period = cron.next_tick(ticks_by, now), cron.every(ticks_by)
+        return period or tick or ("not foreseen" if ticks_by else "none")
+
+
+def condition_of(call: Invocation | Call) -> tuple[Severity, str]:
+    """Return how well a call went, and that in a few words."""
+    if call.cause is Cause.OK:
+        return Severity.OK, "ok, unproven" if call.proof in UNPROVEN else "ok"
+    if call.cause is Cause.PENDING:
+        return Severity.UNKNOWN, "pending"
+    return Severity.CRITICAL, f"failed: {call.cause.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +158,29 @@ class Status:
     # what the settings say and the database does not have
     unapplied: tuple[Difference, ...]
     inherited: Inherited | None = None  # what the database is a copy of
+
+    @property
+    def troubles(self) -> list[tuple[Severity, str]]:
+        """Return what is not as it should be, in a few words each; the causes are what verify is for."""
+        found = [
+            (severity, f"{one.job.name} {words}")
+            for one in self.jobs
+            for severity, words in [one.condition]
+            if severity in {Severity.CRITICAL, Severity.WARNING}
+        ]
+        found += [
+            (Severity.CRITICAL, f"{name} is not installed")
+            for name, version in (("pg_cron", self.pg_cron), ("pg_net", self.pg_net))
+            if version is None
+        ]
+        if self.schedules_overdue:
+            found.append((Severity.CRITICAL, f"{self.schedules_overdue} schedules overdue"))
+        if self.revision != self.head:
+            found.append((Severity.WARNING, "a migration is pending"))
+        found += [(Severity.WARNING, f"{one.name} is not proven") for one in self.unproven]
+        if self.unapplied:
+            found.append((Severity.WARNING, "the settings are not applied"))
+        return sorted(found, key=lambda trouble: trouble[0] is not Severity.CRITICAL)
 
 
 def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[JobStatus]:
@@ -184,76 +262,7 @@ def next_tick(one: JobStatus, now: datetime, zone: str | None = None, *, both_da
     return next(iter(cron.ticks_after(schedule, now, zone, both_days=both_days, count=1)), None)
 
 
-def _coming(job: Job, now: datetime) -> str:
-    ticks_by = (job.cron_schedule if job.active else None) or ""
-    if job.inherited_from and job.makes_calls:
-        return "none while it is off"
-    tick, period = cron.next_tick(ticks_by, now), cron.every(ticks_by)
-    if period:
-        return f"in at most {duration.describe(period)}"
-    return f"{tick:%Y-%m-%d %H:%M} UTC" if tick else "not foreseen"
-
-
-def _of_one_job(one: JobStatus, now: datetime, ago: Callable[[datetime | None], str]) -> list[tuple[str, str]]:
-    answer, job = one.last_call, one.job
-    what = [("job", f"{job.name}, {job.schedule or job.cron_schedule}, {job.state}")]
-    if job.makes_calls:
-        what += [
-            ("last tick", ago(one.last_tick_at) + (f", {one.last_decision}" if one.last_decision else "")),
-            ("last call", f"{answer.summary} ({answer.cause.value}), {ago(answer.queued_at)}" if answer else "never"),
-        ]
-    else:
-        what.append(("last run", f"{one.last_run_status}, {ago(one.last_run_at)}" if one.last_run_status else "never"))
-    return [*what, ("next tick", _coming(job, now))]
-
-
-def _in_one_line(one: JobStatus, now: datetime) -> str:
-    return f"{one.job.state}; newest: {one.newest}; next: {_coming(one.job, now)}"
-
-
 def not_applied(differences: Sequence[Difference]) -> str:
     """Return what of the settings is not in the database, and what applies it."""
     named = "; ".join(map(str, differences[:_NAMED])) + ("; and more" if len(differences) > _NAMED else "")
     return f"not applied yet: {named}; see: autosync-db plan; apply them with: autosync-db setup"
-
-
-def describe(found: Status, now: datetime) -> list[tuple[str, str]]:
-    """Return the status as label and text, with times relative to `now`."""
-
-    def ago(moment: datetime | None) -> str:
-        return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({duration.describe(now - moment)} ago)" if moment else "never"
-
-    if len(found.jobs) == 1:
-        jobs = _of_one_job(found.jobs[0], now, ago)
-    else:
-        jobs = [(one.job.name, _in_one_line(one, now)) for one in found.jobs] or [
-            ("jobs", "none of autosync.toml runs on this target")
-        ]
-    copy = found.inherited
-    return [
-        *([("copy", f"{copy.sentence}; for calls of its own: {copy.next}")] if copy else []),
-        (
-            "revision",
-            f"{found.revision} (head)" if found.revision == found.head else f"{found.revision}, head is {found.head}",
-        ),
-        ("pg_cron", found.pg_cron or "not installed"),
-        (
-            "pg_net",
-            (found.pg_net or "not installed") + (" (stand-in of the local stack)" if found.pg_net_is_stand_in else ""),
-        ),
-        *jobs,
-        *((("settings", f"{not_applied(found.unapplied)}"),) if found.unapplied else ()),
-        (
-            "schedules",
-            f"{found.schedules_enabled} enabled, {found.schedules_due} due, {found.schedules_overdue} overdue",
-        ),
-        ("next due", f"{found.next_schedule_at:%Y-%m-%d %H:%M:%S} UTC" if found.next_schedule_at else "none"),
-        *(
-            (
-                "rotation",
-                f"{one.name}, stored {ago(one.started_at)} by {one.started_by}, "
-                + ("is being proven" if one.is_live else "was never proven: autosync-db rotate --resume"),
-            )
-            for one in found.unproven
-        ),
-    ]

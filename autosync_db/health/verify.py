@@ -15,8 +15,8 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from autosync_db.config import GUIDE_JOB, Configuration
-from autosync_db.connection import Connection
-from autosync_db.errors import AutosyncError, UnreachableError, UsageError
+from autosync_db.connection import Connection, exists
+from autosync_db.errors import AutosyncError, UnreachableError, UsageError, unknown
 from autosync_db.health import catalogue as checks
 from autosync_db.health import causes, composer, work
 from autosync_db.health.composer import Job
@@ -70,7 +70,7 @@ def run(
     look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)), with_work=with_work)
     found = look.at({id: catalogue[id] for id in catalogue if id in wanted})
     if jobs:
-        _must_exist(look.jobs, configuration)
+        _must_exist(connection, look.jobs, configuration)
     verdicts = {id: {job: _judge(catalogue[id], rows) for job, rows in of_job.items()} for id, of_job in found.items()}
     results = _explained(reported, verdicts, catalogue, configuration.aim)
     if not results:
@@ -124,6 +124,11 @@ def unreachable(configuration: Configuration, error: UnreachableError, jobs: Col
 def _of_layers(names: Collection[str]) -> list[str]:
     """Return ids, with the name of a layer replaced by its checks."""
     known = checks.all_checks()
+    layers = {check.layer for check in known.values()}
+    for name in names:
+        if name not in known and name not in layers:
+            words = [*layers, *known]
+            raise unknown("check or layer", name, words, hint="list them with: autosync-db explain")
     return [
         id
         for name in names
@@ -137,13 +142,15 @@ def _names(configuration: Configuration) -> tuple[str, ...] | None:
     return tuple(settings.jobs) if settings.names_jobs else None
 
 
-def _must_exist(jobs: Collection[Job], configuration: Configuration) -> None:
+def _must_exist(connection: Connection, jobs: Collection[Job], configuration: Configuration) -> None:
     """Raise UsageError for a job that was chosen by name and that neither the settings nor the database know."""
     for job in jobs:
         if not job.is_registered and job.name in configuration.settings.elsewhere:
             raise registry.not_here(configuration.settings, job.name)
         if not job.is_registered and job.name not in (_names(configuration) or ()):
-            raise UsageError(f"there is no job {job.name!r}", hint="list them with: autosync-db jobs list")
+            there = registry.all_jobs(connection) if exists(connection, "autosync.job") else []
+            known = [*(one.name for one in there), *(_names(configuration) or ())]
+            raise unknown("job", job.name, known, hint="list them with: autosync-db jobs list")
 
 
 class _Look:

@@ -56,6 +56,8 @@ _NEWEST_TICK = """
 _OF_TICK = _RECENT.replace("%(limit)s", _SINCE_TICK) + "where tick_id = %(tick)s"
 # how long after the call's own timeout an answer may still be on its way through pg_net
 GRACE = timedelta(seconds=15)
+# answers that neither state nor deny that the run went well
+UNPROVEN = frozenset({"empty", "text", "silent", "long"})
 # how much of an answer is shown
 _WORDS = 160
 # most answers come at once, some take minutes
@@ -100,7 +102,7 @@ class Invocation:
     @property
     def is_unproven(self) -> bool:
         """Whether the answer neither states nor denies that the run went well."""
-        return self.proof in {"empty", "text", "silent", "long"}
+        return self.proof in UNPROVEN
 
     @property
     def summary(self) -> str:
@@ -125,6 +127,11 @@ class Invocation:
         words = " ".join((self.body_excerpt or "").split())[:_WORDS]
         said = f"{who}: {words}" if who and words else who or words
         return f"{self.summary} ({said})" if said else self.summary
+
+
+def is_failure(call: Invocation) -> bool:
+    """Whether a call is over and did not succeed."""
+    return call.cause not in {Cause.OK, Cause.PENDING}
 
 
 def trigger(connection: Connection, job_name: str, *, force: bool = True) -> int:

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from autosync_db import cron
 from autosync_db.config import JobSettings, Settings
 from autosync_db.connection import Connection, exists, rows, value
-from autosync_db.errors import UsageError
+from autosync_db.errors import unknown
 from autosync_db.jobs import columns, registry
 
 Basis = Literal["ledger", "schedule"]
@@ -169,7 +169,7 @@ def collect(
     found = look.jobs(settings)
     for name in names:
         if name not in found:
-            raise UsageError(f"there is no job {name!r}", hint=f"there are {', '.join(found) or 'none'}")
+            raise unknown("job", name, found, hint=f"there are {', '.join(found) or 'none'}")
     chosen = tuple(
         look.cost(job, id_, state) for name, (job, id_, state) in found.items() if not names or name in names
     )

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from psycopg.rows import kwargs_row
 
-from autosync_db.connection import Connection, value
+from autosync_db.connection import Connection, rows, value
 from autosync_db.errors import UsageError
 from autosync_db.jobs import binding
 from autosync_db.jobs.calls import GRACE, Cause
@@ -42,6 +42,21 @@ _FIND = """
             coalesce(o.execution_id, i.execution_id) as execution_id
     ) as f
     where i.id = %(id)s
+"""
+# a few are enough to say that there are several
+_RESOLVE = """
+    select i.id, true from autosync.invocation as i where i.id = %(number)s
+    union all
+    (
+        select i.id, false
+        from unnest(cast(%(first)s as bigint[]), cast(%(last)s as bigint[])) as b (first, last)
+        cross join lateral (
+            select n.id from autosync.invocation as n where n.id between b.first and b.last order by n.id limit 4
+        ) as i
+        limit 4
+    )
+    union all
+    (select i.id, false from autosync.invocation as i where i.idempotency_key between %(least)s and %(most)s limit 4)
 """
 # the log's own SQL, ClickHouse's: it takes no parameters, so that nothing but an id of this form is put into it
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -120,16 +135,57 @@ class Line:
     text: str
 
 
+def resolve(connection: Connection, text: str) -> int:
+    """Return the number of the call that is meant: by that number, or the beginning of it or of its idempotency key.
+
+    A beginning has at least four characters. Raises UsageError when there is none, or more than one.
+    """
+    digits = re.sub(r"-|^urn:uuid:|[{}]", "", text.strip().lower())
+    if not re.fullmatch(r"[0-9]{1,18}|[0-9a-f]{4,32}", digits):
+        raise UsageError(
+            f"{text!r} is no id of a call",
+            hint="give its number, or at least 4 characters of its idempotency key; list them with: autosync-db runs",
+        )
+    found = rows(connection, _RESOLVE, _beginning(digits))
+    exact = [id for id, is_exact in found if is_exact]
+    others = sorted({id for id, _ in found})
+    if exact or len(others) == 1:
+        return int((exact or others)[0])
+    if not others:
+        raise _none(text)
+    named = ", ".join(map(str, others[:3])) + (" and more" if len(others) > 3 else "")
+    raise UsageError(f"{text} is the beginning of several calls: {named}", hint="give more characters of the id")
+
+
+def _beginning(digits: str) -> dict[str, Any]:
+    """Return what a query needs to find the calls whose number or whose key begins so, by their indexes."""
+    number = int(digits) if digits.isdigit() and len(digits) <= 18 else None
+    # of 123 these are 1230 to 1239, 12300 to 12399, and so on
+    spans = [(number * 10**more, (number + 1) * 10**more - 1) for more in range(1, 19 - len(digits))] if number else []
+    is_beginning = len(digits) >= 4
+    return {
+        "number": number,
+        "first": [first for first, _ in spans] if is_beginning else [],
+        "last": [last for _, last in spans] if is_beginning else [],
+        "least": UUID(digits.ljust(32, "0")) if is_beginning else None,
+        "most": UUID(digits.ljust(32, "f")) if is_beginning else None,
+    }
+
+
 def find(connection: Connection, id: int) -> Call:
     """Return a call by its number in the ledger. Raises UsageError where there is none. Reads only."""
     with connection.cursor(row_factory=kwargs_row(_call)) as cursor:
         found = cursor.execute(_FIND, {"id": id}).fetchone()
     if found is None:
-        raise UsageError(
-            f"there is no call {id}",
-            hint="list the newest, with their ids: autosync-db runs; [retention] says when calls are deleted",
-        )
+        raise _none(str(id))
     return found
+
+
+def _none(id: str) -> UsageError:
+    return UsageError(
+        f"there is no call {id}",
+        hint="list the newest, with their ids: autosync-db runs; [retention] says when calls are deleted",
+    )
 
 
 def project_ref(connection: Connection, configured: str | None) -> str | None:

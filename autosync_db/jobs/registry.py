@@ -1,7 +1,6 @@
 """The scheduled jobs: what autosync.job says they must be, and what cron.job is."""
 
 import dataclasses
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from psycopg.rows import class_row, dict_row
 from autosync_db import cron
 from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration, JobSettings, Settings
 from autosync_db.connection import Connection, exists, rows, value
-from autosync_db.errors import MigrationError, UsageError
+from autosync_db.errors import MigrationError, UsageError, unknown
 from autosync_db.jobs import columns
 
 # a cron job of this name is somebody else's: see autosync.sync_job()
@@ -114,9 +113,10 @@ def find(connection: Connection, name: str, settings: Settings | None = None) ->
     if settings and name in settings.elsewhere:
         raise not_here(settings, name)
     known = [job.name for job in all_jobs(connection)]
-    near = difflib.get_close_matches(name, known, n=1)
-    raise UsageError(
-        f"there is no job {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+    raise unknown(
+        "job",
+        name,
+        known,
         hint=f"the database has {', '.join(known) or 'none'}; a job of autosync.toml is made by: autosync-db setup",
     )
 

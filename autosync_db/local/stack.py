@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 
 from autosync_db import config
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, unknown
 from autosync_db.local import cluster as clusters
 from autosync_db.local import container, edge_runtime, engine, keys, process, require, state
 from autosync_db.local.cluster import HOST, SUPERUSER, Cluster
@@ -168,7 +168,7 @@ class Stack:
     def log(self, name: str) -> Path:
         """Return the log file of a part. Raises UsageError when there is no such part."""
         if name not in LOGS:
-            raise UsageError(f"there is no log {name!r}", hint=f"choose one of: {', '.join(LOGS)}")
+            raise unknown("log", name, LOGS, hint=f"choose one of: {', '.join(LOGS)}")
         if not self.exists():
             raise state.no_stack()
         return self.cluster().log if name == "postgres" else self.folder / f"{name}.log"

@@ -1,50 +1,41 @@
 """Results as text for a terminal or a log: readable without colour and at 80 columns."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from autosync_db.health.model import CheckResult, Report, Status
-from autosync_db.jobs.calls import Invocation
-from autosync_db.jobs.one_call import Call, Line
+from autosync_db.health.place import Place
+from autosync_db.report import lines, screen
+from autosync_db.report.screen import STYLES, Cell, Column
 
-STYLES = {
-    Status.OK: "green",
-    Status.WARNING: "yellow",
-    Status.CRITICAL: "bold red",
-    Status.UNKNOWN: "magenta",
-    Status.BLOCKED: "dim",
-}
-
-
+# a text of a table that is longer may be broken
+_LONG = 24
 # of what a check says of many jobs
-_NAMED, _SHOWN = 3, 10
+_NAMED, _SHOWN, _INDENT = 3, 10, 2
 
 
-def report(found: Report, console: Console, *, show_all: bool = False) -> None:
+def report(found: Report, console: Console, *, show_all: bool = False, place: Place | None = None) -> None:
     """Print the root causes with evidence and remedy, then what they block, then the healthy checks as a count."""
-    console.print(
+    lines.say(
         Text.assemble(
             (found.status.value.upper(), STYLES[found.status]),
             f"  {found.subject} on target {found.target}, {found.checked_at:%Y-%m-%d %H:%M:%S} UTC",
         ),
-        soft_wrap=True,
+        console,
     )
+    if place:
+        lines.pieces(place.address, console)
     for result in found.notes:
-        console.print(Text(f"note  {result.verdict.summary}"), soft_wrap=True)
+        lines.say(f"note  {result.verdict.summary}", console)
     for group in _groups(found.root_causes):
-        _root_cause(group, found, console)
+        _root_cause(group, found, console, show_all=show_all)
     _blocked(found, console, show_all=show_all)
     healthy = found.healthy
     console.print()
     if show_all:
-        grid = _grid()
-        for result in healthy:
-            grid.add_row(_badge(result.status), result.id, result.verdict.summary)
-        console.print(grid)
+        _grid([(result.status, result.id, result.verdict.summary) for result in healthy], console)
     elif healthy:
         console.print(
             Text.assemble(("ok", STYLES[Status.OK]), f"  {len(healthy)} of {len(found.by_check)} checks; -v lists them")
@@ -58,12 +49,11 @@ def _blocked(found: Report, console: Console, *, show_all: bool) -> None:
         return
     console.print()
     if show_all:
-        grid = _grid()
-        for group in groups:
-            first = group[0]
-            name = f"{first.id}{_jobs(group, found)}"
-            grid.add_row(_badge(first.status), name, f"explained by {', '.join(first.blocked_by)}")
-        console.print(grid)
+        rows = [
+            (group[0].status, f"{group[0].id}{_jobs(group, found)}", f"explained by {', '.join(group[0].blocked_by)}")
+            for group in groups
+        ]
+        _grid(rows, console)
         return
     waiting: dict[tuple[str, ...], set[str]] = {}
     for group in groups:
@@ -72,80 +62,19 @@ def _blocked(found: Report, console: Console, *, show_all: bool) -> None:
     for causes, ids in sorted(waiting.items(), key=lambda item: -len(item[1])):
         what = "1 check waits" if len(ids) == 1 else f"{len(ids)} checks wait"
         parts.append(f"{what} for {' and '.join(causes)}")
-    line = Text.assemble(_badge(Status.BLOCKED), f"  {'; '.join(parts)}; -v lists them")
-    console.print(line, soft_wrap=True)
+    lines.say(Text.assemble(_badge(Status.BLOCKED), f"  {'; '.join(parts)}; -v lists them"), console)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], console: Console) -> None:
-    """Print rows under headers, without frames."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for header in headers:
-        shown.add_column(header, overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console.print(shown)
+    """Print rows under headers, without frames; long sentences are broken at words."""
+    found = [list(row) for row in rows]
 
+    def is_prose(place: int) -> bool:
+        # a name or an id is never broken
+        return any(len(text) > _LONG and " " in text for text in (str(row[place]) for row in found))
 
-def calls(found: Sequence[Invocation], console: Console) -> None:
-    """Print calls with what became of each, and the job of each where there are several."""
-    rows = [
-        (
-            f"{call.queued_at:%Y-%m-%d %H:%M:%S}",
-            call.id,
-            call.tick_id,
-            call.request_id,
-            call.cause.value,
-            call.account,
-            call.job,
-        )
-        for call in found
-    ]
-    headers = ("queued (UTC)", "id", "tick", "request", "cause", "answer", "job")
-    shown = len(headers) if len({call.job for call in found}) > 1 else len(headers) - 1
-    table(headers[:shown], [row[:shown] for row in rows], console)
-
-
-def call(found: Call, where: str | None, console: Console) -> None:
-    """Print one call: whose it is, what became of it and when, and by which ids it is known elsewhere."""
-    words = " ".join((found.body_excerpt or "").split())
-    status = " ".join(str(part) for part in (found.status_code, found.error_code) if part)
-    rows = {
-        "call": f"{found.id} of {found.job or 'a job that is gone'}, attempt {found.attempt}",
-        "outcome": f"{found.outcome} ({found.cause.value})",
-        "answer": f"{status}{f' from {found.answered_by}' if found.answered_by else ''}",
-        "error": found.error_message,
-        "body": words,
-        "queued": _moment(found.queued_at),
-        "answered": _moment(found.answered_at),
-        "settled": _moment(found.settled_at),
-        "report due": _moment(found.report_due_at),
-        "timeout": f"{found.timeout_milliseconds / 1000:g} s",
-        "function's time": None if found.function_milliseconds is None else f"{found.function_milliseconds} ms",
-        "tick": found.tick_id,
-        "pg_net request": found.request_id,
-        "idempotency key": found.idempotency_key,
-        "sb-request-id": found.sb_request_id,
-        "execution id": found.execution_id,
-        "log": where,
-    }
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in rows.items():
-        if value not in {None, ""}:
-            grid.add_row(Text(name, style="bold"), Text(str(value)))
-    console.print(grid)
-
-
-def log(lines: Sequence[Line], console: Console) -> None:
-    """Print lines of the platform's log, the oldest first."""
-    console.print()
-    rows = [(line.at.replace("T", " "), line.source, line.level, line.text) for line in lines]
-    table(("time (UTC)", "source", "level", "line"), rows, console)
-
-
-def _moment(at: datetime | None) -> str | None:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else None
+    columns = [Column(header, wraps=is_prose(place), leaves=place) for place, header in enumerate(headers)]
+    screen.table(columns, found, console)
 
 
 def _groups(results: Iterable[CheckResult]) -> list[list[CheckResult]]:
@@ -164,33 +93,31 @@ def _jobs(group: Sequence[CheckResult], found: Report) -> str:
     return f" ({', '.join(names[:_NAMED])}{more})"
 
 
-def _root_cause(group: Sequence[CheckResult], found: Report, console: Console) -> None:
+def _root_cause(group: Sequence[CheckResult], found: Report, console: Console, *, show_all: bool) -> None:
     result = group[0]
     console.print()
-    console.print(Text.assemble(_badge(result.status), "  ", (result.id, "bold"), _jobs(group, found)), soft_wrap=True)
-    lines = dict.fromkeys(
+    lines.say(Text.assemble(_badge(result.status), "  ", (result.id, "bold"), _jobs(group, found)), console)
+    said = dict.fromkeys(
         line
         for one in group
         for line in [f"{item.object}: {item.detail}" for item in one.verdict.evidence] or [one.verdict.summary]
     )
-    shown = list(lines) if len(group) == 1 else list(lines)[:_SHOWN]
+    # what one check found of many things must not push the other causes off the screen
+    shown = list(said) if show_all else list(said)[:_SHOWN]
     for line in shown:
-        console.print(Text(f"  {line}"))
-    if len(lines) > len(shown):
-        console.print(Text(f"  and {len(lines) - len(shown)} more: see --format json", style="dim"))
-    console.print(Text(f"  should be: {result.check.claim}", style="dim"))
+        lines.say(line, console, indent=_INDENT)
+    if len(said) > len(shown):
+        lines.say(Text(f"and {len(said) - len(shown)} more; -v lists them", style="dim"), console, indent=_INDENT)
+    lines.say(Text(f"should be: {result.check.claim}", style="dim"), console, indent=_INDENT)
     if result.remedy:
-        console.print(Text.assemble("  remedy: ", (result.remedy, "bold")), soft_wrap=True)
+        lines.say(Text.assemble("remedy: ", (result.remedy, "bold")), console, indent=_INDENT)
     more = found.aim.at(f"autosync-db explain {result.id}")
-    console.print(Text(f"  more: {more}", style="dim"), soft_wrap=True)
+    lines.say(Text(f"more: {more}", style="dim"), console, indent=_INDENT)
 
 
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid
+def _grid(rows: Sequence[tuple[Status, str, str]], console: Console) -> None:
+    columns = [Column(""), Column(""), Column("", wraps=True, leaves=1)]
+    screen.table(columns, [(Cell(status.value, status=status), *rest) for status, *rest in rows], console)
 
 
 def _badge(status: Status) -> Text:

@@ -11,7 +11,8 @@ from autosync_db.health.audit.model import Audit, AuditedJob, Finding
 from autosync_db.report import as_sarif
 from autosync_db.report.as_json import SCHEMA_VERSION
 from autosync_db.report.as_sarif import Level, Place, Result, Rule
-from autosync_db.report.as_text import STYLES, table
+from autosync_db.report.as_text import table
+from autosync_db.report.screen import STYLES
 
 _JOB_STYLES = {"ok": "green", "failing": "bold red", "unknown": "magenta"}
 _SEVERITY_STYLES = {"critical": "bold red", "warning": "yellow", "info": "dim"}

@@ -1,11 +1,10 @@
 """The pages that `explain` prints: of a check, or of a topic. What they name is what a terminal has."""
 
-import difflib
 import re
 from pathlib import PurePosixPath
 
 from autosync_db import resources
-from autosync_db.errors import UsageError
+from autosync_db.errors import unknown
 from autosync_db.health import catalogue, composer
 
 # what somebody at a terminal needs, in the order in which it is needed; a wheel carries these pages
@@ -59,19 +58,14 @@ _LEFT_OUT = re.compile(r"<!-- in the repository -->.*?<!-- everywhere -->\n*|<!-
 
 def ids() -> list[str]:
     """Return what can be explained: the topics, then the checks."""
-    return [*TOPICS, *sorted(catalogue.all_checks())]
+    return [*TOPICS, *catalogue.ids()]
 
 
 def require(id: str) -> None:
     """Return if there is a page of this check or topic. Raises UsageError if not, with what was meant."""
-    if id in TOPICS or id in catalogue.all_checks():
+    if id in ids():
         return
-    near = difflib.get_close_matches(id, ids(), n=1)
-    meant = near or [one for one in TOPICS if id and id in one][:1]
-    raise UsageError(
-        f"there is no check or topic {id!r}" + (f"; did you mean {meant[0]}?" if meant else ""),
-        hint="list them with: autosync-db explain",
-    )
+    raise unknown("check or topic", id, ids(), hint="list them with: autosync-db explain")
 
 
 def title(topic: str) -> str:

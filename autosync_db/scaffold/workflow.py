@@ -11,7 +11,7 @@ from typing import Literal
 from autosync_db import __version__, cron, resources
 from autosync_db.config import LOCAL_TARGET, STACK_TARGET, Settings, TargetSettings
 from autosync_db.config.target import DATABASE_VARIABLES, LINKED_TARGET, is_name
-from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db.errors import UsageError, files_of_the_user, meant
 from autosync_db.scaffold.files import write
 from autosync_db.supabase import folder as supabase
 
@@ -109,8 +109,10 @@ def _outside_of_the_file(target: str, settings: Settings) -> TargetSettings:
             hint="choose another target, with --target NAME",
         )
     known = ", ".join(sorted({*settings.targets, *remotes}))
+    near = meant(target, {*settings.targets, *remotes}) if is_name(target) else None
     raise UsageError(
-        f"there is no target {target!r}" if is_name(target) else "there is no target of that name",
+        (f"there is no target {target!r}" if is_name(target) else "there is no target of that name")
+        + (f"; did you mean {near}?" if near else ""),
         hint=f"known targets: {known}"
         if known
         else f"add a [targets.{target if is_name(target) else 'NAME'}] table to autosync.toml",

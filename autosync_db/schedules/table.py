@@ -155,6 +155,20 @@ def resolve(connection: Connection, text: str) -> uuid.UUID:
     return only
 
 
+def beginning(connection: Connection, text: str, limit: int) -> list[tuple[str, str]]:
+    """Return the ids that begin with `text`, and what a shell shows beside each."""
+    digits = text.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{0,32}", digits):
+        return []
+    bounds = [uuid.UUID(digits.ljust(32, filling)) for filling in "0f"]
+    found = connection.execute(
+        f"select s.id, s.integration_id, {_STATE} from public.auto_sync_schedules as s"  # noqa: S608 - constants
+        " where s.id between %s and %s order by s.id limit %s".encode(),
+        [*bounds, limit],
+    )
+    return [(str(id), f"{state}, integration {integration}") for id, integration, state in found]
+
+
 def get(connection: Connection, id: uuid.UUID) -> tuple[Schedule, dict[str, Any]]:
     """Return one schedule, and its whole row as JSON has it. Raises UsageError when there is none of that id."""
     row = connection.execute(_LIST.encode(), {"state": None, "id": id, "limit": 1}).fetchone()

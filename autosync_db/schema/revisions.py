@@ -37,6 +37,11 @@ def known() -> list[str]:
     return [name[:4] for name in resources.names("alembic/versions", ".py") if re.match(r"\d{4}_", name)]
 
 
+def named(text: str) -> str:
+    """Return the revision that is meant by `8` or `0008`; any other word as it is."""
+    return next((one for one in known() if text.isdecimal() and int(one) == int(text)), text)
+
+
 def head() -> str:
     """Return the newest revision that this package knows."""
     return known()[-1]

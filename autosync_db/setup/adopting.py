@@ -16,7 +16,7 @@ from autosync_db.config import GUIDE_JOB, Configuration, JobSettings, SecretAuth
 from autosync_db.config.jobs import resolved
 from autosync_db.connection import Connection, connect, value
 from autosync_db.credentials import lease, store
-from autosync_db.errors import CheckFailedError, MigrationError, UsageError
+from autosync_db.errors import CheckFailedError, MigrationError, UsageError, unknown
 from autosync_db.jobs import calls, columns, found, importing, kept_text, registry
 from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.found import FoundJob
@@ -146,7 +146,7 @@ def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | 
     hint = "see what is there with: autosync-db jobs import"
     if cron_id is not None:
         raise UsageError(f"there is no cron job {cron_id}", hint=hint)
-    raise UsageError(f"there is no cron job {name!r} to take over", hint=hint)
+    raise unknown("cron job to take over called", name, [job.name for job in there if job.name], hint=hint)
 
 
 def _settings(configuration: Configuration, name: str, understood: Imported) -> JobSettings:

@@ -4,8 +4,10 @@ import ast
 import importlib.util
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,15 @@ import pytest
 import typer.main
 
 from autosync_db import __version__, cli
-from autosync_db.cli.commands import COMMANDS
-from tests.support import cases, command
+from autosync_db.cli.commands import ALIASES, COMMANDS
+from autosync_db.cli.examples import EXAMPLES
+from autosync_db.errors import meant
+from autosync_db.health import catalogue
+from autosync_db.local.cluster import Cluster
+from autosync_db.report import pages
+from autosync_db.secret import Secret
+from tests.cli.test_screens import parse
+from tests.support import cases, clusters, command
 
 LINES = {name: line for lines in COMMANDS.values() for name, line in lines.items()}
 # not pydantic: Typer itself imports it where it is installed
@@ -87,6 +96,77 @@ def test_the_help_of_every_command_imports_nothing_heavy() -> None:
     assert not imported & HEAVY
 
 
+def test_every_command_has_examples_that_it_understands() -> None:
+    assert sorted(EXAMPLES) == sorted(" ".join(path) for path in ((), *command.leaves())), "examples of every command"
+    with cases.collected() as case:
+        for path, examples in EXAMPLES.items():
+            shown = command.run(*path.split(), "--help").out
+            for typed, _ in examples:
+                with case(typed):
+                    words = shlex.split(typed.replace("\\\n", " "))
+                    assert typed.startswith(path)
+                    parse(words)
+                    # in lines of their own, which the terminal does not break
+                    assert all(f" {line.strip()}" in shown for line in typed.splitlines()), shown
+
+
+def _mistyped(name: str) -> str:
+    """Return a name with two letters in the middle in the wrong order, or one too many."""
+    middle = len(name) // 2
+    swapped = name[: middle - 1] + name[middle] + name[middle - 1] + name[middle + 1 :]
+    return swapped if swapped != name and len(name) > 3 else name + name[-1]
+
+
+def test_what_was_meant_is_asked_wherever_a_name_is_taken() -> None:
+    with cases.collected() as case:
+        for path in command.paths()[1:]:
+            *group, name = path
+            with case(" ".join(path)):
+                said = command.refused(command.run(*group, _mistyped(name)), 2)
+                # tset is nearer to set
+                assert f"did you mean {name}?" in said or path == ("alerts", "test")
+        options = {
+            option: path
+            for path in command.leaves()
+            for option in _options(path)
+            if option.startswith("--") and len(option) > 5
+        }
+        for option, path in options.items():
+            with case(f"{' '.join(path)} {option}"):
+                said = command.refused(command.run(*path, _mistyped(option)), 2)
+                assert f"did you mean {option}?" in said
+        for typed, right in (
+            ("verify --format jnuit", "junit"),
+            ("cost --plan fere", "free"),
+            ("alerts set slcak", "slack"),
+            ("secrets scan --format sraif", "sarif"),
+            ("trigger", "jobs trigger"),
+            ("schedules list --state ovredue", "overdue"),
+            ("explain rotatoin", "rotation"),
+            ("migrate --sql 0080", "0008"),
+            ("status --target lcoal", "local"),
+            ("runs shwo 1", "show"),
+        ):
+            with case(typed):
+                Path("autosync.toml").write_text("[targets.local]\n")
+                assert f"did you mean {right}?" in command.run(*typed.split()).err
+    for known in (catalogue.ids(), pages.ids(), [*LINES, *ALIASES]):
+        found = {name: meant(_mistyped(name), known) for name in known}
+        assert all(found.values())
+        # two names may be one letter apart
+        assert sum(name != near for name, near in found.items()) <= len(known) // 20, found
+    assert meant("daly", ["daily-report", "digest"]) == "daily-report"
+    assert meant("xyz", ["daily-report", "digest"]) is None
+
+
+def _options(path: tuple[str, ...]) -> list[str]:
+    found: Any = typer.main.get_command(cli.app)
+    for name in path:
+        found = found.commands[name]
+        found = getattr(found, "loaded", found)
+    return [option for parameter in found.params for option in parameter.opts]
+
+
 # a narrow terminal breaks the texts, a wide one only spreads them
 @pytest.mark.long
 @pytest.mark.parametrize("columns", [80, 200])
@@ -137,6 +217,74 @@ def test_the_script_for_the_shell_is_printed() -> None:
     named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     shown = command.succeeds(command.run("--show-completion", "bash", variables=named))
     assert "_AUTOSYNC_DB_COMPLETE=complete_bash" in shown.out
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def _complete(shell: str, line: str, folder: Path, database: Secret | None = None) -> str:
+    """Return what a shell is offered after a half-written line, to which nothing may be said besides."""
+    asked = {
+        "_AUTOSYNC_DB_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - (not line.endswith(" "))),
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    done = command.run(variables=asked, folder=folder, database=database)
+    assert (done.code, done.err) == (0, ""), done
+    return done.out
+
+
+def test_three_shells_complete_names_and_ids(shared: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "autosync.toml").write_text(
+        '[targets.staging]\n[jobs.daily-report]\nfunction = "daily-report"\nschedule = "0 6 * * *"\n'
+    )
+    id = str(uuid.uuid4())
+    with clusters.connect(shared, "supabase_admin") as admin:
+        admin.execute(
+            "insert into public.auto_sync_schedules (id, integration_id, organization_id)"
+            " values (%s, gen_random_uuid(), gen_random_uuid())",
+            [id],
+        )
+        try:
+            with cases.collected() as case:
+                for shell in SHELLS:
+                    for line, offered in {
+                        f"schedules show {id[:6]}": id,
+                        "schedules set ": id,
+                        "jobs show da": "daily-report",
+                        "status --job da": "daily-report",
+                        "verify --target st": "staging",
+                        "repair job_a": "job_active",
+                        "verify --skip neigh": "neighbours",
+                        "explain ado": "adoption",
+                        "runs sh": "show",
+                        "secrets delete serv": "service_role_key",
+                        "rollback 000": "0007",
+                        "schedules list --state over": "overdue",
+                        "local logs ed": "edge",
+                    }.items():
+                        with case(f"{shell}: {line}"):
+                            assert offered in _complete(shell, f"autosync-db {line}", tmp_path, shared.url())
+        finally:
+            admin.execute("delete from public.auto_sync_schedules where id = %s", [id])
+
+
+def test_a_shell_is_offered_nothing_and_shown_no_error_where_that_cannot_be_known(tmp_path: Path) -> None:
+    nobody = Secret("postgresql://postgres@127.0.0.1:1/postgres")
+    (tmp_path / "broken.toml").write_text("[jobs\n")
+    with cases.collected() as case:
+        for shell in SHELLS:
+            for line in (
+                "schedules show ", "runs show ", "secrets delete ", "jobs show ", "jobs show --config broken.toml ",
+                "schedules show --target nobody ", "schedules show --config gone.toml ", "status --target 'x",
+                "schedules show zzz",
+            ):  # fmt: skip
+                with case(f"{shell}: {line}"):
+                    shown = _complete(shell, f"autosync-db {line}", tmp_path, nobody)
+                    # zsh then completes files
+                    assert shown.strip() in {"", "_files"}
 
 
 def test_a_shell_completes_what_has_a_name(tmp_path: Path) -> None:

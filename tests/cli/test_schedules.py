@@ -180,7 +180,7 @@ def test_list_names_window_last_run_and_what_it_leaves_out(table: Table) -> None
     table.insert(next_run_at="'2032-07-01 12:00+00'")
     shown = command.succeeds(table.run("list")).out
     assert "15 min, 22:00-02:00" in shown
-    assert re.search(r"2026-01-02 03:04\s+partial", shown)
+    assert re.search(r"2026-01-02 03:04\)\s+partial", shown)
     assert "never" in shown
     first = command.succeeds(table.run("list", "-n", "1"))
     assert "2031" in first.out

@@ -64,18 +64,25 @@ def run(
     variables: Mapping[str, str] | None = None,
     stdin: str = "",
     folder: Path | None = None,
+    terminal: tuple[int, int] | None = None,
 ) -> Result:
     """Run `autosync-db ARGUMENTS` to its end in this process, in the current folder or in `folder`.
+
+    With `terminal`, its columns and lines, what it writes goes to a terminal of that size, with colours.
 
     As a process of its own, it finds no other variables than those of `environment`, its own three streams, and 80
     columns. What only a process shows, such as signals, pipes, imports and leaks, is for `run_process`.
     """
     assert threading.current_thread() is threading.main_thread(), "threads share streams: command.run_process"
     streams = {"stdin": _Stream(stdin), "stdout": _Stream(), "stderr": _Stream()}
+    size = {"COLUMNS": "80"}
+    if terminal is not None:
+        size = {"COLUMNS": str(terminal[0]), "LINES": str(terminal[1]), "TERM": "xterm-256color"}
+        streams["stdout"].is_terminal = streams["stderr"].is_terminal = True
     code = 0
     with (
         contextlib.chdir(folder or "."),
-        _only({"COLUMNS": "80"} | environment(database, variables)),
+        _only(size | environment(database, variables)),
         pytest.MonkeyPatch.context() as patch,
     ):
         for name, stream in streams.items():
@@ -94,6 +101,11 @@ class _Stream(io.TextIOWrapper):
     """A standard stream in memory."""
 
     buffer: io.BytesIO
+    is_terminal = False
+
+    def isatty(self) -> bool:
+        """Whether it says that it is a terminal."""
+        return self.is_terminal
 
     def __init__(self, text: str = "") -> None:
         super().__init__(io.BytesIO(text.encode()), encoding="utf-8", write_through=True)

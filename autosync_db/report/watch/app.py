@@ -269,7 +269,7 @@ class WatchApp(App[None]):
 
         def answered(found: Found | Failure) -> None:
             if isinstance(found, Found):
-                page.show(partial(view.call_page, found))
+                page.show(partial(view.call_page, found, self._source.now()))
             else:
                 page.show(lambda _: Text(clean(f"cannot say: {found.message}")))
 

@@ -12,7 +12,7 @@ from autosync_db.health.model import CheckResult, Status
 from autosync_db.health.picture import Found, Picture
 from autosync_db.health.status import JobStatus
 from autosync_db.jobs.calls import Cause, Invocation
-from autosync_db.report import as_text
+from autosync_db.report import as_calls, as_text, screen
 from autosync_db.report.watch.words import (
     BAD,
     DOUBTFUL,
@@ -54,10 +54,10 @@ def verdict(picture: Picture, now: datetime) -> tuple[str, str, str]:
         return "NO ANSWER" if lost.is_gone else "UNKNOWN", BAD, f"{old}; was {report.status.value}" if report else old
     if picture.failed:
         unseen = f"could not verify; was {report.status.value}, {said}" if report else "could not verify"
-        return "UNKNOWN", as_text.STYLES[Status.UNKNOWN], unseen
+        return "UNKNOWN", screen.STYLES[Status.UNKNOWN], unseen
     if report is None:
         return "…", OLD, "verifying"
-    return report.status.value.upper(), as_text.STYLES[report.status], said
+    return report.status.value.upper(), screen.STYLES[report.status], said
 
 
 def causes(picture: Picture, width: int, room: int) -> list[Text]:
@@ -99,7 +99,7 @@ def _cause(group: list[CheckResult], width: int, *, several: bool) -> list[Text]
     if evidence:
         said = evidence[0].detail if jobs == [evidence[0].object] else f"{evidence[0].object}: {evidence[0].detail}"
     head = Text(padded(f"{first.status.value}  {clean(first.id + named)}: {clean(said)}", width))
-    head.stylize(as_text.STYLES[first.status], 0, len(first.status.value))
+    head.stylize(screen.STYLES[first.status], 0, len(first.status.value))
     head.stylize("bold", len(first.status.value), len(first.status.value) + 2 + len(first.id))
     return [head, *([Text(padded(f"  remedy: {clean(first.remedy)}", width))] if first.remedy else [])]
 
@@ -210,9 +210,9 @@ def question(one: JobStatus, *, waiting: bool) -> str:
     return " ".join(asked)
 
 
-def call_page(found: Found, width: int) -> Text:
+def call_page(found: Found, now: datetime, width: int) -> Text:
     """Return what `runs show` says of a call."""
-    return _printed(lambda console: as_text.call(found.call, found.where, console), width)
+    return _printed(lambda console: as_calls.one(found.call, found.where, console, now), width)
 
 
 def verdict_page(picture: Picture, width: int) -> Text:
@@ -243,7 +243,7 @@ def job_page(one: JobStatus, coming: datetime | None, now: datetime, width: int)
         if job.reports_within:
             rows["reports within"] = duration.describe(job.reports_within)
     pairs = [(name, clean(value)) for name, value in rows.items()]
-    return _printed(lambda console: as_text.table(("", ""), pairs, console), width)
+    return _printed(lambda console: screen.fields(pairs, console), width)
 
 
 def _printed(show: Callable[[Console], None], width: int) -> Text:
