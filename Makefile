@@ -14,7 +14,8 @@ help:    ## list these commands
 setup:   ## install what is missing: system packages and .venv
 	@.ci/bootstrap
 
-demo: setup  ## show the whole chain at work on this machine (KEEP=1 leaves it running)
+demo:    ## show the whole chain at work on this machine (KEEP=1 leaves it running)
+	@.ci/bootstrap demo
 	@.venv/bin/autosync-db local demo $(if $(filter 1,$(KEEP)),--keep)
 
 test: setup  ## run the tests on private PostgreSQL clusters, but for the long ones

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cached_property
@@ -18,13 +18,14 @@ from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
+    from rich.live import Live
     from rich.status import Status
 
     from autosync_db.config import Configuration, Flags
     from autosync_db.connection import Connection
     from autosync_db.health.model import Report
     from autosync_db.jobs.binding import Inherited
-    from autosync_db.progress import Step
+    from autosync_db.progress import Onward, Step
 
 
 # whoever reads a pipe wants whole lines
@@ -62,7 +63,7 @@ class Session:
         quiet: bool,
     ) -> None:
         Run.verbosity = -1 if quiet else verbose
-        self._spinner: Status | None = None
+        self._spinner: Status | Live | None = None
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
@@ -118,7 +119,19 @@ class Session:
     def say_done(self, step: "Step") -> None:
         """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""
         if not self.is_json:
-            self.say(f"{'*' if step.changed else '='} {step.name:<8} {step.result}")
+            from autosync_db.cli import checklist
+
+            sign, style = checklist.mark("done" if step.changed else "same", self.err)
+            line = Text.assemble((sign, style), f" {step.name:<8} {Run.aim.at(step.result)}")
+            self.err.print(line, soft_wrap=True)
+
+    def say_onward(self, onward: "Sequence[Onward]") -> None:
+        """Say what to look at next, a command in each line; nothing with --quiet."""
+        width = max((len(Run.aim.at(one.command)) for one in onward), default=0)
+        for number, one in enumerate(onward):
+            lead = "next  " if number == 0 else "      "
+            line = Text.assemble((lead, "bold cyan"), f"{Run.aim.at(one.command):<{width}}", (f"  {one.why}", "dim"))
+            self.err.print(line, soft_wrap=True)
 
     def say_unapplied(self, connection: "Connection") -> None:
         """Say what the settings say and the database does not have, before a command works with the latter."""
@@ -153,11 +166,8 @@ class Session:
     def progress(self, message: str) -> Iterator[Callable[[str], None]]:
         """Show what is under way; the yielded function replaces the message. A log gets each new message once."""
         if self.err.is_terminal and not self.err.quiet:
-            with self.err.status(Text(message)) as self._spinner:
-                try:
-                    yield lambda text: self._spinner.update(Text(text)) if self._spinner else None
-                finally:
-                    self._spinner = None
+            with self.err.status(Text(message)) as status, self.paused_for_questions(status):
+                yield lambda text: status.update(Text(text))
             return
         said: set[str] = set()
 
@@ -169,6 +179,15 @@ class Session:
                 self.say(text)
 
         yield say_once
+
+    @contextmanager
+    def paused_for_questions(self, shown: "Status | Live") -> Iterator[None]:
+        """Let what is drawn on the terminal pause while a question waits."""
+        self._spinner = shown
+        try:
+            yield
+        finally:
+            self._spinner = None
 
     @property
     def can_ask(self) -> bool:
