@@ -129,8 +129,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"could not translate host name|resolve host|Name or service not known",
-        "check the host name; a project that is paused or deleted has none: see the dashboard; Supabase's direct host"
-        " has IPv6 only: from IPv4 networks use the session pooler",
+        "check the host name; a project that is paused or deleted has none; Supabase's direct host has IPv6 only: from"
+        " IPv4 networks use the session pooler",
     ),
     (
         r"Network is unreachable|No route to host|timeout expired|timed out",

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Group
 from rich.spinner import Spinner
 from rich.text import Text
 
+from autosync_db.errors import StoppedError
 from autosync_db.progress import Reporter, Step
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Checklist:
     def _said_how_it_ends(self) -> Iterator[None]:
         try:
             yield
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort, StoppedError):
             self.failed("interrupted")
             raise
         except Exception:

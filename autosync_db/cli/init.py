@@ -39,11 +39,14 @@ def _init(
             found = folder.find(Path.cwd())
             checklist.done(Step("folder", f"{found} of the Supabase CLI" if found else "no supabase/ here", False))
             checklist.begins("project")
-            targets = folder.targets(found, address.ref_within(project_ref) if project_ref is not None else None)
+            if project_ref is not None:
+                address.url_of(project_ref)
+            targets = folder.targets(found, project_ref)
             if project_ref is None and targets["production"] is None and session.can_ask:
                 targets = folder.targets(found, _asked_ref(session))
             for name, ref in targets.items():
-                checklist.done(Step("project", _said_of(name, ref, is_given=project_ref is not None), False))
+                is_read = found is not None and ref != project_ref
+                checklist.done(Step("project", _said_of(name, ref, found if is_read else None), False))
             checklist.begins("file")
             scaffold.write_settings(path, targets, force=force)
             checklist.done(Step("file", f"wrote {path}", True))
@@ -80,7 +83,7 @@ def _asked_ref(session: Session) -> str | None:
             session.say(f"{error.message}: {error.hint}")
 
 
-def _said_of(name: str, ref: str | None, *, is_given: bool) -> str:
+def _said_of(name: str, ref: str | None, source: Path | None) -> str:
     if ref is None:
         return f"target {name}: fill in project_ref later"
-    return f"target {name}: {ref}" + ("" if is_given else ", from supabase/")
+    return f"target {name} is the project {ref}" + (f", from {source}" if source else "")

@@ -157,7 +157,7 @@ def _stopped(session: Session, given: "Given", again: str) -> StoppedError:
             f"interrupted; what is in force could not be looked up: {why}", hint="see it with: autosync-db status"
         )
     # what is stored need not be given again
-    command = "autosync-db setup" if found.is_complete else again
+    command = "autosync-db setup" if found.has(given.secrets) else again
     return StoppedError(f"interrupted; {found.sentence}", hint=f"go on with: {command}")
 
 

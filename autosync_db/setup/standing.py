@@ -29,10 +29,9 @@ class Standing:
     is_proven: bool
     unfinished: tuple[str, ...]
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether everything is there that a set-up needs to go on without being given anything again."""
-        return bool(self.secrets) and bool(self.jobs)
+    def has(self, given: Mapping[str, Secret]) -> bool:
+        """Return whether all that was given is active, so that a set-up goes on without being given it again."""
+        return bool(self.secrets) and all(self.secrets.get(name) for name in given)
 
     @property
     def sentence(self) -> str:

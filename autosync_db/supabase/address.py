@@ -13,6 +13,7 @@ _OF_DATABASE = re.compile(
     r"(?:^|[@=,\s'])db\.([a-z]{20})\.supabase\.(?:co|in)\b|(?:^postgres(?:ql)?://|\buser\s*=\s*'?)[\w-]+\.([a-z]{20})\b(?=[:@'\s]|$)"
 )
 
+_LOST = 'is it from a variable that is not set? Write it with its quotes: "$NAME"'
 # wherever a ref stands in what is copied from the dashboard
 _MEANT = re.compile(
     r"/dashboard/project/([a-z]{20})(?![a-z])|(?<![a-z])([a-z]{20})\.(?:functions\.)?supabase\.(?:co|in)(?![a-z])"
@@ -53,17 +54,10 @@ def ref_within(text: str) -> str:
 
 def not_a_ref(text: str) -> UsageError:
     """Return the refusal of what is no project ref, with the one that it holds where it holds one."""
-    if not text.strip():
-        return UsageError(
-            "the project ref is empty", hint="is it from a variable that is not set? It is 20 lower-case letters"
-        )
-    if text.startswith("-"):
-        return UsageError(
-            f"{text!r} was taken for the project ref",
-            hint='a value is missing before it, as where a variable is not set: write "$REF" with its quotes',
-        )
     meant = _meant(text)
     hint = f"pass {meant}" if meant else "a project ref is the 20 lower-case letters in the project's address"
+    if not text.strip() or text.startswith("-"):
+        hint += f"; {_LOST}"
     # an address of a database has a password
     shown = "an address" if "@" in text else repr(text)
     return UsageError(f"{shown} is not a project ref", hint=hint)
@@ -96,10 +90,9 @@ def check_url(project_url: str) -> str:
     Only scheme, host and port are allowed: dispatch appends the function's path. Plain http is allowed for
     this machine, container and private networks only, because a redirect to https turns the POST into a GET.
     """
-    if not project_url.strip() or project_url.startswith("-"):
+    if not project_url or project_url.startswith("-"):
         raise UsageError(
-            f"the project URL is {'empty' if not project_url.strip() else repr(project_url)}",
-            hint='is it from a variable that is not set? Write it with its quotes: "$URL"',
+            f"the project URL {project_url!r} names no plain host", hint=f"use https://HOST[:PORT]; {_LOST}"
         )
     if is_ref(project_url):
         raise UsageError(f"{project_url!r} is a project ref, not a URL", hint=f"use {url_of(project_url)}")
