@@ -11,24 +11,17 @@ from rich.console import Group
 from rich.spinner import Spinner
 from rich.text import Text
 
+from autosync_db.cli.console import Session, mark
 from autosync_db.errors import StoppedError
 from autosync_db.progress import Reporter, Step
+from autosync_db.remedies import PROGRAM
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from autosync_db.cli.console import Session
+    from rich.console import RenderableType
 
 # steps that only look: found well, there is nothing that they could have changed
-LOOKING = frozenset({"database", "function", "key", "verify", "stack", "project", "tick"})
+LOOKING = frozenset({"database", "function", "key", "verify", "stack", "tick"})
 _NOTES = {"warning": ("!", "yellow"), "next": (">", "bold cyan")}
-_MARKS = {"done": ("✓", "*", "green"), "same": ("\N{EN DASH}", "=", "dim"), "failed": ("✗", "x", "bold red")}
-
-
-def mark(state: str, console: "Console") -> tuple[str, str]:
-    """Return the sign of a step's end and its style: done, same (there was nothing to do) or failed."""
-    sign, plain, style = _MARKS[state]
-    return (sign if console.encoding.lower().startswith("utf") else plain), style
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class TimedStep:
 class Checklist:
     """The steps of one run; `names` are those that are to come, in their order."""
 
-    def __init__(self, session: "Session", names: Sequence[str], at: Callable[[str], str] | None = None) -> None:
+    def __init__(self, session: Session, names: Sequence[str], at: Callable[[str], str] | None = None) -> None:
         self.steps: list[TimedStep] = []
         self.pending = list(names)
         self.current: str | None = None
@@ -135,8 +128,17 @@ class Checklist:
 
     def _print(self, state: str, name: str, seconds: float, result: str) -> None:
         sign, style = _NOTES.get(name) or mark(state, self._session.err)
-        line = Text.assemble((sign, style), f" {name:<9} ", (f"{seconds:5.1f} s", "dim"), f"  {result}")
-        self._session.err.print(line, soft_wrap=True)
+        lead = Text.assemble((sign, style), f" {name:<9} ", (f"{seconds:5.1f} s", "dim"), "  ")
+        if self._is_live and PROGRAM not in result:
+            from rich.table import Table
+
+            grid = Table.grid()
+            grid.add_column(no_wrap=True)
+            grid.add_row(lead, Text(result))
+            self._session.err.print(grid)
+        else:
+            # a log gets a line, and a command is pasted as it is
+            self._session.err.print(lead + Text(result), soft_wrap=True)
 
     def __rich__(self) -> "RenderableType":
         lines: list[RenderableType] = []

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 1000
 
 
+_MARKS = {"done": ("✓", "*", "green"), "same": ("\N{EN DASH}", "=", "dim"), "failed": ("✗", "x", "bold red")}
+
+
 class Format(StrEnum):
     """How data is printed."""
 
@@ -47,6 +50,12 @@ class Talk(Console):
         self.quiet = True
         # what is still buffered would be written, and complained about, when the interpreter ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def mark(state: str, console: Console) -> tuple[str, str]:
+    """Return the sign of a step's end and its style: done, same (there was nothing to do) or failed."""
+    sign, plain, style = _MARKS[state]
+    return (sign if console.encoding.lower().startswith("utf") else plain), style
 
 
 class Session:
@@ -119,19 +128,19 @@ class Session:
     def say_done(self, step: "Step") -> None:
         """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""
         if not self.is_json:
-            from autosync_db.cli import checklist
-
-            sign, style = checklist.mark("done" if step.changed else "same", self.err)
+            sign, style = mark("done" if step.changed else "same", self.err)
             line = Text.assemble((sign, style), f" {step.name:<8} {Run.aim.at(step.result)}")
             self.err.print(line, soft_wrap=True)
 
     def say_onward(self, onward: "Sequence[Onward]") -> None:
         """Say what to look at next, a command in each line; nothing with --quiet."""
-        width = max((len(Run.aim.at(one.command)) for one in onward), default=0)
-        for number, one in enumerate(onward):
+        lines = [(Run.aim.at(one.command), f"  {one.why}") for one in onward]
+        width = max((len(command) for command, _ in lines), default=0)
+        for number, (command, why) in enumerate(lines):
             lead = "next  " if number == 0 else "      "
-            line = Text.assemble((lead, "bold cyan"), f"{Run.aim.at(one.command):<{width}}", (f"  {one.why}", "dim"))
-            self.err.print(line, soft_wrap=True)
+            # a command that fills the line says enough by itself
+            why = why if len(lead) + width + len(why) <= self.err.width or not self.err.is_terminal else ""
+            self.err.print(Text.assemble((lead, "bold cyan"), f"{command:<{width}}", (why, "dim")), soft_wrap=True)
 
     def say_unapplied(self, connection: "Connection") -> None:
         """Say what the settings say and the database does not have, before a command works with the latter."""

@@ -37,16 +37,19 @@ def _init(
             checklist.begins("folder")
             scaffold.require_free(path, force=force)
             found = folder.find(Path.cwd())
-            checklist.done(Step("folder", f"{found} of the Supabase CLI" if found else "no supabase/ here", False))
+            checklist.done(
+                Step("folder", f"{found} of the Supabase CLI" if found else "no supabase/ here", found is not None)
+            )
             checklist.begins("project")
             if project_ref is not None:
                 address.url_of(project_ref)
             targets = folder.targets(found, project_ref)
             if project_ref is None and targets["production"] is None and session.can_ask:
-                targets = folder.targets(found, _asked_ref(session))
+                project_ref = _asked_ref(session)
+                targets = folder.targets(found, project_ref)
             for name, ref in targets.items():
                 is_read = found is not None and ref != project_ref
-                checklist.done(Step("project", _said_of(name, ref, found if is_read else None), False))
+                checklist.done(Step("project", _said_of(name, ref, found if is_read else None), ref is not None))
             checklist.begins("file")
             scaffold.write_settings(path, targets, force=force)
             checklist.done(Step("file", f"wrote {path}", True))
@@ -59,9 +62,9 @@ def _init(
     variable = f"{folder.PASSWORD_VARIABLE}='...'" if is_linked else "SUPABASE_DB_URL='postgresql://...'"
     where = "Settings > Database" if is_linked else "Connect > Session pooler"
     onward = (
-        Onward(f"export {variable}", f"the dashboard has it: {where}"),
-        Onward("autosync-db scaffold function", "or keep the function that is deployed"),
-        Onward(f"autosync-db setup{' --target production' if len(targets) > 1 else ''}", "all the rest, and the proof"),
+        Onward(f"export {variable}", where),
+        Onward("autosync-db scaffold function", "or keep the one deployed"),
+        Onward(f"autosync-db setup{' --target production' if len(targets) > 1 else ''}", "the rest, with a real call"),
     )
     if session.is_json:
         session.print_json({"path": str(path), "targets": targets, "steps": checklist.steps, "next": onward})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from autosync_db.config import Configuration
+from autosync_db.config import LOCAL_TARGET, STACK_TARGET, Configuration
 from autosync_db.connection import Connection, connect, exists, value
 from autosync_db.health import status, verify
 from autosync_db.health.model import Report
@@ -49,18 +49,19 @@ def look(configuration: Configuration, folder: Path | None = None) -> Outcome:
         judged = [name for name in settings.jobs if name not in untried]
         report = verify.run(connection, configuration, jobs=judged if untried else ())
         drains = any(job.drains for job in settings.jobs.values())
-        onward = _onward(connection, folder or Path.cwd(), drains=drains)
+        is_here = configuration.target.name in {LOCAL_TARGET, STACK_TARGET}
+        onward = _onward(connection, folder or Path.cwd(), drains=drains, is_here=is_here)
         return Outcome(report, tuple(untried), tuple(unnamed), tuple(onward))
 
 
-def _onward(connection: Connection, folder: Path, *, drains: bool) -> list[Onward]:
-    """Return what to look at next: what a project lacks first."""
+def _onward(connection: Connection, folder: Path, *, drains: bool, is_here: bool) -> list[Onward]:
+    """Return what to look at next: what a project lacks first; `is_here`: it is a stack on this machine."""
     found = []
     if drains and not _has_rows(connection, "public.auto_sync_schedules"):
         found.append(Onward("autosync-db schedules add --integration UUID", "something to sync, each 15 minutes"))
     if not _has_rows(connection, "autosync.alert_receiver"):
         found.append(Onward("autosync-db alerts set slack", "a message when a job fails"))
-    if not any(list((folder / place).glob("*autosync*")) for place in _WORKFLOWS):
+    if not is_here and not any(list((folder / place).glob("*autosync*")) for place in _WORKFLOWS):
         found.append(Onward("autosync-db scaffold workflow", "migrate and verify in CI"))
     found += [
         Onward("autosync-db status", "the job on one screen"),

@@ -76,8 +76,8 @@ def describe(connection: Connection) -> str:
     version = ".".join(str(part) for part in divmod(info.server_version, 10000))
     pooled = ", through the transaction pooler" if info.port == _TRANSACTION_POOLER else ""
     return (
-        f"PostgreSQL {version} at {info.host or 'the local socket'}:{info.port}{pooled},"
-        f" pg_cron {preflight.pg_cron_version(connection)}, as {info.user}"
+        f"PostgreSQL {version}, pg_cron {preflight.pg_cron_version(connection)},"
+        f" {info.user} at {info.host or 'the local socket'}:{info.port}{pooled}"
     )
 
 

@@ -52,6 +52,7 @@ def _stop(
             # what waited was cancelled, and does not go on as soon as it may
             clusters.wait_for(lambda: not set(waiting) & set(watcher.execute(_WAITING).fetchall()), "its end")
             holder.close()
+        project.stub.delay_seconds = 0
         project.stub.release.set()
         out, err = child.communicate(timeout=60)
     project.stub.release.clear()
