@@ -37,7 +37,7 @@ MEANINGS = {
         " the way: nothing was changed"
     ),
     ExitCode.SECRET: "a secret was refused; the old one is still active",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the message says what is in force",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the message says what is active",
 }
 
 

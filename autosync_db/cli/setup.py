@@ -128,7 +128,7 @@ def _own_secret(session: Session, path: str | None) -> Secret | None:
 
 @contextmanager
 def _how_it_stands(session: Session, checklist: Checklist, again: str) -> "Iterator[Callable[[Given], None]]":
-    """Let whoever stops the block be told what is in force then, and the command that goes on.
+    """Say to whoever stops the block what is active then, and the command that goes on.
 
     The yielded function takes note of what was given.
     """
@@ -154,7 +154,7 @@ def _stopped(session: Session, given: "Given", again: str) -> StoppedError:
     except (AutosyncError, KeyboardInterrupt) as failure:
         why = failure.message if isinstance(failure, AutosyncError) else "interrupted again"
         return StoppedError(
-            f"interrupted; what is in force could not be looked up: {why}", hint="see it with: autosync-db status"
+            f"interrupted; what is active could not be looked up: {why}", hint="see it with: autosync-db status"
         )
     # what is stored need not be given again
     command = "autosync-db setup" if found.has(given.secrets) else again

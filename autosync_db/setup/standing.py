@@ -21,7 +21,7 @@ select c.jobname, c.schedule, c.active from cron.job as c where c.jobname = any(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is in force in a database: `secrets` maps each stored name to whether it is what was given."""
+    """What is active in a database: `secrets` maps each stored name to whether it is what was given."""
 
     revision: str | None
     secrets: Mapping[str, bool]

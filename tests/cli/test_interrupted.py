@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in the first hour: what is said to be in force is what the database holds."""
+"""Ctrl-C and SIGTERM in the first hour: what is said to be active is what the database holds."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def _stop(
     return command.Result(child.returncode, out, err)
 
 
-def _in_force(cluster: Cluster, given: dict[str, str]) -> set[str]:
+def _active(cluster: Cluster, given: dict[str, str]) -> set[str]:
     """Return what must be said, by a look of the test's own."""
     with clusters.connection(cluster, "supabase_admin") as connection:
         if connection.execute("select to_regclass('autosync.alembic_version')").fetchone() == (None,):
@@ -84,7 +84,7 @@ def _in_force(cluster: Cluster, given: dict[str, str]) -> set[str]:
 def _judge(project: Project, result: command.Result, key: Secret, step: str) -> None:
     message = command.refused(result, 130)
     assert re.search(rf"^✗ {step} .*interrupted$", result.err, re.MULTILINE), result.err
-    expected = _in_force(project.cluster, {"project_url": project.stub.url, "service_role_key": key.reveal()})
+    expected = _active(project.cluster, {"project_url": project.stub.url, "service_role_key": key.reveal()})
     missing = {said for said in expected if said not in message}
     assert not missing, message
     # what is active need not be given again
@@ -116,7 +116,7 @@ STEPS = {
 @pytest.mark.parametrize(
     "step", [step if step == "call" else pytest.param(step, marks=pytest.mark.long) for step in STEPS]
 )
-def test_at_each_step_it_says_what_is_in_force(project: Project, step: str, number: int) -> None:
+def test_at_each_step_it_says_what_is_active(project: Project, step: str, number: int) -> None:
     if step == "verify":
         command.succeeds(project.setup())
     project.stub.delay_seconds = 30 if step == "call" else 0
