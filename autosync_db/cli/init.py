@@ -31,14 +31,14 @@ def _init(
     from autosync_db.progress import Onward, Step
     from autosync_db.supabase import address, folder
 
+    scaffold.require_free(path, force=force)
     checklist = Checklist(session, ("folder", "project", "file"))
     try:
         with checklist.open():
             checklist.begins("folder")
-            scaffold.require_free(path, force=force)
             found = folder.find(Path.cwd())
             checklist.done(
-                Step("folder", f"{found} of the Supabase CLI" if found else "no supabase/ here", found is not None)
+                Step("folder", f"the Supabase CLI's {found}" if found else "no supabase/ here", found is not None)
             )
             checklist.begins("project")
             if project_ref is not None:
@@ -61,10 +61,12 @@ def _init(
     is_linked = linked is not None and linked.project_ref == targets["production"]
     variable = f"{folder.PASSWORD_VARIABLE}='...'" if is_linked else "SUPABASE_DB_URL='postgresql://...'"
     where = "Settings > Database" if is_linked else "Connect > Session pooler"
+    options = " --target production" if len(targets) > 1 else ""
+    options += "" if targets["production"] else " --project-ref REF"
     onward = (
         Onward(f"export {variable}", where),
         Onward("autosync-db scaffold function", "or keep the one deployed"),
-        Onward(f"autosync-db setup{' --target production' if len(targets) > 1 else ''}", "the rest, with a real call"),
+        Onward(f"autosync-db setup{options}", "the rest, with a real call"),
     )
     if session.is_json:
         session.print_json({"path": str(path), "targets": targets, "steps": checklist.steps, "next": onward})
