@@ -55,7 +55,8 @@ def _init(
             checklist.done(Step("file", f"wrote {path}", True))
     except (KeyboardInterrupt, typer.Abort):
         # the file is written whole or not at all
-        kept = f"{path} is written" if checklist.ended[-1:] == ["file"] else f"{path} was not written"
+        is_written = any(step.name == "file" and step.changed for step in checklist.steps)
+        kept = f"{path} is written" if is_written else f"{path} was not written"
         raise StoppedError(f"interrupted; {kept}", hint="begin again with: autosync-db init") from None
     linked = folder.link(found) if found else None
     is_linked = linked is not None and linked.project_ref == targets["production"]

@@ -141,8 +141,13 @@ def _how_it_stands(session: Session, checklist: Checklist, again: str) -> "Itera
     try:
         yield note
     except (KeyboardInterrupt, typer.Abort, StoppedError):
-        if given is None or "database" not in checklist.ended:
-            raise StoppedError("interrupted; nothing was changed", hint=f"begin again with: {again}") from None
+        # a copy that is to leave its source is silenced first
+        if given is None or ("database" not in checklist.ended and not given.rebind):
+            is_hosted = session.configuration.target.stack is None
+            nothing = (
+                "nothing was changed" if is_hosted else "nothing was set up; the extension pg_net may have been made"
+            )
+            raise StoppedError(f"interrupted; {nothing}", hint=f"begin again with: {again}") from None
         raise _stopped(session, given, again) from None
 
 

@@ -46,11 +46,13 @@ def _stop(
         child.stdin.write(key.reveal())
         child.stdin.close()
         child.stdin = None
-        waiting = clusters.wait_for(is_there or (lambda: watcher.execute(_WAITING).fetchall()), "the step")
+        waiting = clusters.wait_for(is_there or (lambda: watcher.execute(_WAITING).fetchall()), "the step", patience=90)
         os.kill(child.pid, number)
         if lock is not None:
             # what waited was cancelled, and does not go on as soon as it may
-            clusters.wait_for(lambda: not set(waiting) & set(watcher.execute(_WAITING).fetchall()), "its end")
+            clusters.wait_for(
+                lambda: not set(waiting) & set(watcher.execute(_WAITING).fetchall()), "its end", patience=90
+            )
             holder.close()
         project.stub.delay_seconds = 0
         project.stub.release.set()
@@ -142,7 +144,7 @@ def test_before_anything_is_contacted_nothing_was_changed(listener: Listener) ->
         env=command.environment(listener.database, {"KEY": keys.secret().reveal()}),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    clusters.wait_for(lambda: listener.was_called, "the connection")
+    clusters.wait_for(lambda: listener.was_called, "the connection", patience=90)
     child.send_signal(signal.SIGINT)
     result = command.Result(child.wait(30), *(child.communicate()))
     assert command.refused(result, 130) == "interrupted; nothing was changed"
