@@ -36,8 +36,11 @@ class Standing:
     @property
     def sentence(self) -> str:
         """Return all of it for people: schema, secrets, jobs, and whether a call has shown that they work."""
+        # the migration comes first, and is one transaction
         if self.revision is None:
-            return "nothing is installed, stored or scheduled"
+            return "nothing was changed: nothing of autosync-db is installed here"
+        if self.revision != revisions.head():
+            return f"nothing was changed: the schema is still at {self.revision}"
         parts = [f"the schema is at {self.revision}", *self._secrets()]
         for name, schedule, is_active in self.jobs:
             parts.append(f"the job {name} is " + (f"scheduled ({schedule})" if is_active else "paused"))
@@ -64,8 +67,6 @@ def look(configuration: Configuration, given: Mapping[str, Secret]) -> Standing:
     """Return how things stand, by a connection of its own. Raises UnreachableError where nobody can say."""
     with connect(configuration.target.database_url) as connection:
         revision = revisions.current(connection)
-        if revision is None:
-            return Standing(None, {}, (), False, ())
         if revision != revisions.head():
             return Standing(revision, {}, (), False, ())
         configuration = registry.speaking(connection, configuration)

@@ -66,7 +66,7 @@ def _active(cluster: Cluster, given: dict[str, str]) -> set[str]:
     """Return what must be said, by a look of the test's own."""
     with clusters.connection(cluster, "supabase_admin") as connection:
         if connection.execute("select to_regclass('autosync.alembic_version')").fetchone() == (None,):
-            return {"nothing is installed, stored or scheduled"}
+            return {"nothing was changed: nothing of autosync-db is installed here"}
         stored = dict(connection.execute("select name, secret from public.pg_cron_secrets").fetchall())
         jobs = connection.execute(
             "select jobname, schedule from cron.job where active and jobname <> 'autosync-keep-house'"
