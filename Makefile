@@ -17,6 +17,7 @@ setup:   ## install what is missing: system packages and .venv
 demo:    ## show the whole chain at work on this machine (KEEP=1 leaves it running)
 	@.ci/bootstrap demo
 	@.venv/bin/autosync-db local demo $(if $(filter 1,$(KEEP)),--keep)
+	@echo "      here the program is .venv/bin/autosync-db$(if $(filter 1,$(KEEP)),,; make demo KEEP=1 leaves all of it running)" >&2
 
 test: setup  ## run the tests on private PostgreSQL clusters, but for the long ones
 	@.venv/bin/pytest $(PARALLEL) -m "not long" $(ARGS)
