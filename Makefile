@@ -14,8 +14,10 @@ help:    ## list these commands
 setup:   ## install what is missing: system packages and .venv
 	@.ci/bootstrap
 
-demo: setup  ## show the whole chain at work on this machine (KEEP=1 leaves it running)
+demo:    ## show the whole chain at work on this machine (KEEP=1 leaves it running)
+	@.ci/bootstrap demo
 	@.venv/bin/autosync-db local demo $(if $(filter 1,$(KEEP)),--keep)
+	@echo "      here the program is .venv/bin/autosync-db$(if $(filter 1,$(KEEP)),,; make demo KEEP=1 leaves all of it running)" >&2
 
 test: setup  ## run the tests on private PostgreSQL clusters, but for the long ones
 	@.venv/bin/pytest $(PARALLEL) -m "not long" $(ARGS)

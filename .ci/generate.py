@@ -38,7 +38,7 @@ MEANINGS = {
         " the way: nothing was changed"
     ),
     ExitCode.SECRET: "a secret was refused; the old one is still active",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the message says which secret is active",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the message says what is active",
 }
 
 # what the checks of each layer look at

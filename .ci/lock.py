@@ -1,8 +1,9 @@
 """Write .ci/requirements.txt, the newest versions of everything, with the hashes of what Linux can install.
 
-.ci/runtime.txt has of these what the program needs and what builds it: for the image, and for the action. uv resolves
-for every platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for other
-systems are left out. The locks hold no address: pip takes the files from whatever index it is set to.
+.ci/runtime.txt has of these what the program needs and what builds it: for the image, and for the action; .ci/demo.txt
+what the local stack needs besides: for `make demo`, which installs no tools of the tests. uv resolves for every
+platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for other systems are
+left out. The locks hold no address: pip takes the files from whatever index it is set to.
 """
 
 import re
@@ -16,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / ".ci" / "requirements.txt"
 RUNTIME = ROOT / ".ci" / "runtime.txt"
+DEMO = ROOT / ".ci" / "demo.txt"
 # wheels of pure Python, and of CPython 3.11 to 3.13 or its stable interface for glibc on the two usual processors
 USABLE = re.compile(
     r"-(py3|py2\.py3|py3\d+|cp3\d+)-(none|abi3)-(any|.*manylinux.*_(x86_64|aarch64))\.whl$"
@@ -26,7 +28,9 @@ USABLE = re.compile(
 def main(arguments: list[str]) -> int:
     """Resolve, and write the locks; arguments go to uv, e.g. --upgrade-package NAME instead of --upgrade."""
     LOCK.write_text(resolved("--all-extras", "--group", "dev", *arguments), encoding="utf-8")
-    RUNTIME.write_text(resolved("--group", "build", "--constraint", str(LOCK)), encoding="utf-8")
+    within = ("--constraint", str(LOCK))
+    RUNTIME.write_text(resolved("--group", "build", *within), encoding="utf-8")
+    DEMO.write_text(resolved("--extra", "local", "--group", "demo", *within), encoding="utf-8")
     return 0
 
 

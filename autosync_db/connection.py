@@ -38,6 +38,11 @@ _PARTS_OF_A_URL = (
     "use postgresql://USER:PASSWORD@HOST:PORT/DATABASE; in the password write @ as %40, / as %2F, ? as %3F, # as %23,"
     " % as %25 and a blank as %20, and replace all of Supabase's placeholder [YOUR-PASSWORD], brackets included"
 )
+# of the dashboard, as it is or without its brackets
+_PLACEHOLDER = re.compile(
+    r"(?i:\[your[-_ ]password\])|://[^:/@]*:(?:YOUR[-_]PASSWORD|\[[A-Za-z_ -]*(?i:password)\]|<[A-Za-z_ -]+>)@"
+)
+_UNEXPANDED = re.compile(r"://[^:/@]*:(\$(?:[A-Z_][A-Z0-9_]*|\{[A-Za-z0-9_]+\}))@")
 _SESSION_POOLER = (
     "use the address of Supabase's session pooler, from the dashboard under Connect; once supabase link has stored it,"
     " SUPABASE_DB_PASSWORD completes it"
@@ -49,7 +54,12 @@ _ENDED = "the server restarted, or somebody ended the connection: when it is up 
 # libpq gives no SQLSTATE for a connection that was never made, only the server's or its own text
 _HINTS: tuple[tuple[str, str], ...] = (
     (
-        r"password authentication failed|no password supplied|SASL authentication failed",
+        r"no password supplied",
+        "the database URL holds no password: is it put together from a variable that is empty? Copy the address from"
+        " the dashboard under Connect, and replace [YOUR-PASSWORD] in it",
+    ),
+    (
+        r"password authentication failed|SASL authentication failed",
         "check the password in the database URL (a reserved character in it as %XX: @ is %40), and that nothing is left"
         " of the placeholder [YOUR-PASSWORD]; on Supabase reset it under Settings > Database",
     ),
@@ -71,7 +81,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     (
         r"ENOTFOUND|[Tt]enant or user not found|tenant/user .* not found",
         "through Supabase's pooler the user is postgres.<project ref>; if yours is, this is the pooler of another"
-        " region or cluster: copy the whole address from the dashboard, under Connect",
+        " region or cluster, or the project is paused: see the dashboard, and copy the whole address under Connect",
     ),
     (
         r"server_login_retry|server login has been failing|EDBHANDLEREXITED|EDBNXDOMAIN|cannot connect to server"
@@ -119,7 +129,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"could not translate host name|resolve host|Name or service not known",
-        "check the host name; Supabase's direct host has IPv6 only: from IPv4 networks use the session pooler",
+        "check the host name; a project that is paused or deleted has none; Supabase's direct host has IPv6 only: from"
+        " IPv4 networks use the session pooler",
     ),
     (
         r"Network is unreachable|No route to host|timeout expired|timed out",
@@ -154,9 +165,14 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
             hint="pass --database-url, or set AUTOSYNC_DATABASE_URL, or choose a --target",
         )
     text = database_url.reveal()
-    if re.search(r"\[your[-_ ]password\]", unquote(text), re.IGNORECASE):
+    if _PLACEHOLDER.search(unquote(text)):
         raise UsageError(
             "the database URL holds the placeholder [YOUR-PASSWORD] instead of a password", hint=_PARTS_OF_A_URL
+        )
+    if found := _UNEXPANDED.search(text):
+        raise UsageError(
+            f"the database URL holds {found[1]} itself instead of its value",
+            hint='the shell fills variables in within "double quotes" alone; a $ of the password itself is written %24',
         )
     try:
         given = conninfo.conninfo_to_dict(text)

@@ -112,6 +112,25 @@ def test_the_placeholder_of_the_dashboard_is_refused_by_name(url: str, left: str
         _of(url.format(left))
 
 
+@pytest.mark.parametrize("left", ["YOUR-PASSWORD", "YOUR_PASSWORD", "[DATABASE-PASSWORD]", "<password>"])
+def test_other_placeholders_are_refused_too(left: str) -> None:
+    with pytest.raises(UsageError, match=r"placeholder"):
+        _of(f"postgresql://postgres:{left}@db.example.org/postgres")
+
+
+@pytest.mark.parametrize("left", ["$DB_PASSWORD", "${DB_PASSWORD}"])
+def test_a_variable_that_the_shell_did_not_fill_in_is_named(left: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        _of(f"postgresql://postgres:{left}@db.example.org/postgres")
+    assert caught.value.message == f"the database URL holds {left} itself instead of its value"
+    assert "double quotes" in caught.value.hint
+
+
+@pytest.mark.parametrize("password", ["password", "postgres", "%24DB_PASSWORD", "$ecret", "a$B_C", "my-password"])
+def test_a_password_that_resembles_a_placeholder_is_one(password: str) -> None:
+    assert _of(f"postgresql://postgres:{password}@db.example.org/postgres")["password"]
+
+
 # what a message may name, and what it may not: in a URL that lacks its host something else stands in its place
 @pytest.mark.parametrize(
     ("url", "named", "hidden"),

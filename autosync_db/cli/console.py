@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
+    from rich.live import Live
     from rich.status import Status
 
     from autosync_db.config import Configuration, Flags
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from autosync_db.health.model import Report
     from autosync_db.health.place import Place
     from autosync_db.jobs.binding import Inherited
-    from autosync_db.progress import Step
+    from autosync_db.progress import Onward, Step
 
 
 # whoever reads a pipe wants whole lines
 PIPED_WIDTH = 1000
+
+
+_MARKS = {"done": ("✓", "*", "green"), "same": ("\N{EN DASH}", "=", "dim"), "failed": ("✗", "x", "bold red")}
 
 
 class Format(StrEnum):
@@ -50,6 +54,12 @@ class Talk(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
+def mark(state: str, console: Console) -> tuple[str, str]:
+    """Return the sign of a step's end and its style: done, same (there was nothing to do) or failed."""
+    sign, plain, style = _MARKS[state]
+    return (sign if console.encoding.lower().startswith("utf") else plain), style
+
+
 class Session:
     """One run of one command."""
 
@@ -64,7 +74,7 @@ class Session:
         quiet: bool,
     ) -> None:
         Run.verbosity = -1 if quiet else verbose
-        self._spinner: Status | None = None
+        self._spinner: Status | Live | None = None
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
@@ -147,7 +157,19 @@ class Session:
     def say_done(self, step: "Step") -> None:
         """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""
         if not self.is_json:
-            self.say(f"{'*' if step.changed else '='} {step.name:<8} {step.result}")
+            sign, style = mark("done" if step.changed else "same", self.err)
+            line = Text.assemble((sign, style), f" {step.name:<8} {Run.aim.at(step.result)}")
+            self.err.print(line, soft_wrap=True)
+
+    def say_onward(self, onward: "Sequence[Onward]") -> None:
+        """Say what to look at next, a command in each line; nothing with --quiet."""
+        lines = [(Run.aim.at(one.command), f"  {one.why}") for one in onward]
+        width = max((len(command) for command, _ in lines), default=0)
+        for number, (command, why) in enumerate(lines):
+            lead = "next  " if number == 0 else "      "
+            # a command that fills the line says enough by itself
+            why = why if len(lead) + width + len(why) <= self.err.width or not self.err.is_terminal else ""
+            self.err.print(Text.assemble((lead, "bold cyan"), f"{command:<{width}}", (why, "dim")), soft_wrap=True)
 
     def say_unapplied(self, connection: "Connection") -> None:
         """Say what the settings say and the database does not have, before a command works with the latter."""
@@ -182,11 +204,8 @@ class Session:
     def progress(self, message: str) -> Iterator[Callable[[str], None]]:
         """Show what is under way; the yielded function replaces the message. A log gets each new message once."""
         if self.err.is_terminal and not self.err.quiet:
-            with self.err.status(Text(message)) as self._spinner:
-                try:
-                    yield lambda text: self._spinner.update(Text(text)) if self._spinner else None
-                finally:
-                    self._spinner = None
+            with self.err.status(Text(message)) as status, self.paused_for_questions(status):
+                yield lambda text: status.update(Text(text))
             return
         said: set[str] = set()
 
@@ -198,6 +217,15 @@ class Session:
                 self.say(text)
 
         yield say_once
+
+    @contextmanager
+    def paused_for_questions(self, shown: "Status | Live") -> Iterator[None]:
+        """Let what is drawn on the terminal pause while a question waits."""
+        self._spinner = shown
+        try:
+            yield
+        finally:
+            self._spinner = None
 
     @property
     def can_ask(self) -> bool:

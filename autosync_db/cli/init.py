@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from autosync_db.cli.checklist import Checklist
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
+from autosync_db.errors import StoppedError, UsageError
 
 app = typer.Typer(add_completion=False)
 
@@ -26,21 +28,68 @@ def _init(
     Where supabase/ is, its targets are the project of `supabase link` and those of [remotes.NAME] in config.toml.
     """
     from autosync_db import scaffold
+    from autosync_db.progress import Onward, Step
     from autosync_db.supabase import address, folder
 
-    found = folder.find(Path.cwd())
-    targets = folder.targets(found, project_ref)
-    if project_ref is None and targets["production"] is None and session.can_ask:
-        entered = session.ask("Project ref (empty: fill in later)", default="")
-        targets = folder.targets(found, entered or None)
-    for ref in filter(None, targets.values()):
-        address.url_of(ref)
-    scaffold.write_settings(path, targets, force=force)
-    if found:
-        for name, its_ref in targets.items():
-            if its_ref and its_ref != project_ref:
-                session.say(f"target {name} is the project {its_ref}, from {found}")
-    option = " --target production" if len(targets) > 1 else ""
+    scaffold.require_free(path, force=force)
+    checklist = Checklist(session, ("folder", "project", "file"))
+    try:
+        with checklist.open():
+            checklist.begins("folder")
+            found = folder.find(Path.cwd())
+            checklist.done(
+                Step("folder", f"the Supabase CLI's {found}" if found else "no supabase/ here", found is not None)
+            )
+            checklist.begins("project")
+            if project_ref is not None:
+                address.url_of(project_ref)
+            targets = folder.targets(found, project_ref)
+            if project_ref is None and targets["production"] is None and session.can_ask:
+                project_ref = _asked_ref(session)
+                targets = folder.targets(found, project_ref)
+            for name, ref in targets.items():
+                is_read = found is not None and ref != project_ref
+                checklist.done(Step("project", _said_of(name, ref, found if is_read else None), ref is not None))
+            checklist.begins("file")
+            scaffold.write_settings(path, targets, force=force)
+            checklist.done(Step("file", f"wrote {path}", True))
+    except (KeyboardInterrupt, typer.Abort):
+        # the file is written whole or not at all
+        is_written = any(step.name == "file" and step.changed for step in checklist.steps)
+        kept = f"{path} is written" if is_written else f"{path} was not written"
+        raise StoppedError(f"interrupted; {kept}", hint="begin again with: autosync-db init") from None
     linked = folder.link(found) if found else None
-    password = f" (or {folder.PASSWORD_VARIABLE})" if linked and linked.project_ref == targets["production"] else ""
-    session.say(f"wrote {path}; next: export SUPABASE_DB_URL{password}, then: autosync-db setup{option}")
+    is_linked = linked is not None and linked.project_ref == targets["production"]
+    variable = f"{folder.PASSWORD_VARIABLE}='...'" if is_linked else "SUPABASE_DB_URL='postgresql://...'"
+    where = "Settings > Database" if is_linked else "Connect > Session pooler"
+    options = " --target production" if len(targets) > 1 else ""
+    options += "" if targets["production"] else " --project-ref REF"
+    onward = (
+        Onward(f"export {variable}", where),
+        Onward("autosync-db scaffold function", "or keep the one deployed"),
+        Onward(f"autosync-db setup{options}", "the rest, with a real call"),
+    )
+    if session.is_json:
+        session.print_json({"path": str(path), "targets": targets, "steps": checklist.steps, "next": onward})
+    else:
+        session.say_onward(onward)
+
+
+def _asked_ref(session: Session) -> str | None:
+    """Return the ref that somebody at the terminal names, by whatever address of the project; None for later."""
+    from autosync_db.supabase import address
+
+    while True:
+        entered = session.ask("Project ref, or the address of its dashboard (empty: fill in later)", default="")
+        if not entered:
+            return None
+        try:
+            return address.ref_within(entered)
+        except UsageError as error:
+            session.say(f"{error.message}: {error.hint}")
+
+
+def _said_of(name: str, ref: str | None, source: Path | None) -> str:
+    if ref is None:
+        return f"target {name}: fill in project_ref later"
+    return f"target {name} is the project {ref}" + (f", from {source}" if source else "")

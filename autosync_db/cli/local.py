@@ -150,10 +150,19 @@ def _demo(
 ) -> None:
     """Show the whole chain at work: up, setup, two schedules, a real pg_cron tick, verify. Exit 0 only if healthy."""
     stack = _stack()
+    from autosync_db.cli.checklist import Checklist
     from autosync_db.local import demo
+    from autosync_db.report import as_json
 
-    report = demo.run(stack, keep=keep, say=session.say, progress=session.progress)
-    session.print_report(report)
+    checklist = Checklist(session, demo.STEPS)
+    with checklist.open():
+        report = demo.run(stack, keep=keep, reporter=checklist.reporter)
+    onward = demo.onward(is_running=stack.is_running())
+    if session.is_json:
+        session.print_json({"steps": checklist.steps, "next": onward, "verify": as_json.report(report)})
+    else:
+        session.print_report(report)
+        session.say_onward(onward)
     raise typer.Exit(report.exit_code())
 
 

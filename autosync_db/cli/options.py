@@ -1,6 +1,7 @@
 """The options that every command takes, declared once."""
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,10 +11,16 @@ import typer
 
 from autosync_db.cli import completion
 from autosync_db.cli.console import Format, Session
+from autosync_db.errors import UsageError
 
 _GROUP = "Common options"
 
 
+# what is often written as a shell variable
+_NEVER_EMPTY = (
+    "target", "database_url", "project_url", "project_ref", "service_role_key_file", "service_role_key_env",
+    "cron_secret_file", "from_file", "from_env",
+)  # fmt: skip
 _COMMON: dict[str, tuple[Any, Any]] = {
     "target": (
         Annotated[
@@ -90,6 +97,19 @@ def group() -> typer.Typer:
 def _nothing() -> None: ...
 
 
+def _require_values(given: dict[str, Any]) -> None:
+    """Raise UsageError for an option whose value is lost, as where a shell variable that is not set stood."""
+    for name in _NEVER_EMPTY:
+        value = given.get(name)
+        is_flag = isinstance(value, str) and re.fullmatch(r"--[a-z-]+", value)
+        if value == "" or is_flag:
+            option = "--" + name.replace("_", "-")
+            taken = f" took {value} for its value" if is_flag else " is empty"
+            raise UsageError(
+                f"{option}{taken}", hint=f'is its variable not set? Write {option} "$NAME" with the quotes'
+            )
+
+
 def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[Callable[..., None]], None]:
     """Register a function whose first parameter is a `Session` as a command with the common options."""
 
@@ -109,6 +129,7 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
         def run(**values: Any) -> None:
             shared = {key: values.pop(key, default) for key, (_, default) in _COMMON.items() if key not in names}
             shared.setdefault("format", Format.TABLE)
+            _require_values(shared | values)
             function(Session(**shared), **values)
 
         run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]

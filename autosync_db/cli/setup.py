@@ -1,27 +1,29 @@
 """`setup`: one project from nothing to a healthy chain."""
 
-from contextlib import ExitStack
-from dataclasses import replace
+import shlex
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosync_db.cli import secret_input
+from autosync_db.cli.checklist import Checklist
 from autosync_db.cli.console import Session
 from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, UnreachableError, UsageError
+from autosync_db.errors import AutosyncError, ExitCode, StoppedError, UnreachableError, UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from autosync_db.config import Configuration
-    from autosync_db.health.model import Report
-    from autosync_db.progress import Step
+    from autosync_db.health.outcome import Outcome
     from autosync_db.setup.decision import Given
     from autosync_db.supabase.stack import Stack
 
+_STEPS = ("database", "migrate", "secrets", "job", "call", "verify")
 app = typer.Typer(add_completion=False)
 
 _CronSecretFile = Annotated[
@@ -53,65 +55,70 @@ def _setup(
     SUPABASE_ACCESS_TOKEN is set, a key that is neither given nor stored is read from the project, and functions that
     are not deployed are named before they are called.
     """
-    from autosync_db.progress import Reporter, Step
-    from autosync_db.report import as_json
-    from autosync_db.setup import decision, run
+    from autosync_db.setup import run
+
+    configuration = session.configuration
+    checklist = Checklist(session, _STEPS, configuration.aim.at)
+    again = _command(session, project_url, project_ref, service_role_key_file, service_role_key_env, rebind=rebind)
+    with _how_it_stands(session, checklist, again) as note, checklist.open():
+        given = _given(session, checklist, project_url, project_ref, service_role_key_file, service_role_key_env)
+        given = replace(given, cron_secret=_own_secret(session, cron_secret_file), wait=not no_wait, rebind=rebind)
+        given = _completed(session, given, checklist)
+        note(given)
+        Run.code_if_unread = ExitCode.BUG
+        run.run(configuration, given, checklist.reporter)
+        outcome = _verify(configuration, checklist)
+    _finish(session, checklist, outcome, is_verified=not no_wait)
+
+
+def _given(
+    session: Session,
+    checklist: Checklist,
+    project_url: str | None,
+    project_ref: str | None,
+    key_file: str | None,
+    key_variable: str | None,
+) -> "Given":
+    """Return the address and the key that somebody named or that are at hand, judged by their form."""
+    from autosync_db.setup import decision
     from autosync_db.setup.decision import Given
 
     configuration = session.configuration
     address = _address(session, project_url, project_ref)
-    credentials = {job.auth for job in configuration.settings.jobs.values() if job.kind == "function"}
-    own_secret = _own_secret(cron_secret_file, "cron_secret" in credentials)
-    is_by_key = "service_key" in credentials
     if address is None and configuration.target.stack is not None:
-        address = _gateway(session, configuration.target.stack)
-    key = _key_at_hand(session, service_role_key_file, service_role_key_env) if is_by_key else None
-    given = Given(address, key, own_secret, wait=not no_wait, rebind=rebind)
+        address = _gateway(session, configuration.target.stack, checklist)
+    is_by_key = _is_by_key(configuration)
+    key = _key_at_hand(session, checklist, key_file, key_variable) if is_by_key else None
     decision.validate(address, key, configuration)
-    steps: list[Step] = []
-
-    def done(step: Step) -> None:
-        steps.append(replace(step, result=configuration.aim.at(step.result)))
-        session.say_done(step)
-
-    given = _completed(session, given, done, wants_key=is_by_key and key is None)
-    Run.code_if_unread = ExitCode.BUG
-    with session.progress("connecting") as say:
-        run.run(configuration, given, Reporter(done, say))
-        say("verifying")
-        report, untried, unnamed = _verify(configuration)
-    _say_of(session, untried, unnamed)
-    code = ExitCode.OK if no_wait else report.exit_code()
-    if any(step.name == "next" for step in steps):
-        code = ExitCode.CHECK_FAILED  # the settings are not active yet
-    Run.code_if_unread = code
-    if session.is_json:
-        session.print_json({"steps": steps, "verify": as_json.report(report)})
-    else:
-        session.print_report(report)
-    raise typer.Exit(code)
+    return Given(address, key)
 
 
-def _completed(session: Session, given: "Given", done: "Callable[[Step], None]", *, wants_key: bool) -> "Given":
-    """Return what was given, with the key from the platform or a prompt; `done` gets what the platform said."""
+def _is_by_key(configuration: "Configuration") -> bool:
+    jobs = configuration.settings.jobs.values()
+    return any(job.kind == "function" and job.auth == "service_key" for job in jobs)
+
+
+def _completed(session: Session, given: "Given", checklist: Checklist) -> "Given":
+    """Return what was given, with the key from the platform or a prompt, and list what the platform said."""
     from autosync_db.setup import decision, platform
 
     seen = platform.look(session.configuration, given)
     for step in seen.steps:
-        done(step)
-    if not wants_key:
+        checklist.done(step)
+    if given.service_key is not None or not _is_by_key(session.configuration):
         return given
     key = seen.service_key or _asked_key(session)
     decision.validate(given.project_url, key, session.configuration)
     return replace(given, service_key=key)
 
 
-def _own_secret(path: str | None, is_used: bool) -> Secret | None:
+def _own_secret(session: Session, path: str | None) -> Secret | None:
     """Return the cron secret that the function has already. Raises UsageError where no call would carry it."""
     if path is None:
         return None
     found = secret_input.read(path, "cron secret")
-    if not is_used:
+    jobs = session.configuration.settings.jobs.values()
+    if not any(job.kind == "function" and job.auth == "cron_secret" for job in jobs):
         raise UsageError(
             "the function is called with the service key, not with a cron secret",
             hint='choose auth = "cron_secret" for the job in autosync.toml',
@@ -119,34 +126,96 @@ def _own_secret(path: str | None, is_used: bool) -> Secret | None:
     return found
 
 
-def _say_of(session: Session, untried: list[str], unnamed: list[str]) -> None:
-    for name in untried:
+@contextmanager
+def _how_it_stands(session: Session, checklist: Checklist, again: str) -> "Iterator[Callable[[Given], None]]":
+    """Say to whoever stops the block what is active then, and the command that goes on.
+
+    The yielded function takes note of what was given.
+    """
+    given: Given | None = None
+
+    def note(found: "Given") -> None:
+        nonlocal given
+        given = found
+
+    try:
+        yield note
+    except (KeyboardInterrupt, typer.Abort, StoppedError):
+        # a copy that is to leave its source is silenced first
+        if given is None or ("database" not in checklist.ended and not given.rebind):
+            is_hosted = session.configuration.target.stack is None
+            nothing = (
+                "nothing was changed" if is_hosted else "nothing was set up; the extension pg_net may have been made"
+            )
+            raise StoppedError(f"interrupted; {nothing}", hint=f"begin again with: {again}") from None
+        raise _stopped(session, given, again) from None
+
+
+def _stopped(session: Session, given: "Given", again: str) -> StoppedError:
+    from autosync_db.setup import standing
+
+    try:
+        found = standing.look(session.configuration, given.secrets)
+    except (AutosyncError, KeyboardInterrupt) as failure:
+        why = failure.message if isinstance(failure, AutosyncError) else "interrupted again"
+        return StoppedError(
+            f"interrupted; what is active could not be looked up: {why}", hint="see it with: autosync-db status"
+        )
+    # what is stored need not be given again
+    command = "autosync-db setup" if found.has(given.secrets) else again
+    return StoppedError(f"interrupted; {found.sentence}", hint=f"go on with: {command}")
+
+
+def _command(
+    session: Session, url: str | None, ref: str | None, key_file: str | None, key_variable: str | None, *, rebind: bool
+) -> str:
+    """Return this command as it was typed, but for what says nothing of the project."""
+    named = {
+        "--project-url": url, "--project-ref": ref,
+        "--service-role-key-file": key_file, "--service-role-key-env": key_variable,
+    }  # fmt: skip
+    words = [word for flag, value in named.items() if value for word in (flag, shlex.quote(value))]
+    return " ".join(["autosync-db setup", *words, *(["--rebind"] if rebind else [])])
+
+
+def _finish(session: Session, checklist: Checklist, outcome: "Outcome", *, is_verified: bool) -> None:
+    """Print what came of it, and what to look at next, and leave with the exit code."""
+    from autosync_db.report import as_json
+
+    code = outcome.report.exit_code() if is_verified else ExitCode.OK
+    if any(step.name == "next" for step in checklist.steps):
+        code = ExitCode.CHECK_FAILED  # the settings are not active yet
+    Run.code_if_unread = code
+    _say_of(session, outcome)
+    if session.is_json:
+        # what is left to the user comes last
+        steps = sorted(checklist.steps, key=lambda step: step.name == "next")
+        onward = [asdict(one) for one in outcome.onward]
+        session.print_json({"steps": steps, "next": onward, "verify": as_json.report(outcome.report)})
+    else:
+        session.print_report(outcome.report)
+        if code == ExitCode.OK and any(step.changed for step in checklist.steps):
+            session.say_onward(outcome.onward)
+    raise typer.Exit(code)
+
+
+def _say_of(session: Session, outcome: "Outcome") -> None:
+    for name in outcome.untried:
         session.say(f"{name} has made no call yet; make one with: autosync-db jobs trigger {name}")
-    for name in unnamed:
+    for name in outcome.unnamed:
         # as after a job has another name in the file: both would run
         session.say(f"{name} is not in the file and runs on; remove it with: autosync-db jobs remove {name}")
 
 
-def _verify(configuration: "Configuration") -> "tuple[Report, list[str], list[str]]":
-    """Return the report on the jobs that setup speaks for, those whose first call is to come, and those unnamed.
+def _verify(configuration: "Configuration", checklist: Checklist) -> "Outcome":
+    from autosync_db.health import outcome
+    from autosync_db.progress import Step
 
-    A new job beside the main one makes its first call when its time comes: setup calls nobody's function unasked.
-    """
-    from autosync_db.connection import connect
-    from autosync_db.health import status, verify
-    from autosync_db.jobs import plan, registry
-
-    with connect(configuration.target.database_url) as connection:
-        unnamed = plan.not_in_the_file(connection, configuration.settings)
-        settings = registry.registered(connection, configuration.settings)
-        jobs = status.of_jobs(connection, settings.jobs)
-        untried = [
-            one.job.name
-            for one in jobs
-            if one.job.makes_calls and one.last_call is None and one.job.name != settings.main.name
-        ]
-        judged = [name for name in settings.jobs if name not in untried]
-        return verify.run(connection, configuration, jobs=judged if untried else ()), untried, unnamed
+    checklist.begins("verify")
+    checklist.doing("verifying")
+    found = outcome.look(configuration)
+    checklist.done(Step("verify", found.said, False, found.report.exit_code() == ExitCode.OK))
+    return found
 
 
 def _address(session: Session, url: str | None, ref: str | None) -> str | None:
@@ -166,22 +235,23 @@ def _address(session: Session, url: str | None, ref: str | None) -> str | None:
     return target.project_url
 
 
-def _gateway(session: Session, stack: "Stack") -> str:
+def _gateway(session: Session, stack: "Stack", checklist: Checklist) -> str:
     """Return the address at which the database of `supabase start` reaches its gateway."""
     from autosync_db.connection import connect
     from autosync_db.setup import gateway
 
-    with session.progress("connecting") as say, ExitStack() as opened:
+    checklist.doing("connecting")
+    with ExitStack() as opened:
         try:
             connection = opened.enter_context(connect(session.configuration.target.database_url))
         except UnreachableError as error:
             raise UnreachableError(error.message, hint=f"{error.hint}; supabase start starts it") from None
-        found = gateway.find(connection, stack, say)
+        found = gateway.find(connection, stack, checklist.doing)
     session.say(f"the database reaches the gateway at {found}")
     return found
 
 
-def _key_of(session: Session, stack: "Stack") -> Secret | None:
+def _key_of(session: Session, stack: "Stack", checklist: Checklist) -> Secret | None:
     """Return the service key of `supabase start` that its function accepts, else the first, None where none is known.
 
     Which one the gateway lets through varies by the version of the CLI, so that only a call can say it.
@@ -190,8 +260,8 @@ def _key_of(session: Session, stack: "Stack") -> Secret | None:
     from autosync_db.supabase import function
     from autosync_db.supabase import key as keys
 
-    with session.progress("asking the Supabase CLI for the key"):
-        found = stack.keys(config.environment_of_children())
+    checklist.doing("asking the Supabase CLI for the key")
+    found = stack.keys(config.environment_of_children())
     job = session.configuration.settings.main
     if job.function is None:
         return next(iter(found), None)
@@ -205,12 +275,14 @@ def _key_of(session: Session, stack: "Stack") -> Secret | None:
     return next(iter(found), None)
 
 
-def _key_at_hand(session: Session, path: str | None, variable: str | None) -> Secret | None:
+def _key_at_hand(session: Session, checklist: Checklist, path: str | None, variable: str | None) -> Secret | None:
     """Return the service key that somebody named or that is at hand, None where none is."""
     stack = session.configuration.target.stack
     # a variable is rather the hosted project's than that of a stack that says its own
-    if path is None and variable is None and stack is not None and (own := _key_of(session, stack)) is not None:
-        return own
+    if path is None and variable is None and stack is not None:
+        own = _key_of(session, stack, checklist)
+        if own is not None:
+            return own
     found = secret_input.service_key(session, path, variable)
     return found.key if found is not None else None
 

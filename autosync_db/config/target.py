@@ -170,10 +170,14 @@ def _own(name: str, chosen: TargetSettings) -> Secret | UsageError | None:
     is_linked = link is not None and link.project_ref == chosen.project_ref
     return UsageError(
         f"target {name!r} takes its database from "
-        + (f"{variable}, which is not set" if is_name(variable) else "what is no name of a variable"),
+        + (f"{variable}, which is {_lack(variable)}" if is_name(variable) else "what is no name of a variable"),
         hint="export that variable; its value is the database's URL: postgresql://..."
         + (f"; or {PASSWORD_VARIABLE}: supabase link has stored the rest" if is_linked else ""),
     )
+
+
+def _lack(variable: str) -> str:
+    return "set, and empty" if variable in os.environ else "not set"
 
 
 def _completed(project_ref: str) -> Secret | None:

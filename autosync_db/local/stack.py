@@ -147,6 +147,13 @@ class Stack:
                 shutil.rmtree(self.folder)
         return found
 
+    def restart_database(self) -> None:
+        """Restart the server alone, as after a restart of its machine."""
+        with self._locked():
+            database = self.cluster()
+            database.stop()
+            database.start()
+
     def status(self) -> list[Component]:
         """Return every part with whether it runs and where. Raises UsageError when there is no stack here."""
         current, database = state.load(self.folder), self.cluster()

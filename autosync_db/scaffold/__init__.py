@@ -90,13 +90,17 @@ def write_settings(path: Path, targets: Mapping[str, str | None], *, force: bool
 
     Raises UsageError when it is there and not `force`.
     """
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists", hint="pass --force to overwrite it")
+    require_free(path, force=force)
     variables = {name: variable_of(name, targets) for name in targets}
     text = resources.render("templates/autosync.toml.j2", targets=targets, variables=variables)
     with files_of_the_user():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        whole_file.write(path.resolve(), text, replace=True)
+
+
+def require_free(path: Path, *, force: bool) -> None:
+    """Return if a settings file may be written there. Raises UsageError when one is there and not `force`."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", hint="pass --force to overwrite it, or go on with: autosync-db setup")
 
 
 def variable_of(name: str, targets: Mapping[str, str | None]) -> str:

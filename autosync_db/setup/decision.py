@@ -236,6 +236,11 @@ def _project_ref(situation: Situation, given: Given) -> str | None:
             raise UsageError(
                 f"this is the database of the project {own}, not of {ref}", hint=f"pass --project-ref {own}"
             )
+        if own and address.is_private(given.project_url):
+            raise UsageError(
+                f"the hosted database of {own} cannot reach {given.project_url}",
+                hint=f"pass --project-ref {own}, or the database of the stack on this machine: --target supabase",
+            )
         return ref or own
     if given.rebind and own is None:
         raise UsageError("it is not known which project to bind to", hint="pass --project-ref REF with --rebind")

@@ -60,6 +60,7 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
     holds the command that hands it over.
     """
     new_secret = cron_secret.generate()
+    reporter.begins("database")
     reporter.doing("looking at the database")
     with connect(configuration.target.database_url) as connection:
         binding.notice(connection, configuration)
@@ -71,6 +72,8 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
             # from here on nothing of that project is used, whatever happens
             binding.silence(connection, plan.leaves, plan.project_ref or _host(plan))
         jobs_before = _cron_jobs(connection)
+        reporter.done(Step("database", situation.describe(connection), False))
+    reporter.begins("migrate")
     reporter.doing("migrating")
     is_changed = _migrate(configuration, given, reporter)
     with connect(configuration.target.database_url) as connection:
@@ -105,11 +108,14 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
     if work.plan.moves:
         _forget_others(work)
     proof = None
+    work.reporter.begins("secrets")
     with lease.undone_when_interrupted(work.configuration, work.token, work.plan.all_secrets):
         is_known = _introduce(work)
         begun = _activate(work, is_known=is_known, wait=wait)
+        work.reporter.begins("job")
         _schedule(work)
         _switch_others(work)
+        work.reporter.begins("call")
         for configuration in _provers(work, begun) if begun and wait and (is_known or not work.plan.moves) else ():
             prove = proofs.by_dispatch(configuration, work.reporter.doing)
             proof = prove(work.connection, lease.keeper(work.connection, work.token))
@@ -295,7 +301,8 @@ def _answers(work: _Work, proof: Proof | None, *, is_known: bool, wait: bool) ->
     _bind(work, is_proven=not wait or result.startswith("not repeated") or any(a.cause is Cause.OK for a in answers))
     known.keep_address(work.connection)
     made = "; ".join(sorted({answer.account for answer in answers})) or "none made"
-    work.reporter.done(Step("call", result or made, not result))
+    is_good = not answers or any(answer.cause is Cause.OK for answer in answers)
+    work.reporter.done(Step("call", result or made, not result, is_good))
     return answers
 
 

@@ -16,6 +16,8 @@ from autosync_db.jobs.doubles import Double
 from autosync_db.schema import preflight
 from autosync_db.setup import takeover
 
+_TRANSACTION_POOLER = 6543
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -65,6 +67,17 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
         taken=tuple(registry.taken(connection, settings)),
         inherited=binding.inherited(connection, configuration.target, project_ref),
         doubles=tuple(doubles.of_new_jobs(connection, settings)),
+    )
+
+
+def describe(connection: Connection) -> str:
+    """Return in a few words which server this is, and as whom it is used."""
+    info = connection.info
+    version = ".".join(str(part) for part in divmod(info.server_version, 10000))
+    pooled = ", through the transaction pooler" if info.port == _TRANSACTION_POOLER else ""
+    return (
+        f"PostgreSQL {version}, pg_cron {preflight.pg_cron_version(connection)},"
+        f" {info.user} at {info.host or 'the local socket'}:{info.port}{pooled}"
     )
 
 

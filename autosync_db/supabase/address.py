@@ -13,6 +13,13 @@ _OF_DATABASE = re.compile(
     r"(?:^|[@=,\s'])db\.([a-z]{20})\.supabase\.(?:co|in)\b|(?:^postgres(?:ql)?://|\buser\s*=\s*'?)[\w-]+\.([a-z]{20})\b(?=[:@'\s]|$)"
 )
 
+_LOST = 'is it from a variable that is not set? Write it with its quotes: "$NAME"'
+# wherever a ref stands in what is copied from the dashboard
+_MEANT = re.compile(
+    r"/dashboard/project/([a-z]{20})(?![a-z])|(?<![a-z])([a-z]{20})\.(?:functions\.)?supabase\.(?:co|in)(?![a-z])"
+    r"|(?<=\.)([a-z]{20})(?=[:@])|^([a-z]{20})$"
+)
+
 
 def is_ref(text: str) -> bool:
     """Return whether `text` is the ref of a hosted project by its form."""
@@ -33,11 +40,33 @@ def ref_of_database(database_url: Secret) -> str | None:
 def url_of(project_ref: str) -> str:
     """Return the API address of a hosted project. Raises UsageError when the ref is not one."""
     if not _REF.fullmatch(project_ref):
-        raise UsageError(
-            f"{project_ref!r} is not a project ref",
-            hint="a project ref is the 20 lower-case letters in the project's address",
-        )
+        raise not_a_ref(project_ref)
     return f"https://{project_ref}.supabase.co"
+
+
+def ref_within(text: str) -> str:
+    """Return the ref that somebody means, who may have copied an address that holds it. Raises UsageError for none."""
+    found = text.strip() if is_ref(text.strip()) else _meant(text)
+    if found is None:
+        raise not_a_ref(text)
+    return found
+
+
+def not_a_ref(text: str) -> UsageError:
+    """Return the refusal of what is no project ref, with the one that it holds where it holds one."""
+    meant = _meant(text)
+    hint = f"pass {meant}" if meant else "a project ref is the 20 lower-case letters in the project's address"
+    if not text.strip() or text.startswith("-"):
+        hint += f"; {_LOST}"
+    # an address of a database has a password
+    shown = "an address" if "@" in text else repr(text)
+    return UsageError(f"{shown} is not a project ref", hint=hint)
+
+
+def _meant(text: str) -> str | None:
+    """Return the ref in an address of the dashboard, the API, a function, the database or a pooler, None for none."""
+    found = {one for groups in _MEANT.findall(text.strip().lower()) for one in groups if one}
+    return found.pop() if len(found) == 1 else None
 
 
 def ref_of(project_url: str) -> str | None:
@@ -61,6 +90,18 @@ def check_url(project_url: str) -> str:
     Only scheme, host and port are allowed: dispatch appends the function's path. Plain http is allowed for
     this machine, container and private networks only, because a redirect to https turns the POST into a GET.
     """
+    if not project_url or project_url.startswith("-"):
+        raise UsageError(
+            f"the project URL {project_url!r} names no plain host", hint=f"use https://HOST[:PORT]; {_LOST}"
+        )
+    if is_ref(project_url):
+        raise UsageError(f"{project_url!r} is a project ref, not a URL", hint=f"use {url_of(project_url)}")
+    if re.match(r"postgres(ql)?://", project_url):
+        meant = _meant(project_url)
+        raise UsageError(
+            "the project URL is the address of a database",
+            hint=f"use {url_of(meant) if meant else 'https://REF.supabase.co'}; a database is passed as --database-url",
+        )
     if project_url != project_url.strip() or re.search(r"[^\x21-\x7e]", project_url):
         raise UsageError(
             "the project URL contains blanks or control characters",
@@ -75,6 +116,7 @@ def check_url(project_url: str) -> str:
         ) from None
     if not host or "@" in parts.netloc:
         raise UsageError(f"the project URL {project_url!r} names no plain host", hint="use https://HOST[:PORT]")
+    _require_api(project_url, host)
     private = _is_private(host)
     scheme = "http" if private and parts.scheme != "https" else "https"
     origin = f"{scheme}://" + (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
@@ -91,6 +133,28 @@ def check_url(project_url: str) -> str:
             hint=f"use https://{parts.netloc}: a redirect from http would turn the POST into a GET",
         )
     return project_url
+
+
+def _require_api(project_url: str, host: str) -> None:
+    """Raise UsageError for an address that is copied from the same page and is not the API's."""
+    if host == "supabase.com" or host.endswith(".supabase.com"):
+        what = "the pooler of databases" if "pooler" in host else "the dashboard, not of the project's API"
+    elif host.startswith("db.") and host.endswith((".supabase.co", ".supabase.in")):
+        what = "the database, not of the API"
+    elif host.endswith((".functions.supabase.co", ".functions.supabase.in")):
+        what = "the functions alone"
+    else:
+        return
+    meant = _meant(project_url)
+    raise UsageError(
+        f"the project URL is the address of {what}",
+        hint=f"use {url_of(meant)}" if meant else "use https://REF.supabase.co",
+    )
+
+
+def is_private(project_url: str) -> bool:
+    """Return whether an address is one of this machine, of a container or of a private network."""
+    return _is_private(urlsplit(project_url).hostname or "")
 
 
 def _is_private(host: str) -> bool:

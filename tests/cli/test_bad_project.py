@@ -163,3 +163,31 @@ def test_an_absent_variable_named_by_flag_is_refused_instead_of_using_the_stored
     result = command.run("setup", "--project-url", URL, "--service-role-key-env", "NOT_SET", database=listener.database)
     assert "NOT_SET" in command.refused(result, 2)
     assert not listener.was_called
+
+
+LOST = (
+    ("--project-ref", "", "--project-ref is empty"),
+    ("--project-url", "", "--project-url is empty"),
+    ("--service-role-key-file", "", "--service-role-key-file is empty"),
+    ("--service-role-key-env", "", "--service-role-key-env is empty"),
+    ("--target", "", "--target is empty"),
+    ("--database-url", "", "--database-url is empty"),
+    ("--project-ref", "--no-wait", "--project-ref took --no-wait for its value"),
+    ("--service-role-key-file", "--no-wait", "--service-role-key-file took --no-wait for its value"),
+    ("--target", "--quiet", "--target took --quiet for its value"),
+)
+
+
+def test_the_value_of_a_variable_that_is_not_set_is_missed(listener: Listener) -> None:
+    """As `--project-ref $REF --no-wait` leaves it, with and without quotes."""
+    with cases.collected() as case:
+        for option, value, message in LOST:
+            with case((option, value)):
+                result = command.run("setup", option, value, database=listener.database)
+                assert command.refused(result, 2) == message
+                assert f'Write {option} "$NAME" with the quotes' in result.hints[0]
+        with case("the variable of a target"):
+            Path("autosync.toml").write_text("[targets.production]\ndatabase_url_env = 'OWN'\n")
+            result = command.run("setup", "--target", "production", variables={"OWN": ""})
+            assert "OWN, which is set, and empty" in command.refused(result, 2)
+    assert not listener.was_called

@@ -65,17 +65,19 @@ def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(new_pr
     assert _rows(new_project.cluster) == rows
     assert contents(new_project.cluster) == everything
     assert len(new_project.stub.requests) == 1
-    assert "* " not in second.err, "every step says that it found nothing to do"
+    assert second.ticked == ["database", "verify"], "every other step says that it found nothing to do"
 
     third = command.succeeds(new_project.run("setup"))  # address and key are stored already
     assert _rows(new_project.cluster) == rows
-    assert "* " not in third.err
+    assert third.ticked == ["database", "verify"]
 
 
 def test_setup_proves_health_by_verify(new_project: Project) -> None:
     done = command.succeeds(new_project.setup("--format", "json")).json()
-    assert [step["name"] for step in done["steps"]] == ["migrate", "secrets", "job", "call"]
-    assert all(step["changed"] for step in done["steps"])
+    assert [step["name"] for step in done["steps"]] == ["database", "migrate", "secrets", "job", "call", "verify"]
+    assert [step["name"] for step in done["steps"] if not step["changed"]] == ["database", "verify"]
+    assert all(0 <= step["seconds"] < 60 for step in done["steps"])
+    assert sum(step["seconds"] for step in done["steps"]) > 0.1
     assert done["verify"]["status"] == "ok"
     assert done["verify"]["root_causes"] == []
 

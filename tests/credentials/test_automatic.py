@@ -48,7 +48,7 @@ def test_a_key_is_made_proven_and_the_old_one_deleted(platform: Platform) -> Non
     # again: the one that we made goes, too
     said = command.succeeds(platform.run("rotate", "--auto"))
     assert f"the old key {name} is deleted at the platform" in said.err
-    assert "* make" in said.err
+    assert "✓ make" in said.err
     assert len(platform.ours) == 1
     assert platform.names == {"default", "web", "service_role", *platform.ours}
 

@@ -51,7 +51,7 @@ def test_a_new_key_is_asked_for_stored_proven_and_the_old_one_forgotten(project:
     assert project.is_finished()
     assert [request.method for request in project.stub.requests] == ["GET", "GET", "POST"]
     assert project.gate.seen == [newer.reveal()], "one real call, with the new key"
-    for line in ("= ask", "* store", "* prove"):
+    for line in ("\N{EN DASH} ask", "✓ store", "✓ prove"):
         assert line in done.err
     assert newer.reveal() not in done.out + done.err
     assert _actions(project) == ["replaced", "stored"]

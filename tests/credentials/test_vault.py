@@ -71,7 +71,7 @@ class TestMove:
         assert project.active() == project.key
 
         again = command.succeeds(project.run("setup"))
-        assert "* " not in again.err
+        assert again.ticked == ["database", "verify"]
 
     @pytest.mark.long
     def test_and_back_to_the_table(self, vaulted: Project) -> None:

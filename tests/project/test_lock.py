@@ -1,4 +1,4 @@
-"""The lock file holds every dependency: the bootstrap installs from it alone."""
+"""The lock files hold every dependency: the bootstrap installs from them alone."""
 
 import re
 import tomllib
@@ -40,3 +40,19 @@ def test_what_the_image_and_the_action_install_is_what_is_tested() -> None:
     assert names(wanted) <= runtime.keys(), "update it with: make lock"
     assert runtime.items() <= locked("requirements.txt").items()
     assert not {"pytest", "deno", "zizmor"} & runtime.keys()
+
+
+def test_the_demo_installs_what_is_tested_and_no_tool_of_the_tests() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = settings["project"]
+    demo = locked("demo.txt")
+    wanted = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["local"],
+        *settings["build-system"]["requires"],
+    ]
+    assert names(wanted) <= demo.keys(), "update it with: make lock"
+    assert demo.items() <= locked("requirements.txt").items()
+    allowed = names([one for one in settings["dependency-groups"]["demo"] if isinstance(one, str)])
+    own = {*names(wanted), *allowed}
+    assert not (names(settings["dependency-groups"]["dev"]) - own) & demo.keys()

@@ -179,6 +179,23 @@ def test_what_is_to_be_done(
     ("situation", "given", "settings", "error", "message"),
     [
         (BLANK, Given(service_key=KEY), {}, UsageError, "the project's URL is not known"),
+        *(
+            (
+                dataclasses.replace(BLANK, database_ref=keys.PROJECT_REF),
+                Given(url, KEY),
+                {},
+                UsageError,
+                f"the hosted database of {keys.PROJECT_REF} cannot reach {url}",
+            )
+            for url in ("http://127.0.0.1:54321", "http://localhost:54321", "https://192.168.1.7", "http://kong:8000")
+        ),
+        (
+            dataclasses.replace(BLANK, database_ref=keys.PROJECT_REF),
+            Given("https://api.example.org", KEY),
+            {},
+            None,
+            "",
+        ),
         (BLANK, Given(URL), {}, SecretError, "no service key was given"),
         (
             dataclasses.replace(BLANK, pg_cron_version="1.4"),

@@ -89,6 +89,51 @@ def test_ref_and_address_are_inverse() -> None:
     assert address.ref_of(HOSTED) == keys.PROJECT_REF
 
 
+REF = keys.PROJECT_REF
+DASHBOARD = f"https://supabase.com/dashboard/project/{REF}"
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "cure"),
+    [
+        (DASHBOARD, "the dashboard, not of the project's API", HOSTED),
+        (f"{DASHBOARD}/settings/api-keys", "the dashboard, not of the project's API", HOSTED),
+        ("https://supabase.com/dashboard/org/some", "the dashboard", "https://REF.supabase.co"),
+        (f"https://db.{REF}.supabase.co", "the database, not of the API", HOSTED),
+        (f"https://{REF}.functions.supabase.co", "the functions alone", HOSTED),
+        ("https://aws-0-eu-central-1.pooler.supabase.com", "the pooler of databases", "https://REF.supabase.co"),
+        (f"postgresql://postgres.{REF}:word@aws-0-eu.pooler.supabase.com:5432/postgres", "of a database", HOSTED),
+        (f"postgresql://postgres:word@db.{REF}.supabase.co:5432/postgres", "of a database", HOSTED),
+        (REF, "a project ref, not a URL", HOSTED),
+        ("", "no plain host", "a variable that is not set"),
+        ("--no-wait", "no plain host", "a variable that is not set"),
+    ],
+)
+def test_another_address_of_the_project_is_named_with_the_right_one(url: str, named: str, cure: str) -> None:
+    with pytest.raises(UsageError, match=named) as caught:
+        address.check_url(url)
+    assert cure in caught.value.hint
+    assert "word" not in caught.value.message + caught.value.hint
+    address.check_url(HOSTED)
+    address.check_url("https://supabase.company.example")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        REF, f" {REF} ", REF.upper(), HOSTED, f"{HOSTED}/rest/v1/", DASHBOARD, f"{DASHBOARD}/functions?x=1",
+        f"db.{REF}.supabase.co", f"postgresql://postgres.{REF}:word@aws-0-eu.pooler.supabase.com:5432/postgres",
+    ],
+)  # fmt: skip
+def test_the_ref_is_found_in_whatever_of_the_project_is_copied(text: str) -> None:
+    assert address.ref_within(text) == REF
+    if text != REF:
+        with pytest.raises(UsageError) as caught:
+            address.url_of(text)
+        assert caught.value.hint == f"pass {REF}"
+        assert "word" not in caught.value.message
+
+
 @pytest.mark.parametrize(
     "ref", ["", "short", keys.PROJECT_REF.upper(), keys.PROJECT_REF + "a", keys.PROJECT_REF + "\n", HOSTED]
 )

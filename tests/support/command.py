@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -40,6 +41,11 @@ class Result:
     def hints(self) -> list[str]:
         """Return the text of every `hint:` line."""
         return self._marked("hint: ")
+
+    @property
+    def ticked(self) -> list[str]:
+        """Return the steps that say they did something, or found well what they looked at."""
+        return re.findall(r"^✓ (\w+)", self.err, re.MULTILINE)
 
     def json(self) -> Any:
         """Return stdout as JSON."""
