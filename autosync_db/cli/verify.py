@@ -30,6 +30,13 @@ class ReportFormat(StrEnum):
 
 app = typer.Typer(add_completion=False)
 
+_Probe = Annotated[
+    bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
+]
+_BeforeSetup = Annotated[
+    bool, typer.Option("--before-setup", help="Expect a database that nobody has set up: that is a warning.")
+]
+
 
 @command(app, "verify")
 def _verify(
@@ -52,9 +59,8 @@ def _verify(
         str | None,
         typer.Option(help="Wait for the next tick and its answer, at most so long, e.g. 10m.", metavar="DURATION"),
     ] = None,
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
-    ] = False,
+    probe: _Probe = False,
+    before_setup: _BeforeSetup = False,
     notify: Annotated[
         bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
     ] = False,
@@ -79,7 +85,8 @@ def _verify(
             if patience is not None:
                 _await_tick(session, connection, patience, (jobs or [configuration.settings.main.name])[0])
             with session.progress("running the checks"):
-                report = verify.run(connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe)
+                chosen = {"jobs": jobs or (), "probe": probe, "before_setup": before_setup}
+                report = verify.run(connection, configuration, only or (), skip or (), **chosen)
             tell(connection, report)
     except UnreachableError as error:
         unreachable = verify.unreachable(configuration, error, jobs or ())

@@ -328,6 +328,53 @@ def test_a_branch_without_data_has_no_binding_and_is_set_up_as_any_project(migra
         assert len(stub.requests) == 1
 
 
+def test_a_copy_of_a_project_without_a_ref_is_named_by_its_address(migrated: Cluster, stub: Stub) -> None:
+    """Nothing silences it unasked: a domain that changed looks the same. With --rebind it is a copy like any other."""
+    old, new = stub.url, stub.url.replace("127.0.0.1", "localhost")
+    Path("autosync.toml").write_text(
+        f'[targets.production]\nproject_url = "{old}"\n[targets.staging]\nproject_url = "{new}"\n'
+    )
+    sources, own = keys.secret(), keys.secret()
+
+    def run(target: str, *arguments: str, key: Secret | None = None) -> Result:
+        words = ("--service-role-key-file", "-") if key else ()
+        stdin = key.reveal() if key else ""
+        where = ("--target", target, *words)
+        return command.run(*arguments, *where, database=migrated.url(), variables=RARELY, stdin=stdin)
+
+    def host(number: int = -1) -> str:
+        return str(stub.requests[number].headers["host"]).partition(":")[0]
+
+    copy = Copy(migrated, {}, own)
+    with clusters.pg_net_worker(migrated):
+        command.succeeds(run("production", "setup", key=sources))
+        assert run("production", "plan", "--check").code == 0
+        assert run("production", "verify", "--only", CHECK, "--strict").code == 0
+        # whoever looks at it as staging
+        seen = run("staging", "verify", "--only", CHECK, "--format", "json")
+        [row] = seen.json()["checks"]
+        assert (seen.code, row["status"], row["evidence"][0]["facts"]["reason"]) == (0, "warning", "other_address")
+        assert f"is {old}, and autosync.toml has {new} for the target staging" in row["summary"]
+        planned = run("staging", "plan", "--check")
+        assert (planned.code, "[targets.staging]  set     project_url" in planned.out) == (5, True), planned.out
+        assert "is the one that the copy came with" in command.refused(
+            run("staging", "setup", "--rebind", key=sources), 6
+        )
+        assert copy.tick() == "succeeded"
+        stub.answer(401)
+        assert run("staging", "setup", "--rebind", key=own).code == 6
+        assert f"failed: no call is made: database postgres is inherited from 127.0.0.1, {OFF[-14:]}" in copy.tick()
+        assert OFF[-14:] in command.refused(run("staging", "setup"), 2)
+        stub.answer(200)
+        calls = len(stub.requests)
+        command.succeeds(run("staging", "setup", "--rebind", key=own))
+    assert {(host(n), stub.requests[n].headers["apikey"]) for n in range(calls, len(stub.requests))} == {
+        ("localhost", own.reveal())
+    }
+    assert copy.tick() == "succeeded"
+    assert run("staging", "plan", "--check").code == 0
+
+
 X, Y, Z = PARENT, OWN, THIRD
 BOUND, MARKED = {"project_ref": X}, {"project_ref": X, "inherited_by": Y}
 

@@ -12,6 +12,7 @@ import yaml
 
 from autosync_db import __version__
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import revisions
 from autosync_db.secret import Secret
 from tests.support import clusters, command, keys
 from tests.support.http_stub import Stub
@@ -202,9 +203,17 @@ def test_a_pull_request_is_red_for_what_a_push_could_not_do(migrated: Cluster, s
         connection.execute("update autosync.alembic_version set version_num = '9999'")
         connection.commit()
         assert check().result == "failure"
-        connection.execute("update autosync.alembic_version set version_num = '0007'")
+        connection.execute("update autosync.alembic_version set version_num = %s", [revisions.head()])
+        # a name that somebody else's cron job has: the push would be refused
+        assert "::notice" not in check().log
+        connection.execute("select cron.schedule('theirs', '0 0 1 1 *', 'select 1')")
+        connection.commit()
     path = Path("autosync.toml")
     good = path.read_text()
+    path.write_text(f"{good}\n[jobs.theirs]\nfunction = 'theirs'\nschedule = '0 6 * * *'\n")
+    refused = check()
+    assert (refused.result, "theirs  taken" in refused.summary) == ("failure", True), refused.log
+    assert "autosync-db jobs adopt theirs" in refused.log
     path.write_text(good.replace('"*/5 * * * *"', '"every day"'))
     assert "error: autosync.toml: jobs" in check().log.replace(f"{Path.cwd()}/", "")
     path.write_text(good)
@@ -239,7 +248,8 @@ def test_a_preview_branch_is_migrated_and_verified_where_its_address_is_given(
     with clusters.pg_net_worker(blank):
         first = machine.run(workflow, PULL_REQUEST)["preview"]
         assert first.result == "success", first.log
-        assert "## autosync-db verify: ok" in first.summary
+        assert "## autosync-db verify: warning" in first.summary
+        assert "| warning | `secrets_present` | nobody has set this database up" in first.summary
         # its job has no key, and its runs fail, which is as it should be
         with clusters.connect(blank, "supabase_admin") as connection:
             connection.execute(
@@ -304,5 +314,5 @@ def test_whatever_the_settings_say_the_commands_find_their_database(
     failing = {"check-production"} if place == "several targets" else set()
     assert {name for name, result in results(jobs).items() if result == "failure"} == failing, logs(jobs)
     check = jobs["check-eu_west" if place == "several targets" else "check"]
-    assert "the database is at 0007" in check.log
+    assert f"the database is at {revisions.head()}" in check.log
     assert json.dumps(workflow).count("secrets.") >= len(machine.secrets)
