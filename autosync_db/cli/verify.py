@@ -36,6 +36,9 @@ _Probe = Annotated[
 _BeforeSetup = Annotated[
     bool, typer.Option("--before-setup", help="Expect a database that nobody has set up: that is a warning.")
 ]
+_Notify = Annotated[
+    bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
+]
 
 
 @command(app, "verify")
@@ -61,9 +64,7 @@ def _verify(
     ] = None,
     probe: _Probe = False,
     before_setup: _BeforeSetup = False,
-    notify: Annotated[
-        bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
-    ] = False,
+    notify: _Notify = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
 ) -> None:
     """Say whether the chain really works, and if not, why not and how to fix it.
@@ -85,8 +86,10 @@ def _verify(
             if patience is not None:
                 _await_tick(session, connection, patience, (jobs or [configuration.settings.main.name])[0])
             with session.progress("running the checks"):
-                chosen = {"jobs": jobs or (), "probe": probe, "before_setup": before_setup}
-                report = verify.run(connection, configuration, only or (), skip or (), **chosen)
+                report = verify.run(
+                    connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe,
+                    before_setup=before_setup,
+                )  # fmt: skip
             tell(connection, report)
     except UnreachableError as error:
         unreachable = verify.unreachable(configuration, error, jobs or ())
