@@ -7,6 +7,7 @@ one exit code. Anything else that reaches the command line is a bug in this pack
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -89,3 +90,14 @@ def files_of_the_user() -> Iterator[None]:
         raise UsageError(
             f"cannot write {error.filename}: {error.strerror}", hint="check the path and its permissions"
         ) from error
+
+
+@contextmanager
+def of_bearable_depth(path: Path) -> Iterator[None]:
+    """Raise UsageError for a file whose values are nested deeper than its parser or its readers can go."""
+    try:
+        yield
+    except RecursionError:
+        raise UsageError(
+            f"{path} is nested too deep to be read", hint="correct the value with so many brackets"
+        ) from None

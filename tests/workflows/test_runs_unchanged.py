@@ -58,7 +58,7 @@ def ticking(cluster: Cluster) -> Iterator[None]:
     def tick() -> None:
         with clusters.connect(cluster) as connection:
             while not ended.wait(0.5):
-                is_set_up = "select to_regproc('autosync.dispatch') is not null"
+                is_set_up = "select to_regclass('autosync.job') is not null"
                 if connection.execute(is_set_up.encode()).fetchone() == (True,):
                     # one after the other: a tick is waited for until it has settled, and only the newest one
                     connection.execute(
