@@ -367,12 +367,20 @@ def test_a_copy_of_a_project_without_a_ref_is_named_by_its_address(migrated: Clu
         assert OFF[-14:] in command.refused(run("staging", "setup"), 2)
         stub.answer(200)
         calls = len(stub.requests)
-        command.succeeds(run("staging", "setup", "--rebind", key=own))
+        copy.rows(
+            "insert into public.pg_cron_secrets values ('partner_token', 'p'), ('old_token', 'o');"
+            " insert into autosync.job (name, url, auth, secret_name, secret_header, schedule)"
+            " values ('partner', 'https://partner.example.com/', 'secret', 'partner_token', 'x-token', '59 23 31 12 *')"
+        )
+        said = command.succeeds(run("staging", "setup", "--rebind", key=own)).err
+        kept, where = "is still that of 127.0.0.1, and", "--target staging"
+        assert f"old_token {kept} no job sends it; delete it with: autosync-db secrets delete {where} old_token" in said
+        assert f"{kept} partner sends it; replace it with: autosync-db secrets set {where} partner_token" in said
     assert {(host(n), stub.requests[n].headers["apikey"]) for n in range(calls, len(stub.requests))} == {
         ("localhost", own.reveal())
     }
     assert copy.tick() == "succeeded"
-    assert run("staging", "plan", "--check").code == 0
+    assert "project_url" not in run("staging", "plan", "--check").out
 
 
 X, Y, Z = PARENT, OWN, THIRD
@@ -418,6 +426,22 @@ def test_what_is_a_copy(
 )  # fmt: skip
 def test_what_a_target_says_of_its_project(url: str | None, own: str | None) -> None:
     assert binding.own(Target("named", None, url, None)) == own
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "stored", "expected"),
+    [
+        ("staging", "https://staging.example.com", "https://api.example.com", True),
+        ("staging", "http://10.0.0.5:8000", "http://10.0.0.5:8001", True),
+        ("production", f"https://{X}.supabase.co", "https://api.example.com", True),
+        # near-misses: the same in other letters, with blanks; a stack of this machine; a target that names none
+        ("production", "https://api.example.com", " HTTPS://API.example.com/\n", False),
+        ("local", "http://127.0.0.1:54321", "http://host.docker.internal:54321", False),
+        ("production", None, "https://api.example.com", False),
+    ],
+)
+def test_what_is_another_address(name: str, url: str | None, stored: str, expected: bool) -> None:
+    assert binding.is_elsewhere(Target(name, None, url, None), stored) is expected
 
 
 def test_a_target_alone_silences_no_database_that_is_where_it_was(copy: Copy) -> None:
