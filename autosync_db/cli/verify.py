@@ -34,7 +34,7 @@ _Probe = Annotated[
     bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
 ]
 _BeforeSetup = Annotated[
-    bool, typer.Option("--before-setup", help="Expect a database that nobody has set up: that is a warning.")
+    bool, typer.Option("--branch", help="Of a new branch: that nobody has set it up is a warning.")
 ]
 _Notify = Annotated[
     bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")

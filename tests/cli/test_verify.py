@@ -67,14 +67,14 @@ def test_a_database_that_nobody_has_set_up_is_a_warning_where_that_is_expected(m
             " command from cron.job where jobname = 'auto-sync-cron-job'"
         )
         assert verified() == (3, "critical", ["secrets_present"])
-        assert verified("--before-setup") == (0, "warning", ["secrets_present"])
-        assert verified("--before-setup", "--strict")[0] == 3
+        assert verified("--branch") == (0, "warning", ["secrets_present"])
+        assert verified("--branch", "--strict")[0] == 3
         # near-misses: a fault of its own, and a set-up that was begun
         connection.execute("update cron.job_run_details set runid = 900 where runid = 1")
-        assert verified("--before-setup") == (3, "critical", ["cron_run_sequence_ahead", "secrets_present"])
+        assert verified("--branch") == (3, "critical", ["cron_run_sequence_ahead", "secrets_present"])
         connection.execute("update cron.job_run_details set runid = 1 where runid = 900")
         connection.execute("insert into public.pg_cron_secrets values ('project_url', 'https://example.com')")
-        assert verified("--before-setup")[:2] == (3, "critical")
+        assert verified("--branch")[:2] == (3, "critical")
 
 
 def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:

@@ -260,9 +260,8 @@ def test_a_preview_branch_is_migrated_and_verified_where_its_address_is_given(
         second = machine.run(workflow, PULL_REQUEST)["preview"]
         assert second.result == "success", second.log
         with clusters.connect(blank, "supabase_admin") as connection:
-            connection.execute(
-                "update cron.job_run_details set runid = 900 where runid = (select min(runid) from cron.job_run_details)"
-            )
+            newest = "(select max(r.runid) from cron.job_run_details as r)"
+            connection.execute(f"update cron.job_run_details set runid = 900 where runid = {newest}")
         third = machine.run(workflow, PULL_REQUEST)["preview"]
         assert third.result == "failure"
         assert "cron_run_sequence_ahead" in third.log
