@@ -170,7 +170,7 @@ def test_the_timer_verifies_each_hour_and_audits_each_day(
     assert results(daily) == {"audit": "success"}
     assert "## autosync-db audit" in daily["audit"].summary
     # somebody else's job fails: the audit says so, and code scanning takes what it says
-    with clusters.connect(blank) as connection:
+    with clusters.connect(blank, "supabase_admin") as connection:
         connection.execute("select cron.schedule('theirs', '0 0 1 1 *', 'select 1')")
         connection.execute(
             "insert into cron.job_run_details (jobid, status, return_message, start_time, end_time, command)"
@@ -214,7 +214,7 @@ def test_a_pull_request_is_red_for_what_a_push_could_not_do(migrated: Cluster, s
     refused = check()
     assert refused.result == "failure", refused.log
     assert re.search(r"theirs +taken", refused.summary), refused.summary
-    assert "autosync-db jobs adopt theirs" in refused.log
+    assert re.search(r"hint: take it over with: autosync-db jobs adopt .*theirs", refused.log), refused.log
     path.write_text(good.replace('"*/5 * * * *"', '"every day"'))
     assert "error: autosync.toml: jobs" in check().log.replace(f"{Path.cwd()}/", "")
     path.write_text(good)
