@@ -99,8 +99,11 @@ def exit_codes() -> str:
         "Exit codes",
         table(("code", "meaning"), rows),
         "Every failure prints one `error:` and one `hint:` with the next step, on standard error. A check that could\n"
-        "not look is `unknown`, which is not healthy: it exits 3 as well. `verify --format nagios` has the codes of\n"
-        "Nagios plugins instead: 0 ok, 1 warning, 2 critical, 3 unknown.",
+        "not look is `unknown`, which is not healthy: it exits 3 as well. One that asks a service which no call needs\n"
+        f"({', '.join(f'`{id}`' for id, check in catalogue.all_checks().items() if check.optional)}) is `unknown` while"
+        " that service is down, and counts as a warning: exit 3 with\n"
+        "`--strict` alone. `verify --format nagios` has the codes of Nagios plugins instead: 0 ok, 1 warning,\n"
+        "2 critical, 3 unknown.",
     )
 
 

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 # a part of a name that says enough
 _HALF = 3
@@ -111,3 +112,14 @@ def files_of_the_user() -> Iterator[None]:
         raise UsageError(
             f"cannot write {error.filename}: {error.strerror}", hint="check the path and its permissions"
         ) from error
+
+
+@contextmanager
+def of_bearable_depth(path: Path) -> Iterator[None]:
+    """Raise UsageError for a file whose values are nested deeper than its parser or its readers can go."""
+    try:
+        yield
+    except RecursionError:
+        raise UsageError(
+            f"{path} is nested too deep to be read", hint="correct the value with so many brackets"
+        ) from None

@@ -1,8 +1,9 @@
 """What a command works with: its settings, data on stdout, messages, progress and questions on stderr."""
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +20,9 @@ from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
+    from rich.console import ConsoleOptions, RenderableType
     from rich.live import Live
+    from rich.segment import Segment
     from rich.status import Status
 
     from autosync_db.config import Configuration, Flags
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from autosync_db.progress import Onward, Step
 
 
+# control characters, and those that turn the direction of what follows
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # whoever reads a pipe wants whole lines
 PIPED_WIDTH = 1000
 
@@ -44,7 +49,17 @@ class Format(StrEnum):
     JSON = "json"
 
 
-class Talk(Console):
+class Screen(Console):
+    """A console that nothing steers which is said on it: names and answers come from databases and servers."""
+
+    def render(self, renderable: "RenderableType", options: "ConsoleOptions | None" = None) -> "Iterable[Segment]":
+        """Return the pieces of what is printed, each control character as a blank."""
+        for piece in super().render(renderable, options):
+            is_plain = piece.control or not _CONTROL.search(piece.text)
+            yield piece if is_plain else piece._replace(text=_CONTROL.sub(" ", piece.text))
+
+
+class Talk(Screen):
     """Stderr. When its reader has gone it stays silent, and the work goes on: it must not end half done."""
 
     def on_broken_pipe(self) -> None:
@@ -78,7 +93,7 @@ class Session:
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
-        self.out = Console(highlight=False)
+        self.out = Screen(highlight=False)
         if not self.out.is_terminal:
             self.out.width = PIPED_WIDTH
         self.err = Talk(stderr=True, highlight=False, quiet=quiet)

@@ -6,7 +6,7 @@ import typer
 
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
-from autosync_db.errors import ExitCode, UsageError
+from autosync_db.errors import AutosyncError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from autosync_db.jobs.binding import Inherited
@@ -29,16 +29,19 @@ def _plan(
     """Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.
 
     Changes nothing, except for --prune. `setup` brings the database to the file, and keeps what the file does not name.
+    What setup would refuse, such as a name that somebody else's cron job has, is an error: exit 5, or 2 for a schedule.
     Declarative schemas of the Supabase CLI that would unschedule the jobs are warned of.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import plan, registry, undeclared
+    from autosync_db.jobs import plan, registry
+    from autosync_db.setup import refusals
 
-    settings = session.configuration.settings
-    with connect(session.configuration.target.database_url) as connection:
+    settings, target = session.configuration.settings, session.configuration.target
+    with connect(target.database_url) as connection:
         copy = session.say_copy(connection)
         # what setup would do it refuses to a copy
-        found = [] if copy else plan.read(connection, settings)
+        found = [] if copy else plan.read(connection, settings, target)
+        refused = [] if copy else refusals.read(connection, settings)
         extra = [one.job for one in found if one.action == "not in the file" and one.job]
         if prune and extra:
             session.confirm(f"Remove the jobs {', '.join(extra)}?", flag="--yes", given=yes)
@@ -47,17 +50,17 @@ def _plan(
                     registry.remove(connection, name)
             for name in extra:
                 session.say(f"removed {name}")
-            found = plan.read(connection, settings)
+            found = plan.read(connection, settings, target)
         session.look(connection)
-    try:
-        lacking = undeclared.look(session.configuration)
-    except UsageError as error:
-        lacking = None
-        session.say(f"the declarative schemas were not looked at: {error.message}")
-    _print(session, found, lacking, copy)
+    lacking = _undeclared(session)
+    _print(session, found, refused, lacking, copy)
     if lacking:
         session.say(f"warning: {lacking.folder} has declarative schemas that do not keep the jobs: {lacking.sentence}")
         session.say("write them with: autosync-db export supabase --schemas")
+    for one in refused[1:]:
+        session.say(f"refused, too: {one.message}")
+    if refused:
+        raise refused[0]
     if check and copy and (copy.came_back or not copy.is_silent):
         raise typer.Exit(ExitCode.MIGRATION)
     if check and found:
@@ -65,20 +68,45 @@ def _plan(
         raise typer.Exit(ExitCode.MIGRATION)
 
 
-def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | None", copy: "Inherited | None") -> None:
+def _undeclared(session: Session) -> "Undeclared | None":
+    from autosync_db.jobs import undeclared
+
+    try:
+        return undeclared.look(session.configuration)
+    except UsageError as error:
+        session.say(f"the declarative schemas were not looked at: {error.message}")
+        return None
+
+
+def _print(
+    session: Session,
+    found: "list[Difference]",
+    refused: "list[AutosyncError]",
+    lacking: "Undeclared | None",
+    copy: "Inherited | None",
+) -> None:
     from autosync_db.health.findings import Status
     from autosync_db.report import screen
     from autosync_db.report.screen import Cell, Column
 
     elsewhere = {name: job.targets for name, job in session.configuration.settings.elsewhere.items()}
     if session.is_json:
-        session.print_json({"differences": found, "undeclared": lacking, "inherited": copy, "elsewhere": elsewhere})
+        said = [{"message": one.message, "hint": one.hint} for one in refused]
+        session.print_json(
+            {
+                "differences": found,
+                "refused": said,
+                "undeclared": lacking,
+                "inherited": copy,
+                "elsewhere": elsewhere,
+            }
+        )
         return
     for name, targets in elsewhere.items():
         session.say(f"not here: {name} runs on {', '.join(targets or [])}")
     if session.configuration.settings.kept_here:
         session.say("no target is named, so what is there of these is left as it is; name one with --target")
-    if copy:
+    if copy or (refused and not found):
         return
     if not found:
         session.nothing("nothing to do: the database is as the settings say", next="autosync-db status")
@@ -101,8 +129,6 @@ def _print(session: Session, found: "list[Difference]", lacking: "Undeclared | N
         Column("file", wraps=True, leaves=2),
     ]
     screen.table(columns, rows, session.out)
-    if any(one.action == "taken" for one in found):
-        session.say("taken: a cron job of that name is somebody else's; take it over with: autosync-db jobs adopt NAME")
     if any(one.action == "not in the file" for one in found):
         session.say("not in the file: kept; --prune removes them, jobs remove NAME removes one")
 

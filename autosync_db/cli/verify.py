@@ -46,6 +46,15 @@ _Output = Annotated[
         "--output", "-o", metavar="FILE", help="Write the report into this file, whole or not at all; not a table."
     ),
 ]
+_Probe = Annotated[
+    bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
+]
+_BeforeSetup = Annotated[
+    bool, typer.Option("--branch", help="Of a new branch: that nobody has set it up is a warning.")
+]
+_Notify = Annotated[
+    bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
+]
 
 
 @command(app, "verify")
@@ -62,12 +71,9 @@ def _verify(
         str | None,
         typer.Option(help="Wait for the next tick and its answer, at most so long, e.g. 10m.", metavar="DURATION"),
     ] = None,
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
-    ] = False,
-    notify: Annotated[
-        bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
-    ] = False,
+    probe: _Probe = False,
+    before_setup: _BeforeSetup = False,
+    notify: _Notify = False,
     format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
     output: _Output = None,
 ) -> None:
@@ -94,7 +100,7 @@ def _verify(
             with session.progress("running the checks"):
                 report = verify.run(
                     connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe,
-                    with_work=format is ReportFormat.PROMETHEUS,
+                    with_work=format is ReportFormat.PROMETHEUS, before_setup=before_setup,
                 )  # fmt: skip
             if format is ReportFormat.TABLE:
                 session.look(connection)

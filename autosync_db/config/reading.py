@@ -19,7 +19,7 @@ from autosync_db.config.folder import nearest
 from autosync_db.config.section import AT_KEY
 from autosync_db.config.settings import IsolationSettings, Settings
 from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Target, is_name, known_targets, resolve
-from autosync_db.errors import UsageError, meant
+from autosync_db.errors import UsageError, meant, of_bearable_depth
 from autosync_db.remedies import Aim
 
 # every variable that is read, with its meaning; the README's table is generated from it
@@ -155,6 +155,11 @@ def _find_file(flag: Path | None) -> Path | None:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
+    with of_bearable_depth(path):
+        return _judged(path)
+
+
+def _judged(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

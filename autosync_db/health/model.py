@@ -219,6 +219,9 @@ class Check:
     work in the same read-only transaction, and an error in them means `unknown`. One that `probes` makes calls to the
     function itself: it is run only on demand. `repair` drafts what ends a failure; it reads only, and may raise
     AutosyncError or a database error.
+
+    An `optional` check asks a service that no call needs: that it could not look, as in an outage of that service, is
+    said as `unknown` and weighs as a warning does.
     """
 
     layer: Layer
@@ -231,6 +234,7 @@ class Check:
     causes: tuple[str, ...] = ()
     overlaps: tuple[str, ...] = ()
     notable: bool = False
+    optional: bool = False
     judge: Judge = field(default=judge_rows)
     question: Question | None = None
     look: Look | None = None
@@ -304,6 +308,12 @@ class CheckResult:
         """Return the status to report: blocked when another failing check explains this one."""
         return Status.BLOCKED if self.blocked_by else self.verdict.status
 
+    @property
+    def weight(self) -> Status:
+        """Return the status as it counts for the whole."""
+        is_light = self.check.optional and self.status is Status.UNKNOWN
+        return Status.WARNING if is_light else self.status
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -356,7 +366,7 @@ class Report:
     def root_causes(self) -> tuple[CheckResult, ...]:
         """Return the failing checks that no other failing check explains, most severe first."""
         failing = [result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}]
-        return tuple(sorted(failing, key=lambda result: -result.status.severity))
+        return tuple(sorted(failing, key=lambda result: -result.weight.severity))
 
     @property
     def notes(self) -> tuple[CheckResult, ...]:
@@ -369,9 +379,9 @@ class Report:
 
     @property
     def status(self) -> Status:
-        """Return the worst of all verdicts."""
+        """Return the worst of all verdicts, as they weigh."""
         roots = self.root_causes
-        return roots[0].status if roots else Status.OK
+        return roots[0].weight if roots else Status.OK
 
     def exit_code(self, *, strict: bool = False) -> ExitCode:
         """Return what a process that printed this ends with: only proven health is 0; `strict` fails warnings too."""

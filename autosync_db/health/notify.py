@@ -87,7 +87,7 @@ def tell(
 
 def _state(report: Report, *, strict: bool) -> list[str]:
     notified = {Status.CRITICAL, Status.UNKNOWN} | ({Status.WARNING} if strict else set())
-    return sorted({f"{one.id}/{one.job or ''}" for one in report.root_causes if one.status in notified})
+    return sorted({f"{one.id}/{one.job or ''}" for one in report.root_causes if one.weight in notified})
 
 
 def _by_database(

@@ -6,6 +6,7 @@ others still speak. What the jobs did (health.work) is a fourth round trip, wher
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ _Found = tuple[Any, ...]
 # what kept a check from looking
 Blind = psycopg.Error | AutosyncError
 
-REACHED = "server_reachable"
+REACHED, SECRETS = "server_reachable", "secrets_present"
 LOCKED_OUT = "could not look: another session has locked what it looks at; run verify again"
 STATEMENT_TIMEOUT = "5s"
 LOCK_TIMEOUT = "1s"
@@ -47,8 +48,11 @@ def run(
     jobs: Collection[str] = (),
     probe: bool = False,
     with_work: bool = False,
+    before_setup: bool = False,
 ) -> Report:
     """Return the verdicts of the chosen checks on the chosen jobs, causes first. Changes nothing in the database.
+
+    `before_setup`: that nobody has set the database up yet is a warning, which explains what follows from it.
 
     Without `jobs` they are those of the settings; where the settings name none, all that are registered. With `only`,
     the checks that could explain the chosen ones are run too, and reported where they do. Without `probe` the report is
@@ -73,6 +77,8 @@ def run(
         _must_exist(connection, look.jobs, configuration)
     verdicts = {id: {job: _judge(catalogue[id], rows) for job, rows in of_job.items()} for id, of_job in found.items()}
     results = _explained(reported, verdicts, catalogue, configuration.aim)
+    if before_setup:
+        results = list(map(_as_expected, results))
     if not results:
         raise UsageError(
             f"none of the jobs is of the kind that {', '.join(reported)} speaks of",
@@ -104,6 +110,15 @@ def _explained(
             result for id in catalogue if id in hidden for result in judged(id) if result.status is not Status.OK
         ]
     return results
+
+
+def _as_expected(result: CheckResult) -> CheckResult:
+    """Return a result, as a warning where it says no more than that nobody has set the database up."""
+    found = result.verdict.evidence
+    if result.id != SECRETS or not found or any(item.facts.get("is_set_up", True) for item in found):
+        return result
+    summary = "nobody has set this database up, and its jobs call nobody"
+    return replace(result, verdict=replace(result.verdict, status=Status.WARNING, summary=summary))
 
 
 def unreachable(configuration: Configuration, error: UnreachableError, jobs: Collection[str] = ()) -> Report:

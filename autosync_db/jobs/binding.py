@@ -191,15 +191,35 @@ def notice(connection: Connection, configuration: Configuration) -> Inherited | 
     return inherited(connection, configuration.target)
 
 
+def is_elsewhere(target: Target, stored_url: str) -> bool:
+    """Return whether the stored address is another one than a target's in the settings file.
+
+    It says nothing where the target is a stack of this machine: its database has other names for the same gateway.
+    """
+    if target.project_url is None or target.stack is not None or target.name == LOCAL_TARGET:
+        return False
+    return _origin(stored_url) != _origin(target.project_url)
+
+
+def _origin(url: str) -> str:
+    return url.strip().rstrip("/").lower()
+
+
 def called_ref(connection: Connection) -> str | None:
     """Return the ref in the stored address, None when there is none or it is not that of a hosted project."""
+    return address.ref_in(called_url(connection))
+
+
+def called_url(connection: Connection) -> str | None:
+    """Return the stored address, None when there is none."""
     if not exists(connection, "public.pg_cron_secrets"):
         return None
     source = (
         "autosync.stored_secrets()" if exists(connection, "autosync.stored_secrets()") else "public.pg_cron_secrets"
     )
     statement = f"select s.secret from {source} as s where s.name = 'project_url'"  # noqa: S608 - one of two constants
-    return address.ref_in(value(connection, statement.encode()))
+    found: str | None = value(connection, statement.encode())
+    return found
 
 
 def ref_of_database(connection: Connection) -> str | None:

@@ -11,9 +11,10 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, IsolationSettings, SecretsSettings, Settings
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, IsolationSettings, SecretsSettings, Settings, Target
 from autosync_db.connection import Connection, exists, rows
-from autosync_db.jobs import columns, registry
+from autosync_db.jobs import binding, columns, registry
+from autosync_db.supabase import key
 
 Action = Literal["create", "change", "pause", "resume", "schedule", "taken", "not in the file", "set"]
 # the tables of the file that are rows of autosync.setting; one that nobody wrote leaves the database as it is
@@ -167,10 +168,15 @@ def _pause_elsewhere(connection: Connection, settings: Settings) -> list[Applied
     return [Applied(name, "paused") for (name,) in found]
 
 
-def read(connection: Connection, settings: Settings) -> list[Difference]:
-    """Return what differs, the file's jobs first and in its order; nothing when all is the same. Reads only."""
+def read(connection: Connection, settings: Settings, target: Target | None = None) -> list[Difference]:
+    """Return what differs, the file's jobs first and in its order; nothing when all is the same. Reads only.
+
+    With `target`, also the address that it has and the calls do not go to.
+    """
     if not exists(connection, "autosync.job", "autosync.adopted"):
-        return [Difference(name, "create") for name in settings.jobs]
+        taken = set(registry.taken(connection, settings))
+        return [Difference(name, "taken" if name in taken else "create") for name in settings.jobs]
+    address = _of_address(connection, target) if target else []
     settings = registry.registered(connection, settings)
     taken = set(registry.taken(connection, settings))
     differences = [
@@ -179,7 +185,19 @@ def read(connection: Connection, settings: Settings) -> list[Difference]:
     known = {one.job for one in differences}
     differences += [one for one in _unscheduled(connection, settings) if one.job not in known]
     differences += [Difference(name, "not in the file") for name in not_in_the_file(connection, settings)]
-    return differences + _of_settings(connection, settings)
+    return differences + _of_settings(connection, settings) + address
+
+
+def _of_address(connection: Connection, target: Target) -> list[Difference]:
+    """Return the address of a target where the calls go to another one."""
+    try:
+        stored = binding.called_url(connection)
+    except psycopg.DatabaseError:
+        return []  # it may not be looked at
+    if stored is None or not binding.is_elsewhere(target, stored):
+        return []
+    change = Change("project_url", key.redact(stored), target.project_url)
+    return [Difference(None, "set", (change,), f"targets.{target.name}")]
 
 
 def unapplied(connection: Connection, settings: Settings) -> list[Difference]:

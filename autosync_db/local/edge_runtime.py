@@ -99,7 +99,7 @@ def _verify_jwt(functions: Path, key_kind: KeyKind) -> str:
             entries = tomllib.loads(path.read_text(encoding="utf-8")).get("functions", {})
         except FileNotFoundError:
             continue
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} cannot be read: {error}", hint="correct it") from None
         chosen |= {
             name: entry["verify_jwt"]

@@ -42,7 +42,7 @@ def summary(found: Report) -> str:
 def _annotation(result: CheckResult, found: Report) -> str:
     remedy = f"\nremedy: {result.remedy}" if result.remedy else ""
     title = f"{result.id}{_escape(found.of_job(result)).replace(':', '%3A').replace(',', '%2C')}"
-    return f"::{_LEVELS[result.status]} title={title}::{_escape(result.verdict.summary + remedy)}\n"
+    return f"::{_LEVELS[result.weight]} title={title}::{_escape(result.verdict.summary + remedy)}\n"
 
 
 def _escape(text: str) -> str:

@@ -6,15 +6,18 @@ from autosync_db.health.model import CheckResult, Report, Status
 
 
 def report(found: Report) -> str:
-    """Return the report as JUnit XML: critical and warning are failures, unknown an error, blocked is skipped."""
+    """Return the report as JUnit XML: critical and warning are failures, unknown an error, blocked is skipped.
+
+    Skipped is also what an optional check could not look at.
+    """
     suite = ElementTree.Element(
         "testsuite",
         name=f"autosync-db verify {found.target}",
         timestamp=found.checked_at.isoformat(),
         tests=str(len(found.rows)),
         failures=str(_count(found, Status.CRITICAL, Status.WARNING)),
-        errors=str(_count(found, Status.UNKNOWN)),
-        skipped=str(_count(found, Status.BLOCKED)),
+        errors=str(sum(result.weight is Status.UNKNOWN for result in found.rows)),
+        skipped=str(_count(found, Status.BLOCKED) + sum(map(_is_light, found.rows))),
     )
     for result in found.rows:
         _case(suite, result, found)
@@ -32,11 +35,17 @@ def _case(suite: ElementTree.Element, result: CheckResult, found: Report) -> Non
             return
         case Status.BLOCKED:
             ElementTree.SubElement(case, "skipped", message=f"explained by {', '.join(result.blocked_by)}")
+        case Status.UNKNOWN if _is_light(result):
+            ElementTree.SubElement(case, "skipped", message=result.verdict.summary)
         case Status.UNKNOWN:
             ElementTree.SubElement(case, "error", message=result.verdict.summary).text = details + remedy
         case status:
             failure = ElementTree.SubElement(case, "failure", type=status.value, message=result.verdict.summary)
             failure.text = details + remedy
+
+
+def _is_light(result: CheckResult) -> bool:
+    return result.status is Status.UNKNOWN and result.weight is not Status.UNKNOWN
 
 
 def _count(found: Report, *statuses: Status) -> int:

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
+from urllib.parse import urlsplit
 
-from autosync_db import cron
 from autosync_db.config import Configuration, JobSettings, SecretAuth
 from autosync_db.credentials import cron_secret, store
 from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.store import Store
 from autosync_db.errors import SecretError, UsageError
-from autosync_db.jobs import binding, registry
+from autosync_db.jobs import binding
 from autosync_db.secret import Secret
+from autosync_db.setup import refusals
 from autosync_db.setup.situation import Situation
 from autosync_db.supabase import address, key
 from autosync_db.supabase.key import ServiceKey
@@ -106,13 +107,8 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
     and a cron secret that other jobs use; SecretError for a secret that is lacking or cannot be one.
     """
     settings = configuration.settings
-    for name in situation.taken:
-        raise registry.name_is_taken(name)
-    for double in situation.doubles:
-        raise double.refusal
-    for job in settings.jobs.values():
-        if job.schedule is not None:
-            cron.check(job.schedule, situation.pg_cron_version)
+    for refusal in refusals.of_jobs(settings, situation.taken, situation.doubles, situation.pg_cron_version):
+        raise refusal
     auth = _auth(situation, settings.main)
     secrets: dict[str, Secret] = {}
     functions = [job for job in settings.jobs.values() if job.kind == "function"]
@@ -255,4 +251,8 @@ def _left(situation: Situation, given: Given, ref: str | None) -> str | None:
     if situation.inherited and not given.rebind:
         raise binding.refused(situation.inherited)
     source = (situation.binding or {}).get("project_ref") or situation.called_ref
+    if source is None and ref is None and given.project_url:
+        # two addresses that name no project are two projects where somebody says so
+        host = urlsplit(given.project_url).hostname
+        source = situation.called_host if situation.called_host != host else None
     return source if given.rebind and source != ref else None

@@ -153,8 +153,17 @@ def _forget_others(work: _Work) -> None:
             store.delete(work.connection, name)
         work.reporter.done(Step("alerts", f"deleted the receiver {name}, which is of {work.plan.leaves}", True))
     for name in sorted(name for name in stored - keys - {store.PROJECT_URL} if not store.is_address(name)):
-        kept = f"the secret {name} is still that of {work.plan.leaves}: autosync-db secrets set {name}"
-        work.reporter.done(Step("warning", kept, False))
+        work.reporter.done(Step("warning", _kept(work, name), False))
+
+
+def _kept(work: _Work, name: str) -> str:
+    """Say of a secret with a name of its own whose it is, who sends it, and what to do about it."""
+    query = "select j.name from autosync.job as j where %s = any(autosync.needed_secrets(j.name)) order by j.id"
+    senders = ", ".join(job for (job,) in rows(work.connection, query, [name]))
+    whose = f"the secret {name} is still that of {work.plan.leaves}, and "
+    if not senders:
+        return f"{whose}no job sends it; delete it with: autosync-db secrets delete {name}"
+    return f"{whose}{senders} sends it; replace it with: autosync-db secrets set {name} --from-file PATH"
 
 
 def _host(plan: Plan) -> str:

@@ -15,6 +15,7 @@ from autosync_db.jobs.calls import Cause
 from autosync_db.jobs.doubles import Double
 from autosync_db.schema import preflight
 from autosync_db.setup import takeover
+from autosync_db.supabase import address
 
 _TRANSACTION_POOLER = 6543
 
@@ -35,6 +36,7 @@ class Situation:
     taken: tuple[str, ...] = ()  # names of the settings that cron jobs of somebody else have
     inherited: Inherited | None = None  # what the database is a copy of
     doubles: tuple[Double, ...] = ()  # what cron jobs of somebody else do already
+    called_host: str | None = None  # the host that the stored address names
 
     @property
     def is_complete(self) -> bool:
@@ -67,6 +69,7 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
         taken=tuple(registry.taken(connection, settings)),
         inherited=binding.inherited(connection, configuration.target, project_ref),
         doubles=tuple(doubles.of_new_jobs(connection, settings)),
+        called_host=address.host_in(binding.called_url(connection)),
     )
 
 

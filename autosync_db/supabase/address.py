@@ -84,6 +84,14 @@ def ref_in(project_url: str | None) -> str | None:
         return None
 
 
+def host_in(project_url: str | None) -> str | None:
+    """Return the host that a stored address names, also one with blanks around it; None for what is no address."""
+    try:
+        return urlsplit((project_url or "").strip()).hostname
+    except ValueError:
+        return None
+
+
 def check_url(project_url: str) -> str:
     """Return `project_url` unchanged if it is an origin that pg_net can call; raise UsageError with the cure if not.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, of_bearable_depth
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
 
@@ -26,6 +26,7 @@ _POOLER = re.compile(
     r"postgres(?:ql)?://([\w-]+)\.([a-z]{20})(?::\[YOUR-PASSWORD\])?@([a-z0-9-]+\.pooler\.supabase\.com)"
     r"(?::\d+)?/(\w+)(?:\?\S*)?"
 )
+_LONGEST = 4096
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -66,7 +67,10 @@ def values(folder: Path) -> Mapping[str, Any]:
     """Return what config.toml holds, nothing where there is none. Raises UsageError when it cannot be read."""
     path = folder / CONFIG
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is no file", hint="make one with: supabase init")
+        with of_bearable_depth(path):
+            return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -120,7 +124,10 @@ def _quoted(password: Secret) -> str:
 
 
 def _text(path: Path) -> str | None:
+    """Return the one line of a file of the CLI; None for what is none, such as a pipe or a large file."""
     try:
+        if not path.is_file() or path.stat().st_size > _LONGEST:
+            return None
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None

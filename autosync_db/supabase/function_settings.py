@@ -12,7 +12,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, of_bearable_depth
 from autosync_db.supabase.key import redact
 
 _REASON = (
@@ -51,6 +51,11 @@ def unverified(path: Path, functions: Sequence[str]) -> Change | None:
         # named as `supabase init` does it: the CLI wants a name
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.absolute().parent.parent.name).strip("-_.") or "app"
         return Change(path, None, f'project_id = "{name}"\n\n{_REASON}{sections(functions)}')
+    with of_bearable_depth(path):
+        return _changed(path, before, functions)
+
+
+def _changed(path: Path, before: str, functions: Sequence[str]) -> Change | None:
     old = _parsed(path, before)
     wanted = _wanted(old, functions)
     if wanted is not None and wanted == old:

@@ -30,9 +30,9 @@ WHERE_TOKENS_ARE = "https://supabase.com/dashboard/account/tokens"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _ATTEMPTS = 4
 _MOST_BYTES = 8 << 20
-_WORDS = 160
+_WORDS, _MOST_WORDS = 160, 4000
 # as the API's own documents write them: api_gateway_keys_read, analytics_logs_read
-_PERMISSION = re.compile(r"\b[a-z]+(?:_[a-z]+)+_(?:read|write)\b")
+_PERMISSION = re.compile(r"\b[a-z]{1,40}(?:_[a-z]{1,40}){1,6}_(?:read|write)\b")
 _SERVER_FAILED, _TOO_MANY = 500, 429
 
 
@@ -212,7 +212,7 @@ def _parsed(text: str, access: Access, request: Request) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise wrong_shape(access, request, "it is not JSON") from None
 
 
@@ -230,7 +230,7 @@ def _refusal(answer: "httpx.Response", text: str, access: Access, request: Reque
             hint=f"set {TOKEN_VARIABLE} to a token that is still valid; make one at {WHERE_TOKENS_ARE}",
         )
     if status == 403:
-        named = _PERMISSION.search(text)
+        named = _PERMISSION.search(text[:_MOST_WORDS])
         permission = named[0] if named else request.permission
         return ManagementError(
             Kind.FORBIDDEN,
@@ -280,26 +280,26 @@ def _said(text: str) -> str:
     """Return what the API says of a refusal, in one line and with keys masked; nothing where it says nothing."""
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
     return f": {_words(said)}" if isinstance(said, str) and said else ""
 
 
 def _words(text: str) -> str:
-    return key.redact(" ".join(text.split()))[:_WORDS]
+    return key.redact(" ".join("".join(one if one.isprintable() else " " for one in text).split()))[:_WORDS]
 
 
 def _retry_after(header: str) -> float | None:
     """Return the seconds of a Retry-After header, in both of its forms; None where it has neither."""
-    if re.fullmatch(r"\d{1,6}", header.strip()):
+    if re.fullmatch(r"[0-9]{1,6}", header.strip()):
         return float(header)
     try:
         at = parsedate_to_datetime(header)
-    except ValueError:
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max((at - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, OverflowError):
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max((at - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def _host(access: Access) -> str:

@@ -77,10 +77,10 @@ class Stack:
                 check=True,
             )
             found = json.loads(done.stdout)
-        except (OSError, subprocess.SubprocessError, ValueError):
+        except (OSError, subprocess.SubprocessError, ValueError, RecursionError):
             return []
         named = [found.get(name) for name in _KEYS] if isinstance(found, dict) else []
-        return [Secret(key) for key in named if isinstance(key, str) and key]
+        return [Secret(key) for key in named if isinstance(key, str) and re.fullmatch(r"[\x21-\x7e]+", key)]
 
 
 def read(at: Path, environment: Mapping[str, str]) -> Stack:

@@ -15,6 +15,9 @@ def write(path: Path, text: str, *, replace: bool = False) -> None:
     What earlier attempts left beside it is removed. No program takes the part of a file for a file: it has no ending
     of its own.
     """
+    if replace and path.is_symlink():
+        # the file itself, not what points to it
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*{_ENDING}"):
         left.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ select 'critical' as status, format('secret %s', w.name) as object,
         else 'is missing from public.pg_cron_secrets'
     end as detail,
     jsonb_build_object('reason', case when s.name is null then 'missing' else 'blank' end, 'secret', w.name,
-        'is_known', w.name = 'project_url' and autosync.proven_address() is not null) as facts
+        'is_known', w.name = 'project_url' and autosync.proven_address() is not null,
+        'is_set_up', exists (select from autosync.secret_facts()) or autosync.proven_address() is not null) as facts
 from unnest(autosync.needed_secrets(checked.name)) as w (name)
 left join autosync.secret_facts() as s on s.name = w.name
 where autosync.secrets_hidden() is null

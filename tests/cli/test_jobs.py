@@ -295,6 +295,16 @@ def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project:
     before = contents(new_project.cluster)
     Path("autosync.toml").write_text("[job]\nname = 'cleanup'\n")
     assert "'cleanup' already" in command.refused(new_project.setup("-q"), 5)
+    # and plan says so before, with or without --check; what differs alone is no error
+    for words in ((), ("--check",), ("--format", "json")):
+        planned = new_project.run("plan", "-q", *words)
+        assert (planned.code, "'cleanup' already" in planned.errors[0]) == (5, True), planned
+    assert [one["hint"].split(";")[0] for one in planned.json()["refused"]] == [
+        "take it over with: autosync-db jobs adopt cleanup"
+    ]
+    assert planned.json()["differences"][0]["action"] == "taken"
+    Path("autosync.toml").write_text("[job]\nname = 'other'\n")
+    command.succeeds(new_project.run("plan", "-q"))
     assert contents(new_project.cluster) == before
 
 
@@ -311,6 +321,8 @@ def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_pro
     refused = new_project.setup("-q")
     assert "'Daily Report (EU)' (number 1) makes the calls of daily already" in command.refused(refused, 5)
     assert "jobs adopt daily --from 1" in refused.hints[0]
+    planned = new_project.run("plan", "-q")
+    assert (planned.code, planned.errors) == (5, refused.errors)
     assert contents(new_project.cluster) == before
     # another body or another time is another job
     Path("autosync.toml").write_text(table.format("0 6 * * *", "false"))

@@ -1,13 +1,17 @@
 """What every command promises whatever it does: usage errors, JSON, quiet, plain, and a reader that leaves."""
 
+import io
 import os
 import pty
 import re
 import subprocess
 
 import pytest
+from rich.text import Text
 
+from autosync_db.cli.console import Screen
 from autosync_db.local.cluster import Cluster
+from autosync_db.report import as_text
 from tests.cli.conftest import Project
 from tests.support import cases, clusters, command
 
@@ -110,6 +114,16 @@ LEFT = ("migrate --sql", "explain", "explain --format json", "--help", "verify -
 
 
 # one that writes a script at once and one that draws a table stand for the rest on a push
+def test_nothing_that_is_said_steers_a_terminal() -> None:
+    out = io.StringIO()
+    screen = Screen(file=out, force_terminal=True, color_system=None, width=80)
+    as_text.table(("a\x1b[2J",), [("job \x1b]0;owned\x07 \x9b31m \u202e",)], screen)
+    screen.print("a\x1b[31mb\x08", markup=False)
+    screen.print(Text("said\x1bc", style="bold"))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", out.getvalue())
+    assert out.getvalue().count("\n") == 4
+
+
 @pytest.mark.parametrize(
     ("typed", "unbuffered"),
     [

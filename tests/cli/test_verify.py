@@ -53,6 +53,30 @@ def test_the_schema_refuses_what_contradicts_itself(shared: Cluster) -> None:
     assert refuses(lambda r: r["checks"][0].update(remedy=5))
 
 
+def test_a_database_that_nobody_has_set_up_is_a_warning_where_that_is_expected(migrated: Cluster) -> None:
+    def verified(*words: str) -> tuple[int, str, list[str]]:
+        done = command.run("verify", "--format", "json", *words, database=migrated.url())
+        report = _report(done)
+        return done.code, report["status"], report["root_causes"]
+
+    with clusters.pg_net_worker(migrated), clusters.connection(migrated, "supabase_admin") as connection:
+        # its job ticks, and each run fails for the key that it lacks
+        connection.execute(
+            "insert into cron.job_run_details (runid, jobid, status, return_message, start_time, end_time, command)"
+            " select nextval('cron.runid_seq'), jobid, 'failed', 'ERROR: secret project_url is missing', now(), now(),"
+            " command from cron.job where jobname = 'auto-sync-cron-job'"
+        )
+        assert verified() == (3, "critical", ["secrets_present"])
+        assert verified("--branch") == (0, "warning", ["secrets_present"])
+        assert verified("--branch", "--strict")[0] == 3
+        # near-misses: a fault of its own, and a set-up that was begun
+        connection.execute("update cron.job_run_details set runid = 900 where runid = 1")
+        assert verified("--branch") == (3, "critical", ["cron_run_sequence_ahead", "secrets_present"])
+        connection.execute("update cron.job_run_details set runid = 1 where runid = 900")
+        connection.execute("insert into public.pg_cron_secrets values ('project_url', 'https://example.com')")
+        assert verified("--branch")[:2] == (3, "critical")
+
+
 def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:
     command.succeeds(project.setup())
     before = contents(project.cluster)

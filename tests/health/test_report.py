@@ -9,7 +9,7 @@ from rich.console import Console
 from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
 from autosync_db.health.model import CheckResult, Report, Row, Status, Verdict, judge_rows
-from autosync_db.report import as_text
+from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus, as_text
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,29 @@ def test_only_proven_health_exits_0_and_strict_fails_warnings(status: Status, pl
     results = (CheckResult("job_active", catalogue.find("job_active"), Verdict(status, "seen")),)
     report = Report("production", ("auto-sync-cron-job",), datetime.now(UTC), results)
     assert (report.exit_code(), report.exit_code(strict=True)) == (plain, strict)
+
+
+def test_a_service_that_nothing_needs_and_that_cannot_be_asked_weighs_as_a_warning() -> None:
+    optional = CheckResult("legacy_keys_off", catalogue.find("legacy_keys_off"), Verdict(Status.UNKNOWN, "down"))
+    warning = CheckResult("job_active", catalogue.find("job_active"), Verdict(Status.WARNING, "seen"))
+    unseen = CheckResult("job_scheduled", catalogue.find("job_scheduled"), Verdict(Status.UNKNOWN, "hidden"))
+
+    def report(*results: CheckResult) -> Report:
+        return Report("production", ("auto-sync-cron-job",), datetime.now(UTC), results)
+
+    alone = report(optional)
+    assert (alone.status, alone.exit_code(), alone.exit_code(strict=True)) == (Status.WARNING, 0, 3)
+    assert alone.root_causes == (optional,), "it is said all the same"
+    assert as_json.report(alone)["checks"][0]["status"] == "unknown"
+    assert as_github.annotations(alone).startswith("::warning title=legacy_keys_off::")
+    assert as_nagios.EXIT_CODES[alone.status] == 1
+    assert 'autosync_healthy{target="production",job="auto-sync-cron-job"} 1' in as_prometheus.report(alone)
+    assert 'errors="0" skipped="1"' in as_junit.report(alone)
+    assert report(optional, warning).root_causes[0] is optional
+    # near-miss: what nobody could look at and a call needs
+    both = report(optional, unseen)
+    assert (both.status, both.exit_code(), both.root_causes[0]) == (Status.UNKNOWN, 3, unseen)
+    assert 'errors="1" skipped="1"' in as_junit.report(both)
 
 
 def test_a_verdict_keeps_the_facts_of_its_findings_and_leaves_out_what_only_informs() -> None:

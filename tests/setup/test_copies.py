@@ -331,6 +331,61 @@ def test_a_branch_without_data_has_no_binding_and_is_set_up_as_any_project(migra
         assert len(stub.requests) == 1
 
 
+def test_a_copy_of_a_project_without_a_ref_is_named_by_its_address(migrated: Cluster, stub: Stub) -> None:
+    """Nothing silences it unasked: a domain that changed looks the same. With --rebind it is a copy like any other."""
+    old, new = stub.url, stub.url.replace("127.0.0.1", "localhost")
+    Path("autosync.toml").write_text(
+        f'[targets.production]\nproject_url = "{old}"\n[targets.staging]\nproject_url = "{new}"\n'
+    )
+    sources, own = keys.secret(), keys.secret()
+
+    def run(target: str, *arguments: str, key: Secret | None = None) -> Result:
+        words = ("--service-role-key-file", "-") if key else ()
+        stdin = key.reveal() if key else ""
+        where = ("--target", target, *words)
+        return command.run(*arguments, *where, database=migrated.url(), variables=RARELY, stdin=stdin)
+
+    def host(number: int = -1) -> str:
+        return str(stub.requests[number].headers["host"]).partition(":")[0]
+
+    copy = Copy(migrated, {}, own)
+    with clusters.pg_net_worker(migrated):
+        command.succeeds(run("production", "setup", key=sources))
+        assert run("production", "plan", "--check").code == 0
+        assert run("production", "verify", "--only", CHECK, "--strict").code == 0
+        # whoever looks at it as staging
+        seen = run("staging", "verify", "--only", CHECK, "--format", "json")
+        [row] = seen.json()["checks"]
+        assert (seen.code, row["status"], row["evidence"][0]["facts"]["reason"]) == (0, "warning", "other_address")
+        assert f"is {old}, and autosync.toml has {new} for the target staging" in row["summary"]
+        planned = run("staging", "plan", "--check")
+        assert (planned.code, "[targets.staging]  set     project_url" in planned.out) == (5, True), planned.out
+        assert "is the one that the copy came with" in command.refused(
+            run("staging", "setup", "--rebind", key=sources), 6
+        )
+        assert copy.tick() == "succeeded"
+        stub.answer(401)
+        assert run("staging", "setup", "--rebind", key=own).code == 6
+        assert f"failed: no call is made: database postgres is inherited from 127.0.0.1, {OFF[-14:]}" in copy.tick()
+        assert OFF[-14:] in command.refused(run("staging", "setup"), 2)
+        stub.answer(200)
+        calls = len(stub.requests)
+        copy.rows(
+            "insert into public.pg_cron_secrets values ('partner_token', 'p'), ('old_token', 'o');"
+            " insert into autosync.job (name, url, auth, secret_name, secret_header, schedule)"
+            " values ('partner', 'https://partner.example.com/', 'secret', 'partner_token', 'x-token', '59 23 31 12 *')"
+        )
+        said = command.succeeds(run("staging", "setup", "--rebind", key=own)).err
+        kept, where = "is still that of 127.0.0.1, and", "--target staging"
+        assert f"old_token {kept} no job sends it; delete it with: autosync-db secrets delete {where} old_token" in said
+        assert f"{kept} partner sends it; replace it with: autosync-db secrets set {where} partner_token" in said
+    assert {(host(n), stub.requests[n].headers["apikey"]) for n in range(calls, len(stub.requests))} == {
+        ("localhost", own.reveal())
+    }
+    assert copy.tick() == "succeeded"
+    assert "project_url" not in run("staging", "plan", "--check").out
+
+
 X, Y, Z = PARENT, OWN, THIRD
 BOUND, MARKED = {"project_ref": X}, {"project_ref": X, "inherited_by": Y}
 
@@ -374,6 +429,22 @@ def test_what_is_a_copy(
 )  # fmt: skip
 def test_what_a_target_says_of_its_project(url: str | None, own: str | None) -> None:
     assert binding.own(Target("named", None, url, None)) == own
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "stored", "expected"),
+    [
+        ("staging", "https://staging.example.com", "https://api.example.com", True),
+        ("staging", "http://10.0.0.5:8000", "http://10.0.0.5:8001", True),
+        ("production", f"https://{X}.supabase.co", "https://api.example.com", True),
+        # near-misses: the same in other letters, with blanks; a stack of this machine; a target that names none
+        ("production", "https://api.example.com", " HTTPS://API.example.com/\n", False),
+        ("local", "http://127.0.0.1:54321", "http://host.docker.internal:54321", False),
+        ("production", None, "https://api.example.com", False),
+    ],
+)
+def test_what_is_another_address(name: str, url: str | None, stored: str, expected: bool) -> None:
+    assert binding.is_elsewhere(Target(name, None, url, None), stored) is expected
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """The folder `supabase/` of the Supabase CLI: which projects it names, and how a password completes an address."""
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -8,7 +9,7 @@ import pytest
 from autosync_db import connection
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
-from autosync_db.supabase import address, folder
+from autosync_db.supabase import address, folder, function_settings
 from tests.support import keys
 
 OTHER_REF = "qponmlkjihgfedcbazyx"
@@ -76,6 +77,25 @@ def test_a_password_goes_to_no_other_project_and_no_other_host(pooler: str) -> N
 def test_what_is_no_link_is_none() -> None:
     for text in ("", "short", "ABCDEFGHIJKLMNOPQRST", "postgres://x"):
         assert folder.link(linked(ref=text)) is None, text
+
+
+def test_a_hostile_folder_is_an_error_or_no_link_and_never_a_wait() -> None:
+    at = linked(ref="../../../../etc/passwd")
+    assert folder.link(at) is None
+    (at / ".temp/project-ref").write_text(keys.PROJECT_REF + " " * 10_000)
+    assert folder.link(at) is None
+    (at / ".temp/project-ref").unlink()
+    os.mkfifo(at / ".temp/project-ref")
+    assert folder.link(at) is None
+    (at / "config.toml").write_text(f"a = {'[' * 100_000}")
+    with pytest.raises(UsageError, match="nested too deep"):
+        folder.values(at)
+    with pytest.raises(UsageError, match="nested too deep"):
+        function_settings.unverified(at / "config.toml", ["a"])
+    (at / "config.toml").unlink()
+    os.mkfifo(at / "config.toml")
+    with pytest.raises(UsageError, match="is no file"):
+        folder.values(at)
 
 
 def test_the_targets_are_the_linked_project_and_the_remotes() -> None:

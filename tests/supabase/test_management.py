@@ -224,13 +224,22 @@ def test_what_may_pass_is_tried_again_and_only_where_twice_is_as_good_as_once(
         (Trouble(raw=b'[{"name":"x"},'), Kind.BROKEN),
         (Trouble(cut=1), Kind.BROKEN),
         (Trouble(302, headers={"location": "/elsewhere"}), Kind.BROKEN),
+        # hostile: deeper than a parser goes, and words that would steer a terminal
+        (Trouble(raw=b"[" * 200_000), Kind.BROKEN),
+        (Trouble(400, {"message": "no\x1b[2J\x9b31m\u202e way"}), Kind.REFUSED),
+        (Trouble(400, raw=b'{"message":' + b"[" * 200_000), Kind.REFUSED),
+        (Trouble(403, raw=b"a_" * 1_000_000 + b"read"), Kind.FORBIDDEN),
+        (Trouble(429, headers={"retry-after": "Thu, 01 Jan 99999999999999999999 00:00:00 GMT"}), Kind.TOO_MANY),
     ],
 )
 def test_an_answer_that_cannot_be_understood_is_named(
     api: Api, client: Management, trouble: Trouble, kind: Kind
 ) -> None:
     api.trouble = lambda request: trouble
-    assert _failure(client.api_keys).kind is kind
+    failed = _failure(client.api_keys)
+    assert failed.kind is kind
+    assert (failed.message + failed.hint).isprintable()
+    assert len(failed.message + failed.hint) < 1000
     assert "/elsewhere" not in api.asked()
 
 

@@ -46,3 +46,14 @@ def test_a_killed_process_keeps_what_was_there(tmp_path: Path, step: str) -> Non
     whole_file.write(path, TEXT, replace=True)
     assert (path.read_text(), path.stat().st_mode & 0o777) == (TEXT, 0o640)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_points_to_a_file_that_is_replaced_stays(tmp_path: Path) -> None:
+    file, link = tmp_path / "shared.toml", tmp_path / "config.toml"
+    file.write_text("a = 1\n")
+    link.symlink_to(file)
+    whole_file.write(link, TEXT, replace=True)
+    assert (link.is_symlink(), file.read_text()) == (True, TEXT)
+    with pytest.raises(FileExistsError):
+        whole_file.write(link, "other")
+    assert file.read_text() == TEXT

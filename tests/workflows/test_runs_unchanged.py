@@ -1,6 +1,7 @@
 """`scaffold workflow` after `init`: for each event GitHub's machine runs it, unchanged, against a real database."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import yaml
 
 from autosync_db import __version__
 from autosync_db.local.cluster import Cluster
+from autosync_db.schema import revisions
 from autosync_db.secret import Secret
 from tests.support import clusters, command, keys
 from tests.support.http_stub import Stub
@@ -57,7 +59,7 @@ def ticking(cluster: Cluster) -> Iterator[None]:
     def tick() -> None:
         with clusters.connect(cluster) as connection:
             while not ended.wait(0.5):
-                is_set_up = "select to_regproc('autosync.dispatch') is not null"
+                is_set_up = "select to_regclass('autosync.job') is not null"
                 if connection.execute(is_set_up.encode()).fetchone() == (True,):
                     # one after the other: a tick is waited for until it has settled, and only the newest one
                     connection.execute(
@@ -168,7 +170,7 @@ def test_the_timer_verifies_each_hour_and_audits_each_day(
     assert results(daily) == {"audit": "success"}
     assert "## autosync-db audit" in daily["audit"].summary
     # somebody else's job fails: the audit says so, and code scanning takes what it says
-    with clusters.connect(blank) as connection:
+    with clusters.connect(blank, "supabase_admin") as connection:
         connection.execute("select cron.schedule('theirs', '0 0 1 1 *', 'select 1')")
         connection.execute(
             "insert into cron.job_run_details (jobid, status, return_message, start_time, end_time, command)"
@@ -202,9 +204,17 @@ def test_a_pull_request_is_red_for_what_a_push_could_not_do(migrated: Cluster, s
         connection.execute("update autosync.alembic_version set version_num = '9999'")
         connection.commit()
         assert check().result == "failure"
-        connection.execute("update autosync.alembic_version set version_num = '0007'")
+        connection.execute("update autosync.alembic_version set version_num = %s", [revisions.head()])
+        # a name that somebody else's cron job has: the push would be refused
+        connection.execute("select cron.schedule('theirs', '0 0 1 1 *', 'select 1')")
+        connection.commit()
     path = Path("autosync.toml")
     good = path.read_text()
+    path.write_text(f"{good}\n[jobs.theirs]\nfunction = 'theirs'\nschedule = '0 6 * * *'\n")
+    refused = check()
+    assert refused.result == "failure", refused.log
+    assert re.search(r"theirs +taken", refused.summary), refused.summary
+    assert re.search(r"hint: take it over with: autosync-db jobs adopt .*theirs", refused.log), refused.log
     path.write_text(good.replace('"*/5 * * * *"', '"every day"'))
     assert "error: autosync.toml: jobs" in check().log.replace(f"{Path.cwd()}/", "")
     path.write_text(good)
@@ -239,7 +249,8 @@ def test_a_preview_branch_is_migrated_and_verified_where_its_address_is_given(
     with clusters.pg_net_worker(blank):
         first = machine.run(workflow, PULL_REQUEST)["preview"]
         assert first.result == "success", first.log
-        assert "## autosync-db verify: ok" in first.summary
+        assert "## autosync-db verify: warning" in first.summary
+        assert "| warning | `secrets_present` | nobody has set this database up" in first.summary
         # its job has no key, and its runs fail, which is as it should be
         with clusters.connect(blank, "supabase_admin") as connection:
             connection.execute(
@@ -249,7 +260,8 @@ def test_a_preview_branch_is_migrated_and_verified_where_its_address_is_given(
         second = machine.run(workflow, PULL_REQUEST)["preview"]
         assert second.result == "success", second.log
         with clusters.connect(blank, "supabase_admin") as connection:
-            connection.execute("update cron.job_run_details set runid = 900")
+            newest = "(select max(r.runid) from cron.job_run_details as r)"
+            connection.execute(f"update cron.job_run_details set runid = 900 where runid = {newest}")
         third = machine.run(workflow, PULL_REQUEST)["preview"]
         assert third.result == "failure"
         assert "cron_run_sequence_ahead" in third.log
@@ -304,5 +316,5 @@ def test_whatever_the_settings_say_the_commands_find_their_database(
     failing = {"check-production"} if place == "several targets" else set()
     assert {name for name, result in results(jobs).items() if result == "failure"} == failing, logs(jobs)
     check = jobs["check-eu_west" if place == "several targets" else "check"]
-    assert "the database is at 0007" in check.log
+    assert f"the database is at {revisions.head()}" in check.log
     assert json.dumps(workflow).count("secrets.") >= len(machine.secrets)

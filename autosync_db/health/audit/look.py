@@ -173,7 +173,7 @@ def _text(value: bytes | None) -> str:
 def _json(text: str) -> Any:
     try:
         return json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -1,10 +1,12 @@
 """This is the database that was bound to the project whose function it calls."""
 
+from autosync_db.config import Target
 from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.jobs import binding
 from autosync_db.jobs.binding import Inherited
 from autosync_db.remedies import ByYou
 from autosync_db.supabase import address
+from autosync_db.supabase.key import redact
 
 _QUERY = """
 select jsonb_build_object(
@@ -36,11 +38,29 @@ def _read(answer: Answer) -> list[Row]:
         is_wanted = any(job.targets for job in answer.configuration.settings.jobs.values())
         return [_of_copy(copy, found["database"], is_wanted=is_wanted)]
     is_unproven = "proving" in (found["binding"] or {})
+    if is_unproven and not found["findings"]:
+        # of a copy whose address names no hosted project
+        found["findings"] = [
+            {"object": f"database {found['database']}", "detail": "has an address that no call has proven"}
+        ]
     facts = {"database": found["database"]} | ({"reason": "unproven"} if is_unproven else {})
-    return [
+    rows = [
         Row("critical" if is_unproven else row["status"], row["object"], row["detail"], facts)
         for row in found["findings"] or ()
     ]
+    return rows or _of_address(found["url"], target, found["database"])
+
+
+def _of_address(url: str | None, target: Target, database: str) -> list[Row]:
+    """Return a warning where the calls go to another address than that of the target in autosync.toml.
+
+    Two projects' refs are judged as a copy, or as a key of another project.
+    """
+    if not url or not binding.is_elsewhere(target, url) or (address.ref_in(url) and target.project_ref):
+        return []
+    detail = f"is {redact(url)}, and autosync.toml has {target.project_url} for the target {target.name}"
+    facts = {"reason": "other_address", "secret": "project_url", "database": database}
+    return [Row("warning", "secret project_url", detail, facts)]
 
 
 def _of_copy(copy: Inherited, database: str, *, is_wanted: bool) -> Row:
@@ -72,6 +92,11 @@ CHECK = Check(
         ),
         "came_back": ByYou("see that this is the project's own database", then=_SETUP),
         "calls_on": ByYou("pause its jobs, if nothing is to be called from here; for calls of its own", then=_SETUP),
+        "other_address": ByYou(
+            "a copy calls its source's functions: pause its jobs, or set it up with --rebind and"
+            " --service-role-key-file PATH; where it is no copy, setup stores the file's address",
+            then="autosync-db setup",
+        ),
         "unproven": ByYou("the set-up of the copy's own project did not end; repeat it", then="autosync-db setup"),
     },
     needs=("head_applied", "secrets_readable_by_job", "privileges_sufficient"),

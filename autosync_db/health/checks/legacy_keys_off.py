@@ -70,6 +70,7 @@ CHECK = Check(
         where="Settings > API Keys > Legacy API keys",
         then="autosync-db verify --only legacy_keys_off",
     ),
+    optional=True,
     needs=("head_applied", "secrets_present", "secrets_readable_by_job", "privileges_sufficient"),
     question=Question(_query, _read, _query_of),
 )
