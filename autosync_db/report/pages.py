@@ -20,6 +20,7 @@ TOPICS = {
         "guides/supabase-cli",
         "guides/ci",
         "guides/alerts",
+        "guides/report",
         "guides/secrets",
         "guides/rotation",
         "guides/access-token",

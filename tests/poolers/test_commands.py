@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "alerts delete": ("alerts delete webhook",),
     "secrets delete": ("secrets set passing --from-env NEW_KEY", "secrets delete passing --yes"),
     "cost": ("cost", "cost --format json --plan pro"),
+    "report": ("report --format json", "report -o -"),
     "teardown": ("teardown --dry-run --format json", "teardown --yes"),
 }
 # these make files, print what is in the package, or have a database of their own

@@ -98,7 +98,7 @@ def input_parameters(function: Any) -> list[Any]:
 
 
 def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
-    known = {"extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "teardown"}
+    known = {"extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "report", "teardown"}
     if file.folder not in known or not file.path.endswith(".sql"):
         yield 1, f"files lie in {sorted(known)} and end in .sql"
 
@@ -106,7 +106,7 @@ def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
 def first_line_names_the_object_and_its_purpose(file: File) -> Iterator[Offence]:
     # the purpose of a check or a repair may need more than a line
     comment = re.match(
-        r"(?:--[^\n]*\n)+" if file.folder in ("checks", "repairs", "audit", "teardown") else r"--[^\n]*\n", file.source
+        r"(?:--[^\n]*\n)+" if file.folder in ("checks", "repairs", "audit", "report", "teardown") else r"--[^\n]*\n", file.source
     )
     head = comment and re.fullmatch(
         r"-- (?:schema )?(?P<name>[\w.-]+)(?:\((?P<arguments>[^)]*)\))?: \S.*\.\n", comment[0], re.DOTALL
@@ -278,7 +278,7 @@ def keywords_are_lower_case(file: File) -> Iterator[Offence]:
                 yield file.source.count("\n", 0, begin) + text.count(b"\n", 0, token.start) + 1, f"{word} shouts"
 
 
-FOLDERS = ("extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "teardown")
+FOLDERS = ("extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "report", "teardown")
 OBJECTS = FOLDERS[:5]
 # each rule, the folders that it holds for, and a file that breaks it
 RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] = {
@@ -286,7 +286,7 @@ RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] =
     first_line_names_the_object_and_its_purpose: (FOLDERS, File("jobs/x.sql", "-- y: does it.\n")),
     second_line_names_the_revision_that_it_needs: (OBJECTS, File("jobs/x.sql", "-- x: does it.\n-- requires: 9999\n")),
     a_check_needs_no_revision: (
-        ("checks", "audit", "teardown"), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
+        ("checks", "audit", "report", "teardown"), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
     ),
     may_run_again: (OBJECTS, File("functions/x.sql", "create function x() language sql as 'select 1'")),
     holds_the_function_that_it_is_named_for: (
