@@ -67,10 +67,12 @@ def collect(connection: Connection, names: Collection[str]) -> History:
     opening, ending = verify.brackets(connection)
     # a week of calls is sorted in memory
     opening += b"; select set_config('work_mem', '32MB', true)"
-    connection.execute(opening)
     try:
         with connection.cursor(row_factory=dict_row) as cursor:
-            context = cursor.execute(resources.read("sql/report/context.sql").encode()).fetchall()[0]
+            cursor.execute(opening + b"; " + resources.read("sql/report/context.sql").encode())
+            while cursor.nextset():
+                pass
+            context = cursor.fetchall()[0]
         readable, there = set(context["readable"]), set(context["tables"])
         unseen = {
             name: _lacking(missing[0], there)

@@ -73,6 +73,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: resources.read(f"{_FOLDER}/{name}")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
         # every value is text of somebody's until it is known to be ours
         finalize=_safe,
     )  # fmt: skip

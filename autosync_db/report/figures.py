@@ -272,14 +272,16 @@ def _schedules(history: History) -> dict[str, Any]:
     by_hour = row["by_hour"] or {}
     rows = history.rows.get("overdue", ())
     oldest = [one["oldest"] for one in rows if one["oldest"]]
+    overdue = max((one["schedules"] for one in rows), default=0)
     counts = ("schedules", "enabled", "due", "failing", "never_run", "without_next_run")
     return {
         **{name: row[name] for name in counts},
-        "overdue": max((one["schedules"] for one in rows), default=0),
+        "overdue": overdue,
         "overdue_since": min(oldest, default=None),
         "next_24_hours": [int(by_hour.get(str(hour), 0)) for hour in range(24)],
         "upcoming": [
-            {name: value for name, value in one.items() if name != "reason"}
+            # a list waits a quarter of an hour, verify three ticks of the job: a page has one answer
+            {**one, "state": "due" if one["state"] == "overdue" and not overdue else one["state"]}
             | {"reason": redact(one["reason"]) if one["reason"] else None}
             for one in history.rows.get("upcoming", ())
         ],
