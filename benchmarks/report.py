@@ -67,7 +67,8 @@ order by t.id
 _RUNS = f"""
 insert into cron.job_run_details
     (jobid, runid, job_pid, database, username, command, status, return_message, start_time, end_time)
-select j.jobid, row_number() over (order by n desc, j.jobid), 1, j.database, j.username, j.command, 'succeeded', '1 row',
+select j.jobid, row_number() over (order by n desc, j.jobid), 1, j.database, j.username, j.command, 'succeeded',
+    '1 row',
     now() - n * interval '5 min', now() - n * interval '5 min' + interval '20 ms'
 from cron.job as j
 cross join generate_series({TICKS}, 1, -1) as n

@@ -23,7 +23,7 @@ COMMANDS = {
         "explain": "Print the page of a check or of a topic.",
         "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
         "runs": "List the newest calls and what really became of them, newest first.",
-        "report": "Write one page of HTML for a browser: the verdict, a week of every job's calls, what is next, every check.",
+        "report": "Write one page for a browser: the verdict, a week of every job's calls, what is next.",
         "cost": "Count the calls of a month by job, beside the plan's quota, and what would save some.",
     },
     "Operate": {

@@ -32,7 +32,7 @@ def _report(
         bool, typer.Option("--fail", help="Exit 3 when a check is critical or could not look, as verify does.")
     ] = False,
 ) -> None:
-    """Write one page of HTML for a browser: the verdict, a week of every job's calls, what is next, every check.
+    """Write one page for a browser: the verdict, a week of every job's calls, what is next.
 
     The page needs no network and holds no secret; an older one of that name is replaced, whole or not at all. Lines are
     drawn with the extra `report`, else the page has tables. --format json prints the page's figures, with -o beside
@@ -74,9 +74,7 @@ def _require_place(output: Path) -> None:
         raise UsageError(f"{output} is a folder", hint=f"name a file in it: -o {output / 'health.html'}")
 
 
-def _write(
-    session: Session, report: "Report", past: "History | None", output: Path | None, drawer: "Drawer"
-) -> None:
+def _write(session: Session, report: "Report", past: "History | None", output: Path | None, drawer: "Drawer") -> None:
     """Print the figures, write the page, or both."""
     from datetime import UTC, datetime
 

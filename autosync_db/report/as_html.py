@@ -1,8 +1,8 @@
 """A report as one page of HTML that needs nothing else: styles, script, figures and charts are in it.
 
-It is made of the figures alone (autosync_db.report.figures), which are in it as JSON. Whatever a database says is text: every
-value is escaped, isolated from the direction of the text around it, and no control character is left. The page's own
-policy forbids it every connection, and any script or style but its own two, which it knows by their hash.
+It is made of the figures alone (autosync_db.report.figures), which are in it as JSON. Whatever a database says is text:
+every value is escaped, isolated from the direction of the text around it, and no control character is left. The page's
+own policy forbids it every connection, and any script or style but its own two, which it knows by their hash.
 """
 
 import base64
@@ -41,17 +41,21 @@ def page(found: Figures, drawer: charts.Drawer) -> str:
         for (number, job), svg in zip(timed, drawn or (), strict=False)
     }
     style, script = resources.read(f"{_FOLDER}/page.css"), resources.read(f"{_FOLDER}/page.js")
-    return _environment().get_template("page.html.j2").render(
-        figures=found,
-        causes=_causes(found["verify"]),
-        layers=_layers(found["verify"]["checks"]),
-        jobs=sorted(enumerate(found["jobs"]), key=lambda item: _ORDER.index(item[1]["status"])),
-        pictures=pictures,
-        no_pictures=drawer.reason if timed and not pictures else None,
-        policy=_policy(style, script),
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        json=Markup(embedded(found)),  # noqa: S704 - no character in it ends or begins anything in HTML
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            figures=found,
+            causes=_causes(found["verify"]),
+            layers=_layers(found["verify"]["checks"]),
+            jobs=sorted(enumerate(found["jobs"]), key=lambda item: _ORDER.index(item[1]["status"])),
+            pictures=pictures,
+            no_pictures=drawer.reason if timed and not pictures else None,
+            policy=_policy(style, script),
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            json=Markup(embedded(found)),  # noqa: S704 - no character in it ends or begins anything in HTML
+        )
     )
 
 
@@ -78,8 +82,8 @@ def _environment() -> jinja2.Environment:
         finalize=_safe,
     )  # fmt: skip
     environment.filters |= {
-        "number": _number, "moment": _moment, "clock": _clock, "size": _size, "span": _span, "took": _took, "cells": _cells,
-        "weekday": _weekday,
+        "number": _number, "moment": _moment, "clock": _clock, "size": _size, "span": _span, "took": _took,
+        "cells": _cells, "weekday": _weekday,
     }  # fmt: skip
     return environment
 

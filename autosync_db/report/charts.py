@@ -1,7 +1,7 @@
 """Lines as static SVG, drawn by vl-convert where it is installed (the extra `report`).
 
-It is a browser's engine: it takes a second to start and keeps Python waiting. So it works in a process of its own, which
-starts while the database is asked, and whose end, however it comes, is no more than a page without charts.
+It is a browser's engine: it takes a second to start and keeps Python waiting. So it works in a process of its own,
+which starts while the database is asked, and whose end, however it comes, is no more than a page without charts.
 """
 
 import json
@@ -92,7 +92,7 @@ def serve() -> None:
 
 
 def specification(points: Points, slots: int) -> dict[str, Any]:
-    """Return the chart of durations by slot as Vega has it. It holds numbers alone: no name and no text of anybody's."""
+    """Return the chart of durations by slot as Vega has it. It holds numbers alone, no text of anybody's."""
     values = {
         series: [
             {"x": point["slot"] + 0.5, "y": point[series] / 1000, "part": part}

@@ -1,6 +1,6 @@
-"""The figures of a report, in the shape that `report --format json` promises (docs/reference/schemas/report.schema.json).
+"""The figures of a report, in the shape that `report --format json` promises.
 
-The page is made of these and of nothing else.
+That is docs/reference/schemas/report.schema.json. The page is made of these and of nothing else.
 """
 
 import json
@@ -88,7 +88,10 @@ class _Jobs:
         calls = self._calls.get(row["id"], []) if row else []
         runs = self.runs.get(cron_job["jobid"], []) if cron_job else []
         makes_calls = job is None or job.makes_calls
-        week, day = _strip("week", calls, runs, makes_calls, self._now), _strip("day", calls, runs, makes_calls, self._now)
+        week, day = (
+            _strip("week", calls, runs, makes_calls, self._now),
+            _strip("day", calls, runs, makes_calls, self._now),
+        )
         whole = next((one for one in calls if one["strip"] == "all"), {})
         of_runs = next((one for one in runs if one["strip"] == "all"), {})
         overdue = self._overdue.get(name)
@@ -111,7 +114,9 @@ class _Jobs:
             ],
             "durations": _durations(whole, "reported by the function") if makes_calls else _of_runs(of_runs),
             "failures": [_failure(one) for one in self._failures.get(name, ())],
-            "last_run_failure": redact(of_runs["message"]) if of_runs.get("failed") and of_runs.get("message") else None,
+            "last_run_failure": redact(of_runs["message"])
+            if of_runs.get("failed") and of_runs.get("message")
+            else None,
             "newest": [_call(one) for one in self._newest.get(name, ())],
             "overdue": {"schedules": overdue["schedules"], "since": overdue["oldest"]} if overdue else None,
         }
@@ -140,13 +145,14 @@ def _job(row: Row, cron_job: Row | None) -> Job:
     kind = "function" if row["function"] else "url" if row["url"] else "sql" if row["sql"] else "watch"
     within = row["reports_within"]
     paused_at = row["paused_at"]
+    given = cron_job or dict.fromkeys(("jobid", "schedule", "active"))
     return Job(
         name=row["name"], kind=kind, function=row["function"], url=row["url"], sql=row["sql"], schedule=row["schedule"],
         timeout=timedelta(milliseconds=row["timeout_milliseconds"]), invoke=row["invoke"], drains=row["drains"],
         overlap=row["overlap"], auth=row["auth"], reports_within=None if within is None else timedelta(seconds=within),
         enabled=row["enabled"], paused_at=datetime.fromisoformat(paused_at) if paused_at else None,
-        paused_by=row["paused_by"], cron_id=cron_job and cron_job["jobid"], cron_schedule=cron_job and cron_job["schedule"],
-        active=cron_job and cron_job["active"], inherited_from=row["inherited_from"],
+        paused_by=row["paused_by"], cron_id=given["jobid"], cron_schedule=given["schedule"],
+        active=given["active"], inherited_from=row["inherited_from"],
     )  # fmt: skip
 
 
@@ -261,7 +267,8 @@ def _call(row: Row) -> dict[str, Any]:
 def _invocation(row: Row, at: str, message: str | None, words: str | None) -> Invocation:
     return Invocation(
         job=row["job"], id=row["id"], tick_id=row.get("tick_id") or 0, request_id=row.get("request_id") or 0,
-        queued_at=datetime.fromisoformat(at), settled_at=None, timeout_milliseconds=row.get("timeout_milliseconds") or 0,
+        queued_at=datetime.fromisoformat(at), settled_at=None,
+        timeout_milliseconds=row.get("timeout_milliseconds") or 0,
         outcome=row["outcome"], status_code=row["status_code"], error_code=row["error_code"], error_message=message,
         body_excerpt=words, cause=Cause(row["cause"]), answered_by=row["answered_by"], proof=row.get("proof"),
     )  # fmt: skip
@@ -289,7 +296,9 @@ def _schedules(history: History) -> dict[str, Any]:
 
 
 def _sizes(history: History) -> list[dict[str, Any]]:
-    kept = {one["table"]: one for name in ("kept_ledger", "kept_runs", "kept_answers") for one in history.rows.get(name, ())}
+    kept = {
+        one["table"]: one for name in ("kept_ledger", "kept_runs", "kept_answers") for one in history.rows.get(name, ())
+    }
     retention = {"cron.job_run_details": history.one("retention").get("runs")}
     return [
         {

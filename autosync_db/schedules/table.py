@@ -128,8 +128,7 @@ def find(connection: Connection, *, state: str | None = None, limit: int = 100) 
 
 def listed(connection: Connection, limit: int) -> str:
     """Return the query of find() as text, to be part of a larger statement."""
-    text = psycopg.ClientCursor(connection).mogrify(_LIST.encode(), {"state": None, "id": None, "limit": limit})
-    return text
+    return psycopg.ClientCursor(connection).mogrify(_LIST.encode(), {"state": None, "id": None, "limit": limit})
 
 
 def resolve(connection: Connection, text: str) -> uuid.UUID:

@@ -98,7 +98,18 @@ def input_parameters(function: Any) -> list[Any]:
 
 
 def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
-    known = {"extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "report", "teardown"}
+    known = {
+        "extensions",
+        "functions",
+        "triggers",
+        "access",
+        "jobs",
+        "checks",
+        "repairs",
+        "audit",
+        "report",
+        "teardown",
+    }
     if file.folder not in known or not file.path.endswith(".sql"):
         yield 1, f"files lie in {sorted(known)} and end in .sql"
 
@@ -106,7 +117,8 @@ def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
 def first_line_names_the_object_and_its_purpose(file: File) -> Iterator[Offence]:
     # the purpose of a check or a repair may need more than a line
     comment = re.match(
-        r"(?:--[^\n]*\n)+" if file.folder in ("checks", "repairs", "audit", "report", "teardown") else r"--[^\n]*\n", file.source
+        r"(?:--[^\n]*\n)+" if file.folder in ("checks", "repairs", "audit", "report", "teardown") else r"--[^\n]*\n",
+        file.source,
     )
     head = comment and re.fullmatch(
         r"-- (?:schema )?(?P<name>[\w.-]+)(?:\((?P<arguments>[^)]*)\))?: \S.*\.\n", comment[0], re.DOTALL

@@ -35,7 +35,8 @@ select j.id, 1000 + row_number() over (), c.attempt, now() - c.hours * interval 
     case when c.outcome = 'http_error' then 'function' end, c.proof, c.took
 from (values
     ('auto-sync-cron-job', 0.6, 1, 'ok', 200, 'stated', 100), ('auto-sync-cron-job', 0.6, 1, 'ok', 200, 'stated', 300),
-    ('auto-sync-cron-job', 0.6, 2, 'http_error', 500, null, null), ('auto-sync-cron-job', 3, 1, 'ok', 200, 'silent', null),
+    ('auto-sync-cron-job', 0.6, 2, 'http_error', 500, null, null),
+    ('auto-sync-cron-job', 3, 1, 'ok', 200, 'silent', null),
     ('auto-sync-cron-job', 30, 1, 'ok', 200, 'stated', 200), ('auto-sync-cron-job', 30, 1, 'ok', 200, 'stated', 900),
     ('auto-sync-cron-job', 31, 1, 'ok', 200, 'stated', 400), ('auto-sync-cron-job', 169, 1, 'failed', 200, null, null),
     ('reports', 0, 1, 'pending', null, null, null), ('reports', 0, 1, 'accepted', 202, null, null),
@@ -45,7 +46,8 @@ from (values
 join autosync.job as j on j.name = c.job
 """
 RUNS = """
-insert into cron.job_run_details (jobid, runid, database, username, command, status, return_message, start_time, end_time)
+insert into cron.job_run_details
+    (jobid, runid, database, username, command, status, return_message, start_time, end_time)
 select c.jobid, 1000 + row_number() over (), current_database(), 'postgres', 'select 1', r.status, r.message,
     now() - r.hours * interval '1 hour', now() - r.hours * interval '1 hour' + interval '1500 ms'
 from (values
@@ -57,11 +59,13 @@ join cron.job as c on c.jobname = r.job
 """
 SCHEDULES = """
 insert into public.auto_sync_schedules (
-    integration_id, organization_id, enabled, frequency_minutes, last_run_at, last_run_status, last_run_summary, next_run_at,
+    integration_id, organization_id, enabled, frequency_minutes, last_run_at, last_run_status, last_run_summary,
+    next_run_at,
     updated_at, consecutive_failures
 )
 values
-    (gen_random_uuid(), gen_random_uuid(), true, 15, now() - interval '2 h', 'failed', jsonb_build_object('error', %(hostile)s::text),
+    (gen_random_uuid(), gen_random_uuid(), true, 15, now() - interval '2 h', 'failed',
+        jsonb_build_object('error', %(hostile)s::text),
         now() - interval '5 h', now() - interval '6 h', 2),
     (gen_random_uuid(), gen_random_uuid(), true, 60, now(), 'success', null, now() + interval '90 min', now(), 0),
     (gen_random_uuid(), gen_random_uuid(), true, 60, now(), 'success', null, now() + interval '95 min', now(), 0),

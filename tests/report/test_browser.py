@@ -1,6 +1,6 @@
-"""The page of `report` in a browser: no error, no request, figures as in its JSON, nothing that keeps people from using it.
+"""The page of `report` in a browser: no error, no request, its figures are its JSON, and anybody can use it.
 
-AUTOSYNC_TEST_SCREENSHOTS names a folder that gets pictures of it: 390, 820 and 1440 pixels wide, light and dark, and a print.
+AUTOSYNC_TEST_SCREENSHOTS names a folder for pictures of it: 390, 820 and 1440 pixels wide, light and dark, and a print.
 """
 
 import json
@@ -22,7 +22,8 @@ WIDTHS = (390, 820, 1440)
 FIGURES = """() => {
     const json = JSON.parse(document.getElementById("figures").textContent);
     const at = (pointer) => pointer.split("/").slice(1).reduce((found, key) => found[key], json);
-    return [...document.querySelectorAll("data[data-at]")].map((one) => [one.dataset.at, one.value, one.textContent, Number(one.value) === at(one.dataset.at)]);
+    const figure = (one) => [one.dataset.at, one.value, one.textContent, Number(one.value) === at(one.dataset.at)];
+    return [...document.querySelectorAll("data[data-at]")].map(figure);
 }"""
 
 
@@ -82,7 +83,9 @@ def test_its_own_policy_forbids_it_every_connection(opened: Opened) -> None:
             f" image.onerror = () => done('refused'); image.src = '{stub.url}/x.png' }})",
         ):
             assert page.evaluate(script) == "refused"
-        page.evaluate("{ const s = document.createElement('script'); s.text = 'window.hit = 1'; document.body.append(s) }")
+        page.evaluate(
+            "{ const s = document.createElement('script'); s.text = 'window.hit = 1'; document.body.append(s) }"
+        )
         assert page.evaluate("window.hit") is None
         assert stub.requests == []
     page.close()
@@ -97,7 +100,7 @@ def test_every_figure_is_that_of_its_json(opened: Opened) -> None:
     assert [one for one in plain if one[1] != one[2].replace(",", "")] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_nothing_keeps_anybody_from_using_it(opened: Opened, scheme: str) -> None:
     opened.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     opened.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
@@ -137,18 +140,24 @@ def test_a_strip_is_reached_and_read_by_keyboard_by_tap_and_in_words(opened: Ope
     page.mouse.click(box["x"] + box["width"] * (failing + 0.5) / 96, box["y"] + 5)
     assert line.inner_text() == said
     # not by colour alone: what became of the calls is a height, too, and in words beside the strip
-    kinds = {kind: page.locator(f".strip i.{kind}").first.evaluate("(one) => one.offsetHeight") for kind in ("mute", "part", "open")}
+    kinds = {
+        kind: page.locator(f".strip i.{kind}").first.evaluate("(one) => one.offsetHeight")
+        for kind in ("mute", "part", "open")
+    }
     assert len(set(kinds.values())) == 3
-    assert f"{figures['jobs'][number]['strips']['day']['totals']['failed']} failed" in (page.locator(".counts").first.inner_text())
+    assert f"{figures['jobs'][number]['strips']['day']['totals']['failed']} failed" in (
+        page.locator(".counts").first.inner_text()
+    )
 
 
+@pytest.mark.long
 def test_it_fits_every_width_and_paper(opened: Opened, tmp_path: Path) -> None:
     page = opened.page
     page.evaluate("document.activeElement.blur()")
     folder = Path(os.environ.get("AUTOSYNC_TEST_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 1000})
             assert page.evaluate("document.documentElement.scrollWidth") == width

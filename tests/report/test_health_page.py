@@ -1,4 +1,4 @@
-"""`report`: the page and its figures are one thing; whatever a database says is text; an answer for every state of a project."""
+"""`report`: the page is its figures; whatever a database says is text; there is a page of every state of a project."""
 
 import json
 import re
@@ -83,7 +83,13 @@ def test_every_outcome_is_counted_where_it_belongs(filled: Cluster) -> None:
     assert together["all"] == sum(one["strips"]["day"]["totals"]["all"] for one in found["jobs"])
     assert together["good_percent"] == (2 + 1 + 1 + 1) * 1000 // (together["all"] - together["pending"]) / 10
     assert found["schedules"]["next_24_hours"] == [0, 2] + [0] * 22
-    assert [found["schedules"][name] for name in ("schedules", "enabled", "due", "overdue", "failing")] == [4, 3, 1, 1, 1]
+    assert [found["schedules"][name] for name in ("schedules", "enabled", "due", "overdue", "failing")] == [
+        4,
+        3,
+        1,
+        1,
+        1,
+    ]
     (neighbour,) = found["neighbours"]
     assert (neighbour["name"], neighbour["day"], neighbour["week"]) == (
         NAME, {"runs": 1, "failed": 1}, {"runs": 2, "failed": 1},
@@ -121,8 +127,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_there(filled: Cluster) -> 
         admin.execute("set local role anon")
         by_anybody = history.collect(admin, ["reports"])
     assert by_anybody.unseen["calls"] == "this role may not read autosync.job"
-    assert "recent_outcomes" in found.unseen.pop("newest")
-    assert set(found.unseen.values()) == {"there is no public.auto_sync_schedules"}
+    unseen = dict(found.unseen)
+    assert "recent_outcomes" in unseen.pop("newest")
+    assert set(unseen.values()) == {"there is no public.auto_sync_schedules"}
     assert [row["name"] for row in found.rows["jobs"]] == ["auto-sync-cron-job", "reports"]
     assert found.rows["calls"]
 
@@ -146,7 +153,9 @@ def test_the_page_holds_its_figures_and_no_secret(filled: Cluster, secret: str, 
 
 
 @pytest.mark.parametrize("drawn", [True, False])
-def test_lines_are_drawn_where_they_can_be_and_else_the_page_says_how(drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_drawn_where_they_can_be_and_else_the_page_says_how(
+    drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not drawn:
         monkeypatch.setattr(charts, "is_installed", lambda: False)
     points = [{"slot": slot, "median_ms": 100 + slot, "p95_ms": 300} for slot in (0, 1, 2, 5, 9, 10)]
@@ -158,7 +167,9 @@ def test_lines_are_drawn_where_they_can_be_and_else_the_page_says_how(drawn: boo
         return
     assert found is not None
     svg = charts.accessible(found[0], "c", "of <b>", 'in "words"')
-    assert re.match(r'<svg [^>]*role="img"[^>]*aria-labelledby="c-t c-d"><title id="c-t">of &lt;b&gt;</title><desc', svg)
+    assert re.match(
+        r'<svg [^>]*role="img"[^>]*aria-labelledby="c-t c-d"><title id="c-t">of &lt;b&gt;</title><desc', svg
+    )
     # three stretches without a gap, of two lines each
     assert len(re.findall("mark-line", svg)) == 6
     assert "style=" not in svg

@@ -16,7 +16,7 @@ def find(name: str, *places: str | Path, install: str) -> Path:
     for place in (*places, scripts, *os.get_exec_path(), "/usr/sbin"):
         if found := shutil.which(name, path=str(place)):
             return Path(found)
-    _lacking(f"{name} is not installed; {install}")
+    return _lacking(f"{name} is not installed; {install}")
 
 
 def _lacking(reason: str) -> NoReturn:
