@@ -35,28 +35,29 @@ def page(found: Figures, drawer: charts.Drawer) -> str:
     timed = [
         (number, job) for number, job in enumerate(found["jobs"]) if any("p95_ms" in one for one in _week(job)["slots"])
     ]
-    drawn = drawer.draw([[one for one in _week(job)["slots"] if "p95_ms" in one] for _, job in timed], 168)
+    drawer.ask([[one for one in _week(job)["slots"] if "p95_ms" in one] for _, job in timed], 168)
+    # what else there is to do comes before the wait for the drawings
+    template, shown = _environment().get_template("page.html.j2"), _prepared(found)
     pictures = {
         number: Markup(charts.accessible(svg, f"chart-{number}", *_described(job)))  # noqa: S704 - text in it is escaped
-        for (number, job), svg in zip(timed, drawn or (), strict=False)
+        for (number, job), svg in zip(timed, drawer.drawn() or (), strict=False)
     }
+    return template.render(**shown, pictures=pictures, no_pictures=drawer.reason if timed and not pictures else None)
+
+
+def _prepared(found: Figures) -> dict[str, Any]:
+    """Return what the template works with."""
     style, script = resources.read(f"{_FOLDER}/page.css"), resources.read(f"{_FOLDER}/page.js")
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            figures=found,
-            causes=_causes(found["verify"]),
-            layers=_layers(found["verify"]["checks"]),
-            jobs=sorted(enumerate(found["jobs"]), key=lambda item: _ORDER.index(item[1]["status"])),
-            pictures=pictures,
-            no_pictures=drawer.reason if timed and not pictures else None,
-            policy=_policy(style, script),
-            style=Markup(style),  # noqa: S704 - our own file
-            script=Markup(script),  # noqa: S704 - our own file
-            json=Markup(embedded(found)),  # noqa: S704 - no character in it ends or begins anything in HTML
-        )
-    )
+    return {
+        "figures": found,
+        "causes": _causes(found["verify"]),
+        "layers": _layers(found["verify"]["checks"]),
+        "jobs": sorted(enumerate(found["jobs"]), key=lambda item: _ORDER.index(item[1]["status"])),
+        "policy": _policy(style, script),
+        "style": Markup(style),  # noqa: S704 - our own file
+        "script": Markup(script),  # noqa: S704 - our own file
+        "json": Markup(embedded(found)),  # noqa: S704 - no character in it ends or begins anything in HTML
+    }
 
 
 def embedded(found: Figures) -> str:

@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from html import escape
 from importlib.util import find_spec
 from types import TracebackType
@@ -42,6 +44,8 @@ class Drawer:
         self.reason: str | None = None
         self._wanted = wanted
         self._process: subprocess.Popen[str] | None = None
+        self._worker = ThreadPoolExecutor(1)
+        self._answer: Future[tuple[str, str]] | None = None
 
     def __enter__(self) -> "Drawer":
         if not self._wanted:
@@ -62,24 +66,31 @@ class Drawer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            self._process.kill()
+        if self._process is None:
+            return
+        self._process.kill()
+        self._worker.shutdown()
+        with suppress(OSError, ValueError):  # it may have been read to its end
             self._process.communicate()
 
-    def draw(self, charts: Sequence[Points], slots: int) -> list[str] | None:
-        """Return an SVG for each series of points, None where nothing can be drawn."""
+    def ask(self, charts: Sequence[Points], slots: int) -> None:
+        """Ask for a drawing of each series of points, and do not wait for it."""
         if self._process is None or not charts:
-            return None
+            return
         asked = json.dumps([specification(points, slots) for points in charts])
+        # whoever reads and writes at once must not be the one who works on meanwhile
+        self._answer = self._worker.submit(self._process.communicate, asked, _PATIENCE_SECONDS)
+
+    def drawn(self) -> list[str] | None:
+        """Return an SVG for each series of points that was asked for, None where nothing can be drawn."""
+        if self._answer is None:
+            return None
         try:
-            answer, _ = self._process.communicate(asked, timeout=_PATIENCE_SECONDS)
-            drawn: list[str] = json.loads(answer)
+            found: list[str] = json.loads(self._answer.result()[0])
         except (OSError, ValueError, subprocess.TimeoutExpired):
             self.reason = "vl-convert ended without a drawing"
             return None
-        finally:
-            self._process.kill()
-        return drawn
+        return found
 
 
 def serve() -> None:

@@ -100,7 +100,7 @@ class _Jobs:
             "status": _worst(result.status for result in self._report.results if result.job == name).value,
             "checks": [result.id for result in self._report.root_causes if result.job == name],
             "kind": job.kind if job else None,
-            "does": redact(job.does)[:200] if job else None,
+            "does": _does(job) if job else None,
             "state": job.state if job else "not in the database",
             "schedule": (cron_job["schedule"] if cron_job else None) or (job.schedule if job else None),
             "timeout_seconds": job.timeout.total_seconds() if job and job.makes_calls else None,
@@ -133,6 +133,12 @@ class _Jobs:
         ticks = _ticks(schedule, self._now, zone, both)
         found = [tick for tick in ticks if tick <= self._now + _DAY]
         return {"ticks": len(found), "every_seconds": None, "at": (found or ticks)[:3]}
+
+
+def _does(job: Job) -> str:
+    """Return what a job does; of an address not what stands behind it, which may be a credential of no known form."""
+    text = job.does.partition("?")[0] if job.kind == "url" else job.does
+    return redact(text)[:200]
 
 
 # many jobs share a schedule

@@ -23,7 +23,7 @@ bound as (
         where b.low < b.high
     ) as m
 ),
-called as (
+called as materialized (
     select i.job_id, i.id, i.attempt, i.function_milliseconds as took,
         cast(floor(date_part('epoch', i.queued_at - k.week_begins) / 3600) as integer) as hour,
         case when i.queued_at >= k.day_begins
@@ -45,21 +45,32 @@ called as (
     join chosen_jobs as c on c.id = i.job_id
     cross join clock as k
     where i.queued_at >= k.week_begins
+),
+counted as (
+    select c.job_id,
+        case grouping(c.hour, c.quarter, c.day, c.attempt)
+            when 7 then 'week' when 11 then 'day' when 13 then 'date' when 14 then 'attempt' else 'all' end as strip,
+        coalesce(c.hour, c.quarter, c.day, c.attempt, -1) as slot,
+        count(*) filter (where c.became = 'ok') as ok,
+        count(*) filter (where c.became = 'unproven') as unproven,
+        count(*) filter (where c.became = 'failed') as failed,
+        count(*) filter (where c.became = 'lost') as lost,
+        count(*) filter (where c.became = 'pending') as pending,
+        max(c.id) as id,
+        max(c.id) filter (where c.became = 'failed') as failed_id
+    from called as c
+    group by grouping sets ((c.job_id, c.hour), (c.job_id, c.quarter), (c.job_id, c.day), (c.job_id, c.attempt), (c.job_id))
+    having grouping(c.quarter) = 1 or c.quarter is not null
+),
+timed as (
+    select c.job_id, case grouping(c.hour, c.day) when 1 then 'week' when 2 then 'date' else 'all' end as strip,
+        coalesce(c.hour, c.day, -1) as slot, count(*) as timed,
+        percentile_disc(array[0.5, 0.95]) within group (order by c.took) as percentiles,
+        max(c.took) as longest_ms
+    from called as c
+    where c.took is not null
+    group by grouping sets ((c.job_id, c.hour), (c.job_id, c.day), (c.job_id))
 )
-select c.job_id,
-    case grouping(c.hour, c.quarter, c.day, c.attempt)
-        when 7 then 'week' when 11 then 'day' when 13 then 'date' when 14 then 'attempt' else 'all' end as strip,
-    coalesce(c.hour, c.quarter, c.day, c.attempt) as slot,
-    count(*) filter (where c.became = 'ok') as ok,
-    count(*) filter (where c.became = 'unproven') as unproven,
-    count(*) filter (where c.became = 'failed') as failed,
-    count(*) filter (where c.became = 'lost') as lost,
-    count(*) filter (where c.became = 'pending') as pending,
-    max(c.id) as id,
-    max(c.id) filter (where c.became = 'failed') as failed_id,
-    count(c.took) as timed,
-    percentile_disc(array[0.5, 0.95]) within group (order by c.took) as percentiles,
-    max(c.took) as longest_ms
-from called as c
-group by grouping sets ((c.job_id, c.hour), (c.job_id, c.quarter), (c.job_id, c.day), (c.job_id, c.attempt), (c.job_id))
-having grouping(c.quarter) = 1 or c.quarter is not null
+select c.*, coalesce(t.timed, 0) as timed, t.percentiles, t.longest_ms
+from counted as c
+left join timed as t on t.job_id = c.job_id and t.strip = c.strip and t.slot = c.slot

@@ -18,7 +18,8 @@ NAME = HOSTILE[:63]
 JOBS = """
 insert into autosync.job (name, function, url, sql, watch, auth, schedule, reports_within, paused_at, paused_by) values
     ('reports', 'daily-report', null, null, false, 'service_key', '*/10 * * * *', '15 min', null, null),
-    ('elsewhere', null, 'https://example.com/in?a=<b>', null, false, 'none', '0 * * * *', null, now(), %(hostile)s),
+    ('elsewhere', null, 'https://example.com/in?p=unknown-form', null, false, 'none', '0 * * * *', null, now(),
+        %(hostile)s),
     ('tidy', null, null, 'select 1', false, 'none', '0 3 * * *', null, null, null),
     ('theirs', null, null, null, true, 'none', null, null, null, null)
 """

@@ -56,6 +56,13 @@ def job(found: dict[str, Any], name: str) -> dict[str, Any]:
     return next(one for one in found["jobs"] if one["name"] == name)
 
 
+def draw(*asked: charts.Points) -> tuple[list[str] | None, str | None]:
+    """Return the drawings of these points, and why there are none."""
+    with charts.Drawer() as drawer:
+        drawer.ask(asked, 168)
+        return drawer.drawn(), drawer.reason
+
+
 def test_every_outcome_is_counted_where_it_belongs(filled: Cluster) -> None:
     with clusters.connection(filled) as owner:
         found = of(owner)
@@ -143,6 +150,7 @@ def test_the_page_holds_its_figures_and_no_secret(filled: Cluster, secret: str, 
     for text in (page, result.out, result.err):
         assert secret not in text
         assert secret.split(".")[2] not in text
+        assert "unknown-form" not in text
     # nothing of anybody's is markup; what turns the direction of a text is in the JSON alone, as an escape
     outside = re.sub(r"<script.*?</script>|<style>.*?</style>", "", page, flags=re.DOTALL)
     assert len(re.findall("<script", page)) == 2
@@ -159,11 +167,10 @@ def test_lines_are_drawn_where_they_can_be_and_else_the_page_says_how(
     if not drawn:
         monkeypatch.setattr(charts, "is_installed", lambda: False)
     points = [{"slot": slot, "median_ms": 100 + slot, "p95_ms": 300} for slot in (0, 1, 2, 5, 9, 10)]
-    with charts.Drawer() as drawer:
-        found = drawer.draw([points, points[:1]], 168)
+    found, reason = draw(points, points[:1])
     if not drawn:
         assert found is None
-        assert "pip install 'autosync-db[report]'" in (drawer.reason or "")
+        assert "pip install 'autosync-db[report]'" in (reason or "")
         return
     assert found is not None
     svg = charts.accessible(found[0], "c", "of <b>", 'in "words"')
@@ -177,15 +184,13 @@ def test_lines_are_drawn_where_they_can_be_and_else_the_page_says_how(
 
 def test_a_drawer_that_dies_costs_the_lines_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(charts, "_PROGRAM", "import os; os._exit(9)")
-    with charts.Drawer() as drawer:
-        assert drawer.draw([[{"slot": 0, "median_ms": 1}]], 168) is None
-    assert drawer.reason == "vl-convert ended without a drawing"
+    point = {"slot": 0, "median_ms": 1}
+    assert draw([point]) == (None, "vl-convert ended without a drawing")
     # what lies in the current folder is no library of ours
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vl_convert.py").write_text("raise SystemExit('from here')")
-    with charts.Drawer() as drawer:
-        assert drawer.draw([[{"slot": 0, "median_ms": 1}]], 168)
+    assert draw([point])[0]
 
 
 def test_a_server_that_is_not_reached_is_a_page_and_exits_4(tmp_path: Path) -> None:
