@@ -93,13 +93,13 @@ def fill(db: psycopg.Connection[Any], secret: str) -> None:
     db.execute("set session_replication_role = origin")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def secret() -> str:
     """A key that somebody's answer quotes."""
     return keys.legacy().reveal()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def filled(quiet_template: Cluster, secret: str) -> Iterator[Cluster]:
     """A server with a week of history."""
     with clusters.cloned(quiet_template) as copy:
