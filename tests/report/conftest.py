@@ -10,7 +10,7 @@ from autosync_db.local.cluster import Cluster
 from tests.support import clusters, keys
 
 HOSTILE = (
-    '</script><script>window.hit = 1</script><img src=x onerror="window.hit = 1"><!-- \'"&{{ 7 * 7 }} ]]>'
+    '</script><script>window.hit = 1</script><img src=x onerror="window.hit = 1"><!-- \'"&{{ 7 * 7919 }} ]]>'
     " \u202eRTL\u2028 a\x9bz"
 )
 # as long as the name of a cron job can be
