@@ -33,9 +33,11 @@ CHECKOUT = "/checkout"
 # what .ci/bootstrap installs depends on these alone
 INSTALLED_FROM = (
     *(".ci/bootstrap", ".ci/requirements.txt", ".ci/supabase-cli/deno.json", ".ci/supabase-cli/deno.lock"),
+    *(".ci/axe-core/deno.json", ".ci/axe-core/deno.lock"),
     *("pyproject.toml", "README.md", "autosync_db/__init__.py"),
 )
-SUPABASE_CLI = ".venv/supabase-cli"  # one program without libraries, fetched by the bootstrap of this machine
+# without libraries of their own, fetched by the bootstrap of this machine
+FETCHED = (".venv/supabase-cli", ".venv/axe-core")
 EXPECTED = "postgresql=17 pg_cron=1.6 python=3.13"
 # a machine's mirrors and proxies
 HANDED_ON = ("DENO_", "NPM_CONFIG_", "PYTEST_", "AUTOSYNC_TEST_EXPECT")
@@ -101,8 +103,9 @@ def suite_image(client: docker.DockerClient) -> str:
         for name in INSTALLED_FROM:
             (context / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, context / "checkout" / name)
-        if (ROOT / SUPABASE_CLI).exists():
-            shutil.copytree(ROOT / SUPABASE_CLI, context / "checkout" / SUPABASE_CLI, symlinks=True)
+        for folder in FETCHED:
+            if (ROOT / folder).exists():
+                shutil.copytree(ROOT / folder, context / "checkout" / folder, symlinks=True)
         (context / "wheels").mkdir()
         build(context, database, "packages", f"{image}-packages")
         python = client.containers.run(f"{image}-packages", [PYTHON, "-c", PRINT_VERSION], remove=True).decode()

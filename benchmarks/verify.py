@@ -131,7 +131,7 @@ def measure(name: str, database: Cluster, configuration: Configuration) -> Measu
     }
     jobs = composer.chosen(None)
     with psycopg.connect(database.url().reveal(), autocommit=True) as db:
-        opening, ending = verify._brackets(db)
+        opening, ending = verify.brackets(db)
         db.execute(opening)
         for _ in range(2):  # the first fills the catalog caches
             for id, query in queries.items():

@@ -19,6 +19,7 @@ COMMANDS = {
         "status": "Show revision, job, last tick with its real outcome, next tick, and schedules due and overdue.",
         "runs": "List the newest calls and what really became of them, newest first.",
         "watch": "Show live, until you quit: the verdict, the jobs, the newest calls as they settle, and what is due.",
+        "report": "Write one page for a browser: the verdict, a week of every job's calls, what is next.",
         "explain": "Print the page of a check or of a topic.",
         "audit": "Say of every cron job of a database what it calls, whether that goes well, and why not.",
         "cost": "Count the calls of a month by job, beside the plan's quota, and what would save some.",

@@ -59,6 +59,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("watch", "live, until you quit"),
         ("watch --plain --for 10m", "a line for each call that settles, for ten minutes"),
     ),
+    "report": (
+        ("report -o health.html", "a page for the team; it needs no network"),
+        (f"report --job daily-report --fail{_ON}--output daily.html", "one job; exit 3 where verify fails"),
+    ),
     "cost": (("cost", "calls a month beside the plan's quota"),),
     "repair": (
         ("repair --dry-run", "the SQL that would be run"),

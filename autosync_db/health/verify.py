@@ -188,13 +188,13 @@ class _Look:
         queries = {
             id: composer.query(id, check, self._configuration) for id, check in wanted.items() if check.look is None
         }
-        opening, ending = _brackets(connection)
+        opening, ending = brackets(connection)
         connection.execute(opening)
         try:
             asked_at = _now()
             answers: dict[str, list[_Found] | Blind] | psycopg.Error = self._ask_at_once(queries)
             if not isinstance(answers, dict):
-                _end(connection, ending)
+                end(connection, ending)
                 connection.execute(opening)
                 if isinstance(answers, psycopg.errors.LockNotAvailable):
                     # who waited once waits no second time, and there are many who would
@@ -213,7 +213,7 @@ class _Look:
             return found
         finally:
             if not connection.broken:
-                _end(connection, ending)
+                end(connection, ending)
 
     def _ask_at_once(self, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
         """Run all queries as one statement, or return the error that ended it and the transaction."""
@@ -255,7 +255,7 @@ class _Look:
         except psycopg.Error:
             if connection.broken:
                 raise
-        _end(connection, ending)
+        end(connection, ending)
         connection.execute(opening)
         connection.execute(f"set local lock_timeout = '{SHORT_LOCK_TIMEOUT}'".encode())
         answers = {part: _try(connection, partial(ask, part)) for part in work.PARTS}
@@ -294,7 +294,7 @@ def _jobs(rows: list[_Found]) -> list[Job]:
     return sorted((composer.job_of(name, facts) for name, *_, facts in rows), key=lambda job: job.name)
 
 
-def _brackets(connection: Connection) -> tuple[bytes, bytes]:
+def brackets(connection: Connection) -> tuple[bytes, bytes]:
     """Return the statements that begin to look and that end it; without parameters each is one round trip.
 
     Inside a transaction of the caller they are a savepoint, so that uncommitted changes can be looked at.
@@ -323,7 +323,7 @@ def _brackets(connection: Connection) -> tuple[bytes, bytes]:
     return sql.SQL("{}; select {}; {}").format(sql.SQL(begin), calls, unlimited).as_bytes(), end.encode()
 
 
-def _end(connection: Connection, ending: bytes) -> None:
+def end(connection: Connection, ending: bytes) -> None:
     """End the look. On a machine that stands still for seconds, the limit of a statement may hit this one, too."""
     try:
         connection.execute(ending)

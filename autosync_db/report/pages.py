@@ -25,6 +25,7 @@ TOPICS = {
         "guides/alerts",
         "guides/monitoring",
         "guides/read-a-failure",
+        "guides/report",
         "guides/secrets",
         "guides/rotation",
         "guides/access-token",

@@ -126,6 +126,11 @@ def find(connection: Connection, *, state: str | None = None, limit: int = 100) 
     return [_schedule(row) for row in rows]
 
 
+def listed(connection: Connection, limit: int) -> str:
+    """Return the query of find() as text, to be part of a larger statement."""
+    return psycopg.ClientCursor(connection).mogrify(_LIST.encode(), {"state": None, "id": None, "limit": limit})
+
+
 def resolve(connection: Connection, text: str) -> uuid.UUID:
     """Return the id of the one schedule whose id begins with `text`, at least four characters of it.
 

@@ -17,7 +17,7 @@ READERS = (
     "schedules list", f"schedules add --integration {_ID}", f"schedules set {_ID} --every 5", f"schedules show {_ID}",
     f"schedules run {_ID}", f"schedules enable {_ID}", f"schedules disable {_ID}", f"schedules remove {_ID} --yes",
     "secrets list", "secrets history", "secrets set x --from-env PATH", "secrets delete x --yes",
-    "export supabase", "export supabase --schemas", "cost", "watch", "teardown --yes",
+    "export supabase", "export supabase --schemas", "cost", "watch", "teardown --yes", "report -o x.html",
     "alerts list", "alerts set slack --from-env PATH", "alerts test slack", "alerts delete slack",
 )  # fmt: skip
 # these read none: what they do does not depend on it

@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "secrets delete": ("secrets set passing --from-env NEW_KEY", "secrets delete passing --yes"),
     "watch": ("watch --for 1s --format json", "watch --for 500ms --every 500ms"),
     "cost": ("cost", "cost --format json --plan pro"),
+    "report": ("report --format json", "report -o -"),
     "teardown": ("teardown --dry-run --format json", "teardown --yes"),
 }
 # these make files, print what is in the package, or have a database of their own

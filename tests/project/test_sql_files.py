@@ -98,9 +98,7 @@ def input_parameters(function: Any) -> list[Any]:
 
 
 def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
-    known = {
-        "extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "monitoring", "teardown",
-    }  # fmt: skip
+    known = set(FOLDERS)
     if file.folder not in known or not file.path.endswith(".sql"):
         yield 1, f"files lie in {sorted(known)} and end in .sql"
 
@@ -108,9 +106,7 @@ def lies_in_a_known_folder(file: File) -> Iterator[Offence]:
 def first_line_names_the_object_and_its_purpose(file: File) -> Iterator[Offence]:
     # the purpose of a check or a repair may need more than a line
     comment = re.match(
-        r"(?:--[^\n]*\n)+"
-        if file.folder in ("checks", "repairs", "audit", "monitoring", "teardown")
-        else r"--[^\n]*\n",
+        r"(?:--[^\n]*\n)+" if file.folder in QUERIES else r"--[^\n]*\n",
         file.source,
     )
     head = comment and re.fullmatch(
@@ -296,16 +292,18 @@ def keywords_are_lower_case(file: File) -> Iterator[Offence]:
 
 
 FOLDERS = (
-    "extensions", "functions", "triggers", "access", "jobs", "checks", "repairs", "audit", "monitoring", "teardown",
+    "extensions", "functions", "triggers", "access", "jobs",
+    "checks", "repairs", "audit", "monitoring", "report", "teardown",
 )  # fmt: skip
-OBJECTS = FOLDERS[:5]
+OBJECTS, QUERIES = FOLDERS[:5], FOLDERS[5:]
 # each rule, the folders that it holds for, and a file that breaks it
 RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] = {
     lies_in_a_known_folder: ((), File("views/x.sql", "select 1")),
     first_line_names_the_object_and_its_purpose: (FOLDERS, File("jobs/x.sql", "-- y: does it.\n")),
     second_line_names_the_revision_that_it_needs: (OBJECTS, File("jobs/x.sql", "-- x: does it.\n-- requires: 9999\n")),
     a_check_needs_no_revision: (
-        ("checks", "audit", "monitoring", "teardown"), File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
+        ("checks", "audit", "monitoring", "report", "teardown"),
+        File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
     ),
     may_run_again: (OBJECTS, File("functions/x.sql", "create function x() language sql as 'select 1'")),
     holds_the_function_that_it_is_named_for: (

@@ -5,6 +5,7 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,7 +16,10 @@ def find(name: str, *places: str | Path, install: str) -> Path:
     for place in (*places, scripts, *os.get_exec_path(), "/usr/sbin"):
         if found := shutil.which(name, path=str(place)):
             return Path(found)
-    reason = f"{name} is not installed; {install}"
+    return _lacking(f"{name} is not installed; {install}")
+
+
+def _lacking(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -30,3 +34,16 @@ def supabase() -> Path:
 def pgbouncer() -> Path:
     """Return pgbouncer."""
     return find("pgbouncer", install="install it: apt-get install --no-install-recommends pgbouncer")
+
+
+def chromium() -> Path:
+    """Return the browser that playwright drives."""
+    return find("chromium", install="install it: apt-get install --no-install-recommends chromium")
+
+
+def axe() -> Path:
+    """Return the script of axe-core, which looks for what keeps people from using a page."""
+    script = Path(sys.prefix) / "axe-core/node_modules/axe-core/axe.min.js"
+    if not script.is_file():
+        _lacking("axe-core is not installed; `make setup` installs it")
+    return script
