@@ -17,7 +17,7 @@ from tests.support import clusters, keys
 
 SCHEDULES = 1_000_000
 OURS = "select autosync.dispatch()"
-# as a project has it that was set up by hand: both secrets are read, and one call is posted
+# as a project has it that was set up manually: both secrets are read, and one call is posted
 INLINE = """
 select net.http_post(
     url := (select s.secret from public.pg_cron_secrets as s where s.name = 'project_url')

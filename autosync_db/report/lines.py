@@ -12,7 +12,7 @@ from autosync_db.remedies import COMMANDS, PROGRAM
 INDENT = 2
 # a command of a text, to where the sentence goes on
 _COMMAND = re.compile(
-    rf"{PROGRAM} (?:{'|'.join(sorted(COMMANDS))})\b(?:[^;,()'\s]|'[^']*'|[ ](?!and |or )(?=[^\s;,()]))*"
+    rf"{PROGRAM} (?:{'|'.join(sorted(COMMANDS))})\b" + r"(?:[^;,()'\s]|'[^']*'| (?!and |or )(?=[^\s;,()]))*"
 )
 _WHOLE = re.compile(rf"(?P<command>{_COMMAND.pattern}\S*)|\S+")
 

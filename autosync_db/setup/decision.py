@@ -232,7 +232,7 @@ def _project_ref(situation: Situation, given: Given) -> str | None:
             raise UsageError(
                 f"this is the database of the project {own}, not of {ref}", hint=f"pass --project-ref {own}"
             )
-        if own and address.is_private(given.project_url):
+        if own and not situation.is_near and address.is_private(given.project_url):
             raise UsageError(
                 f"the hosted database of {own} cannot reach {given.project_url}",
                 hint=f"pass --project-ref {own}, or the database of the stack on this machine: --target supabase",

@@ -37,6 +37,7 @@ class Situation:
     inherited: Inherited | None = None  # what the database is a copy of
     doubles: tuple[Double, ...] = ()  # what cron jobs of somebody else do already
     called_host: str | None = None  # the host that the stored address names
+    is_near: bool = False  # the server is on this machine or a private network, and may reach what is there
 
     @property
     def is_complete(self) -> bool:
@@ -70,6 +71,7 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
         inherited=binding.inherited(connection, configuration.target, project_ref),
         doubles=tuple(doubles.of_new_jobs(connection, settings)),
         called_host=address.host_in(binding.called_url(connection)),
+        is_near=not (at := connection.info.hostaddr) or address.is_private(f"//{at}"),
     )
 
 

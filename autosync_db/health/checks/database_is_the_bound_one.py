@@ -54,9 +54,10 @@ def _read(answer: Answer) -> list[Row]:
 def _of_address(url: str | None, target: Target, database: str) -> list[Row]:
     """Return a warning where the calls go to another address than that of the target in autosync.toml.
 
-    Two projects' refs are judged as a copy, or as a key of another project.
+    Of a hosted project none: it may be called by a domain of its own, and two refs are judged as a copy, or as a key of
+    another project.
     """
-    if not url or not binding.is_elsewhere(target, url) or (address.ref_in(url) and target.project_ref):
+    if not url or target.project_ref or address.ref_in(url) or not binding.is_elsewhere(target, url):
         return []
     detail = f"is {redact(url)}, and autosync.toml has {target.project_url} for the target {target.name}"
     facts = {"reason": "other_address", "secret": "project_url", "database": database}
