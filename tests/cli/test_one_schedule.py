@@ -219,6 +219,7 @@ def test_nobody_sets_the_next_run_but_run(function: Function) -> None:
             function.admin.execute("select autosync.make_due(%s)", [other])
 
 
+@pytest.mark.long
 def test_the_beginning_of_an_id_is_enough_unless_it_is_that_of_several(function: Function) -> None:
     ids = ("aaaa1111-0000-4000-8000-000000000001", "aaaa1111-0000-4000-8000-000000000002", function.add())
     for id in ids[:2]:

@@ -61,6 +61,7 @@ def test_json_of_an_unhealthy_database_parses_too(blank: Cluster) -> None:
                 assert result.json()
 
 
+@pytest.mark.long
 def test_quiet_leaves_data_alone_and_says_nothing_else(project: Project) -> None:
     command.succeeds(project.setup())
     for arguments in (("status",), ("verify",), ("runs",), ("jobs", "trigger"), ("migrate", "--sql")):

@@ -131,6 +131,7 @@ def test_looks_are_read_only_hold_nothing_and_end_in_time(live: LiveProject) -> 
         assert time.monotonic() - started < 10
 
 
+@pytest.mark.long
 @pytest.mark.one_version
 def test_lines_through_a_pipe_say_calls_outages_and_the_verdict_until_it_is_interrupted(live: LiveProject) -> None:
     child = subprocess.Popen(

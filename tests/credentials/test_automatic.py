@@ -246,6 +246,7 @@ class TestTroubles:
         assert platform.names == {"default", "web", "service_role", *platform.ours}
 
 
+@pytest.mark.long
 class TestUnfinished:
     def _left(self, platform: Platform) -> None:
         """Leave a rotation whose key is made and not stored, as a killed one does."""
@@ -367,6 +368,7 @@ def test_the_journal_holds_no_secret(platform: Platform, monkeypatch: pytest.Mon
     assert "sb_secret_" not in row
 
 
+@pytest.mark.long
 class TestCronSecret:
     """Where the calls carry a cron secret the function gets the new one beside the old one, and then that alone."""
 

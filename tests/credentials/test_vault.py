@@ -189,6 +189,7 @@ class TestWithout:
         )
 
 
+@pytest.mark.long
 class TestCommands:
     def test_rotate(self, vaulted: Project) -> None:
         newer = keys.legacy()

@@ -3,6 +3,8 @@
 import dataclasses
 import tempfile
 
+import pytest
+
 from autosync_db.config import Configuration, Settings
 from autosync_db.connection import connect
 from autosync_db.health import verify
@@ -46,6 +48,7 @@ def test_fault_costs_no_more(live: LiveProject) -> None:
     assert round_trips == 3
 
 
+@pytest.mark.long
 def test_fifty_jobs_cost_no_more(live: LiveProject) -> None:
     live.owner.execute(
         "insert into autosync.job (name, function, schedule)"

@@ -459,6 +459,7 @@ def _heartbeat_without_worker(chain: Chain) -> None:
         chain.connection.execute(statement.encode())
 
 
+@pytest.mark.long
 def test_nothing_of_it_stops_housekeeping_or_a_tick(night: Night, served: Cluster) -> None:
     night.add("webhook")
     tick = night.chain.dispatch(force=True)

@@ -165,6 +165,7 @@ def test_counting_costs_the_same_however_many_schedules_there_are(crowded: Clust
     assert touched <= (2100 if crowd == "claimed" else 220), f"{touched} buffers, of a table with {CROWD} rows"
 
 
+@pytest.mark.long
 def test_verify_calls_an_idle_job_healthy_and_a_dead_one_not(migrated: Cluster, stub: Stub) -> None:
     with health.healthy(migrated, stub) as project:
         project.set_job(invoke="when_due")

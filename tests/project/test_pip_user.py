@@ -66,7 +66,10 @@ def test_no_message_names_one() -> None:
         read = {
             id(inner)
             for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("resources.")
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "resources"
             for inner in ast.walk(node)
         }
         for node in ast.walk(tree):

@@ -239,6 +239,7 @@ def test_the_file_is_written_whole_and_nothing_else_is_replaced(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "kept", "link.html", "pipe"]
 
 
+@pytest.mark.long
 def test_a_week_of_five_minute_calls_of_twenty_jobs_is_a_page_of_less_than_one_and_a_half_megabytes(
     filled: Cluster,
 ) -> None:

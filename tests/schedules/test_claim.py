@@ -212,7 +212,7 @@ WINDOW = """
 """
 
 
-@pytest.mark.parametrize("count", [20_000, pytest.param(200_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [5_000, pytest.param(200_000, marks=pytest.mark.long)])
 def test_windows_that_are_shut_stand_in_nobodys_way_and_move_to_their_opening(schedule_db: Connect, count: int) -> None:
     db = schedule_db(None)
     fill(db, 100)

@@ -53,7 +53,7 @@ HARD_ZONES = [
 ]
 CASES_PER_QUERY = 100
 # queries on a push, and in the long run
-queries = pytest.mark.parametrize("count", [6, pytest.param(200, marks=pytest.mark.long)])
+queries = pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.long)])
 
 
 def heavy(count: int) -> settings:

@@ -285,6 +285,7 @@ def test_a_working_chain_of_the_guide_is_never_turned_off(project: Project) -> N
         project.stub.requests.clear()
 
 
+@pytest.mark.long
 def test_else_it_stays_as_it_was_and_the_error_says_what_is_missing(project: Project) -> None:
     project.execute(HELPER)
     for text, reason in (

@@ -331,6 +331,7 @@ def test_a_branch_without_data_has_no_binding_and_is_set_up_as_any_project(migra
         assert len(stub.requests) == 1
 
 
+@pytest.mark.long
 def test_a_copy_of_a_project_without_a_ref_is_named_by_its_address(migrated: Cluster, stub: Stub) -> None:
     """Nothing silences it unasked: a domain that changed looks the same. With --rebind it is a copy like any other."""
     old, new = stub.url, stub.url.replace("127.0.0.1", "localhost")

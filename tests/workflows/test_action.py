@@ -58,6 +58,7 @@ def test_one_line_verifies_and_tells_what_is_wrong(action: dict[str, Any], machi
     assert shared.passwords["postgres"] not in done.log
 
 
+@pytest.mark.long
 def test_commands_run_in_order_until_one_fails_and_their_output_goes_where_it_is_wanted(
     action: dict[str, Any], machine: Machine, runner: Runner
 ) -> None:

@@ -93,6 +93,7 @@ def test_idle_when_nothing_is_due(project: LiveProject, tell: Tell) -> None:
     _fine(tell("invoke = when_due and nothing due for nine days", verify(project)))
 
 
+@pytest.mark.long
 def test_idle_after_a_call_that_failed(project: LiveProject, tell: Tell) -> None:
     project.stub.answer(401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT")
     project.tick()
@@ -201,6 +202,7 @@ def test_role_that_sees_little(name: str, grants: str, project: LiveProject, tel
     assert "run: grant" in str(health.result_of(report, "privileges_sufficient").verdict)
 
 
+@pytest.mark.long
 def test_two_jobs(project: LiveProject, tell: Tell) -> None:
     settings = config.Settings.model_validate({"job": {"name": "nightly", "function": "nightly", "schedule": NEVER}})
     plan.apply(project.owner, settings)
@@ -237,6 +239,7 @@ def test_search_path_of_the_role(project: LiveProject, tell: Tell) -> None:
     project.admin.execute("alter role postgres reset search_path")
 
 
+@pytest.mark.long
 def test_key_that_was_just_replaced(project: LiveProject, tell: Tell) -> None:
     project.stub.answer(401, {"msg": "Invalid JWT"}, "UNAUTHORIZED_LEGACY_JWT")
     project.tick()

@@ -49,6 +49,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_done(live: LiveProject) -
     assert jobs(live) == before
 
 
+@pytest.mark.long
 def test_yes_does_what_is_harmless_and_what_is_destructive_only_by_name(live: LiveProject) -> None:
     live.owner.execute(OFF.encode())
     twin = live.value(TWIN)
@@ -97,6 +98,7 @@ def test_dry_run_prints_what_would_be_done_and_changes_nothing(live: LiveProject
     assert contents(live.cluster) == before
 
 
+@pytest.mark.long
 def test_json_says_what_was_done_and_what_is_left(live: LiveProject) -> None:
     live.owner.execute(OFF.encode())
     live.owner.execute(TWIN.encode())

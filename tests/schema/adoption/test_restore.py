@@ -234,6 +234,7 @@ class TestBoundAnew:
             assert owner.execute(query).fetchall() == before
 
 
+@pytest.mark.long
 def test_a_dump_in_another_project_is_silent_from_the_first_command_that_knows_it(
     source: Cluster, open_blank: Cluster, tmp_path: Path
 ) -> None:
