@@ -12,6 +12,7 @@ from autosync_db.errors import MigrationError, UsageError
 
 if TYPE_CHECKING:
     from autosync_db.schema.migrate import MigrationPlan
+    from autosync_db.schema.revisions import MigrationResult
 
 
 app = typer.Typer(add_completion=False)
@@ -35,32 +36,25 @@ def _migrate(
 
     Safe to repeat, and to run from several places at once: one migrates, the others find nothing to do.
     """
-    from autosync_db.connection import connect
-    from autosync_db.jobs import binding
-    from autosync_db.progress import Reporter
     from autosync_db.schema import revisions
-    from autosync_db.setup import takeover
 
     if check + sql + dry_run > 1:
         raise UsageError("--check, --sql and --dry-run exclude each other", hint="choose one of them")
     revision, configuration = revisions.named(revision), session.configuration
     if sql or check or dry_run:
-        from autosync_db.schema import migrate  # not for a migration with nothing to do: it loads Alembic
+        # not for a migration with nothing to do: they load Alembic
+        from autosync_db.schema import migrate
+        from autosync_db.setup import takeover
     if sql:
         session.print_text(migrate.script_sql(revision, configuration.isolation))
         return
-    url, isolation = configuration.target.database_url, configuration.isolation
     if check or dry_run:
-        plan = migrate.plan(url, revision, isolation)
+        plan = migrate.plan(configuration.target.database_url, revision, configuration.isolation)
         if not plan.refusals:
             plan = replace(plan, adoption=[*plan.adoption, *takeover.foresee(configuration, revision).notes])
         _show_plan(session, plan, check=check)
         return
-    with session.progress("migrating") as say:
-        outcome = takeover.upgrade(configuration, revision, reporter=Reporter(session.say_done, say))
-    with connect(url) as connection:
-        if binding.notice(connection, configuration):
-            session.say_copy(connection)
+    outcome = _migrated(session, revision)
     if session.is_json:
         session.print_json(outcome)
         return
@@ -76,6 +70,32 @@ def _migrate(
         if session.verbose:
             for name in (*outcome.revisions, *outcome.objects):
                 session.say(f"  {name}")
+
+
+def _migrated(session: Session, revision: str) -> "MigrationResult":
+    """Migrate, unless there is nothing to do, and say what the database is a copy of."""
+    from autosync_db.connection import connect
+    from autosync_db.jobs import binding
+    from autosync_db.schema import up_to_date
+
+    configuration = session.configuration
+    url = configuration.target.database_url
+    with session.progress("migrating") as say:
+        with connect(url) as connection:
+            outcome = up_to_date.at(connection, revision, configuration.isolation)
+            if outcome is not None:
+                is_copy = binding.notice(connection, configuration)
+        if outcome is None:
+            from autosync_db.progress import Reporter
+            from autosync_db.setup import takeover
+
+            outcome = takeover.upgrade(configuration, revision, reporter=Reporter(session.say_done, say))
+            with connect(url) as connection:
+                is_copy = binding.notice(connection, configuration)
+    if is_copy:
+        with connect(url) as connection:
+            session.say_copy(connection)
+    return outcome
 
 
 def _show_rows(session: Session, plan: "MigrationPlan") -> None:

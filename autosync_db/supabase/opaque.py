@@ -7,6 +7,7 @@ as in JSON (`"Authorization": "Bearer â€¦"`), as arguments (`'x-cron-secret', 'â
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from autosync_db.supabase import key
 
@@ -80,29 +81,30 @@ NAMES = (
 )
 # a value of a known form is judged by that, and these are none
 NONE = rf"^(?:eyJ|sb_|sbp_)|{key.PLACEHOLDER.pattern}|replace|redacted|dummy|[-_]here\M"
-_FOUND = re.compile(
-    "|".join(one.expression.replace(r"\m", r"\b").replace(r"\M", r"\b") for one in CREDENTIALS), re.IGNORECASE
-)
 # those that need no name beside them
-_BARE = re.compile(
-    "|".join(
-        one.expression.replace(r"\m", r"\b").replace(r"\M", r"\b")
-        for one in CREDENTIALS
-        if one.name in {"user", "hook", "form"}
-    ),
-    re.IGNORECASE,
-)
-_NONE = re.compile(NONE.replace(r"\M", r"\b"), re.IGNORECASE)
+_BARE = ("user", "hook", "form")
+
+
+# compiled when a text is looked at: that takes longer than many a command
+@cache
+def _form(*names: str) -> re.Pattern[str]:
+    chosen = [one.expression for one in CREDENTIALS if not names or one.name in names]
+    return re.compile("|".join(chosen).replace(r"\m", r"\b").replace(r"\M", r"\b"), re.IGNORECASE)
+
+
+@cache
+def _none() -> re.Pattern[str]:
+    return re.compile(NONE.replace(r"\M", r"\b"), re.IGNORECASE)
 
 
 def holds_credential(text: str) -> bool:
     """Return whether a text has such a value; autosync.holds_credential() in SQL."""
-    return any(not _NONE.search(_value_of(match)) for match in _FOUND.finditer(text))
+    return any(not _none().search(_value_of(match)) for match in _form().finditer(text))
 
 
 def holds_bare(text: str) -> bool:
     """Return whether a text has a credential that shows by its form or its address alone."""
-    return any(not _NONE.search(_value_of(match)) for match in _BARE.finditer(text))
+    return any(not _none().search(_value_of(match)) for match in _form(*_BARE).finditer(text))
 
 
 def masked(text: str) -> str:
@@ -110,9 +112,9 @@ def masked(text: str) -> str:
 
     def mask(match: re.Match[str]) -> str:
         value = _value_of(match)
-        return match[0] if _NONE.search(value) else match[0].replace(value, "***")
+        return match[0] if _none().search(value) else match[0].replace(value, "***")
 
-    return _FOUND.sub(mask, text)
+    return _form().sub(mask, text)
 
 
 def _value_of(match: re.Match[str]) -> str:
