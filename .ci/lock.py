@@ -40,6 +40,8 @@ def resolved(*arguments: str) -> str:
         written = Path(folder) / "pylock.toml"
         command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet"]
         command += ["--universal", "--python-version", "3.11", "--format", "pylock.toml", "--output-file", str(written)]
+        # one version for every Python: the image of the tests has another one than this machine (suite.py)
+        command += ["--fork-strategy", "fewest"]
         subprocess.run([*command, *arguments], cwd=ROOT, check=True)
         packages = tomllib.loads(written.read_text(encoding="utf-8"))["packages"]
     return "".join(map(entry, packages))
@@ -51,9 +53,7 @@ def entry(package: dict[str, Any]) -> str:
     if "wheels" in package and not files:
         return ""
     hashes = {file["hashes"]["sha256"] for file in (*files, *filter(None, [package.get("sdist")]))}
-    # what pyproject.toml asks for anyway; uv adds it to each package as soon as one of them has two versions
-    marker = re.sub(r"^python_full_version >= '3\.11'( and |$)", "", package.get("marker", ""))
-    marker = f" ; {marker}" if marker else ""
+    marker = f" ; {package['marker']}" if "marker" in package else ""
     lines = [
         f"{package['name']}=={package['version']}{marker}",
         *(f"    --hash=sha256:{one}" for one in sorted(hashes)),
