@@ -12,4 +12,4 @@ FROM packages
 COPY wheels /wheels
 COPY checkout /checkout
 # the wheels were fetched outside, where mirrors and certificates are set up; their hashes are checked here
-RUN PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels .ci/bootstrap && rm -rf /wheels /var/lib/apt/lists/*
+RUN PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels .ci/bootstrap container && rm -rf /wheels /var/lib/apt/lists/*

@@ -1,7 +1,8 @@
 """Run the whole test suite inside one container, on the image's PostgreSQL and Python, and pass its exit status on.
 
-Arguments go to pytest. Why one container and not one per cluster: docs/guides/containers.md. AUTOSYNC_TEST_IMAGE names
-another database image than the project's own, AUTOSYNC_TEST_PYTHON another Debian package of Python than its default.
+Arguments go to pytest; `--database` alone builds the image of the database and runs nothing. Why one container and not
+one per cluster: docs/guides/containers.md. AUTOSYNC_TEST_IMAGE names another database image than the project's own,
+AUTOSYNC_TEST_PYTHON another Debian package of Python than its default.
 """
 
 import hashlib
@@ -48,11 +49,12 @@ PYTHON = os.environ.get("AUTOSYNC_TEST_PYTHON", "python3")
 
 def main() -> int:
     """Build what is missing, run the suite, print what it prints."""
+    if sys.argv[1:] == ["--database"]:
+        database_image()
+        return 0
     client = docker.from_env()
     remove_leftovers(client)
     image = suite_image(client)
-    if sys.argv[1:] == ["--build"]:
-        return 0
     container = (
         DockerContainer(image)
         # as process 1, bash takes care of the servers that outlive pg_ctl; the end is for when nobody stops it
@@ -70,7 +72,7 @@ def main() -> int:
             inside.put_archive("/", archive({CERTIFICATES[1:]: bundle}))
             environment |= dict.fromkeys(("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"), CERTIFICATES)
         script = (
-            "git init -q -b main && git add -A && .ci/bootstrap && "
+            "git init -q -b main && git add -A && .ci/bootstrap container && "
             'exec nice -n "$0" .venv/bin/pytest -p no:cacheprovider "$@"'
         )
         return stream(
@@ -88,9 +90,14 @@ def remove_leftovers(client: docker.DockerClient) -> None:
             found.remove(force=True, v=True)
 
 
+def database_image() -> str:
+    """Return the name of the image with PostgreSQL, built if it is the project's own and not there."""
+    return os.environ.get("AUTOSYNC_TEST_IMAGE") or engine.build(engine.find("docker"), say=say)
+
+
 def suite_image(client: docker.DockerClient) -> str:
     """Return the name of the image with everything but the checkout in it, built if it is not there."""
-    database = os.environ.get("AUTOSYNC_TEST_IMAGE") or engine.build(engine.find("docker"), say=say)
+    database = database_image()
     digest = hashlib.sha256(f"{client.images.get(database).id} {PYTHON}".encode())
     for name in (*INSTALLED_FROM, ".ci/suite.Dockerfile"):
         digest.update((ROOT / name).read_bytes())
