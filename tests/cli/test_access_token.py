@@ -197,6 +197,7 @@ def test_what_an_answer_calls_itself_cannot_become_a_query(hosted: Project, api:
     assert api.requests == []
 
 
+@pytest.mark.long
 def test_runs_says_what_is_lacking_to_show_a_log(hosted: Project, api: Api) -> None:
     id = _called(hosted, **{"sb-request-id": "req-1"})
     show = ("runs", "show", str(id), "--log")

@@ -66,6 +66,7 @@ def test_a_receiver_is_set_tested_listed_and_deleted(new_project: Project, stub:
     assert _listed(project) == []
 
 
+@pytest.mark.long
 def test_a_heartbeat_is_tested_only_when_that_is_true(new_project: Project, stub: Stub) -> None:
     project = new_project
     command.succeeds(project.setup())

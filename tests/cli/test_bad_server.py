@@ -106,6 +106,7 @@ def _hides(character: str, form: str, arguments: tuple[str, ...]) -> None:
         assert "[YOUR-PASSWORD]" in result.hints[0]
 
 
+@pytest.mark.long
 def test_no_piece_of_a_password_is_shown_however_libpq_reads_the_url() -> None:
     with cases.collected() as case:
         for number, (character, form) in enumerate(itertools.product(CHARACTERS, FORMS)):
@@ -186,6 +187,7 @@ def _unchanged_by(cluster: Cluster, contents: Dump, code: int, database: Secret 
     return said.pop()
 
 
+@pytest.mark.long
 def test_pg_cron_is_not_available(bare: Cluster, contents: Dump) -> None:
     taken = list((bare.installation.share / "extension").glob("pg_cron*"))
     assert taken
@@ -308,6 +310,7 @@ POOLER = {
 }
 
 
+@pytest.mark.long
 def test_the_words_of_a_pooler_are_understood() -> None:
     with cases.collected() as case:
         for text, names in POOLER.items():

@@ -162,6 +162,7 @@ class TestSwitch:
         done = command.succeeds(working.run("verify", "-v"))
         assert "no job sends it any more" in done.out
 
+    @pytest.mark.long
     def test_a_secret_that_the_function_does_not_know_is_never_sent_by_a_tick(self, working: Place) -> None:
         _choose(CRON_SECRET)
         for _ in range(2):

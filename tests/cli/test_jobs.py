@@ -252,6 +252,7 @@ def test_a_job_is_changed_by_commands_and_the_file_is_spoken_of(several: Project
         ]
 
 
+@pytest.mark.long
 def test_without_a_file_the_registered_jobs_are_spoken_of(several: Project) -> None:
     Path("autosync.toml").unlink()
     command.succeeds(several.run("jobs", "remove", "auto-sync-cron-job", "--yes"))
@@ -268,6 +269,7 @@ def test_without_a_file_the_registered_jobs_are_spoken_of(several: Project) -> N
     assert command.succeeds(several.run("jobs", "show", "--format", "json")).json()["name"] == "cleanup"
 
 
+@pytest.mark.long
 def test_a_statement_that_fails_and_a_watched_job_exit_with_the_reason(several: Project) -> None:
     Path("autosync.toml").write_text(
         "[jobs.bad]\nsql = 'select 1/0'\nschedule = '0 0 1 1 *'\n[jobs.theirs]\nwatch = true\n"

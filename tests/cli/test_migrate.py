@@ -73,6 +73,7 @@ def test_a_second_migration_changes_nothing(blank: Cluster, contents: Dump) -> N
     assert contents(blank) == before
 
 
+@pytest.mark.long
 def test_an_edited_function_is_drift_until_migrate_repairs_it(migrated: Cluster, schema: Dump) -> None:
     before = schema(migrated)
     _edit(migrated)
@@ -303,6 +304,7 @@ def test_rollback_does_not_drop_the_history_of_the_secrets_unasked(migrated: Clu
         assert connection.execute("select secret from public.pg_cron_secrets").fetchone() == ("x",)
 
 
+@pytest.mark.long
 def test_json_says_what_was_done(blank: Cluster) -> None:
     done = command.succeeds(_run(blank, "migrate", "--format", "json")).json()
     assert (done["before"], done["after"]) == (None, revisions.head())

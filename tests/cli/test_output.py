@@ -52,6 +52,7 @@ def test_json_is_the_only_thing_on_stdout(project: Project) -> None:
                 assert command.succeeds(project.run(*typed.split(), "--format", "json")).json() is not None
 
 
+@pytest.mark.long
 def test_json_of_an_unhealthy_database_parses_too(blank: Cluster) -> None:
     with cases.collected() as case:
         for typed in ("verify", "migrate --check", "migrate --dry-run"):

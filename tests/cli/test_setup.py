@@ -72,6 +72,7 @@ def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(new_pr
     assert third.ticked == ["database", "verify"]
 
 
+@pytest.mark.long
 def test_setup_proves_health_by_verify(new_project: Project) -> None:
     done = command.succeeds(new_project.setup("--format", "json")).json()
     assert [step["name"] for step in done["steps"]] == ["database", "migrate", "secrets", "job", "call", "verify"]

@@ -93,6 +93,7 @@ def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:
     assert contents(project.cluster) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["blank", "migrated"])
 def test_a_project_that_is_not_set_up_is_never_healthy(state: str, request: pytest.FixtureRequest) -> None:
     cluster: Cluster = request.getfixturevalue(state)

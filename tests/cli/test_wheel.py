@@ -14,7 +14,7 @@ from tests.support import cases, command
 from tests.support.command import Result
 
 ROOT = Path(__file__).parents[2]
-# .ci/run has installed it already; a list of programs tries one after the other, e.g. of several versions of Python
+# where it is installed already; a list of programs tries one after the other, e.g. of several versions of Python
 PROGRAMS = os.environ.get("AUTOSYNC_TEST_WHEEL", "").split()
 
 # two dozen processes, beside all other tests

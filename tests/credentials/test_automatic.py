@@ -216,6 +216,7 @@ class TestTroubles:
         assert platform.journal() is None
         assert platform.is_whole()
 
+    @pytest.mark.long
     @pytest.mark.parametrize("status", [401, 403, 500])
     def test_an_old_key_that_cannot_be_deleted_is_said_and_resumed(self, platform: Platform, status: int) -> None:
         platform.api.trouble = lambda request: Trouble(status) if request.method == "DELETE" else None

@@ -178,6 +178,7 @@ class TestWithout:
         with pytest.raises(SecretError, match=said):
             secret_store.require_vault(project.owner)
 
+    @pytest.mark.long
     def test_the_one_that_was_chosen(self, vaulted: Project) -> None:
         with clusters.connect(vaulted.cluster, "supabase_admin") as connection:
             connection.execute("drop schema vault cascade")
@@ -305,6 +306,7 @@ def test_the_whole_catalogue_is_healthy_on_a_vault(vaulted: Project) -> None:
     }, health.described(report)  # fmt: skip
 
 
+@pytest.mark.long
 def test_missing_and_spoiled_secrets_of_a_vault_are_named(vaulted: Project) -> None:
     vaulted.owner.execute("select vault.update_secret(id, E'a b') from vault.secrets where name = 'service_role_key'")
     assert vaulted.verdict("secrets_clean")[0] == "critical"

@@ -297,6 +297,7 @@ def test_the_batch_size_of_the_header_wins_over_that_of_older_callers(
         database.rows("alter function public.claim_beneath(integer, interval) rename to auto_sync_claim")
 
 
+@pytest.mark.long
 def test_time_budget_ends_the_run_and_leaves_the_rest_claimed(
     start_edge: StartEdge, steered_functions: Path, database: Database, keys: Keys
 ) -> None:

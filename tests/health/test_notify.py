@@ -93,6 +93,7 @@ def test_of_runs_at_once_one_speaks(live: LiveProject, tmp_path: Path) -> None:
         assert len(webhook.requests) == 1
 
 
+@pytest.mark.long
 def test_nobody_to_tell_is_refused_before_anything(live: LiveProject) -> None:
     command.refused(command.run("verify", "--notify", database=live.cluster.url()), 2)
     refused = command.run(

@@ -76,7 +76,7 @@ def test_every_command_that_talks_to_the_database_is_tried() -> None:
 # tests/cli tries commands without a pooler, and one of transactions is stricter than one of sessions
 @pytest.fixture(
     scope="module",
-    params=[*(pytest.param(way, marks=pytest.mark.long) for way in ("direct", "session")), "transaction"],
+    params=[pytest.param(way, marks=pytest.mark.long) for way in ("direct", "session", "transaction")],
 )
 def healthy(request: pytest.FixtureRequest, blank_template: Cluster) -> Iterator[Way]:
     """The project set up from nothing: migrated, its secrets stored, its job scheduled, called and verified."""

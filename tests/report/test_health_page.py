@@ -182,6 +182,7 @@ def test_lines_are_drawn_where_they_can_be_and_else_the_page_says_how(
     assert "style=" not in svg
 
 
+@pytest.mark.long
 def test_a_drawer_that_dies_costs_the_lines_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(charts, "_PROGRAM", "import os; os._exit(9)")
     point = {"slot": 0, "median_ms": 1}
@@ -201,6 +202,7 @@ def test_a_server_that_is_not_reached_is_a_page_and_exits_4(tmp_path: Path) -> N
     assert "Something is broken" in (tmp_path / "health.html").read_text()
 
 
+@pytest.mark.long
 def test_where_nothing_is_installed_there_is_a_page_and_fail_is_for_who_asks(blank: Cluster, tmp_path: Path) -> None:
     with clusters.connect(blank) as owner:
         owner.execute("create extension if not exists pg_cron")

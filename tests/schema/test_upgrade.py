@@ -199,6 +199,7 @@ def test_there_is_a_release_to_upgrade_from() -> None:
     assert RELEASED
 
 
+@pytest.mark.long
 def test_the_printed_script_ends_like_migrate(blank: Cluster, fresh: str, tmp_path: Path) -> None:
     script = tmp_path / "migrate.sql"
     script.write_text(migrate.script_sql(), encoding="utf-8")

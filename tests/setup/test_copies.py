@@ -187,6 +187,7 @@ def test_a_copy_is_one_state_with_one_next_step_for_every_command(copy: Copy) ->
     assert copy.handed_over == handed_over
 
 
+@pytest.mark.long
 def test_where_the_file_says_that_a_job_runs_its_silence_fails(copy: Copy) -> None:
     job = {"AUTOSYNC_JOBS__NIGHTLY__" + key: value for key, value in (("SQL", "select 1"), ("SCHEDULE", "0 3 * * *"))}
     command.succeeds(copy.run("migrate"))

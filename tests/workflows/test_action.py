@@ -48,6 +48,7 @@ def of(cluster: Cluster) -> dict[str, str]:
     return {"SUPABASE_DB_URL": cluster.url().reveal()}
 
 
+@pytest.mark.long
 def test_one_line_verifies_and_tells_what_is_wrong(action: dict[str, Any], machine: Machine, shared: Cluster) -> None:
     Path("autosync.toml").write_text('[targets.main]\ndatabase_url_env = "SUPABASE_DB_URL"\n')
     done = machine.run_action(action, {}, of(shared), ROOT)

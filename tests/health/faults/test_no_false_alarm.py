@@ -173,6 +173,7 @@ def test_right_after_a_restart(project: LiveProject, tell: Tell) -> None:
         _fine(tell("the server was restarted a moment ago", verify(project)))
 
 
+@pytest.mark.long
 def test_reload(project: LiveProject, tell: Tell) -> None:
     project.cluster.reload()
     with watched():
@@ -231,6 +232,7 @@ def test_runs_that_failed_only_on_paper(project: LiveProject, tell: Tell) -> Non
     _fine(tell("runs marked as failed by a restart, and rows of processes that are gone", verify(project)))
 
 
+@pytest.mark.long
 def test_search_path_of_the_role(project: LiveProject, tell: Tell) -> None:
     project.owner.execute("create schema elsewhere; create table elsewhere.auto_sync_schedules (id integer)")
     project.admin.execute("alter role postgres set search_path = elsewhere")

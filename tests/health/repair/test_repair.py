@@ -308,6 +308,7 @@ def test_what_two_checks_say_of_one_object_is_repaired_once(live: LiveProject) -
     live.must_be_healthy()
 
 
+@pytest.mark.long
 def test_role_that_owns_nothing_learns_whom_to_connect_as(live: LiveProject) -> None:
     live.create_role("plain", grants="grant pg_read_all_data, pg_monitor to plain; alter role plain bypassrls")
     live.owner.execute(OFF.encode())

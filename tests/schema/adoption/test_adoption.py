@@ -66,6 +66,7 @@ def test_corrected_rows_differ_in_the_corrected_column_alone(adoption: Adoption)
     assert fixed == {"10": [1, None], "11": [44640, None], "12": [180, "12:01:00"]}
 
 
+@pytest.mark.long
 def test_the_next_run_of_each_row_is_what_the_rules_say(adoption: Adoption) -> None:
     before, after = adoption.before.next_runs, adoption.after.next_runs
     # disabled schedules have none; enabled ones that had none are due, or will be after a whole frequency
@@ -336,6 +337,7 @@ class TestAccess:
 
 
 class TestTheJob:
+    @pytest.mark.long
     def test_schedule_function_timeout_and_pause_are_taken_over(self, deployed: Cluster) -> None:
         with clusters.connect(deployed) as owner:
             owner.execute(
