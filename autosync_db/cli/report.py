@@ -39,6 +39,8 @@ def _report(
     the page. Exits 0 when the page is written, whatever it says, without --fail; 4 when the server was not reached,
     which the page then says.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     from autosync_db.connection import connect
     from autosync_db.health import history, verify
     from autosync_db.report import charts
@@ -50,7 +52,8 @@ def _report(
     configuration = session.configuration
     if output is not None:
         _require_place(output)
-    with charts.Drawer(wanted=output is not None) as drawer:
+    with charts.Drawer(wanted=output is not None) as drawer, ThreadPoolExecutor(1) as beside:
+        collecting = beside.submit(history.of, configuration, job or ())
         try:
             with (
                 connect(configuration.target.database_url) as connection,
@@ -59,7 +62,7 @@ def _report(
                 session.say_copy(connection)
                 found = verify.run(connection, configuration, jobs=job or ())
                 say("reading a week of history")
-                past = history.collect(connection, found.jobs)
+                past = collecting.result()
         except UnreachableError as error:
             _write(session, verify.unreachable(configuration, error, job or ()), None, output, drawer)
             raise

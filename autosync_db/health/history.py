@@ -13,7 +13,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from autosync_db import resources
-from autosync_db.connection import Connection
+from autosync_db.config import Configuration
+from autosync_db.connection import Connection, connect
 from autosync_db.health import composer, verify
 from autosync_db.schedules import table
 
@@ -62,8 +63,23 @@ class History:
         return next(iter(self.rows.get(name, ())), {})
 
 
+def of(configuration: Configuration, names: Collection[str] = ()) -> History:
+    """Return what there is to tell of the jobs that verify.run() speaks of, and of the database. Reads only.
+
+    Over a connection of its own, so that it can be asked while the checks are.
+    """
+    kept = () if names else configuration.settings.kept_here
+    chosen = composer.chosen(tuple(dict.fromkeys(names)) or verify.named(configuration), kept)
+    with connect(configuration.target.database_url) as connection:
+        return _collect(connection, chosen)
+
+
 def collect(connection: Connection, names: Collection[str]) -> History:
     """Return what there is to tell of the jobs of these names, and of the database. Reads only."""
+    return _collect(connection, composer.chosen(names))
+
+
+def _collect(connection: Connection, chosen: str) -> History:
     opening, ending = verify.brackets(connection)
     # a week of calls is sorted in memory
     opening += b"; select set_config('work_mem', '32MB', true)"
@@ -79,7 +95,7 @@ def collect(connection: Connection, names: Collection[str]) -> History:
             for name, tables in _QUERIES.items()
             if (missing := [one for one in tables if one not in readable])
         }
-        jobs = composer.chosen(names) if _JOBS[0] in readable else _NO_JOBS
+        jobs = chosen if _JOBS[0] in readable else _NO_JOBS
         queries = {name: _query(connection, name) for name in _QUERIES if name not in unseen}
         found = _ask_at_once(connection, jobs, queries)
         if found is None:

@@ -132,7 +132,7 @@ def unreachable(configuration: Configuration, error: UnreachableError, jobs: Col
         for id, check in checks.all_checks().items()
         if not check.probes
     )
-    names = tuple(jobs) or _names(configuration) or (GUIDE_JOB,)
+    names = tuple(jobs) or named(configuration) or (GUIDE_JOB,)
     return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), aim)
 
 
@@ -151,7 +151,7 @@ def _of_layers(names: Collection[str]) -> list[str]:
     ]
 
 
-def _names(configuration: Configuration) -> tuple[str, ...] | None:
+def named(configuration: Configuration) -> tuple[str, ...] | None:
     """Return the jobs that the settings name; None where they name none."""
     settings = configuration.settings
     return tuple(settings.jobs) if settings.names_jobs else None
@@ -162,9 +162,9 @@ def _must_exist(connection: Connection, jobs: Collection[Job], configuration: Co
     for job in jobs:
         if not job.is_registered and job.name in configuration.settings.elsewhere:
             raise registry.not_here(configuration.settings, job.name)
-        if not job.is_registered and job.name not in (_names(configuration) or ()):
+        if not job.is_registered and job.name not in (named(configuration) or ()):
             there = registry.all_jobs(connection) if exists(connection, "autosync.job") else []
-            known = [*(one.name for one in there), *(_names(configuration) or ())]
+            known = [*(one.name for one in there), *(named(configuration) or ())]
             raise unknown("job", job.name, known, hint="list them with: autosync-db jobs list")
 
 
@@ -176,7 +176,7 @@ class _Look:
     ) -> None:
         self._connection = connection
         self._configuration = configuration
-        self._names = names or _names(configuration)
+        self._names = names or named(configuration)
         self._chosen = composer.chosen(self._names, () if names else configuration.settings.kept_here)
         self._with_work = with_work
         self.jobs: list[Job] = []
