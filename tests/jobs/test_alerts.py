@@ -163,7 +163,7 @@ def test_a_missing_secret_is_said_at_once_and_ends_with_a_good_call(night: Night
     # runs failed for it meanwhile, which is no other fault; that the secret is back proves nothing yet
     night.sql(
         "insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)"
-        " select jobid, n, 'failed', 'ERROR:  the secret is missing', now(), now()"
+        " select jobid, 1000000 + n, 'failed', 'ERROR:  the secret is missing', now(), now()"
         " from cron.job cross join generate_series(1, 3) as n where jobname = %s",
         JOB,
     )
@@ -186,7 +186,8 @@ def test_a_missed_tick_an_overdue_schedule_and_a_failing_statement_are_said(nigh
     night.keep_house()
     night.sql(
         "insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)"
-        " select jobid, n, 'failed', %s, now(), now() from cron.job cross join generate_series(1, 2) as n"
+        " select jobid, 1000000 + n, 'failed', %s, now(), now()"
+        " from cron.job cross join generate_series(1, 2) as n"
         " where jobname = 'nightly'",
         "ERROR:  duplicate key in table t of sb_secret_" + "x" * 30 + "\nDETAIL:  Key (email)=(someone@example.com)",
     )
@@ -368,7 +369,7 @@ def test_a_heartbeat_follows_a_proven_success_alone(night: Night, stub: Stub) ->
     night.sql("select autosync.sync_job('nightly')")
     night.sql(
         "insert into cron.job_run_details (jobid, runid, status, start_time, end_time)"
-        " select jobid, 1, 'failed', now(), now() from cron.job where jobname = 'nightly'"
+        " select jobid, 1000000, 'failed', now(), now() from cron.job where jobname = 'nightly'"
     )
     night.tick()
     night.keep_house()
