@@ -206,6 +206,15 @@ class Session:
         """Print text on stdout as it is."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
+    def save(self, path: Path, text: str, *, hint: str = "check the path and its permissions") -> None:
+        """Write text into a file, whole or not at all, or into a device or pipe. Raises UsageError where it cannot."""
+        from autosync_db.supabase import whole_file
+
+        try:
+            whole_file.write(path, text if text.endswith("\n") else text + "\n", replace=True)
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}", hint=hint) from error
+
     def print_report(self, report: "Report") -> None:
         """Print a health report on stdout."""
         from autosync_db.report import as_json, as_text

@@ -1,6 +1,5 @@
 """`report`."""
 
-import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -89,7 +88,7 @@ def _write(session: Session, report: "Report", past: "History | None", output: P
         if output == _STDOUT:
             sys.stdout.write(text)
         else:
-            _save(output, text)
+            session.save(output, text, hint="name another file: autosync-db report -o FILE")
             _say(session, output, text, found, drawer)
     if session.is_json:
         session.print_json(found)
@@ -100,21 +99,3 @@ def _say(session: Session, output: Path, text: str, found: dict[str, Any], drawe
     session.say(f"wrote {output} ({size:.2f} MB): {found['status']}, {len(found['jobs'])} jobs")
     if drawer.reason:
         session.say(f"no charts, their figures are in its tables: {drawer.reason}")
-
-
-def _save(output: Path, text: str) -> None:
-    """Write the page whole or not at all. Raises UsageError where that cannot be."""
-    from autosync_db.supabase import whole_file
-
-    try:
-        # a link goes on leading where it leads; a device or a pipe is written to, and not replaced
-        place = output.resolve()
-        if place.exists() and not stat.S_ISREG(place.stat().st_mode):
-            with place.open("w", encoding="utf-8") as device:
-                device.write(text)
-        else:
-            whole_file.write(place, text, replace=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {output}: {error.strerror}", hint="name another file: autosync-db report -o FILE"
-        ) from error

@@ -175,7 +175,7 @@ def _print(session: Session, report: "Report", format: ReportFormat, output: Pat
         if output is None:
             session.print_text(text)
         else:
-            _keep(output, text)
+            session.save(output, text)
 
     match format:
         case ReportFormat.TABLE:
@@ -197,16 +197,6 @@ def _print(session: Session, report: "Report", format: ReportFormat, output: Pat
             if (path := config.github_step_summary()) is not None:
                 with path.open("a", encoding="utf-8") as summary:
                     summary.write(as_github.summary(report))
-
-
-def _keep(path: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it meanwhile finds the whole of the old or of the new one."""
-    from autosync_db.supabase import whole_file
-
-    try:
-        whole_file.write(path, text if text.endswith("\n") else text + "\n", replace=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", hint="check the path and its permissions") from error
 
 
 def _await_tick(session: Session, connection: "Connection", patience: "timedelta", name: str) -> None:

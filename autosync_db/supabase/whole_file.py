@@ -1,8 +1,9 @@
-"""Files of a project's folder that are there whole or not at all, whenever the program is killed."""
+"""Files that are there whole or not at all, whenever the program is killed."""
 
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -13,8 +14,13 @@ def write(path: Path, text: str, *, replace: bool = False) -> None:
     """Write a file, and its folder. Raises FileExistsError when it is there and not `replace`.
 
     What earlier attempts left beside it is removed. No program takes the part of a file for a file: it has no ending
-    of its own.
+    of its own. With `replace` a device or a pipe is written to and stays what it is.
     """
+    # before a link is followed: what /dev/stdout leads to has no path
+    if replace and path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        with path.open("w", encoding="utf-8", newline="\n") as device:
+            device.write(text)
+        return
     if replace and path.is_symlink():
         # the file itself, not what points to it
         path = path.resolve()

@@ -1,6 +1,8 @@
 """Files are there whole or not at all: a process is killed at each of its steps."""
 
 import os
+import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,33 @@ def test_what_points_to_a_file_that_is_replaced_stays(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         whole_file.write(link, "other")
     assert file.read_text() == TEXT
+
+
+def test_a_pipe_or_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe, link, device = tmp_path / "pipe", tmp_path / "link", tmp_path / "null"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        read: list[str] = []
+        reader = threading.Thread(target=lambda read=read: read.append(pipe.read_text()), daemon=True)
+        reader.start()
+        whole_file.write(path, TEXT, replace=True)
+        assert stat.S_ISFIFO(pipe.lstat().st_mode)
+        reader.join(10)
+        assert read == [TEXT]
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end) as ours:
+        # as /dev/stdout of a program in a pipe: a link to what has no path
+        whole_file.write(Path(f"/dev/fd/{write_end}"), "short\n", replace=True)
+        os.close(write_end)
+        assert ours.read() == "short\n"
+    try:
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        # a folder may be mounted without devices
+        device.write_text("")
+    except PermissionError:
+        device = Path(os.devnull)
+        if os.access(device.parent, os.W_OK):
+            return  # nothing here may be broken by trying it
+    whole_file.write(device, TEXT, replace=True)
+    assert stat.S_ISCHR(device.lstat().st_mode)
