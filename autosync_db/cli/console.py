@@ -1,7 +1,6 @@
 """What a command works with: its settings, data on stdout, messages, progress and questions on stderr."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from autosync_db.cli.ending import Run
 from autosync_db.errors import UsageError
+from autosync_db.plain import printable
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from autosync_db.progress import Onward, Step
 
 
-# control characters, and those that turn the direction of what follows
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # whoever reads a pipe wants whole lines
 PIPED_WIDTH = 1000
 
@@ -53,10 +51,9 @@ class Screen(Console):
     """A console that nothing steers which is said on it: names and answers come from databases and servers."""
 
     def render(self, renderable: "RenderableType", options: "ConsoleOptions | None" = None) -> "Iterable[Segment]":
-        """Return the pieces of what is printed, each control character as a blank."""
+        """Return the pieces of what is printed, in characters that a terminal only shows."""
         for piece in super().render(renderable, options):
-            is_plain = piece.control or not _CONTROL.search(piece.text)
-            yield piece if is_plain else piece._replace(text=_CONTROL.sub(" ", piece.text))
+            yield piece if piece.control else piece._replace(text=printable(piece.text))
 
 
 class Talk(Screen):

@@ -1,11 +1,10 @@
 """What a check can say."""
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+from autosync_db.plain import without_controls
 
 
 class Status(StrEnum):
@@ -37,8 +36,8 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "object", _CONTROL.sub(" ", self.object))
-        object.__setattr__(self, "detail", _CONTROL.sub(" ", self.detail))
+        object.__setattr__(self, "object", without_controls(self.object))
+        object.__setattr__(self, "detail", without_controls(self.detail))
 
 
 @dataclass(frozen=True, slots=True)

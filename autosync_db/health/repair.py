@@ -3,7 +3,6 @@
 What is printed is what runs: every statement is rendered once, by the driver, when the repair is planned.
 """
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import AutosyncError
 from autosync_db.health import catalogue, restoring, verify
 from autosync_db.health.model import CheckResult, Refusal, Repair, Report, Restoration, Scene, Status
+from autosync_db.plain import without_controls
 from autosync_db.schema.revisions import ADVISORY_LOCK
 
 LOCK_TIMEOUT = "3s"
@@ -28,7 +28,6 @@ _PAUSE_SECONDS = 0.2
 
 Kind = Literal["healthy", "not_repairable", "unknown", "blocked", "refused"]
 _FAILING = {Status.WARNING, Status.CRITICAL}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +260,9 @@ def _finish(scene: Scene, result: CheckResult, draft: Repair | Restoration | Ref
     """Turn a draft into text; it is refused when its statements need an owner that this session may not act as."""
     id = result.id
     if isinstance(draft, Refusal):
-        return Refused(id, "refused", _plain(draft.reason), _plain(draft.hint), result.job)
+        return Refused(id, "refused", without_controls(draft.reason), without_controls(draft.hint), result.job)
     if isinstance(draft, Restoration):
-        sentence = _plain(draft.sentence)
+        sentence = without_controls(draft.sentence)
         return Proposal(id, sentence, (), False, False, result.blocked_by, result.job, draft.seen)
     statements = [statement.as_string(scene.connection) for statement in draft.statements]
     owner = scene.owner
@@ -273,25 +272,20 @@ def _finish(scene: Scene, result: CheckResult, draft: Repair | Restoration | Ref
             return Refused(
                 id,
                 "refused",
-                _plain(f"{draft.sentence}: that is for the role {name} alone"),
-                _plain(f"connect as {name}; or, as a superuser, run: grant {name} to {me}"),
+                without_controls(f"{draft.sentence}: that is for the role {name} alone"),
+                without_controls(f"connect as {name}; or, as a superuser, run: grant {name} to {me}"),
                 result.job,
             )
         statements.insert(0, sql.SQL("set local role {}").format(sql.Identifier(owner)).as_string(scene.connection))
     return Proposal(
         id,
-        _plain(draft.sentence),
+        without_controls(draft.sentence),
         tuple(statements),
         draft.destructive,
         draft.in_batches,
         result.blocked_by,
         result.job,
     )
-
-
-def _plain(text: str) -> str:
-    # it is printed behind `--`, and on terminals
-    return _CONTROL.sub(" ", text)
 
 
 def _settings(job: str | None) -> list[str]:
@@ -348,7 +342,7 @@ def _execute(connection: Connection, lines: Sequence[str]) -> int:
 
 
 def _message(error: psycopg.Error) -> str:
-    return _plain(error.diag.message_primary or str(error) or type(error).__name__)
+    return without_controls(error.diag.message_primary or str(error) or type(error).__name__)
 
 
 def _hint(connection: Connection, error: psycopg.Error, proposal: Proposal) -> str:

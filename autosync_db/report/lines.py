@@ -39,11 +39,6 @@ def say(text: Text | str, console: Console, *, indent: int = 0) -> None:
         console.print(Text(" " * (indent + (INDENT if number else 0))) + line, soft_wrap=True)
 
 
-def clean(text: str) -> str:
-    """Return a text without what a terminal would obey; its line breaks stay."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
-
-
 def wrapped(text: Text, width: int, *, hanging: int = 0) -> list[Text]:
     """Return a text in lines: broken at blanks outside of commands, and inside of a word where that is too long.
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from autosync_db.config import duration
 from autosync_db.health.model import Status
 from autosync_db.health.place import Place
+from autosync_db.plain import printable
 from autosync_db.report import lines
 
 STYLES = {
@@ -53,7 +54,7 @@ class Cell:
         """Return it in one of its forms."""
         forms = [self.below if is_below else None, self.short if short else None, self.full]
         shown = next(form for form in forms if form is not None)
-        return Text(lines.clean(shown), style=STYLES[self.status] if self.status else "")
+        return Text(printable(shown), style=STYLES[self.status] if self.status else "")
 
 
 @dataclass(frozen=True, slots=True)

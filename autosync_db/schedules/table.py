@@ -16,6 +16,7 @@ from psycopg import sql
 
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError, UsageError
+from autosync_db.plain import clean
 from autosync_db.schedules import preview
 from autosync_db.supabase.key import redact
 
@@ -273,9 +274,7 @@ def _redacted(value: Any) -> Any:
 
 def _schedule(row: Sequence[Any]) -> Schedule:
     found = Schedule(*row)
-    # in one line, without what a terminal would obey
-    words = "".join(c if c.isprintable() else " " for c in found.reason or "").split()
-    return replace(found, reason=" ".join(words) or None)
+    return replace(found, reason=clean(found.reason or "") or None)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from autosync_db.errors import UsageError
+from autosync_db.plain import without_controls
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 from autosync_db.supabase.address import url_of
@@ -30,7 +31,6 @@ READ_SECRETS, WRITE_SECRETS = "edge_functions_secrets_read", "edge_functions_sec
 READ_LOGS = "analytics_logs_read"
 _KEY_NAME = re.compile(r"[a-z_][a-z0-9_]{3,63}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _SLUG = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -317,7 +317,7 @@ def _field(row: Any, name: str, kind: type[T], otherwise: Any = _REQUIRED) -> T:
     if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
         raise _ShapeError(f"the field {name} is missing or of another type")
     # names are printed: nothing in them must steer a terminal
-    return _CONTROL.sub(" ", found) if isinstance(found, str) else found  # type: ignore[return-value]
+    return without_controls(found) if isinstance(found, str) else found  # type: ignore[return-value]
 
 
 def _iso(moment: datetime) -> str:

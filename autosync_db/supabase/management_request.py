@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from autosync_db import __version__
 from autosync_db.errors import UnreachableError, UsageError
+from autosync_db.plain import clean
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 
@@ -287,7 +288,7 @@ def _said(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    return key.redact(" ".join("".join(one if one.isprintable() else " " for one in text).split()))[:_WORDS]
+    return key.redact(clean(text))[:_WORDS]
 
 
 def _retry_after(header: str) -> float | None:

@@ -15,6 +15,7 @@ from autosync_db.connection import Connection
 from autosync_db.jobs import answerers, answers, found, twins
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.twins import Functions
+from autosync_db.plain import clean
 from autosync_db.supabase import key
 
 STATEMENT_TIMEOUT = "15s"
@@ -162,8 +163,7 @@ def judged(row: Mapping[str, Any]) -> Answered:
 
 def shown(text: str) -> str:
     """Return the beginning of what others wrote, without keys and in characters that a terminal may get."""
-    masked = key.redact(text[:4000])
-    return " ".join("".join(one if one.isprintable() else " " for one in masked).split())[:_EXCERPT]
+    return clean(key.redact(text[:4000]))[:_EXCERPT]
 
 
 def _text(value: bytes | None) -> str:

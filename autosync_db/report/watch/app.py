@@ -19,9 +19,10 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from autosync_db.health.picture import Failure, Fired, Found, Message, Picture
+from autosync_db.plain import clean
 from autosync_db.report.watch import view
 from autosync_db.report.watch.pages import Agreement, Page
-from autosync_db.report.watch.words import BAD, GOOD, clean
+from autosync_db.report.watch.words import BAD, GOOD
 
 HELP = """arrows       choose a job or a call; they go from the jobs on to the calls
 enter        all that is known of it; escape goes back

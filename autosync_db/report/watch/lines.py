@@ -5,8 +5,9 @@ from typing import Any
 
 from autosync_db.config import duration
 from autosync_db.health.picture import Back, Event, Gone, Judged, Ran, Settled
+from autosync_db.plain import clean
 from autosync_db.report import as_json
-from autosync_db.report.watch.words import clean, outcome, rfc3339
+from autosync_db.report.watch.words import outcome, rfc3339
 
 _ROOTS = 3
 

@@ -12,6 +12,7 @@ from autosync_db.health.model import CheckResult, Status
 from autosync_db.health.picture import Found, Picture
 from autosync_db.health.status import JobStatus
 from autosync_db.jobs.calls import Cause, Invocation
+from autosync_db.plain import clean, printable
 from autosync_db.report import as_calls, as_text, screen
 from autosync_db.report.watch.words import (
     BAD,
@@ -20,12 +21,10 @@ from autosync_db.report.watch.words import (
     OUTCOME_WIDTH,
     WAITING,
     ago,
-    clean,
     countdown,
     fit,
     outcome,
     padded,
-    printable,
 )
 
 OLD = "dim"

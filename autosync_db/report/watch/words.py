@@ -1,12 +1,12 @@
 """Words and widths: texts of the database as they may stand in a line, outcomes and times as people say them."""
 
-import unicodedata
 from datetime import datetime, timedelta
 
 from rich.cells import cell_len, chop_cells
 
 from autosync_db.config import duration
 from autosync_db.jobs.calls import Cause, Invocation
+from autosync_db.plain import clean
 
 GOOD, BAD, DOUBTFUL, WAITING = "green", "bold red", "yellow", "cyan"
 # what became of a call, in a word or two
@@ -23,28 +23,6 @@ _OUTCOMES = {
     Cause.LOST: ("lost", BAD),
 }
 OUTCOME_WIDTH = 12
-
-
-def printable(text: str) -> str:
-    """Return a text that steers no terminal, in as many lines: blanks for control characters, invisible ones left out.
-
-    Marks that turn the direction of writing, or join characters into one of another width, would move what follows.
-    """
-    shown = []
-    for character in text:
-        kind = unicodedata.category(character)
-        if character != "\n" and kind in {"Cc", "Zl", "Zp"}:
-            shown.append(" ")
-        elif kind == "Cs":
-            shown.append("\ufffd")
-        elif kind != "Cf" and not "\ufe00" <= character <= "\ufe0f":
-            shown.append(character)
-    return "".join(shown)
-
-
-def clean(text: object) -> str:
-    """Return a text as one line that steers no terminal."""
-    return " ".join(printable(str(text)).split())
 
 
 def fit(text: object, width: int) -> str:

@@ -1,0 +1,35 @@
+"""Text of databases, servers and functions as it may be shown: nothing in it steers a terminal or a CI system."""
+
+import re
+import unicodedata
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def printable(text: str) -> str:
+    """Return a text in as many lines: control characters are blanks, characters that nobody sees are left out.
+
+    Marks that turn the direction of writing, or join characters into one of another width, would move what follows.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    shown = []
+    for character in text:
+        kind = unicodedata.category(character)
+        if character != "\n" and kind in {"Cc", "Zl", "Zp"}:
+            shown.append(" ")
+        elif kind == "Cs":
+            shown.append("\ufffd")
+        elif kind != "Cf" and not "\ufe00" <= character <= "\ufe0f":
+            shown.append(character)
+    return "".join(shown)
+
+
+def clean(text: object) -> str:
+    """Return a text as one line, with one blank between words."""
+    return " ".join(printable(str(text)).split())
+
+
+def without_controls(text: str) -> str:
+    """Return a text in which each run of control characters is a blank; else, as a name, it is as it was."""
+    return _CONTROLS.sub(" ", text)
