@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from autosync_db import cron
 from autosync_db.config import Settings
-from autosync_db.connection import Connection, exists, rows
+from autosync_db.connection import Connection, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
 from autosync_db.health.findings import Status as Severity
@@ -43,6 +43,12 @@ _RUNS = """
     where d.runid > (select max(e.runid) from cron.job_run_details as e) - 10000
     order by c.jobname, d.runid desc
 """
+# how pg_cron reads schedules, and whether it is there at all
+_PG_CRON = """
+    select (select s.setting from pg_settings as s where s.name = 'cron.timezone'),
+        exists (select from pg_settings as s where s.name = 'cron.match_dom_and_dow' and s.setting = 'on'),
+        to_regclass('cron.job') is not null
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,10 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """One job with what came of it last: a tick and a call, or a run of its statement."""
+    """One job with what came of it last: a tick and a call, or a run of its statement.
+
+    `zone` is cron.timezone, None where it is not known; `both_days` is cron.match_dom_and_dow.
+    """
 
     job: Job
     last_tick_at: datetime | None
@@ -70,6 +79,8 @@ class JobStatus:
     last_run_at: datetime | None
     last_run_status: str | None
     last_run_message: str | None
+    zone: str | None = None
+    both_days: bool = False
 
     @property
     def condition(self) -> tuple[Severity, str]:
@@ -118,13 +129,31 @@ class JobStatus:
             return False
         return self.last_call is None or self.last_call.queued_at < self.last_run_at
 
+    @property
+    def ticks_by(self) -> str | None:
+        """Return the schedule by which pg_cron ticks, None while it does not."""
+        is_off = self.job.inherited_from and self.job.makes_calls
+        return self.job.cron_schedule or None if self.job.active and not is_off else None
+
+    def next_tick(self, now: datetime) -> datetime | None:
+        """Return when pg_cron ticks next, with its settings; None where it does not, or that is not foreseen.
+
+        A schedule in seconds is counted from the last tick, and what has not come by then is foreseen for now.
+        """
+        if self.ticks_by is None:
+            return None
+        if period := cron.every(self.ticks_by):
+            last = self.last_tick_at if self.job.makes_calls else self.last_run_at
+            return max(now, last + period) if last else None
+        return next(iter(cron.ticks_after(self.ticks_by, now, self.zone, both_days=self.both_days, count=1)), None)
+
     def coming(self, now: datetime) -> datetime | timedelta | str:
         """Return when the next tick comes: its moment, how long it takes at most, or why none does."""
-        ticks_by = (self.job.cron_schedule if self.job.active else None) or ""
         if self.job.inherited_from and self.job.makes_calls:
             return "none while it is off"
-        tick, period = cron.next_tick(ticks_by, now), cron.every(ticks_by)
-        return period or tick or ("not foreseen" if ticks_by else "none")
+        if self.ticks_by is None:
+            return "none"
+        return cron.every(self.ticks_by) or self.next_tick(now) or "not foreseen"
 
 
 def condition_of(call: Invocation | Call) -> tuple[Severity, str]:
@@ -189,14 +218,15 @@ def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[
     jobs = [job for job in registry.all_jobs(connection) if chosen is None or job.name in chosen]
     known = [job.name for job in jobs]
     ticks = {name: rest for name, *rest in rows(connection, _TICKS, [known])}
-    runs = {name: rest for name, *rest in rows(connection, _RUNS, [known])} if exists(connection, "cron.job") else {}
+    [(zone, both_days, has_pg_cron)] = rows(connection, _PG_CRON)
+    runs = {name: rest for name, *rest in rows(connection, _RUNS, [known])} if has_pg_cron else {}
     newest = {call.job: call for call in calls.of_each(connection, [job.name for job in jobs if job.makes_calls])}
     found = []
     for job in jobs:
         ticked_at, decision = ticks.get(job.name, (None, None))
         call = newest.get(job.name)
         ran_at, run_status, message = runs.get(job.name, (None, None, None))
-        found.append(JobStatus(job, ticked_at, decision, call, ran_at, run_status, message))
+        found.append(JobStatus(job, ticked_at, decision, call, ran_at, run_status, message, zone, both_days))
     return found
 
 
@@ -246,20 +276,6 @@ def due(connection: Connection) -> Due:
     """Return how many schedules are due and overdue."""
     [found] = rows(connection, _SCHEDULES.encode())
     return Due(*found)
-
-
-def next_tick(one: JobStatus, now: datetime, zone: str | None = None, *, both_days: bool = False) -> datetime | None:
-    """Return when pg_cron ticks next, with its settings; None where it does not, or that is not foreseen.
-
-    A schedule in seconds is counted from the last tick, and what has not come by then is foreseen for now.
-    """
-    schedule = one.job.cron_schedule
-    if not one.job.active or not schedule or (one.job.inherited_from and one.job.makes_calls):
-        return None
-    if period := cron.every(schedule):
-        last = one.last_tick_at if one.job.makes_calls else one.last_run_at
-        return max(now, last + period) if last else None
-    return next(iter(cron.ticks_after(schedule, now, zone, both_days=both_days, count=1)), None)
 
 
 def not_applied(differences: Sequence[Difference]) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, connect, place, rows
+from autosync_db.connection import Connection, connect, place, value
 from autosync_db.errors import AutosyncError, UnreachableError
 from autosync_db.health import status, verify
 from autosync_db.health.model import Report
@@ -30,10 +30,6 @@ from autosync_db.supabase import key
 # what is kept on a screen, and how far back a call may be that comes late: its number was given before others
 SHOWN, _LATE = 50, 100
 _LIMITS = "set local statement_timeout = '5s'; set local lock_timeout = '1s'"
-_CLOCK = """
-    select clock_timestamp(), (select s.setting from pg_settings as s where s.name = 'cron.timezone'),
-        exists (select from pg_settings as s where s.name = 'cron.match_dom_and_dow' and s.setting = 'on')
-"""
 LOOK_SECONDS = 10.0
 _VERIFY_SECONDS = 90.0
 _RETRY_SECONDS = (0.5, 1, 2, 3, 5)
@@ -196,7 +192,7 @@ class Watcher:
 
     def _look(self, connection: Connection) -> Look:
         with _reading(connection):
-            [(now, zone, both_days)] = rows(connection, _CLOCK)
+            now = value(connection, "select clock_timestamp()")
             self._ahead = now - datetime.now(UTC)
             names = registry.spoken_of(connection, self._configuration.settings, self._names)
             jobs = [_masked(one) for one in status.of_jobs(connection, names)]
@@ -206,7 +202,7 @@ class Watcher:
         settled = self._ledger.settle(found)
         if any(self._turned(call, found) for call in settled):
             self.verify_soon()
-        coming = {one.job.name: status.next_tick(one, now, zone, both_days=both_days) for one in jobs}
+        coming = {one.job.name: one.next_tick(now) for one in jobs}
         return Look(now, tuple(jobs), coming, tuple(found[:SHOWN]), tuple(settled), schedules)
 
     @staticmethod

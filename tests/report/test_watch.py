@@ -6,7 +6,7 @@
 import dataclasses
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -15,7 +15,7 @@ from rich.cells import cell_len
 
 from autosync_db.health.model import Status
 from autosync_db.health.picture import Failure, Fired, Found, Lost, Message, Picture
-from autosync_db.health.status import Due, JobStatus, next_tick
+from autosync_db.health.status import Due, JobStatus
 from autosync_db.health.watching import Ledger
 from autosync_db.jobs.calls import Cause
 from autosync_db.report.watch import lines, view, words
@@ -214,12 +214,20 @@ def test_each_call_is_said_once_however_late_it_settles() -> None:
 
 
 def test_the_next_tick_is_that_of_pg_cron_with_its_time_zone() -> None:
-    def after(zone: str | None = None, **changes: object) -> datetime | None:
-        return next_tick(JobStatus(job("x", **changes), NOW, None, None, None, None, None), NOW, zone)
+    def after(zone: str | None = None, both_days: bool = False, **changes: object) -> datetime | None:
+        one = JobStatus(job("x", **changes), NOW, None, None, None, None, None, zone, both_days)
+        found, shown = one.next_tick(NOW), one.coming(NOW)
+        # status and the lists show the same; of a job that ticks every few seconds its period
+        assert isinstance(shown, str) if found is None else shown in {found, timedelta(seconds=20)}
+        return found
 
     assert after() == NOW + timedelta(minutes=5)
     # 12:00 in Berlin is 11:00 UTC in November
     assert after("Europe/Berlin", cron_schedule="0 12 * * *") == NOW.replace(hour=11, minute=0)
+    # the 28th of November 2026 is a Saturday; the next Saturday that is a 28th is in August
+    assert after(cron_schedule="0 12 28 * 6", both_days=True) == NOW.replace(hour=12, minute=0)
+    assert after(cron_schedule="0 2 28 * 6", both_days=True) == datetime(2027, 8, 28, 2, tzinfo=UTC)
+    assert after(cron_schedule="@daily") == NOW.replace(hour=0, minute=0) + timedelta(days=1)
     assert after(cron_schedule="20 seconds") == NOW + timedelta(seconds=20)
     for changes in (
         {"active": False},

@@ -229,7 +229,7 @@ def job_page(one: JobStatus, coming: datetime | None, now: datetime, width: int)
     rows = {
         "job": job.name,
         job.kind: job.does,
-        "schedule": f"{job.cron_schedule or job.schedule} (UTC unless cron.timezone is another)",
+        "schedule": f"{job.cron_schedule or job.schedule} ({one.zone or 'UTC'})",
         "state": job.state,
         "next tick": f"{coming:%Y-%m-%d %H:%M:%S} UTC ({countdown(coming - now)})" if coming else "not foreseen",
         "newest": f"{words}, {ago(when, now)}" if when else words,
