@@ -11,6 +11,7 @@ from autosync_db.cli.options import command
 from autosync_db.errors import MigrationError, UsageError
 
 if TYPE_CHECKING:
+    from autosync_db.connection import Connection
     from autosync_db.schema.migrate import MigrationPlan
     from autosync_db.schema.revisions import MigrationResult
 
@@ -74,28 +75,19 @@ def _migrate(
 
 def _migrated(session: Session, revision: str) -> "MigrationResult":
     """Migrate, unless there is nothing to do, and say what the database is a copy of."""
-    from autosync_db.connection import connect
     from autosync_db.jobs import binding
-    from autosync_db.schema import up_to_date
+    from autosync_db.progress import Reporter
+    from autosync_db.setup import takeover
 
     configuration = session.configuration
-    url = configuration.target.database_url
-    with session.progress("migrating") as say:
-        with connect(url) as connection:
-            outcome = up_to_date.at(connection, revision, configuration.isolation)
-            if outcome is not None:
-                is_copy = binding.notice(connection, configuration)
-        if outcome is None:
-            from autosync_db.progress import Reporter
-            from autosync_db.setup import takeover
 
-            outcome = takeover.upgrade(configuration, revision, reporter=Reporter(session.say_done, say))
-            with connect(url) as connection:
-                is_copy = binding.notice(connection, configuration)
-    if is_copy:
-        with connect(url) as connection:
+    def say_copy(connection: "Connection") -> None:
+        if binding.notice(connection, configuration):
             session.say_copy(connection)
-    return outcome
+
+    with session.progress("migrating") as say:
+        reporter = Reporter(session.say_done, say)
+        return takeover.upgrade(configuration, revision, reporter=reporter, at_end=say_copy)
 
 
 def _show_rows(session: Session, plan: "MigrationPlan") -> None:

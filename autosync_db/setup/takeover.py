@@ -4,24 +4,25 @@ What the revisions can serve from public.pg_cron_secrets they take over themselv
 with its own text until its secrets are stored and a call has succeeded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from autosync_db.config import GUIDE_JOB, Configuration
 from autosync_db.connection import Connection, connect, exists, rows
-from autosync_db.credentials.store import StoredSecret
 from autosync_db.errors import AutosyncError
 from autosync_db.jobs import binding
-from autosync_db.jobs import plan as jobs_plan
 from autosync_db.progress import Reporter, Step
-from autosync_db.schema import adoption as questions
 from autosync_db.schema import revisions, up_to_date
-from autosync_db.schema.inventory import Note
 from autosync_db.schema.revisions import MigrationResult
 from autosync_db.secret import Secret
-from autosync_db.setup import adopting
-from autosync_db.setup.adopting import Adoption
+
+# what a migration with nothing to do needs none of is imported where it is used: every run of CI makes one
+if TYPE_CHECKING:
+    from autosync_db.credentials.store import StoredSecret
+    from autosync_db.schema.inventory import Note
+    from autosync_db.setup.adopting import Adoption
 
 _TAKES_OVER = "0005"  # the revision from which on jobs call dispatch()
 _LEFT = f"the cron job {GUIDE_JOB} is left as it is"
@@ -31,12 +32,14 @@ _LEFT = f"the cron job {GUIDE_JOB} is left as it is"
 class Foreseen:
     """What becomes of the guide's job after the revisions: it is taken over so, or it stands in their way."""
 
-    adoption: Adoption | None = None
+    adoption: "Adoption | None" = None
     obstacle: AutosyncError | None = None
 
     @property
-    def notes(self) -> list[Note]:
+    def notes(self) -> "list[Note]":
         """Return it as a migration's plan shows it."""
+        from autosync_db.schema.inventory import Note
+
         name = f"cron job {GUIDE_JOB}"
         if self.obstacle is not None:
             return [Note("refuse", name, f"{self.obstacle.message} ({self.obstacle.hint})")]
@@ -47,6 +50,8 @@ def foresee(
     configuration: Configuration, revision: str = "head", given: Mapping[str, Secret] | None = None
 ) -> Foreseen:
     """Return what a migration to `revision` would do with the guide's job; `given` secrets are taken. Reads only."""
+    from autosync_db.setup import adopting
+
     with connect(configuration.target.database_url) as connection:
         # a copy takes nothing over: the call that proves it would go to the project that it was copied from
         if not _is_waiting(connection, revision) or binding.inherited(connection, configuration.target):
@@ -65,8 +70,11 @@ def require_possible(configuration: Configuration, given: Mapping[str, Secret]) 
         raise obstacle
 
 
-def expected(connection: Connection, configuration: Configuration) -> dict[str, StoredSecret]:
+def expected(connection: Connection, configuration: Configuration) -> "dict[str, StoredSecret]":
     """Return the secrets that a migration will store, from where the guide's job has them."""
+    from autosync_db.credentials.store import StoredSecret
+    from autosync_db.setup import adopting
+
     if not _is_waiting(connection, "head"):
         return {}
     try:
@@ -83,16 +91,29 @@ def upgrade(
     *,
     reporter: Reporter,
     given: Mapping[str, Secret] | None = None,
+    at_end: Callable[[Connection], None] = lambda _: None,
 ) -> MigrationResult:
     """Migrate as schema.migrate.upgrade() does, and take the guide's job over where there is one that works.
 
-    Raises MigrationError when it cannot be, or when the call that is to prove it fails; the database is then as before.
+    `at_end` gets a connection to the migrated database; a migration with nothing to do makes no other. Raises
+    MigrationError when it cannot be, or when the call that is to prove it fails; the database is then as before.
     """
     with connect(configuration.target.database_url) as connection:
         unchanged = up_to_date.at(connection, revision, configuration.isolation)
-    if unchanged is not None:
-        return unchanged
+        if unchanged is not None:
+            at_end(connection)
+            return unchanged
+    result = _upgrade(configuration, revision, reporter, given)
+    with connect(configuration.target.database_url) as connection:
+        at_end(connection)
+    return result
+
+
+def _upgrade(
+    configuration: Configuration, revision: str, reporter: Reporter, given: Mapping[str, Secret] | None
+) -> MigrationResult:
     from autosync_db.schema import migrate  # Alembic and SQLAlchemy take longer than all the rest
+    from autosync_db.setup import adopting
 
     foreseen = foresee(configuration, revision, given)
     if foreseen.obstacle is not None:
@@ -127,14 +148,18 @@ def _forget_unused_default(configuration: Configuration, reporter: Reporter) -> 
     settings = configuration.settings
     if not settings.names_jobs or GUIDE_JOB in settings.jobs or GUIDE_JOB in settings.elsewhere:
         return
+    from autosync_db.jobs import plan
+
     with connect(configuration.target.database_url) as connection, connection.transaction():
-        if rows(connection, jobs_plan.FORGETTING):
-            connection.execute(jobs_plan.UNSCHEDULING)
+        if rows(connection, plan.FORGETTING):
+            connection.execute(plan.UNSCHEDULING)
             reporter.done(Step("job", f"{GUIDE_JOB} is not in the settings; not made", False))
 
 
 def _is_waiting(connection: Connection, revision: str) -> bool:
     """Return whether the revisions would leave a job of the guide's name as it is."""
+    from autosync_db.schema import adoption as questions
+
     current = revisions.current(connection)
     if not exists(connection, "cron.job") or (current is not None and current >= _TAKES_OVER):
         return False
