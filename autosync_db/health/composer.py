@@ -86,6 +86,18 @@ def chosen(names: Collection[str] | None, if_there: Collection[str] = ()) -> str
             select j.id, j.name, true, {kinds} from autosync.job as j where j.name = any({optional})"""  # noqa: S608 - names are quoted
 
 
+def named(configuration: Configuration) -> tuple[str, ...] | None:
+    """Return the jobs that the settings name; None where they name none."""
+    settings = configuration.settings
+    return tuple(settings.jobs) if settings.names_jobs else None
+
+
+def spoken_of(configuration: Configuration, names: Collection[str] = ()) -> str:
+    """Return the query of the jobs that a report speaks of: those of these names, else those of the settings."""
+    kept = () if names else configuration.settings.kept_here
+    return chosen(tuple(dict.fromkeys(names)) or named(configuration), kept)
+
+
 def known(jobs: Iterable[Job]) -> str:
     """Return the same query of jobs that were asked for before, which reads no table."""
     rows = []

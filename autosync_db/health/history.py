@@ -68,18 +68,12 @@ def of(configuration: Configuration, names: Collection[str] = ()) -> History:
 
     Over a connection of its own, so that it can be asked while the checks are.
     """
-    kept = () if names else configuration.settings.kept_here
-    chosen = composer.chosen(tuple(dict.fromkeys(names)) or verify.named(configuration), kept)
     with connect(configuration.target.database_url) as connection:
-        return _collect(connection, chosen)
+        return collect(connection, composer.spoken_of(configuration, names))
 
 
-def collect(connection: Connection, names: Collection[str]) -> History:
-    """Return what there is to tell of the jobs of these names, and of the database. Reads only."""
-    return _collect(connection, composer.chosen(names))
-
-
-def _collect(connection: Connection, chosen: str) -> History:
+def collect(connection: Connection, chosen: str) -> History:
+    """Return what there is to tell of the jobs that composer.chosen() chooses, and of the database. Reads only."""
     opening, ending = verify.brackets(connection)
     # a week of calls is sorted in memory
     opening += b"; select set_config('work_mem', '32MB', true)"

@@ -132,7 +132,7 @@ def unreachable(configuration: Configuration, error: UnreachableError, jobs: Col
         for id, check in checks.all_checks().items()
         if not check.probes
     )
-    names = tuple(jobs) or named(configuration) or (GUIDE_JOB,)
+    names = tuple(jobs) or composer.named(configuration) or (GUIDE_JOB,)
     return Report(configuration.target.name, names, datetime.now(UTC), tuple(results), aim)
 
 
@@ -151,20 +151,14 @@ def _of_layers(names: Collection[str]) -> list[str]:
     ]
 
 
-def named(configuration: Configuration) -> tuple[str, ...] | None:
-    """Return the jobs that the settings name; None where they name none."""
-    settings = configuration.settings
-    return tuple(settings.jobs) if settings.names_jobs else None
-
-
 def _must_exist(connection: Connection, jobs: Collection[Job], configuration: Configuration) -> None:
     """Raise UsageError for a job that was chosen by name and that neither the settings nor the database know."""
     for job in jobs:
         if not job.is_registered and job.name in configuration.settings.elsewhere:
             raise registry.not_here(configuration.settings, job.name)
-        if not job.is_registered and job.name not in (named(configuration) or ()):
+        if not job.is_registered and job.name not in (composer.named(configuration) or ()):
             there = registry.all_jobs(connection) if exists(connection, "autosync.job") else []
-            known = [*(one.name for one in there), *(named(configuration) or ())]
+            known = [*(one.name for one in there), *(composer.named(configuration) or ())]
             raise unknown("job", job.name, known, hint="list them with: autosync-db jobs list")
 
 
@@ -176,8 +170,8 @@ class _Look:
     ) -> None:
         self._connection = connection
         self._configuration = configuration
-        self._names = names or named(configuration)
-        self._chosen = composer.chosen(self._names, () if names else configuration.settings.kept_here)
+        self._names = names or composer.named(configuration)
+        self._chosen = composer.spoken_of(configuration, names)
         self._with_work = with_work
         self.jobs: list[Job] = []
         self.work: work.Work | None = None

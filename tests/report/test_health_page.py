@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from autosync_db import config
-from autosync_db.health import history, verify
+from autosync_db.health import composer, history, verify
 from autosync_db.local.cluster import Cluster
 from autosync_db.report import as_html, charts, figures
 from autosync_db.secret import Secret
@@ -48,7 +48,11 @@ def of(connection: psycopg.Connection[Any], *jobs: str) -> dict[str, Any]:
     """Return the figures of a database."""
     configuration = config.load(config.Flags(database_url=UNREACHABLE))
     report = verify.run(connection, configuration, jobs=jobs)
-    return valid(figures.document(report, history.collect(connection, report.jobs), configuration, report.checked_at))
+    return valid(
+        figures.document(
+            report, history.collect(connection, composer.chosen(report.jobs)), configuration, report.checked_at
+        )
+    )
 
 
 def job(found: dict[str, Any], name: str) -> dict[str, Any]:
@@ -119,7 +123,7 @@ def test_a_job_can_be_chosen_and_the_others_are_no_neighbours(filled: Cluster) -
 def test_it_takes_three_round_trips_however_many_calls_there_are(filled: Cluster, tmp_path: Path) -> None:
     with clusters.connection(filled) as owner, (tmp_path / "trace").open("w+") as trace:
         owner.pgconn.trace(trace.fileno())
-        history.collect(owner, ["auto-sync-cron-job", "reports"])
+        history.collect(owner, composer.chosen(["auto-sync-cron-job", "reports"]))
         owner.pgconn.untrace()
         trace.seek(0)
         assert trace.read().count("ReadyForQuery") == 3
@@ -131,9 +135,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_there(filled: Cluster) -> 
         admin.execute("alter function autosync.recent_outcomes(text, integer) rename to gone")
         admin.execute("alter table public.auto_sync_schedules rename to gone")
         admin.execute("set local role postgres")
-        found = history.collect(admin, ["auto-sync-cron-job", "reports"])
+        found = history.collect(admin, composer.chosen(["auto-sync-cron-job", "reports"]))
         admin.execute("set local role anon")
-        by_anybody = history.collect(admin, ["reports"])
+        by_anybody = history.collect(admin, composer.chosen(["reports"]))
     assert by_anybody.unseen["calls"] == "this role may not read autosync.job"
     unseen = dict(found.unseen)
     assert "recent_outcomes" in unseen.pop("newest")
