@@ -69,11 +69,7 @@ class Checklist:
         """Show what is under way. A log gets each new message once."""
         self._under_way = text
         if not self._is_live:
-            # counters in parentheses change several times a second
-            kind = text.partition(" (")[0]
-            if kind not in self._said:
-                self._said.add(kind)
-                self._session.say(f"  {text}")
+            self._session.say_new(f"  {text}", self._said)
 
     def done(self, step: Step) -> None:
         """Tick a step off. One name may come several times."""

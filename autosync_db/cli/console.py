@@ -229,15 +229,15 @@ class Session:
                 yield lambda text: status.update(Text(text))
             return
         said: set[str] = set()
+        yield lambda text: self.say_new(text, said)
 
-        def say_once(text: str) -> None:
-            # counters in parentheses change several times a second
-            kind = text.partition(" (")[0]
-            if kind not in said:
-                said.add(kind)
-                self.say(text)
-
-        yield say_once
+    def say_new(self, text: str, said: set[str]) -> None:
+        """Print a message on stderr unless it was `said` but for its counters, and add it to that."""
+        # counters in parentheses change several times a second
+        kind = text.partition(" (")[0]
+        if kind not in said:
+            said.add(kind)
+            self.say(text)
 
     @contextmanager
     def paused_for_questions(self, shown: "Status | Live") -> Iterator[None]:

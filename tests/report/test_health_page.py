@@ -48,11 +48,8 @@ def of(connection: psycopg.Connection[Any], *jobs: str) -> dict[str, Any]:
     """Return the figures of a database."""
     configuration = config.load(config.Flags(database_url=UNREACHABLE))
     report = verify.run(connection, configuration, jobs=jobs)
-    return valid(
-        figures.document(
-            report, history.collect(connection, composer.chosen(report.jobs)), configuration, report.checked_at
-        )
-    )
+    past = history.collect(connection, composer.chosen(report.jobs))
+    return valid(figures.document(report, past, configuration, report.checked_at))
 
 
 def job(found: dict[str, Any], name: str) -> dict[str, Any]:
