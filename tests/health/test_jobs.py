@@ -29,12 +29,8 @@ def _speaking_of(project: Trial, name: str | None = None) -> Configuration:
 def jobs(project: Trial) -> Trial:
     """A healthy project of three jobs, all of which were answered."""
     for name in (SECOND, THIRD):
-        project.owner.execute(
-            "insert into autosync.job (name, function, schedule) values (%s, %s, '0 0 1 1 *')", [name, f"{name}-fn"]
-        )
-        project.owner.execute("select autosync.sync_job(%s)", [name])
-        assert _of(project, name).call() is Cause.OK
-    return dataclasses.replace(project, configuration=_speaking_of(project))
+        project.add_job(name)
+    return project
 
 
 def _of(project: Trial, name: str) -> Trial:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from autosync_db.config import Settings, TargetSettings
-from autosync_db.config.jobs import ShortJob
 from autosync_db.health import verify
 from autosync_db.report import as_prometheus
 from autosync_db.secret import Secret
@@ -16,7 +15,7 @@ from tests.health.actions import Action, admin, answers, claim, pause, sql, step
 from tests.health.faults.catalogue import ALL
 from tests.health.faults.mode import chosen
 from tests.support import command, keys, promtool, trial
-from tests.support.health import NEVER, LiveProject, Project
+from tests.support.health import LiveProject, Project
 from tests.support.promtool import State
 from tests.support.trial import Trial
 
@@ -71,14 +70,7 @@ def _no_call_comes(project: Project) -> None:
 
 def _two_jobs(project: Project) -> None:
     """Let there be a second job, and verify speak of all that are registered."""
-    project.owner.execute(
-        "insert into autosync.job (name, function, schedule) values ('nightly', 'nightly', %s)", [NEVER]
-    )
-    project.owner.execute("select autosync.sync_job('nightly')")
-    for settings in (Settings(job=ShortJob(name="nightly")), Settings()):
-        project.configuration = dataclasses.replace(project.configuration, settings=settings)
-        if settings.names_jobs:
-            project.call()
+    project.add_job("nightly")
 
 
 def _calls_when_due(project: Project) -> None:

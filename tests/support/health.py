@@ -119,6 +119,17 @@ class Project(Records):
         plan.apply(self.owner, settings)
         self.quiet_house()
 
+    def add_job(self, name: str) -> None:
+        """Register another job, whose call is answered; the settings name none then, so verify speaks of all."""
+        self.owner.execute(
+            "insert into autosync.job (name, function, schedule) values (%s, %s, %s)", [name, name, NEVER]
+        )
+        self.owner.execute("select autosync.sync_job(%s)", [name])
+        for settings in (config.Settings(job=config.ShortJob(name=name)), config.Settings()):
+            self.configuration = dataclasses.replace(self.configuration, settings=settings)
+            if settings.names_jobs:
+                assert self.call() is Cause.OK
+
     def quiet_house(self) -> None:
         """Let housekeeping run only when a test asks for it."""
         house = "autosync-keep-house"

@@ -1,13 +1,9 @@
 """States that look like faults and are none: verify says ok of them, all of it."""
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from autosync_db.config import Settings
-from autosync_db.config.jobs import ShortJob
-from autosync_db.jobs.calls import Cause
 from tests.health.actions import Action, admin, answers, other_job, recorded_migration, run, sql, steps
 from tests.health.faults import look
 from tests.health.faults.conftest import Note
@@ -15,7 +11,7 @@ from tests.health.faults.modes.alerts import receiver
 from tests.health.faults.modes.beside import their_answer, their_run
 from tests.health.faults.table import SCENARIO
 from tests.support import health, keys
-from tests.support.health import NEVER, Project
+from tests.support.health import Project
 from tests.support.trial import Trial
 
 _FAILED_ONCE = {"succeeded": 2, "failed": 1, "failures": [{"id": 7, "error": "is gone"}]}
@@ -47,14 +43,7 @@ def _others_alone(project: Project) -> None:
     """Let only another job be registered, while no settings name one."""
     project.owner.execute("select cron.unschedule('auto-sync-cron-job')")
     project.owner.execute("delete from autosync.job where name = 'auto-sync-cron-job'")
-    project.owner.execute(
-        "insert into autosync.job (name, function, schedule) values ('nightly', 'nightly', %s)", [NEVER]
-    )
-    project.owner.execute("select autosync.sync_job('nightly')")
-    for settings in (Settings(job=ShortJob(name="nightly")), Settings()):
-        project.configuration = dataclasses.replace(project.configuration, settings=settings)
-        if settings.names_jobs:
-            assert project.call() is Cause.OK
+    project.add_job("nightly")
 
 
 def _many_of_its_own(project: Project) -> None:
