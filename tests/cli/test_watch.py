@@ -60,7 +60,7 @@ def test_a_call_appears_is_opened_and_fired_and_a_restart_is_survived(
         async with app.run_test(size=(100, 30)) as pilot:
             await watched.until(pilot, app, "OK  verified")
             await _in_thread(live.run_by_cron)
-            await watched.until(pilot, app, "failed        500 (the function: {")
+            await watched.until(pilot, app, "failed: function  500 (the function: {")
             await pilot.press("enter")
             page = "\n".join(await watched.until(pilot, app, "idempotency key"))
             assert "[red]the table x is missing" in page
@@ -72,12 +72,12 @@ def test_a_call_appears_is_opened_and_fired_and_a_restart_is_survived(
             await pilot.press("r")
             await watched.until(pilot, app, f"Fire {live.job_name} now?")
             await pilot.press("y")
-            await watched.until(pilot, app, f"{live.job_name} fired: good, 200")
-            await watched.until(pilot, app, "good          200")
+            await watched.until(pilot, app, f"{live.job_name} fired: ok, 200")
+            await watched.until(pilot, app, "ok                200")
             await _in_thread(live.stop_server)
             await watched.until(pilot, app, f"no answer from {watcher.place} since ")
             assert watched.lines(app)[0].startswith("NO ANSWER  as of ")
-            assert "good          200" in "\n".join(watched.lines(app))
+            assert "ok                200" in "\n".join(watched.lines(app))
             await pilot.press("enter")
             await watched.until(pilot, app, "cannot say: cannot use the database at")
             await pilot.press("escape")
@@ -158,7 +158,7 @@ def test_lines_through_a_pipe_say_calls_outages_and_the_verdict_until_it_is_inte
         assert read("verdict")["target"] == "default"
         live.run_by_cron()
         found = read("call")
-        assert (found["word"], found["call"]["job"]) == ("good", live.job_name)  # type: ignore[index]
+        assert (found["word"], found["call"]["job"]) == ("ok", live.job_name)  # type: ignore[index]
         live.stop_server()
         assert "cannot use the database at" in str(read("lost")["message"])
         live.start_server()

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from autosync_db.health.model import Status
-from autosync_db.health.picture import Failure, Fired, Found, Lost, Message, Picture
+from autosync_db.health.picture import Failure, Fired, Found, Lost, Message, Picture, Settled
 from autosync_db.health.status import Due, JobStatus
 from autosync_db.health.watching import Ledger
 from autosync_db.jobs.calls import Cause
+from autosync_db.report import as_calls
 from autosync_db.report.watch import lines, view, words
 from tests.support import cases
 from tests.support.watched import NOW, SUBJECT, Prepared, call, full, job, look, screen, screens, verified
@@ -182,7 +185,7 @@ def test_a_line_is_said_for_each_call_and_change_and_as_json_it_fits_the_schema(
     events = [event for message in messages for event in picture.take(message)]
     said = [lines.text(event) for event in events]
     assert [line.partition(" ")[2][:30] for line in said] == [
-        "verdict ok", "call 99 of daily-report: key r", "call 98 of daily-report: unpro",
+        "verdict ok", "call 99 of daily-report: faile", "call 98 of daily-report: ok, u",
         "run of nightly-cleanup: failed", "verdict critical: function_acc", "no answer from db.example.com:",
         "db.example.com:5432 answers ag", "run of nightly-cleanup: succee",
     ]  # fmt: skip
@@ -194,6 +197,18 @@ def test_a_line_is_said_for_each_call_and_change_and_as_json_it_fits_the_schema(
     assert [json.loads(lines.as_line(event))["event"] for event in events] == [
         "verdict", "call", "call", "run", "verdict", "lost", "back", "run",
     ]  # fmt: skip
+
+
+def test_an_outcome_has_the_words_of_runs() -> None:
+    for cause in Cause:
+        found = dataclasses.replace(call(99), cause=cause)
+        word, _ = words.outcome(found)
+        printed = io.StringIO()
+        as_calls.table([found], Console(file=printed, width=120), NOW)
+        assert f"  {word}  " in printed.getvalue(), (cause, printed.getvalue())
+        # the column has room for each
+        assert f" {word} " in view.calls(Picture(look([found])), NOW, 120)[1][0][1].plain
+        assert f"daily-report: {word}, " in lines.text(Settled(NOW, found))
 
 
 def test_each_call_is_said_once_however_late_it_settles() -> None:

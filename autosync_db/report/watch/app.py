@@ -321,7 +321,7 @@ class WatchApp(App[None]):
 
     def _fired(self, result: Fired) -> None:
         self.firing.discard(result.job)
-        word, style = ("good", GOOD) if result.succeeded else ("failed", BAD)
+        word, style = ("ok", GOOD) if result.succeeded else ("failed", BAD)
         at = f"{self._source.now():%H:%M:%S}"
         hint = f"; {clean(result.hint)}" if result.hint else ""
         self._say(Text.assemble(f"{at} {clean(result.job)} fired: ", (word, style), f", {clean(result.text)}{hint}"))

@@ -17,7 +17,6 @@ from autosync_db.report import as_calls, as_text, screen
 from autosync_db.report.watch.words import (
     BAD,
     DOUBTFUL,
-    GOOD,
     OUTCOME_WIDTH,
     WAITING,
     ago,
@@ -131,16 +130,10 @@ def _job(one: JobStatus, coming: datetime | None, now: datetime, name: int, widt
 
 
 def newest(one: JobStatus) -> tuple[str, str, datetime | None]:
-    """Return how a job's newest call or run ended, the style of that, and when it was."""
-    if call := one.last_call:
-        word, style = outcome(call)
-        is_said = call.cause in {Cause.OK, Cause.PENDING}
-        return (word if is_said else f"{word}: {call.summary}"), style, call.queued_at
-    if one.job.makes_calls or one.last_run_status is None:
-        return f"no {'call' if one.job.makes_calls else 'run'} yet", OLD, None
-    style = {"succeeded": GOOD, "failed": BAD}.get(one.last_run_status, WAITING)
-    said = f": {one.last_run_message}" if one.last_run_status == "failed" and one.last_run_message else ""
-    return f"{one.last_run_status}{said}", style, one.last_run_at
+    """Return how a job's newest call or run ended, in the words of `status`, the style of that, and when it was."""
+    severity, words = one.newest
+    style = OLD if one.newest_at is None else screen.STYLES[severity]
+    return f"{words}: {one.reason}" if one.reason else words, style, one.newest_at
 
 
 def calls(picture: Picture, now: datetime, width: int) -> tuple[str, list[tuple[str, Text]]]:

@@ -5,24 +5,15 @@ from datetime import datetime, timedelta
 from rich.cells import cell_len, chop_cells
 
 from autosync_db.config import duration
-from autosync_db.jobs.calls import Cause, Invocation
+from autosync_db.health.model import Status
+from autosync_db.health.status import condition_of
+from autosync_db.jobs.calls import Invocation
 from autosync_db.plain import clean
+from autosync_db.report.screen import STYLES
 
-GOOD, BAD, DOUBTFUL, WAITING = "green", "bold red", "yellow", "cyan"
-# what became of a call, in a word or two
-_OUTCOMES = {
-    Cause.OK: ("good", GOOD),
-    Cause.PENDING: ("waiting", WAITING),
-    Cause.KEY: ("key refused", BAD),
-    Cause.MISSING: ("not deployed", BAD),
-    Cause.GATEWAY: ("gateway", BAD),
-    Cause.PAGE: ("web page", BAD),
-    Cause.FUNCTION: ("failed", BAD),
-    Cause.SLOW: ("too slow", BAD),
-    Cause.NETWORK: ("no answer", BAD),
-    Cause.LOST: ("lost", BAD),
-}
-OUTCOME_WIDTH = 12
+GOOD, BAD, DOUBTFUL, WAITING = STYLES[Status.OK], STYLES[Status.CRITICAL], STYLES[Status.WARNING], "cyan"
+# of "failed: function", the longest
+OUTCOME_WIDTH = 16
 
 
 def fit(text: object, width: int) -> str:
@@ -40,10 +31,9 @@ def padded(line: str, width: int) -> str:
 
 
 def outcome(call: Invocation) -> tuple[str, str]:
-    """Return what became of a call in a word or two, and the style of that."""
-    if call.cause is Cause.OK and call.is_unproven:
-        return "unproven", DOUBTFUL
-    return _OUTCOMES[call.cause]
+    """Return what became of a call in the words of `runs` and `status`, and the style of that."""
+    severity, words = condition_of(call)
+    return words, STYLES[severity]
 
 
 def rfc3339(moment: datetime) -> str:
