@@ -225,7 +225,10 @@ def test_on_a_terminal_it_starts_resizes_and_quits(live: LiveProject, variables:
             terminal.send("q")
         else:
             terminal.sendintr()
+        # nothing of the last frame is left for a tmux whose pane was resized to mix into what was there before
+        terminal.expect_exact("\x1b[2J\x1b[H")
         terminal.expect_exact("\x1b[?1049l")
+        assert "schedules" not in (terminal.before or "")
         terminal.expect(pexpect.EOF)
     assert (terminal.exitstatus, terminal.signalstatus) == (0, None)
     assert "Traceback" not in shown

@@ -13,6 +13,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.color import Color
+from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.message import Message as Telling
 from textual.widgets import Footer, OptionList, Static
@@ -164,6 +165,18 @@ class WatchApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what becomes of colours; textual's own filter for NO_COLOR still names the terminal's."""
         return [*super().get_line_filters(), *([Uncoloured()] if self.no_color else [])]
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return what draws on this terminal, and leaves nothing of the last frame there."""
+        chosen = super().get_driver_class()
+
+        class Leaving(chosen):  # type: ignore[misc, valid-type]
+            def stop_application_mode(self) -> None:
+                # tmux mixes lines of the frame into what was there before, where the pane grew meanwhile
+                self.write("\x1b[2J\x1b[H")
+                super().stop_application_mode()
+
+        return Leaving
 
     def compose(self) -> ComposeResult:
         """Make the parts, from top to bottom."""
