@@ -20,6 +20,8 @@ from autosync_db.schedules import table
 
 # how many schedules are named, those first that are due
 SCHEDULES_NAMED = 12
+# so many runs of the coming day are counted, as in sql/report/due_runs_counted.sql
+RUNS_COUNTED = 2000
 _JOBS = ("autosync.job",)
 _LEDGER = (*_JOBS, "autosync.tick", "autosync.invocation")
 _RUNS = ("cron.job", "cron.job_run_details")
@@ -37,6 +39,8 @@ _QUERIES: Mapping[str, tuple[str, ...]] = {
     "schedules": _SCHEDULES,
     "overdue": (*_JOBS, *_SCHEDULES),
     _UPCOMING: _SCHEDULES,
+    "due_runs": (*_JOBS, *_SCHEDULES),
+    "due_runs_counted": (*_JOBS, *_SCHEDULES),
     "sizes": (),
     "kept_ledger": _LEDGER,
     "kept_runs": _RUNS,

@@ -11,7 +11,7 @@ from typing import Any
 
 from autosync_db import cron
 from autosync_db.config import Configuration
-from autosync_db.health.history import History
+from autosync_db.health.history import RUNS_COUNTED, History
 from autosync_db.health.model import Report, Status
 from autosync_db.jobs.calls import Cause, Invocation
 from autosync_db.jobs.registry import Job
@@ -292,12 +292,25 @@ def _schedules(history: History) -> dict[str, Any]:
         "overdue": overdue,
         "overdue_since": min(oldest, default=None),
         "next_24_hours": [int(by_hour.get(str(hour), 0)) for hour in range(24)],
+        "due_runs": _due_runs(history),
         "upcoming": [
             # a list waits a quarter of an hour, verify three ticks of the job: a page has one answer
             {**one, "state": "due" if one["state"] == "overdue" and not overdue else one["state"]}
             | {"reason": redact(one["reason"]) if one["reason"] else None}
             for one in history.rows.get("upcoming", ())
         ],
+    }
+
+
+def _due_runs(history: History) -> dict[str, Any] | None:
+    """Return what is due in the coming 24 hours; None where that could not be looked at."""
+    if not {"due_runs", "due_runs_counted"} <= history.rows.keys():
+        return None
+    shown, counted = history.rows["due_runs"], history.one("due_runs_counted")["runs"]
+    return {
+        "runs": shown,
+        "more": min(counted, RUNS_COUNTED) - len(shown),
+        "is_at_least": counted > RUNS_COUNTED,
     }
 
 

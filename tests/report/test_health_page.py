@@ -1,10 +1,12 @@
 """`report`: the page is its figures; whatever a database says is text; there is a page of every state of a project."""
 
+import itertools
 import json
 import re
 import stat
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from autosync_db import config
 from autosync_db.health import composer, history, verify
 from autosync_db.local.cluster import Cluster
 from autosync_db.report import as_html, charts, figures
+from autosync_db.schedules import preview
 from autosync_db.secret import Secret
 from tests.report.conftest import HOSTILE, NAME
 from tests.support import clusters, command, health
@@ -98,6 +101,9 @@ def test_every_outcome_is_counted_where_it_belongs(filled: Cluster) -> None:
         1,
         1,
     ]
+    due = found["schedules"]["due_runs"]
+    # every 15 minutes from now on, and twice every hour from in an hour and a half on
+    assert (len(due["runs"]), due["more"], due["is_at_least"]) == (40, 96 + 2 * 23 - 40, False)
     (neighbour,) = found["neighbours"]
     assert (neighbour["name"], neighbour["day"], neighbour["week"]) == (
         NAME, {"runs": 1, "failed": 1}, {"runs": 2, "failed": 1},
@@ -108,6 +114,43 @@ def test_every_outcome_is_counted_where_it_belongs(filled: Cluster) -> None:
     sizes = {one["table"]: one for one in found["sizes"]}
     assert sizes["autosync.invocation"]["kept_seconds"] == 30 * 86400
     assert found["unseen"] == []
+
+
+def test_what_is_due_within_a_day_is_what_the_preview_says(filled: Cluster) -> None:
+    """The preview is another implementation of the trigger's rules, in Python."""
+    # in every zone a window is open now, shut now, crosses midnight, or is shut for all but minutes
+    windows = [None, (time(0), time(23, 59)), (time(22), time(4)), (time(9), time(17)), (time(3), time(3, 5))]
+    with clusters.connection(filled, "supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.execute("set local session_replication_role = replica")
+        admin.execute("truncate public.auto_sync_schedules")
+        ((now,),) = admin.execute("select now()").fetchall()
+        expected = []
+        for zone, window, frequency in itertools.product(
+            ("UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu"), windows, (37, 600, 44640)
+        ):
+            bounds = window or (None, None)
+            admin.execute(
+                "insert into public.auto_sync_schedules (integration_id, organization_id, enabled, frequency_minutes,"
+                " time_window_enabled, time_window_start, time_window_end, timezone, next_run_at) select"
+                " gen_random_uuid(), gen_random_uuid(), true, %s, %s, %s, %s, %s, now() - interval '1 minute'",
+                [frequency, window is not None, *bounds, zone],
+            )
+            runs = preview.preview(
+                frequency_minutes=frequency, window=preview.Window(*window) if window else None,
+                zone=preview.find_zone(zone), at=now, count=50,
+            )  # fmt: skip
+            expected += [run.at for run in runs if run.at < now + timedelta(days=1)]
+        found = history.collect(admin, composer.chosen(None))
+        shown = [datetime.fromisoformat(row["due_at"]) for row in found.rows["due_runs"]]
+        assert shown == sorted(expected)[:40]
+        assert found.one("due_runs_counted")["runs"] == len(expected)
+        # what is bounded says so, and a zone that nobody knows, loaded past the trigger, hides no other
+        admin.execute("update public.auto_sync_schedules set frequency_minutes = 1")
+        admin.execute(
+            "update public.auto_sync_schedules set timezone = 'Nowhere/At_All' where time_window_end = '17:00'"
+        )
+        found = history.collect(admin, composer.chosen(None))
+        assert (len(found.rows["due_runs"]), found.one("due_runs_counted")["runs"]) == (40, 2001)
 
 
 def test_a_job_can_be_chosen_and_the_others_are_no_neighbours(filled: Cluster) -> None:
