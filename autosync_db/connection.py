@@ -16,8 +16,10 @@ import psycopg
 from psycopg import conninfo
 from psycopg.abc import Params, QueryNoTemplate
 
+from autosync_db import config
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
+from autosync_db.supabase import address, refused
 
 APPLICATION_NAME = "autosync-db"
 CONNECT_TIMEOUT_SECONDS = 10
@@ -43,114 +45,8 @@ _PLACEHOLDER = re.compile(
     r"(?i:\[your[-_ ]password\])|://[^:/@]*:(?:YOUR[-_]PASSWORD|\[[A-Za-z_ -]*(?i:password)\]|<[A-Za-z_ -]+>)@"
 )
 _UNEXPANDED = re.compile(r"://[^:/@]*:(\$(?:[A-Z_][A-Z0-9_]*|\{[A-Za-z0-9_]+\}))@")
-_SESSION_POOLER = (
-    "use the address of Supabase's session pooler, from the dashboard under Connect; once supabase link has stored it,"
-    " SUPABASE_DB_PASSWORD completes it"
-)
 # a project's own database host has an IPv4 address only where that is paid for
 _DIRECT_HOST = re.compile(r"db\.[a-z]{20}\.supabase\.(co|in)")
-_ENDED = "the server restarted, or somebody ended the connection: when it is up again, run this again"
-
-# libpq gives no SQLSTATE for a connection that was never made, only the server's or its own text
-_HINTS: tuple[tuple[str, str], ...] = (
-    (
-        r"no password supplied",
-        "the database URL holds no password: is it put together from a variable that is empty? Copy the address from"
-        " the dashboard under Connect, and replace [YOUR-PASSWORD] in it",
-    ),
-    (
-        r"password authentication failed|SASL authentication failed",
-        "check the password in the database URL (a reserved character in it as %XX: @ is %40), and that nothing is left"
-        " of the placeholder [YOUR-PASSWORD]; on Supabase reset it under Settings > Database",
-    ),
-    (
-        r"ECIRCUITBREAKER|[Tt]oo many authentication (errors|failures)",
-        "Supabase's pooler refuses everybody for some minutes after wrong passwords: correct the password wherever"
-        " it is used, then wait",
-    ),
-    (
-        r"EMAXCONN|[Mm]ax clients reached|Max client connections reached|no more connections allowed"
-        r"|query_wait_timeout",
-        "the pooler is full: close other sessions, use its transaction mode (port 6543), or raise the pool size under"
-        " Settings > Database",
-    ),
-    (
-        r"ENOIDENTIFIER|no tenant identifier",
-        "through Supabase's pooler the user is postgres.<project ref>",
-    ),
-    (
-        r"ENOTFOUND|[Tt]enant or user not found|tenant/user .* not found",
-        "through Supabase's pooler the user is postgres.<project ref>; if yours is, this is the pooler of another"
-        " region or cluster, or the project is paused: see the dashboard, and copy the whole address under Connect",
-    ),
-    (
-        r"server_login_retry|server login has been failing|EDBHANDLEREXITED|EDBNXDOMAIN|cannot connect to server"
-        r"|server conn crashed",
-        "the pooler runs and does not get to the database behind it: see in the dashboard whether the project is paused"
-        " or restarting, and wait a minute after a change of its password",
-    ),
-    (
-        r"unsupported startup parameter",
-        "this pooler takes no such parameter: leave options and the like out of the database URL and of PGOPTIONS",
-    ),
-    (
-        r"allow_list|[Nn]etwork [Rr]estriction",
-        "the project lets only some addresses in: add yours in the dashboard under Database > Network Restrictions",
-    ),
-    (r"[Pp]roject (is |has been )?paused", "restore the project in the dashboard, then run this again"),
-    (r"No space left|disk full", "the server's disk is full: free or add space there, then run this again"),
-    (
-        r"is not permitted to log in",
-        "connect as a role that may log in; on Supabase that is postgres",
-    ),
-    (
-        r"permission denied for database|not currently accepting connections",
-        "this role may not use this database, or nobody may: check the database name; on Supabase it is postgres",
-    ),
-    (
-        r"too many connections for (role|database)",
-        "close other sessions of it, or let it have more: alter role … connection limit, or alter database …",
-    ),
-    (
-        r"connection is insecure|SSL connection is required|no encryption$|SSL off$",
-        "this server wants TLS: remove sslmode from the database URL, or write sslmode=require",
-    ),
-    (r"pg_hba\.conf", "the server does not accept this user from this address: see its pg_hba.conf"),
-    (
-        r"invalid response to SSL negotiation",
-        "what listens there is no PostgreSQL server: check the port, which is 5432 or a pooler's 6543, on supabase"
-        " start 54322, and not that of the API",
-    ),
-    (r"database \".*\" does not exist", "check the database name; on Supabase it is postgres"),
-    (r"role \".*\" does not exist", "check the user name; on Supabase it is postgres"),
-    (
-        r"Cannot assign requested address|Address family not supported",
-        "the host has an IPv6 address only, and this machine none: " + _SESSION_POOLER,
-    ),
-    (
-        r"could not translate host name|resolve host|Name or service not known",
-        "check the host name; a project that is paused or deleted has none; Supabase's direct host has IPv6 only: from"
-        " IPv4 networks use the session pooler",
-    ),
-    (
-        r"Network is unreachable|No route to host|timeout expired|timed out",
-        "check network and firewall; from IPv4 networks use the address of Supabase's session pooler",
-    ),
-    (
-        r"terminating connection|closed the connection|is (shutting down|starting up)|in recovery mode|"
-        r"not (yet )?accepting connections",
-        _ENDED,
-    ),
-    (r"Connection refused", "check host and port, and that the server is running"),
-    (
-        r"SSL|TLS|certificate",
-        "check sslmode in the database URL; use sslmode=disable only on a private network",
-    ),
-    (
-        r"too many (connections|clients)|remaining connection slots",
-        "close other connections, or use the pooler's address",
-    ),
-)
 
 
 def parameters(database_url: Secret | None) -> dict[str, Any]:
@@ -174,6 +70,7 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
             f"the database URL holds {found[1]} itself instead of its value",
             hint='the shell fills variables in within "double quotes" alone; a $ of the password itself is written %24',
         )
+    address.require_database(text)
     try:
         given = conninfo.conninfo_to_dict(text)
     except (psycopg.ProgrammingError, UnicodeError):  # %a5 is no character
@@ -206,7 +103,7 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
     try:
         opened = psycopg.connect(**chosen, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
-        raise place.unreachable(error) from None
+        raise _of_the_project(database_url, place, error) or place.unreachable(error) from None
     except psycopg.ProgrammingError:
         # psycopg's own judgement of a parameter, which it quotes
         raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL) from None
@@ -217,7 +114,7 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
         raise  # the caller that set a lock_timeout handles it
     except psycopg.OperationalError as error:
         if is_broken(error):
-            raise place.unreachable(error, hint=_ENDED) from error
+            raise place.unreachable(error, hint=refused.ENDED) from error
         raise UnreachableError(
             f"the server ended a statement: {error.diag.message_primary or error}",
             hint="see statement_timeout and lock_timeout of this role and database, then run it again",
@@ -232,6 +129,16 @@ def connect(database_url: Secret | None) -> Iterator[Connection]:
             hint="see idle_in_transaction_session_timeout and transaction_timeout of this role and database,"
             " then run it again",
         ) from error
+
+
+def _of_the_project(database_url: Secret | None, place: "_Place", error: psycopg.Error) -> UnreachableError | None:
+    """Return what the Management API says of a project of which nothing answers, None where it says nothing."""
+    ref = address.ref_of_database(database_url) if database_url and refused.may_be_gone(str(error)) else None
+    found = config.why_gone(ref) if ref else None
+    if found is None:
+        return None
+    where = f"the database at {place.shown}" if place.shown else "the database"
+    return UnreachableError(f"cannot use {where}: {found.reason}", hint=found.hint)
 
 
 def is_broken(error: BaseException) -> bool:
@@ -285,9 +192,8 @@ class _Place:
             if "FATAL" in line or "failed: " in line:
                 detail = line.rpartition("failed: ")[2].replace("FATAL:", "").strip()
                 break
-        known = next((hint for pattern, hint in _HINTS if re.search(pattern, str(error))), "check the database URL")
         where = f"the database at {self.shown}" if self.shown else "the database"
-        return UnreachableError(f"cannot use {where}: {self._masked(detail)}", hint=hint or known)
+        return UnreachableError(f"cannot use {where}: {self._masked(detail)}", hint=hint or refused.hint(str(error)))
 
     def _masked(self, text: str) -> str:
         for part in self.private:
@@ -318,7 +224,7 @@ def _require_a_way(chosen: Mapping[str, Any]) -> None:
     if found and all(family == socket.AF_INET6 for family, *_ in found) and not any(map(_has_route, found)):
         raise UnreachableError(
             f"cannot use the database at {host}: it has an IPv6 address only, and this machine has no IPv6",
-            hint=_SESSION_POOLER,
+            hint=refused.SESSION_POOLER,
         )
 
 

@@ -105,6 +105,29 @@ def test_a_url_that_cannot_be_read_is_refused_without_being_quoted(form: str) ->
     assert caught.value.__context__ is None, "libpq's own error quotes it"
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://{ref}.supabase.co", "an address of the web"),
+        (" https://postgres:{word}@{ref}.supabase.co/rest/v1/", "an address of the web"),
+        ("https://supabase.com/dashboard/project/{ref}", "an address of the web"),
+        (
+            "postgresql://postgres:{word}@{ref}.supabase.co:5432/postgres",
+            "host of the project's API, {ref}.supabase.co",
+        ),
+        ("postgres://{ref}.supabase.co/postgres", "the project's API, {ref}.supabase.co"),
+        ("host={ref}.supabase.co user=postgres password={word}", "the project's API, {ref}.supabase.co"),
+    ],
+)
+def test_the_address_of_the_api_is_refused_before_anything_is_tried(url: str, said: str) -> None:
+    word = "pass" + "w0rd-of-ours"
+    with pytest.raises(UsageError) as caught, connection.connect(Secret(url.format(ref=keys.PROJECT_REF, word=word))):
+        pass
+    assert said.format(ref=keys.PROJECT_REF) in caught.value.message
+    assert "under Connect: it begins with postgresql://" in caught.value.hint
+    assert word not in caught.value.message + caught.value.hint
+
+
 @pytest.mark.parametrize("url", ["postgresql://u:{}@h/db", "host=h user=u password={}"])
 @pytest.mark.parametrize("left", ["[YOUR-PASSWORD]", "%5BYOUR-PASSWORD%5D", "[your_password]"])
 def test_the_placeholder_of_the_dashboard_is_refused_by_name(url: str, left: str) -> None:

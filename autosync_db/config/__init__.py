@@ -1,6 +1,6 @@
 """Settings: flags, then environment, then autosync.toml, then defaults; the only folder that reads the environment."""
 
-from autosync_db.config.access import has_access_token, management_of
+from autosync_db.config.access import has_access_token, management_of, why_gone
 from autosync_db.config.folder import LOCAL_FOLDER, local_folder, make_local_folder
 from autosync_db.config.jobs import (
     GUIDE_JOB,
@@ -75,4 +75,5 @@ __all__ = [
     "read",
     "state_folder",
     "target_name",
+    "why_gone",
 ]

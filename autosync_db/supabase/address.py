@@ -13,6 +13,12 @@ _OF_DATABASE = re.compile(
     r"(?:^|[@=,\s'])db\.([a-z]{20})\.supabase\.(?:co|in)\b|(?:^postgres(?:ql)?://|\buser\s*=\s*'?)[\w-]+\.([a-z]{20})\b(?=[:@'\s]|$)"
 )
 
+# the API's host, as the first one of a database's URL or keyword string
+_API_OF_DATABASE = re.compile(
+    r"^postgres(?:ql)?://(?:[^@/]*@)?([a-z]{20})\.supabase\.(?:co|in)\b|\bhost\s*=\s*'?([a-z]{20})\.supabase\.(?:co|in)\b"
+)
+_WHERE_DATABASES_ARE = "copy the database's address from the dashboard under Connect: it begins with postgresql://"
+
 _LOST = 'is it from a variable that is not set? Write it with its quotes: "$NAME"'
 # wherever a ref stands in what is copied from the dashboard
 _MEANT = re.compile(
@@ -35,6 +41,21 @@ def ref_of_database(database_url: Secret) -> str | None:
     """Return the project ref that a database's URL or keyword string names, None for any other database."""
     found = _OF_DATABASE.search(database_url.reveal())
     return (found[1] or found[2]) if found else None
+
+
+def require_database(database_url: str) -> None:
+    """Return unless it is the address of the API or of a web page. Raises UsageError, which quotes no password."""
+    if re.match(r"\s*https?://", database_url):
+        raise UsageError(
+            "the database URL is an address of the web, such as the API's, not of a database",
+            hint=f"{_WHERE_DATABASES_ARE}; the project's own is passed as --project-url",
+        )
+    if found := _API_OF_DATABASE.search(database_url):
+        ref = found[1] or found[2]
+        raise UsageError(
+            f"the database URL has the host of the project's API, {ref}.supabase.co, where no database listens",
+            hint=f"the database's host is {database_host(ref)}, or a pooler's: {_WHERE_DATABASES_ARE}",
+        )
 
 
 def url_of(project_ref: str) -> str:

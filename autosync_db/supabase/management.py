@@ -27,6 +27,7 @@ READ_KEYS, REVEAL_KEYS, WRITE_KEYS = (
     "api_gateway_keys_write",
 )
 READ_FUNCTIONS = "edge_functions_read"
+READ_PROJECT = "project_admin_read"
 READ_SECRETS, WRITE_SECRETS = "edge_functions_secrets_read", "edge_functions_secrets_write"
 READ_LOGS = "analytics_logs_read"
 _KEY_NAME = re.compile(r"[a-z_][a-z0-9_]{3,63}")
@@ -158,6 +159,11 @@ class Management:
             self.api_keys()
             return None
 
+    def state(self) -> str:
+        """Return the state of the project in the API's word, such as ACTIVE_HEALTHY or INACTIVE."""
+        request = self._request("GET", "", READ_PROJECT, "read the state")
+        return self._read(request, lambda answer: _field(_row(answer), "status", str))
+
     def functions(self) -> list[Function]:
         """Return the functions that are deployed."""
         request = self._request("GET", "functions", READ_FUNCTIONS, "read the project's functions")
@@ -242,7 +248,7 @@ class Management:
     ) -> Request:
         return Request(
             method,
-            f"/v1/projects/{self.project_ref}/{path}",
+            f"/v1/projects/{self.project_ref}/{path}".removesuffix("/"),
             permission,
             f"{what} of {self.project_ref}",
             subject or f"project {self.project_ref} for this token",

@@ -10,7 +10,7 @@ import pytest
 from autosync_db.jobs import binding
 from autosync_db.secret import Secret
 from tests.cli.conftest import Project
-from tests.support import clusters, command, keys, management
+from tests.support import clusters, command, keys, management, pooler
 from tests.support.command import Result
 from tests.support.management import Api, Trouble
 
@@ -44,6 +44,45 @@ def _stored(project: Project) -> str | None:
 
 def _shows_none(result: Result, *secrets: str) -> None:
     assert not [secret for secret in secrets if secret in result.out + result.err]
+
+
+def test_why_nothing_of_a_project_answers_is_asked_for(api: Api) -> None:
+    """A pooler says the same of a paused project as of a mistyped one; of a direct host the name alone is gone."""
+    token = {"SUPABASE_ACCESS_TOKEN": api.token, "AUTOSYNC_SUPABASE_API_URL": api.url}
+
+    def refused(user: str, host: str, variables: dict[str, str]) -> tuple[str, str]:
+        word = "pass" + uuid.uuid4().hex
+        url = Secret(f"postgresql://{user}:{word}@{host}/postgres")
+        result = command.run("migrate", database=url, variables=variables)
+        _shows_none(result, word, api.token)
+        return command.refused(result, 4), result.hints[0]
+
+    unknown = "FATAL: Tenant or user not found"
+    with pooler.that_refuses(unknown) as port, pooler.that_refuses("password authentication failed") as other:
+        here = f"127.0.0.1:{port}"
+        api.state = "INACTIVE"
+        for user, host in ((f"postgres.{REF}", here), ("postgres", f"db.{REF}.supabase.co")):
+            message, hint = refused(user, host, token)
+            assert f"cannot use the database at {host.partition(':')[0]}" in message
+            assert f"the project {REF} is paused" in message
+            assert (
+                f"restore it in the dashboard, then run this again: https://supabase.com/dashboard/project/{REF}"
+                == hint
+            )
+        api.state = "RESTORING"
+        assert "is being restored" in refused(f"postgres.{REF}", here, token)[0]
+        another = "b" * 20
+        assert f"there is no project {another} for this access token" in refused(f"postgres.{another}", here, token)[0]
+        # what the API does not explain is said as it is; so it is where the API cannot be asked
+        api.state = "ACTIVE_HEALTHY"
+        for variables in (token, token | {"SUPABASE_ACCESS_TOKEN": keys.access_token().reveal()}):
+            message, hint = refused(f"postgres.{REF}", here, variables)
+            assert "Tenant or user not found" in message
+            assert "the project is paused: see the dashboard" in hint
+        api.requests.clear()
+        assert "Tenant or user not found" in refused(f"postgres.{REF}", here, {})[0]
+        assert "check the password" in refused(f"postgres.{REF}", f"127.0.0.1:{other}", token)[1]
+        assert api.requests == []
 
 
 def test_setup_reads_the_key_that_nobody_gave_and_says_which(hosted: Project, api: Api) -> None:

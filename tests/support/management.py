@@ -39,6 +39,19 @@ API_KEY = {
         "updated_at": _MOMENT,
     },
 }
+PROJECT = {
+    "type": "object",
+    "required": ["id", "ref", "organization_id", "name", "region", "created_at", "status", "database"],
+    "properties": {
+        "status": {
+            "enum": [
+                "INACTIVE", "ACTIVE_HEALTHY", "ACTIVE_UNHEALTHY", "COMING_UP", "UNKNOWN", "GOING_DOWN", "INIT_FAILED",
+                "REMOVED", "RESTORING", "UPGRADING", "PAUSING", "RESTORE_FAILED", "RESTARTING", "PAUSE_FAILED",
+                "RESIZING",
+            ]
+        },
+    },
+}  # fmt: skip
 FUNCTION = {
     "type": "object",
     "required": ["id", "slug", "name", "status", "version", "created_at", "updated_at"],
@@ -91,7 +104,7 @@ NEW_SECRETS = {
     },
 }
 NAMES = {"type": "array", "items": {"type": "string"}}
-_PROJECT = re.compile(r"/v1/projects/([a-z]{20})(/.*)")
+_PROJECT = re.compile(r"/v1/projects/([a-z]{20})(/.*|)")
 # what the platform says to an account that may not do something; a scoped token's refusal names the permission
 _NO_PRIVILEGES = "Your account does not have the necessary privileges to access this endpoint."
 
@@ -133,6 +146,7 @@ class Api:
     token: str
     ref: str = keys.PROJECT_REF
     url: str = ""
+    state: str = "ACTIVE_HEALTHY"
     keys: list[dict[str, Any]] = field(default_factory=list)
     legacy_enabled: bool | None = False
     secrets: dict[str, str] = field(default_factory=dict)
@@ -207,6 +221,13 @@ def _shown(key: dict[str, Any], request: Request) -> dict[str, Any]:
     return key if is_open else key | {"api_key": f"sb_secret_{key['prefix']}" + "\N{MIDDLE DOT}" * 20}
 
 
+def _project(api: Api, request: Request) -> _Answer:
+    named = dict.fromkeys(("id", "ref"), api.ref) | dict.fromkeys(("organization_id", "name", "region"), "x")
+    database = {"host": f"db.{api.ref}.supabase.co", "version": "17.6.1.029"}
+    at = "2026-11-01T10:00:00.000Z"
+    return 200, {**named, "created_at": at, "status": api.state, "database": database}, PROJECT
+
+
 def _list_keys(api: Api, request: Request) -> _Answer:
     return 200, [_shown(key, request) for key in api.keys], {"type": "array", "items": API_KEY}
 
@@ -274,6 +295,7 @@ def _log(api: Api, request: Request) -> _Answer:
 
 _Handler = Callable[..., _Answer]
 _ROUTES: list[tuple[str, str, str, _Handler]] = [
+    ("GET", "", "project_admin_read", _project),
     ("GET", "/api-keys", "api_gateway_keys_read", _list_keys),
     ("POST", "/api-keys", "api_gateway_keys_write", _make_key),
     ("GET", "/api-keys/legacy", "api_gateway_keys_read", _legacy),
