@@ -1,4 +1,4 @@
-"""Text of databases, servers and functions as it may be shown: nothing in it steers a terminal or a CI system."""
+"""Text as it may be shown: nothing that a database, a server or a function says steers a terminal or a CI system."""
 
 import re
 import unicodedata
@@ -28,6 +28,11 @@ def printable(text: str) -> str:
 def clean(text: object) -> str:
     """Return a text as one line, with one blank between words."""
     return " ".join(printable(str(text)).split())
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s: `1 job`, `2 jobs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def without_controls(text: str) -> str:

@@ -11,6 +11,7 @@ from autosync_db.cli.options import command, group
 
 if TYPE_CHECKING:
     from autosync_db.connection import Connection
+    from autosync_db.health.status import JobStatus
     from autosync_db.jobs.registry import Job
 
 app = group()
@@ -43,6 +44,7 @@ def _list(session: Session) -> None:
     else:
         session.head(of_rows=True)
         as_jobs.listed(found, session.out, now)
+        _say_next(session, found)
 
 
 @command(app, "show")
@@ -66,6 +68,16 @@ def _show(session: Session, name: _Name = None) -> None:
     as_jobs.one(shown, session.out, now)
     if found.makes_calls:
         session.say(f"its calls: autosync-db runs --job {shlex.quote(found.name)}")
+    _say_next(session, [shown])
+
+
+def _say_next(session: Session, found: "list[JobStatus]") -> None:
+    """Say what finds the cause, where a job is not as it should be."""
+    from autosync_db.health.findings import Status
+
+    bad = [one.job.name for one in found if one.condition[0] in {Status.CRITICAL, Status.WARNING}]
+    if bad:
+        session.say("next: autosync-db verify" + (f" --job {shlex.quote(bad[0])}" if len(bad) == 1 else ""))
 
 
 @command(app, "pause")

@@ -9,6 +9,7 @@ from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import MigrationError, UsageError
+from autosync_db.plain import counted
 
 if TYPE_CHECKING:
     from autosync_db.connection import Connection
@@ -66,7 +67,7 @@ def _migrate(
     else:
         session.say(
             f"{outcome.before or 'empty'} -> {outcome.after}: "
-            f"{len(outcome.revisions)} revisions, {len(outcome.objects)} objects applied"
+            f"{counted(len(outcome.revisions), 'revision')}, {counted(len(outcome.objects), 'object')} applied"
         )
         if session.verbose:
             for name in (*outcome.revisions, *outcome.objects):
@@ -115,12 +116,12 @@ def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
         _show_rows(session, plan)
     if plan.refusals:
         raise MigrationError(
-            f"{len(plan.refusals)} differences prevent the migration: "
+            f"the migration is prevented by {counted(len(plan.refusals), 'difference')}: "
             + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
             hint="fix what is named, or rename the table and copy its rows over; see: autosync-db explain adoption",
         )
     if check and not plan.is_current:
         raise MigrationError(
-            f"{len(plan.upgrades)} revisions and {len(plan.objects)} objects are pending",
+            f"pending: {counted(len(plan.upgrades), 'revision')} and {counted(len(plan.objects), 'object')}",
             hint="run: autosync-db migrate",
         )

@@ -63,8 +63,9 @@ def _plan(
         raise refused[0]
     if check and copy and (copy.came_back or not copy.is_silent):
         raise typer.Exit(ExitCode.MIGRATION)
+    if any(one.action != "not in the file" for one in found):
+        session.say("next: autosync-db setup")
     if check and found:
-        session.say("bring the database to the file with: autosync-db setup")
         raise typer.Exit(ExitCode.MIGRATION)
 
 

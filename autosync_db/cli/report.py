@@ -9,6 +9,7 @@ import typer
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import Jobs, command
 from autosync_db.errors import UnreachableError, UsageError
+from autosync_db.plain import counted
 
 if TYPE_CHECKING:
     from autosync_db.health.history import History
@@ -96,6 +97,6 @@ def _write(session: Session, report: "Report", past: "History | None", output: P
 
 def _say(session: Session, output: Path, text: str, found: dict[str, Any], drawer: "Drawer") -> None:
     size = len(text.encode()) / 1e6
-    session.say(f"wrote {output} ({size:.2f} MB): {found['status']}, {len(found['jobs'])} jobs")
+    session.say(f"wrote {output} ({size:.2f} MB): {found['status']}, {counted(len(found['jobs']), 'job')}")
     if drawer.reason:
         session.say(f"no charts, their figures are in its tables: {drawer.reason}")

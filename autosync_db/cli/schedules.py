@@ -73,6 +73,10 @@ def _list(
     as_schedules.listed(found, session.out, now)
     if len(found) == limit:
         session.say(f"only the first {limit} are listed; raise --limit for more")
+    if any(row.state in {"overdue", "no next run"} for row in found):
+        session.say("next: autosync-db verify")
+    elif failing := [row for row in found if row.state == "failing"]:
+        session.say(f"next: autosync-db schedules show {failing[0].id}")
 
 
 @command(app, "show")

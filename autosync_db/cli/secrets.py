@@ -10,6 +10,7 @@ from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 from autosync_db.errors import ExitCode, UsageError
+from autosync_db.plain import counted
 
 app = group()
 
@@ -164,7 +165,7 @@ def _scan(
         raise typer.Exit(ExitCode.CHECK_FAILED)
     if found.unread:
         raise UsageError(
-            f"{len(found.unread)} files could not be read, so they may hold keys", hint="check their permissions"
+            f"{counted(len(found.unread), 'file')} could not be read and may hold keys", hint="check their permissions"
         )
 
 
@@ -186,6 +187,7 @@ def _env(
     if session.is_json:
         session.print_json({"path": str(path), "variable": cron_secret.VARIABLE, "secrets": len(values)})
     else:
-        session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {cron_secret.VARIABLE} with {len(values)} secrets")
+        holds = f"{cron_secret.VARIABLE} with {counted(len(values), 'secret')}"
+        session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {holds}")
     if scan.is_open_to_git(path):
         session.say(f"warning: git does not ignore {path}: delete it when it is handed over, or name it in .gitignore")

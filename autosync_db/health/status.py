@@ -16,6 +16,7 @@ from autosync_db.jobs.calls import UNPROVEN, Cause, Invocation
 from autosync_db.jobs.one_call import Call
 from autosync_db.jobs.plan import Difference
 from autosync_db.jobs.registry import Job
+from autosync_db.plain import counted
 from autosync_db.schedules import table
 from autosync_db.schema import revisions
 
@@ -190,8 +191,8 @@ class Status:
 
     @property
     def troubles(self) -> list[tuple[Severity, str]]:
-        """Return what is not as it should be, in a few words each; the causes are what verify is for."""
-        found = [
+        """Return what is not as it should be, or not known yet, in a few words each; the causes are for verify."""
+        found: list[tuple[Severity, str]] = [
             (severity, f"{one.job.name} {words}")
             for one in self.jobs
             for severity, words in [one.condition]
@@ -203,13 +204,18 @@ class Status:
             if version is None
         ]
         if self.schedules_overdue:
-            found.append((Severity.CRITICAL, f"{self.schedules_overdue} schedules overdue"))
+            found.append((Severity.CRITICAL, f"{counted(self.schedules_overdue, 'schedule')} overdue"))
         if self.revision != self.head:
             found.append((Severity.WARNING, "a migration is pending"))
         found += [(Severity.WARNING, f"{one.name} is not proven") for one in self.unproven]
         if self.unapplied:
             found.append((Severity.WARNING, "the settings are not applied"))
-        return sorted(found, key=lambda trouble: trouble[0] is not Severity.CRITICAL)
+        unseen = [one for one in self.jobs if one.condition[0] is Severity.UNKNOWN and one.newest_at is None]
+        if unseen:
+            others = f" and {counted(len(unseen) - 1, 'other')}" if len(unseen) > 1 else ""
+            found.append((Severity.UNKNOWN, f"{unseen[0].job.name}{others}: {unseen[0].condition[1]}"))
+        order = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN)
+        return sorted(found, key=lambda trouble: order.index(trouble[0]))
 
 
 def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[JobStatus]:

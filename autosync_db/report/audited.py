@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from autosync_db.health.audit.model import Audit, AuditedJob, Finding
+from autosync_db.plain import counted
 from autosync_db.report import as_sarif
 from autosync_db.report.as_json import SCHEMA_VERSION
 from autosync_db.report.as_sarif import Level, Place, Result, Rule
@@ -88,7 +89,7 @@ def text(found: Audit, console: Console, *, show_all: bool = False) -> None:
     console.print(
         Text.assemble(
             (found.status.value.upper(), STYLES[found.status]),
-            f"  {len(found.jobs)} cron jobs in the database {found.database}, {failing} failing;"
+            f"  {counted(len(found.jobs), 'cron job')} in the database {found.database}, {failing} failing;"
             f" seen as {found.role}, {found.checked_at:%Y-%m-%d %H:%M:%S} UTC",
         ),
         soft_wrap=True,

@@ -48,7 +48,13 @@ def wrapped(text: Text, width: int, *, hanging: int = 0) -> list[Text]:
     lines: list[Text] = []
     for paragraph in text.split("\n", allow_blank=True):
         begin = end = 0
+        has_own_line = False
         for found in _WHOLE.finditer(paragraph.plain):
+            if has_own_line:
+                # what follows a command would be pasted with it
+                lines.append(paragraph[begin:end])
+                begin, has_own_line = found.start(), False
+                end = begin
             room = width - (hanging if lines else 0)
             if paragraph[begin : found.end()].cell_len <= room:
                 end = found.end()
@@ -57,6 +63,7 @@ def wrapped(text: Text, width: int, *, hanging: int = 0) -> list[Text]:
                 lines.append(paragraph[begin:end])
                 room = width - hanging
             begin, end = found.start(), found.end()
+            has_own_line = found["command"] is not None
             while not found["command"] and paragraph[begin:end].cell_len > room:
                 cut = begin + _cut(paragraph[begin:end], room)
                 lines.append(paragraph[begin:cut])

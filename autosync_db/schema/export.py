@@ -18,6 +18,7 @@ from psycopg import sql
 from autosync_db import resources
 from autosync_db.config import IsolationSettings
 from autosync_db.errors import MigrationError, UsageError, files_of_the_user
+from autosync_db.plain import counted
 from autosync_db.schema import locks, migrate, objects
 from autosync_db.schema.isolation import ACCESS_FILE, choice
 from autosync_db.schema.migrate import ScriptedRevision
@@ -258,7 +259,7 @@ def _objects(
         ],
         **_common([file.source for file in pending]),
     )
-    summary = f"{len(pending)} objects" if complete else ", ".join(file.path for file in pending)
+    summary = counted(len(pending), "object") if complete else ", ".join(file.path for file in pending)
     return [(f"{revision}_objects", summary, f"-- autosync-db: objects at {revision}, sha256 {_hash(body)}\n{body}")]
 
 

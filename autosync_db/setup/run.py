@@ -15,6 +15,7 @@ from autosync_db.errors import SecretError, UnreachableError
 from autosync_db.jobs import binding, calls, registry
 from autosync_db.jobs import plan as jobs_plan
 from autosync_db.jobs.calls import Cause, Invocation
+from autosync_db.plain import counted
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema.revisions import MigrationResult
 from autosync_db.setup import situation, takeover
@@ -331,5 +332,5 @@ def _describe(migrated: MigrationResult) -> str:
     if migrated.revisions:
         parts.append(f"{migrated.before or 'empty'} -> {migrated.after}")
     if migrated.objects:
-        parts.append(f"{len(migrated.objects)} objects applied")
+        parts.append(f"{counted(len(migrated.objects), 'object')} applied")
     return ", ".join(parts) or f"at head ({migrated.after})"

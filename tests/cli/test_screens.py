@@ -85,9 +85,11 @@ def test_every_screen_fits_and_says_where_it_looks_what_is_wrong_and_what_is_nex
             for typed in SCREENS:
                 with case(f"empty: {typed} at {size[0]}"):
                     _is_in_form(screens, screens.show(typed, size), size)
-            for typed in ("runs", "schedules list", "schedules list --state overdue", "alerts list", "plan"):
+            for typed in ("status", "runs", "schedules list", "schedules list --state overdue", "alerts list", "plan"):
                 with case(f"empty: {typed} at {size[0]}"):
                     _has_a_next_step(screens.show(typed, size))
+            with case(f"empty: nobody knows at {size[0]}"):
+                assert "UNKNOWN auto-sync-cron-job and 2 others: no call yet" in _joined(screens.show("status", size))
         for id in _make_it_work(screens):
             for size in SIZES:
                 for typed in (*SCREENS, f"schedules show {id[:8]}", "runs show 1"):
@@ -107,6 +109,10 @@ def test_every_screen_fits_and_says_where_it_looks_what_is_wrong_and_what_is_nex
                     red = " ".join(RED.findall(shown.out))
                     for word in words:
                         assert word in red, f"{word} is not marked in {shown.out}"
+                    if typed != "verify":
+                        _has_a_next_step(shown)
+            with case(f"what is not applied at {size[0]}"):
+                _has_a_next_step(screens.show("plan", size))
             with case(f"ids at {size[0]}"):
                 _ids_can_be_used(screens, size)
             with case(f"reasons at {size[0]}"):

@@ -70,6 +70,8 @@ def test_a_command_is_never_broken_and_prose_is() -> None:
         assert any(way in line for line in found)
         assert all(len(line) <= width or line.rstrip(",") == way for line in found), found
         assert " ".join(found) == text
+        # what stands behind a command would be pasted with it
+        assert width == 120 or any(line.endswith(f"{way},") for line in found), found
     assert len(lines.wrapped(Text("autosync-db is no command here " * 9), 40)) > 5
 
 
