@@ -33,9 +33,6 @@ _PREFIX = "autosync_"
 _DEFAULT = "default"  # what functions of the project that never heard of us check for
 _LEGACY = "legacy "
 _DESCRIPTION = "made by autosync-db rotate --auto"
-# the platform hands a new key to its functions after a while
-_SPREAD_SECONDS = 60.0
-_PAUSE_SECONDS = 1.0
 _LOOKS_AGAIN = 3
 # recorded text of the past, by which nobody calls
 _HARMLESS = {"migration"}
@@ -161,7 +158,7 @@ def _make(work: _Work) -> ApiKey:
 
 def _look_for(work: _Work) -> ApiKey | None:
     for _ in range(_LOOKS_AGAIN):
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(rotation.PAUSE_SECONDS)
         if found := _named(work.hosted.api.api_keys(reveal=True), work.entry.made):
             return found
     return None
@@ -188,17 +185,8 @@ def _replaced(work: _Work, made: ApiKey) -> Result:
 
 def _wait_until_accepted(work: _Work, new: Secret) -> str:
     """Return the function's answer once it accepts the new key. Raises SecretError when it still does not."""
-    with connect(work.configuration.target.database_url) as connection:
-        address = rotation.stored_address(connection)
-    deadline = time.monotonic() + _SPREAD_SECONDS
-    while True:
-        work.reporter.doing("waiting until the function accepts the new key")
-        found = rotation.ask(work.configuration, address, SERVICE_KEY, new)
-        if found.verdict is not Verdict.REFUSED or time.monotonic() > deadline:
-            break
-        time.sleep(_PAUSE_SECONDS)
+    found = rotation.until_accepted(work.configuration, SERVICE_KEY, new, work.reporter, "key")
     if found.verdict is Verdict.ACCEPTED:
-        work.reporter.done(Step("ask", f"the function accepts the new key ({found.summary})", False))
         return found.summary
     if found.verdict is Verdict.REFUSED:
         knows = work.hosted.variables_with(work.entry.old.fingerprint)

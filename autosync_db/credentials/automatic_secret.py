@@ -6,7 +6,6 @@
 The function accepts a list, so that at each of these moments the active secret is one that it knows.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,9 +23,6 @@ from autosync_db.secret import Secret
 from autosync_db.supabase import key
 from autosync_db.supabase.function import Verdict
 
-# the platform hands a new value to its functions after a while
-_SPREAD_SECONDS = 60.0
-_PAUSE_SECONDS = 1.0
 _RESUME = "finish it with autosync-db rotate --resume"
 
 
@@ -110,18 +106,9 @@ def _replaced(work: _Work) -> Result:
 
 
 def _wait_until_accepted(work: _Work, following: Secret) -> None:
-    with connect(work.configuration.target.database_url) as connection:
-        address = rotation.stored_address(connection)
-    deadline = time.monotonic() + _SPREAD_SECONDS
-    while True:
-        work.reporter.doing("waiting until the function accepts the new secret")
-        found = rotation.ask(work.configuration, address, work.subject, following)
-        if found.verdict is Verdict.ACCEPTED:
-            work.reporter.done(Step("ask", f"the function accepts the new secret ({found.summary})", False))
-            return
-        if found.verdict is not Verdict.REFUSED or time.monotonic() > deadline:
-            break
-        time.sleep(_PAUSE_SECONDS)
+    found = rotation.until_accepted(work.configuration, work.subject, following, work.reporter, "secret")
+    if found.verdict is Verdict.ACCEPTED:
+        return
     refused = found.verdict is Verdict.REFUSED
     raise SecretError(
         f"the function {'refused the new secret with' if refused else 'did not say whether it accepts the new secret:'}"

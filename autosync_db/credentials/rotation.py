@@ -4,6 +4,7 @@ lease.py keeps the previous value, proof.py makes the real call; what is here pu
 """
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
@@ -21,6 +22,10 @@ from autosync_db.secret import Secret
 from autosync_db.supabase import address as addresses
 from autosync_db.supabase import function, key
 from autosync_db.supabase.function import Finding, Verdict
+
+# the platform hands a new key or value to its functions after a while
+SPREAD_SECONDS = 60.0
+PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,23 @@ def ask(configuration: Configuration, address: str, subject: Subject, value: Sec
     assert settings.function is not None  # only calls of a function carry the project's own credentials
     here = configuration.target.reachable(address)
     return function.preflight(here, settings.function, subject.headers(value), settings.timeout)
+
+
+def until_accepted(
+    configuration: Configuration, subject: Subject, value: Secret, reporter: Reporter, what: str
+) -> Finding:
+    """Return what the function says once it no longer refuses `value`, or still does after a minute."""
+    with connect(configuration.target.database_url) as connection:
+        address = stored_address(connection)
+    deadline = time.monotonic() + SPREAD_SECONDS
+    while True:
+        reporter.doing(f"waiting until the function accepts the new {what}")
+        found = ask(configuration, address, subject, value)
+        if found.verdict is Verdict.ACCEPTED:
+            reporter.done(Step("ask", f"the function accepts the new {what} ({found.summary})", False))
+        if found.verdict is not Verdict.REFUSED or time.monotonic() > deadline:
+            return found
+        time.sleep(PAUSE_SECONDS)
 
 
 def _preflight(configuration: Configuration, address: str, subject: Subject, value: Secret, reporter: Reporter) -> str:

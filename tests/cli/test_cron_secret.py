@@ -77,6 +77,13 @@ class Place:
         command.succeeds(self.run("secrets", "env", "cron.env"))
         return self.function.read(Path("cron.env"))
 
+    def choose_secret(self) -> None:
+        """Let the settings choose a cron secret, which the function gets and a call proves."""
+        _choose(CRON_SECRET)
+        self.setup()
+        self.hand_over()
+        command.succeeds(self.setup())
+
     def stored(self) -> dict[str, str]:
         """Return what is stored."""
         with clusters.connect(self.cluster) as connection:
@@ -184,10 +191,7 @@ class TestSwitch:
 
     @pytest.mark.long
     def test_the_way_back(self, working: Place) -> None:
-        _choose(CRON_SECRET)
-        working.setup()
-        working.hand_over()
-        command.succeeds(working.setup())
+        working.choose_secret()
         _choose(SERVICE_KEY)
         command.succeeds(working.setup())
         command.succeeds(working.run("jobs", "trigger"))
@@ -195,10 +199,7 @@ class TestSwitch:
 
     @pytest.mark.long
     def test_settings_that_say_nothing_change_nothing(self, working: Place) -> None:
-        _choose(CRON_SECRET)
-        working.setup()
-        working.hand_over()
-        command.succeeds(working.setup())
+        working.choose_secret()
         _choose("")
         command.succeeds(working.setup())
         command.succeeds(working.run("jobs", "trigger"))
@@ -206,10 +207,7 @@ class TestSwitch:
 
     @pytest.mark.long
     def test_a_key_that_no_call_shows_is_not_rotated(self, working: Place) -> None:
-        _choose(CRON_SECRET)
-        working.setup()
-        working.hand_over()
-        command.succeeds(working.setup())
+        working.choose_secret()
         _choose("")
         result = working.run("rotate", "--from-file", "-", stdin=keys.secret().reveal())
         assert "no call carries the service key" in command.refused(result, 2)
@@ -224,10 +222,7 @@ class TestRotation:
     @pytest.fixture
     def working(self, place: Place) -> Place:
         """The project with its first secret proven."""
-        _choose(CRON_SECRET)
-        place.setup()
-        place.hand_over()
-        command.succeeds(place.setup())
+        place.choose_secret()
         return place
 
     def test_a_new_secret_is_made_handed_over_and_proven(self, working: Place) -> None:

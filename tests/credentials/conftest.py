@@ -11,7 +11,7 @@ import pytest
 
 from autosync_db import config, progress
 from autosync_db.config import Configuration
-from autosync_db.credentials import automatic, automatic_secret, cron_secret, journal, store
+from autosync_db.credentials import cron_secret, journal, rotation, store
 from autosync_db.jobs import plan
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
@@ -234,8 +234,8 @@ def platform(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plat
         project.stub.judge = made.judge
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(automatic, "_SPREAD_SECONDS", 1.0)
-        monkeypatch.setattr(automatic, "_PAUSE_SECONDS", 0.1)
+        monkeypatch.setattr(rotation, "SPREAD_SECONDS", 1.0)
+        monkeypatch.setattr(rotation, "PAUSE_SECONDS", 0.1)
         Path("autosync.toml").write_text(_SETTINGS)
         yield made
 
@@ -257,8 +257,6 @@ def by_secret(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
         return status
 
     project.stub.judge = judge
-    monkeypatch.setattr(automatic_secret, "_SPREAD_SECONDS", 1.0)
-    monkeypatch.setattr(automatic_secret, "_PAUSE_SECONDS", 0.1)
     Path("autosync.toml").write_text(_SETTINGS + '[function]\nauth = "cron_secret"\n')
     yield platform
     project.owner.execute("delete from autosync.setting where name = 'function_auth'")

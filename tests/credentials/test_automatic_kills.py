@@ -16,7 +16,6 @@ import pytest
 from autosync_db import config
 from autosync_db.credentials import (
     automatic,
-    automatic_secret,
     cron_secret,
     journal,
     lease,
@@ -72,7 +71,7 @@ def _child(point: str | None, url: str, variables: dict[str, str], folder: str, 
     """What the child does: one command, which dies at the point."""
     os.environ.update(variables)
     os.chdir(folder)
-    automatic._PAUSE_SECONDS = automatic_secret._PAUSE_SECONDS = 0.1
+    rotation.PAUSE_SECONDS = 0.1
     when, _, step = (point or "").partition(": ")
     if step and when != "unheard":
         owner, name = STEPS[step]
