@@ -11,7 +11,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util.exc import CommandError
 
-from autosync_db import config, resources
+from autosync_db import config, patience, resources
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
@@ -44,7 +44,7 @@ def run_revisions(context: EnvironmentContext) -> None:
     try:
         configuration = config.load()
         context.config.attributes["isolation"] = configuration.isolation
-        with connect(configuration.target.database_url) as opened:
+        with connect(configuration.target.database_url, patience=patience.MIGRATION_SECONDS) as opened:
             _run_on(context, opened)
     except AutosyncError as error:
         raise CommandError(f"{error.message} (hint: {error.hint})") from None
