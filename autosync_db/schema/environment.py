@@ -117,8 +117,11 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 psycopg_connection.execute(f"create schema {SCHEMA}")
             psycopg_connection.execute(isolation.announcement(chosen).encode())
             filled = _filled_tables(psycopg_connection)
-            is_moving = result.before != _target(context)
+            target = _target(context)
+            is_moving = result.before != target
             psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
+            if result.before is not None and (target is None or target < result.before):
+                psycopg_connection.execute(locks.claim_tables().encode())
             begins: Around | None = context.config.attributes.get("begins")
             if begins is not None:
                 begins(psycopg_connection)
