@@ -17,6 +17,7 @@ from psycopg import conninfo
 from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import patience as patiences
+from autosync_db.connection import absence
 from autosync_db.connection.silence import Patient
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
@@ -214,7 +215,7 @@ def connect(database_url: Secret | None, *, patience: float = patiences.STATEMEN
         raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL) from None
     opened.patience = patience
     try:
-        with opened:
+        with opened, absence.named(opened):
             yield opened
     except psycopg.errors.LockNotAvailable:
         raise  # the caller that set a lock_timeout handles it

@@ -51,9 +51,9 @@ end
 $await$;
 """
 
-# A way back takes every table, and so do ticks, writes of the API and housekeeping, each in an order of its own. So it takes
-# all of them or none, and holds some while it waits for others for less long than it takes until the server looks for a
-# deadlock, which it would end by failing one of those.
+# A way back takes every table, and so do ticks, writes of the API and housekeeping, each in an order of its own. So it
+# takes all of them or none. It holds some while it waits for others for less long than it takes until the server looks
+# for a deadlock, which it would end by failing one of those.
 _CLAIM_TABLES = """
 do $claim$
 declare

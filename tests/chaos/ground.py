@@ -1,6 +1,5 @@
 """A project of somebody who has other things in the database, too, and what of it must stay or end as it should."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,8 @@ create table public.orders (id bigint generated always as identity primary key, 
 insert into public.orders (what) select 'order ' || n from generate_series(1, 50) as n;
 select cron.schedule('nightly', '0 0 1 1 *', 'delete from public.orders where id < 0');
 """
+# as pg_cron would
+RUN_THEIRS = b"do $$ begin execute (select c.command from cron.job as c where c.jobname = 'theirs'); end $$"
 # what belongs to the user: no command here may touch it
 _OF_THE_USER = """
 select 'order', count(*)::text, md5(string_agg(o.id || o.what, ',' order by o.id)) from public.orders as o
@@ -51,11 +52,15 @@ _STATE = {
     "autosync.secret_rotation": "select to_jsonb(x.name) from autosync.secret_rotation as x",
     "autosync.key_rotation": "select to_jsonb(true) from autosync.key_rotation as x",
     "public.pg_cron_secrets": "select jsonb_build_array(x.name, md5(x.secret)) from public.pg_cron_secrets as x",
-    "public.auto_sync_schedules": "select to_jsonb(x) - '{id,created_at,updated_at,next_run_at}'::text[]"
+    "public.auto_sync_schedules": "select to_jsonb(x) - '{id,created_at,updated_at,next_run_at,claim_retry_at}'::text[]"
     " from public.auto_sync_schedules as x",
     "autosync.alert_receiver": "select to_jsonb(x.secret_name) from autosync.alert_receiver as x",
     "autosync.adopted": "select to_jsonb(x.object) from autosync.adopted as x",
 }
+_ANSWER = """
+select case when r.status_code between 200 and 299 then 'works' else coalesce(r.status_code::text, r.error_msg) end
+from net._http_response as r where r.id = %s
+"""
 _SESSIONS = """
 select a.pid, a.state, left(a.query, 80) from pg_stat_activity as a
 where a.application_name = 'autosync-db' and a.backend_type = 'client backend'
@@ -63,6 +68,7 @@ where a.application_name = 'autosync-db' and a.backend_type = 'client backend'
 _LOCKS_LEFT = "select count(*) from pg_locks as l where l.locktype = 'advisory'"
 _MOVE = """
 update public.pg_cron_secrets set secret = replace(secret, {old}, {new});
+update autosync.setting set value = to_jsonb(cast({new} as text)) where name = 'proven_address';
 update cron.job set command = replace(command, {old}, {new}), nodeport = {port};
 """
 
@@ -70,6 +76,8 @@ _LAPSE = """
 update autosync.key_rotation set lease_expires_at = clock_timestamp() - interval '1 second';
 update autosync.secret_rotation set lease_expires_at = clock_timestamp() - interval '1 second';
 """
+
+State = dict[str, list[str]]
 
 
 @dataclass
@@ -125,7 +133,7 @@ class Ground:
             clusters.wait_for(lambda: not admin.execute(_SESSIONS).fetchall(), "the end of the session", patience)
             assert admin.execute(_LOCKS_LEFT).fetchone() == (0,)
 
-    def state(self) -> dict[str, list[str]]:
+    def state(self) -> State:
         """Return what the commands change, by table."""
         with clusters.connection(self.cluster, "supabase_admin") as admin:
             return {
@@ -135,8 +143,10 @@ class Ground:
             }
 
     def of_the_user(self) -> list[Any]:
-        """Return what is not ours."""
+        """Return what is not ours; nothing where there is nothing."""
         with clusters.connection(self.cluster, "supabase_admin") as admin:
+            if admin.execute("select to_regclass('public.orders') is not null").fetchone() != (True,):
+                return []
             return sorted(admin.execute(_OF_THE_USER).fetchall())
 
     def works(self) -> str:
@@ -146,27 +156,14 @@ class Ground:
                 owner.execute("select autosync.dispatch(%s, true)", [GUIDE_JOB])
             except psycopg.Error as error:
                 return str(error.diag.message_primary)
-            seen = owner.execute(
+            request = owner.execute(
                 "select i.request_id from autosync.invocation as i order by i.id desc limit 1"
             ).fetchone()
-            return clusters.wait_for(
-                lambda: (
-                    found[0]
-                    if (
-                        found := owner.execute(
-                            "select case when r.status_code between 200 and 299 then 'works'"
-                            " else coalesce(r.status_code::text, r.error_msg) end"
-                            " from net._http_response as r where r.id = %s",
-                            seen,
-                        ).fetchone()
-                    )
-                    else None
-                ),
-                "the answer",
-            )
+            found = clusters.wait_for(lambda: owner.execute(_ANSWER, request).fetchall(), "the answer")
+            return str(found[0][0])
 
 
-def different(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> list[str]:
+def different(before: State, after: State) -> list[str]:
     """Return in which tables two states differ, with the rows."""
     found = []
     for name in sorted(before.keys() | after.keys()):
@@ -238,12 +235,3 @@ def _move(ground: Ground, admin: psycopg.Connection[Any]) -> None:
                 port=sql.Literal(ground.cluster.port),
             )
         )
-
-
-@contextmanager
-def within(seconds: float, what: str) -> Iterator[None]:
-    """Fail where the block takes longer."""
-    begun = time.monotonic()
-    yield
-    taken = time.monotonic() - begun
-    assert taken <= seconds, f"{what} took {taken:.1f} s of {seconds:g}"

@@ -23,7 +23,7 @@ from tests.support import clusters, cutting_proxy, health, http_stub
 from tests.support.command import Result
 
 How = Literal["killed", "terminated"]
-ADD = "schedules add --integration 0a0a0a0a-0000-4000-8000-000000000001 --organization 0a0a0a0a-0000-4000-8000-000000000001"
+ADD = "schedules add --integration {integration} --organization {integration}"
 _END = """
 select pg_terminate_backend(a.pid, 5000) from pg_stat_activity as a
 where a.application_name = 'autosync-db' and a.backend_type = 'client backend'
@@ -109,7 +109,7 @@ class Scene:
             if self.work.before:
                 owner.execute(self.work.before.encode())
         self.before = self.ground.state()
-        self.user = [] if self.work.from_nothing else self.ground.of_the_user()
+        self.user = self.ground.of_the_user()
 
     def start(self, *, through: bool) -> children.Running:
         """Begin the command."""
@@ -171,9 +171,7 @@ class Scene:
             seen = len(self.stub.requests)
             with clusters.connection(self.ground.cluster) as owner:
                 # another's job goes on to call, by its own text or by ours
-                owner.execute(
-                    b"do $$ begin execute (select c.command from cron.job as c where c.jobname = 'theirs'); end $$"
-                )
+                owner.execute(ground.RUN_THEIRS)
             clusters.wait_for(lambda: len(self.stub.requests) > seen, f"{what}: the other job's call")
         ground.lapse(self.ground)
         again = self.start(through=False).ended()

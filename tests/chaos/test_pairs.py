@@ -73,7 +73,7 @@ PAIRS = [
     Pair("rollback 0005 --yes", DISPATCH),
     Pair("migrate", DISPATCH, lines_before=("rollback 0005 --yes",)),
     *(
-        Pair(left, right, **more)  # type: ignore[arg-type]
+        Pair(left, right, **more)
         for right in ("verify", "audit")
         for left, more in (
             (SETUP, {"from_nothing": True}), ("teardown --yes", {}), (ROTATE, {}), (ADOPT, {}),
@@ -166,7 +166,7 @@ class Arena:
         return states, taken
 
     def meet(self, choose: random.Random, states: list[dict[str, list[str]]], length: float) -> str:
-        """Let them meet once; return how both ended. Fails where one ended as it may not, or the end is no serial one."""
+        """Let them meet once; return how both ended. Fails where an end is not as it may be."""
         delays = [0.0, choose.uniform(0, length)]
         choose.shuffle(delays)
         with self.copy() as found, ExitStack() as stack:
