@@ -240,3 +240,14 @@ def test_ended_at_the_end_of_any_statement(
         last, tally, problems = _walk(scene, how, choose)
     print(f"\n{work.name} {how}: {last} statements, {tally.total()} points: {dict(tally)}")
     assert not problems, "\n\n".join(problems)
+
+
+def test_an_adoption_that_is_ended_midway_is_ended_by_the_same_command(
+    template: Cluster, blank_template: Cluster, tmp_path: Path, context: ForkServerContext
+) -> None:
+    work = next(work for work in WORKS if work.name == "jobs adopt")
+    with _scene(work, template, blank_template, tmp_path, context) as scene:
+        # its call is under way: the row of the job is there, and the job runs its own text
+        _, tally, problems = _walk(scene, "killed", lambda durable: [durable[len(durable) * 3 // 4]])
+    assert not problems, problems
+    assert tally.total() == 1

@@ -279,3 +279,11 @@ def test_at_once(
 ) -> None:
     with _arena(pair, template, blank_template, tmp_path, context) as arena:
         _meet(arena, int(os.environ.get("AUTOSYNC_TEST_TIMES", "50")))
+
+
+def test_a_tick_that_meets_a_teardown_is_failed_by_no_deadlock(
+    template: Cluster, blank_template: Cluster, tmp_path: Path, context: ForkServerContext
+) -> None:
+    pair = next(pair for pair in PAIRS if pair.name == "teardown x dispatch")
+    with _arena(pair, template, blank_template, tmp_path, context) as arena:
+        _meet(arena, 1)
