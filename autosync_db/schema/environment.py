@@ -117,11 +117,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 psycopg_connection.execute(f"create schema {SCHEMA}")
             psycopg_connection.execute(isolation.announcement(chosen).encode())
             filled = _filled_tables(psycopg_connection)
-            target = _target(context)
-            is_moving = result.before != target
-            psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
-            if result.before is not None and (target is None or target < result.before):
-                psycopg_connection.execute(locks.claim_tables().encode())
+            is_moving = _lock(psycopg_connection, result.before, _target(context))
             begins: Around | None = context.config.attributes.get("begins")
             if begins is not None:
                 begins(psycopg_connection)
@@ -147,6 +143,15 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 psycopg_connection.execute(_RELOAD)
             if context.config.attributes.get("is_trial"):
                 raise TrialOver
+
+
+def _lock(connection: Connection, before: str | None, target: str | None) -> bool:
+    """Wait for the tables that a move to `target` changes, take all of them for a way back; return whether it moves."""
+    is_moving = before != target
+    connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
+    if before is not None and (target is None or target < before):
+        connection.execute(locks.claim_tables().encode())
+    return is_moving
 
 
 def _connected(engine: sqlalchemy.Engine, psycopg_connection: Connection) -> sqlalchemy.Connection:

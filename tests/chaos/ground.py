@@ -47,8 +47,9 @@ _STATE = {
     "autosync.object": "select jsonb_build_array(x.path, x.source_hash) from autosync.object as x",
     "autosync.job": "select to_jsonb(x) - '{id,created_at,updated_at,paused_at}'::text[]"
     " || jsonb_build_object('paused', x.paused_at is not null) from autosync.job as x",
-    "autosync.setting": "select jsonb_build_array(x.name, case jsonb_typeof(x.value) when 'object'"
-    " then x.value - '{at,since,changed_at}'::text[] else x.value end) from autosync.setting as x",
+    "autosync.setting": "select jsonb_build_array(x.name, case when x.name = 'extensions_made'"
+    " then null when jsonb_typeof(x.value) = 'object' then x.value - '{at,since,changed_at}'::text[] else x.value end)"
+    " from autosync.setting as x",
     "autosync.secret_rotation": "select to_jsonb(x.name) from autosync.secret_rotation as x",
     "autosync.key_rotation": "select to_jsonb(true) from autosync.key_rotation as x",
     "public.pg_cron_secrets": "select jsonb_build_array(x.name, md5(x.secret)) from public.pg_cron_secrets as x",
