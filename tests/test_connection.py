@@ -252,6 +252,13 @@ def test_what_another_command_took_away_is_named_and_a_fault_of_ours_passes(migr
     with clusters.connect(migrated, "supabase_admin") as admin:
         with pytest.raises(psycopg.errors.UndefinedFunction), connection.connect(migrated.url()) as opened:
             opened.execute("select autosync.nothing_of_the_kind()")
+        with clusters.connect(migrated) as holder, holder.transaction():
+            holder.execute("lock table autosync.job in access exclusive mode")
+            with (
+                pytest.raises(ConflictError, match="another session is at work on the same"),
+                connection.connect(migrated.url()) as opened,
+            ):
+                opened.execute("set lock_timeout = '50ms'; select from autosync.job")
         for taken, said in (
             ("update autosync.alembic_version set version_num = '0005'", "is at revision 0005 by now, not at"),
             ("drop schema autosync cascade", "holds nothing of autosync-db any more"),

@@ -17,7 +17,7 @@ from psycopg import conninfo
 from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import patience as patiences
-from autosync_db.connection import absence
+from autosync_db.connection import others
 from autosync_db.connection.silence import Patient
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
@@ -215,10 +215,8 @@ def connect(database_url: Secret | None, *, patience: float = patiences.STATEMEN
         raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL) from None
     opened.patience = patience
     try:
-        with opened, absence.named(opened):
+        with opened, others.named(opened):
             yield opened
-    except psycopg.errors.LockNotAvailable:
-        raise  # the caller that set a lock_timeout handles it
     except psycopg.OperationalError as error:
         if is_broken(error):
             raise place.unreachable(error, hint=getattr(error, "hint", _ENDED)) from error

@@ -1,4 +1,4 @@
-"""What a statement means that failed because something of ours is not there: another command has taken it away."""
+"""What a statement means that failed by what others do meanwhile: they hold a lock, or took away what it needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,12 +22,17 @@ _GONE_UNDER_WAY = ("could not open relation with OID", "cache lookup failed")
 
 @contextmanager
 def named(connection: Patient) -> Iterator[None]:
-    """Raise ConflictError for what fails in the block because autosync-db was removed or taken back meanwhile.
+    """Raise ConflictError for what fails in the block by a lock, or because autosync-db was removed or taken back.
 
     Where all is there that belongs to the newest revision, the error is ours and passes as it is.
     """
     try:
         yield
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise ConflictError(
+            f"another session is at work on the same: {error.diag.message_primary}; this statement did nothing",
+            hint="wait until it has ended, then run it again; sessions: select * from pg_stat_activity",
+        ) from error
     except _ABSENT as error:
         said = error.diag.message_primary or ""
         if isinstance(error, psycopg.errors.InternalError_) and not said.startswith(_GONE_UNDER_WAY):
