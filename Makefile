@@ -6,7 +6,7 @@ DENO_FOLDERS = templates/functions autosync_db/local/edge
 SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
 # each worker, and each command that tests start, would compile every module again
 export PYTHONDONTWRITEBYTECODE =
-.PHONY: help setup demo test test-all test-containers faults bench lint format generate docs docs-links new-check lock clean
+.PHONY: help setup demo test test-all test-containers chaos faults bench lint format generate docs docs-links new-check lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-all: setup  ## run all tests, also those that are too long for every push
 
 test-containers: setup  ## run the tests that depend on the server on PostgreSQL 17 with pg_cron 1.6, in a container
 	@.ci/containers run .venv/bin/python .ci/suite.py $(PARALLEL) -m "server and not one_version and not long" $(ARGS)
+
+chaos: setup  ## end commands midway, cut their lines, let two meet: AUTOSYNC_TEST_SEED repeats a run that failed
+	@.venv/bin/pytest $(PARALLEL) tests/chaos $(ARGS)
 
 faults: setup  ## measure what verify says of every fault, and write docs/reference/faults.md
 	@.venv/bin/pytest $(PARALLEL) tests/health/faults --write-table docs/reference/faults.md $(ARGS)

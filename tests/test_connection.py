@@ -8,7 +8,8 @@ import pytest
 from psycopg import sql
 
 from autosync_db import connection
-from autosync_db.errors import UnreachableError, UsageError
+from autosync_db.connection import silence
+from autosync_db.errors import ConflictError, UnreachableError, UsageError
 from autosync_db.local.cluster import HOST, Cluster
 from autosync_db.secret import Secret
 from tests.support import clusters, keys
@@ -204,7 +205,7 @@ def test_a_direct_host_that_has_ipv6_only_is_named_before_anything_is_tried(monk
         tried.append(chosen)
         raise psycopg.OperationalError("Connection refused")
 
-    monkeypatch.setattr(psycopg, "connect", refuse)
+    monkeypatch.setattr(silence.Patient, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     monkeypatch.setattr(connection, "_has_route", lambda _: False)
     with (
@@ -268,3 +269,28 @@ def test_existence_is_refused_to_who_may_not_use_the_schema(transaction: psycopg
     transaction.execute("set local role anon")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.exists(transaction, "autosync.job")
+
+
+def test_what_another_command_took_away_is_named_and_a_fault_of_ours_passes(migrated: Cluster) -> None:
+    with clusters.connect(migrated, "supabase_admin") as admin:
+        with pytest.raises(psycopg.errors.UndefinedFunction), connection.connect(migrated.url()) as opened:
+            opened.execute("select autosync.nothing_of_the_kind()")
+        with clusters.connect(migrated) as holder, holder.transaction():
+            holder.execute("lock table autosync.job in access exclusive mode")
+            with (
+                pytest.raises(ConflictError, match="another session is at work on the same"),
+                connection.connect(migrated.url()) as opened,
+            ):
+                opened.execute("set lock_timeout = '50ms'; select from autosync.job")
+        for taken, said in (
+            ("update autosync.alembic_version set version_num = '0005'", "is at revision 0005 by now, not at"),
+            ("drop schema autosync cascade", "holds nothing of autosync-db any more"),
+        ):
+            admin.execute(taken.encode())
+            with (
+                pytest.raises(ConflictError, match=said) as caught,
+                connection.connect(migrated.url()) as opened,
+                opened.transaction(),
+            ):
+                opened.execute("select autosync.nothing_of_the_kind()")
+            assert "autosync-db status" in caught.value.hint

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from autosync_db.cli.ending import Run
 from autosync_db.errors import UsageError
+from autosync_db.patience import Chosen
 from autosync_db.plain import printable
 from autosync_db.secret import Secret
 
@@ -45,6 +46,16 @@ class Format(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+def _seconds(timeout: str) -> float:
+    """Return what --timeout means. Raises UsageError where it is no duration."""
+    from autosync_db.config import duration
+
+    try:
+        return duration.parse(timeout).total_seconds()
+    except ValueError as error:
+        raise UsageError(f"--timeout {error}", hint="write it like 30s or 10m") from None
 
 
 class Screen(Console):
@@ -82,10 +93,12 @@ class Session:
         database_url: str | None,
         config: Path | None,
         format: Format,
+        timeout: str | None,
         verbose: int,
         quiet: bool,
     ) -> None:
         Run.verbosity = -1 if quiet else verbose
+        Chosen.seconds = _seconds(timeout) if timeout is not None else None
         self._spinner: Status | Live | None = None
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None

@@ -55,6 +55,18 @@ _COMMON: dict[str, tuple[Any, Any]] = {
         Annotated[Format, typer.Option(help="How data is printed.", rich_help_panel=_GROUP)],
         Format.TABLE,
     ),
+    "timeout": (
+        Annotated[
+            str | None,
+            typer.Option(
+                help="How long the database may take over one statement, like 30s [default: 90s; to migrate 10m].",
+                metavar="DURATION",
+                show_default=False,
+                rich_help_panel=_GROUP,
+            ),
+        ],
+        None,
+    ),
     "verbose": (
         Annotated[
             int,

@@ -15,6 +15,7 @@ from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
 from autosync_db.cli.examples import EXAMPLES
 from autosync_db.errors import AutosyncError, ExitCode, meant
+from autosync_db.patience import Chosen
 from autosync_db.remedies import ANYWHERE, PROGRAM
 
 
@@ -79,6 +80,7 @@ class Root(TyperGroup):
                 ExitCode.BUG,
             )
         _flush()
+        Chosen.seconds = None
         sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
 
 

@@ -11,7 +11,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.util.exc import CommandError
 
-from autosync_db import config, resources
+from autosync_db import config, patience, resources
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
@@ -44,7 +44,7 @@ def run_revisions(context: EnvironmentContext) -> None:
     try:
         configuration = config.load()
         context.config.attributes["isolation"] = configuration.isolation
-        with connect(configuration.target.database_url) as opened:
+        with connect(configuration.target.database_url, patience=patience.MIGRATION_SECONDS) as opened:
             _run_on(context, opened)
     except AutosyncError as error:
         raise CommandError(f"{error.message} (hint: {error.hint})") from None
@@ -117,8 +117,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 psycopg_connection.execute(f"create schema {SCHEMA}")
             psycopg_connection.execute(isolation.announcement(chosen).encode())
             filled = _filled_tables(psycopg_connection)
-            is_moving = result.before != _target(context)
-            psycopg_connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
+            is_moving = _lock(psycopg_connection, result.before, _target(context))
             begins: Around | None = context.config.attributes.get("begins")
             if begins is not None:
                 begins(psycopg_connection)
@@ -144,6 +143,15 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 psycopg_connection.execute(_RELOAD)
             if context.config.attributes.get("is_trial"):
                 raise TrialOver
+
+
+def _lock(connection: Connection, before: str | None, target: str | None) -> bool:
+    """Wait for the tables that a move to `target` changes, take all of them for a way back; return whether it moves."""
+    is_moving = before != target
+    connection.execute((locks.await_tables() if is_moving else locks.short()).encode())
+    if before is not None and (target is None or target < before):
+        connection.execute(locks.claim_tables().encode())
+    return is_moving
 
 
 def _connected(engine: sqlalchemy.Engine, psycopg_connection: Connection) -> sqlalchemy.Connection:

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
-from autosync_db import resources
+from autosync_db import patience, resources
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import connect
 from autosync_db.errors import AutosyncError, MigrationError, meant
@@ -205,7 +205,7 @@ def _attempt(
 ) -> MigrationResult:
     result = MigrationResult()
     # outside, so that the connection ends without a commit
-    with suppress(TrialOver), connect(database_url) as connection:
+    with suppress(TrialOver), connect(database_url, patience=patience.MIGRATION_SECONDS) as connection:
         with locks.unhurried(connection):
             preflight.check(connection)
             revisions.current(connection)  # an unknown revision is refused before Alembic stumbles over it

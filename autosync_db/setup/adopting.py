@@ -14,9 +14,9 @@ from psycopg.types.json import Jsonb
 
 from autosync_db.config import GUIDE_JOB, Configuration, JobSettings, SecretAuth, ShortJob
 from autosync_db.config.jobs import resolved
-from autosync_db.connection import Connection, connect, value
+from autosync_db.connection import Connection, connect, is_broken, value
 from autosync_db.credentials import lease, store
-from autosync_db.errors import CheckFailedError, MigrationError, UsageError, unknown
+from autosync_db.errors import CheckFailedError, MigrationError, UnreachableError, UsageError, unknown
 from autosync_db.jobs import calls, columns, found, importing, kept_text, registry
 from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.found import FoundJob
@@ -28,6 +28,13 @@ from autosync_db.progress import Reporter, Step
 from autosync_db.secret import Secret
 
 OBJECT = "cron job {}"  # the name of what is kept in autosync.adopted
+# its text, which is kept, would be lost with what is taken back
+_IS_HANDED_OVER = """
+    select exists (
+        select from cron.job as c
+        where c.jobname = %s and c.username = current_user and c.command = autosync.job_command(c.jobname)
+    )
+"""
 _FORGET = (
     b"delete from autosync.invocation as i using autosync.job as j where j.name = %s and i.job_id = j.id",
     b"delete from autosync.tick as t using autosync.job as j where j.name = %s and t.job_id = j.id",
@@ -339,19 +346,42 @@ def _prove(connection: Connection, adoption: Adoption, reporter: Reporter, token
 def _undone(
     configuration: Configuration, adoption: Adoption, before: dict[str, Any] | None, token: UUID
 ) -> Iterator[None]:
-    """Take everything back when the block is left early: what the job's text does has not stopped meanwhile."""
+    """Take everything back when the block is left early: what the job's text does has not stopped meanwhile.
+
+    Where the job was handed over already, and only the answer was lost, it stays so.
+    """
     try:
         yield
-    except BaseException:
-        # the other connection may be in the middle of a statement
-        with connect(configuration.target.database_url) as connection:
-            _take_back(connection, adoption, before, token)
+    except BaseException as cause:
+        name = adoption.settings.name
+        try:
+            # the other connection may be in the middle of a statement
+            with connect(configuration.target.database_url) as connection:
+                is_done = _is_handed_over_or_taken_back(connection, adoption, before, token)
+        except UnreachableError as failure:
+            raise UnreachableError(
+                f"interrupted, and it is not known whether {name} was taken over: {failure.message}",
+                hint=f"it runs either way; when the server is up again, run: autosync-db jobs adopt {name}",
+            ) from None
+        if is_done and is_broken(cause):
+            raise UnreachableError(
+                f"the connection to the database broke at the very end; {name} is taken over all the same",
+                hint=f"see it with: autosync-db jobs show {name}",
+            ) from cause
         raise
 
 
-def _take_back(connection: Connection, adoption: Adoption, before: dict[str, Any] | None, token: UUID) -> None:
+def _is_handed_over_or_taken_back(
+    connection: Connection, adoption: Adoption, before: dict[str, Any] | None, token: UUID
+) -> bool:
+    """Return whether pg_cron runs the job as ours already; else take back what was prepared."""
     name = adoption.settings.name
     with store.changing(connection):
+        # the session that was to hand it over may still be about to
+        connection.execute("select from autosync.job as j where j.name = %s for update", [name])
+        if value(connection, _IS_HANDED_OVER, [name]):
+            connection.execute("select autosync.finish_rotation(%s)", [token])
+            return True
         connection.execute("select autosync.put_back_rotation(%s)", [token])
         connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
         if before is None:
@@ -359,6 +389,7 @@ def _take_back(connection: Connection, adoption: Adoption, before: dict[str, Any
                 connection.execute(statement, [name])
         else:
             _register(connection, {key: one for key, one in before.items() if key not in {"id"}})
+    return False
 
 
 def _object(adoption: Adoption) -> str:

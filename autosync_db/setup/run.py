@@ -305,6 +305,8 @@ def _answers(work: _Work, proof: Proof | None, *, is_known: bool, wait: bool) ->
         result = "not made (--no-wait)"
     elif proof is None and situation.is_proven(work.connection, work.job_name):
         result = "not repeated: the last one succeeded with these settings"
+        # whoever made it may have been stopped before its outcome was written down
+        work.connection.execute("select autosync.settle()")
     elif proof is None:
         patience = work.settings.main.patience
         _, answers = calls.trigger_and_wait(work.connection, work.job_name, patience, work.reporter.doing)

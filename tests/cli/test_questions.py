@@ -19,7 +19,9 @@ SPINNER = "[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]"
 DRAWN_OVER = [SPINNER, "\x1b\\[2K", "\r[^\n]"]
 PROBE = """
 from autosync_db.cli.console import Format, Session
-session = Session(target=None, database_url=None, config=None, format=Format.TABLE, verbose=0, quiet=False)
+session = Session(
+    target=None, database_url=None, config=None, format=Format.TABLE, timeout=None, verbose=0, quiet=False
+)
 with session.progress("working"):
     {question}
     print("answered", flush=True)

@@ -200,7 +200,9 @@ class TestObjects:
 
     def test_a_session_of_the_command_line_shows_no_password(self) -> None:
         url = "postgresql://u:pass-word-1@127.0.0.1/d"
-        session = Session(target=None, database_url=url, config=None, format=Format.JSON, verbose=0, quiet=False)
+        session = Session(
+            target=None, database_url=url, config=None, format=Format.JSON, timeout=None, verbose=0, quiet=False
+        )
         assert "pass-word-1" not in f"{session!r} {vars(session)}"
 
     def test_a_url_that_cannot_be_parsed_is_not_quoted(self) -> None:

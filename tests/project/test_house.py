@@ -15,7 +15,7 @@ PACKAGE = ROOT / "autosync_db"
 FOLDERS = (PACKAGE, ROOT / "alembic", ROOT / "tests", ROOT / "benchmarks")
 
 # paths below autosync_db/ that may
-OPEN_CONNECTIONS = ("connection.py", "local/")
+OPEN_CONNECTIONS, OPEN_OF_THEIR_OWN = ("connection/",), ("local/",)
 # these hand their environment on to what they start; the worker stands for libcurl, which reads its own
 READ_ENVIRONMENT = ("config/", "local/cluster.py", "local/process.py", "local/pg_net/")
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "base", "misc", "lib"}
@@ -43,10 +43,15 @@ def uses(tree: ast.AST, owner: str, names: set[str]) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("owner", "names", "allowed"),
     [
-        ("psycopg", {"connect"}, OPEN_CONNECTIONS),
+        ("Patient", {"connect"}, OPEN_CONNECTIONS),
+        ("psycopg", {"connect"}, OPEN_OF_THEIR_OWN),
         ("os", {"environ", "getenv", "environb"}, READ_ENVIRONMENT),
     ],
-    ids=["only connection.py opens connections", "only config/ reads the environment"],
+    ids=[
+        "only connection/ opens connections",
+        "only the local stack opens others",
+        "only config/ reads the environment",
+    ],
 )
 def test_what_leaks_easily_has_one_home(
     trees: dict[str, ast.Module], owner: str, names: set[str], allowed: tuple[str, ...]

@@ -11,6 +11,7 @@ from autosync_db.secret import Secret
 
 # ready for the next statement, or for copied rows
 _READY = {b"Z", b"G"}
+_IDLE = b"I"
 _TAG_BYTES, _LENGTH_BYTES = 1, 4
 
 
@@ -18,6 +19,7 @@ _TAG_BYTES, _LENGTH_BYTES = 1, 4
 class Proxy:
     """`finished` counts how often the server said that it was ready for more, over all connections.
 
+    `durable` has the numbers of those answers after which no transaction was open: what was done stays.
     While `is_gone` every new connection is closed at once, as by a server that has died.
     """
 
@@ -29,6 +31,7 @@ class Proxy:
     finished: int = 0
     was_cut: bool = False
     is_gone: bool = False
+    durable: list[int] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self) -> Secret:
@@ -43,12 +46,14 @@ class Proxy:
         """
         with self._lock:
             self.cut_after, self.on_cut, self.cuts = cut_after, on_cut, cuts
-            self.finished, self.was_cut = 0, False
+            self.finished, self.was_cut, self.durable = 0, False, []
 
-    def _count(self) -> bool:
+    def _count(self, status: bytes) -> bool:
         """Count one answer and return whether the line is to be cut now."""
         with self._lock:
             self.finished += 1
+            if status == _IDLE:
+                self.durable.append(self.finished)
             if self.finished != self.cut_after:
                 return False
             self.was_cut = True
@@ -95,7 +100,7 @@ def _answer(server: socket.socket, client: socket.socket, proxy: Proxy) -> None:
         while tag := stream.read(_TAG_BYTES):
             length = stream.read(_LENGTH_BYTES)
             body = stream.read(int.from_bytes(length) - _LENGTH_BYTES)
-            if tag in _READY and proxy._count():
+            if tag in _READY and proxy._count(body):
                 break
             client.sendall(tag + length + body)
     _close(client, server)

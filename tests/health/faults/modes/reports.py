@@ -1,9 +1,11 @@
 """O: what verify says of a server, its settings and its history, in situations of public reports."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import psycopg
 
+from autosync_db import connection
 from autosync_db.health.model import Status
 from autosync_db.secret import Secret
 from tests.health.actions import Action, admin, other_job, run, sql, tick
@@ -31,7 +33,7 @@ def _without_ipv6(project: LiveProject) -> Secret:
     def connect(**parameters: object) -> None:
         raise psycopg.OperationalError(f'connection to server at "2001:db8::1", port 5432 failed: {_NO_WAY}')
 
-    project.hold(patched(psycopg, "connect", connect))
+    project.hold(patched(connection, "Patient", SimpleNamespace(connect=connect)))
     return Secret(f"postgresql://postgres:word@db.{keys.PROJECT_REF}.supabase.co:5432/postgres")
 
 

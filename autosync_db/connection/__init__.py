@@ -17,6 +17,9 @@ from psycopg import conninfo
 from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import config
+from autosync_db import patience as patiences
+from autosync_db.connection import others
+from autosync_db.connection.silence import Patient
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address, refused
@@ -77,9 +80,9 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
         given = {}
     if not given or _is_misread(text, given):
         raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL)
-    chosen: dict[str, Any] = dict(given)
+    chosen: dict[str, Any] = {**patiences.OF_THE_LINE, **given}
     chosen.setdefault("application_name", APPLICATION_NAME)
-    chosen.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+    chosen.setdefault("connect_timeout", patiences.of_connecting(CONNECT_TIMEOUT_SECONDS))
     if "sslmode" not in chosen and not _is_local(str(chosen.get("hostaddr") or chosen.get("host") or "")):
         chosen["sslmode"] = "require"
     return chosen
@@ -91,30 +94,29 @@ def place(database_url: Secret | None) -> str:
 
 
 @contextmanager
-def connect(database_url: Secret | None) -> Iterator[Connection]:
-    """Yield an autocommit connection and close it afterwards.
+def connect(database_url: Secret | None, *, patience: float = patiences.STATEMENT_SECONDS) -> Iterator[Connection]:
+    """Yield an autocommit connection, each statement of which ends in `patience` seconds, and close it afterwards.
 
-    Raises UnreachableError (exit code 4) when the server cannot be reached, refuses access, or breaks the
-    connection off inside the block; the message never contains the password.
+    Raises UnreachableError (exit code 4) when the server cannot be reached, refuses access, says nothing, or breaks
+    the connection off inside the block; the message never contains the password.
     """
     chosen = parameters(database_url)
     place = _place(database_url, chosen)
     _require_a_way(chosen)
     try:
-        opened = psycopg.connect(**chosen, autocommit=True, prepare_threshold=None)
+        opened = Patient.connect(**chosen, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise _of_the_project(database_url, place, error) or place.unreachable(error) from None
     except psycopg.ProgrammingError:
         # psycopg's own judgement of a parameter, which it quotes
         raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL) from None
+    opened.patience = patience
     try:
-        with opened:
+        with opened, others.named(opened):
             yield opened
-    except psycopg.errors.LockNotAvailable:
-        raise  # the caller that set a lock_timeout handles it
     except psycopg.OperationalError as error:
         if is_broken(error):
-            raise place.unreachable(error, hint=refused.ENDED) from error
+            raise place.unreachable(error, hint=getattr(error, "hint", refused.ENDED)) from error
         raise UnreachableError(
             f"the server ended a statement: {error.diag.message_primary or error}",
             hint="see statement_timeout and lock_timeout of this role and database, then run it again",
