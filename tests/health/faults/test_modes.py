@@ -11,8 +11,8 @@ from tests.health.faults.conftest import Note
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.health.faults.table import MODE
 from tests.support import health, remedies, versions
-from tests.support.health import LiveProject
 from tests.support.clusters import REAL_PG_NET
+from tests.support.health import LiveProject
 from tests.support.trial import Trial
 from tests.support.workshop import Workshop
 
