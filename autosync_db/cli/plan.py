@@ -63,8 +63,9 @@ def _plan(
         raise refused[0]
     if check and copy and (copy.came_back or not copy.is_silent):
         raise typer.Exit(ExitCode.MIGRATION)
-    if check and found:
+    if any(one.action != "not in the file" for one in found):
         session.say("bring the database to the file with: autosync-db setup")
+    if check and found:
         raise typer.Exit(ExitCode.MIGRATION)
 
 
@@ -117,7 +118,8 @@ def _print(
         # of a new job, what is not as usual would be lost among the defaults
         changes = [change for change in one.changes if one.action != "create" or change.name in _TELLING]
         action = Cell(one.action, status=Status.CRITICAL if one.action == "taken" else Status.WARNING)
-        rows += [(subject, action, change.name, _shown(change.database), _shown(change.file)) for change in changes]
+        shown = [(change.name, _shown(change.database), _shown(change.file)) for change in changes]
+        rows += [(subject, action, *texts) for texts in shown if one.action != "create" or any(texts[1:])]
         if not changes:
             rows.append((subject, action, "", "", ""))
     session.head(of_rows=True)

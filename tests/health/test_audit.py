@@ -311,6 +311,7 @@ def test_a_database_without_pg_cron_has_no_jobs(blank: Cluster) -> None:
     result = command.run("audit", database=blank.url())
     assert result.code == 0
     assert "no_pg_cron" in result.out
+    assert "works in the database" not in result.out, "it is this one"
 
 
 def test_a_project_of_ours_is_known(shared: Cluster) -> None:
