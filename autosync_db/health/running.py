@@ -17,6 +17,7 @@ from autosync_db.schedules.table import Schedule
 
 _TABLE = "auto_sync_schedules"
 _POLL_SECONDS = 0.2
+_ANSWER_SECONDS = 2.0
 # what a run changes
 _RUN = """
     select s.last_run_at, s.claim_expires_at > clock_timestamp(), s.claims_since_run
@@ -67,6 +68,7 @@ def run(
     decision = value(connection, "select t.decision from autosync.tick as t where t.id = %s", [tick_id])
     deadline = time.monotonic() + (job.patience + calls.GRACE if wait else timedelta()).total_seconds()
     started = time.monotonic()
+    run_seen = None
     while True:
         connection.execute("select autosync.settle()")
         answers = calls.of_tick(connection, job.name, tick_id)
@@ -75,8 +77,11 @@ def run(
             raise UsageError(f"schedule {id} was deleted meanwhile", hint="list them with: autosync-db schedules list")
         [(last_run_at, is_claimed, _)] = found
         has_run = last_run_at != before
-        is_over = bool(answers) and not is_claimed and all(one.settled_at is not None for one in answers)
-        if has_run or is_over or time.monotonic() >= deadline:
+        is_settled = bool(answers) and all(one.settled_at is not None for one in answers)
+        if has_run:
+            # the function records the run a moment before pg_net has its answer
+            deadline = min(deadline, (run_seen := run_seen or time.monotonic()) + _ANSWER_SECONDS)
+        if (is_settled and (has_run or not is_claimed)) or time.monotonic() >= deadline:
             break
         if say:
             say(f"waiting for the outcome ({time.monotonic() - started:.0f} s)")
