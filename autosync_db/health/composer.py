@@ -166,6 +166,8 @@ def query(id: str, check: Check, configuration: Configuration) -> str:
 def runnable(id: str, check: Check) -> str:
     """Return a check's query as a person can run it: on all registered jobs where it speaks of jobs."""
     text = catalogue.query(id).strip()
+    for kind, condition in _KINDS.items():
+        text = text.replace(f"checked.is_{kind}", f"({condition.replace('j.', 'checked.')})")
     if not check.speaks_of_jobs:
         return re.sub(r"\bfrom chosen_jobs\b", "from autosync.job", text)
     condition = _KINDS[check.scope].replace("j.", "checked.")

@@ -21,6 +21,8 @@ _DISCORD = re.compile(r"(?:.*\.)?discord(?:app)?\.com")
 _NO_SUCCESS = {
     "healthchecks": re.compile(r"/(?:start|fail|log|\d{1,3})$"),
     "betterstack": re.compile(r"/(?:fail|\d{1,3})$"),
+    # a service of one's own, healthchecks above all
+    "get": re.compile(r"/(?:start|fail)$|/[0-9a-f]{8}-[0-9a-f-]{27}/(?:log|\d{1,3})$", re.IGNORECASE),
 }
 _OWN_STATE = {"cronitor": "state", "sentry": "status"}
 

@@ -6,7 +6,8 @@ select
         then 'does not exist'
         else 'is not visible to this role; connect as the role that owns it'
     end as detail,
-    jsonb_build_object('reason', case when r.rolsuper or r.rolbypassrls then 'missing' else 'hidden' end,
+    jsonb_build_object('reason', case when not (r.rolsuper or r.rolbypassrls) then 'hidden'
+            when checked.is_scheduled then 'missing' else 'watched' end,
         'job', checked.name, 'role', r.rolname) as facts
 from pg_catalog.pg_roles as r
 where r.rolname = current_user

@@ -3,11 +3,12 @@
 -- pages: a web page or a host of such. firewall: a content network, which blocks as well. The names are those of answered_by().
 create or replace function autosync.answerer_kind(answered_by text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
+begin
+    return case
         when answered_by in ('web page', 'vercel', 'netlify', 'github pages') then 'pages'
         when answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri', 'bunny') then 'firewall'
         when answered_by in (
@@ -15,7 +16,8 @@ as $$
             'ngrok', 'heroku', 'railway', 'render', 'fly'
         ) then 'gateway'
         when answered_by in ('function', 'platform') then answered_by
-    end
+    end;
+end
 $$;
 
 revoke all on function autosync.answerer_kind(text) from public;

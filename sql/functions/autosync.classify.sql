@@ -4,13 +4,15 @@
 -- it is there (https://supabase.com/docs/guides/functions/error-codes); else who answered and the answer's own words do.
 -- 520 to 530 without a code are a content network's own words for a server that it cannot reach; 540 is a paused project.
 -- A key is at fault only where the answer does not speak of somebody else's.
+-- In PL/pgSQL, which prepares the long expression once and not at each call.
 create or replace function autosync.classify(outcome text, status_code integer, error_code text, body text, answered_by text)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
+begin
+    return case
         when outcome in ('pending', 'lost') then outcome
         -- it works on, and has not said yet how that went
         when outcome = 'accepted' then 'pending'
@@ -58,7 +60,8 @@ as $$
         -- a gateway that says nothing of itself
         when error_code is null and status_code in (502, 503) and coalesce(btrim(body), '') !~ '^[{\[]' then 'gateway'
         else 'function'
-    end
+    end;
+end
 $$;
 
 revoke all on function autosync.classify(text, integer, text, text, text) from public;

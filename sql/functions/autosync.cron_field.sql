@@ -20,11 +20,13 @@ declare
     first_number integer;
     last_number integer;
 begin
-    for i in 1..cardinality(names) loop
-        if names[i] <> '' then
-            text_left := replace(text_left, names[i], cast(i - 1 as text));
-        end if;
-    end loop;
+    if text_left ~ '[a-z]' then
+        for i in 1..cardinality(names) loop
+            if names[i] <> '' then
+                text_left := replace(text_left, names[i], cast(i - 1 as text));
+            end if;
+        end loop;
+    end if;
     foreach part in array string_to_array(text_left, ',') loop
         found_parts := regexp_match(part, '^(?:(\*)|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?$');
         if found_parts is null or found_parts[4] is not null and found_parts[1] is null and found_parts[3] is null then
@@ -35,6 +37,10 @@ begin
             cast(found_parts[3] as integer), case when found_parts[1] is null then first_number else high end);
         if first_number < low or last_number > high or last_number < first_number or found_parts[4] ~ '^0+$' then
             return null;
+        end if;
+        if first_number = last_number and high <> 7 then
+            numbers := numbers || first_number;
+            continue;
         end if;
         numbers := numbers || array(
             select case when high = 7 then n.number % 7 else n.number end

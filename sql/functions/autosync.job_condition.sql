@@ -1,9 +1,10 @@
 -- job_condition(job_name): what is wrong with a job now, by the evidence of the database alone, and when it last did well.
 -- requires: 0008
 -- failing: how many ticks in a row failed (`same`: for the same cause); a missing secret, a missed tick and overdue schedules count at
--- once. facts: the check that speaks of it, root cause, first line of evidence and the command that fixes it. bad_at: when the evidence
--- is from. ticked_at, ran_at and good_at: its newest tick, run that succeeded, and good answer, the latter two null where a later one
--- failed; proven_at is good_at where the answer proves it. An answer's body is never repeated here, and texts are masked.
+-- once. facts: the check that speaks of it, root cause, first line of evidence and the command that fixes it; null where alert_state has
+-- them already, as housekeeping asks each minute about jobs that fail for days. bad_at: when the evidence is from. ticked_at, ran_at and
+-- good_at: its newest tick, run that succeeded, and good answer, the latter two null where a later one failed; proven_at is good_at where
+-- the answer proves it. An answer's body is never repeated here, and texts are masked.
 create or replace function autosync.job_condition(job_name text)
 returns table (
     state text,
@@ -21,17 +22,22 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+-- asked for each job: to plan the queries each time took twice as long as to run them
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     job autosync.job;
     lacking text;
     item record;
     cron_job record;
+    noted record;
     run_text text;
     run_since timestamptz;
+    own_run record;
     history record;
     expected timestamptz;
-    call_facts jsonb;
+    failed_call bigint;
+    call_words jsonb;
     call_at timestamptz;
     call_cause text := '';
     call_ticks integer := 0;
@@ -47,38 +53,43 @@ begin
     where c.jobname = job.name
     order by c.jobid
     limit 1;
+    select s.state, s.cause into noted from autosync.alert_state as s where s.job_id = job.id;
 
-    -- the runs, newest first; that a restart or somebody ended one says nothing
-    select min(d.start_time) as oldest, max(d.start_time) as newest, count(*) as runs,
-        max(d.start_time) filter (where d.jobid = cron_job.jobid) as own
-    into history
-    from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d;
-    for item in
-        select d.status, d.return_message, coalesce(d.end_time, d.start_time, clock_timestamp()) as ended_at
-        from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
-        where d.jobid = cron_job.jobid
-            and history.own is not null
-            and d.status in ('succeeded', 'failed')
-            and coalesce(d.return_message, '') not in ('server restarted', 'job canceled')
-        order by d.runid desc
-        limit 100
-    loop
-        if item.status = 'succeeded' then
-            ran_at := case when run_count = 0 then item.ended_at end;
-            exit;
-        end if;
-        run_count := run_count + 1;
-        run_at := coalesce(run_at, item.ended_at);
-        run_since := item.ended_at;
-        run_text := coalesce(run_text, item.return_message, 'no message');
-    end loop;
+    select d.* into own_run
+    from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+    where d.jobid = cron_job.jobid and d.start_time is not null
+    order by d.runid desc
+    limit 1;
+    if own_run.status = 'succeeded' and coalesce(own_run.return_message, '') not in ('server restarted', 'job canceled') then
+        ran_at := coalesce(own_run.end_time, own_run.start_time);
+    elsif own_run.runid is not null then
+        -- newest first; that a restart or somebody ended one says nothing
+        for item in
+            select d.status, d.return_message, coalesce(d.end_time, d.start_time, clock_timestamp()) as ended_at
+            from (select n.* from cron.job_run_details as n order by n.runid desc limit 1000) as d
+            where d.jobid = cron_job.jobid
+                and d.status in ('succeeded', 'failed')
+                and coalesce(d.return_message, '') not in ('server restarted', 'job canceled')
+            order by d.runid desc
+            limit 100
+        loop
+            if item.status = 'succeeded' then
+                ran_at := case when run_count = 0 then item.ended_at end;
+                exit;
+            end if;
+            run_count := run_count + 1;
+            run_at := coalesce(run_at, item.ended_at);
+            run_since := item.ended_at;
+            run_text := coalesce(run_text, item.return_message, 'no message');
+        end loop;
+    end if;
     select max(t.ticked_at) into ticked_at
     from (select k.ticked_at from autosync.tick as k where k.job_id = job.id order by k.id desc limit 1) as t;
     -- a tick that was triggered since then shows that the error in it is gone
     if ticked_at > run_at and run_text like 'ERROR:%' then
         run_count := 0;
     end if;
-    ticked_at := greatest(ticked_at, history.own);
+    ticked_at := greatest(ticked_at, own_run.start_time);
 
     -- as many as decide
     most_calls := 20 + job.max_requests * coalesce(
@@ -95,9 +106,7 @@ begin
             order by n.idempotency_key, n.id desc
         ),
         judged as (
-            select c.*, c.outcome in ('pending', 'accepted') or c.retry_at is not null as is_open,
-                case when c.outcome <> 'ok' then
-                    autosync.classify(c.outcome, c.status_code, c.error_code, c.body_excerpt, c.answered_by) end as cause
+            select c.*, c.outcome in ('pending', 'accepted') or c.retry_at is not null as is_open
             from call as c
             where c.outcome <> 'lost'
         )
@@ -105,7 +114,9 @@ begin
             bool_or(not j.is_open and j.outcome <> 'ok') as failed,
             bool_and(j.outcome = 'ok' and j.proof in ('expected', 'stated')) as is_proven,
             max(j.settled_at) as ended_at,
-            (array_agg(to_jsonb(j) order by j.id desc) filter (where not j.is_open and j.outcome <> 'ok'))[1] as failure
+            max(j.id) filter (where not j.is_open and j.outcome <> 'ok') as failed_call,
+            (array_agg(jsonb_build_array(j.outcome, j.status_code, j.error_code, j.body_excerpt, j.answered_by) order by j.id desc)
+                filter (where not j.is_open and j.outcome <> 'ok'))[1] as words
         from judged as j
         group by coalesce(j.of_tick, -j.first_id)
         order by min(j.first_id) desc
@@ -114,11 +125,16 @@ begin
         if item.failed then
             call_ticks := call_ticks + 1;
             if call_ticks = 1 then
-                call_facts := item.failure;
+                failed_call := item.failed_call;
+                call_words := item.words;
                 call_at := item.ended_at;
-                call_cause := item.failure ->> 'cause';
+                call_cause := autosync.classify(
+                    call_words ->> 0, cast(call_words ->> 1 as integer), call_words ->> 2, call_words ->> 3, call_words ->> 4);
             end if;
-            if same_ticks = call_ticks - 1 and item.failure ->> 'cause' = call_cause then
+            -- the same words have the same cause, and to judge them takes longer than all else here
+            if same_ticks = call_ticks - 1 and (item.words = call_words or call_cause = autosync.classify(
+                item.words ->> 0, cast(item.words ->> 1 as integer), item.words ->> 2, item.words ->> 3, item.words ->> 4))
+            then
                 same_ticks := same_ticks + 1;
             end if;
         elsif not item.is_open then
@@ -137,9 +153,9 @@ begin
     begin
         select string_agg(n.name, ', ' order by n.name) into lacking
         from unnest(autosync.needed_secrets(job.name)) as n (name)
-        where not exists (
-            select from autosync.stored_secrets() as s where s.name = n.name and btrim(s.secret, E' \t\r\n') <> ''
-        );
+        where n.name <> all (array(
+            select s.name from autosync.stored_secrets() as s where btrim(s.secret, E' \t\r\n') <> ''
+        ));
     exception
         -- a vault that cannot be read is named by the runs that fail
         when others then
@@ -148,16 +164,24 @@ begin
     expected := case
         when cron_job.jobid is null then case when not job.watch then clock_timestamp() end
         when not cron_job.active then case when not job.watch then clock_timestamp() end
+        -- the tick that is asked for below lies before it
+        when ticked_at > clock_timestamp() - interval '3 minutes' then null
         else autosync.tick_expected(cron_job.schedule, clock_timestamp() - interval '3 minutes')
     end;
     -- what lies before a start of the server, a change of the job or the history that was read cannot be missed
     if cron_job.active and (
-        expected <= greatest(autosync.server_epoch(), pg_postmaster_start_time(), job.created_at, job.updated_at)
+        expected <= greatest(pg_postmaster_start_time(), job.created_at, job.updated_at)
         or ticked_at >= expected - interval '1 second'
-        or (job.sql is not null or job.watch)
-            and (history.newest is null or history.newest < expected or history.runs >= 1000 and history.oldest > expected)
+        or expected <= autosync.server_epoch()
     ) then
         expected := null;
+    end if;
+    if cron_job.active and expected is not null and (job.sql is not null or job.watch) then
+        select min(d.start_time) as oldest, max(d.start_time) as newest, count(*) as runs into history
+        from (select n.start_time from cron.job_run_details as n order by n.runid desc limit 1000) as d;
+        if history.newest is null or history.newest < expected or history.runs >= 1000 and history.oldest > expected then
+            expected := null;
+        end if;
     end if;
 
     if lacking is not null then
@@ -180,12 +204,12 @@ begin
         cause := '';
         failing := run_count;
         bad_at := run_at;
-        facts := jsonb_build_object(
+        facts := case when noted.state is distinct from 'runs_failing' then jsonb_build_object(
             'check', 'job_runs_succeed',
             'root_cause', 'the statement of the cron job fails',
             'evidence', format('%s run%s in a row failed since %s: %s', run_count, case run_count when 1 then '' else 's' end,
                 autosync.moment(run_since), left(autosync.excerpt(split_part(regexp_replace(run_text, '^ERROR: +', ''), E'\n', 1)), 200)),
-            'fix', format('autosync-db verify --job %s', job.name));
+            'fix', format('autosync-db verify --job %s', job.name)) end;
     elsif expected is not null then
         state := 'ticks_missed';
         cause := '';
@@ -209,7 +233,11 @@ begin
         cause := call_cause;
         failing := call_ticks;
         bad_at := call_at;
-        facts := autosync.failure_facts(job.name, call_cause, call_ticks, call_facts);
+        if (noted.state, noted.cause) is distinct from ('calls_failing', call_cause) then
+            select autosync.failure_facts(job.name, call_cause, call_ticks, to_jsonb(i)) into facts
+            from autosync.invocation as i
+            where i.id = failed_call;
+        end if;
     elsif job.drains is not null then
         select o.* into overdue from autosync.overdue_schedules(job.name) as o;
         if overdue.schedules > 0 then

@@ -2,11 +2,12 @@
 -- requires: 0004
 create or replace function autosync.needed_secrets(job_name text)
 returns text[]
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(
+begin
+    return coalesce(
         (
             select array_remove(array[
                 case when j.function is not null then 'project_url' end,
@@ -23,7 +24,8 @@ as $$
             where j.name = needed_secrets.job_name
         ),
         array['project_url', 'service_role_key']
-    )
+    );
+end
 $$;
 
 revoke all on function autosync.needed_secrets(text) from public;

@@ -16,13 +16,12 @@ declare
     weekdays integer[];
     is_last_day boolean;
     is_both boolean;
-    -- before 1.5 pg_cron had no such setting
-    zone text := coalesce((select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
-        case when pg_has_role('pg_read_all_settings', 'usage') then 'UTC' end);
+    zone text;
     wall timestamp;
     day date;
     first_day date;
-    found_at timestamp;
+    hour integer;
+    minute integer;
     on_day boolean;
     on_weekday boolean;
 begin
@@ -39,6 +38,13 @@ begin
         when '@annually' then '0 0 1 1 *'
         else schedule
     end), '\s+');
+    begin
+        -- before 1.5 pg_cron had no such setting. pg_settings would be slower by half a millisecond
+        zone := coalesce(nullif(current_setting('cron.timezone', true), ''), 'UTC');
+    exception
+        when insufficient_privilege then
+            null;
+    end;
     if cardinality(fields) < 5 or zone is null and fields[2] <> '*' then
         return null;
     end if;
@@ -72,13 +78,18 @@ begin
         on_day := extract(day from day) = any (days) or is_last_day and extract(day from day + 1) = 1;
         on_weekday := extract(dow from day) = any (weekdays);
         if is_both and on_day and on_weekday or not is_both and (on_day or on_weekday) then
-            select max(day + make_interval(hours => h.number, mins => m.number)) into found_at
-            from unnest(hours) as h (number)
-            cross join unnest(minutes) as m (number)
-            where day + make_interval(hours => h.number, mins => m.number) <= wall;
-            if found_at is not null then
-                return found_at at time zone coalesce(zone, 'UTC');
+            hour := case when day = cast(wall as date) then extract(hour from wall) else 24 end;
+            if hour = any (hours) then
+                select max(m.number) into minute from unnest(minutes) as m (number) where m.number <= extract(minute from wall);
             end if;
+            if minute is null then
+                select max(h.number) into hour from unnest(hours) as h (number) where h.number < hour;
+                select max(m.number) into minute from unnest(minutes) as m (number);
+            end if;
+            if hour is not null then
+                return (day + make_interval(hours => hour, mins => minute)) at time zone coalesce(zone, 'UTC');
+            end if;
+            minute := null;
         end if;
         day := day - 1;
     end loop;

@@ -97,6 +97,8 @@ def test_a_heartbeat_is_tested_only_when_that_is_true(new_project: Project, stub
         ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/fail", "something else"),
         ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "something else"),
         ("heartbeat", "https://uptime.betterstack.com/api/v1/heartbeat/x/fail", "something else"),
+        ("heartbeat", "https://checks.example.com/ping/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "something else"),
+        ("heartbeat", "https://monitor.example.com/jobs/nightly/start", "something else"),
         ("heartbeat", "https://cronitor.link/p/key/job?state=fail", "says state itself"),
         ("heartbeat", "https://o1.ingest.sentry.io/api/1/cron/job/key/?status=error", "says status itself"),
         ("heartbeat", "", "no address"),

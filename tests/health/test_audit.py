@@ -28,6 +28,8 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "schemas" / "audit.s
 TOKEN = "t0ken-of-nobody-in-particular"
 PLACEHOLDER = "_".join(["sb", "secret", "YOUR_KEY_HERE_123"])
 DAILY, HOURLY = "0 6 * * *", "0 * * * *"
+# twice in the last hour, and not while the test runs: pg_cron may read its table again at any time
+PASSED = "passed"
 HELPER = """
 create function public.invoke(name text) returns bigint language sql as
 $$ select net.http_post(url := '{url}/functions/v1/' || name, timeout_milliseconds := 30000) $$;
@@ -134,7 +136,7 @@ FAULTS = {
         "unknown", frozenset({"no_run_seen", "secret_in_text"}), schedule="0 0 29 2 *", runs=0,
     ),
     "not understood": Job("select (", "failing", frozenset({"runs_failing"}), kind="unknown"),
-    "never": Job(post("never"), "unknown", frozenset({"never_ran"}), schedule="* * * * *", runs=0),
+    "never": Job(post("never"), "unknown", frozenset({"never_ran"}), schedule=PASSED, runs=0),
     "new": Job(post("new"), "unknown", frozenset({"no_run_seen"}), schedule="0 0 29 2 *", runs=0),
 }  # fmt: skip
 
@@ -165,9 +167,9 @@ class Project:
             # past its trigger, so that pg_cron itself runs none of them meanwhile
             admin.execute("set session_replication_role = replica")
             for name, job in jobs.items():
+                schedule = _passed() if job.schedule == PASSED else job.schedule
                 admin.execute(
-                    "update cron.job set schedule = %s, active = %s where jobname = %s",
-                    [job.schedule, job.active, name],
+                    "update cron.job set schedule = %s, active = %s where jobname = %s", [schedule, job.active, name]
                 )
             admin.execute("reset session_replication_role")
             moment = datetime.now().astimezone() - timedelta(minutes=59)
@@ -215,6 +217,11 @@ class Project:
         shown: dict[str, Any] = result.json()
         assert result.code == (3 if shown["status"] == "critical" else 0)
         return shown
+
+
+def _passed() -> str:
+    first, second = ((datetime.now(UTC) - timedelta(minutes=minutes)).minute for minutes in (40, 20))
+    return f"{first},{second} * * * *"
 
 
 def _quoted(text: str) -> str:
@@ -304,6 +311,7 @@ def test_a_database_without_pg_cron_has_no_jobs(blank: Cluster) -> None:
     result = command.run("audit", database=blank.url())
     assert result.code == 0
     assert "no_pg_cron" in result.out
+    assert "works in the database" not in result.out, "it is this one"
 
 
 def test_a_project_of_ours_is_known(shared: Cluster) -> None:

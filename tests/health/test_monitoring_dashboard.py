@@ -1,15 +1,8 @@
-"""The dashboard of the kit: Grafana's form, and its queries on a real Prometheus that scrapes a text of verify."""
+"""The dashboard of the kit: Grafana's form, and its queries on a real Prometheus that reads a text of verify."""
 
 import functools
 import json
 import re
-import subprocess
-import threading
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +10,12 @@ import pytest
 
 from autosync_db import resources
 from autosync_db.config import Settings
-from autosync_db.local import cluster
 from autosync_db.report import as_prometheus
 from autosync_db.scaffold import monitoring
 from tests.health.actions import answers, overdue, steps, waiting_call
 from tests.health.faults.modes.alerts import receiver
 from tests.health.test_monitoring_rules import printed
-from tests.support import cases, clusters, tools, trial
+from tests.support import cases, clusters, prometheus, trial
 from tests.support.health import LiveProject
 from tests.support.trial import Trial
 
@@ -82,75 +74,6 @@ def test_every_series_of_the_dashboard_and_the_rules_is_one_that_verify_has() ->
     assert left == {"autosync_root_causes", "autosync_check_status", "autosync_job_oldest_overdue_timestamp_seconds"}
 
 
-@contextmanager
-def served(text: str) -> Iterator[str]:
-    """Serve a text as the node exporter would; yield host and port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@contextmanager
-def prometheus(exporter: str, folder: Path) -> Iterator[str]:
-    """Run Prometheus on loopback, with the rules of the kit, scraping an exporter; yield its address."""
-    program = tools.find("prometheus", install="install it: apt-get install --no-install-recommends prometheus")
-    monitoring.write_kit(Settings(), None, folder)
-    port = cluster.free_port()
-    configuration = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(folder / monitoring.RULES)],
-        # as everybody has it: the label job is the scrape's own
-        "scrape_configs": [{"job_name": "node", "static_configs": [{"targets": [exporter]}]}],
-    }
-    (folder / "prometheus.yml").write_text(json.dumps(configuration))
-    process = subprocess.Popen(
-        [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
-         f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        address = f"http://127.0.0.1:{port}"
-        clusters.wait_for(lambda: process.poll() is not None or _answers(address), "Prometheus", 60)
-        assert process.poll() is None
-        yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _answers(address: str) -> bool:
-    try:
-        return bool(asked(address, "autosync_healthy"))
-    except OSError:
-        return False
-
-
-def asked(address: str, query: str) -> Any:
-    """Return what Prometheus answers to a query: its samples."""
-    parameters = urllib.parse.urlencode({"query": query})
-    with urllib.request.urlopen(f"{address}/api/v1/query?{parameters}", timeout=10) as answer:
-        found = json.load(answer)
-    assert found["status"] == "success"
-    return found["data"]["result"]
-
-
 def _busy(project: Trial) -> None:
     """Let there be something of everything that is drawn."""
     steps(
@@ -173,20 +96,25 @@ def test_a_real_prometheus_has_data_for_every_query(untouched: LiveProject, tmp_
     with trial.begun(untouched) as project:
         _busy(project)
         text = printed(project)
-    with served(text) as exporter, prometheus(exporter, tmp_path) as address:
+    monitoring.write_kit(Settings(), None, tmp_path)
+    (tmp_path / "collector").mkdir()
+    (tmp_path / "collector" / "default.prom").write_text(text)
+    with (
+        prometheus.node_exporter(tmp_path / "collector") as exporter,
+        prometheus.prometheus(exporter, tmp_path / monitoring.RULES, tmp_path / "prometheus") as address,
+    ):
         with cases.collected() as case:
             for query in queries():
                 with case(query):
                     # a subquery of hours has a sample only where one was taken at a full hour
                     shown = query.replace("[1d:1h]", "[1d:1s]")
-                    found = clusters.wait_for(functools.partial(asked, address, shown), "data", 10)
+                    found = clusters.wait_for(functools.partial(prometheus.asked, address, shown), "data", 10)
                     assert all(sample["value"][1] not in {"NaN", "+Inf"} for sample in found)
         # the scrape's label job does not hide which cron job is meant
-        [calls] = asked(address, 'autosync_job_calls_last_hour{cause="function"}')
+        [calls] = prometheus.asked(address, 'autosync_job_calls_last_hour{cause="function"}')
         assert (calls["metric"]["job"], calls["metric"]["cron_job"]) == ("node", "auto-sync-cron-job")
-        with urllib.request.urlopen(f"{address}/api/v1/rules", timeout=10) as answer:
-            groups = json.load(answer)["data"]["groups"]
-        assert {group["name"] for group in groups} == {
+        assert {group["name"] for group in prometheus.rule_groups(address)} == {
             "autosync-db-exporter", "autosync-db-checks", "autosync-db-work",
         }  # fmt: skip
-        clusters.wait_for(lambda: asked(address, 'ALERTS{alertname="AutosyncCallsFailing"}'), "the alert", 30)
+        query = 'ALERTS{alertname="AutosyncCallsFailing"}'
+        clusters.wait_for(lambda: prometheus.asked(address, query), "the alert", 30)

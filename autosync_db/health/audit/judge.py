@@ -206,7 +206,8 @@ def _of_database(seen: Seen, jobs: Sequence[AuditedJob], matched: matching.Match
     context = seen.context
     yield from (Finding("unseen", "info", what) for what in seen.unseen)
     if not context.has_jobs:
-        where = f": it works in the database {context.cron_database}" if context.cron_database else ""
+        elsewhere = context.cron_database not in {None, "", context.database}
+        where = f": it works in the database {context.cron_database}" if elsewhere else ""
         yield Finding("no_pg_cron", "info", f"pg_cron is not installed in the database {context.database}{where}")
         return
     active = [job for job in jobs if job.active]

@@ -2,6 +2,7 @@
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Repair, Scene
+from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair]:
@@ -14,6 +15,13 @@ CHECK = Check(
     scope="job",
     claim="pg_cron knows the job",
     remedy="autosync-db repair job_scheduled",
+    remedies={
+        "watched": ByYou(
+            "schedule it again where it was made, or take its table out of autosync.toml and run"
+            " autosync-db jobs remove {job}",
+            then="autosync-db verify",
+        ),
+    },
     needs=("pg_cron_installed", "privileges_sufficient"),
     causes=("pg_cron_installed", "head_applied"),
     repair=_draft,

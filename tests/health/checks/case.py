@@ -17,7 +17,7 @@ class Case:
 
     `says` is somewhere in the summary or the evidence, `hides` nowhere in the result; both may depend on the project.
     The failure explains that of the checks in `explains`, and is itself explained by those in `blocked_by`. The repair,
-    run as `repaired_by`, makes it healthy; afterwards `then` looks at the project.
+    run as `repaired_by`, makes it healthy; afterwards `then` looks at the project. `reason` is which remedy is printed.
     """
 
     what: str
@@ -30,6 +30,7 @@ class Case:
     blocked_by: tuple[str, ...] = ()
     repaired_by: str = ""
     then: Action[Project] | None = None
+    reason: str = ""
 
     def try_on(self, project: Trial, id: str) -> None:
         """Bring the project into the state, let the check look, and repair what can be repaired."""
@@ -44,6 +45,7 @@ class Case:
         assert _of(self.says, project) in text, text
         hidden = _of(self.hides, project)
         assert not hidden or hidden not in str(result), text
+        assert not self.reason or result.reason == self.reason, result.reason
         assert set(result.blocked_by) == set(self.blocked_by), result.blocked_by
         for explained in self.explains:
             assert health.result_of(report, explained).blocked_by == (id,), health.described(report)
@@ -93,6 +95,7 @@ def failed(
     blocked_by: tuple[str, ...] = (),
     repaired_by: str = "",
     then: Action[Project] | None = None,
+    reason: str = "",
 ) -> Case:
     """Return a state that is critical."""
-    return Case(what, acts, Status.CRITICAL, says, hides, role, explains, blocked_by, repaired_by, then)
+    return Case(what, acts, Status.CRITICAL, says, hides, role, explains, blocked_by, repaired_by, then, reason)

@@ -23,7 +23,7 @@ class Fault(Generic[P]):
 
     `role` is whom verify connects as. With `probe` it may call the function. `simulated` says what of the evidence is
     not the real thing. `gone_with` is the version of pg_cron with which the fault ceased to exist. A `long` one is left
-    out of the run of every push.
+    out of the run of every push, and one that is `stand_in_only` where the real pg_net is.
     """
 
     id: str
@@ -43,6 +43,7 @@ class Fault(Generic[P]):
     simulated: str = ""
     gone_with: tuple[int, int] | None = None
     long: bool = False
+    stand_in_only: bool = False
 
     @property
     def is_critical(self) -> bool:

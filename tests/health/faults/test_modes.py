@@ -11,6 +11,7 @@ from tests.health.faults.conftest import Note
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.health.faults.table import MODE
 from tests.support import health, remedies, versions
+from tests.support.clusters import REAL_PG_NET
 from tests.support.health import LiveProject
 from tests.support.trial import Trial
 from tests.support.workshop import Workshop
@@ -26,7 +27,10 @@ def _parameters(kind: type[AnyMode]) -> list[object]:
         if isinstance(mode, kind):
             # what has no letter is a further way to a fault that has one
             is_long = mode.long or ":" in mode.id or mode.names in named
-            parameters.append(pytest.param(mode, id=mode.id, marks=[pytest.mark.long] if is_long else []))
+            marks = [pytest.mark.long] if is_long else []
+            if mode.stand_in_only:
+                marks.append(pytest.mark.skipif(REAL_PG_NET, reason="the real pg_net cannot be brought to it so"))
+            parameters.append(pytest.param(mode, id=mode.id, marks=marks))
             if not is_long:
                 named.add(mode.names)
     return parameters

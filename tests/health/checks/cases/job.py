@@ -21,6 +21,10 @@ from tests.support.health import NEVER, Project
 
 _FORBIDDEN = ("privileges_sufficient",)
 _UNSCHEDULED = sql("select cron.unschedule('auto-sync-cron-job')")
+_WATCHED = sql(
+    "update autosync.job set watch = true, function = null, drains = null, schedule = null"
+    " where name = 'auto-sync-cron-job'"
+)
 _TWIN = "select cron.schedule('0 0 1 1 *', 'select autosync.dispatch();')"
 _KEY = keys.legacy().reveal()
 
@@ -208,6 +212,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql("select cron.schedule(jobname, schedule, command) from cron.job"),
             says="is inactive",
         ),
+        failed(
+            "one that is only watched was switched off",
+            _WATCHED,
+            _switched_off,
+            says="is inactive",
+            reason="watched",
+        ),
         fine("it was paused, which is noted", pause, says="paused by postgres since"),
     ),
     "job_command_matches": (
@@ -315,6 +326,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             role="plain",
             blocked_by=_FORBIDDEN,
         ),
+        failed("one that is only watched is gone", _WATCHED, _UNSCHEDULED, says="does not exist", reason="watched"),
         fine("an inactive job is a job", pause),
     ),
     "job_unique": (

@@ -11,7 +11,6 @@ from autosync_db.secret import Secret
 from tests.health.actions import Action, admin, other_job, run, sql, tick
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.support import keys, pooler
-from tests.support.clusters import REAL_PG_NET
 from tests.support.health import LiveProject, Project, patched
 
 _HISTORY = "the runs and their number are written into pg_cron's history and the catalog"
@@ -93,20 +92,15 @@ MODES: tuple[AnyMode, ...] = (
         undo=admin("grant insert on net._http_response to public, postgres"),
     ),
     # the real one reads the setting only when a session begins
-    *(
-        ()
-        if REAL_PG_NET
-        else (
-            Mode(
-                "O8b",
-                "the worker's role may not log in",
-                "pg_net_settings_valid",
-                admin("set local pg_net.username = 'anon'"),
-                says="is 'anon', which may not log in",
-                undo=admin("set local pg_net.username = 'postgres'"),
-                long=True,
-            ),
-        )
+    Mode(
+        "O8b",
+        "the worker's role may not log in",
+        "pg_net_settings_valid",
+        admin("set local pg_net.username = 'anon'"),
+        says="is 'anon', which may not log in",
+        undo=admin("set local pg_net.username = 'postgres'"),
+        long=True,
+        stand_in_only=True,
     ),
     Mode(
         "O9",
