@@ -1,0 +1,110 @@
+"""Keys, JWTs and passwords: what Python, the database and TypeScript make of whatever is given in their place."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autosync_db.errors import SecretError
+from autosync_db.local.cluster import Cluster
+from autosync_db.secret import Secret
+from autosync_db.supabase import judge, key, opaque
+from tests.fuzz import inputs
+from tests.fuzz.inputs import LEGACY, PASSWORD, SECRET, TOKEN, bearable, examples, hostile, mutated, refused_or
+from tests.support import clusters, command, keys
+
+_PARTS = ("eyJ", "sb_secret_", "sb_publishable_", "sbp_", ".", "..", "-", "=", "service_role", "anon", "=" * 4)
+_CLAIMS = {"iss": "supabase", "role": "service_role", "ref": keys.PROJECT_REF, "iat": 1, "exp": 4_000_000_000}
+
+
+def _encoded(value: str) -> str:
+    return base64.urlsafe_b64encode(value.encode("utf-8", "surrogatepass")).decode().rstrip("=")
+
+
+@st.composite
+def _jwts(draw: st.DrawFn) -> str:
+    """Return a JWT whose parts say anything, with a signature of the length that one has."""
+    head = draw(st.just('{"alg":"HS256","typ":"JWT"}') | inputs.bent({"alg": "HS256", "typ": "JWT"}).map(json.dumps))
+    payload = draw(
+        inputs.bent(_CLAIMS).map(json.dumps)
+        | st.sampled_from(["[" * 20_000, '{"a":' * 20_000, "1" * 5000, '{"exp":' + "9" * 5000 + "}", "\ufeff{}", ""])
+        | hostile()
+    )
+    return f"{_encoded(head)}.{_encoded(payload)}.{draw(st.just('s' * 43) | hostile())}"
+
+
+KEYS = _jwts() | mutated((LEGACY, SECRET, TOKEN, "sb_publishable_" + "p" * 24), _PARTS, most=3)
+# what people write around keys and passwords
+TEXTS = mutated(
+    (
+        f"Authorization: Bearer {LEGACY}", f"select f('{SECRET}')", f'{{"apikey": "{SECRET}"}}',
+        f"postgresql://postgres:{PASSWORD}@db.{keys.PROJECT_REF}.supabase.co:5432/postgres?x=1",
+        f"host=h.example user=postgres password={PASSWORD} dbname=postgres", f"password='{PASSWORD}' host='h'",
+        f"https://u:{PASSWORD}@h.example/p?password={PASSWORD}&a=1", "'x-api-key', '8f3kd92jf02kd8s7'",
+        "'Authorization', 'Bearer ' || '8f3kd92jf02kd8s7'", "net.http_get('https://h.example/f?token=8f3kd92jf02kd8s7')",
+    ),
+    (*_PARTS, "://", "@", "password=", "host=", "'", "||", "Bearer ", "?key=", "&", PASSWORD, "x" * 3000, "%s", "${P}"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def database(shared: Cluster) -> Iterator[psycopg.Connection[clusters.Row]]:
+    """A superuser's connection to a database at head, where no statement may take long."""
+    with psycopg.connect(shared.url("supabase_admin").reveal(), autocommit=True) as connection:
+        connection.execute("set statement_timeout = '20s'")
+        yield connection
+
+
+@examples(150)
+@given(KEYS)
+def test_a_key_is_judged_and_never_shown(text: str) -> None:
+    found = refused_or(lambda: key.inspect(Secret(text), project_ref=keys.PROJECT_REF), SecretError)
+    inputs.no_secret(repr(found))
+    refused_or(lambda: key.inspect_public(Secret(text), project_ref=keys.PROJECT_REF), SecretError)
+    with inputs.within():
+        key.is_public(Secret(text))
+        assert bool(key.fingerprint(Secret(text)))
+
+
+@examples(8)
+@given(KEYS.filter(lambda text: "\0" not in text))
+def test_a_command_refuses_what_is_no_key_before_it_asks_anybody(text: str) -> None:
+    database = {"AUTOSYNC_DATABASE_URL": "postgresql://u@127.0.0.1:1/d"}
+    with inputs.within():
+        for line in ("rotate --from-file -", "setup --project-url http://127.0.0.1:1 --service-role-key-file -"):
+            bearable(command.run(*line.split(), variables=database, stdin=text), 2, 4, 6)
+
+
+@examples(150)
+@given(text=TEXTS.filter(lambda text: "\0" not in text))
+def test_python_and_the_database_find_and_mask_the_same(text: str, database: psycopg.Connection[clusters.Row]) -> None:
+    with inputs.within():
+        ours = (judge.holds_secret(text), opaque.holds_credential(text), key.redact(text))
+    theirs = database.execute(
+        "select autosync.holds_key(%(text)s), autosync.holds_credential(%(text)s), autosync.mask_keys(%(text)s)",
+        {"text": text},
+    ).fetchone()
+    assert ours == theirs
+    for planted in (LEGACY, SECRET, TOKEN):
+        assert planted not in ours[2]
+
+
+@examples(60)
+@given(text=KEYS.filter(lambda text: "\0" not in text and text.strip()))
+def test_the_database_says_of_a_stored_key_what_python_says(
+    text: str, database: psycopg.Connection[clusters.Row]
+) -> None:
+    with database.transaction(force_rollback=True):
+        database.execute("select autosync.put_secret('service_role_key', %s)", [text])
+        facts = database.execute("select kind, role, project_ref, expires_at from autosync.service_key_facts()").fetchone()
+        summary = database.execute("select * from autosync.secret_facts()").fetchall()
+    inputs.no_secret(repr(facts), repr(summary))
+    found = refused_or(lambda: key.inspect(Secret(text)), SecretError)
+    if found is not None:
+        assert facts is not None
+        assert facts[:3] == (found.kind, "service_role" if found.kind == "legacy" else None, found.project_ref)
+        assert (facts[3] is None) == (found.expires_at is None)
