@@ -107,12 +107,17 @@ def test_every_answer_is_judged_alike_and_no_key_in_it_is_shown(
 
 
 @examples(40)
-@given(failure=st.sampled_from(FAILURES), beside=BESIDE, status=STATUSES, blank=st.sampled_from(["", " ", "\n", "\ufeff"]))
+@given(
+    failure=st.sampled_from(FAILURES), beside=BESIDE, status=STATUSES, blank=st.sampled_from(["", " ", "\n", "\ufeff"])
+)
 def test_what_states_a_failure_is_never_a_success(
     failure: dict[str, Any], beside: dict[str, Any], status: int, blank: str, database: psycopg.Connection[clusters.Row]
 ) -> None:
     body = _kept(blank + json.dumps({**beside, **failure}))
-    if len(body) < 50_000 and re.search(r"NaN|Infinity|\\u0000|\\ud|e[0-9+]{4}|[0-9]{4000}", body, re.IGNORECASE) is None:
+    if (
+        len(body) < 50_000
+        and re.search(r"NaN|Infinity|\\u0000|\\ud|e[0-9+]{4}|[0-9]{4000}", body, re.IGNORECASE) is None
+    ):
         assert _judged(database, status, {}, body, settles=False)["cause"] != "ok"
         row = {"body": body.encode(), "headers": b"{}", "status_code": status, "timed_out": False, "error": None,
                "is_cut": False, "created": None}  # fmt: skip
@@ -136,7 +141,9 @@ _KEY = {"id": "1", "name": "default", "type": "secret", "api_key": SECRET, "hash
 _FUNCTION = {"id": "1", "slug": "auto-sync-cron", "name": "x", "status": "ACTIVE", "version": 3, "verify_jwt": True,
              "updated_at": 1_700_000_000_000, "created_at": 1}  # fmt: skip
 _VARIABLE = {"name": "X", "value": "0" * 64, "updated_at": "2026-01-01T00:00:00Z"}
-_LOG = {"result": [{"id": "1", "timestamp": 1_700_000_000_000_000, "event_message": f"with {SECRET}", "level": "error"}]}
+_LOG = {
+    "result": [{"id": "1", "timestamp": 1_700_000_000_000_000, "event_message": f"with {SECRET}", "level": "error"}]
+}
 RIGHT = ([_KEY], [_FUNCTION], _FUNCTION, [_VARIABLE], _KEY, {"enabled": True}, _LOG, {"message": f"no: {TOKEN}"}, [])
 
 
@@ -155,7 +162,9 @@ def _responses(draw: st.DrawFn) -> tuple[int, dict[str, str], bytes]:
             },
         )
     )  # fmt: skip
-    status = draw(st.sampled_from([200, 200, 200, 201, 204, 301, 304, 400, 401, 403, 404, 409, 429, 500, 503, 600, 999]))
+    status = draw(
+        st.sampled_from([200, 200, 200, 201, 204, 301, 304, 400, 401, 403, 404, 409, 429, 500, 503, 600, 999])
+    )
     return status, headers, text.encode("utf-8", "surrogatepass")
 
 
@@ -180,7 +189,9 @@ def test_the_management_api_may_answer_anything(name: str, answer: tuple[int, di
         options.pop("verify"), options.pop("trust_env")
         return real(
             # a stream, so that a body that is not as its headers say breaks while it is read
-            transport=httpx.MockTransport(lambda _: httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))),
+            transport=httpx.MockTransport(
+                lambda _: httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+            ),
             **options,
         )
 

@@ -100,7 +100,9 @@ def test_the_database_says_of_a_stored_key_what_python_says(
 ) -> None:
     with database.transaction(force_rollback=True):
         database.execute("select autosync.put_secret('service_role_key', %s)", [text])
-        facts = database.execute("select kind, role, project_ref, expires_at from autosync.service_key_facts()").fetchone()
+        facts = database.execute(
+            "select kind, role, project_ref, expires_at from autosync.service_key_facts()"
+        ).fetchone()
         summary = database.execute("select * from autosync.secret_facts()").fetchall()
     inputs.no_secret(repr(facts), repr(summary))
     found = refused_or(lambda: key.inspect(Secret(text)), SecretError)

@@ -28,9 +28,26 @@ FILES = (
     f'[targets.a]\nproject_ref = "{keys.PROJECT_REF}"\ndatabase_url = "postgresql://u@h/d"\n[targets.b]\n'
     'project_url = "http://127.0.0.1:1"\nservice_role_key_file = "k"\n[jobs.a]\nsql = "select 1"\nschedule = "@daily"\n',
 )
-WORDS = ("schedule = ", "[jobs.x]\n", "[jobs.x.body]\n", "watch = true\n", "sql = ", "password = ", "function", "targets")
+WORDS = (
+    "schedule = ",
+    "[jobs.x]\n",
+    "[jobs.x.body]\n",
+    "watch = true\n",
+    "sql = ",
+    "password = ",
+    "function",
+    "targets",
+)
 
-_HOSTS = (f"db.{keys.PROJECT_REF}.supabase.co", "aws-0-eu-west-1.pooler.supabase.com", "127.0.0.1", "[::1]", "h", "", "/tmp")
+_HOSTS = (
+    f"db.{keys.PROJECT_REF}.supabase.co",
+    "aws-0-eu-west-1.pooler.supabase.com",
+    "127.0.0.1",
+    "[::1]",
+    "h",
+    "",
+    "/tmp",
+)
 URLS = tuple(
     shape.format(password=PASSWORD, host=host)
     for host in _HOSTS
@@ -48,7 +65,26 @@ PLACES = (
     f"https://db.{keys.PROJECT_REF}.supabase.co", "http://kong:8000", *URLS,
 )  # fmt: skip
 # of a URL; a planted value alone may stand where a host is shown, so it stands where passwords do
-PARTS = (PASSWORD, "@", "@@", ":", "//", "?", "&", "#", "%", "%40", "%zz", "%00", "%a5", " ", "[", "]", "password=", "localhost")
+PARTS = (
+    PASSWORD,
+    "@",
+    "@@",
+    ":",
+    "//",
+    "?",
+    "&",
+    "#",
+    "%",
+    "%40",
+    "%zz",
+    "%00",
+    "%a5",
+    " ",
+    "[",
+    "]",
+    "password=",
+    "localhost",
+)
 
 
 def _without_planted(text: str) -> str:
@@ -76,7 +112,9 @@ def test_a_settings_file_is_read_or_refused(text: str) -> None:
 def test_a_command_says_what_is_wrong_with_the_file(text: str, line: str) -> None:
     Path("autosync.toml").write_text(text, encoding="utf-8", errors="replace")
     with inputs.within():
-        bearable(command.run(*line.split(), variables={"AUTOSYNC_DATABASE_URL": "postgresql://u@127.0.0.1:1/d"}), 0, 2, 4)
+        bearable(
+            command.run(*line.split(), variables={"AUTOSYNC_DATABASE_URL": "postgresql://u@127.0.0.1:1/d"}), 0, 2, 4
+        )
 
 
 @examples(150)
@@ -96,9 +134,15 @@ def _no_server(**chosen: object) -> None:
 
 
 @examples(20)
-@given(mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: text and "\0" not in text))
+@given(
+    mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: text and "\0" not in text)
+)
 def test_a_command_that_does_not_get_there_shows_no_piece_of_a_password(text: str) -> None:
-    with mock.patch("psycopg.connect", _no_server), mock.patch("socket.getaddrinfo", side_effect=OSError), inputs.within():
+    with (
+        mock.patch("psycopg.connect", _no_server),
+        mock.patch("socket.getaddrinfo", side_effect=OSError),
+        inputs.within(),
+    ):
         bearable(command.run("status", variables={"AUTOSYNC_DATABASE_URL": text}), 2, 4)
         bearable(command.run("status", "--database-url", text), 2, 4)
 
