@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 
 from autosync_db.errors import AutosyncError, ExitCode
+from autosync_db.supabase.key import redact
 from tests.support import keys
 from tests.support.command import Result
 
@@ -40,12 +41,70 @@ _MARKS = {whole: chr(0xE100 + number) for number, whole in enumerate(_WHOLE)}
 _ENDS = tuple(value[-16:] for value in PLANTED)
 
 TOKENS = (
-    "'", '"', "''", '"""', "$$", "$x$", "--", "/*", "*/", ";", "\\", "\\u0000", "\\x00", "\n", "\r\n", "\t", "[", "]",
-    "[[", "{", "}", "(", ")", "=", "==", ",", "#", "%", "%s", "%(x)s", "{}", "{{ x }}", "${X}", "$(x)", "~", "..", "/",
-    "../../etc", "null", "true", "false", "nan", "inf", "-1", "0", "1e400", "9" * 40, "0x1f", "2026-01-01", "00:00",
-    "\ufeff", "\u202e", "\u0130", "ß", "é", "\u2028", "\U0001f600", "\ue0000\ue001", "\x1b[31m", "\x7f", "\x85",
-    "a" * 64, "é" * 40,
-)  # fmt: skip
+    "'",
+    '"',
+    "''",
+    '"""',
+    "$$",
+    "$x$",
+    "--",
+    "/*",
+    "*/",
+    ";",
+    "\\",
+    "\\u0000",
+    "\\x00",
+    "\n",
+    "\r\n",
+    "\t",
+    "[",
+    "]",
+    "[[",
+    "{",
+    "}",
+    "(",
+    ")",
+    "=",
+    "==",
+    ",",
+    "#",
+    "%",
+    "%s",
+    "%(x)s",
+    "{}",
+    "{{ x }}",
+    "${X}",
+    "$(x)",
+    "~",
+    "..",
+    "/",
+    "../../etc",
+    "null",
+    "true",
+    "false",
+    "nan",
+    "inf",
+    "-1",
+    "0",
+    "1e400",
+    "9" * 40,
+    "0x1f",
+    "2026-01-01",
+    "00:00",
+    "\ufeff",
+    "\u202e",
+    "\u0130",
+    "ß",
+    "é",
+    "\u2028",
+    "\U0001f600",
+    "\ue0000\ue001",
+    "\x1b[31m",
+    "\x7f",
+    "\x85",
+    "a" * 64,
+    "é" * 40,
+)
 
 
 # long and deep, where a text is taken that others may write
@@ -57,7 +116,7 @@ def examples(count: int, *, is_slow: bool = False) -> Callable[[T], T]:
 
     One that `is_slow` shows the first example that fails, and looks for no smaller one.
     """
-    decorate = hypothesis.settings(
+    return hypothesis.settings(  # type: ignore[return-value]
         max_examples=count * FACTOR,
         derandomize=FACTOR == 1,
         database=None,
@@ -66,7 +125,6 @@ def examples(count: int, *, is_slow: bool = False) -> Callable[[T], T]:
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate] if is_slow else [Phase.explicit, Phase.generate, Phase.shrink],
     )
-    return decorate  # type: ignore[return-value]
 
 
 def hostile(*more: str) -> st.SearchStrategy[str]:
@@ -161,16 +219,16 @@ def bearable(result: Result, *codes: int) -> Result:
     return result
 
 
-def refused_or(call: Callable[[], T], *kinds: type[AutosyncError]) -> T | None:
+def refused_or(call: Callable[[], T], kind: type[AutosyncError] = AutosyncError) -> T | None:
     """Return what a call returns, None where it refuses with one of our errors, which shows no planted value."""
+    refusal: AutosyncError
     with within():
         try:
             return call()
-        except kinds or AutosyncError as error:
-            from autosync_db.supabase.key import redact
-
-            assert error.message
-            assert error.hint
-            # the command line is the one place that prints them, and masks what it prints
-            no_secret(redact(error.message), redact(error.hint))
-            return None
+        except kind as error:
+            refusal = error
+    assert refusal.message
+    assert refusal.hint
+    # the command line is the one place that prints them, and masks what it prints
+    no_secret(redact(refusal.message), redact(refusal.hint))
+    return None

@@ -17,7 +17,6 @@ from autosync_db.health.audit import look
 from autosync_db.jobs import answerers, answers
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
-from autosync_db.supabase import management_request
 from autosync_db.supabase.management import Management
 from autosync_db.supabase.management_request import Access
 from tests.fuzz import inputs
@@ -25,21 +24,44 @@ from tests.fuzz.inputs import LEGACY, SECRET, TOKEN, examples, hostile, mutated,
 from tests.support import clusters, keys
 
 _HEADERS = (
-    {"content-type": "application/json"}, {"Content-Type": "text/html"}, {"server": "cloudflare", "cf-ray": "x"},
-    {"sb-error-code": "EDGE_FUNCTION_ERROR"}, {"location": "https://h.example/x"}, {"retry-after": "5"},
-    {"x-kong-response-latency": "1"}, {"via": "1.1 google"}, {"content-type": ""}, {},
-)  # fmt: skip
+    {"content-type": "application/json"},
+    {"Content-Type": "text/html"},
+    {"server": "cloudflare", "cf-ray": "x"},
+    {"sb-error-code": "EDGE_FUNCTION_ERROR"},
+    {"location": "https://h.example/x"},
+    {"retry-after": "5"},
+    {"x-kong-response-latency": "1"},
+    {"via": "1.1 google"},
+    {"content-type": ""},
+    {},
+)
 _BODIES = (
-    '{"ok": true}', '{"ok": false, "error": "boom"}', '{"status": "failed"}', '{"succeeded": 0, "failed": 2}', "done",
-    '{"results": [{"ok": false}, {"error": "x"}]}', "<!DOCTYPE html><title>x</title>", '{"step":1}\n{"ok":true}', "", "[]",
-    '{"code": 401, "message": "Invalid JWT"}', f'{{"error": "key {SECRET} of {inputs.DATABASE}"}}',
-)  # fmt: skip
+    '{"ok": true}',
+    '{"ok": false, "error": "boom"}',
+    '{"status": "failed"}',
+    '{"succeeded": 0, "failed": 2}',
+    "done",
+    '{"results": [{"ok": false}, {"error": "x"}]}',
+    "<!DOCTYPE html><title>x</title>",
+    '{"step":1}\n{"ok":true}',
+    "",
+    "[]",
+    '{"code": 401, "message": "Invalid JWT"}',
+    f'{{"error": "key {SECRET} of {inputs.DATABASE}"}}',
+)
 _WORDS = ("ok", "success", "error", "errors", "failed", "status", "false", "true", "null", "0", "500", ":", LEGACY)
 # what states that the run failed, and cannot be meant otherwise; what may stand beside it
 FAILURES = (
-    {"ok": False}, {"success": False}, {"status": "failed"}, {"status": "error"}, {"error": "boom"}, {"error": {"message": "x"}},
-    {"succeeded": 0, "failed": 3}, {"errors": [{"message": "x"}]}, {"code": 500, "msg": "internal error"},
-)  # fmt: skip
+    {"ok": False},
+    {"success": False},
+    {"status": "failed"},
+    {"status": "error"},
+    {"error": "boom"},
+    {"error": {"message": "x"}},
+    {"succeeded": 0, "failed": 3},
+    {"errors": [{"message": "x"}]},
+    {"code": 500, "msg": "internal error"},
+)
 BESIDE = st.dictionaries(st.sampled_from(["id", "page", "took", "region", "x", "trace_id"]), inputs.JSON, max_size=3)
 STATUSES = st.sampled_from([100, 200, 201, 202, 204, 301, 401, 403, 404, 429, 500, 502, 503, 504, 522, 540, 546, 599])
 BODIES = mutated(_BODIES, _WORDS) | inputs.JSON.map(json.dumps)
@@ -119,8 +141,15 @@ def test_what_states_a_failure_is_never_a_success(
         and re.search(r"NaN|Infinity|\\u0000|\\ud|e[0-9+]{4}|[0-9]{4000}", body, re.IGNORECASE) is None
     ):
         assert _judged(database, status, {}, body, settles=False)["cause"] != "ok"
-        row = {"body": body.encode(), "headers": b"{}", "status_code": status, "timed_out": False, "error": None,
-               "is_cut": False, "created": None}  # fmt: skip
+        row = {
+            "body": body.encode(),
+            "headers": b"{}",
+            "status_code": status,
+            "timed_out": False,
+            "error": None,
+            "is_cut": False,
+            "created": None,
+        }
         assert look.judged(row).fault is not None
 
 
@@ -131,15 +160,30 @@ def test_what_states_a_failure_is_never_a_success(
     st.none() | st.binary(max_size=20) | inputs.JSON.map(lambda value: json.dumps(value).encode()),
 )
 def test_an_audit_judges_any_bytes_that_pg_net_keeps(status: int | None, body: bytes, headers: bytes | None) -> None:
-    row = {"body": body, "headers": headers, "status_code": status, "timed_out": None, "error": body, "is_cut": False,
-           "created": None}  # fmt: skip
+    row = {
+        "body": body,
+        "headers": headers,
+        "status_code": status,
+        "timed_out": None,
+        "error": body,
+        "is_cut": False,
+        "created": None,
+    }
     with inputs.within():
         inputs.no_secret(repr(look.judged(row)))
 
 
 _KEY = {"id": "1", "name": "default", "type": "secret", "api_key": SECRET, "hash": "x", "prefix": "sb_secret_x"}
-_FUNCTION = {"id": "1", "slug": "auto-sync-cron", "name": "x", "status": "ACTIVE", "version": 3, "verify_jwt": True,
-             "updated_at": 1_700_000_000_000, "created_at": 1}  # fmt: skip
+_FUNCTION = {
+    "id": "1",
+    "slug": "auto-sync-cron",
+    "name": "x",
+    "status": "ACTIVE",
+    "version": 3,
+    "verify_jwt": True,
+    "updated_at": 1_700_000_000_000,
+    "created_at": 1,
+}
 _VARIABLE = {"name": "X", "value": "0" * 64, "updated_at": "2026-01-01T00:00:00Z"}
 _LOG = {
     "result": [{"id": "1", "timestamp": 1_700_000_000_000_000, "event_message": f"with {SECRET}", "level": "error"}]
@@ -155,13 +199,28 @@ def _responses(draw: st.DrawFn) -> tuple[int, dict[str, str], bytes]:
         st.fixed_dictionaries(
             {},
             optional={
-                "retry-after": st.sampled_from(["0", "3", "1e9", "9" * 30, "Wed, 21 Oct 2099 07:28:00 GMT", "Mon, 99 Zzz", ",", "", "-1", "(", "1 Jan"]) | st.text("0123456789: ,+-()GMTJan", max_size=12),
+                "retry-after": st.sampled_from(
+                    [
+                        "0",
+                        "3",
+                        "1e9",
+                        "9" * 30,
+                        "Wed, 21 Oct 2099 07:28:00 GMT",
+                        "Mon, 99 Zzz",
+                        ",",
+                        "",
+                        "-1",
+                        "(",
+                        "1 Jan",
+                    ]
+                )
+                | st.text("0123456789: ,+-()GMTJan", max_size=12),
                 "location": st.sampled_from(["https://h.example", "//", "\x7f"]),
                 "content-type": st.sampled_from(["text/html", "application/json; charset=utf-99", "x"]),
                 "content-encoding": st.sampled_from(["gzip", "identity", "x"]),
             },
         )
-    )  # fmt: skip
+    )
     status = draw(
         st.sampled_from([200, 200, 200, 201, 204, 301, 304, 400, 401, 403, 404, 409, 429, 500, 503, 600, 999])
     )

@@ -1,13 +1,11 @@
 """Cron expressions: what we say of a schedule, and what pg_cron itself makes of it."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from autosync_db import cron
 from autosync_db.errors import UsageError
@@ -16,11 +14,58 @@ from tests.fuzz.inputs import examples, mutated, refused_or, within
 from tests.support import clusters, versions
 
 SCHEDULES = (
-    "*/5 * * * *", "0 0 1,15 * mon-fri", "@daily", "@reboot", "5 seconds", "59 23 31 12 *", "0 9-17/2 * jan,JUL sun",
-    "0 0 $ * *", "1-5/2,7 * 29 2 7", "  0  0 * * 0 ", "10-5 * * * *", "0 0 31 2 *", "* * * * * *", "30 4 1-7 * 1",
-)  # fmt: skip
-WORDS = ("*", "/", "-", ",", " ", "  ", "\t", "0", "7", "59", "60", "00", "1/2", "*/0", "mon", "Sun", "jan", "L", "?", "#", "W",
-         "@", "@weekly", "seconds", "second", "$", "~", "*-5", "5-*", "*,1", "1,", ",1", "--1", "+1", "٣")  # fmt: skip
+    "*/5 * * * *",
+    "0 0 1,15 * mon-fri",
+    "@daily",
+    "@reboot",
+    "5 seconds",
+    "59 23 31 12 *",
+    "0 9-17/2 * jan,JUL sun",
+    "0 0 $ * *",
+    "1-5/2,7 * 29 2 7",
+    "  0  0 * * 0 ",
+    "10-5 * * * *",
+    "0 0 31 2 *",
+    "* * * * * *",
+    "30 4 1-7 * 1",
+)
+WORDS = (
+    "*",
+    "/",
+    "-",
+    ",",
+    " ",
+    "  ",
+    "\t",
+    "0",
+    "7",
+    "59",
+    "60",
+    "00",
+    "1/2",
+    "*/0",
+    "mon",
+    "Sun",
+    "jan",
+    "L",
+    "?",
+    "#",
+    "W",
+    "@",
+    "@weekly",
+    "seconds",
+    "second",
+    "$",
+    "~",
+    "*-5",
+    "5-*",
+    "*,1",
+    "1,",
+    ",1",
+    "--1",
+    "+1",
+    "٣",
+)
 TEXTS = mutated(SCHEDULES, WORDS)
 MOMENT = datetime(2026, 2, 27, 12, 30, tzinfo=UTC)
 
@@ -37,10 +82,7 @@ def _takes(connection: psycopg.Connection[clusters.Row], text: str) -> bool:
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("select cron.schedule('fuzzed', %s, 'select 1')", [text])
-    except psycopg.errors.DataError as error:
-        assert "invalid schedule" in str(error)
-        return False
-    except psycopg.errors.InvalidParameterValue:
+    except psycopg.DataError:
         return False
     return True
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autosync_db.health.audit import texts
-from autosync_db.jobs import command_text, kept_text, one_call, twins
+from autosync_db.jobs import command_text, twins
 from autosync_db.local.cluster import Cluster
 from tests.fuzz import inputs
 from tests.fuzz.inputs import DATABASE, LEGACY, LONG, SECRET, bearable, examples, hostile, mutated
@@ -31,18 +31,55 @@ COMMANDS = (
     "with s as (select value as v from app.settings where name = 'url') select net.http_post(s.v || '/f') from s",
     "select status from extensions.http(('POST', 'https://h.example/x', array[extensions.http_header('a', 'b')],"
     " 'application/json', '{\"a\": 1}')::extensions.http_request)",
-    "select public.call_function('hourly', 1)", "select autosync.dispatch('x')", "call app.work(); vacuum",
-    f"select dblink('{DATABASE}', 'select 1')", "select format('%s%2$s', 'a', net.http_get('https://h.example'))",
-    "begin; select app.cleanup(); commit;", "select x from y where z = $1", "-- nothing\n", "",
-)  # fmt: skip
-WORDS = ("net.http_post(", "select ", "'{}'::jsonb", "'NaN'::numeric", "::json", "||", ":=", "=>", "E'\\x41'", "U&'\\0041'",
-         "$a$", "do ", "begin", "end", "if true then ", "null", "1e999", "'[1'::json", "format('%9$s%%', ", "array[", "interval '1 day'",
-         "/* /* */", "\ue0005\ue001", "jsonb_build_object('a')", "row(1,2)", "b'01'", "x'1f'", "(select 1)", "'a' 'b'", "current_setting(")  # fmt: skip
+    "select public.call_function('hourly', 1)",
+    "select autosync.dispatch('x')",
+    "call app.work(); vacuum",
+    f"select dblink('{DATABASE}', 'select 1')",
+    "select format('%s%2$s', 'a', net.http_get('https://h.example'))",
+    "begin; select app.cleanup(); commit;",
+    "select x from y where z = $1",
+    "-- nothing\n",
+    "",
+)
+WORDS = (
+    "net.http_post(",
+    "select ",
+    "'{}'::jsonb",
+    "'NaN'::numeric",
+    "::json",
+    "||",
+    ":=",
+    "=>",
+    "E'\\x41'",
+    "U&'\\0041'",
+    "$a$",
+    "do ",
+    "begin",
+    "end",
+    "if true then ",
+    "null",
+    "1e999",
+    "'[1'::json",
+    "format('%9$s%%', ",
+    "array[",
+    "interval '1 day'",
+    "/* /* */",
+    "\ue0005\ue001",
+    "jsonb_build_object('a')",
+    "row(1,2)",
+    "b'01'",
+    "x'1f'",
+    "(select 1)",
+    "'a' 'b'",
+    "current_setting(",
+)
 TEXTS = mutated(COMMANDS, WORDS)
 HELPERS = """
 create function public.call_function(name text, n int default 3) returns bigint language plpgsql as $$
 begin
-    return net.http_post(url := current_setting('app.url') || '/functions/v1/' || name, body := jsonb_build_object('n', n));
+    return net.http_post(
+        url := current_setting('app.url') || '/functions/v1/' || name, body := jsonb_build_object('n', n)
+    );
 end $$;
 """
 

@@ -2,7 +2,9 @@
 
 import base64
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +18,7 @@ from autosync_db.supabase import judge, key, opaque
 from tests.fuzz import inputs
 from tests.fuzz.inputs import LEGACY, PASSWORD, SECRET, TOKEN, bearable, examples, hostile, mutated, refused_or
 from tests.support import clusters, command, keys
+from tests.support.edge import deno_binary
 
 _PARTS = ("eyJ", "sb_secret_", "sb_publishable_", "sbp_", ".", "..", "-", "=", "service_role", "anon", "=" * 4)
 _CLAIMS = {"iss": "supabase", "role": "service_role", "ref": keys.PROJECT_REF, "iat": 1, "exp": 4_000_000_000}
@@ -41,14 +44,19 @@ KEYS = _jwts() | mutated((LEGACY, SECRET, TOKEN, "sb_publishable_" + "p" * 24), 
 # what people write around keys and passwords
 TEXTS = mutated(
     (
-        f"Authorization: Bearer {LEGACY}", f"select f('{SECRET}')", f'{{"apikey": "{SECRET}"}}',
+        f"Authorization: Bearer {LEGACY}",
+        f"select f('{SECRET}')",
+        f'{{"apikey": "{SECRET}"}}',
         f"postgresql://postgres:{PASSWORD}@db.{keys.PROJECT_REF}.supabase.co:5432/postgres?x=1",
-        f"host=h.example user=postgres password={PASSWORD} dbname=postgres", f"password='{PASSWORD}' host='h'",
-        f"https://u:{PASSWORD}@h.example/p?password={PASSWORD}&a=1", "'x-api-key', '8f3kd92jf02kd8s7'",
-        "'Authorization', 'Bearer ' || '8f3kd92jf02kd8s7'", "net.http_get('https://h.example/f?token=8f3kd92jf02kd8s7')",
+        f"host=h.example user=postgres password={PASSWORD} dbname=postgres",
+        f"password='{PASSWORD}' host='h'",
+        f"https://u:{PASSWORD}@h.example/p?password={PASSWORD}&a=1",
+        "'x-api-key', '8f3kd92jf02kd8s7'",
+        "'Authorization', 'Bearer ' || '8f3kd92jf02kd8s7'",
+        "net.http_get('https://h.example/f?token=8f3kd92jf02kd8s7')",
     ),
     (*_PARTS, "://", "@", "password=", "host=", "'", "||", "Bearer ", "?key=", "&", PASSWORD, "x" * 3000, "%s", "${P}"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +118,27 @@ def test_the_database_says_of_a_stored_key_what_python_says(
         assert facts is not None
         assert facts[:3] == (found.kind, "service_role" if found.kind == "legacy" else None, found.project_ref)
         assert (facts[3] is None) == (found.expires_at is None)
+
+
+_MASKS = """
+const { withoutSecrets } = await import(Deno.args[0]);
+const texts = JSON.parse(await new Response(Deno.stdin.readable).text());
+console.log(JSON.stringify(texts.map(withoutSecrets)));
+"""
+_PATTERNS = Path(__file__).parents[2] / "templates" / "functions" / "_shared" / "key_patterns.ts"
+
+
+@examples(1, is_slow=True)
+@given(texts=st.lists(TEXTS, min_size=60, max_size=60))
+def test_typescript_masks_what_python_masks(texts: list[str]) -> None:
+    Path("mask.ts").write_text(_MASKS)
+    done = subprocess.run(
+        [deno_binary(), "run", "--quiet", "--no-prompt", "--allow-read", "mask.ts", _PATTERNS.as_uri()],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [key.redact(text) for text in texts]

@@ -1,11 +1,11 @@
 """autosync.toml and the addresses of databases and projects, as somebody in a hurry writes them."""
 
-import os
+import json
+import re
 from pathlib import Path
 from unittest import mock
 
 import psycopg
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,8 +16,8 @@ from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
 from tests.fuzz import inputs
-from tests.support import command, keys
 from tests.fuzz.inputs import PASSWORD, bearable, examples, hostile, mutated, refused_or
+from tests.support import cases, command, keys
 
 ROOT = Path(__file__).parents[2]
 _PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
@@ -26,7 +26,8 @@ FILES = (
     '[job]\nschedule = "* * * * *"\n[function]\nauth = "cron_secret"\n[isolation]\nmode = "custom"\n'
     'integration_table = "public.t"\nowner_column = "user_id"\n[secrets]\nstore = "vault"\n',
     f'[targets.a]\nproject_ref = "{keys.PROJECT_REF}"\ndatabase_url = "postgresql://u@h/d"\n[targets.b]\n'
-    'project_url = "http://127.0.0.1:1"\nservice_role_key_file = "k"\n[jobs.a]\nsql = "select 1"\nschedule = "@daily"\n',
+    'project_url = "http://127.0.0.1:1"\nservice_role_key_file = "k"\n[jobs.a]\nsql = "select 1"\n'
+    'schedule = "@daily"\n',
 )
 WORDS = (
     "schedule = ",
@@ -60,10 +61,16 @@ URLS = tuple(
     )
 )
 PLACES = (
-    f"https://{keys.PROJECT_REF}.supabase.co", "http://127.0.0.1:54321", "http://[::1]:1", "https://a.example:8443",
-    f"https://supabase.com/dashboard/project/{keys.PROJECT_REF}", keys.PROJECT_REF,
-    f"https://db.{keys.PROJECT_REF}.supabase.co", "http://kong:8000", *URLS,
-)  # fmt: skip
+    f"https://{keys.PROJECT_REF}.supabase.co",
+    "http://127.0.0.1:54321",
+    "http://[::1]:1",
+    "https://a.example:8443",
+    f"https://supabase.com/dashboard/project/{keys.PROJECT_REF}",
+    keys.PROJECT_REF,
+    f"https://db.{keys.PROJECT_REF}.supabase.co",
+    "http://kong:8000",
+    *URLS,
+)
 # of a URL; a planted value alone may stand where a host is shown, so it stands where passwords do
 PARTS = (
     PASSWORD,
@@ -165,3 +172,64 @@ def test_init_writes_a_file_that_is_read_again(text: str) -> None:
         assert Path("autosync.toml").exists() == (result.code == 0)
         if result.code == 0:
             load(Flags(database_url=Secret("postgresql://u@h/d")))
+
+
+ATTACKS = (
+    'x"; drop table public.pg_cron_secrets; --',
+    "x'; select pg_sleep(9); --",
+    "x) or true --",
+    "pg_catalog.now()",
+    "a.b.c",
+    "$$x$$",
+    "x\\'",
+    'public."x"',
+    "naïve",
+    "\uff50ublic.x",
+    "x\u202ey",
+    "a" * 64,
+    "é" * 40,
+    "x\n",
+    " x",
+    "",
+    "%s",
+    "{0}",
+    "../x",
+)
+# where a name of the settings becomes a part of a statement, a header or an address
+NAMED = {
+    "[isolation]\nmode = 'custom'\n{} = {}\n": (
+        "integration_table",
+        "integration_id_column",
+        "integration_organization_column",
+        "owner_column",
+        "membership_table",
+        "membership_user_column",
+        "membership_organization_column",
+    ),
+    "[job]\n{} = {}\n": ("name", "function", "url", "method", "schedule"),
+    "[jobs.a]\nfunction = 'f'\nschedule = '* * * * *'\n[jobs.a.auth]\nsecret = 's'\nheader = 'x-a'\n{} = {}\n": (
+        "secret",
+        "header",
+    ),
+}
+
+
+def test_a_name_that_would_be_more_than_a_name_is_refused() -> None:
+    with cases.collected() as case:
+        for shape, places in NAMED.items():
+            for place in places:
+                for attack in ATTACKS:
+                    with case((place, attack)):
+                        text = shape.format(place, json.dumps(attack))
+                        # a key that is given twice is no settings file
+                        text = re.sub(rf"^{place} = '.*'\n", "", text, flags=re.MULTILINE)
+                        Path("autosync.toml").write_text(text, encoding="utf-8")
+                        found = refused_or(load, UsageError)
+                        # RFC 9110 lets the name of a header be so; it is data in a row, as its value is
+                        assert found is None or (place == "header" and attack in {"a.b.c", "$$x$$", "a" * 64, "%s"})
+        for attack in ATTACKS:
+            for table in ("jobs", "targets"):
+                with case((table, attack)):
+                    value = "sql = 'select 1'\nschedule = '* * * * *'" if table == "jobs" else "project_ref = 'x'"
+                    Path("autosync.toml").write_text(f"[{table}.{json.dumps(attack)}]\n{value}\n", encoding="utf-8")
+                    bearable(command.run("migrate", "--check"), 2)
