@@ -51,8 +51,8 @@ def of_python(lock: Path) -> Verdict:
     if not program.exists():
         made = _run(sys.executable, "-m", "venv", str(ENVIRONMENT))
         if made.returncode == 0:
-            options = ("--quiet", "--require-hashes", "-r", str(ROOT / ".ci" / "audit.txt"))
-            made = _run(str(ENVIRONMENT / "bin" / "pip"), "install", *options)
+            locked = ("--quiet", "--require-hashes", "-r", str(ROOT / ".ci" / "audit.txt"))
+            made = _run(str(ENVIRONMENT / "bin" / "pip"), "install", *locked)
         if made.returncode != 0:
             return Verdict(UNKNOWN, what, f"pip-audit could not be installed: {_last(made.stderr)}")
     options = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off")

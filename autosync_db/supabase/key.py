@@ -229,4 +229,5 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
 
 def _project(ref: object) -> str:
     """Return how a message calls the project that a JWT names; what a JWT says may be anything."""
-    return f"the project {ref}" if isinstance(ref, str) and re.fullmatch(r"[A-Za-z0-9-]{1,40}", ref) else "another project"
+    is_plain = isinstance(ref, str) and re.fullmatch(r"[A-Za-z0-9-]{1,40}", ref)
+    return f"the project {ref}" if is_plain else "another project"

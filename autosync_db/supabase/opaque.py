@@ -66,7 +66,8 @@ CREDENTIALS = (
         "hook",
         r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/[a-z0-9]+/[a-z0-9]+/"
         r"|discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/[0-9]+/|api\.telegram\.org/bot|\.webhook\.office\.com/webhookb2/"
-        r"|hooks\.zapier\.com/hooks/catch/[0-9]+/|hook\.[a-z0-9]+\.make\.com/|maker\.ifttt\.com/trigger/[^\t-\r /'\"]+/with/key/)"
+        r"|hooks\.zapier\.com/hooks/catch/[0-9]+/|hook\.[a-z0-9]+\.make\.com/"
+        r"|maker\.ifttt\.com/trigger/[^\t-\r /'\"]+/with/key/)"
         r"([a-z0-9:_@-]{6,})",
     ),
     Place(

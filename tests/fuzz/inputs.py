@@ -116,7 +116,7 @@ def examples(count: int, *, is_slow: bool = False) -> Callable[[T], T]:
 
     One that `is_slow` shows the first example that fails, and looks for no smaller one.
     """
-    return hypothesis.settings(  # type: ignore[return-value]
+    return hypothesis.settings(
         max_examples=count * FACTOR,
         derandomize=FACTOR == 1,
         database=None,

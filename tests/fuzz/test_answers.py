@@ -23,7 +23,7 @@ from tests.fuzz import inputs
 from tests.fuzz.inputs import LEGACY, SECRET, TOKEN, examples, hostile, mutated, refused_or
 from tests.support import clusters, keys
 
-_HEADERS = (
+_HEADERS: tuple[dict[str, str], ...] = (
     {"content-type": "application/json"},
     {"Content-Type": "text/html"},
     {"server": "cloudflare", "cf-ray": "x"},
@@ -106,7 +106,7 @@ def _judged(
     return found
 
 
-@examples(60)
+@examples(25)
 @given(status=STATUSES, headers=st.sampled_from(_HEADERS), body=BODIES.map(_kept), settles=st.booleans())
 def test_every_answer_is_judged_alike_and_no_key_in_it_is_shown(
     status: int, headers: dict[str, str], body: str, settles: bool, database: psycopg.Connection[clusters.Row]
@@ -128,7 +128,7 @@ def test_every_answer_is_judged_alike_and_no_key_in_it_is_shown(
         assert 200 <= status <= 299
 
 
-@examples(40)
+@examples(15)
 @given(
     failure=st.sampled_from(FAILURES), beside=BESIDE, status=STATUSES, blank=st.sampled_from(["", " ", "\n", "\ufeff"])
 )
@@ -153,7 +153,7 @@ def test_what_states_a_failure_is_never_a_success(
         assert look.judged(row).fault is not None
 
 
-@examples(100)
+@examples(40)
 @given(
     st.sampled_from([None, 200, 302, 500, -1, 2**31 - 1]),
     st.binary(max_size=40) | BODIES.map(lambda text: text.encode("utf-8", "surrogatepass")),
@@ -188,7 +188,17 @@ _VARIABLE = {"name": "X", "value": "0" * 64, "updated_at": "2026-01-01T00:00:00Z
 _LOG = {
     "result": [{"id": "1", "timestamp": 1_700_000_000_000_000, "event_message": f"with {SECRET}", "level": "error"}]
 }
-RIGHT = ([_KEY], [_FUNCTION], _FUNCTION, [_VARIABLE], _KEY, {"enabled": True}, _LOG, {"message": f"no: {TOKEN}"}, [])
+RIGHT: tuple[Any, ...] = (
+    [_KEY],
+    [_FUNCTION],
+    _FUNCTION,
+    [_VARIABLE],
+    _KEY,
+    {"enabled": True},
+    _LOG,
+    {"message": f"no: {TOKEN}"},
+    [],
+)
 
 
 @st.composite
@@ -237,7 +247,7 @@ CALLS = {
 }
 
 
-@examples(60)
+@examples(25)
 @given(st.sampled_from(sorted(CALLS)), _responses())
 def test_the_management_api_may_answer_anything(name: str, answer: tuple[int, dict[str, str], bytes]) -> None:
     status, headers, body = answer

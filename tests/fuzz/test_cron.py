@@ -87,7 +87,7 @@ def _takes(connection: psycopg.Connection[clusters.Row], text: str) -> bool:
     return True
 
 
-@examples(120)
+@examples(30)
 @given(text=TEXTS.filter(lambda text: "\0" not in text))
 def test_pg_cron_takes_what_we_take_and_refuses_what_we_call_unreadable(
     text: str, shared: Cluster, pg_cron: psycopg.Connection[clusters.Row]

@@ -69,7 +69,7 @@ def _comments(text: str) -> list[str]:
     return re.findall(r"#.*", text)
 
 
-@examples(60)
+@examples(25)
 @given(mutated(SETTINGS, WORDS) | hostile(*WORDS) | st.sampled_from(LONG).map("x = {}".format))
 def test_settings_of_the_supabase_cli_are_changed_in_one_place_or_left_alone(text: str) -> None:
     path = Path("supabase/config.toml")
@@ -98,7 +98,7 @@ def test_settings_of_the_supabase_cli_are_changed_in_one_place_or_left_alone(tex
         refused_or(lambda look=look: look(path.parent), UsageError)  # type: ignore[misc]
 
 
-@examples(6, is_slow=True)
+@examples(2, is_slow=True)
 @given(
     st.dictionaries(FILES, mutated(SQL) | hostile(), max_size=4),
     mutated(SETTINGS, WORDS),

@@ -67,7 +67,7 @@ def database(shared: Cluster) -> Iterator[psycopg.Connection[clusters.Row]]:
         yield connection
 
 
-@examples(150)
+@examples(40)
 @given(KEYS)
 def test_a_key_is_judged_and_never_shown(text: str) -> None:
     found = refused_or(lambda: key.inspect(Secret(text), project_ref=keys.PROJECT_REF), SecretError)
@@ -78,7 +78,7 @@ def test_a_key_is_judged_and_never_shown(text: str) -> None:
         assert bool(key.fingerprint(Secret(text)))
 
 
-@examples(8)
+@examples(5)
 @given(KEYS.filter(lambda text: "\0" not in text))
 def test_a_command_refuses_what_is_no_key_before_it_asks_anybody(text: str) -> None:
     database = {"AUTOSYNC_DATABASE_URL": "postgresql://u@127.0.0.1:1/d"}
@@ -87,7 +87,7 @@ def test_a_command_refuses_what_is_no_key_before_it_asks_anybody(text: str) -> N
             bearable(command.run(*line.split(), variables=database, stdin=text), 2, 4, 6)
 
 
-@examples(150)
+@examples(40)
 @given(text=TEXTS.filter(lambda text: "\0" not in text))
 def test_python_and_the_database_find_and_mask_the_same(text: str, database: psycopg.Connection[clusters.Row]) -> None:
     with inputs.within():
@@ -101,7 +101,7 @@ def test_python_and_the_database_find_and_mask_the_same(text: str, database: psy
         assert planted not in ours[2]
 
 
-@examples(60)
+@examples(25)
 @given(text=KEYS.filter(lambda text: "\0" not in text and text.strip()))
 def test_the_database_says_of_a_stored_key_what_python_says(
     text: str, database: psycopg.Connection[clusters.Row]

@@ -105,7 +105,7 @@ def _has_password_once(text: str) -> bool:
     return text.count(PASSWORD[-8:]) <= 1 and text.count(PASSWORD[4:12]) <= 1
 
 
-@examples(60)
+@examples(25)
 @given(mutated(FILES, WORDS))
 def test_a_settings_file_is_read_or_refused(text: str) -> None:
     Path("autosync.toml").write_text(text, encoding="utf-8", errors="replace")
@@ -114,7 +114,7 @@ def test_a_settings_file_is_read_or_refused(text: str) -> None:
         inputs.no_secret(repr(found).replace(PASSWORD, ""))
 
 
-@examples(12)
+@examples(6)
 @given(mutated(FILES, WORDS), st.sampled_from(["migrate --check", "plan", "jobs list", "migrate --sql", "cost"]))
 def test_a_command_says_what_is_wrong_with_the_file(text: str, line: str) -> None:
     Path("autosync.toml").write_text(text, encoding="utf-8", errors="replace")
@@ -124,7 +124,7 @@ def test_a_command_says_what_is_wrong_with_the_file(text: str, line: str) -> Non
         )
 
 
-@examples(150)
+@examples(50)
 @given(mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: "\0" not in text))
 def test_an_address_of_a_database_is_understood_or_refused(text: str) -> None:
     found = refused_or(lambda: connection.parameters(Secret(text)), UsageError)
@@ -140,7 +140,7 @@ def _no_server(**chosen: object) -> None:
     )
 
 
-@examples(20)
+@examples(5)
 @given(
     mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: text and "\0" not in text)
 )
@@ -154,7 +154,7 @@ def test_a_command_that_does_not_get_there_shows_no_piece_of_a_password(text: st
         bearable(command.run("status", "--database-url", text), 2, 4)
 
 
-@examples(100)
+@examples(40)
 @given(mutated(PLACES, PARTS) | hostile())
 def test_an_address_of_a_project_is_taken_as_it_is_or_refused(text: str) -> None:
     found = refused_or(lambda: address.check_url(text), UsageError)
@@ -163,7 +163,7 @@ def test_an_address_of_a_project_is_taken_as_it_is_or_refused(text: str) -> None
         refused_or(lambda look=look: look(text), UsageError)  # type: ignore[misc]
 
 
-@examples(10)
+@examples(5)
 @given(mutated(PLACES, PARTS).filter(lambda text: "\0" not in text))
 def test_init_writes_a_file_that_is_read_again(text: str) -> None:
     for flag in ("--project-url", "--project-ref"):
@@ -228,8 +228,7 @@ def test_a_name_that_would_be_more_than_a_name_is_refused() -> None:
                         # RFC 9110 lets the name of a header be so; it is data in a row, as its value is
                         assert found is None or (place == "header" and attack in {"a.b.c", "$$x$$", "a" * 64, "%s"})
         for attack in ATTACKS:
-            for table in ("jobs", "targets"):
-                with case((table, attack)):
-                    value = "sql = 'select 1'\nschedule = '* * * * *'" if table == "jobs" else "project_ref = 'x'"
-                    Path("autosync.toml").write_text(f"[{table}.{json.dumps(attack)}]\n{value}\n", encoding="utf-8")
-                    bearable(command.run("migrate", "--check"), 2)
+            with case(("jobs", attack)):
+                table = f"[jobs.{json.dumps(attack)}]\nsql = 'select 1'\nschedule = '* * * * *'\n"
+                Path("autosync.toml").write_text(table, encoding="utf-8")
+                assert refused_or(load, UsageError) is None
