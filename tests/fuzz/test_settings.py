@@ -101,7 +101,7 @@ def _without_planted(text: str) -> str:
 
 
 def _has_password_once(text: str) -> bool:
-    """Whether a password was put in where one stands: who gives the user or the host the same value has told it."""
+    """Whether a password was put in where one stands: who gives the user or the host the same value has shown it."""
     return text.count(PASSWORD[-8:]) <= 1 and text.count(PASSWORD[4:12]) <= 1
 
 
