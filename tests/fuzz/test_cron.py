@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from autosync_db import cron
 from autosync_db.errors import UsageError
@@ -87,6 +87,8 @@ def _takes(connection: psycopg.Connection[clusters.Row], text: str) -> bool:
     return True
 
 
+@example(text="\x85*/5 * * * *")
+@example(text="*/5 * */5 * * \ufeff* *")
 @examples(30)
 @given(text=TEXTS.filter(lambda text: "\0" not in text))
 def test_pg_cron_takes_what_we_take_and_refuses_what_we_call_unreadable(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autosync_db.errors import SecretError
@@ -26,6 +26,12 @@ _CLAIMS = {"iss": "supabase", "role": "service_role", "ref": keys.PROJECT_REF, "
 
 def _encoded(value: str) -> str:
     return base64.urlsafe_b64encode(value.encode("utf-8", "surrogatepass")).decode().rstrip("=")
+
+
+def _signed(payload: str) -> str:
+    """Return a JWT by its form, with this payload."""
+    head = '{"alg":"HS256","typ":"JWT"}'
+    return f"{_encoded(head)}.{_encoded(payload)}.{'s' * 43}"
 
 
 @st.composite
@@ -87,6 +93,8 @@ def test_a_command_refuses_what_is_no_key_before_it_asks_anybody(text: str) -> N
             bearable(command.run(*line.split(), variables=database, stdin=text), 2, 4, 6)
 
 
+@example(text=f"password='{PASSWORD}\x85' host='h'")
+@example(text="'x-api-key',\x85'8f3kd92jf02kd8s7'")
 @examples(40)
 @given(text=TEXTS.filter(lambda text: "\0" not in text))
 def test_python_and_the_database_find_and_mask_the_same(text: str, database: psycopg.Connection[clusters.Row]) -> None:
@@ -101,6 +109,8 @@ def test_python_and_the_database_find_and_mask_the_same(text: str, database: psy
         assert planted not in ours[2]
 
 
+@example(text=_signed("[" * 20_000))
+@example(text=_signed(json.dumps(_CLAIMS | {"exp": []})))
 @examples(25)
 @given(text=KEYS.filter(lambda text: "\0" not in text and text.strip()))
 def test_the_database_says_of_a_stored_key_what_python_says(

@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import psycopg
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autosync_db import connection
@@ -124,6 +124,7 @@ def test_a_command_says_what_is_wrong_with_the_file(text: str, line: str) -> Non
         )
 
 
+@example(f"host=/tmp user= password={PASSWORD} dbname=postgres port=5432")
 @examples(50)
 @given(mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: "\0" not in text))
 def test_an_address_of_a_database_is_understood_or_refused(text: str) -> None:
@@ -154,6 +155,8 @@ def test_a_command_that_does_not_get_there_shows_no_piece_of_a_password(text: st
         bearable(command.run("status", "--database-url", text), 2, 4)
 
 
+@example(f"postgres:{PASSWORD}[::1]:5432/postgres")
+@example(f"'postgresql://password={PASSWORD}&options=x")
 @examples(40)
 @given(mutated(PLACES, PARTS) | hostile())
 def test_an_address_of_a_project_is_taken_as_it_is_or_refused(text: str) -> None:
