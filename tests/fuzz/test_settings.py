@@ -141,6 +141,7 @@ def _no_server(**chosen: object) -> None:
     )
 
 
+@example(f"host=/tmp user= password={PASSWORD} dbname=postgres port=5432")
 @examples(5)
 @given(
     mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: text and "\0" not in text)
