@@ -6,7 +6,7 @@ DENO_FOLDERS = templates/functions autosync_db/local/edge
 SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
 # each worker, and each command that tests start, would compile every module again
 export PYTHONDONTWRITEBYTECODE =
-.PHONY: help setup demo test test-all test-containers chaos faults bench lint format generate docs docs-links new-check lock clean
+.PHONY: help setup demo test test-all test-containers chaos faults fuzz fuzz-coverage known-holes bench lint format generate docs docs-links new-check lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -33,6 +33,19 @@ chaos: setup  ## end commands midway, cut their lines, let two meet: AUTOSYNC_TE
 
 faults: setup  ## measure what verify says of every fault, and write docs/reference/faults.md
 	@.venv/bin/pytest $(PARALLEL) tests/health/faults --write-table docs/reference/faults.md $(ARGS)
+
+# examples as many times as in `make test`: FACTOR=200 for a night, SEED=… for the same ones again
+FACTOR ?= 25
+SEED ?= $(shell date +%s)
+fuzz: setup  ## put many random inputs in, from a seed that is printed: FACTOR=200 SEED=1 ARGS=tests/fuzz/test_keys.py
+	@echo "make fuzz FACTOR=$(FACTOR) SEED=$(SEED)"
+	@AUTOSYNC_FUZZ=$(FACTOR) .venv/bin/pytest $(PARALLEL) --timeout 3600 --hypothesis-seed=$(SEED) $(if $(ARGS),$(ARGS),tests/fuzz)
+
+fuzz-coverage: setup  ## let coverage lead one of them, with atheris where it is installed: TEST=keys.a_key_is_judged_and_never_shown
+	@.venv/bin/python -m tests.fuzz.coverage $(TEST) $(ARGS)
+
+known-holes: setup  ## ask PyPI and npm what is known of the locked versions: 1 when something is, 3 when it could not look
+	@.venv/bin/python .ci/audit.py
 
 bench: setup  ## measure speed and memory beside what people use instead: ARGS='commands --runs 5'
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -84,6 +84,7 @@ def generated() -> Iterator[tuple[str, str]]:
     for layer in LAYERS:
         yield f"docs/reference/checks/{layer}.md", checks_of(layer)
     yield "docs/reference/commands.md", commands()
+    yield "docs/reference/privileges.md", privileges()
     yield "sql/functions/autosync.holds_key.sql", secret_patterns.holds_key()
     yield "sql/functions/autosync.holds_credential.sql", secret_patterns.holds_credential()
     yield "sql/functions/autosync.mask_keys.sql", secret_patterns.mask_keys()
@@ -91,6 +92,26 @@ def generated() -> Iterator[tuple[str, str]]:
     for id, check in catalogue.all_checks().items():
         name = f"{CHECK_PAGES}/{id}.md"
         yield name, check_page(id, check, (ROOT / name).read_text(encoding="utf-8"))
+
+
+def privileges() -> str:
+    """Return the page of what may be reached; a test tries each line, and everything that has none."""
+    sys.path.insert(0, str(ROOT))
+    from tests.schema.privileges import ALLOWED, ROLES
+
+    rows = [(f"`{role}`", f"`{name}`", ways.replace(" ", ", "), why) for role, name, ways, why in ALLOWED]
+    others = ", ".join(f"`{role}`" for role in ROLES if role not in {role for role, *_ in ALLOWED} | {"passer_by"})
+    return page(
+        "Privileges",
+        "What roles other than the owner may reach of all that is installed, in the isolation mode `none`; in other"
+        " modes [API users see their own schedules](../guides/isolation.md). Every object is tried as each role, and"
+        f" what is not here is denied: to {others}, to any role that may log in, and to PUBLIC.",
+        table(("role", "object", "may", "why"), rows),
+        "A restore into a project whose default privileges are open grants the API's roles more until the next"
+        " `migrate`; row level security shows them no row even then, and `verify` says so:"
+        " [secrets_table_protected](../checks/secrets_table_protected.md). What protects what:"
+        " [the security model](../explanation/security-model.md).",
+    )
 
 
 def exit_codes() -> str:

@@ -1,9 +1,10 @@
 """Write .ci/requirements.txt, the newest versions of everything, with the hashes of what Linux can install.
 
 .ci/runtime.txt has of these what the program needs and what builds it: for the image, and for the action; .ci/demo.txt
-what the local stack needs besides: for `make demo`, which installs no tools of the tests. uv resolves for every
-platform and lists every file; the checkout is set up on Linux alone (.ci/bootstrap), so files for other systems are
-left out. The locks hold no address: pip takes the files from whatever index it is set to.
+what the local stack needs besides: for `make demo`, which installs no tools of the tests; .ci/audit.txt the program
+that looks for known holes in all of these, in an environment of its own. uv resolves for every platform and lists every
+file; the checkout is set up on Linux alone (.ci/bootstrap), so files for other systems are left out. The locks hold
+no address: pip takes the files from whatever index it is set to.
 """
 
 import re
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 LOCK = ROOT / ".ci" / "requirements.txt"
 RUNTIME = ROOT / ".ci" / "runtime.txt"
 DEMO = ROOT / ".ci" / "demo.txt"
+AUDIT = ROOT / ".ci" / "audit.txt"
 # wheels of pure Python, and of CPython 3.11 to 3.13 or its stable interface for glibc on the two usual processors
 USABLE = re.compile(
     r"-(py3|py2\.py3|py3\d+|cp3\d+)-(none|abi3)-(any|.*manylinux.*_(x86_64|aarch64))\.whl$"
@@ -31,14 +33,15 @@ def main(arguments: list[str]) -> int:
     within = ("--constraint", str(LOCK))
     RUNTIME.write_text(resolved("--group", "build", *within), encoding="utf-8")
     DEMO.write_text(resolved("--extra", "local", "--group", "demo", *within), encoding="utf-8")
+    AUDIT.write_text(resolved("--group", "audit", source=()), encoding="utf-8")
     return 0
 
 
-def resolved(*arguments: str) -> str:
-    """Return the lock of what pyproject.toml asks for."""
+def resolved(*arguments: str, source: tuple[str, ...] = ("pyproject.toml",)) -> str:
+    """Return the lock of what pyproject.toml asks for; without a `source`, of a group alone."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "pylock.toml"
-        command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet"]
+        command = [sys.executable, "-m", "uv", "pip", "compile", *source, "--quiet"]
         command += ["--universal", "--python-version", "3.11", "--format", "pylock.toml", "--output-file", str(written)]
         # one version for every Python: the image of the tests has another one than this machine (suite.py)
         command += ["--fork-strategy", "fewest"]

@@ -14,6 +14,9 @@ from cronsim import CronSim, CronSimError
 from autosync_db.errors import UsageError
 
 _SECONDS = re.compile(r"([1-9]|[1-5]\d) seconds?", re.IGNORECASE)
+# what pg_cron takes for a blank, and all that a schedule is made of
+_BLANKS = " \t"
+_READABLE = re.compile(r"[\x21-\x7e \t]*")
 _STEP_IN_ONE = re.compile(r"(?<![\w-])(\w+)-\1/\d+(?![\w/])", re.IGNORECASE)
 _NAMED = {
     "@hourly": "0 * * * *",
@@ -53,12 +56,12 @@ def check(schedule: str, pg_cron_version: str | None = None) -> None:
 
 def misreading(schedule: str, pg_cron_version: str | None) -> Fault | None:
     """Return what pg_cron makes of a schedule that is in cron.job; None when it runs as it is written."""
-    text = schedule.strip()
+    text = schedule.strip(_BLANKS)
     if text in _NAMED:
         return None
     if text == "@reboot":
         return Fault("reboot", "ticks only when pg_cron's scheduler starts")
-    fields = text.split()
+    fields = _fields(text)
     if len(fields) > 5:
         shown = " ".join(fields[:5])
         return Fault("more_fields", f'has more than five fields: pg_cron reads "{shown}" and ignores the rest')
@@ -73,10 +76,10 @@ def ticks_after(
     `zone` is cron.timezone; there are none when it, or the schedule, is not understood. `both_days` is
     cron.match_dom_and_dow: day of the month and day of the week must match, not one of them.
     """
-    text = schedule.strip()
+    text = schedule.strip(_BLANKS)
     if period := every(text):
         return [moment + number * period for number in range(1, count + 1)]
-    text = " ".join(_NAMED.get(text, text).split()[:5])
+    text = " ".join(_fields(_NAMED.get(text, text))[:5])
     try:
         place = ZoneInfo(zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -99,10 +102,10 @@ def count_ticks(schedule: str, first: date, days: int, *, both_days: bool = Fals
     None when that is not foreseen: @reboot, or a text that is not understood. Of a schedule in seconds it is the most
     there can be. An hour that a clock change skips or repeats is counted once.
     """
-    text = schedule.strip()
+    text = schedule.strip(_BLANKS)
     if period := every(text):
         return days * int(timedelta(days=1) / period)
-    fields = _NAMED.get(text, text).split()[:5]
+    fields = _fields(_NAMED.get(text, text))[:5]
     if len(fields) != 5:
         return None
     minute, hour, day, month, weekday = fields
@@ -124,8 +127,8 @@ def count_ticks(schedule: str, first: date, days: int, *, both_days: bool = Fals
 
 def plain(schedule: str) -> str:
     """Return a schedule in the form that it shares with others of the same meaning, as far as its text shows that."""
-    text = schedule.strip().lower()
-    return " ".join("*" if field == "*/1" else field for field in _NAMED.get(text, text).split()[:5])
+    text = schedule.strip(_BLANKS).lower()
+    return " ".join("*" if field == "*/1" else field for field in _fields(_NAMED.get(text, text))[:5])
 
 
 def every(schedule: str) -> timedelta | None:
@@ -136,7 +139,7 @@ def every(schedule: str) -> timedelta | None:
 
 def next_tick(schedule: str, after: datetime, *, both_days: bool = False) -> datetime | None:
     """Return the first tick after a moment, in UTC; None for a schedule in seconds or one that is not understood."""
-    fields = schedule.split()
+    fields = _fields(schedule)
     try:
         if both_days and len(fields) == 5:
             minute, hour, day, month, weekday = fields
@@ -160,6 +163,8 @@ def _common_tick(one: str, other: str, after: datetime) -> datetime | None:
 
 
 def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
+    if not _READABLE.fullmatch(schedule):
+        return Fault("syntax", "holds a line break or other characters that no schedule has")
     since = SECONDS_SINCE if every(schedule) else LAST_DAY_SINCE if "$" in schedule else None
     if pg_cron_version is not None and since and _numbers(pg_cron_version) < since:
         return Fault(
@@ -169,10 +174,10 @@ def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
         )
     if every(schedule):
         return None
-    if len(schedule.split()) != 5:
-        named = _NAMED.get(schedule.strip())
+    if len(_fields(schedule)) != 5:
+        named = _NAMED.get(schedule.strip(_BLANKS))
         return Fault("fields", "has not five fields", f"write {named}" if named else _EXAMPLES)
-    for field, limit in zip(schedule.split(), (59, 23, 31, 12, 7), strict=True):
+    for field, limit in zip(_fields(schedule), (59, 23, 31, 12, 7), strict=True):
         step = re.search(r"/(\d+)$", field)
         if step and int(step[1]) > limit:
             return Fault("step", f"has the step {step[1]}, which is longer than its field")
@@ -183,6 +188,11 @@ def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
     except StopIteration:
         return Fault("never", "never comes")
     return None
+
+
+def _fields(schedule: str) -> list[str]:
+    """Return the fields as pg_cron parts them; str.split() knows blanks that are a part of a field there."""
+    return re.findall(rf"[^{_BLANKS}]+", schedule)
 
 
 def _ticks(schedule: str, after: datetime) -> CronSim:

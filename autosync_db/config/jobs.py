@@ -52,11 +52,12 @@ def check_name(name: str) -> str:
 
 
 def _schedule(text: str) -> str:
+    schedule = " ".join(text.split())
     try:
-        cron.check(text)
+        cron.check(schedule)
     except UsageError as error:
         raise ValueError(f"{error.message}; {error.hint}") from None
-    return " ".join(text.split())
+    return schedule
 
 
 def _function(text: str) -> str:

@@ -47,6 +47,7 @@ _PARTS_OF_A_URL = (
 _PLACEHOLDER = re.compile(
     r"(?i:\[your[-_ ]password\])|://[^:/@]*:(?:YOUR[-_]PASSWORD|\[[A-Za-z_ -]*(?i:password)\]|<[A-Za-z_ -]+>)@"
 )
+_TAKEN = re.compile(r"^[a-z_]+=|(?i:password)\s*=")
 _UNEXPANDED = re.compile(r"://[^:/@]*:(\$(?:[A-Z_][A-Z0-9_]*|\{[A-Za-z0-9_]+\}))@")
 # a project's own database host has an IPv4 address only where that is paid for
 _DIRECT_HOST = re.compile(r"db\.[a-z]{20}\.supabase\.(co|in)")
@@ -268,9 +269,12 @@ def _place(database_url: Secret | None, chosen: Mapping[str, Any]) -> _Place:
 def _is_misread(text: str, given: Mapping[str, Any]) -> bool:
     """Return whether libpq took a part of the password for host, port or database, or something else is wrong there.
 
-    In a URL the first @ ends the password, unless a / came before it.
+    In a URL the first @ ends the password, unless a / came before it. In a keyword string a value that is empty, as of
+    a variable that is not set, takes the word behind it: `user= password=...`.
     """
     rest = _after_scheme(text)
+    if any(_TAKEN.search(str(value)) for name, value in given.items() if name not in {"password", "options"}):
+        return True
     if rest is not None and (rest.count("@") > 1 or "@" in rest.partition("/")[2]):
         return True
     ports = [port for port in str(given.get("port") or "").split(",") if port]

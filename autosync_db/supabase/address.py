@@ -18,6 +18,12 @@ _API_OF_DATABASE = re.compile(
     r"^postgres(?:ql)?://(?:[^@/]*@)?([a-z]{20})\.supabase\.(?:co|in)\b|\bhost\s*=\s*'?([a-z]{20})\.supabase\.(?:co|in)\b"
 )
 _WHERE_DATABASES_ARE = "copy the database's address from the dashboard under Connect: it begins with postgresql://"
+# what a message may quote: a password or a token that was given in the place of an address has other characters, or
+# is a word of letters and digits as no host has
+_PLAIN = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://|//)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]*\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?(?:\?(?:\w{1,9}=\w{0,9})?)?"
+)
+_OPAQUE = re.compile(r"(?=(?:[a-z_-]*[0-9]){4})(?=[^a-z]*[a-z])[a-z0-9_-]{16,}", re.IGNORECASE)
 
 _LOST = 'is it from a variable that is not set? Write it with its quotes: "$NAME"'
 # wherever a ref stands in what is copied from the dashboard
@@ -79,9 +85,12 @@ def not_a_ref(text: str) -> UsageError:
     hint = f"pass {meant}" if meant else "a project ref is the 20 lower-case letters in the project's address"
     if not text.strip() or text.startswith("-"):
         hint += f"; {_LOST}"
-    # an address of a database has a password
-    shown = "an address" if "@" in text else repr(text)
-    return UsageError(f"{shown} is not a project ref", hint=hint)
+    return UsageError(f"{_quoted(text, 'what was given')} is not a project ref", hint=hint)
+
+
+def _quoted(text: str, instead: str = "") -> str:
+    """Return a text as a message quotes it, `instead` where it may hold a password or a token."""
+    return repr(text) if _PLAIN.fullmatch(text) and not _OPAQUE.search(text) else instead
 
 
 def _meant(text: str) -> str | None:
@@ -119,10 +128,10 @@ def check_url(project_url: str) -> str:
     Only scheme, host and port are allowed: dispatch appends the function's path. Plain http is allowed for
     this machine, container and private networks only, because a redirect to https turns the POST into a GET.
     """
+    quoted = _quoted(project_url)
+    subject = f"the project URL {quoted}" if quoted else "the project URL"
     if not project_url or project_url.startswith("-"):
-        raise UsageError(
-            f"the project URL {project_url!r} names no plain host", hint=f"use https://HOST[:PORT]; {_LOST}"
-        )
+        raise UsageError(f"{subject} names no plain host", hint=f"use https://HOST[:PORT]; {_LOST}")
     if is_ref(project_url):
         raise UsageError(f"{project_url!r} is a project ref, not a URL", hint=f"use {url_of(project_url)}")
     if re.match(r"postgres(ql)?://", project_url):
@@ -140,26 +149,26 @@ def check_url(project_url: str) -> str:
         parts = urlsplit(project_url if "//" in project_url else f"//{project_url}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise UsageError(
-            f"the project URL {project_url!r} has an invalid port or host", hint="use https://HOST[:PORT]"
-        ) from None
+        raise UsageError(f"{subject} has an invalid port or host", hint="use https://HOST[:PORT]") from None
     if not host or "@" in parts.netloc:
-        raise UsageError(f"the project URL {project_url!r} names no plain host", hint="use https://HOST[:PORT]")
+        raise UsageError(f"{subject} names no plain host", hint="use https://HOST[:PORT]")
     _require_api(project_url, host)
     private = _is_private(host)
     scheme = "http" if private and parts.scheme != "https" else "https"
     origin = f"{scheme}://" + (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    if not _quoted(origin):
+        origin = "https://HOST[:PORT]"
     if not parts.scheme:
-        raise UsageError(f"the project URL {project_url!r} has no scheme", hint=f"use {origin}")
+        raise UsageError(f"{subject} has no scheme", hint=f"use {origin}")
     if parts.scheme not in {"http", "https"}:
         raise UsageError(f"the project URL has the scheme {parts.scheme!r}", hint=f"use {origin}")
     if parts.path or parts.query or parts.fragment:
         what = "a trailing slash" if parts.path == "/" and not parts.query else "a path"
-        raise UsageError(f"the project URL {project_url!r} has {what}", hint=f"use {origin}")
+        raise UsageError(f"{subject} has {what}", hint=f"use {origin}")
     if parts.scheme == "http" and not private:
         raise UsageError(
-            f"the project URL {project_url!r} is not encrypted",
-            hint=f"use https://{parts.netloc}: a redirect from http would turn the POST into a GET",
+            f"{subject} is not encrypted",
+            hint=f"use {origin}: a redirect from http would turn the POST into a GET",
         )
     return project_url
 

@@ -134,7 +134,7 @@ def inspect_public(key: Secret, *, project_ref: str | None = None, now: datetime
     ref, expires_at = found.get("ref"), found.get("exp")
     if project_ref and ref and ref != project_ref:
         raise SecretError(
-            f"this public key belongs to the project {ref}, not to {project_ref}", hint=f"pass the key of {project_ref}"
+            f"this public key belongs to {_project(ref)}, not to {project_ref}", hint=f"pass the key of {project_ref}"
         )
     if isinstance(expires_at, int | float) and expires_at <= (now or datetime.now(UTC)).timestamp():
         raise SecretError("this public key has expired", hint="pass the project's publishable or anon key")
@@ -210,18 +210,24 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
             f"this is the key of every local Supabase stack, which everybody knows, not one of {project_ref}",
             hint=WHERE_TO_FIND,
         )
-    ref = claims.get("ref")
+    ref, expiry = claims.get("ref"), claims.get("exp")
     if project_ref and ref and ref != project_ref:
         raise SecretError(
-            f"this key belongs to the project {ref}, not to {project_ref}",
+            f"this key belongs to {_project(ref)}, not to {project_ref}",
             hint=f"copy the key of {project_ref}, or give the other project's URL",
         )
     expires_at = None
-    if isinstance(claims.get("exp"), int | float):
+    if expiry is not None:
         try:
-            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        except (OverflowError, ValueError, OSError):
+            expires_at = datetime.fromtimestamp(expiry, UTC)
+        except (OverflowError, ValueError, OSError, TypeError):
             raise SecretError("the expiry of the service key is not a time", hint=WHERE_TO_FIND) from None
         if expires_at <= now:
             raise SecretError(f"the service key expired on {expires_at:%Y-%m-%d}", hint=WHERE_TO_FIND)
     return ServiceKey(KeyKind.LEGACY, fingerprint(key), ref if isinstance(ref, str) else None, expires_at)
+
+
+def _project(ref: object) -> str:
+    """Return how a message calls the project that a JWT names; what a JWT says may be anything."""
+    is_plain = isinstance(ref, str) and re.fullmatch(r"[A-Za-z0-9-]{1,40}", ref)
+    return f"the project {ref}" if is_plain else "another project"

@@ -12,9 +12,11 @@ from functools import cache
 from autosync_db.supabase import key
 
 # a text may be put together of two, and a quote within a literal is doubled
-_JOINED = r"(?:(?:%s)?'\s*(?:\|\||,)\s*')?"
+# a blank is one of these, and the borders of words are said, because each of the two programs has others of its own
+_JOINED = r"(?:(?:%s)?'[\t-\r ]*(?:\|\||,)[\t-\r ]*')?"
 _OPENED, _CLOSED = r"(?:''|['\"])", r"(?=['\"])"
-_THEN = rf"{_OPENED}(?:::\w+)?\s*[:,]\s*e?{_OPENED}"
+_THEN = rf"{_OPENED}(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?{_OPENED}"
+_BEGIN, _END = "(?<![a-z0-9_])", "(?![a-z0-9_])"
 _WORD = r"[a-z0-9_]*(?:secret|token|password|api_?key|access_?key)"
 
 
@@ -41,15 +43,15 @@ CREDENTIALS = (
         r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)"
         r"|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)"
         r"|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)"
-        rf"{_THEN}(?:(?:bearer|basic|token)\s+)?{_JOINED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
+        rf"{_THEN}(?:(?:bearer|basic|token)[\t-\r ]+)?{_JOINED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
     ),
     Place("word", rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
     Place(
         "argument",
-        rf"\m{_WORD}(?:\s+(?:constant\s+)?(?:text|varchar))?\s*(?::=|=>)\s*e?{_OPENED}"
+        rf"{_BEGIN}{_WORD}(?:[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar))?[\t-\r ]*(?::=|=>)[\t-\r ]*e?{_OPENED}"
         rf"{_value(12, 32, _ANY_MARKS)}{_CLOSED}",
     ),
-    Place("scheme", rf"['\":=]\s*bearer\s+{_JOINED}{_value(16, 32)}"),
+    Place("scheme", rf"['\":=][\t-\r ]*bearer[\t-\r ]+{_JOINED}{_value(16, 32)}"),
     Place(
         "parameter",
         r"[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)="
@@ -59,18 +61,20 @@ CREDENTIALS = (
         "cookie",
         rf"{_OPENED}cookie{_THEN}[^'\"]*(?:sess|sid|auth|token|jwt)[a-z0-9_.-]*={_value(16, 32)}",
     ),
-    Place("user", r"https?://[^\s/@:'\"]+:((?!%s)[^\s/@'\"|]{6,})@"),
+    Place("user", r"https?://[^\t-\r /@:'\"]+:((?!%s)[^\t-\r /@'\"|]{6,})@"),
     Place(
         "hook",
         r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/[a-z0-9]+/[a-z0-9]+/"
         r"|discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/[0-9]+/|api\.telegram\.org/bot|\.webhook\.office\.com/webhookb2/"
-        r"|hooks\.zapier\.com/hooks/catch/[0-9]+/|hook\.[a-z0-9]+\.make\.com/|maker\.ifttt\.com/trigger/[^\s/'\"]+/with/key/)"
+        r"|hooks\.zapier\.com/hooks/catch/[0-9]+/|hook\.[a-z0-9]+\.make\.com/"
+        r"|maker\.ifttt\.com/trigger/[^\t-\r /'\"]+/with/key/)"
         r"([a-z0-9:_@-]{6,})",
     ),
     Place(
         "form",
-        r"\m([sr]k_live_[0-9a-z]{16,}|sk-(?:proj|ant)-[0-9a-z_-]{16,}|gh[pousr]_[0-9a-z]{30,}|github_pat_[0-9a-z_]{22,}"
-        r"|glpat-[0-9a-z_-]{16,}|xox[abprs]-[0-9a-z-]{16,}|whsec_[0-9a-z]{16,}|akia[0-9a-z]{16}\M"
+        _BEGIN
+        + r"([sr]k_live_[0-9a-z]{16,}|sk-(?:proj|ant)-[0-9a-z_-]{16,}|gh[pousr]_[0-9a-z]{30,}|github_pat_[0-9a-z_]{22,}"
+        r"|glpat-[0-9a-z_-]{16,}|xox[abprs]-[0-9a-z-]{16,}|whsec_[0-9a-z]{16,}|akia[0-9a-z]{16}(?![a-z0-9_])"
         r"|sg\.[0-9a-z_-]{16,}\.[0-9a-z_-]{16,})",
     ),
 )
@@ -80,7 +84,7 @@ NAMES = (
     "|[sr]k_live_|sk-|gh[pousr]_|github_pat|glpat|xox|whsec|akia|sg[.]"
 )
 # a value of a known form is judged by that, and these are none
-NONE = rf"^(?:eyJ|sb_|sbp_)|{key.PLACEHOLDER.pattern}|replace|redacted|dummy|[-_]here\M"
+NONE = rf"^(?:eyJ|sb_|sbp_)|{key.PLACEHOLDER.pattern}|replace|redacted|dummy|[-_]here{_END}"
 # those that need no name beside them
 _BARE = ("user", "hook", "form")
 
@@ -89,12 +93,12 @@ _BARE = ("user", "hook", "form")
 @cache
 def _form(*names: str) -> re.Pattern[str]:
     chosen = [one.expression for one in CREDENTIALS if not names or one.name in names]
-    return re.compile("|".join(chosen).replace(r"\m", r"\b").replace(r"\M", r"\b"), re.IGNORECASE)
+    return re.compile("|".join(chosen), re.IGNORECASE | re.ASCII)
 
 
 @cache
 def _none() -> re.Pattern[str]:
-    return re.compile(NONE.replace(r"\M", r"\b"), re.IGNORECASE)
+    return re.compile(NONE, re.IGNORECASE | re.ASCII)
 
 
 def holds_credential(text: str) -> bool:

@@ -1,21 +1,22 @@
 """Passwords of databases where they stand in an address or in a connection string, by their form.
 
 Every expression has three groups, of which the second is the password, and is read alike by Python, PostgreSQL and
-JavaScript. None goes over a line.
+JavaScript: a blank is a tab, one of the characters to the carriage return, or a space, for each of the three has others
+besides. None goes over a line.
 """
 
 import re
 
 # an unescaped @, /, # or ? belongs to the password, so that no piece of one stays; a quote within a word does, too
-_CHARACTERS = r"(?:[^\s'\"\u0060]|['\"\u0060]+(?=[0-9A-Za-z]))+"
-_USER = r"://[^\s:/@'\"\u0060]*:"
+_CHARACTERS = r"(?:[^\t-\r '\"\u0060]|['\"\u0060]+(?=[0-9A-Za-z]))+"
+_USER = r"://[^\t-\r :/@'\"\u0060]*:"
 # host:port/database, and no user:password
 _NO_PORT = r"(?![0-9]{1,5}[/?#,])"
 _POSTGRES = r"postgres(?:ql)?(?:\+[a-z0-9_]+)?"
 _HOST = r"@(?:\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9_.-]*)"
-_IN_QUERY = r"[^\s'\"\u0060&#]+"
+_IN_QUERY = r"[^\t-\r '\"\u0060&#]+"
 # of libpq's `host=... password=...`; what ends in a comma or a semicolon is code
-_VALUE = r"(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\s'\"\u0060]*[^\s'\"\u0060,;])"
+_VALUE = r"(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\t-\r '\"\u0060]*[^\t-\r '\"\u0060,;])"
 _PAIRS = rf"(?:[ \t]+[A-Za-z_]+[ \t]*=[ \t]*{_VALUE}){{0,9}}[ \t]+"
 _PLACE = r"(?:[Hh]ost(?:addr)?|dbname)[ \t]*=[ \t]*"
 _NAME = r"[Pp]assword[ \t]*=[ \t]*"
@@ -23,7 +24,7 @@ _PAIRED = (rf"({_PLACE}{_VALUE}{_PAIRS}{_NAME})({_VALUE})()", rf"({_NAME})({_VAL
 
 FORMS = (
     rf"({_POSTGRES}{_USER}{_NO_PORT})({_CHARACTERS})({_HOST})",
-    rf"({_POSTGRES}://[^\s'\"\u0060]*[?&]password=)({_IN_QUERY})()",
+    rf"({_POSTGRES}://[^\t-\r '\"\u0060]*[?&]password=)({_IN_QUERY})()",
     *_PAIRED,
 )
 # what is blotted out: the password of any address, placeholders too
@@ -34,7 +35,7 @@ NONE = (
     r"^\[.*\]$", r"^[$#%@]?\{.*\}$", r"^\$\(.*\)$", r"^\$[A-Z_][A-Z0-9_]*$", r"^\$[a-z_]+$", r"^\$[0-9]+$",
     r"^%[0-9$]*[sLIvd]$", r"^%\([A-Za-z_]+\)s$", r"^%[A-Z_]+%$", r"^:[a-z_]+$", r"^[xX*.-]+$",
     r"^[A-Z_]*(?:PASS|PASSWORD|PASSWD|PWD|SECRET)[A-Z_]*$", r"^(?:[Yy]our|[Mm]y)[-_]?(?:secret[-_]?)?pass(?:word)?$",
-    r"^\s", r"\s$", r"^[+|]",
+    r"^[\t-\r ]", r"[\t-\r ]$", r"^[+|]",
 )  # fmt: skip
 # everybody's first guess: no secret at a host of this machine or of a container beside it
 KNOWN = r"^(?:postgres|password|passwd|pass|pwd|pw|secret|mysecretpassword)$"
@@ -42,7 +43,7 @@ _LOCAL_HOST = r"(?:localhost|127\.[0-9.]+|0\.0\.0\.0|\[?::1\]?|host\.docker\.int
 LOCAL = (
     f"@{_LOCAL_HOST}$",
     rf"://(?:[^@:/]*@)?{_LOCAL_HOST}(?::[0-9]+)?[/?]",
-    rf"[Hh]ost(?:addr)?[ \t]*=[ \t]*'*{_LOCAL_HOST}(?:[\s']|$)",
+    rf"[Hh]ost(?:addr)?[ \t]*=[ \t]*'*{_LOCAL_HOST}(?:[\t-\r ']|$)",
     r"^(?!.*(?:[Hh]ost|://))",
 )  # fmt: skip
 

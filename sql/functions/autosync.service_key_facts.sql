@@ -30,10 +30,10 @@ begin
             claims := convert_from(decode(rpad(payload, ((length(payload) + 3) / 4) * 4, '='), 'base64'), 'UTF8')::jsonb;
             kind := 'legacy';
             role := claims ->> 'role';
-            project_ref := claims ->> 'ref';
+            project_ref := case when jsonb_typeof(claims -> 'ref') = 'string' then claims ->> 'ref' end;
             expires_at := to_timestamp((claims ->> 'exp')::double precision);
         exception
-            when data_exception or character_not_in_repertoire then
+            when data_exception or character_not_in_repertoire or program_limit_exceeded or statement_too_complex then
                 kind := 'unknown';
         end;
     end if;
