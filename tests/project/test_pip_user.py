@@ -78,8 +78,11 @@ def test_no_message_names_one() -> None:
             if re.search(r"\s", node.value) and _named(node.value):
                 found.append(f"{path.name}:{node.lineno}: {node.value}")
     for path in sorted([*(ROOT / "sql").rglob("*.sql"), *(ROOT / "alembic").rglob("*.sql")]):
+        text = path.read_text(encoding="utf-8")
+        if "-- Written by .ci/generate.py from the patterns" in text:
+            continue  # says nothing
         # what a function raises, not its comments
-        text = re.sub(r"--[^\n]*|\bcomment on [^;]*;", "", path.read_text(encoding="utf-8"))
+        text = re.sub(r"--[^\n]*|\bcomment on [^;]*;", "", text)
         found += [
             f"{path.name}: {said}" for said in re.findall(r"'(?:[^']|'')*'", text) if " " in said and _named(said)
         ]
