@@ -8,15 +8,10 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    complaint text;
+    conflict record := autosync.binding_conflict();
 begin
-    select f.object || ' ' || f.detail into complaint
-    from autosync.binding_findings() as f
-    where f.status = 'critical'
-    order by f.object
-    limit 1;
-    if complaint is not null then
-        raise exception 'no call is made: %', complaint
+    if conflict.object is not null then
+        raise exception 'no call is made: % %', conflict.object, conflict.detail
             using hint = 'is this a copy? see: autosync-db explain database_is_the_bound_one';
     end if;
 end
