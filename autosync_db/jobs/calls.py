@@ -48,10 +48,20 @@ _NEWER_TICKS = """
     order by t.id
     limit 1
 """
+# by a range, as recent_outcomes() does: a rare job is not looked for among all others
 _NEWEST_TICK = """
-    select coalesce(max(t.id), 0)
-    from autosync.tick as t
-    where t.job_id = (select j.id from autosync.job as j where j.name = %s)
+    select coalesce((
+        select t.id
+        from autosync.job as j
+        cross join lateral (
+            select k.id
+            from autosync.tick as k
+            where k.job_id between j.id and j.id
+            order by k.job_id desc, k.id desc
+            limit 1
+        ) as t
+        where j.name = %s
+    ), 0)
 """
 _OF_TICK = _RECENT.replace("%(limit)s", _SINCE_TICK) + "where tick_id = %(tick)s"
 # how long after the call's own timeout an answer may still be on its way through pg_net
