@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from autosync_db.local.cluster import Cluster
 from benchmarks import schedules, servers
@@ -40,8 +40,11 @@ def results(runs: int, quick: bool) -> Results:
                 target=1.5, unit="s", runs=runs,
             )  # fmt: skip
         for name, statement in (("a tick", OURS), ("the guide's job", INLINE)):
-            found = sorted(server_milliseconds(server, admin, statement) for _ in range(runs))
-            yield Figure(f"processor time of the server for {name}, its session included", found[runs // 2], "ms")
+            found = []
+            for _ in range(runs):
+                found.append(server_milliseconds(server, statement))
+                forget(admin)
+            yield Figure(f"processor time of the server for {name}, its session included", median(found), "ms")
 
 
 def tick(server: Cluster, admin: Db, statement: str) -> float:
@@ -54,13 +57,12 @@ def tick(server: Cluster, admin: Db, statement: str) -> float:
     return taken
 
 
-def server_milliseconds(server: Cluster, admin: Db, statement: str) -> float:
+def server_milliseconds(server: Cluster, statement: str) -> float:
     """Return the processor time of the server's process for one tick; other load does not change it."""
     with clusters.connection(server) as session:
         session.execute(statement.encode()).fetchall()
         # nanoseconds on a processor, since the process was made
         [used, *_] = Path(f"/proc/{session.info.backend_pid}/schedstat").read_text().split()
-    forget(admin)
     return int(used) / 1e6
 
 
@@ -70,8 +72,3 @@ def forget(admin: Db) -> None:
     admin.execute("delete from autosync.invocation")
     admin.execute("delete from autosync.tick")
 
-
-def median_of(measure: Callable[[], float], runs: int) -> float:
-    """Return the median of so many runs, after one that does not count."""
-    measure()
-    return sorted(measure() for _ in range(runs))[runs // 2]
