@@ -31,7 +31,7 @@ def results(runs: int, quick: bool) -> Results:
     arrivals: dict[str, datetime] = {}
 
     class Function(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - a name that the base class looks for
+        def do_POST(self) -> None:
             arrivals["ours" if self.path.endswith("auto-sync-cron") else "inline"] = datetime.now(UTC)
             self.rfile.read(int(self.headers.get("content-length") or 0))
             self.send_response(200)
@@ -72,7 +72,10 @@ def _job(owner: Db, name: str, schedule: str, command: str) -> int:
 
 def _started(admin: Db, job: int) -> datetime:
     """Return when pg_cron started the newest run of a job, once it has written that down."""
-    query = "select start_time from cron.job_run_details where jobid = %s and start_time is not null order by runid desc limit 1"
+    query = (
+        "select d.start_time from cron.job_run_details as d where d.jobid = %s and d.start_time is not null"
+        " order by d.runid desc limit 1"
+    )
     found: list[datetime] = []
 
     def look() -> bool:

@@ -2,7 +2,7 @@
 
 pgbench keeps the connections busy: written in C, it takes little of the processors that the server needs. Each
 statement is a transaction, prepared, on one server that waits for the disk at each commit. Every measurement begins
-with as many due. To complete a schedule plans its next run as well; a queue would have to be given another job for that.
+with as many due. To complete a schedule plans its next run as well; a queue has to be given another job for that.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ class Engine:
         return self if statements == 2 else replace(self, script=self.script.split("\\gset", 1)[0] + "\\gset\n")
 
 
-
 def results(runs: int, quick: bool) -> Results:
     """Measure on one durable server, on which all engines are installed."""
     due = 5_000 if quick else 100_000
@@ -87,12 +86,14 @@ def results(runs: int, quick: bool) -> Results:
             for what, part in (("claimed", 1), ("claimed and completed", 2)):
                 found = []
                 for peer, engine in others.items():
-                    row = _compared(f"{what}, one at a time", measure, ours.first(part), peer, engine.first(part), 1, runs)
+                    words = f"{what}, one at a time"
+                    row = _compared(words, measure, ours.first(part), peer, engine.first(part), 1, runs)
                     found.append((row.theirs, peer, engine))
                     yield row
                 _, peer, engine = max(found, key=lambda one: one[0])
                 words = f"{what}, {BATCH} at a time"
-                yield _compared(words, measure, batch.first(part), f"{peer}, one at a time", engine.first(part), 5, runs)
+                single = f"{peer}, one at a time"
+                yield _compared(words, measure, batch.first(part), single, engine.first(part), 5, runs)
                 engine = Engine(_fill_graphile, _many(graphile), BATCH, variables)
                 peer = f"{peers.GRAPHILE} {graphile.version}, {BATCH} at a time, too"
                 yield _compared(words, measure, batch.first(part), peer, engine.first(part), 1, runs)

@@ -47,7 +47,12 @@ select jsonb_build_object('id', c.id, 'integration_id', c.integration_id, 'claim
 # as pgmq reads: what is visible, hidden for a while; and then deleted by its number
 READ = f"""
 with taken as (
-    select m.msg_id from bench_queue.q_due as m where m.vt <= clock_timestamp() order by m.msg_id limit {BATCH} for update skip locked
+    select m.msg_id
+    from bench_queue.q_due as m
+    where m.vt <= clock_timestamp()
+    order by m.msg_id
+    limit {BATCH}
+    for update skip locked
 )
 update bench_queue.q_due as m
 set vt = clock_timestamp() + interval '30 seconds', read_ct = read_ct + 1
@@ -70,7 +75,8 @@ def results(runs: int, quick: bool) -> Results:
         with tempfile.TemporaryDirectory(prefix="autosync-redis-") as name, _redis(Path(name)) as port:
             if port:
                 schedules.fill(admin, due, due)
-                yield _said(f"claimed and pushed to Redis on loopback, {words}", _rate(server, due, partial(_push, port)))
+                rate = _rate(server, due, partial(_push, port))
+                yield _said(f"claimed and pushed to Redis on loopback, {words}", rate)
         yield from _calls(server, 400 if quick else 2_000)
 
 
@@ -107,7 +113,8 @@ def _consume(session: Db) -> int:
 
 
 def _push(port: int, session: Db) -> int:
-    ids = [f"{id} {claim}" for id, claim in session.execute(f"select id, claim_id from public.auto_sync_claim({BATCH})")]
+    claimed = session.execute(f"select id, claim_id from public.auto_sync_claim({BATCH})").fetchall()
+    ids = [f"{id} {claim}" for id, claim in claimed]
     if not ids:
         return 0
     words = [b"RPUSH", b"due", *(one.encode() for one in ids)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 
 from benchmarks.results import Curve, short, shown
 
@@ -56,6 +57,6 @@ def _apart(places: Sequence[float]) -> list[float]:
     """Return the heights of labels, moved so far that none covers another."""
     found = list(places)
     order = sorted(range(len(found)), key=lambda one: found[one])
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         found[after] = max(found[after], found[before] + 13)
     return found

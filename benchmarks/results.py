@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from benchmarks.side_by_side import Row, markdown
 
@@ -95,3 +96,11 @@ def short(size: int) -> str:
         if size >= unit:
             return f"{size / unit:g}{name}"
     return str(size)
+
+
+def loaded(one: dict[str, Any]) -> Result:
+    """Return a result that as_json() wrote."""
+    kept = {name: value for name, value in one.items() if name not in ("ratio", "met", "slope")}
+    if "points" in kept:
+        return Curve(**{**kept, "points": tuple((size, cost) for size, cost in kept["points"])})
+    return Row(**kept) if "peer" in kept else Figure(**kept)

@@ -1,4 +1,4 @@
-"""Tables of schedules and of runs of any size, filled past triggers and without their indexes, which come afterwards."""
+"""Tables of schedules and of runs of any size, filled past triggers and before their indexes are made."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fill(db: Db, rows: int, due: int = 0, *, organizations: int = 1000, before: 
             " last_run_status, next_run_at)"
             " select md5('s' || n)::uuid, md5('i' || n)::uuid, md5((n %% %(organizations)s)::text)::uuid, true, 60,"
             " now() - interval '1 hour', 'success', case when n <= %(due)s then now() - interval '2 minutes'"
-            " else now() + interval '1 hour' + hashint4(n) / 2147483648.0 * interval '12 hours' + interval '12 hours' end"
+            " else now() + interval '13 hours' + hashint4(n) / 2147483648.0 * interval '12 hours' end"
             " from generate_series(%(before)s + 1, %(rows)s) as n",
             {"rows": rows, "due": due, "organizations": organizations, "before": before},
         )

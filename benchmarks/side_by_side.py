@@ -18,7 +18,7 @@ Measure = Callable[[], float]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the medians of both within one run, and what their ratio should be at most, or at least."""
+    """One line of the table: the medians of both within one run, and what their ratio should be at most or least."""
 
     what: str
     peer: str
@@ -110,7 +110,8 @@ def markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         ratio = f"{row.ratio:.2f}" if row.is_met else f"**{row.ratio:.2f}**, missed"
         values = f"{_shown(row.ours)} {row.unit} | {_shown(row.theirs)} {row.unit}"
-        lines.append(f"| {row.what} | {row.peer} | {values} | {ratio} | {'>=' if row.at_least else '<='} {row.target:g} |")
+        target = f"{'>=' if row.at_least else '<='} {row.target:g}"
+        lines.append(f"| {row.what} | {row.peer} | {values} | {ratio} | {target} |")
     return "\n".join(lines) + "\n"
 
 

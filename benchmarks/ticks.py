@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 from autosync_db.local.cluster import Cluster
@@ -61,9 +60,7 @@ def server_milliseconds(server: Cluster, statement: str) -> float:
     """Return the processor time of the server's process for one tick; other load does not change it."""
     with clusters.connection(server) as session:
         session.execute(statement.encode()).fetchall()
-        # nanoseconds on a processor, since the process was made
-        [used, *_] = Path(f"/proc/{session.info.backend_pid}/schedstat").read_text().split()
-    return int(used) / 1e6
+        return servers.used_milliseconds(session)
 
 
 def forget(admin: Db) -> None:
@@ -71,4 +68,3 @@ def forget(admin: Db) -> None:
     admin.execute("truncate net.http_request_queue")
     admin.execute("delete from autosync.invocation")
     admin.execute("delete from autosync.tick")
-

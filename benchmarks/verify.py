@@ -1,6 +1,6 @@
 """What verify reads and how long it takes, on a database as it was set up and on one with years of history.
 
-`--write` makes docs/explanation/verify-cost.md of it. Buffers are counted by EXPLAIN; they do not depend on the machine.
+`--write` makes docs/explanation/verify-cost.md of it. Buffers are counted by EXPLAIN and do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -136,9 +136,9 @@ def project(jobs: int) -> Iterator[Project]:
         server = stack.enter_context(servers.migrated())
         stub = stack.enter_context(http_stub.serve())
         stack.enter_context(clusters.pg_net_worker(server))
-        tables = [f'[jobs.job-{number}]\nfunction = "job-{number}"\nschedule = "{NEVER}"\n' for number in range(1, jobs)]
-        main = f'[jobs.auto-sync-cron-job]\nfunction = "auto-sync-cron"\ndrains = "auto_sync_schedules"\nschedule = "{NEVER}"\n'
-        (folder / "autosync.toml").write_text("\n".join([main, *tables]))
+        names = {"auto-sync-cron-job": 'drains = "auto_sync_schedules"', **{f"job-{n}": "" for n in range(1, jobs)}}
+        tables = [f'[jobs.{name}]\nfunction = "{name}"\nschedule = "{NEVER}"\n{more}\n' for name, more in names.items()]
+        (folder / "autosync.toml").write_text("\n".join(tables))
         configuration = config.load(config.Flags(database_url=server.url(), config=folder / "autosync.toml"))
         owner = stack.enter_context(clusters.connection(server))
         plan.apply(owner, configuration.settings)
@@ -260,10 +260,10 @@ make bench ARGS='verify --write'
 <!-- everywhere -->
 
 *Large* is {size.runs:,} rows in `cron.job_run_details`, {size.schedules:,} schedules, {size.answers:,} rows in
-`net._http_response`, and a ledger of {size.ticks:,} ticks and as many calls. *All overdue* is the same with every enabled
-schedule due for 200 days, failing and claimed: the most that the checks of the schedules can read, which is the front of
-an index: 5,000 schedules, 20,000 where what is overdue is counted. A buffer is 8 kB; most are found in memory. `audit`
-asks pg_cron and pg_net alone: the newest 20,000 runs and 500 answers.
+`net._http_response`, and a ledger of {size.ticks:,} ticks and as many calls. *All overdue* is the same with every
+enabled schedule due for 200 days, failing and claimed: the most that the checks of the schedules can read, which is
+the front of an index: 5,000 schedules, 20,000 where what is overdue is counted. A buffer is 8 kB; most are found in
+memory. `audit` asks pg_cron and pg_net alone: the newest 20,000 runs and 500 answers.
 
 {totals}
 

@@ -1,4 +1,4 @@
-"""Where the first wall is: what a million ticks a minute and ten million schedules would take, from what one costs here.
+"""Where the first wall is: what a million ticks a minute and ten million schedules take, from what one costs here.
 
 Measured are processor time, log (WAL) and rows; the rest is arithmetic, and says so.
 """
@@ -9,9 +9,9 @@ from statistics import median
 
 from autosync_db.local.cluster import Cluster
 from benchmarks import schedules, servers
-from benchmarks.growth import CLAIM, COMPLETE, used_milliseconds
+from benchmarks.growth import CLAIM, COMPLETE
 from benchmarks.results import Figure, Results
-from benchmarks.servers import Db
+from benchmarks.servers import Db, used_milliseconds
 from benchmarks.ticks import OURS, server_milliseconds
 from tests.support import clusters
 

@@ -35,7 +35,10 @@ select jsonb_build_object(
         select from pg_catalog.pg_settings as s where s.name = 'cron.match_dom_and_dow' and s.setting = 'on'
     ),
     'sees_settings', pg_has_role('pg_read_all_settings', 'usage'),
-    'is_cut', (select count(*) >= 1000 from (select from cron.job_run_details as i order by i.runid desc limit 1000) as n),
+    'is_cut', (
+        select count(*) >= 1000
+        from (select i.runid from cron.job_run_details as i order by i.runid desc limit 1000) as n
+    ),
     'oldest', (
         select n.start_time
         from (select i.runid, i.start_time from cron.job_run_details as i order by i.runid desc limit 1000) as n
