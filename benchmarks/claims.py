@@ -64,7 +64,7 @@ class Engine:
 
 def results(runs: int, quick: bool) -> Results:
     """Measure on one durable server, on which all engines are installed."""
-    due = 5_000 if quick else 100_000
+    due = 20_000 if quick else 100_000
     runs = min(runs, 5)
     with tempfile.TemporaryDirectory(prefix="autosync-peers-") as name, servers.migrated(durable=True) as server:
         folder = Path(name)
@@ -86,12 +86,12 @@ def results(runs: int, quick: bool) -> Results:
             for what, part in (("claimed", 1), ("claimed and completed", 2)):
                 found = []
                 for peer, engine in others.items():
-                    words = f"{what}, one at a time"
+                    words = f"{what}, one at a time, of {due:,} due"
                     row = _compared(words, measure, ours.first(part), peer, engine.first(part), 1, runs)
                     found.append((row.theirs, peer, engine))
                     yield row
                 _, peer, engine = max(found, key=lambda one: one[0])
-                words = f"{what}, {BATCH} at a time"
+                words = f"{what}, {BATCH} at a time, of {due:,} due"
                 single = f"{peer}, one at a time"
                 yield _compared(words, measure, batch.first(part), single, engine.first(part), 5, runs)
                 engine = Engine(_fill_graphile, _many(graphile), BATCH, variables)

@@ -29,16 +29,16 @@ _RUNS_OF_THE_JOB = (
     "(select r.* from recent_runs_of_job as g cross join lateral unnest(g.runs) as r where g.jobname = checked.name)"
 )
 _RUNS_OF_ALL = "(select r.* from recent_runs_of_job as g cross join lateral unnest(g.runs) as r)"
+# numbered by their ids alone: the rows with their texts would not fit into the memory of a sort
 _RUNS_OF_EACH_JOB = """
 recent_runs_of_job as materialized (
-    select c.jobname, array_agg(d.run) as runs
+    select c.jobname, array_agg(m) as runs
     from (
-        select n.run, n.jobid, row_number() over (partition by n.jobid order by n.runid desc) as place
-        from (
-            select m as run, m.jobid, m.runid from cron.job_run_details as m order by m.runid desc limit 20000
-        ) as n
+        select n.runid, n.jobid, row_number() over (partition by n.jobid order by n.runid desc) as place
+        from (select r.runid, r.jobid from cron.job_run_details as r order by r.runid desc limit 20000) as n
     ) as d
     join cron.job as c on c.jobid = d.jobid
+    join cron.job_run_details as m on m.runid = d.runid
     where d.place <= 100
     group by c.jobid, c.jobname
 )
