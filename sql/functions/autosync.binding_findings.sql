@@ -14,20 +14,24 @@ as $$
 declare
     bound jsonb;
     bound_at timestamptz;
-    conflict record;
+    called text;
     found_here jsonb;
 begin
     select s.value, s.updated_at into bound, bound_at from autosync.setting as s where s.name = 'binding';
     if bound ->> 'project_ref' is null then
         return;
     end if;
-    conflict := autosync.binding_conflict();
-    if conflict.object is not null then
-        return query select 'critical', conflict.object, conflict.detail;
-        -- of an inherited database nothing else is of interest
-        if bound ->> 'inherited_by' <> bound ->> 'project_ref' then
-            return;
-        end if;
+    if bound ->> 'inherited_by' <> bound ->> 'project_ref' then
+        return query select 'critical', format('database %s', current_database()), format(
+            'is inherited from %s, off on purpose: it was found in %s', bound ->> 'project_ref', bound ->> 'inherited_by');
+        return;
+    end if;
+    select substring(lower(btrim(s.secret, E' \t\r\n')) from '^https?://([a-z]{20})\.supabase\.(?:co|in)(?:[:/].*)?$') into called
+    from autosync.stored_secrets() as s
+    where s.name = 'project_url';
+    if called <> bound ->> 'project_ref' then
+        return query select 'critical', 'secret project_url', format(
+            'names the project %s, but this database is bound to %s', called, bound ->> 'project_ref');
     end if;
     found_here := autosync.server_identity();
     if bound ? 'proving' then
