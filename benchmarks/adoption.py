@@ -1,22 +1,19 @@
 """How long adopting a large table keeps readers and writers waiting.
 
-    python benchmarks/adoption.py [ROWS] [SHARE_OF_ROWS_TO_CORRECT]
-
-A private cluster in the state that tests/support/handmade.sql makes, with so many more schedules; while `migrate`
-runs, one session reads a schedule and another writes one, over and over. The longest wait of each is the time for which
-the adoption's locks kept it out. On a machine that does other things as well the figures are upper bounds.
+A private cluster in the state that tests/support/handmade.sql makes, with so many more schedules; while it is migrated,
+one session reads a schedule and another writes one, over and over. The longest wait of each is the time for which the
+adoption's locks kept it out. On a machine that does other things as well the figures are upper bounds.
 """
 
-import sys
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
+from benchmarks.results import Figure, Results
 from tests.support import clusters, handmade
 
 ROWS = """
@@ -50,8 +47,20 @@ def longest(cluster: Cluster, statement: str, stop: threading.Event, found: Call
     found(worst)
 
 
-def main(rows: int, share: float) -> None:
-    """Build, adopt, print."""
+def results(runs: int, quick: bool) -> Results:
+    """Build, adopt, and yield what it took: once with no row to correct, and once with a tenth of them."""
+    count = 5_000 if quick else 1_000_000
+    for share, words in ((0.0, "none of them to correct"), (0.1, "a tenth of them to correct")):
+        planned, took, waits = _adopted(count, share)
+        what = f"adopting {count:,} schedules, {words}"
+        yield Figure(f"{what}: dry run", planned, "s")
+        yield Figure(f"{what}: migration", took, "s")
+        for who, seconds in waits.items():
+            yield Figure(f"{what}: longest wait of a {who}", seconds, "s")
+
+
+def _adopted(rows: int, share: float) -> tuple[float, float, dict[str, float]]:
+    """Return the seconds of the dry run and of the migration, and the longest wait of each user."""
     waits: dict[str, float] = {}
     with clusters.created(open_default_privileges=True) as cluster:
         handmade.deploy(cluster)
@@ -73,15 +82,9 @@ def main(rows: int, share: float) -> None:
         for user in users:
             user.start()
         started = time.perf_counter()
-        outcome = migrate.upgrade(cluster.url())
+        migrate.upgrade(cluster.url())
         took = time.perf_counter() - started
         stop.set()
         for user in users:
             user.join()
-    print(f"{rows} rows, {len(outcome.revisions)} revisions, {len(outcome.objects)} objects")
-    print(f"dry run {planned:.1f} s, migration {took:.1f} s")
-    print(f"longest wait of a reader {waits['reader']:.2f} s, of a writer {waits['writer']:.2f} s")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000, float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)
+    return planned, took, waits

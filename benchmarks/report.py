@@ -1,8 +1,4 @@
-"""Measure `autosync-db report`: python benchmarks/report.py. On a private cluster: 20 jobs, 7 days of 5-minute calls.
-
-That is 40,320 calls of the ledger, as many runs of pg_cron, and 2,000 schedules. Prints the median seconds of the
-command from the start of its process to its end, with charts and without, its parts, and the size of the page.
-"""
+"""How long `autosync-db report` takes for 20 jobs and 7 days of 5-minute calls: 40,320 of them, and 2,000 schedules."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,14 +13,13 @@ from typing import Any
 import psycopg
 
 from autosync_db.credentials import store
-from autosync_db.local import cluster
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import migrate
 from autosync_db.secret import Secret
+from benchmarks import servers
+from benchmarks.results import Figure, Results
 from tests.support import keys
 
 JOBS, TICKS, SCHEDULES = 20, 2016, 2000
-REPEATS = 5
 
 _JOBS = f"""
 insert into autosync.job (name, function, schedule, timeout_milliseconds)
@@ -84,7 +78,6 @@ from generate_series(1, {SCHEDULES}) as n
 
 def prepare(database: Cluster) -> None:
     """Set the project up, with a week of history, past the triggers."""
-    migrate.upgrade(database.url())
     with psycopg.connect(database.url().reveal(), autocommit=True) as owner:
         address = Secret("http://127.0.0.1:9/")
         store.store(owner, {"project_url": address, "service_role_key": keys.legacy()})
@@ -105,39 +98,27 @@ def fill(admin: psycopg.Connection[Any]) -> None:
     admin.execute("select setval('cron.runid_seq', (select max(runid) + 1 from cron.job_run_details))")
 
 
+def results(runs: int, quick: bool) -> Results:
+    """Measure the command from the start of its process to its end."""
+    with tempfile.TemporaryDirectory(prefix="autosync-report-") as name, servers.migrated() as database:
+        folder = Path(name)
+        prepare(database)
+        page = folder / "health.html"
+        for words, charts in (("with charts", True), ("without charts", False)):
+            taken = [process_seconds(database, folder, "-o", str(page), charts=charts) for _ in range(min(runs, 5))]
+            seconds = median(taken)
+            yield Figure(f"`report` of {JOBS} jobs and {JOBS * TICKS:,} calls, {words}", seconds, "s", 2.0)
+            yield Figure(f"its page, {words}", page.stat().st_size / 1e6, "MB")
+
+
 def process_seconds(database: Cluster, folder: Path, *arguments: str, charts: bool) -> float:
-    """Return the median of how long the command takes, from the start of its process to its end."""
-    taken = []
+    """Return how long the command takes, from the start of its process to its end."""
     hidden = "" if charts else "import sys; sys.modules['vl_convert'] = None; "
     program = f"{hidden}from autosync_db.cli import main; main()"
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-c", program, "report", *arguments],
-            env={"AUTOSYNC_DATABASE_URL": database.url().reveal(), "PATH": "/usr/bin:/bin"},
-            cwd=folder,
-            capture_output=True,
-            check=True,
-        )
-        taken.append(time.perf_counter() - began)
-    return median(taken)
-
-
-def main() -> None:
-    """Print the figures."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autosync-report-")))
-        folder.chmod(0o711)
-        database = cluster.create(folder / "cluster", durable=False)
-        stack.callback(database.stop, "immediate")
-        prepare(database)
-        for name, charts in (("with charts", True), ("without", False)):
-            page = folder / "health.html"
-            seconds = process_seconds(database, folder, "-o", str(page), charts=charts)
-            print(f"{name:12} {seconds:5.2f} s  {page.stat().st_size / 1e6:5.2f} MB")
-        seconds = process_seconds(database, folder, "--format", "json", charts=False)
-        print(f"{'figures':12} {seconds:5.2f} s")
-
-
-if __name__ == "__main__":
-    main()
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", program, "report", *arguments],
+        env={"AUTOSYNC_DATABASE_URL": database.url().reveal(), "PATH": "/usr/bin:/bin"},
+        cwd=folder, capture_output=True, check=True,
+    )  # fmt: skip
+    return time.perf_counter() - began

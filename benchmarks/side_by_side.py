@@ -18,7 +18,7 @@ Measure = Callable[[], float]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the medians of both within one run, and what their ratio should be at most."""
+    """One line of the table: the medians of both within one run, and what their ratio should be at most or least."""
 
     what: str
     peer: str
@@ -27,6 +27,7 @@ class Row:
     theirs: float
     target: float
     runs: int
+    at_least: bool = False
 
     @property
     def ratio(self) -> float:
@@ -35,20 +36,23 @@ class Row:
 
     @property
     def is_met(self) -> bool:
-        """Whether the ratio, as it is shown, is at most the target."""
-        return round(self.ratio, 2) <= self.target
+        """Whether the ratio, as it is shown, is what it should be."""
+        shown = round(self.ratio, 2)
+        return shown >= self.target if self.at_least else shown <= self.target
 
     def as_json(self) -> dict[str, object]:
         """Return the line with what follows from it."""
         return {**asdict(self), "ratio": round(self.ratio, 3), "met": self.is_met}
 
 
-def compare(what: str, ours: Measure, peer: str, theirs: Measure, *, target: float, unit: str, runs: int) -> Row:
+def compare(
+    what: str, ours: Measure, peer: str, theirs: Measure, *, target: float, unit: str, runs: int, at_least: bool = False
+) -> Row:
     """Measure both `runs` times in turn, after one run of each that does not count."""
     ours(), theirs()
     pairs = [(ours(), theirs()) for _ in range(runs)]
     mine, other = (median(values) for values in zip(*pairs, strict=True))
-    row = Row(what, peer, unit, mine, other, target, runs)
+    row = Row(what, peer, unit, mine, other, target, runs, at_least)
     print(f"{time.strftime('%H:%M:%S')} {what}: {row.ratio:.2f}", file=sys.stderr, flush=True)
     return row
 
@@ -105,6 +109,11 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = ["| what | peer in the same run | ours | peer | ratio | target |", "|---|---|---|---|---|---|"]
     for row in rows:
         ratio = f"{row.ratio:.2f}" if row.is_met else f"**{row.ratio:.2f}**, missed"
-        values = f"{row.ours:.3g} {row.unit} | {row.theirs:.3g} {row.unit}"
-        lines.append(f"| {row.what} | {row.peer} | {values} | {ratio} | <= {row.target:g} |")
+        values = f"{_shown(row.ours)} {row.unit} | {_shown(row.theirs)} {row.unit}"
+        target = f"{'>=' if row.at_least else '<='} {row.target:g}"
+        lines.append(f"| {row.what} | {row.peer} | {values} | {ratio} | {target} |")
     return "\n".join(lines) + "\n"
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,20 +1,16 @@
-"""Measure what verify and audit read: python benchmarks/verify.py [--write docs/explanation/verify-cost.md].
+"""What verify reads and how long it takes, on a database as it was set up and on one with years of history.
 
-Runs on a private cluster of its own, first as it was set up, then with years of history, before and after ANALYZE, and
-last with every schedule overdue. Buffers are counted by EXPLAIN (ANALYZE, BUFFERS); they do not depend on the machine.
+`--write` makes docs/explanation/verify-cost.md of it. Buffers are counted by EXPLAIN and do not depend on the machine.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,62 +22,60 @@ from autosync_db.config import Configuration
 from autosync_db.credentials import store
 from autosync_db.health import audit, catalogue, composer, verify
 from autosync_db.jobs import calls, plan
-from autosync_db.local import cluster, installation
 from autosync_db.local.cluster import Cluster
-from autosync_db.schema import migrate
 from autosync_db.secret import Secret
+from benchmarks import schedules, servers
+from benchmarks.results import Results
+from benchmarks.servers import Db
+from benchmarks.side_by_side import compare
 from tests.support import clusters, http_stub, keys
 
-RUNS = 5_000_000
-SCHEDULES = 1_000_000
-ANSWERS = 200_000
-TICKS = 1_000_000
+JOBS = 50
 NEVER = "0 0 1 1 *"
-REPEATS = 5
 
-_HISTORY = f"""
-insert into cron.job_run_details
-    (jobid, runid, job_pid, database, username, command, status, return_message, start_time, end_time)
-select case when n % 10 = 0 then j.jobid else 1000 + n % 10 end, n, n % 30000, j.database, j.username, j.command,
-    'succeeded', '1 row', t.at, t.at + interval '20 milliseconds'
-from cron.job as j
-cross join generate_series(1, {RUNS}) as n
-cross join lateral (select now() - ({RUNS} - n) * interval '6 seconds' as at) as t
-where j.jobname = 'auto-sync-cron-job'
-"""
-# a tenth is disabled, a third has a time window, none is overdue
-_SCHEDULES = f"""
+
+@dataclass(frozen=True)
+class Size:
+    """How much history there is; the ledger has as many calls as ticks."""
+
+    runs: int
+    schedules: int
+    answers: int
+    ticks: int
+
+
+LARGE, SMALL = Size(5_000_000, 1_000_000, 200_000, 1_000_000), Size(20_000, 10_000, 2_000, 10_000)
+# a tenth of them is disabled, a third has a time window, none is overdue
+_SCHEDULES = """
 insert into public.auto_sync_schedules
     (integration_id, organization_id, enabled, frequency_minutes, time_window_enabled, time_window_start,
     time_window_end, timezone, last_run_at, last_run_status, next_run_at)
 select gen_random_uuid(), gen_random_uuid(), n % 10 <> 0, 60, n % 3 = 0, '08:00', '18:00',
     case when n % 3 = 0 then 'Europe/Paris' else 'UTC' end, now() - interval '1 hour', 'success',
     now() + (n % 86400) * interval '1 second'
-from generate_series(1, {SCHEDULES}) as n
+from generate_series({before} + 1, {rows}) as n
 """
-_ANSWERS = f"""
+_ANSWERS = """
 insert into net._http_response (id, status_code, content_type, headers, content, timed_out, created)
 select -n, 200, 'application/json', '{{"content-type": "application/json"}}', '{{"ok":true}}', false,
     now() - n * interval '100 milliseconds'
-from generate_series(1, {ANSWERS}) as n
+from generate_series(1, {rows}) as n
 """
-_TICKS = f"""
+# nine in ten are of the job that ticks most, the others of one that is seldom called: the rarest has none
+_TICKS = """
 insert into autosync.tick (id, job_id, ticked_at, caller, due, decision, epoch)
 overriding system value
-select n - {TICKS}, j.id, now() - ({TICKS} - n) * interval '2 seconds', 'pg_cron', 3, 'posted', autosync.pg_net_epoch()
-from autosync.job as j
-cross join generate_series(1, {TICKS}) as n
-where j.name = 'auto-sync-cron-job'
+select n - {rows}, j.id, now() - ({rows} - n) * interval '2 seconds', 'pg_cron', 3, 'posted', autosync.pg_net_epoch()
+from generate_series(1, {rows}) as n
+join autosync.job as j on j.name = case when n % 10 = 0 then 'job-1' else 'auto-sync-cron-job' end
 """
-_INVOCATIONS = f"""
+_INVOCATIONS = """
 insert into autosync.invocation
     (id, tick_id, job_id, request_id, timeout_milliseconds, epoch, queued_at, settled_at, outcome, status_code, proof)
 overriding system value
-select n - {TICKS}, n - {TICKS}, j.id, -n, 30000, autosync.pg_net_epoch(), t.at, t.at, 'ok', 200, 'stated'
-from autosync.job as j
-cross join generate_series(1, {TICKS}) as n
-cross join lateral (select now() - ({TICKS} - n) * interval '2 seconds' as at) as t
-where j.name = 'auto-sync-cron-job'
+select t.id, t.id, t.job_id, t.id, 30000, t.epoch, t.ticked_at, t.ticked_at, 'ok', 200, 'stated'
+from autosync.tick as t
+where t.id <= 0
 """
 
 
@@ -105,92 +99,66 @@ class Measured:
         return sum(self.buffers.values())
 
 
-def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+@dataclass(frozen=True)
+class Project:
+    """A set-up project with so many jobs, its settings, and a connection that no trigger sees."""
 
+    server: Cluster
+    configuration: Configuration
+    admin: Db
 
-def explained(db: psycopg.Connection[Any], query: bytes) -> dict[str, Any]:
-    rows = db.execute(b"explain (analyze, buffers, timing off, format json) " + query).fetchall()
-    plan: dict[str, Any] = rows[0][0][0]
-    return plan
-
-
-def buffers(plan: dict[str, Any]) -> int:
-    node = plan["Plan"]
-    return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"] + node["Local Hit Blocks"])
-
-
-def measure(name: str, database: Cluster, configuration: Configuration) -> Measured:
-    """Run every check's query by itself and all at once, then verify as a user does."""
-    say(f"measuring: {name}")
-    found = Measured(name)
-    queries = {
-        id: composer.query(id, check, configuration)
-        for id, check in catalogue.all_checks().items()
-        if check.look is None
-    }
-    jobs = composer.chosen(None)
-    with psycopg.connect(database.url().reveal(), autocommit=True) as db:
-        opening, ending = verify.brackets(db)
-        db.execute(opening)
-        for _ in range(2):  # the first fills the catalog caches
-            for id, query in queries.items():
-                found.buffers[id] = buffers(explained(db, composer.statement(jobs, [query])))
-            plan = explained(db, composer.statement(jobs, queries.values()))
-        db.execute(ending)
-    found.at_once = buffers(plan)
-    found.planning, found.execution = plan["Planning Time"], plan["Execution Time"]
-    taken = []
-    for _ in range(REPEATS):
+    def seconds(self) -> float:
+        """Connect and verify, and return how long that took."""
         began = time.perf_counter()
-        with psycopg.connect(database.url().reveal(), autocommit=True) as db, tempfile.TemporaryFile("w+") as trace:
-            db.pgconn.trace(trace.fileno())
-            report = verify.run(db, configuration)
-            db.pgconn.untrace()
-            trace.seek(0)
-            found.round_trips = trace.read().count("ReadyForQuery")
-        taken.append(time.perf_counter() - began)
-    found.seconds = median(taken)
-    taken = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        with psycopg.connect(database.url().reveal(), autocommit=True) as db:
-            audit.run(db, "default")
-        taken.append(time.perf_counter() - began)
-    found.audit = median(taken)
-    found.roots = [result.id for result in report.root_causes]
-    return found
+        with clusters.connection(self.server) as db:
+            verify.run(db, self.configuration)
+        return time.perf_counter() - began
 
 
-def process_seconds(database: Cluster, folder: Path) -> float:
-    """Return how long `autosync-db verify` takes, from the start of its process to its end."""
-    taken = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "autosync_db", "verify"],
-            env={"AUTOSYNC_DATABASE_URL": database.url().reveal(), "PATH": "/usr/bin"},
-            cwd=folder,
-            capture_output=True,
-            check=False,
-        )
-        taken.append(time.perf_counter() - began)
-    return median(taken)
+def results(runs: int, quick: bool) -> Results:
+    """Compare verify at size with itself on empty projects of one job and of as many jobs."""
+    size = SMALL if quick else LARGE
+    words = f"`verify`, {size.runs:,} runs, {size.schedules:,} schedules, {size.answers:,} answers, {JOBS} jobs"
+    with project(JOBS) as large, project(1) as one, project(JOBS) as many:
+        fill(large.admin, size)
+        large.admin.execute("analyze")
+        for peer, empty in (("an empty project with one job", one), (f"an empty project with {JOBS} jobs", many)):
+            yield compare(
+                words, large.seconds, f"itself on {peer}", empty.seconds, target=1.3, unit="s", runs=runs
+            )  # fmt: skip
 
 
-def fill(admin: psycopg.Connection[Any]) -> None:
-    """Give the database years of history, past the triggers."""
-    admin.execute("set session_replication_role = replica")
-    for statement in (_HISTORY, _SCHEDULES, _ANSWERS, _TICKS, _INVOCATIONS):
-        say(" ".join(statement.split())[:60])
-        admin.execute(statement.encode())
-    admin.execute("set session_replication_role = origin")
-    admin.execute(f"select setval('cron.runid_seq', {RUNS} + 1)".encode())
+@contextmanager
+def project(jobs: int) -> Iterator[Project]:
+    """Yield a project whose main job was called once and whose others never were."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autosync-bench-")))
+        server = stack.enter_context(servers.migrated())
+        stub = stack.enter_context(http_stub.serve())
+        stack.enter_context(clusters.pg_net_worker(server))
+        names = {"auto-sync-cron-job": 'drains = "auto_sync_schedules"', **{f"job-{n}": "" for n in range(1, jobs)}}
+        tables = [f'[jobs.{name}]\nfunction = "{name}"\nschedule = "{NEVER}"\n{more}\n' for name, more in names.items()]
+        (folder / "autosync.toml").write_text("\n".join(tables))
+        configuration = config.load(config.Flags(database_url=server.url(), config=folder / "autosync.toml"))
+        owner = stack.enter_context(clusters.connection(server))
+        plan.apply(owner, configuration.settings)
+        store.store(owner, {"project_url": Secret(stub.url), "service_role_key": keys.legacy()})
+        call(owner, configuration)
+        yield Project(server, configuration, stack.enter_context(servers.administrator(server)))
 
 
-def all_overdue(admin: psycopg.Connection[Any]) -> None:
+def fill(admin: Db, size: Size) -> None:
+    """Give the database years of history."""
+    schedules.fill_runs(admin, size.runs)
+    with schedules.without_indexes(admin, schedules.TABLE):
+        admin.execute(_SCHEDULES.format(rows=size.schedules, before=0).encode())
+    admin.execute(_ANSWERS.format(rows=size.answers).encode())
+    admin.execute(_TICKS.format(rows=size.ticks).encode())
+    admin.execute(_INVOCATIONS.encode())
+
+
+def all_overdue(admin: Db) -> None:
     """Let every enabled schedule be overdue in a window that has been open for long, and every third be claimed."""
-    admin.execute("set session_replication_role = replica")
     admin.execute(
         "update public.auto_sync_schedules set next_run_at = now() - interval '200 days', consecutive_failures = 9,"
         " last_run_status = 'failed', time_window_enabled = true, time_window_start = '00:00',"
@@ -198,53 +166,6 @@ def all_overdue(admin: psycopg.Connection[Any]) -> None:
         " claim_id = case when frequency_minutes = 60 then gen_random_uuid() end,"
         " claimed_at = now() - interval '2 hours', claim_expires_at = now() + interval '2 days' where enabled"
     )
-    admin.execute("set session_replication_role = origin")
-
-
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--write", type=Path, metavar="PATH", help="write the figures as a page")
-    chosen = arguments.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autosync-verify-")))
-        folder.chmod(0o711)
-        database = cluster.create(folder / "cluster", durable=False)
-        stack.callback(database.stop, "immediate")
-        # what ANALYZE changes is measured, so nobody else may run it
-        with (database.data / "conf.d" / "benchmark.conf").open("w") as settings:
-            settings.write("autovacuum = off\nshared_buffers = 256MB\nmax_wal_size = 8GB\n")
-            settings.write("wal_level = minimal\nmax_wal_senders = 0\n")
-        cluster.give_to_server(database.data / "conf.d")
-        database.stop()
-        database.start()
-        migrate.upgrade(database.url())
-        stub = stack.enter_context(http_stub.serve())
-        stack.enter_context(clusters.pg_net_worker(database))
-        owner = stack.enter_context(psycopg.connect(database.url().reveal(), autocommit=True))
-        admin = stack.enter_context(psycopg.connect(database.url("supabase_admin").reveal(), autocommit=True))
-        (folder / "autosync.toml").write_text(f'[job]\nschedule = "{NEVER}"\n')
-        configuration = config.load(config.Flags(database_url=database.url(), config=folder / "autosync.toml"))
-        plan.apply(owner, configuration.settings)
-        store.store(owner, {"project_url": Secret(stub.url), "service_role_key": keys.legacy()})
-        call(owner, configuration)
-
-        small = measure("as set up", database, configuration)
-        small_process = process_seconds(database, folder)
-        fill(admin)
-        call(owner, configuration)
-        large = measure("large, before ANALYZE", database, configuration)
-        say("analyze")
-        admin.execute("analyze")
-        analysed = measure("large, after ANALYZE", database, configuration)
-        large_process = process_seconds(database, folder)
-        say("let everything be overdue")
-        all_overdue(admin)
-        worst = measure("all overdue and failing", database, configuration)
-    text = page([small, large, analysed, worst], small_process, large_process)
-    if chosen.write:
-        chosen.write.write_text(text)
-    else:
-        print(text)
 
 
 def call(owner: psycopg.Connection[Any], configuration: Configuration) -> None:
@@ -254,6 +175,72 @@ def call(owner: psycopg.Connection[Any], configuration: Configuration) -> None:
     calls.wait(owner, name, tick, configuration.settings.main.timeout)
 
 
+def page(size: Size, runs: int) -> str:
+    """Return docs/explanation/verify-cost.md, measured in four states of one project."""
+    with project(1) as one:
+        states = [_measured("as set up", one, runs)]
+        one.admin.execute("insert into autosync.job (name, function, schedule) values ('job-1', 'job-1', '0 0 1 1 *')")
+        fill(one.admin, size)
+        with clusters.connection(one.server) as owner:
+            call(owner, one.configuration)
+        states.append(_measured("large, before ANALYZE", one, runs))
+        one.admin.execute("analyze")
+        states.append(_measured("large, after ANALYZE", one, runs))
+        all_overdue(one.admin)
+        states.append(_measured("all overdue and failing", one, runs))
+        return _page(states, size, one.server.major)
+
+
+def _measured(name: str, project: Project, runs: int) -> Measured:
+    """Run every check's query by itself and all at once, then verify and audit as a user does."""
+    found = Measured(name)
+    configuration = project.configuration
+    queries = {
+        id: composer.query(id, check, configuration)
+        for id, check in catalogue.all_checks().items()
+        if check.look is None
+    }
+    jobs = composer.chosen(None)
+    with clusters.connection(project.server) as db:
+        opening, ending = verify.brackets(db)
+        db.execute(opening)
+        for _ in range(2):  # the first fills the catalog caches
+            for id, query in queries.items():
+                found.buffers[id] = _buffers(_explained(db, composer.statement(jobs, [query])))
+            explained = _explained(db, composer.statement(jobs, queries.values()))
+        db.execute(ending)
+    found.at_once = _buffers(explained)
+    found.planning, found.execution = explained["Planning Time"], explained["Execution Time"]
+    with clusters.connection(project.server) as db, tempfile.TemporaryFile("w+") as trace:
+        db.pgconn.trace(trace.fileno())
+        report = verify.run(db, configuration)
+        db.pgconn.untrace()
+        trace.seek(0)
+        found.round_trips = trace.read().count("ReadyForQuery")
+    found.seconds = median(project.seconds() for _ in range(runs))
+    found.audit = median(_audited(project.server) for _ in range(runs))
+    found.roots = [result.id for result in report.root_causes]
+    return found
+
+
+def _audited(server: Cluster) -> float:
+    began = time.perf_counter()
+    with clusters.connection(server) as db:
+        audit.run(db, "default")
+    return time.perf_counter() - began
+
+
+def _explained(db: Db, query: bytes) -> dict[str, Any]:
+    rows = db.execute(b"explain (analyze, buffers, timing off, format json) " + query).fetchall()
+    found: dict[str, Any] = rows[0][0][0]
+    return found
+
+
+def _buffers(explained: dict[str, Any]) -> int:
+    node = explained["Plan"]
+    return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"] + node["Local Hit Blocks"])
+
+
 _PAGE = """\
 # What verify costs
 
@@ -261,26 +248,24 @@ Every check's query reads a bounded number of rows: the newest by primary key, o
 table. All queries run as one statement; on a healthy project verify takes one connection and three round trips of
 queries (begin, ask, end). A pg_cron process that is younger than five seconds, or missing, is watched for three more.
 
-The figures were measured on a private cluster (PostgreSQL {version}, {machine}, a busy machine).
+The figures were measured on a private cluster (PostgreSQL {version}); what it costs with many jobs, beside an empty
+project, is in [performance](performance.md).
 
 <!-- in the repository -->
 The benchmark writes this page:
 
 ```sh
-python benchmarks/verify.py --write docs/explanation/verify-cost.md
+make bench ARGS='verify --write'
 ```
 <!-- everywhere -->
 
-*Large* is {runs:,} rows in `cron.job_run_details`, {schedules:,} schedules, {answers:,} rows in
-`net._http_response`, and a ledger of {ticks:,} ticks and as many calls. *All overdue* is the same with every enabled
-schedule due for 200 days, failing and claimed: the most that the checks of the schedules can read, which is the first
-20,000 of an index. A buffer is 8 kB; most are found in memory. `audit` asks pg_cron and pg_net alone: the newest
-20,000 runs and 500 answers.
+*Large* is {size.runs:,} rows in `cron.job_run_details`, {size.schedules:,} schedules, {size.answers:,} rows in
+`net._http_response`, and a ledger of {size.ticks:,} ticks and as many calls. *All overdue* is the same with every
+enabled schedule due for 200 days, failing and claimed: the most that the checks of the schedules can read, which is
+the front of an index: 5,000 schedules, 20,000 where what is overdue is counted. A buffer is 8 kB; most are found in
+memory. `audit` asks pg_cron and pg_net alone: the newest 20,000 runs and 500 answers.
 
 {totals}
-
-The command `autosync-db verify`, from the start of its process to its end: {small:.0f} ms as set up, {large:.0f} ms
-large.
 
 ## The ten checks that read most, in buffers
 
@@ -288,43 +273,31 @@ large.
 """
 
 
-def page(found: list[Measured], small_process: float, large_process: float) -> str:
-    """Return the figures as a page."""
+def _page(found: list[Measured], size: Size, version: int) -> str:
     heads = [f"| {{}} | {' | '.join(state.name for state in found)} |", "|---|" + "---:|" * len(found)]
+    line = partial(_line, found)
     totals = [
         heads[0].format(""),
         heads[1],
-        row("buffers of all queries, one by one", found, lambda state: f"{state.total:,}"),
-        row("buffers of the one statement", found, lambda state: f"{state.at_once:,}"),
-        row("planning, ms", found, lambda state: f"{state.planning:.0f}"),
-        row("execution, ms", found, lambda state: f"{state.execution:.0f}"),
-        row("connect and verify, ms", found, lambda state: f"{state.seconds * 1000:.0f}"),
-        row("connect and audit, ms", found, lambda state: f"{state.audit * 1000:.0f}"),
-        row("round trips of queries", found, lambda state: str(state.round_trips)),
-        row("root causes", found, lambda state: ", ".join(f"`{name}`" for name in state.roots) or "none"),
+        line("buffers of all queries, one by one", lambda state: f"{state.total:,}"),
+        line("buffers of the one statement", lambda state: f"{state.at_once:,}"),
+        line("planning, ms", lambda state: f"{state.planning:.0f}"),
+        line("execution, ms", lambda state: f"{state.execution:.0f}"),
+        line("connect and verify, ms", lambda state: f"{state.seconds * 1000:.0f}"),
+        line("connect and audit, ms", lambda state: f"{state.audit * 1000:.0f}"),
+        line("round trips of queries", lambda state: str(state.round_trips)),
+        line("root causes", lambda state: ", ".join(f"`{name}`" for name in state.roots) or "none"),
     ]
     most = {name: max(state.buffers[name] for state in found) for name in found[0].buffers}
     by_check = [
-        row(f"`{name}`", found, lambda state, name=name: f"{state.buffers[name]:,}")
+        line(f"`{name}`", lambda state, name=name: f"{state.buffers[name]:,}")  # type: ignore[misc]
         for name in sorted(most, key=lambda name: (-most[name], name))[:10]
     ]
     return _PAGE.format(
-        version=installation.find().major,
-        machine=platform.machine(),
-        runs=RUNS,
-        schedules=SCHEDULES,
-        answers=ANSWERS,
-        ticks=TICKS,
-        totals="\n".join(totals),
-        small=small_process * 1000,
-        large=large_process * 1000,
+        version=version, size=size, totals="\n".join(totals),
         by_check="\n".join([heads[0].format("check"), heads[1], *by_check]),
-    )
+    )  # fmt: skip
 
 
-def row(name: str, found: list[Measured], figure: Callable[[Measured], str]) -> str:
+def _line(found: list[Measured], name: str, figure: Callable[[Measured], str]) -> str:
     return f"| {name} | " + " | ".join(figure(state) for state in found) + " |"
-
-
-if __name__ == "__main__":
-    main()

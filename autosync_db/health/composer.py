@@ -22,19 +22,27 @@ _SHARED = {
     "autosync.recent_outcomes(checked.name, 50)": "recent_call",
 }
 # how checks read pg_cron's history, and what they read instead when all are asked at once: the newest of each job, for
-# one that seldom runs is not to be hidden behind busy ones
+# one that seldom runs is not to be hidden behind busy ones. Each job's lie together, so that a check that speaks of one
+# reads no others'.
 _RUNS = "(select n.* from cron.job_run_details as n order by n.runid desc limit 20000)"
-_RUNS_OF_EACH_JOB = f"""
-recent_run as materialized (
-    select d.*
-    from (
-        select n.runid, n.jobid, n.job_pid, n.status, n.return_message, n.start_time, n.end_time,
-            row_number() over (partition by n.jobid order by n.runid desc) as place
-        from {_RUNS} as n
-    ) as d
-    where d.place <= 100
+_RUNS_OF_THE_JOB = (
+    "(select r.* from recent_runs_of_job as g cross join lateral unnest(g.runs) as r where g.jobname = checked.name)"
 )
-"""  # noqa: S608 - our own text
+_RUNS_OF_ALL = "(select r.* from recent_runs_of_job as g cross join lateral unnest(g.runs) as r)"
+# numbered by their ids alone: the rows with their texts would not fit into the memory of a sort
+_RUNS_OF_EACH_JOB = """
+recent_runs_of_job as materialized (
+    select c.jobname, array_agg(m) as runs
+    from (
+        select n.runid, n.jobid, row_number() over (partition by n.jobid order by n.runid desc) as place
+        from (select r.runid, r.jobid from cron.job_run_details as r order by r.runid desc limit 20000) as n
+    ) as d
+    join cron.job as c on c.jobid = d.jobid
+    join cron.job_run_details as m on m.runid = d.runid
+    where d.place <= 100
+    group by c.jobid, c.jobname
+)
+"""
 # under this id the jobs themselves are asked for
 JOBS = ""
 
@@ -125,9 +133,8 @@ def statement(jobs: str, queries: Iterable[str]) -> bytes:
                 f"{relation} as materialized (select checked.name as job, o.* from chosen_jobs as checked"  # noqa: S608 - our own texts
                 f" cross join lateral {call} as o where checked.is_call)"
             )
-    if _RUNS in text:
+    if "from recent_runs_of_job as" in text:
         relations.append(_RUNS_OF_EACH_JOB)
-        text = text.replace(_RUNS, "recent_run")
     return f"with {', '.join(relations)}\n{text}".encode()
 
 
@@ -150,6 +157,7 @@ def query(id: str, check: Check, configuration: Configuration) -> str:
     for call, relation in _SHARED.items():
         shared = f"(select s.* from {relation} as s where s.job = checked.name)"  # noqa: S608 - our own names
         text = text.replace(call, shared)
+    text = text.replace(_RUNS, _RUNS_OF_THE_JOB if check.speaks_of_jobs else _RUNS_OF_ALL)
     columns = (
         "f.status, f.object, f.detail, f.facts"
         if check.question is None

@@ -33,7 +33,12 @@ _TICKS = """
     select j.name, t.ticked_at, t.decision
     from autosync.job as j
     cross join lateral (
-        select k.ticked_at, k.decision from autosync.tick as k where k.job_id = j.id order by k.id desc limit 1
+        -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+        select k.ticked_at, k.decision
+        from autosync.tick as k
+        where k.job_id between j.id and j.id
+        order by k.job_id desc, k.id desc
+        limit 1
     ) as t
     where j.name = any(%s)
 """

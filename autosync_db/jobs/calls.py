@@ -41,17 +41,31 @@ _SINCE_TICK = """(
     where i.job_id = (select j.id from autosync.job as j where j.name = %(job)s)
         and i.id >= (select min(first.id) from autosync.invocation as first where first.tick_id = %(tick)s)
 )"""
+# by a range, as recent_outcomes() does: a rare job is not looked for among all others
 _NEWER_TICKS = """
     select t.id
-    from autosync.tick as t
-    where t.job_id = (select j.id from autosync.job as j where j.name = %s) and t.id > %s
-    order by t.id
-    limit 1
+    from (select j.id from autosync.job as j where j.name = %s) as j
+    cross join lateral (
+        select k.id
+        from autosync.tick as k
+        where k.job_id between j.id and j.id and k.id > %s
+        order by k.job_id, k.id
+        limit 1
+    ) as t
 """
 _NEWEST_TICK = """
-    select coalesce(max(t.id), 0)
-    from autosync.tick as t
-    where t.job_id = (select j.id from autosync.job as j where j.name = %s)
+    select coalesce((
+        select t.id
+        from autosync.job as j
+        cross join lateral (
+            select k.id
+            from autosync.tick as k
+            where k.job_id between j.id and j.id
+            order by k.job_id desc, k.id desc
+            limit 1
+        ) as t
+        where j.name = %s
+    ), 0)
 """
 _OF_TICK = _RECENT.replace("%(limit)s", _SINCE_TICK) + "where tick_id = %(tick)s"
 # how long after the call's own timeout an answer may still be on its way through pg_net

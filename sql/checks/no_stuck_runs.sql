@@ -1,17 +1,20 @@
 -- no_stuck_runs: no run of the job has been going for five minutes; pg_cron has no timeout, and later ticks wait behind it.
 -- A run counts while its process is connected: rows of processes that are gone stay as they are and harm nothing.
-with newest as (
-    select d.runid, d.jobid, d.job_pid, d.status, d.start_time,
-        row_number() over (partition by d.job_pid order by d.runid desc) = 1 as is_last_of_process
-    from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as d
-),
-open as (
+with open as (
     select n.runid, n.job_pid, n.status, n.start_time, a.pid is not null as is_alive,
         a.wait_event_type, a.wait_event
-    from newest as n
+    from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as n
     join cron.job as c on c.jobid = n.jobid and c.jobname = checked.name
     left join pg_catalog.pg_stat_activity as a
-        on a.pid = n.job_pid and n.is_last_of_process and a.application_name like 'pg\_cron%'
+        on a.pid = n.job_pid and a.application_name like 'pg\_cron%'
+        -- the number of a process is given to another one later
+        and not exists (
+            select
+            from (
+                select m.job_pid from cron.job_run_details as m where m.runid > n.runid order by m.runid limit 20000
+            ) as later
+            where later.job_pid = n.job_pid
+        )
     where n.status in ('starting', 'connecting', 'sending', 'running')
 )
 select case when o.is_alive then 'critical' else 'ok' end as status,

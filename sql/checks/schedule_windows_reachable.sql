@@ -1,4 +1,4 @@
--- schedule_windows_reachable: every enabled time window contains a tick of the job: the 500 most used of the 20000 schedules that
+-- schedule_windows_reachable: every enabled time window contains a tick of the job: the 500 most used of the 5000 schedules that
 -- are due next. Other limits only say what cannot be more, so that the planner expects no more.
 -- Ticks of a day are computed from the usual forms of a cron schedule, in UTC; any other form proves nothing.
 with field as (
@@ -55,7 +55,7 @@ daily_window as (
         from public.auto_sync_schedules as s
         where s.enabled and s.next_run_at is not null
         order by s.next_run_at
-        limit 20000
+        limit 5000
     ) as w
     where w.time_window_enabled
     group by w.time_window_start, w.time_window_end, w.timezone

@@ -1,11 +1,11 @@
--- schedules_not_failing: enabled schedules whose last three runs or more all failed, among the 20000 that are due next.
+-- schedules_not_failing: enabled schedules whose last three runs or more all failed, among the 5000 that are due next.
 -- Critical when no schedule that ever ran has succeeded since; a paused job explains that nothing changes.
 with upcoming as (
     select s.id, s.last_run_at, s.last_run_status, s.last_run_summary, s.consecutive_failures
     from public.auto_sync_schedules as s
     where s.enabled and s.next_run_at is not null
     order by s.next_run_at
-    limit 20000
+    limit 5000
 ),
 failing as (
     select u.* from upcoming as u where u.consecutive_failures >= 3 and u.last_run_status = 'failed'

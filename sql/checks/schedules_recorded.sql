@@ -1,6 +1,6 @@
 -- schedules_recorded: enabled schedules that were claimed twice or more since their last run; those whose second claim is still
 -- being worked on are not counted. Of the 1000 that come back first, by an index that holds no others.
--- Critical when no run at all was recorded since the first of these claims, among the 20000 schedules that are due next.
+-- Critical when no run at all was recorded since the first of these claims, among the 5000 schedules that are due next.
 with again as (
     select s.id, s.claims_since_run, s.claimed_at
     from public.auto_sync_schedules as s
@@ -20,7 +20,7 @@ recorded as (
         from public.auto_sync_schedules as s
         where s.enabled and s.next_run_at is not null
         order by s.next_run_at
-        limit 20000
+        limit 5000
     ) as r
 )
 select case when r.last_at > (select min(a.claimed_at) from again as a) then 'warning' else 'critical' end as status,

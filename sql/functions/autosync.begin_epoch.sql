@@ -7,11 +7,14 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    found_epoch text := autosync.pg_net_epoch();
 begin
-    if not exists (select from autosync.epoch) then
+    if found_epoch is null then
         insert into autosync.epoch default values on conflict do nothing;
+        found_epoch := autosync.pg_net_epoch();
     end if;
-    return autosync.pg_net_epoch();
+    return found_epoch;
 end
 $$;
 

@@ -15,14 +15,14 @@ declare
     bound jsonb;
     bound_at timestamptz;
     called text;
-    found_here jsonb := autosync.server_identity();
+    found_here jsonb;
 begin
     select s.value, s.updated_at into bound, bound_at from autosync.setting as s where s.name = 'binding';
     if bound ->> 'project_ref' is null then
         return;
     end if;
     if bound ->> 'inherited_by' <> bound ->> 'project_ref' then
-        return query select 'critical', format('database %s', found_here ->> 'database'), format(
+        return query select 'critical', format('database %s', current_database()), format(
             'is inherited from %s, off on purpose: it was found in %s', bound ->> 'project_ref', bound ->> 'inherited_by');
         return;
     end if;
@@ -33,6 +33,7 @@ begin
         return query select 'critical', 'secret project_url', format(
             'names the project %s, but this database is bound to %s', called, bound ->> 'project_ref');
     end if;
+    found_here := autosync.server_identity();
     if bound ? 'proving' then
         return query select 'warning', format('database %s', found_here ->> 'database'), format(
             'belongs to the project %s now, which no call has proven: until then its jobs call nobody', bound ->> 'project_ref');

@@ -14,8 +14,9 @@ as $$
         from (
             select i.request_id, i.epoch
             from autosync.invocation as i
-            where i.job_id = calls_queued.job_id and i.outcome = 'pending'
-            order by i.id desc
+            -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+            where i.job_id between calls_queued.job_id and calls_queued.job_id and i.outcome = 'pending'
+            order by i.job_id desc, i.id desc
             limit 2 * max_calls
         ) as p
         join net.http_request_queue as q on q.id = p.request_id

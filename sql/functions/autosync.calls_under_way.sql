@@ -12,8 +12,9 @@ as $$
     from (
         select i.*
         from autosync.invocation as i
-        where i.job_id = calls_under_way.job_id and i.outcome in ('pending', 'accepted')
-        order by i.id desc
+        -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+        where i.job_id between calls_under_way.job_id and calls_under_way.job_id and i.outcome in ('pending', 'accepted')
+        order by i.job_id desc, i.id desc
         limit 100
     ) as p
     where p.epoch = autosync.pg_net_epoch()

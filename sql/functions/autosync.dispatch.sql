@@ -35,8 +35,11 @@ begin
         due := autosync.due_schedules(job.batch_size * job.max_requests);
         requests := greatest(1, ceil(due::numeric / job.batch_size));
     end if;
-    -- a worker that stands still gets no more than it can send when it is back
-    room := job.max_requests - autosync.calls_queued(job.id, job.max_requests);
+    -- a worker that stands still gets no more than it can send when it is back; mostly nothing waits, and who waits need not be asked
+    room := job.max_requests;
+    if exists (select from net.http_request_queue) then
+        room := room - autosync.calls_queued(job.id, job.max_requests);
+    end if;
     decision := case
         when force then 'posted'
         when job.paused_at is not null or not job.enabled then 'paused'
@@ -66,25 +69,30 @@ begin
 end
 $$;
 
+-- in PL/pgSQL, which a tick's new session needs anyway: to start a function of SQL takes it longer than to call this one
 create or replace function autosync.dispatch(job_name text)
 returns bigint
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select autosync.dispatch(job_name, false)
+begin
+    return autosync.dispatch(job_name, false);
+end
 $$;
 
 -- the tick of the job that the guide makes
 create or replace function autosync.dispatch()
 returns bigint
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select autosync.dispatch(cast('auto-sync-cron-job' as text), false)
+begin
+    return autosync.dispatch(cast('auto-sync-cron-job' as text), false);
+end
 $$;
 
 revoke all on function autosync.dispatch(text, boolean) from public;

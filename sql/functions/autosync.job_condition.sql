@@ -84,7 +84,8 @@ begin
         end loop;
     end if;
     select max(t.ticked_at) into ticked_at
-    from (select k.ticked_at from autosync.tick as k where k.job_id = job.id order by k.id desc limit 1) as t;
+    -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+    from (select k.ticked_at from autosync.tick as k where k.job_id between job.id and job.id order by k.job_id desc, k.id desc limit 1) as t;
     -- a tick that was triggered since then shows that the error in it is gone
     if ticked_at > run_at and run_text like 'ERROR:%' then
         run_count := 0;
@@ -97,7 +98,7 @@ begin
     -- the calls, by tick, newest first; one that is repeated counts when its last attempt has ended
     for item in
         with newest as materialized (
-            select i.* from autosync.invocation as i where i.job_id = job.id order by i.id desc limit most_calls
+            select i.* from autosync.invocation as i where i.job_id between job.id and job.id order by i.job_id desc, i.id desc limit most_calls
         ),
         call as (
             select distinct on (n.idempotency_key) n.*, max(n.tick_id) over w as of_tick, min(n.id) over w as first_id

@@ -4,13 +4,17 @@
 -- And the oid of pg_net's queue, which changes when the extension is dropped and created again.
 create or replace function autosync.pg_net_epoch()
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select e.token || ':' || cast(cast(to_regclass('net.http_request_queue') as oid) as text)
-    from autosync.epoch as e
+begin
+    return (
+        select e.token || ':' || cast(cast(to_regclass('net.http_request_queue') as oid) as text)
+        from autosync.epoch as e
+    );
+end
 $$;
 
 revoke all on function autosync.pg_net_epoch() from public;

@@ -12,7 +12,7 @@ declare
     job autosync.job;
     address text;
     call_headers jsonb;
-    epoch text := autosync.begin_epoch();
+    epoch constant text := autosync.begin_epoch();
     budget integer;
     call_key uuid;
     call_attempt integer;
@@ -22,7 +22,7 @@ begin
     -- a copy sends its source's secrets nowhere, other addresses than the project's included
     perform autosync.check_binding();
     -- one statement, so one snapshot: no credential goes to an address that it was not stored with
-    select coalesce(job.url, rtrim(autosync.project_address(job.name), '/') || '/functions/v1/' || job.function),
+    select coalesce(job.url, rtrim(autosync.read_secret('project_url'), '/') || '/functions/v1/' || job.function),
         autosync.call_headers(job.name)
     into address, call_headers;
 
@@ -36,9 +36,14 @@ begin
     ));
 
     for i in 1..post_calls.number loop
-        select coalesce(min(o.attempt), 0) + 1, min(cast(o.idempotency_key as text)) into call_attempt, call_key
-        from autosync.invocation as o
-        where o.id = post_calls.retry_of;
+        call_attempt := null;
+        call_key := null;
+        if post_calls.retry_of is not null then
+            select o.attempt + 1, o.idempotency_key into call_attempt, call_key
+            from autosync.invocation as o
+            where o.id = post_calls.retry_of;
+        end if;
+        call_attempt := coalesce(call_attempt, 1);
         call_key := coalesce(call_key, gen_random_uuid());
         call_headers := call_headers || jsonb_build_object(
             'Idempotency-Key', cast(call_key as text), 'x-autosync-attempt', cast(call_attempt as text));

@@ -46,8 +46,9 @@ begin
             from (
                 select k.id, k.queued_at
                 from autosync.invocation as k
-                where k.job_id = item.job_id
-                order by k.id
+                -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+                where k.job_id between item.job_id and item.job_id
+                order by k.job_id, k.id
                 limit 1000
                 for update skip locked
             ) as o
@@ -63,8 +64,8 @@ begin
             from (
                 select k.id, k.ticked_at
                 from autosync.tick as k
-                where k.job_id = item.job_id
-                order by k.id
+                where k.job_id between item.job_id and item.job_id
+                order by k.job_id, k.id
                 limit 1000
                 for update skip locked
             ) as o

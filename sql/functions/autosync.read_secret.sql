@@ -10,11 +10,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     found_value text;
-    place text := case autosync.secret_store() when 'vault' then 'the vault' else 'public.pg_cron_secrets' end;
+    place text;
 begin
     select btrim(s.secret, E' \t\r\n') into found_value
     from autosync.stored_secrets() as s
     where s.name = read_secret.secret_name;
+    if found_value <> '' and found_value !~ '[^!-~]' then
+        return found_value;
+    end if;
+    place := case autosync.secret_store() when 'vault' then 'the vault' else 'public.pg_cron_secrets' end;
     if found_value is null then
         raise exception 'the secret "%" is missing from %', secret_name, place
             using errcode = 'no_data_found', hint = 'run: autosync-db setup';
@@ -23,11 +27,8 @@ begin
         raise exception 'the secret "%" in % is blank', secret_name, place
             using errcode = 'no_data_found', hint = 'run: autosync-db setup';
     end if;
-    if found_value ~ '[^!-~]' then
-        raise exception 'the secret "%" in % contains blanks or other characters that no header carries', secret_name, place
-            using errcode = 'invalid_text_representation', hint = 'run: autosync-db setup';
-    end if;
-    return found_value;
+    raise exception 'the secret "%" in % contains blanks or other characters that no header carries', secret_name, place
+        using errcode = 'invalid_text_representation', hint = 'run: autosync-db setup';
 end
 $$;
 

@@ -1,7 +1,8 @@
 -- recent_outcomes(job_name, max_rows): the newest requests of a job with their outcomes as known now, newest first.
 -- requires: 0005
 -- Reads only: an outcome that is not settled yet is looked up in pg_net. Called by the checks and by runs and status.
--- In PL/pgSQL, whose plans last: the checks call it several times for every job.
+-- Of one job by a range, in the order of the index on (job_id, id): with `=` the planner may walk through the calls of all other
+-- jobs by the primary key, which for a job that seldom calls is all of the ledger. In PL/pgSQL, whose plans last: the checks call it several times for every job.
 create or replace function autosync.recent_outcomes(job_name text default 'auto-sync-cron-job', max_rows integer default 20)
 returns table (
     id bigint,
@@ -32,13 +33,15 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    of_job constant integer := (select j.id from autosync.job as j where j.name = recent_outcomes.job_name);
 begin
     return query
     with newest as materialized (
         select v.*
         from autosync.invocation as v
-        where v.job_id = (select j.id from autosync.job as j where j.name = recent_outcomes.job_name)
-        order by v.id desc
+        where v.job_id between of_job and of_job
+        order by v.job_id desc, v.id desc
         limit recent_outcomes.max_rows
     )
     select

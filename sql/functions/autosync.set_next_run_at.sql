@@ -153,12 +153,16 @@ begin
         advice := 'Abbreviations (EST) and offsets (UTC+2) do not follow daylight saving time and are not accepted.';
     end if;
 
-    if complaint is null and new.organization_id is null and (inserted or old.organization_id is not null)
-        and exists (select from autosync.setting as t where t.name = 'isolation' and t.value ->> 'mode' = 'organization') then
-        wrong_column := 'organization_id';
-        wrong_constraint := 'auto_sync_schedules_organization_id_check';
-        complaint := 'organization_id is missing: each schedule belongs to an organization here';
-        advice := 'Nothing was saved; give the organization that the integration belongs to, and save again.';
+    -- a condition of its own: one that holds a query is run as a query, for the rows that it does not speak of, too
+    if complaint is null and new.organization_id is null and (inserted or old.organization_id is not null) then
+        if exists (
+            select from autosync.setting as t where t.name = 'isolation' and t.value ->> 'mode' = 'organization'
+        ) then
+            wrong_column := 'organization_id';
+            wrong_constraint := 'auto_sync_schedules_organization_id_check';
+            complaint := 'organization_id is missing: each schedule belongs to an organization here';
+            advice := 'Nothing was saved; give the organization that the integration belongs to, and save again.';
+        end if;
     end if;
 
     if complaint is null and by_api_user and new.organization_id is not null
@@ -222,9 +226,14 @@ begin
             end if;
             new.claims_since_run := 0;
             new.claim_retry_at := null;
-            new.next_run_at := autosync.next_run_at(
-                new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
-                new.time_window_end, new.timezone, moment, new.consecutive_failures);
+            if new.enabled and not new.time_window_enabled and new.consecutive_failures <= 1 and new.last_run_at is not null then
+                -- what next_run_at() says of a healthy run, without calling it for each
+                new.next_run_at := new.last_run_at + make_interval(mins => new.frequency_minutes);
+            else
+                new.next_run_at := autosync.next_run_at(
+                    new.enabled, new.last_run_at, new.frequency_minutes, new.time_window_enabled, new.time_window_start,
+                    new.time_window_end, new.timezone, moment, new.consecutive_failures);
+            end if;
         elsif window_changed
             or new.enabled is distinct from old.enabled
             or new.frequency_minutes is distinct from old.frequency_minutes

@@ -11,17 +11,18 @@ select j.name as subject, jsonb_build_object(
 from chosen_jobs as c
 join autosync.job as j on j.id = c.id and (j.function is not null or j.url is not null)
 left join lateral (
-    select k.ticked_at from autosync.tick as k where k.job_id = j.id order by k.id desc limit 1
+    -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+    select k.ticked_at from autosync.tick as k where k.job_id between j.id and j.id order by k.job_id desc, k.id desc limit 1
 ) as t on true
 -- how many of the newest are of the last hour: who is called every minute has more of them than who is called once a day
 cross join lateral (
     select case
         when (
-            select v.queued_at from autosync.invocation as v where v.job_id = j.id order by v.id desc offset 49 limit 1
+            select v.queued_at from autosync.invocation as v where v.job_id between j.id and j.id order by v.job_id desc, v.id desc offset 49 limit 1
         ) > now() - interval '1 hour'
         then (
             select cast(count(*) as integer)
-            from (select v.queued_at from autosync.invocation as v where v.job_id = j.id order by v.id desc limit 4000) as n
+            from (select v.queued_at from autosync.invocation as v where v.job_id between j.id and j.id order by v.job_id desc, v.id desc limit 4000) as n
             where n.queued_at > now() - interval '1 hour'
         )
         else 50
@@ -54,8 +55,8 @@ left join lateral (
     from (
         select v.id, v.queued_at, v.outcome
         from autosync.invocation as v
-        where v.job_id = j.id
-        order by v.id desc
+        where v.job_id between j.id and j.id
+        order by v.job_id desc, v.id desc
         limit 2000
     ) as e
     where e.outcome = 'ok'

@@ -19,8 +19,9 @@ select jsonb_build_object(
         from (
             select k.ticked_at, k.caller
             from autosync.tick as k
-            where k.job_id = j.id
-            order by k.id desc
+            -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+            where k.job_id between j.id and j.id
+            order by k.job_id desc, k.id desc
             limit 100
         ) as t
         -- a tick that was triggered manually does not show that pg_cron ticks; without a name it may be pg_cron's
@@ -34,25 +35,35 @@ select jsonb_build_object(
         select from pg_catalog.pg_settings as s where s.name = 'cron.match_dom_and_dow' and s.setting = 'on'
     ),
     'sees_settings', pg_has_role('pg_read_all_settings', 'usage'),
-    'is_cut', h.runs >= 1000,
-    'oldest', h.oldest,
-    'newest_runs', h.newest_runs
+    'is_cut', (
+        select count(*) >= 1000
+        from (select i.runid from cron.job_run_details as i order by i.runid desc limit 1000) as n
+    ),
+    'oldest', (
+        select n.start_time
+        from (select i.runid, i.start_time from cron.job_run_details as i order by i.runid desc limit 1000) as n
+        order by n.runid
+        limit 1
+    ),
+    'newest_runs', (
+        select jsonb_agg(jsonb_build_array(d.start_time, d.end_time) order by d.runid desc)
+        from (
+            select o.runid, o.start_time, o.end_time
+            from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as o
+            join cron.job as r on r.jobid = o.jobid and r.jobname = c.jobname
+            where o.runid >= (
+                select min(n.runid)
+                from (select i.runid from cron.job_run_details as i order by i.runid desc limit 1000) as n
+            )
+            order by o.runid desc
+            limit 2
+        ) as d
+    )
 ) as fact
 from (
     select o.* from cron.job as o where o.jobname = checked.name order by o.jobid limit 1
 ) as c
 join autosync.job as j on j.name = c.jobname
-cross join lateral (
-    select count(*) as runs, (array_agg(d.start_time order by d.runid))[1] as oldest,
-        jsonb_agg(jsonb_build_array(d.start_time, d.end_time) order by d.runid desc)
-            filter (where d.age <= 2 and d.is_own) as newest_runs
-    from (
-        select n.runid, n.start_time, n.end_time, r.jobid is not null as is_own,
-            row_number() over (partition by r.jobid is not null order by n.runid desc) as age
-        from (select i.* from cron.job_run_details as i order by i.runid desc limit 1000) as n
-        left join cron.job as r on r.jobid = n.jobid and r.jobname = c.jobname
-    ) as d
-) as h
 """
 
 

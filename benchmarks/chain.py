@@ -1,0 +1,90 @@
+"""From pg_cron's tick to the function's first byte, beside the guide's inline job: each ticks in every second minute.
+
+Timed from the moment that pg_cron notes as the run's start, when its session is open, to the request at the function:
+both open the same session before. The worker of the pg_net stand-in sends them; it waits for nothing when it is idle.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+from statistics import median
+from threading import Event
+
+from benchmarks import schedules, servers
+from benchmarks.results import Results
+from benchmarks.servers import Db
+from benchmarks.side_by_side import Row
+from benchmarks.ticks import INLINE, OURS
+from tests.support import clusters, keys
+from tests.support.http_stub import serving
+
+SCHEDULES = 100_000
+_MINUTE = 60
+
+
+def results(runs: int, quick: bool) -> Results:
+    """Wait for so many ticks of each, two minutes a pair."""
+    pairs = 1 if quick else min(runs, 7)
+    arrivals: dict[str, datetime] = {}
+
+    class Function(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            arrivals["ours" if self.path.endswith("auto-sync-cron") else "inline"] = datetime.now(UTC)
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing."""
+
+    with (
+        servers.migrated() as server, serving(Function, Event()) as url, clusters.pg_net_worker(server),
+        servers.administrator(server) as admin, clusters.connection(server) as owner,
+    ):  # fmt: skip
+        for name, secret in (("project_url", url), ("service_role_key", keys.secret().reveal())):
+            owner.execute("insert into public.pg_cron_secrets (name, secret) values (%s, %s)", [name, secret])
+        schedules.fill(admin, 1_000 if quick else SCHEDULES, 50)
+        inline = INLINE.replace("/functions/v1/auto-sync-cron", "/functions/v1/inline")
+        jobs = {
+            "ours": _job(owner, "auto-sync-cron-job", "*/2 * * * *", OURS),
+            "inline": _job(owner, "inline", "1-59/2 * * * *", inline),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in jobs}
+        for _ in range(2 * pairs + 1):
+            arrivals.clear()
+            _wait(lambda: bool(arrivals))
+            [name] = arrivals
+            seconds = (arrivals[name] - _started(admin, jobs[name])).total_seconds()
+            taken[name].append(seconds * 1000)
+            print(f"{time.strftime('%H:%M:%S')} {name}: {seconds * 1000:.1f} ms", file=sys.stderr, flush=True)
+    ours, theirs = median(taken["ours"]), median(taken["inline"])
+    yield Row("from pg_cron's start to the function's first byte", "the guide's job", "ms", ours, theirs, 1.1, pairs)
+
+
+def _job(owner: Db, name: str, schedule: str, command: str) -> int:
+    [number] = owner.execute("select cron.schedule(%s, %s, %s)", [name, schedule, command]).fetchone() or [0]
+    return int(number)
+
+
+def _started(admin: Db, job: int) -> datetime:
+    """Return when pg_cron started the newest run of a job, once it has written that down."""
+    query = (
+        "select d.start_time from cron.job_run_details as d where d.jobid = %s and d.start_time is not null"
+        " order by d.runid desc limit 1"
+    )
+    found: list[datetime] = []
+
+    def look() -> bool:
+        found[:] = [moment for (moment,) in admin.execute(query, [job]).fetchall()]
+        return bool(found) and (datetime.now(UTC) - found[0]).total_seconds() < _MINUTE / 2
+
+    _wait(look)
+    return found[0]
+
+
+def _wait(look: object) -> None:
+    clusters.wait_for(look, "a tick", 4 * _MINUTE)  # type: ignore[arg-type]
