@@ -6,7 +6,7 @@ DENO_FOLDERS = templates/functions autosync_db/local/edge
 SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
 # each worker, and each command that tests start, would compile every module again
 export PYTHONDONTWRITEBYTECODE =
-.PHONY: help setup demo test test-all test-containers faults bench lint format generate docs docs-links new-check lock clean
+.PHONY: help setup demo test test-all test-containers faults chaos bench lint format generate docs docs-links new-check lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-containers: setup  ## run the tests that depend on the server on PostgreSQL
 
 faults: setup  ## measure what verify says of every fault, and write docs/reference/faults.md
 	@.venv/bin/pytest $(PARALLEL) tests/health/faults --write-table docs/reference/faults.md $(ARGS)
+
+chaos: setup  ## let everything go wrong at once: CHAOS_SECONDS=1200 CHAOS_SEED=7, which a run prints, repeats it
+	@$(foreach name,CHAOS_SECONDS CHAOS_SEED,$(if $($(name)),$(name)=$($(name)))) .venv/bin/pytest $(PARALLEL) tests/chaos $(ARGS)
 
 bench: setup  ## measure speed and memory beside what people use instead: ARGS='commands --runs 5'
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -204,7 +204,9 @@ class Faults:
         return lambda: self._repair("job_scheduled")
 
     def _repair(self, check: str) -> None:
-        done = command.run_process("repair", check, "--yes", database=self.world.cluster.url(), folder=self.world.folder)
+        done = command.run_process(
+            "repair", check, "--yes", database=self.world.cluster.url(), folder=self.world.folder
+        )
         # 3 where something else fails meanwhile
         assert done.code in (0, 3), done.err
         # somebody else may have come first
@@ -244,7 +246,8 @@ class Faults:
     def _crash(self) -> None:
         # younger servers are taken for ones that are starting
         clusters.wait_for(
-            lambda: self._value("select clock_timestamp() > pg_postmaster_start_time() + interval '6 seconds'"), "a server"
+            lambda: self._value("select clock_timestamp() > pg_postmaster_start_time() + interval '6 seconds'"),
+            "a server",
         )
         os.kill(self._victim(), signal.SIGKILL)
         clusters.wait_for(lambda: self._value("select true"), "the recovery")

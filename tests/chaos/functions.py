@@ -178,7 +178,12 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(1.2)
         status = STATUS.get(way, 202 if name == "reporting" and way == "good" else 200)
         self.function.journal.write("answers", **shared, way=way, status=status)
-        body: dict[str, Any] = {"ok": way in ("good", "slow", "truncated"), "call": key, "attempt": attempt, "done": done}
+        body: dict[str, Any] = {
+            "ok": way in ("good", "slow", "truncated"),
+            "call": key,
+            "attempt": attempt,
+            "done": done,
+        }
         if not body["ok"]:
             body["error"] = f"bad in the way {way}"
         if way in ("hang_up", "reset"):

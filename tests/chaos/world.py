@@ -1,4 +1,4 @@
-"""The world of the test: a server whose clock may stand before a change of clocks, 12 jobs, schedules, and all around it."""
+"""The world of the test: a server that lives through a change of clocks, 12 jobs, schedules, and all around it."""
 
 import contextlib
 import hashlib
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -25,7 +26,7 @@ from autosync_db.jobs import plan
 from autosync_db.local.cluster import Cluster, free_port, server_user
 from autosync_db.secret import Secret
 from tests.chaos.journal import Journal
-from tests.support import clusters, keys
+from tests.support import keys
 
 ROOT = Path(__file__).parents[2]
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
@@ -162,7 +163,11 @@ class World:
 
     def start_server(self) -> None:
         """Start the server with its own clock."""
-        preload = {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": f"{self.shift:+.0f}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        preload = {
+            "LD_PRELOAD": str(FAKETIME[0]),
+            "FAKETIME": f"{self.shift:+.0f}",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
         environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "UTC",
                        "PGPASSFILE": str(self.cluster.password_file)}  # fmt: skip
         with (self.cluster.folder / "chaos.log").open("a") as log:
@@ -208,7 +213,7 @@ class World:
         """Let the functions accept these service keys and no others."""
         service = [fingerprint(key.reveal()) for key in service_keys]
         names = ("auto-sync-cron", "drain-due", "post", "get", "retrying", "reporting", "skipping", "expecting")
-        self.order(accepted={name: service for name in names} | {"partner": [fingerprint(self.partner.reveal())]})
+        self.order(accepted=dict.fromkeys(names, service) | {"partner": [fingerprint(self.partner.reveal())]})
 
     # the life of the world
 
@@ -259,23 +264,33 @@ class World:
             plan.apply(owner, self.configuration.settings)
 
     def _add_schedules(self, owner: psycopg.Connection[Any]) -> None:
-        """Add schedules: one in forty runs each minute, the others come due one after the other in twenty minutes."""
+        """Add schedules: one in forty runs each minute, the others come due one after the other within twenty minutes.
+
+        Two in five have a time window; of those half are open at the beginning.
+        """
+        spread = min(1200.0, 4 * self.seconds)
         source = random.Random(f"{self.seed} schedules")
         fast = max(10, self.schedules // 40)
-        with owner.cursor() as cursor, cursor.copy(
-            "copy public.auto_sync_schedules (integration_id, organization_id, enabled, frequency_minutes,"
-            " time_window_enabled, time_window_start, time_window_end, timezone, last_run_at, last_run_status) from stdin"
-        ) as rows:
+        with (
+            owner.cursor() as cursor,
+            cursor.copy(
+                "copy public.auto_sync_schedules (integration_id, organization_id, enabled, frequency_minutes,"
+                " time_window_enabled, time_window_start, time_window_end, timezone, last_run_at, last_run_status)"
+                " from stdin"
+            ) as rows,
+        ):
             for number in range(self.schedules):
                 frequency = 1 if number < fast else source.choice((60, 90, 240, 1440))
-                start = source.randrange(24)
+                zone = source.choice(ZONES)
+                here = datetime.fromtimestamp(self.now(), UTC).astimezone(ZoneInfo(zone)).hour
+                start = source.choice((here, source.randrange(24)))
                 windowed = number >= fast and source.random() < 0.4
-                due = self.now() + (source.random() * 60 if number < fast else source.random() * 1200)
+                due = self.now() + (source.random() * (min(60, spread) if number < fast else spread))
                 rows.write_row((
                     _uuid(source), _uuid(random.Random(f"{self.seed} organization {number % 97}")), True, frequency,
-                    windowed, f"{start:02}:{source.choice((0, 30)):02}" if windowed else None,
+                    windowed, f"{start:02}:{source.choice((0, 0, 30)):02}" if windowed else None,
                     f"{(start + source.choice((1, 2, 6))) % 24:02}:15" if windowed else None,
-                    source.choice(ZONES), datetime.fromtimestamp(due - 60 * frequency, UTC), "success",
+                    zone, datetime.fromtimestamp(due - 60 * frequency, UTC), "success",
                 ))  # fmt: skip
         owner.execute("analyze public.auto_sync_schedules")
 
