@@ -61,6 +61,8 @@ LASTING: dict[str, tuple[tuple[str, ...], float, float]] = {
     "schedules locked": ((), 1, 4),
 }
 SUDDEN = ("worker killed", "backend ended", "backend killed", "pooler cut", "restarted")
+# what a command that runs meanwhile would put right
+ALONE = ("job inactive", "job unscheduled", "key refused")
 # these empty pg_net's tables
 CRASHES = ("backend killed", "server down")
 # after these a batch is sent once more
@@ -112,15 +114,21 @@ class Faults:
         """Take the choices within a fault from the seed."""
         self.source = random.Random(f"{self.world.seed} victims")
 
-    def run(self, plan: list[Planned], started: float) -> None:
+    def run(self, plan: list[Planned], started: float, until: float) -> None:
         """Carry the plan out."""
         for item in plan:
             if self.world.ended.wait(max(0.0, started + item.at - time.time())):
                 return
+            if time.time() + item.lasts > until:
+                return  # each fault is healed before the next one, which may take longer than planned
             self.one(item)
 
     def one(self, item: Planned) -> Happened:
         """Let one fault happen, look what verify says of it, heal it, and look when verify no longer says it."""
+        with self.world.alone if item.kind in ALONE else contextlib.nullcontext():
+            return self._one(item)
+
+    def _one(self, item: Planned) -> Happened:
         fault = Happened(item.kind, time.time())
         self.happened.append(fault)
         checks = LASTING.get(item.kind, ((), 0, 0))[0]
@@ -308,7 +316,8 @@ class Operators:
                 waiting = list(COMMANDS)
                 self.source.shuffle(waiting)
             try:
-                self._command(waiting.pop())
+                with self.world.alone:
+                    self._command(waiting.pop())
             except psycopg.Error as error:
                 self.results.append(("look", 4, str(error).strip()))
 

@@ -338,7 +338,8 @@ class Findings:
             last = (said[-1]["state"], said[-1]["cause"]) if said else ("ok", "")
             if last != (row["said_state"], row["said_cause"]):
                 self._violated(f"job {row['job']} was last reported as {last}", row, *said)
-        self.figures["alerts"] = dict(Counter(message["event"] for message in self.messages))
+        self.figures["alerts"] = dict(Counter(same[0]["event"] for same in keys.values()))
+        self.figures["alerts sent twice"] = sum(len(same) > 1 for same in keys.values())
 
     def _commands_end_well(self) -> None:
         for complaint in self.operators.wrong:

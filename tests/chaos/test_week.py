@@ -23,6 +23,11 @@ SECONDS = float(os.environ.get("CHAOS_SECONDS", "1200"))
 SEED = int(os.environ.get("CHAOS_SEED", "0")) or time.time_ns() % 1_000_000
 # nothing goes wrong any more for so long before the end
 CALM_SECONDS = 40.0
+_HURRY = """
+update autosync.alert_state as s
+set said_at = s.said_at - interval '10 minutes'
+where s.job_id = any (array(select a.job_id from autosync.alert_state as a for no key update skip locked))
+"""
 # what is said of the past, or of the clock that the test chose
 AFTERWARDS = ("no_recent_crash", "calls_hold_no_others_up", "server_clock_agrees")
 
@@ -67,6 +72,7 @@ def live(made: World, plan: list[Planned], bad: float, *, command_every: float =
 
         def note(request: http_stub.Request) -> int:
             messages.append(_message(request))
+            made.journal.write("message", **messages[-1])
             return 200
 
         receiver.judge = note
@@ -75,7 +81,7 @@ def live(made: World, plan: list[Planned], bad: float, *, command_every: float =
             made.order(failing=bad)
             for thread in threads:
                 thread.start()
-            broken.run(plan, started)
+            broken.run(plan, started, started + made.seconds - calm)
             made.ended.wait(max(0.0, started + made.seconds - calm - time.time()))
             made.ended.set()
             for thread in threads:
@@ -99,7 +105,7 @@ def _hurry_alerts(made: World) -> None:
     while not made.ended.wait(10):
         try:
             with made.session() as owner:
-                owner.execute("update autosync.alert_state set said_at = said_at - interval '10 minutes'")
+                owner.execute(_HURRY)
         except psycopg.Error:
             continue
 
@@ -135,7 +141,7 @@ def _settle(made: World) -> None:
     def settled() -> bool:
         made.tick(world.HOUSE)
         with made.session() as owner:
-            owner.execute("update autosync.alert_state set said_at = said_at - interval '10 minutes'")
+            owner.execute(_HURRY)
             owner.execute("update autosync.alert set next_try_at = least(next_try_at, clock_timestamp())")
             found = owner.execute(
                 "select not exists (select from autosync.invocation where outcome in ('pending', 'accepted')"
