@@ -72,7 +72,7 @@ def live(made: World, plan: list[Planned], bad: float, *, command_every: float =
 
         def note(request: http_stub.Request) -> int:
             messages.append(_message(request))
-            made.journal.write("message", **messages[-1])
+            made.journal.write("message", said=messages[-1])
             return 200
 
         receiver.judge = note
