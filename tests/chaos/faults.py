@@ -13,7 +13,7 @@ import psycopg
 
 from autosync_db.credentials import store
 from autosync_db.health import verify
-from tests.chaos.world import World
+from tests.chaos.world import HOUSE, World
 from tests.support import clusters, command, keys
 
 
@@ -58,13 +58,15 @@ LASTING: dict[str, tuple[tuple[str, ...], float, float]] = {
     # told to end, it does not come back before the server is started again
     "launcher ended": (("pg_cron_scheduler_running",), 4, 6),
     "server down": ((), 1, 4),
+    # pg_net's ids start again at 1, twice, before anybody has read the answers of the first time
+    "crashed unsettled": ((), 4, 6),
     "schedules locked": ((), 1, 4),
 }
 SUDDEN = ("worker killed", "backend ended", "backend killed", "pooler cut", "restarted")
 # what a command that runs meanwhile would put right
 ALONE = ("job inactive", "job unscheduled", "key refused")
 # these empty pg_net's tables
-CRASHES = ("backend killed", "server down")
+CRASHES = ("backend killed", "server down", "crashed unsettled")
 # after these a batch is sent once more
 RESENDING = (*CRASHES, "worker killed", "worker dead", "backend ended", "restarted", "launcher ended")
 COMMANDS = {
@@ -169,6 +171,7 @@ class Faults:
             "backend killed": self._crash,
             "pooler cut": lambda: self._end("usename = 'authenticator'"),
             "restarted": self._restarted,
+            "crashed unsettled": lambda: self._crashed_unsettled(stack),
         }
         return begin[kind]()
 
@@ -227,6 +230,13 @@ class Faults:
     def _launcher_ended(self) -> Callable[[], None]:
         self._end("application_name = 'pg_cron scheduler'")
         return self._restarted
+
+    def _crashed_unsettled(self, stack: ExitStack) -> None:
+        self.world.resting.add(HOUSE)
+        stack.callback(self.world.resting.clear)
+        for _ in range(2):
+            self._server_down()()
+            self.world.ended.wait(4)
 
     def _restarted(self) -> None:
         self.world.cluster.stop()

@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -138,6 +139,8 @@ class World:
     ended: threading.Event = field(default_factory=threading.Event)
     # commands repair, set up and rotate: what they would put right must not be the fault of the moment
     alone: threading.Lock = field(default_factory=threading.Lock)
+    # jobs that are not ticked for a while
+    resting: set[str] = field(default_factory=set)
     _threads: threading.local = field(default_factory=threading.local)
 
     def __post_init__(self) -> None:
@@ -274,7 +277,7 @@ class World:
     def _add_schedules(self, owner: psycopg.Connection[Any]) -> None:
         """Add schedules: one in forty runs each minute, the others come due one after the other within twenty minutes.
 
-        Two in five have a time window; of those half are open at the beginning.
+        Two in five have a time window; of those half are open at the beginning, and shut before the end.
         """
         spread = min(1200.0, 4 * self.seconds)
         source = random.Random(f"{self.seed} schedules")
@@ -289,21 +292,26 @@ class World:
         ):
             for number in range(self.schedules):
                 frequency = 1 if number < fast else source.choice((60, 90, 240, 1440))
-                zone = source.choice(ZONES)
-                here = datetime.fromtimestamp(self.now(), UTC).astimezone(ZoneInfo(zone)).hour
-                start = source.choice((here, source.randrange(24)))
                 windowed = number >= fast and source.random() < 0.4
+                zone = ZoneInfo(source.choice(ZONES))
+                opens, closes = time_of(source.randrange(24), 30), time_of(source.randrange(24), 15)
+                if source.random() < 0.5:
+                    now = datetime.fromtimestamp(self.now(), UTC)
+                    opens = now.astimezone(zone).time().replace(minute=0, second=0, microsecond=0)
+                    closes = (now + timedelta(seconds=60 + source.random() * spread)).astimezone(zone).time()
+                    closes = closes.replace(second=0, microsecond=0)
                 due = self.now() + (source.random() * (min(60, spread) if number < fast else spread))
                 rows.write_row((
                     _uuid(source), _uuid(random.Random(f"{self.seed} organization {number % 97}")), True, frequency,
-                    windowed, f"{start:02}:{source.choice((0, 0, 30)):02}" if windowed else None,
-                    f"{(start + source.choice((1, 2, 6))) % 24:02}:15" if windowed else None,
-                    zone, datetime.fromtimestamp(due - 60 * frequency, UTC), "success",
+                    windowed, opens if windowed else None, closes if windowed else None,
+                    zone.key, datetime.fromtimestamp(due - 60 * frequency, UTC), "success",
                 ))  # fmt: skip
         owner.execute("analyze public.auto_sync_schedules")
 
     def tick(self, name: str) -> None:
         """Run a job's command as pg_cron would, and write the run down as pg_cron would; never two of one job."""
+        if name in self.resting:
+            return
         try:
             admin = self._launcher()
             found = admin.execute("select command, active from cron.job where jobname = %s", [name]).fetchone()
