@@ -11,9 +11,10 @@ from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.chaos.faults import CRASHES, LASTING, RESENDING, Faults, Operators
+from tests.chaos.faults import CRASHES, LASTING, RESENDING, Faults
 from tests.chaos.functions import LEASE_SECONDS
 from tests.chaos.journal import Entry, Journal
+from tests.chaos.operators import Operators
 from tests.chaos.world import World
 
 Call = tuple[str, int]  # Idempotency-Key and attempt

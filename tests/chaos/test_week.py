@@ -13,9 +13,10 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from tests.chaos import faults, world
-from tests.chaos.faults import Faults, Operators, Planned
+from tests.chaos.faults import Faults, Planned
 from tests.chaos.invariants import Findings
 from tests.chaos.journal import Entry
+from tests.chaos.operators import Operators
 from tests.chaos.world import World
 from tests.support import clusters, command, http_stub, pooler
 
