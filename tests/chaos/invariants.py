@@ -181,7 +181,7 @@ class Findings:
         else:
             allowed.discard("accepted")
         received = self.received.get((row["key"], row["attempt"]), [])
-        if not received or len(received) > len(answers) or len(answers) > 1 or self._slow_to_answer(received, answers):
+        if not received or len(received) > len(answers) or len(answers) > 1 or self._slow_to_answer(queued, answers):
             # what was not answered in the end, or not in time, ends like this
             allowed |= {"network_error", "timed_out"}
         if self._hit(("functions dead",), queued - 3, settled + 1):
@@ -189,8 +189,9 @@ class Findings:
         return allowed
 
     @staticmethod
-    def _slow_to_answer(received: list[Entry], answers: list[Entry]) -> bool:
-        return bool(answers) and answers[-1]["at"] - received[0]["at"] > 0.9
+    def _slow_to_answer(queued: float, answers: list[Entry]) -> bool:
+        # on a busy machine also what was answered at once may be sent, or read, when its time is over
+        return bool(answers) and answers[-1]["at"] - queued > 0.9
 
     def _calls_are_sent_twice_only_after_a_kill(self) -> None:
         doubled = {call: entries for call, entries in self.received.items() if len(entries) > 1}
@@ -259,7 +260,8 @@ class Findings:
                 if entry["event"] == "completed":
                     ran, abandoned = entry, 0
                 elif entry["event"] == "claimed":
-                    if ran is not None and ran["status"] == "success":
+                    # of a claim that its function never saw the end of, nobody here knows whether it was completed
+                    if ran is not None and ran["status"] == "success" and not abandoned:
                         due = ran["ran"] + 60 * row["frequency_minutes"]
                         if abs(due - entry["due"]) > 0.01:
                             self._violated(f"schedule {id} was due at {entry['due']}, not {due}", ran, entry)
@@ -317,6 +319,11 @@ class Findings:
                 self._violated(f"verify did not forget: {fault}", near=fault.begun)
         healed = [fault.healthy_after for fault in self.faults.happened if fault.healthy_after is not None]
         self.figures["worst time until a fault was forgotten, s"] = round(max(healed, default=0), 1)
+        by_kind = {fault.kind: 0.0 for fault in self.faults.happened if fault.healthy_after is not None}
+        for fault in self.faults.happened:
+            if fault.healthy_after is not None:
+                by_kind[fault.kind] = round(max(by_kind[fault.kind], fault.healthy_after), 1)
+        self.figures["by kind"] = by_kind
         self.figures["faults"] = dict(Counter(fault.kind for fault in self.faults.happened))
 
     def _alerts_are_said_once(self) -> None:
