@@ -103,6 +103,7 @@ class Findings:
             self._every_received_call_is_in_the_ledger,
             self._the_ledger_says_what_happened,
             self._calls_are_sent_twice_only_after_a_kill,
+            self._no_call_carries_a_key_that_was_replaced,
             self._no_schedule_is_lost,
             self._no_schedule_is_held_twice,
             self._no_schedule_is_late,
@@ -207,6 +208,12 @@ class Findings:
                 ):
                     self._violated(f"call {call} was sent twice", *entries, *self.answered[call], near=entries[0]["at"])
         self.figures["received twice without a kill"] = plain
+
+    def _no_call_carries_a_key_that_was_replaced(self) -> None:
+        for call, entries in self.answered.items():
+            for entry in entries:
+                if entry["way"] == "401" and not self._hit(("key refused",), entry["at"] - 1, entry["at"] + 1):
+                    self._violated(f"call {call} was refused", *self.received[call], entry, near=entry["at"])
 
     # schedules
 

@@ -1,5 +1,6 @@
 """Who is at work meanwhile: people and CI with commands, and the Data API with writes."""
 
+import contextlib
 import random
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ import psycopg
 
 from autosync_db.credentials import store
 from tests.chaos.world import World
-from tests.support import command, keys
+from tests.support import clusters, command, keys
 
 COMMANDS = {
     "migrate": ("migrate",),
@@ -33,6 +34,8 @@ class Operators:
     removed: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
+    # what the newest command said on standard error
+    said: str = ""
 
     def __post_init__(self) -> None:
         """Take the choices from the seed."""
@@ -73,6 +76,7 @@ class Operators:
         done = command.run_process(
             *arguments, database=server.url("postgres", database), variables=variables, folder=self.world.folder
         )
+        self.said = done.err
         self.results.append((name, done.code, " | ".join((*done.errors, *done.hints))))
         if done.code in (1, 2) or "Traceback" in done.err:
             self.wrong.append(f"{name} ended with exit {done.code}: {done.err[-2000:]}")
@@ -90,14 +94,19 @@ class Operators:
             if code == 0 or self._process("rotate --abort", "rotate", "--abort") == 0 or self.world.ended.wait(2):
                 break
         # whoever was cut off from the answer to a commit does not know which it is, and has to look
-        with self.world.session() as owner:
-            active = store.read(owner, "service_role_key")
+        active = clusters.wait_for(self._stored_key, "a server that says which key is active", 60)
         if code == 0 and active != new.reveal():
             self.wrong.append("rotate said that it was done, and the new key is not stored")
         self.world.key = new if active == new.reveal() else old
-        # what is under way still carries the other
-        self.world.ended.wait(6)
+        # it waits for all that carries the old key, or says in a note that something still does
+        if code != 0 or "note: " in self.said:
+            self.world.ended.wait(6)
         self.world.accept(self.world.key)
+
+    def _stored_key(self) -> str | None:
+        with contextlib.suppress(psycopg.Error), self.world.session() as owner:
+            return store.read(owner, "service_role_key")
+        return None
 
     def run_writes(self, every: float) -> None:
         """Write as the Data API does until the world ends: the service role may, a user of the API may not."""

@@ -208,6 +208,9 @@ def _tampered(found: Findings) -> Iterator[str]:
     found.received[call] = [{**found.received[call][0], "at": calm + second} for second in (0, 1)]
     yield f"{good[4]['key']}', 1) was sent twice"
 
+    found.answered[call][0]["way"] = "401"
+    yield f"{good[4]['key']}', 1) was refused"
+
     ran = [id for id in found.runs if id in found.first_ids]
     plain, windowed = (next(id for id in ran if found.schedules[id]["windowed"] is kind) for kind in (False, True))
     claimed = found.runs[plain][0]
