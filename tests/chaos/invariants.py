@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from tests.chaos.faults import CRASHES, LASTING, RESENDING, Faults
 from tests.chaos.functions import LEASE_SECONDS
-from tests.chaos.journal import Entry, Journal
+from tests.chaos.journal import Entry, read
 from tests.chaos.operators import Operators
 from tests.chaos.world import World
 
@@ -74,7 +74,7 @@ class Findings:
             self.schedules = {row["id"]: row for row in self._rows(owner, _SCHEDULES)}
             self.alerts = self._rows(owner, _ALERTS)
             self.ended_at = float(owner.execute("select date_part('epoch', clock_timestamp())").fetchone()[0])
-        self.entries = list(Journal(self.world.folder / "functions.jsonl").entries())
+        self.entries = list(read(self.world.folder / "functions.jsonl"))
         self.received: dict[Call, list[Entry]] = defaultdict(list)
         self.answered: dict[Call, list[Entry]] = defaultdict(list)
         self.reported: dict[str, list[Entry]] = defaultdict(list)

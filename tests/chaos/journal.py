@@ -27,7 +27,12 @@ class Journal:
         line = json.dumps({"event": event, "at": time.time(), **facts}, default=str) + "\n"
         os.write(self._file, line.encode())
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield what was written, oldest first."""
-        with self.path.open() as lines:
-            yield from map(json.loads, lines)
+    def close(self) -> None:
+        """Write no more."""
+        os.close(self._file)
+
+
+def read(path: Path) -> Iterator[Entry]:
+    """Yield what was written to a journal, oldest first."""
+    with path.open() as lines:
+        yield from map(json.loads, lines)

@@ -387,6 +387,7 @@ class World:
         """End what runs beside the server."""
         for name in list(self.processes):
             self.kill(name)
+        self.journal.close()
 
 
 def _uuid(source: random.Random) -> str:
