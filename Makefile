@@ -28,8 +28,8 @@ test-all: setup  ## run all tests, also those that are too long for every push
 test-containers: setup  ## run the tests that depend on the server on PostgreSQL 17 with pg_cron 1.6, in a container
 	@.ci/containers run .venv/bin/python .ci/suite.py $(PARALLEL) -m "server and not one_version and not long" $(ARGS)
 
-chaos: setup  ## end commands midway, cut their lines, let two meet: AUTOSYNC_TEST_SEED repeats a run that failed
-	@.venv/bin/pytest $(PARALLEL) tests/chaos $(ARGS)
+chaos: setup  ## end commands midway, cut them off, let two meet, and twenty minutes of all faults: CHAOS_SECONDS=1200 CHAOS_SEED=7, which a run prints, repeats it
+	@$(foreach name,CHAOS_SECONDS CHAOS_SEED,$(if $($(name)),$(name)=$($(name)))) .venv/bin/pytest $(PARALLEL) tests/chaos $(ARGS)
 
 faults: setup  ## measure what verify says of every fault, and write docs/reference/faults.md
 	@.venv/bin/pytest $(PARALLEL) tests/health/faults --write-table docs/reference/faults.md $(ARGS)

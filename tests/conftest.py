@@ -130,8 +130,10 @@ def stub() -> Iterator[Stub]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the versions that a test saw, in whichever process it ran."""
+    """Print the versions that a test saw, and the seed and the figures of a run, in whichever process it ran."""
     for report in [report for reports in terminalreporter.stats.values() for report in reports]:
         for name, value in getattr(report, "user_properties", ()):
             if name == "versions" and report.when == "call":
                 terminalreporter.write_line(f"ran on: {value}")
+            if name == "figures" and report.when == "call":
+                terminalreporter.write_line(value)

@@ -72,7 +72,9 @@ def judge(row: tuple[Any, ...]) -> None:
         if cron_database is not None and cron_database != database:
             raise MigrationError(
                 f"pg_cron runs in the database {cron_database!r}, not in {database!r}",
-                hint=f"connect to {cron_database!r}, or set cron.database_name = '{database}' and restart the server",
+                # it may be that of another project, which teardown would take away
+                hint=f"connect to {cron_database!r} if that is this project's database, or set cron.database_name = "
+                f"'{database}' and restart the server",
             )
     if not creates:
         raise UnreachableError(

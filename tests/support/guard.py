@@ -24,6 +24,7 @@ ROOTS = {"blank_template", "open_blank", "open_world", "world", "schedule_cluste
 # transactions that are ended. What they run in the server is tested on each version by schema, jobs, schedules and
 # health, and every command by schema/test_role_settings.py
 ONE_VERSION = (
+    "tests/chaos/",
     "tests/cli/",
     "tests/credentials/",
     "tests/functions/",

@@ -59,8 +59,8 @@ def that_refuses(text: str) -> Iterator[int]:
 
 
 @contextmanager
-def before(cluster: Cluster, mode: Mode) -> Iterator[Cluster]:
-    """Yield `cluster` as it is reached through a pooler with two connections to it.
+def before(cluster: Cluster, mode: Mode, size: int = POOL_SIZE) -> Iterator[Cluster]:
+    """Yield `cluster` as it is reached through a pooler with `size` connections to it.
 
     In transaction mode statements outside of transactions alternate between the two, so that whoever relies on the
     state of a session is found out.
@@ -78,10 +78,12 @@ def before(cluster: Cluster, mode: Mode) -> Iterator[Cluster]:
             "auth_type": "scram-sha-256",
             "auth_file": users,
             "pool_mode": mode,
-            "default_pool_size": POOL_SIZE,
+            "default_pool_size": size,
             "server_round_robin": 1,
             # a command that needs more connections than there are fails instead of hanging
             "query_wait_timeout": 20,
+            # a server that was restarted is tried again at once
+            "server_login_retry": 1,
             "logfile": folder / "pgbouncer.log",
         }
         if _version(str(program)) >= (1, 21):
