@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import typer
-from typer.core import HAS_RICH, TyperCommand, TyperGroup
+from typer.core import HAS_RICH
 
+from autosync_db.cli import help
 from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
 from autosync_db.cli.examples import EXAMPLES
@@ -18,7 +19,7 @@ from autosync_db.errors import AutosyncError, ExitCode, meant
 from autosync_db.remedies import ANYWHERE, PROGRAM
 
 
-class Deferred(TyperCommand):
+class Deferred(help.Command):
     """A command that is listed by its line of help; its module, of the same name, is imported when it is used."""
 
     def __init__(self, name: str, line: str, section: str) -> None:
@@ -38,7 +39,7 @@ class Deferred(TyperCommand):
         return self.loaded.make_context(*arguments, **extra)
 
 
-class Root(TyperGroup):
+class Root(help.Group):
     """The group of all commands; every failure ends in one `error:`, one `hint:` and its exit code."""
 
     def __init__(self, **settings: Any) -> None:

@@ -88,6 +88,18 @@ def test_the_help_of_the_root_and_the_version_import_no_command() -> None:
     assert "typer" in imported, "the probe sees what was imported"
     assert not {name for name in LINES if f"autosync_db.cli.{name}" in imported}
     assert "rich" not in _imported(("--version",))
+    assert not _imported(("--help",)) & {"pydantic", "rich.markdown", "rich.traceback", "markdown_it", "pygments"}
+
+
+def test_the_version_is_printed_before_anything_is_loaded() -> None:
+    probe = (
+        "import sys\nfrom autosync_db import cli\n"
+        "sys.argv[1:] = ['--version']\ncli.main()\nassert 'typer' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], env=command.environment(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout == command.succeeds(command.run("--version")).out
 
 
 def test_the_help_of_every_command_imports_nothing_heavy() -> None:
