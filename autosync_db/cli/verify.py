@@ -169,8 +169,6 @@ def _teller(
 
 
 def _print(session: Session, report: "Report", format: ReportFormat, output: Path | None) -> None:
-    from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus
-
     def put(text: str) -> None:
         if output is None:
             session.print_text(text)
@@ -181,17 +179,28 @@ def _print(session: Session, report: "Report", format: ReportFormat, output: Pat
         case ReportFormat.TABLE:
             session.print_report(report)
         case ReportFormat.JSON if output is None:
+            from autosync_db.report import as_json
+
             session.print_json(as_json.report(report))
         case ReportFormat.JSON:
+            from autosync_db.report import as_json
+
             put(as_json.dumps(as_json.report(report)))
         case ReportFormat.JUNIT:
+            from autosync_db.report import as_junit
+
             put(as_junit.report(report))
         case ReportFormat.PROMETHEUS:
+            from autosync_db.report import as_prometheus
+
             put(as_prometheus.report(report))
         case ReportFormat.NAGIOS:
+            from autosync_db.report import as_nagios
+
             put(as_nagios.report(report))
         case ReportFormat.GITHUB:
             from autosync_db import config
+            from autosync_db.report import as_github
 
             put(as_github.annotations(report))
             if (path := config.github_step_summary()) is not None:
