@@ -42,7 +42,7 @@ def _report(
     from concurrent.futures import ThreadPoolExecutor
 
     from autosync_db.connection import connect
-    from autosync_db.health import history, verify
+    from autosync_db.health import composer, history, verify
     from autosync_db.report import charts
 
     if output is None and not session.is_json:
@@ -56,9 +56,11 @@ def _report(
         collecting = beside.submit(history.of, configuration, job or ())
         try:
             with (
+                composer.loading(configuration) as until_loaded,
                 connect(configuration.target.database_url) as connection,
                 session.progress("running the checks") as say,
             ):
+                until_loaded()
                 session.say_copy(connection)
                 found = verify.run(connection, configuration, jobs=job or ())
                 say("reading a week of history")

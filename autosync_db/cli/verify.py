@@ -83,7 +83,7 @@ def _verify(
     --format nagios as its plugins do.
     """
     from autosync_db.connection import connect
-    from autosync_db.health import verify
+    from autosync_db.health import composer, verify
 
     patience = _patience(wait)
     if output is not None and format is ReportFormat.TABLE:
@@ -91,7 +91,11 @@ def _verify(
     configuration = session.configuration
     tell = _teller(session, _selection(only, skip, jobs), notify, strict)
     try:
-        with connect(configuration.target.database_url) as connection:
+        with (
+            composer.loading(configuration) as until_loaded,
+            connect(configuration.target.database_url) as connection,
+        ):
+            until_loaded()
             # no tick of a copy makes a call, and a question without credentials would go to where it comes from
             if (probe or patience is not None) and session.say_copy(connection):
                 probe, patience = False, None
