@@ -52,7 +52,7 @@ def _report(
     configuration = session.configuration
     if output is not None:
         _require_place(output)
-    with charts.Drawer(wanted=output is not None) as drawer, ThreadPoolExecutor(1) as beside:
+    with charts.Drawer(wanted=output is not None) as drawer, ThreadPoolExecutor(2) as beside:
         collecting = beside.submit(history.of, configuration, job or ())
         try:
             with (
@@ -61,6 +61,9 @@ def _report(
                 session.progress("running the checks") as say,
             ):
                 until_loaded()
+                if output is not None:
+                    # while the database works
+                    beside.submit(_load_page)
                 session.say_copy(connection)
                 found = verify.run(connection, configuration, jobs=job or ())
                 say("reading a week of history")
@@ -71,6 +74,14 @@ def _report(
         _write(session, found, past, output, drawer)
     if fail:
         raise typer.Exit(found.exit_code())
+
+
+def _load_page() -> None:
+    """Load what makes the page, its templates too."""
+    from autosync_db.report import as_html, figures
+
+    assert figures
+    as_html.template()
 
 
 def _require_place(output: Path) -> None:
