@@ -108,6 +108,17 @@ def test_the_help_of_every_command_imports_nothing_heavy() -> None:
     assert not imported & HEAVY
 
 
+def test_what_help_seldom_needs_is_there_when_it_is_used() -> None:
+    probe = (
+        "from autosync_db.cli import quick_help\nquick_help.load()\nfrom typer import rich_utils\n"
+        "assert type(rich_utils.Markdown('*so*')).__module__ == 'rich.markdown'\n"
+        "error = ValueError('no')\n"
+        "found = rich_utils.Traceback.from_exception(ValueError, error, None)\n"
+        "assert type(found).__module__ == 'rich.traceback'"
+    )
+    subprocess.run([sys.executable, "-c", probe], check=True)
+
+
 def test_every_command_has_examples_that_it_understands() -> None:
     assert sorted(EXAMPLES) == sorted(" ".join(path) for path in ((), *command.leaves())), "examples of every command"
     with cases.collected() as case:
