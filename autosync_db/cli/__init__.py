@@ -44,8 +44,6 @@ def main() -> None:
     gc.set_threshold(_COLLECT_EVERY)
     # what is left at the end goes with the process
     atexit.register(gc.freeze)
-    # settings are nobody else's to see, and looking for plugins of Pydantic reads the metadata of every package
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from autosync_db.cli.program import app
 
     app()

@@ -41,7 +41,6 @@ def _report(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from autosync_db.connection import connect
     from autosync_db.health import composer, history, verify
     from autosync_db.report import charts
 
@@ -55,12 +54,7 @@ def _report(
     with charts.Drawer(wanted=output is not None) as drawer, ThreadPoolExecutor(2) as beside:
         collecting = beside.submit(history.of, configuration, job or ())
         try:
-            with (
-                composer.loading(configuration) as until_loaded,
-                connect(configuration.target.database_url) as connection,
-                session.progress("running the checks") as say,
-            ):
-                until_loaded()
+            with composer.connected(configuration) as connection, session.progress("running the checks") as say:
                 if output is not None:
                     # while the database works
                     beside.submit(_load_page)

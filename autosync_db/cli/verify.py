@@ -82,7 +82,6 @@ def _verify(
     Changes nothing, but for what --notify said last. Exits 3 when a check is critical or could not be made; with
     --format nagios as its plugins do.
     """
-    from autosync_db.connection import connect
     from autosync_db.health import composer, verify
 
     patience = _patience(wait)
@@ -91,11 +90,7 @@ def _verify(
     configuration = session.configuration
     tell = _teller(session, _selection(only, skip, jobs), notify, strict)
     try:
-        with (
-            composer.loading(configuration) as until_loaded,
-            connect(configuration.target.database_url) as connection,
-        ):
-            until_loaded()
+        with composer.connected(configuration) as connection:
             # no tick of a copy makes a call, and a question without credentials would go to where it comes from
             if (probe or patience is not None) and session.say_copy(connection):
                 probe, patience = False, None

@@ -6,7 +6,7 @@ read the names of the chosen jobs from `chosen_jobs`.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Thread
@@ -15,6 +15,7 @@ from psycopg import sql
 
 from autosync_db import resources
 from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration
+from autosync_db.connection import Connection, connect
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check, Scope
 
@@ -138,14 +139,14 @@ def statement(jobs: str, queries: Iterable[str]) -> bytes:
 
 
 @contextmanager
-def loading(configuration: Configuration) -> Iterator[Callable[[], None]]:
-    """Load the checks and their queries beside the block, which makes a connection; it gets what waits for the end.
+def connected(configuration: Configuration) -> Iterator[Connection]:
+    """Yield a connection to the target's database, with the checks and their queries loaded while it was made.
 
-    Both take about as long, and whoever makes a connection mostly waits.
+    Both take about as long, and whoever makes a connection mostly waits. Raises what connection.connect() raises.
     """
 
     def load() -> None:
-        # whoever asks the checks is told
+        # what is wrong here is raised where the checks are asked for
         with suppress(Exception):
             for id, check in catalogue.all_checks().items():
                 if check.look is None:
@@ -154,7 +155,9 @@ def loading(configuration: Configuration) -> Iterator[Callable[[], None]]:
     thread = Thread(target=load)
     thread.start()
     try:
-        yield thread.join
+        with connect(configuration.target.database_url) as connection:
+            thread.join()
+            yield connection
     finally:
         thread.join()
 
