@@ -1,44 +1,49 @@
 """The command line: one module per command, loaded when it is used; each parses, calls and prints."""
 
+import atexit
+import gc
+import os
 import signal
-from typing import Annotated
-
-import typer
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from autosync_db import __version__
-from autosync_db.cli.root import Root
 
-app = typer.Typer(
-    cls=Root,
-    name="autosync-db",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+if TYPE_CHECKING:
+    import typer
 
+    app: typer.Typer
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"autosync-db {__version__}")
-        raise typer.Exit
+# what a command imports stays until it ends, and looking through it for garbage takes a tenth of its time
+_COLLECT_EVERY = 50_000
 
 
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Scheduled Edge Functions on Supabase and Postgres that provably run.
+def __getattr__(name: str) -> object:
+    """Return `app`, the command line as Typer knows it; it is loaded at its first use."""
+    if name == "app":
+        from autosync_db.cli.program import app
 
-    `setup` installs the whole chain, `verify` says whether the function really ran, and if not, why not.
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    Exit codes: 0 done or healthy, 1 a bug, 2 usage or settings, 3 a check failed, 4 server unreachable or access
-    refused, 5 migration pending or failed, 6 secret refused.
-    """
+
+def version_line() -> str:
+    """Return what --version prints."""
+    return f"autosync-db {__version__}"
 
 
 def main() -> None:
     """Run the command line. A SIGTERM ends it as an interrupt does, so that a change under way is undone."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if sys.argv[1:] == ["--version"]:
+        # where nobody reads it, the command line knows how to end
+        with suppress(OSError):
+            os.write(1, f"{version_line()}\n".encode())
+            return
+    gc.set_threshold(_COLLECT_EVERY)
+    # what is left at the end goes with the process
+    atexit.register(gc.freeze)
+    from autosync_db.cli.program import app
+
     app()

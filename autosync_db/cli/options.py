@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autosync_db.cli import completion
+from autosync_db.cli import completion, quick_help
 from autosync_db.cli.console import Format, Session
 from autosync_db.errors import UsageError
 
@@ -100,7 +100,7 @@ JudgedJobs = Annotated[
 
 def group() -> typer.Typer:
     """Return the `app` of a module that has several commands; its line of help is in commands.py."""
-    made = typer.Typer(no_args_is_help=True, add_completion=False)
+    made = typer.Typer(cls=quick_help.Group, no_args_is_help=True, add_completion=False)
     # without a callback, Typer takes a single command for the whole app
     made.callback()(_nothing)
     return made
@@ -147,6 +147,6 @@ def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Calla
         run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *common)}
         del run.__wrapped__
-        app.command(name, **settings)(run)
+        app.command(name, cls=quick_help.Command, **settings)(run)
 
     return register

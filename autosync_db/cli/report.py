@@ -41,8 +41,7 @@ def _report(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from autosync_db.connection import connect
-    from autosync_db.health import history, verify
+    from autosync_db.health import composer, history, verify
     from autosync_db.report import charts
 
     if output is None and not session.is_json:
@@ -52,13 +51,13 @@ def _report(
     configuration = session.configuration
     if output is not None:
         _require_place(output)
-    with charts.Drawer(wanted=output is not None) as drawer, ThreadPoolExecutor(1) as beside:
+    with charts.Drawer(wanted=output is not None) as drawer, ThreadPoolExecutor(2) as beside:
         collecting = beside.submit(history.of, configuration, job or ())
         try:
-            with (
-                connect(configuration.target.database_url) as connection,
-                session.progress("running the checks") as say,
-            ):
+            with composer.connected(configuration) as connection, session.progress("running the checks") as say:
+                if output is not None:
+                    # while the database works
+                    beside.submit(_load_page)
                 session.say_copy(connection)
                 found = verify.run(connection, configuration, jobs=job or ())
                 say("reading a week of history")
@@ -69,6 +68,14 @@ def _report(
         _write(session, found, past, output, drawer)
     if fail:
         raise typer.Exit(found.exit_code())
+
+
+def _load_page() -> None:
+    """Load what makes the page, its templates too."""
+    from autosync_db.report import as_html, figures
+
+    assert figures
+    as_html.template()
 
 
 def _require_place(output: Path) -> None:

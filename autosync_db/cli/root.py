@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 import typer
-from typer.core import HAS_RICH, TyperCommand, TyperGroup
+from typer.core import HAS_RICH
 
+from autosync_db.cli import quick_help
 from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
 from autosync_db.cli.examples import EXAMPLES
@@ -19,7 +20,7 @@ from autosync_db.patience import Chosen
 from autosync_db.remedies import ANYWHERE, PROGRAM
 
 
-class Deferred(TyperCommand):
+class Deferred(quick_help.Command):
     """A command that is listed by its line of help; its module, of the same name, is imported when it is used."""
 
     def __init__(self, name: str, line: str, section: str) -> None:
@@ -39,7 +40,7 @@ class Deferred(TyperCommand):
         return self.loaded.make_context(*arguments, **extra)
 
 
-class Root(TyperGroup):
+class Root(quick_help.Group):
     """The group of all commands; every failure ends in one `error:`, one `hint:` and its exit code."""
 
     def __init__(self, **settings: Any) -> None:

@@ -82,8 +82,7 @@ def _verify(
     Changes nothing, but for what --notify said last. Exits 3 when a check is critical or could not be made; with
     --format nagios as its plugins do.
     """
-    from autosync_db.connection import connect
-    from autosync_db.health import verify
+    from autosync_db.health import composer, verify
 
     patience = _patience(wait)
     if output is not None and format is ReportFormat.TABLE:
@@ -91,7 +90,7 @@ def _verify(
     configuration = session.configuration
     tell = _teller(session, _selection(only, skip, jobs), notify, strict)
     try:
-        with connect(configuration.target.database_url) as connection:
+        with composer.connected(configuration) as connection:
             # no tick of a copy makes a call, and a question without credentials would go to where it comes from
             if (probe or patience is not None) and session.say_copy(connection):
                 probe, patience = False, None
@@ -169,8 +168,6 @@ def _teller(
 
 
 def _print(session: Session, report: "Report", format: ReportFormat, output: Path | None) -> None:
-    from autosync_db.report import as_github, as_json, as_junit, as_nagios, as_prometheus
-
     def put(text: str) -> None:
         if output is None:
             session.print_text(text)
@@ -181,17 +178,28 @@ def _print(session: Session, report: "Report", format: ReportFormat, output: Pat
         case ReportFormat.TABLE:
             session.print_report(report)
         case ReportFormat.JSON if output is None:
+            from autosync_db.report import as_json
+
             session.print_json(as_json.report(report))
         case ReportFormat.JSON:
+            from autosync_db.report import as_json
+
             put(as_json.dumps(as_json.report(report)))
         case ReportFormat.JUNIT:
+            from autosync_db.report import as_junit
+
             put(as_junit.report(report))
         case ReportFormat.PROMETHEUS:
+            from autosync_db.report import as_prometheus
+
             put(as_prometheus.report(report))
         case ReportFormat.NAGIOS:
+            from autosync_db.report import as_nagios
+
             put(as_nagios.report(report))
         case ReportFormat.GITHUB:
             from autosync_db import config
+            from autosync_db.report import as_github
 
             put(as_github.annotations(report))
             if (path := config.github_step_summary()) is not None:

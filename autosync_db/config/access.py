@@ -2,10 +2,10 @@
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from autosync_db.errors import AutosyncError
 from autosync_db.secret import Secret
-from autosync_db.supabase.management import Management
 from autosync_db.supabase.management_request import (
     DEFAULT_URL,
     TOKEN_VARIABLE,
@@ -14,6 +14,10 @@ from autosync_db.supabase.management_request import (
     Kind,
     ManagementError,
 )
+
+if TYPE_CHECKING:
+    from autosync_db.supabase.management import Management
+
 
 _PATIENCE_SECONDS = 30
 # of a question on the way to an error message
@@ -50,7 +54,7 @@ def has_access_token() -> bool:
     return bool(os.environ.get(TOKEN_VARIABLE, "").strip())
 
 
-def management_of(project_ref: str | None, patience: float = _PATIENCE_SECONDS) -> Management | None:
+def management_of(project_ref: str | None, patience: float = _PATIENCE_SECONDS) -> "Management | None":
     """Return the project's Management API, None without a token or for a project that is not a hosted one.
 
     `patience` is how many seconds one request may take. Raises UsageError for what can be no token, or no address of
@@ -59,6 +63,8 @@ def management_of(project_ref: str | None, patience: float = _PATIENCE_SECONDS) 
     """
     if project_ref is None or not has_access_token():
         return None
+    from autosync_db.supabase.management import Management
+
     token = Secret(os.environ[TOKEN_VARIABLE].strip())
     return Management(project_ref, Access(token, os.environ.get(URL_VARIABLE) or DEFAULT_URL, patience))
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import SettingsError
 
 from autosync_db.config import jobs, secret_text
 from autosync_db.config.folder import nearest
@@ -82,16 +81,26 @@ def read(flags: Flags) -> tuple[Settings, Path | None]:
     source = _find_file(flags.config)
     values = _read_file(source) if source else {}
     try:
-        settings = Settings(**values)
+        settings = _validated(values)
     except ValidationError as error:
         raise _explain(error, source) from None
-    except SettingsError as error:
-        # it names the setting and quotes no value
-        raise UsageError(
-            f"the environment cannot be read: {error}", hint="set single values, like AUTOSYNC_JOB__SCHEDULE"
-        ) from None
     _require_known(settings, source)
     return settings, source
+
+
+def _validated(values: dict[str, Any]) -> Settings:
+    """Return the settings of a file's content and of the environment, which wins."""
+    if not any(map(_is_setting, os.environ)):
+        return Settings.model_validate(values)
+    from autosync_db.config import from_environment
+
+    return from_environment.read(values)
+
+
+def _is_setting(variable: str) -> bool:
+    """Return whether a variable says a setting, in capitals or not."""
+    prefix, _, rest = variable.lower().partition("_")
+    return prefix == "autosync" and rest.partition("__")[0] in Settings.model_fields
 
 
 def _require_known(settings: Settings, source: Path | None) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from autosync_db.config.jobs import GUIDE_JOB, NO_JOB, JobSettings, ShortJob, check_name, resolved
 from autosync_db.config.section import Duration, Section, wrong
@@ -85,24 +84,24 @@ class TargetSettings(Section):
     service_role_key_file: Path | None = None
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """Everything that can be configured, with the database still unresolved; see `reading.load()`.
 
     `jobs` are all jobs by name, in whichever form the file has them: [jobs.NAME], [job], or the guide's job where it
     names none.
     """
 
-    model_config = SettingsConfigDict(env_prefix="AUTOSYNC_", env_nested_delimiter="__", extra="forbid", frozen=True)
-
     function: FunctionSettings | None = None
     job: ShortJob | None = None
-    jobs: Annotated[dict[Annotated[str, AfterValidator(check_name)], JobSettings], Field(validate_default=True)] = {}
+    jobs: dict[Annotated[str, AfterValidator(check_name)], JobSettings] = Field(
+        default_factory=dict, validate_default=True
+    )
     secrets: SecretsSettings = SecretsSettings()
     isolation: IsolationSettings = IsolationSettings()
     limits: LimitsSettings = LimitsSettings()
     alerts: AlertsSettings = AlertsSettings()
     retention: RetentionSettings = RetentionSettings()
-    targets: dict[str, TargetSettings] = {}
+    targets: dict[str, TargetSettings] = Field(default_factory=dict)
     _elsewhere: dict[str, JobSettings] = PrivateAttr(default_factory=dict)
     _knows_target: bool = PrivateAttr(default=True)
 
@@ -171,15 +170,3 @@ class Settings(BaseSettings):
         """Return the settings with these of its jobs alone, so that `main` is one of them."""
         jobs = {name: job for name, job in self.jobs.items() if name in names}
         return self.model_copy(update={"jobs": jobs, "job": self.job if self.job and self.job.name in jobs else None})
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, whose content is passed as init values."""
-        return env_settings, init_settings

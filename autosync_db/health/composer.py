@@ -6,13 +6,16 @@ read the names of the chosen jobs from `chosen_jobs`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 
 from psycopg import sql
 
 from autosync_db import resources
 from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration
+from autosync_db.connection import Connection, connect
 from autosync_db.health import catalogue
 from autosync_db.health.model import Check, Scope
 
@@ -20,6 +23,21 @@ from autosync_db.health.model import Check, Scope
 _SHARED = {
     "autosync.call_findings(checked.name)": "call_finding",
     "autosync.recent_outcomes(checked.name, 50)": "recent_call",
+}
+# what several checks read is read once: planning such a view, or preparing such a function, takes longer than its rows
+_READ_ONCE = {
+    "pg_catalog.pg_settings": "server_setting",
+    "pg_catalog.pg_stat_activity": "session",
+    "autosync.secret_facts()": "stored_secret",
+    "autosync.service_key_facts()": "service_key",
+    "autosync.stored_secrets()": "secret_value",
+}
+# the same of functions with one answer
+_ANSWERED_ONCE = {
+    "autosync.secret_store()": "secret_store",
+    "autosync.secrets_hidden()": "hidden_secrets",
+    "autosync.proven_address()": "proven_address",
+    "autosync.server_epoch()": "server_epoch",
 }
 # how checks read pg_cron's history, and what they read instead when all are asked at once: the newest of each job, for
 # one that seldom runs is not to be hidden behind busy ones. Each job's lie together, so that a check that speaks of one
@@ -135,7 +153,60 @@ def statement(jobs: str, queries: Iterable[str]) -> bytes:
             )
     if "from recent_runs_of_job as" in text:
         relations.append(_RUNS_OF_EACH_JOB)
+    text = _once(text, relations)
     return f"with {', '.join(relations)}\n{text}".encode()
+
+
+@contextmanager
+def connected(configuration: Configuration) -> Iterator[Connection]:
+    """Yield a connection to the target's database, with the checks and their queries loaded while it was made.
+
+    Both take about as long, and whoever makes a connection mostly waits. Raises what connection.connect() raises.
+    """
+
+    def load() -> None:
+        # what is wrong here is raised where the checks are asked for
+        with suppress(Exception):
+            for id, check in catalogue.all_checks().items():
+                if check.look is None:
+                    query(id, check, configuration)
+
+    thread = Thread(target=load)
+    thread.start()
+    try:
+        with connect(configuration.target.database_url) as connection:
+            thread.join()
+            yield connection
+    finally:
+        thread.join()
+
+
+def _once(text: str, relations: list[str]) -> str:
+    """Return the text with what it reads more than once as relations, which are added to `relations`."""
+    for read, relation in _READ_ONCE.items():
+        found = _replaced(text, read, relation, ("from ", "join "))
+        if found is not None:
+            text = found
+            relations.append(f"{relation} as materialized (select o.* from {read} as o)")  # noqa: S608 - our own texts
+    for call, relation in _ANSWERED_ONCE.items():
+        # in lists of names quotes, commas or braces stand before one
+        found = _replaced(text, call, f"(select o.answer from {relation} as o)", (" ", "\n", "("))  # noqa: S608 - our own texts
+        if found is not None:
+            text = found
+            relations.append(f"{relation} (answer) as materialized (select {call})")
+    return text
+
+
+def _replaced(text: str, name: str, replacement: str, before: tuple[str, ...]) -> str | None:
+    """Return a text with a name replaced where it stands behind one of `before`; None where that is once at most."""
+    # many times faster than a regular expression on a text of this size
+    first, *others = text.split(name)
+    pieces, count = [first], 0
+    for piece in others:
+        is_meant = pieces[-1].endswith(before) and not piece[:1].isalnum() and piece[:1] != "_"
+        count += is_meant
+        pieces += [replacement if is_meant else name, piece]
+    return "".join(pieces) if count > 1 else None
 
 
 def all_jobs() -> str:

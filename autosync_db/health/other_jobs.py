@@ -1,12 +1,17 @@
-"""The cron jobs beside ours as several checks look at them: their texts are read once for a verify."""
+"""The cron jobs beside ours as several checks look at them: their texts are read once for a verify.
+
+What reads them is loaded where there are any.
+"""
 
 import weakref
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from autosync_db.connection import Connection
 from autosync_db.health.model import Answer
-from autosync_db.jobs import command_text, twins
-from autosync_db.jobs.twins import OtherJob
+
+if TYPE_CHECKING:
+    from autosync_db.jobs.twins import OtherJob
 
 # whether there are any, for a query over cron.job as c
 ARE_THERE = """exists (
@@ -16,14 +21,16 @@ ARE_THERE = """exists (
             and not exists (select from autosync.job as j where j.name = c.jobname and not j.watch)
     )"""
 
-_read: tuple[weakref.ref[Connection], datetime, list[OtherJob]] | None = None
+_read: "tuple[weakref.ref[Connection], datetime, list[OtherJob]] | None" = None
 
 
-def read(answer: Answer) -> list[OtherJob]:
+def read(answer: Answer) -> "list[OtherJob]":
     """Return the other jobs with what they do. Raises UsageError where PostgreSQL's parser is not installed."""
     global _read
     if _read is not None and _read[0]() is answer.connection and _read[1] == answer.asked_at:
         return _read[2]
+    from autosync_db.jobs import command_text, twins
+
     command_text.require_parser()
     found = twins.others(answer.connection)
     _read = (weakref.ref(answer.connection), answer.asked_at, found)

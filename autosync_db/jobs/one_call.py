@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg.rows import kwargs_row
@@ -18,7 +18,9 @@ from autosync_db.errors import UsageError
 from autosync_db.jobs import binding
 from autosync_db.jobs.calls import GRACE, Cause
 from autosync_db.supabase import address
-from autosync_db.supabase.management import Management
+
+if TYPE_CHECKING:
+    from autosync_db.supabase.management import Management
 
 _FIND = """
     select coalesce(j.name, '') as job, j.function, i.id, i.tick_id, i.request_id, i.attempt, i.idempotency_key,
@@ -229,7 +231,7 @@ def require_ids(call: Call, project_ref: str) -> None:
     )
 
 
-def log(connection: Connection, management: Management, call: Call) -> list[Line]:
+def log(connection: Connection, management: "Management", call: Call) -> list[Line]:
     """Return the log's lines of a call, the oldest first. Raises ManagementError, and what require_ids() raises.
 
     A worker may serve several calls: its lines beyond the time of this one are left out.

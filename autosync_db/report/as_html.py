@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -37,12 +38,12 @@ def page(found: Figures, drawer: charts.Drawer) -> str:
     ]
     drawer.ask([[one for one in _week(job)["slots"] if "p95_ms" in one] for _, job in timed], 168)
     # what else there is to do comes before the wait for the drawings
-    template, shown = _environment().get_template("page.html.j2"), _prepared(found)
+    shown = _prepared(found)
     pictures = {
         number: Markup(charts.accessible(svg, f"chart-{number}", *_described(job)))  # noqa: S704 - text in it is escaped
         for (number, job), svg in zip(timed, drawer.drawn() or (), strict=False)
     }
-    return template.render(**shown, pictures=pictures, no_pictures=drawer.reason if timed and not pictures else None)
+    return template().render(**shown, pictures=pictures, no_pictures=drawer.reason if timed and not pictures else None)
 
 
 def _prepared(found: Figures) -> dict[str, Any]:
@@ -72,6 +73,12 @@ def _policy(style: str, script: str) -> str:
         f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}';"
         " base-uri 'none'; form-action 'none'"
     )
+
+
+@cache
+def template() -> jinja2.Template:
+    """Return the page's template, compiled once."""
+    return _environment().get_template("page.html.j2")
 
 
 def _environment() -> jinja2.Environment:

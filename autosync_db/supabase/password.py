@@ -6,6 +6,7 @@ besides. None goes over a line.
 """
 
 import re
+from functools import cache
 
 # an unescaped @, /, # or ? belongs to the password, so that no piece of one stays; a quote within a word does, too
 _CHARACTERS = r"(?:[^\t-\r '\"\u0060]|['\"\u0060]+(?=[0-9A-Za-z]))+"
@@ -47,22 +48,25 @@ LOCAL = (
     r"^(?!.*(?:[Hh]ost|://))",
 )  # fmt: skip
 
-_NONE, _LOCAL = re.compile("|".join(NONE)), re.compile("|".join(LOCAL))
-_MASKED = tuple(re.compile(expression) for expression in MASKED)
+
+# compiled when a text is looked at: that takes longer than the rest of this module
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression)
 
 
 def is_none(text: str) -> bool:
     """Return whether what stands where a password would is something else."""
-    return bool(_NONE.search(text))
+    return bool(_compiled("|".join(NONE)).search(text))
 
 
 def is_known(text: str, around: str) -> bool:
     """Return whether everybody knows a password, which stands in `around`, and nobody else reaches its server."""
-    return bool(re.search(KNOWN, text) and _LOCAL.search(around))
+    return bool(re.search(KNOWN, text) and _compiled("|".join(LOCAL)).search(around))
 
 
 def masked(text: str) -> str:
     """Return `text` with everything that looks like a password of a database, or of an address, replaced by `***`."""
-    for expression in _MASKED:
-        text = expression.sub(MASK, text)
+    for expression in MASKED:
+        text = _compiled(expression).sub(MASK, text)
     return text

@@ -88,12 +88,35 @@ def test_the_help_of_the_root_and_the_version_import_no_command() -> None:
     assert "typer" in imported, "the probe sees what was imported"
     assert not {name for name in LINES if f"autosync_db.cli.{name}" in imported}
     assert "rich" not in _imported(("--version",))
+    assert not _imported(("--help",)) & {"pydantic", "rich.markdown", "rich.traceback", "markdown_it", "pygments"}
+
+
+def test_the_version_is_printed_before_anything_is_loaded() -> None:
+    probe = (
+        "import sys\nfrom autosync_db import cli\n"
+        "sys.argv[1:] = ['--version']\ncli.main()\nassert 'typer' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], env=command.environment(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout == command.succeeds(command.run("--version")).out
 
 
 def test_the_help_of_every_command_imports_nothing_heavy() -> None:
     imported = _imported(*((*path, "--help") for path in command.paths()))
     assert {f"autosync_db.cli.{name}" for name in LINES} <= imported
     assert not imported & HEAVY
+
+
+def test_what_help_seldom_needs_is_there_when_it_is_used() -> None:
+    probe = (
+        "from autosync_db.cli import quick_help\nquick_help.load()\nfrom typer import rich_utils\n"
+        "assert type(rich_utils.Markdown('*so*')).__module__ == 'rich.markdown'\n"
+        "error = ValueError('no')\n"
+        "found = rich_utils.Traceback.from_exception(ValueError, error, None)\n"
+        "assert type(found).__module__ == 'rich.traceback'"
+    )
+    subprocess.run([sys.executable, "-c", probe], check=True)
 
 
 def test_every_command_has_examples_that_it_understands() -> None:

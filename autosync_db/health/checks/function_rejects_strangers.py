@@ -3,8 +3,6 @@
 import re
 import secrets
 
-import jwt
-
 from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection
@@ -55,6 +53,8 @@ def _look(connection: Connection, configuration: Configuration, job: str | None)
 
 def _callers() -> dict[str, dict[str, str]]:
     """Return the headers of unauthenticated callers; what a function compares with may be empty or missing."""
+    import jwt
+
     anon = jwt.encode({"iss": "supabase", "role": "anon"}, secrets.token_urlsafe(32), algorithm="HS256")
     return {
         "no credential": {},

@@ -12,7 +12,6 @@ from autosync_db import cron
 from autosync_db.errors import UsageError
 from autosync_db.health import drafts, other_jobs
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
-from autosync_db.jobs import twins
 from autosync_db.remedies import ByYou
 
 _QUERY = f"""
@@ -86,6 +85,8 @@ def _read(answer: Answer) -> list[Row]:
             rows[twin["job_id"]] = _row(twin, what, about)
     own = about["own"]
     if own is not None and about["are_there"] and (own["function"] or own["url"]):
+        from autosync_db.jobs import twins
+
         effect = twins.comparable(**{name: own[name] for name in ("method", "body", "headers", "function", "url")})
         try:
             others = other_jobs.read(answer)

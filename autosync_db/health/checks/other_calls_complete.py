@@ -2,9 +2,7 @@
 
 from autosync_db.errors import UsageError
 from autosync_db.health import other_jobs
-from autosync_db.health.audit.texts import read_text
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.jobs import found, twins
 from autosync_db.remedies import ByYou
 
 _QUERY = f"""
@@ -25,6 +23,9 @@ def _read(answer: Answer) -> list[Row]:
     except UsageError:
         # other_jobs_unique says unknown
         return []
+    from autosync_db.health.audit.texts import read_text
+    from autosync_db.jobs import found, twins
+
     functions = twins.functions_of(answer.connection)
     about = found.DatabaseFacts(answer.connection, None)
     rows = []

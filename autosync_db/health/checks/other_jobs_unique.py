@@ -1,10 +1,14 @@
 """No two of the other jobs do the same at the same times."""
 
+from typing import TYPE_CHECKING
+
 from autosync_db import cron
 from autosync_db.health import other_jobs
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.jobs.twins import OtherJob
 from autosync_db.remedies import ByYou
+
+if TYPE_CHECKING:
+    from autosync_db.jobs.twins import OtherJob
 
 _QUERY = f"""
 select jsonb_build_object(
@@ -32,7 +36,7 @@ def _read(answer: Answer) -> list[Row]:
     return rows
 
 
-def _row(job: OtherJob, other: OtherJob) -> Row:
+def _row(job: "OtherJob", other: "OtherJob") -> Row:
     what = "makes the same call" if job.is_call else "runs the same text"
     through = f" through {job.through}" if job.through else ""
     detail = f"job {job.id} of role {job.role} {what}{through} at the same times ({job.schedule}) as {other.shown}"

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autosync_db.credentials import store
-from autosync_db.health import restoring
 from autosync_db.health.model import Check, Refusal, Restoration, Scene
 
 
@@ -14,6 +13,8 @@ def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
 
 def _draft(scene: Scene) -> list[Restoration | Refusal]:
     """Put the address back that the target names, or that a call has proven."""
+    from autosync_db.health import restoring
+
     return restoring.draft(scene, [store.PROJECT_URL])
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autosync_db.credentials import store
-from autosync_db.health import restoring
 from autosync_db.health.model import Check, Refusal, Restoration, Scene
 from autosync_db.remedies import ByYou
 
@@ -33,6 +32,8 @@ def _draft(scene: Scene) -> list[Restoration | Refusal]:
         return [Refusal(scene.verdict.summary, "delete the wrong rows from public.pg_cron_secrets")]
     if others:
         return [Refusal(f"{name} is not known here", f"run: {_way(name)}") for name in others]
+    from autosync_db.health import restoring
+
     return restoring.draft(scene, lacking)
 
 

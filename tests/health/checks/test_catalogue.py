@@ -92,6 +92,21 @@ def test_queries_make_one_statement_of_the_same_four_columns(
     assert {row[2] for row in rows} <= set(Status)
 
 
+def test_what_several_checks_read_is_read_once() -> None:
+    asking = {id: check for id, check in checks.all_checks().items() if check.look is None}
+    alone = [composer.query(id, check, config.load()) for id, check in asking.items()]
+    text = composer.statement(composer.chosen(None), alone).decode()
+    for read in (
+        "pg_catalog.pg_stat_activity", "pg_catalog.pg_settings", "autosync.secret_facts()",
+        "autosync.service_key_facts()", "autosync.stored_secrets()", "autosync.secret_store()",
+        "autosync.secrets_hidden()", "autosync.server_epoch()",
+    ):  # fmt: skip
+        # names in lists and in texts stand behind quotes, commas and braces
+        place = re.compile(rf"^(?! *--).*?[ (]{re.escape(read)}", re.MULTILINE)
+        assert sum(len(place.findall(query)) for query in alone) > 1, read
+        assert len(place.findall(text)) == 1, read
+
+
 def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster) -> None:
     with clusters.connect(blank) as connection:
         report = verify.run(connection, config.load(config.Flags(database_url=blank.url())))
