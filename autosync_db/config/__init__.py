@@ -21,7 +21,6 @@ from autosync_db.config.reading import (
     state_folder,
     target_name,
 )
-from autosync_db.config.section import all_are_defined
 from autosync_db.config.settings import (
     FunctionSettings,
     IsolationSettings,
@@ -40,8 +39,6 @@ from autosync_db.config.target import (
     environment_secret,
     local_port,
 )
-
-all_are_defined()
 
 __all__ = [
     "ENVIRONMENT",

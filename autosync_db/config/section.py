@@ -1,6 +1,5 @@
 """What the tables of a settings file have in common."""
 
-import os
 from datetime import timedelta
 from typing import Annotated
 
@@ -11,20 +10,6 @@ from autosync_db.config import duration
 
 # errors of this type name a key themselves: see wrong()
 AT_KEY = "at_key"
-
-# while the tables are defined: settings are no plugin's to see, and to look for plugins is to read the metadata of
-# every package that is installed
-_NO_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
-_said = os.environ.get(_NO_PLUGINS)
-os.environ[_NO_PLUGINS] = "__all__"
-
-
-def all_are_defined() -> None:
-    """Let Pydantic's plugins be as they were, once every table is defined."""
-    if _said is None:
-        os.environ.pop(_NO_PLUGINS, None)
-    else:
-        os.environ[_NO_PLUGINS] = _said
 
 
 class Section(BaseModel):

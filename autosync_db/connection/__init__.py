@@ -18,7 +18,7 @@ from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import config
 from autosync_db import patience as patiences
-from autosync_db.connection import others
+from autosync_db.connection import conflicts
 from autosync_db.connection.silence import Patient
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
@@ -113,7 +113,7 @@ def connect(database_url: Secret | None, *, patience: float = patiences.STATEMEN
         raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL) from None
     opened.patience = patience
     try:
-        with opened, others.named(opened):
+        with opened, conflicts.explained(opened):
             yield opened
     except psycopg.OperationalError as error:
         if is_broken(error):

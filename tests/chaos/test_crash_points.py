@@ -72,18 +72,6 @@ WORKS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def template(blank_template: Cluster) -> Cluster:
-    """A stopped cluster with somebody's project."""
-    return ground.template(blank_template)
-
-
-@pytest.fixture(scope="module")
-def context() -> ForkServerContext:
-    """Where processes begin with everything imported."""
-    return children.context()
-
-
 @dataclass
 class Scene:
     """A copy of the project on which one command is ended midway, and the state in which it must end."""
@@ -209,21 +197,21 @@ def _walk(
     return durable[-1], tally, problems
 
 
-def _seed() -> int:
-    seed = int(os.environ.get("AUTOSYNC_TEST_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {seed} (AUTOSYNC_TEST_SEED repeats it; AUTOSYNC_TEST_POINTS: how many points, or all)")
-    return seed
-
-
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("how", ["killed", "terminated"])
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
 def test_ended_at_the_end_of_any_statement(
-    work: Work, how: How, template: Cluster, blank_template: Cluster, tmp_path: Path, context: ForkServerContext
+    work: Work,
+    how: How,
+    template: Cluster,
+    blank_template: Cluster,
+    tmp_path: Path,
+    context: ForkServerContext,
+    seed: int,
 ) -> None:
-    random_ = random.Random(_seed())
-    wanted = os.environ.get("AUTOSYNC_TEST_POINTS", "8")
+    source = random.Random(seed)
+    wanted = os.environ.get("CHAOS_POINTS", "8")
 
     def choose(durable: list[int]) -> list[int]:
         every = range(1, durable[-1] + 1)
@@ -231,8 +219,8 @@ def test_ended_at_the_end_of_any_statement(
             return list(every)
         # what was just done to stay is where something can be half done
         most = int(wanted)
-        found = set(random_.sample(durable, min(most * 3 // 4, len(durable))))
-        found |= set(random_.sample(every, min(most - len(found), len(every))))
+        found = set(source.sample(durable, min(most * 3 // 4, len(durable))))
+        found |= set(source.sample(every, min(most - len(found), len(every))))
         return sorted(found)
 
     with _scene(work, template, blank_template, tmp_path, context) as scene:

@@ -1,11 +1,10 @@
 """The line to the server goes bad anywhere: every command ends in time, says so once, and leaves nothing half done."""
 
 import collections
-import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,12 +43,6 @@ def _units() -> list[Unit]:
 
 
 UNITS = _units()
-
-
-@pytest.fixture(scope="module")
-def template(blank_template: Cluster) -> Cluster:
-    """A stopped cluster with somebody's project."""
-    return ground.template(blank_template)
 
 
 @pytest.fixture(autouse=True)
@@ -171,20 +164,16 @@ def _trial(template: Cluster, folder: Path, line: str) -> Iterator[Trial]:
         assert not made.problems, "\n\n".join(made.problems)
 
 
-def _disturb(template: Cluster, folder: Path, line: str, kinds: Sequence[Kind]) -> None:
-    seed = int(os.environ.get("AUTOSYNC_TEST_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {seed} (AUTOSYNC_TEST_SEED repeats it)")
-    choose = random.Random(f"{seed} {line}")
-    with _trial(template, folder, line) as trial:
-        for kind in kinds:
-            if trial.commits or not kind.startswith("commit"):
-                trial.disturb(bad_network.at_random(choose, kind, trial.carried, trial.commits))
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("line", [unit.line for unit in UNITS])
-def test_every_command_ends_and_leaves_nothing_half_done(template: Cluster, tmp_path: Path, line: str) -> None:
-    _disturb(template, tmp_path, line, KINDS)
+def test_every_command_ends_and_leaves_nothing_half_done(
+    template: Cluster, tmp_path: Path, line: str, seed: int
+) -> None:
+    choose = random.Random(f"{seed} {line}")
+    with _trial(template, tmp_path, line) as trial:
+        for kind in KINDS:
+            if trial.commits or not kind.startswith("commit"):
+                trial.disturb(bad_network.at_random(choose, kind, trial.carried, trial.commits))
 
 
 def test_a_server_that_says_nothing(template: Cluster, tmp_path: Path) -> None:

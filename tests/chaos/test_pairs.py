@@ -83,18 +83,6 @@ PAIRS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def template(blank_template: Cluster) -> Cluster:
-    """A stopped cluster with somebody's project."""
-    return ground.template(blank_template)
-
-
-@pytest.fixture(scope="module")
-def context() -> ForkServerContext:
-    """Where processes begin with everything imported."""
-    return children.context()
-
-
 class Ticks:
     """Ticks of the job, one after the other, until it is ended; pg_cron's would come each minute."""
 
@@ -253,9 +241,7 @@ def _arena(pair: Pair, template: Cluster, blank: Cluster, folder: Path, context:
         yield Arena(pair, blank if pair.from_nothing else template, folder, context, stub)
 
 
-def _meet(arena: Arena, times: int) -> None:
-    seed = int(os.environ.get("AUTOSYNC_TEST_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {seed} (AUTOSYNC_TEST_SEED repeats it; AUTOSYNC_TEST_TIMES: how often they meet)")
+def _meet(arena: Arena, times: int, seed: int) -> None:
     choose = random.Random(seed)
     states, length = arena.serial()
     tally: collections.Counter[str] = collections.Counter()
@@ -275,15 +261,15 @@ def _meet(arena: Arena, times: int) -> None:
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 def test_at_once(
-    pair: Pair, template: Cluster, blank_template: Cluster, tmp_path: Path, context: ForkServerContext
+    pair: Pair, template: Cluster, blank_template: Cluster, tmp_path: Path, context: ForkServerContext, seed: int
 ) -> None:
     with _arena(pair, template, blank_template, tmp_path, context) as arena:
-        _meet(arena, int(os.environ.get("AUTOSYNC_TEST_TIMES", "50")))
+        _meet(arena, int(os.environ.get("CHAOS_TIMES", "50")), seed)
 
 
 def test_a_tick_that_meets_a_teardown_is_failed_by_no_deadlock(
-    template: Cluster, blank_template: Cluster, tmp_path: Path, context: ForkServerContext
+    template: Cluster, blank_template: Cluster, tmp_path: Path, context: ForkServerContext, seed: int
 ) -> None:
     pair = next(pair for pair in PAIRS if pair.name == "teardown x dispatch")
     with _arena(pair, template, blank_template, tmp_path, context) as arena:
-        _meet(arena, 1)
+        _meet(arena, 1, seed)

@@ -21,7 +21,6 @@ from tests.chaos.world import World
 from tests.support import clusters, command, http_stub, pooler
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "1200"))
-SEED = int(os.environ.get("CHAOS_SEED", "0")) or time.time_ns() % 1_000_000
 # nothing goes wrong any more for so long before the end
 CALM_SECONDS = 40.0
 _HURRY = """
@@ -177,20 +176,20 @@ def judged(found: Findings) -> str:
 @pytest.mark.long
 @pytest.mark.timeout(SECONDS + 400)
 def test_a_week_of_everything_going_wrong_breaks_no_promise(
-    migrated: Cluster, record_property: Callable[[str, object], None]
+    migrated: Cluster, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    plan = faults.planned(SEED, SECONDS, 6, CALM_SECONDS)
-    again = f"repeat with: make chaos CHAOS_SEED={SEED} CHAOS_SECONDS={SECONDS:.0f}"
-    print(again, *map(str, plan), sep="\n")
+    plan = faults.planned(seed, SECONDS, 6, CALM_SECONDS)
+    again = f"repeat with: make chaos CHAOS_SEED={seed} CHAOS_SECONDS={SECONDS:.0f}"
+    print(*plan, sep="\n")
     # also when it fails, and in a process of pytest-xdist
     record_property("figures", again)
-    with lived(migrated, Path.cwd(), SEED, SECONDS, 20_000) as made:
+    with lived(migrated, Path.cwd(), seed, SECONDS, 20_000) as made:
         record_property("figures", judged(live(made, plan, 0.1, command_every=5, calm=CALM_SECONDS)))
 
 
-def test_a_few_seconds_of_it_break_none_and_each_judgement_can_fail(migrated: Cluster) -> None:
+def test_a_few_seconds_of_it_break_none_and_each_judgement_can_fail(migrated: Cluster, seed: int) -> None:
     plan = [Planned(0.5, "pooler cut", 0), Planned(2, "worker killed", 0), Planned(3, "secret missing", 0.5)]
-    with lived(migrated, Path.cwd(), SEED, 5, 400) as made:
+    with lived(migrated, Path.cwd(), seed, 5, 400) as made:
         found = live(made, plan, 0.3)
         judged(found)
         for complaint in _tampered(found):

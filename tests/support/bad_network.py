@@ -2,7 +2,6 @@
 
 import random
 import socket
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Literal
 
 from autosync_db.local.cluster import HOST, Cluster
 from autosync_db.secret import Secret
+from tests.support.cutting_proxy import close, url_through
 
 Kind = Literal["cut", "reset", "stall", "half-open", "slow", "mute", "commit stalls", "commit is cut"]
 # these hit a byte; the others a connection, or an answer
@@ -60,9 +60,8 @@ class Line:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self) -> Secret:
-        """Return the owner's URL through the relay, without TLS: it looks for commits."""
-        direct = self.cluster.url().reveal().replace(f":{self.cluster.port}/", f":{self.port}/")
-        return Secret(direct + ("&" if "?" in direct else "?") + "sslmode=disable&gssencmode=disable")
+        """Return the owner's URL through the relay."""
+        return url_through(self.cluster, self.port)
 
     def arm(self, fault: Fault | None, cluster: Cluster | None = None) -> None:
         """Begin to count again, before this cluster or another, with a fault to come or none."""
@@ -77,7 +76,7 @@ class Line:
         with self._lock:
             ending, self._open = self._open, []
         for one in ending:
-            _close(one)
+            close(one)
 
     def _take(self, side: Side, data: bytes) -> int | None:
         """Count what came from a side; return how much of it is carried before the fault comes, None for all."""
@@ -124,7 +123,7 @@ def _accept(listening: socket.socket, relay: Line) -> None:
                 continue
             if fault and relay.has_failed and fault.lasts and fault.kind != "slow":
                 if fault.kind in {"cut", "reset", "commit is cut"}:
-                    _close(client, resets=fault.kind == "reset")
+                    close(client, resets=fault.kind == "reset")
                 continue  # of a silent line nothing more is heard
             server = socket.create_connection((HOST, relay.cluster.port))
             relay._open.append(server)
@@ -163,19 +162,19 @@ def _carry(relay: Line, state: _State, side: Side) -> None:
                 state.is_slow = True
                 _send(target, data[share:], is_slow=True)
             elif kind == "half-open":
-                _close(state.server)
+                close(state.server)
                 return
             elif kind == "commit is cut":
                 # the server has the commit; its answer has nowhere to go
-                _close(state.client)
+                close(state.client)
                 time.sleep(0.2)
                 break
             elif kind in {"cut", "reset"}:
-                _close(state.client, resets=kind == "reset")
+                close(state.client, resets=kind == "reset")
                 break
         if state.is_silent and side == "server":
             return  # the server has given up: a line that is dead does not carry that
-    _close(state.client, state.server)
+    close(state.client, state.server)
 
 
 def _send(target: socket.socket, data: bytes, *, is_slow: bool = False) -> None:
@@ -187,14 +186,3 @@ def _send(target: socket.socket, data: bytes, *, is_slow: bool = False) -> None:
     for begin in range(0, len(data), size):
         target.sendall(data[begin : begin + size])
         time.sleep(0.001)
-
-
-def _close(*sockets: socket.socket, resets: bool = False) -> None:
-    for one in sockets:
-        with suppress(OSError):
-            if resets:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            else:
-                one.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError):
-            one.close()

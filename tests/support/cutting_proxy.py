@@ -1,6 +1,7 @@
 """A relay before PostgreSQL that counts what the server has finished, and acts or cuts the line at a chosen point."""
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,9 +36,8 @@ class Proxy:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self) -> Secret:
-        """Return the owner's URL through the relay, which reads along and therefore speaks no TLS."""
-        direct = self.cluster.url().reveal().replace(f":{self.cluster.port}/", f":{self.port}/")
-        return Secret(direct + ("&" if "?" in direct else "?") + "sslmode=disable&gssencmode=disable")
+        """Return the owner's URL through the relay."""
+        return url_through(self.cluster, self.port)
 
     def arm(self, cut_after: int | None, on_cut: Callable[[], None] = lambda: None, *, cuts: bool = True) -> None:
         """Count from zero, and cut before the answer number `cut_after` reaches the client; None: never.
@@ -61,6 +61,12 @@ class Proxy:
             return self.cuts
 
 
+def url_through(cluster: Cluster, port: int) -> Secret:
+    """Return the owner's URL by a relay at `port`, which reads along and therefore speaks no TLS."""
+    direct = cluster.url().reveal().replace(f":{cluster.port}/", f":{port}/")
+    return Secret(direct + ("&" if "?" in direct else "?") + "sslmode=disable&gssencmode=disable")
+
+
 @contextmanager
 def relay(cluster: Cluster) -> Iterator[Proxy]:
     """Run a relay for the time of the block."""
@@ -78,7 +84,7 @@ def _accept(listening: socket.socket, proxy: Proxy) -> None:
         while True:
             client, _ = listening.accept()
             if proxy.is_gone:
-                _close(client)
+                close(client)
                 continue
             server = socket.create_connection((HOST, proxy.cluster.port))
             for one in (client, server):
@@ -92,7 +98,7 @@ def _forward(client: socket.socket, server: socket.socket) -> None:
     with suppress(OSError):
         while data := client.recv(65536):
             server.sendall(data)
-    _close(client, server)
+    close(client, server)
 
 
 def _answer(server: socket.socket, client: socket.socket, proxy: Proxy) -> None:
@@ -103,11 +109,16 @@ def _answer(server: socket.socket, client: socket.socket, proxy: Proxy) -> None:
             if tag in _READY and proxy._count(body):
                 break
             client.sendall(tag + length + body)
-    _close(client, server)
+    close(client, server)
 
 
-def _close(*sockets: socket.socket) -> None:
+def close(*sockets: socket.socket, resets: bool = False) -> None:
+    """End connections: orderly, or as a machine does that knows nothing of them."""
     for one in sockets:
         with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
-        one.close()
+            if resets:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                one.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            one.close()

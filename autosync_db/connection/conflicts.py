@@ -21,7 +21,7 @@ _GONE_UNDER_WAY = ("could not open relation with OID", "cache lookup failed")
 
 
 @contextmanager
-def named(connection: Patient) -> Iterator[None]:
+def explained(connection: Patient) -> Iterator[None]:
     """Raise ConflictError for what fails in the block by a lock, or because autosync-db was removed or taken back.
 
     Where all is there that belongs to the newest revision, the error is ours and passes as it is.
