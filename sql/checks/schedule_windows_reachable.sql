@@ -51,7 +51,7 @@ gap as (
 ),
 looked as materialized (
     select case when l.is_on then l.time_window_start end as time_window_start, case when l.is_on then l.time_window_end end as time_window_end,
-        case when l.is_on then l.timezone end as timezone, l.is_on, count(*) as schedules, min(l.id::text) filter (where l.is_on) as example
+        case when l.is_on then l.timezone end as timezone, l.is_on, count(*) as schedules, min(l.id::text collate "C") filter (where l.is_on) as example
     from (
         select s.id, s.time_window_start, s.time_window_end, s.timezone,
             s.enabled and s.next_run_at is not null and s.time_window_enabled as is_on
