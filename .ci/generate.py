@@ -29,7 +29,7 @@ CHECK_PAGES = "docs/checks"
 NOTE = f"<!-- written by {COMMAND} -->"
 MEANINGS = {
     ExitCode.OK: "done, or healthy",
-    ExitCode.BUG: "a bug in autosync-db",
+    ExitCode.BUG: "a bug in autosync-db; or what it printed could not be written, as on a full disk",
     ExitCode.USAGE: "usage or settings; nothing was contacted or changed",
     ExitCode.CHECK_FAILED: "a check failed, or could not look",
     ExitCode.UNREACHABLE: "the server cannot be reached, or refuses access",

@@ -49,6 +49,10 @@ class UsageError(AutosyncError):
     exit_code = ExitCode.USAGE
 
 
+class OutputError(AutosyncError):
+    """What was printed could not be written, as on a full disk; what was changed before stays changed."""
+
+
 def meant(name: str, known: Iterable[str]) -> str | None:
     """Return the name that somebody meant who wrote one that is not known, None where none is near."""
     names = {one.lower(): one for one in known}

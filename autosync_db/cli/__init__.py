@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from autosync_db import __version__
+from autosync_db.cli import streams
 
 if TYPE_CHECKING:
     import typer
@@ -36,6 +37,7 @@ def version_line() -> str:
 def main() -> None:
     """Run the command line. A SIGTERM ends it as an interrupt does, so that a change under way is undone."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    streams.prepare()
     if sys.argv[1:] == ["--version"]:
         # where nobody reads it, the command line knows how to end
         with suppress(OSError):

@@ -15,7 +15,7 @@ from autosync_db.cli import quick_help
 from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
 from autosync_db.cli.examples import EXAMPLES
-from autosync_db.errors import AutosyncError, ExitCode, meant
+from autosync_db.errors import AutosyncError, ExitCode, OutputError, meant
 from autosync_db.patience import Chosen
 from autosync_db.remedies import ANYWHERE, PROGRAM
 
@@ -80,7 +80,7 @@ class Root(quick_help.Group):
                 "run it again with -vv for the traceback and report it: this is a bug in autosync-db",
                 ExitCode.BUG,
             )
-        _flush()
+        code = _flush(code)
         Chosen.seconds = None
         sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
 
@@ -122,12 +122,16 @@ def _examples(path: str) -> str | None:
     return "[bold]Examples[/]\n" + "\n".join(lines)
 
 
-def _flush() -> None:
+def _flush(code: Any) -> Any:
+    """Write what is still buffered, and return the exit code: `code`, or that this could not be written."""
     try:
         sys.stdout.flush()
+    except OutputError as error:
+        return _fail(error.message, error.hint, error.exit_code)
     except BrokenPipeError:
         # what is still buffered would be written, and complained about, when the interpreter ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _usage(error: typer.TyperException) -> int:

@@ -155,3 +155,28 @@ def test_a_reader_that_leaves_is_no_error(shared: Cluster, typed: str, unbuffere
         os.close(writing)
     assert done.stderr == expected.err
     assert done.returncode in {0, expected.code}
+
+
+# what becomes of the streams, by a shell, and how a command then ends; 0: as it would end anyway
+STREAMS = {
+    "<&- >&- 2>&-": 0, ">&-": 0, "2>&-": 0, "2>/dev/full": 0, ">/dev/full": 1, ">/dev/full 2>/dev/full": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "typed", ["status", *(pytest.param(one, marks=pytest.mark.long) for one in ("--help", "--version", "verify"))]
+)
+def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(shared: Cluster, typed: str) -> None:
+    expected = command.run(typed, database=shared.url())
+    with cases.collected() as case:
+        for streams, code in STREAMS.items():
+            with case(streams):
+                done = subprocess.run(
+                    ["bash", "-c", f'"$@" {streams}', "bash", *command.PROGRAM, typed],
+                    env=command.environment(shared.url()), capture_output=True, text=True, check=False,
+                )  # fmt: skip
+                assert done.returncode == (code or expected.code)
+                is_heard = "2>" not in streams
+                assert ("error: the output cannot be written" in done.stderr) == (is_heard and done.returncode == 1)
+                assert "Traceback" not in done.stderr
+                assert "internal error" not in done.stderr

@@ -114,6 +114,29 @@ def _many(project: Project) -> None:
     )
 
 
+def _well(schedules: int, **columns: str) -> Action[Project]:
+    """Return what adds so many schedules that ran well and are due now; `columns` are expressions of their number n."""
+    given = {
+        "enabled": "true",
+        "last_run_at": "now()",
+        "last_run_status": "'success'",
+        "next_run_at": "now() + n * interval '1 ms'",
+        **columns,
+    }
+
+    def act(project: Project) -> None:
+        project.admin.execute("set local session_replication_role = replica")
+        project.admin.execute(
+            f"insert into {SCHEDULES} (integration_id, organization_id, {', '.join(given)})"
+            f" select gen_random_uuid(), gen_random_uuid(), {', '.join(given.values())}"
+            f" from generate_series(1, {schedules}) as n"
+        )
+        project.admin.execute("set local session_replication_role = origin")
+
+    return act
+
+
+_LAST = "now() + interval '1 day'"
 _BYPASSED = admin("alter role service_role nobypassrls")
 
 CASES: dict[str, tuple[Case, ...]] = {
@@ -195,6 +218,25 @@ CASES: dict[str, tuple[Case, ...]] = {
             for zone in ("EST", "UTC+2")
         ),
         fine("a zone that does", window("00:00", "23:59", "Europe/Paris")),
+        failed(
+            "it comes last by any order",
+            _FIVE,
+            _well(12_000),
+            window("08:01", "08:04", next_run_at=_LAST),
+            says="1 schedules never run: the window 08:01:00 to 08:04:00 (UTC) contains no tick",
+        ),
+        fine(
+            "more windows than are judged",
+            _FIVE,
+            _well(
+                501,
+                time_window_enabled="true",
+                time_window_start="time '08:00'",
+                time_window_end="time '10:00' + n * interval '1 min'",
+                timezone="'UTC'",
+            ),
+            says="the 500 most used of 501 windows were looked at",
+        ),
     ),
     "schedules_have_next_run": (
         failed(
@@ -244,6 +286,17 @@ CASES: dict[str, tuple[Case, ...]] = {
             _failing(0),
             _failing(12),
             sql(f"select public.auto_sync_complete(id, 'success') from {SCHEDULES}"),
+        ),
+        warned(
+            "it comes last by any order",
+            _well(12_000),
+            _failing(4, next_run_at=_LAST),
+            says="1 of 12001 enabled schedules failed 3 times or more in a row",
+        ),
+        fine(
+            "more schedules than are read",
+            _well(100_001),
+            says="100000 of more than 100000 schedules were looked at, and none of them fails again and again",
         ),
         fine("two failures, and a disabled schedule", _failing(2), _failing(9, enabled=False)),
         fine("the job is paused", _failing(2), _failing(9), pause),
