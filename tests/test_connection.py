@@ -231,6 +231,15 @@ def test_a_direct_host_that_has_ipv6_only_is_named_before_anything_is_tried(monk
     assert len(tried) == 3
 
 
+def test_a_session_that_was_ended_says_so_wherever_it_was(shared: Cluster) -> None:
+    ended = "do $$ begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(30); end $$"
+    with (
+        pytest.raises(UnreachableError, match=r"terminating connection due to administrator command$"),
+        connection.connect(shared.url()) as session,
+    ):
+        session.execute(ended)
+
+
 def test_a_value_is_the_first_column_of_the_first_row(transaction: psycopg.Connection[clusters.Row]) -> None:
     assert connection.value(transaction, "select n, 'x' from generate_series(%s, 9) as n", [7]) == 7
     assert connection.value(transaction, "select %(name)s::text", {"name": "a"}) == "a"

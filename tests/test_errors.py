@@ -13,6 +13,7 @@ CODES = {
     "UnreachableError": 4,
     "MigrationError": 5,
     "ConflictError": 5,
+    "OutputError": 1,
     "SecretError": 6,
     "StoppedError": 130,
 }

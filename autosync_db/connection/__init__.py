@@ -189,12 +189,7 @@ class _Place:
 
     def unreachable(self, error: psycopg.Error, hint: str | None = None) -> UnreachableError:
         """Return the error for a connection that could not be made, or broke."""
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        detail = lines[-1] if lines else "the connection was closed"
-        for line in lines:
-            if "FATAL" in line or "failed: " in line:
-                detail = line.rpartition("failed: ")[2].replace("FATAL:", "").strip()
-                break
+        detail = error.diag.message_primary or _reason(str(error))
         where = f"the database at {self.shown}" if self.shown else "the database"
         return UnreachableError(f"cannot use {where}: {self._masked(detail)}", hint=hint or refused.hint(str(error)))
 
@@ -210,6 +205,15 @@ class _Place:
         if quoted in self.public or not any(quoted in part for part in self.private):
             return found[0]
         return found[0][0] + "***" + found[0][-1]
+
+
+def _reason(text: str) -> str:
+    """Return what libpq gives as the reason, which has no fixed place among its lines."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for line in lines:
+        if "FATAL" in line or "failed: " in line:
+            return line.rpartition("failed: ")[2].replace("FATAL:", "").strip()
+    return lines[-1] if lines else "the connection was closed"
 
 
 def _require_a_way(chosen: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
@@ -238,11 +239,14 @@ class Faults:
             session.execute("lock table public.auto_sync_schedules in access exclusive mode")
 
     def _victim(self) -> int:
+        """Return a session of somebody else's. Each second ticks open some, so there is one before long."""
         with self.world.session("supabase_admin") as admin:
-            rows = admin.execute(
-                "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
-                " order by backend_start"
-            ).fetchall()
+            rows: list[tuple[Any, ...]] = []
+            while not rows and not self.world.ended.wait(0.02):
+                rows = admin.execute(
+                    "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+                    " order by backend_start"
+                ).fetchall()
         return int(self.source.choice(rows)[0])
 
     def _end(self, which: str, *values: int) -> None:

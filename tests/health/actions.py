@@ -261,15 +261,19 @@ def orphan(project: Project) -> None:
     )
 
 
-def pretended(settings: dict[str, str], *, pending_restart: bool = False) -> Action[Project]:
-    """Return what makes pg_settings show other values: of a newer pg_cron, or of a server that was restarted."""
+def pretended(settings: dict[str, str], *, pending_restart: bool = False, as_written: bool = True) -> Action[Project]:
+    """Return what makes pg_settings show other values: of a newer pg_cron, or of a server that was restarted.
+
+    Values that are not taken as written are expressions, worked out whenever somebody looks.
+    """
 
     def act(project: Project) -> None:
+        shown_as = {name: f"'{value}'" if as_written else value for name, value in settings.items()}
         shown = " union all ".join(
-            f"select '{name}', '{value}', null, 'Customized Options', null, null, 'postmaster', 'string',"
-            f" 'configuration file', null, null, null, '', '{value}', null, null, {pending_restart}"
+            f"select '{name}', {value}, null, 'Customized Options', null, null, 'postmaster', 'string',"
+            f" 'configuration file', null, null, null, '', {value}, null, null, {pending_restart}"
             " where pg_has_role('pg_read_all_settings', 'usage')"
-            for name, value in settings.items()
+            for name, value in shown_as.items()
         )
         names = ", ".join(f"'{name}'" for name in settings)
         project.admin.execute("set local allow_system_table_mods = on")

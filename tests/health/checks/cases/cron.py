@@ -37,17 +37,17 @@ def _zone(value: str, schedule: str = "0 7 * * *", *, pending_restart: bool = Fa
 
 
 def _room_for(more: int) -> Action[Project]:
-    """Return what lets the server take so many connections more than there are."""
-
-    def act(project: Project) -> None:
-        taken, reserved = project.admin.execute(
-            "select count(*), current_setting('superuser_reserved_connections')::integer"
-            " + coalesce(current_setting('reserved_connections', true), '0')::integer"
-            " from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
-        ).fetchall()[0]
-        pretended({"max_connections": str(taken + reserved + more)})(project)
-
-    return act
+    """Return what lets the server take so many connections more than there are at the moment of each look."""
+    # counted within the look: a session that ends between two looks, as one of the case before, changes nothing
+    return pretended(
+        {
+            "max_connections": "(select count(*) + current_setting('superuser_reserved_connections')::integer"
+            f" + coalesce(current_setting('reserved_connections', true), '0')::integer + {more} from pg_stat_activity"
+            " where pid <> pg_backend_pid() and application_name not like 'pg\\_cron%' and datname is not null"
+            " and coalesce(backend_type, 'client backend') = 'client backend')::text"
+        },
+        as_written=False,
+    )
 
 
 def _long_run(minutes: int) -> Action[Project]:
