@@ -31,11 +31,13 @@ begin
         verdict := null;
         complaint := null;
         wait_seconds := least(3600, 60 * cast(power(2, item.attempts - 1) as integer));
-        select r.id, r.status_code, r.timed_out, r.error_msg, r.headers into answer
-        from net._http_response as r
-        where r.id = item.request_id and r.created >= item.posted_at - interval '5 seconds' and item.same_epoch;
-        if not found then
-            if item.same_epoch and exists (select from net.http_request_queue as q where q.id = item.request_id) then
+        -- in one look: pg_net takes a request out of the queue as it writes the answer
+        select r.id, r.status_code, r.timed_out, r.error_msg, r.headers, q.id is not null as is_queued into answer
+        from (select item.request_id as id where item.same_epoch) as p
+        left join net._http_response as r on r.id = p.id and r.created >= item.posted_at - interval '5 seconds'
+        left join net.http_request_queue as q on q.id = p.id;
+        if answer.id is null then
+            if answer.is_queued then
                 if item.event = 'heartbeat' and item.success_at <= clock_timestamp() - interval '10 minutes' then
                     delete from net.http_request_queue as q
                     where q.id = any (array(
@@ -44,6 +46,9 @@ begin
                     verdict := case when found then 'dropped' end;
                 end if;
                 continue when verdict is null;
+            elsif item.same_epoch and item.posted_at > clock_timestamp() - interval '25 seconds' then
+                -- taken out of the queue and not answered yet: it has ten seconds, and pg_net a moment to write it down
+                continue;
             else
                 -- nobody knows whether it was sent; once more, so that a crash swallows no message
                 verdict := case when item.attempts < 2 then 'again' else 'unconfirmed' end;

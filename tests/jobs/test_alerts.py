@@ -293,6 +293,21 @@ def test_a_receiver_that_answers_too_late_gets_it_once(night: Night, stub: Stub)
     assert night.outcomes() == ["unconfirmed"]
 
 
+def test_a_message_that_left_the_queue_is_sent_again_once_its_answer_must_be_there(night: Night, stub: Stub) -> None:
+    webhook = night.add("webhook")
+    stub.answer(500)
+    night.tick(2)
+    night.keep_house()
+    night.sql("delete from net._http_response")
+    for age, outcome in (("20 seconds", "posted"), ("26 seconds", "waiting")):
+        night.sql("update autosync.alert set outcome = 'posted', posted_at = now() - %s::interval", age)
+        night.sql("select autosync.settle_alerts()")
+        assert night.outcomes() == [outcome]
+    night.later(61)
+    assert events(webhook) == ["fault", "fault"]
+    assert night.outcomes() == ["delivered"]
+
+
 def test_a_flapping_job_is_one_message_in_ten_minutes_and_then_a_summary(night: Night, stub: Stub) -> None:
     webhook = night.add("webhook")
     night.sql("insert into autosync.setting (name, value) values ('alerts', '{\"after\": 1}')")
