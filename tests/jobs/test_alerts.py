@@ -1,7 +1,6 @@
 """Who hears what, and how often: the real chain, with HTTP receivers that fail, are slow, redirect and come back."""
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -352,7 +351,8 @@ def test_housekeepings_at_once_say_it_once(night: Night, served: Cluster, stub: 
         one.execute("select autosync.note_job_states()")
         with ThreadPoolExecutor(1) as pool:
             second = pool.submit(other.execute, "select autosync.note_job_states()")
-            time.sleep(0.1)
+            waits = "select from pg_stat_activity where wait_event_type = 'Lock'"
+            clusters.wait_for(lambda: night.rows(waits), "the second to wait for the first")
             one.commit()
             second.result()
         other.commit()
