@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import sql
 
+from autosync_db import resources
 from autosync_db.config import duration
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError
@@ -26,93 +27,6 @@ HELD_LOCK_TIMEOUT = "1s"
 # a client that was stopped, or that cannot be reached any more, must not keep the tables locked
 IDLE_TIMEOUT = "60s"
 ADVISORY_LOCK = revisions.ADVISORY_LOCK
-
-# Whoever waits behind a lock that is waited for waits as long. So each table is waited for while nothing is locked, and
-# let go again: a long transaction is met here, and not later, with one table locked or a million rows changed.
-_AWAIT_TABLES = """
-do $await$
-declare
-    wanted regclass;
-begin
-    for wanted in
-        select c.oid
-        from unnest(array['public.pg_cron_secrets', 'public.auto_sync_schedules']) as w (name)
-        join pg_catalog.pg_class as c on c.oid = to_regclass(w.name)
-        where c.relkind = 'r' and has_table_privilege(c.oid, 'update')
-    loop
-        begin
-            execute format('lock table %s in access exclusive mode', wanted);
-            raise sqlstate 'AS000';
-        exception
-            when sqlstate 'AS000' then null;
-        end;
-    end loop;
-end
-$await$;
-"""
-
-# A way back takes every table, and so do ticks, writes of the API and housekeeping, each in an order of its own. So it
-# takes all of them or none. It holds some while it waits for others for less long than it takes until the server looks
-# for a deadlock, which it would end by failing one of those.
-_CLAIM_TABLES = """
-do $claim$
-declare
-    share constant double precision := 0.6;
-    attempts constant integer := 8;
-    patience interval;
-    began timestamptz;
-    wanted regclass;
-begin
-    patience := share * current_setting('deadlock_timeout')::interval;
-    for attempt in 1 .. attempts loop
-        begin
-            began := clock_timestamp();
-            for wanted in
-                select c.oid
-                from pg_catalog.pg_class as c
-                where c.relkind = 'r' and has_table_privilege(c.oid, 'update')
-                    and (
-                        c.relnamespace = to_regnamespace('autosync')
-                        or c.oid in (to_regclass('public.pg_cron_secrets'), to_regclass('public.auto_sync_schedules'))
-                    )
-                order by c.relnamespace <> 'public'::regnamespace, c.oid
-            loop
-                perform set_config(
-                    'lock_timeout',
-                    greatest(1, ceil(1000 * extract(epoch from patience - (clock_timestamp() - began))))::text,
-                    true
-                );
-                execute format('lock table %s in access exclusive mode', wanted);
-            end loop;
-            return;
-        exception
-            when lock_not_available then
-                if attempt = attempts then
-                    raise;
-                end if;
-                perform pg_sleep(random() * extract(epoch from patience));
-        end;
-    end loop;
-end;
-$claim$;
-"""
-
-# The longest transaction that has a lock on what a migration changes; those of other roles show only to pg_monitor.
-_HOLDER = """
-select format('%I.%I', c.relnamespace::regnamespace, c.relname), l.pid, coalesce(a.usename, a.backend_type, 'unknown'),
-    coalesce(nullif(a.application_name, ''), 'unknown'), clock_timestamp() - a.xact_start
-from pg_locks as l
-left join pg_stat_activity as a on a.pid = l.pid
-join pg_class as c on c.oid = l.relation and c.relkind = 'r'
-where l.granted and l.pid is distinct from pg_backend_pid()
-    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-    and (
-        c.relnamespace in (to_regnamespace('autosync'), to_regnamespace('cron'))
-        or c.oid in (to_regclass('public.pg_cron_secrets'), to_regclass('public.auto_sync_schedules'))
-    )
-order by a.xact_start, c.relnamespace <> 'public'::regnamespace, l.pid
-limit 1
-"""
 
 # Limits of the role are for what it does every day. In any other isolation level whoever waited for the advisory lock
 # would not see what was done meanwhile. transaction_timeout is there since PostgreSQL 17.
@@ -149,12 +63,12 @@ def one_at_a_time() -> str:
 
 def await_tables() -> str:
     """Return the statements that wait for the tables of the API, and let later ones wait for less long."""
-    return f"{short()}{_AWAIT_TABLES}{_lock_timeout(HELD_LOCK_TIMEOUT)}"
+    return f"{short()}\n{resources.read('sql/locks/await_tables.sql')}{_lock_timeout(HELD_LOCK_TIMEOUT)}"
 
 
 def claim_tables() -> str:
     """Return the statements that take every table of ours, so that nobody who works is failed by a deadlock."""
-    return f"{_CLAIM_TABLES}{_lock_timeout(HELD_LOCK_TIMEOUT)}"
+    return f"{resources.read('sql/locks/claim_tables.sql')}{_lock_timeout(HELD_LOCK_TIMEOUT)}"
 
 
 def short() -> str:
@@ -235,7 +149,7 @@ def retrying(attempt: Callable[[], T], on_retry: Callable[[str], None] | None) -
 
 def _locked(connection: Connection) -> LockedError:
     with unhurried(connection):
-        row = connection.execute(_HOLDER).fetchone()
+        row = connection.execute(resources.read("sql/locks/holder.sql").encode()).fetchone()
     if row is None:
         return LockedError(
             "a table was locked by a transaction that has ended since", hint="run it again when less is going on"

@@ -293,7 +293,7 @@ def keywords_are_lower_case(file: File) -> Iterator[Offence]:
 
 FOLDERS = (
     "extensions", "functions", "triggers", "access", "jobs",
-    "checks", "repairs", "audit", "monitoring", "report", "teardown",
+    "checks", "repairs", "audit", "monitoring", "report", "teardown", "locks",
 )  # fmt: skip
 OBJECTS, QUERIES = FOLDERS[:5], FOLDERS[5:]
 # each rule, the folders that it holds for, and a file that breaks it
@@ -302,7 +302,7 @@ RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] =
     first_line_names_the_object_and_its_purpose: (FOLDERS, File("jobs/x.sql", "-- y: does it.\n")),
     second_line_names_the_revision_that_it_needs: (OBJECTS, File("jobs/x.sql", "-- x: does it.\n-- requires: 9999\n")),
     a_check_needs_no_revision: (
-        ("checks", "audit", "monitoring", "report", "teardown"),
+        ("checks", "audit", "monitoring", "report", "teardown", "locks"),
         File("checks/x.sql", "-- x: does it.\n-- requires: 0001\n"),
     ),
     may_run_again: (OBJECTS, File("functions/x.sql", "create function x() language sql as 'select 1'")),
