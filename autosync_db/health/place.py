@@ -65,5 +65,8 @@ def _project(connection: Connection, target: Target) -> str | None:
         return None
     if not found or "://" not in found:
         return found
-    parts = urlsplit(found)
+    try:
+        parts = urlsplit(found)
+    except ValueError:
+        return None
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

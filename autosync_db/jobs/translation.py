@@ -175,6 +175,7 @@ def _target(call: Call, facts: Facts) -> tuple[dict[str, str], Text | None]:
     shown += _query(call.query, shown)
     if re.search(r"[^\x21-\x7e\0]", shown):
         raise Untranslatable("its address holds blanks or other characters that no address has")
+    _require_an_address(shown)
     _require_no_secret_query(shown)
     hosted = _FUNCTIONS_HOST.fullmatch(shown)
     if hosted:
@@ -221,6 +222,13 @@ def _query(params: Mapping[str, Text], shown: str) -> str:
             raise Untranslatable(f"its query has a value that is read when it runs ({name})")
         written[name] = text.literal
     return ("&" if "?" in shown else "?") + urlencode(written) if written else ""
+
+
+def _require_an_address(shown: str) -> None:
+    try:
+        urlsplit(shown.replace("\0", "https://h"))
+    except ValueError:  # a bracket of an IPv6 address without the other one
+        raise Untranslatable("its address is none that can be called") from None
 
 
 def _require_no_secret_query(shown: str) -> None:

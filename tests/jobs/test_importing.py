@@ -202,6 +202,10 @@ WATCHED = {
     "a user before the host": _post("'https://etl:8f3kd92jf02kd8s7@a.example/run'", "'{}'::jsonb"),
     "a template in place of a key": _post(headers="""'{"Authorization": "Bearer ${SERVICE_KEY}"}'::jsonb"""),
     "no address": _post("null"),
+    "half a bracket": _post("'https://h]x.supabase.co/functions/v1/report'", "'{}'::jsonb"),
+    "half a bracket elsewhere": _post("'https://[a.example/x'", "'{}'::jsonb"),
+    "a bracket of no address": _post("'https://[h].example/x'", "'{}'::jsonb"),
+    "half a bracket behind what is read": _post("current_setting('app.hook') || ']@[x'", "'{}'::jsonb"),
     "a form": "select extensions.http_post('https://a.example/x', jsonb_build_object('a', 1))",
 }  # fmt: skip
 
