@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autosync_db.health.audit import texts
@@ -108,6 +108,7 @@ def test_any_text_is_understood_or_not_and_never_an_error(text: str, helped: psy
 # many at once: a database with texts of every kind
 @examples(1, is_slow=True)
 @given(commands=st.lists(TEXTS.filter(lambda text: "\0" not in text), min_size=40, max_size=40))
+@example(commands=["select net.http_post('https://h]x.example/functions/v1/y')"])
 def test_import_and_audit_end_well_whatever_stands_in_cron_job(commands: list[str], scratch: Cluster) -> None:
     with clusters.connection(scratch, "supabase_admin") as admin:
         admin.execute("delete from cron.job")

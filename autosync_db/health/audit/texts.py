@@ -66,7 +66,11 @@ def _called(call: Call, facts: DatabaseFacts) -> str:
         target = {"url": key.redact("".join(parts))}
     if "function" in target:
         return str(target["function"]).partition("?")[0]
-    address = urlsplit(opaque.masked(target["url"]))
+    shown = opaque.masked(target["url"])
+    try:
+        address = urlsplit(shown)
+    except ValueError:  # half a bracket: what would be user and password goes, as it does with any other address
+        return shown.partition("?")[0].rpartition("@")[2]
     function = address.path.partition("/functions/v1/")[2]
     return function or f"{address.hostname or ''}{address.path}"
 
