@@ -192,7 +192,7 @@ def _require_api(project_url: str, host: str) -> None:
 
 def is_private(project_url: str) -> bool:
     """Return whether an address is one of this machine, of a container or of a private network."""
-    return _is_private(host_in(project_url) or "")
+    return _is_private(urlsplit(project_url).hostname or "")
 
 
 def _is_private(host: str) -> bool:
