@@ -16,6 +16,7 @@ from autosync_db.credentials import store
 from autosync_db.health import verify
 from tests.chaos.world import HOUSE, World
 from tests.support import clusters, command
+from tests.support.clusters import REAL_PG_NET
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Happened:
 
 # kind: the checks of which one has to name it while it lasts, its least and its most seconds
 LASTING: dict[str, tuple[tuple[str, ...], float, float]] = {
-    "worker dead": (("pg_net_worker_running",), 3, 8),
+    # the real one is started again by the server: it has to serve another database
+    "worker dead": (("pg_net_database_matches" if REAL_PG_NET else "pg_net_worker_running",), 3, 8),
     "functions dead": (("project_url_reachable", "function_reached"), 5, 9),
     "secret missing": (("secrets_present",), 2, 6),
     "function broken": (("function_succeeds",), 6, 9),
@@ -145,8 +147,8 @@ class Faults:
     def _begin(self, kind: str, stack: ExitStack) -> Callable[[], None] | None:
         """Begin a fault; return what heals it, or None where it heals by itself."""
         begin: dict[str, Callable[[], Callable[[], None] | None]] = {
-            "worker dead": lambda: self._without("worker"),
-            "worker killed": lambda: self._again("worker"),
+            "worker dead": self._worker_dead,
+            "worker killed": self._worker_killed,
             "functions dead": lambda: self._without("functions"),
             "secret missing": self._secret_missing,
             "function broken": self._broken,
@@ -168,9 +170,24 @@ class Faults:
         self.world.kill(name)
         return lambda: self.world.start(name)
 
-    def _again(self, name: str) -> None:
-        self.world.kill(name)
-        self.world.start(name)
+    def _worker_dead(self) -> Callable[[], None]:
+        if not REAL_PG_NET:
+            return self._without("worker")
+        self._administer("alter system set pg_net.database_name = 'template1'")
+        self._restarted()
+
+        def heal() -> None:
+            self._administer("alter system reset pg_net.database_name")
+            self._restarted()
+
+        return heal
+
+    def _worker_killed(self) -> None:
+        if REAL_PG_NET:
+            self._end("backend_type ilike 'pg_net%%' and pid <> %s", 0)
+            return
+        self.world.kill("worker")
+        self.world.start("worker")
 
     def _secret_missing(self) -> Callable[[], None]:
         with self.world.session() as owner:
@@ -237,6 +254,10 @@ class Faults:
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
             session.execute("set local lock_timeout = '2s'")
             session.execute("lock table public.auto_sync_schedules in access exclusive mode")
+
+    def _administer(self, statement: str) -> None:
+        with self.world.session("supabase_admin") as admin:
+            admin.execute(statement.encode())
 
     def _victim(self) -> int:
         """Return a session of somebody else's. Each second ticks open some, so there is one before long."""

@@ -29,6 +29,7 @@ from autosync_db.local.cluster import Cluster, free_port, server_user
 from autosync_db.secret import Secret
 from tests.chaos.journal import Journal
 from tests.support import keys
+from tests.support.clusters import REAL_PG_NET
 
 ROOT = Path(__file__).parents[2]
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -238,6 +239,9 @@ class World:
             admin.execute("create table public.cleaned (at timestamptz default clock_timestamp())")
             admin.execute("alter table public.cleaned owner to postgres")
             admin.execute("create database neighbour owner postgres")
+            if REAL_PG_NET:
+                # a copied cluster sends nothing before it is told to
+                admin.execute("alter system reset pg_net.batch_size")
         self._copy_to_neighbour()
         self.cluster.stop()
         self.start_server()
@@ -251,7 +255,8 @@ class World:
             )
             self._add_schedules(owner)
         self.start("functions")
-        self.start("worker")
+        if not REAL_PG_NET:
+            self.start("worker")
 
     def _copy_to_neighbour(self) -> None:
         """Give another database of the server what a project has without pg_cron, which only one database can have."""
