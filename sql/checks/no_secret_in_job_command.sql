@@ -1,11 +1,16 @@
 -- no_secret_in_job_command: the text of every job, and what pg_cron copied of it into its newest 1000 runs. No text is shown.
 -- A key is known by its form, a secret that is stored here by its value, others by the name that they are written out under.
 with texts as (
-    select c.jobid, c.jobname, c.command, true as is_job
+    select c.jobid, c.jobname, c.command, true as is_job, 0 as runs
     from (select j.jobid, j.jobname, j.command from cron.job as j order by j.jobid limit 1000) as c
     union all
-    select d.jobid, c.jobname, d.command, false
-    from (select r.jobid, r.command from cron.job_run_details as r order by r.runid desc limit 1000) as d
+    -- each text is looked through once, however many runs kept it
+    select d.jobid, c.jobname, d.command, false, d.runs
+    from (
+        select n.jobid, n.command, count(*) as runs
+        from (select r.jobid, r.command from cron.job_run_details as r order by r.runid desc limit 1000) as n
+        group by n.jobid, n.command
+    ) as d
     left join cron.job as c on c.jobid = d.jobid
 ),
 job_text as materialized (
@@ -15,7 +20,7 @@ ours as materialized (
     select autosync.holding_secrets(array(select k.command from job_text as k order by k.place)) as places
 ),
 found as (
-    select t.jobid, t.jobname, bool_or(t.is_job) as is_job, count(*) filter (where not t.is_job) as runs,
+    select t.jobid, t.jobname, bool_or(t.is_job) as is_job, sum(t.runs) as runs,
         not bool_or(k.is_key) as is_opaque
     from texts as t
     cross join lateral (

@@ -50,27 +50,26 @@ gap as (
     ) as t
 ),
 looked as materialized (
-    select case when l.is_on then l.time_window_start end as time_window_start, case when l.is_on then l.time_window_end end as time_window_end,
-        case when l.is_on then l.timezone end as timezone, l.is_on, count(*) as schedules, min(l.id::text collate "C") filter (where l.is_on) as example
+    select l.time_window_start, l.time_window_end, l.timezone, count(*) as schedules, min(l.id::text collate "C") as example
     from (
-        select s.id, s.time_window_start, s.time_window_end, s.timezone,
-            s.enabled and s.next_run_at is not null and s.time_window_enabled as is_on
+        select s.id, s.time_window_start, s.time_window_end, s.timezone, s.enabled and s.next_run_at is not null and s.time_window_enabled as is_on
         from public.auto_sync_schedules as s
-        -- one more tells that there are others
-        limit 100001
+        limit 100000
     ) as l
-    group by 1, 2, 3, 4
+    where l.is_on
+    group by l.time_window_start, l.time_window_end, l.timezone
 ),
 daily_window as (
     select k.time_window_start, k.time_window_end, k.timezone, k.schedules, k.example
     from looked as k
-    where k.is_on
     order by k.schedules desc
     limit 500
 ),
 scope as (
-    select s.schedules, s.windows, c.reltuples::bigint as total, case when c.reltuples > 100000 then 'about ' || c.reltuples::bigint else 'more than 100000' end as shown
-    from (select sum(k.schedules) as schedules, count(*) filter (where k.is_on) as windows from looked as k) as s
+    select s.schedules, w.windows, c.reltuples::bigint as total, case when c.reltuples > 100000 then 'about ' || c.reltuples::bigint else 'more than 100000' end as shown
+    -- one more tells that there are others
+    from (select count(*) as schedules from (select from public.auto_sync_schedules limit 100001) as s) as s
+    cross join (select count(*) as windows from looked) as w
     join pg_catalog.pg_class as c on c.oid = 'public.auto_sync_schedules'::regclass
 ),
 zone as materialized (

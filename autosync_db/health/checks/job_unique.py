@@ -27,6 +27,12 @@ with own as materialized (
             where p.oid = to_regprocedure('autosync.sync_job(text)')
         ) desc, c.jobid
     limit 1
+),
+-- cleaned once for each job, not for each pair of jobs: the same for whatever job is checked
+written as materialized (
+    select c.jobid, c.jobname, c.username, c.schedule, c.command, c.active, c.database,
+        regexp_replace(regexp_replace(c.command, '^\\s*select\\s+', 'select ', 'i'), '[\\s;]+$', '') as statement
+    from cron.job as c
 )
 select jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'schedule', c.schedule,
     'own_schedule', o.schedule, 'is_statement', o.sql is not null,
@@ -34,18 +40,15 @@ select jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.usernam
     'is_registered',
         exists (select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name)) as fact
 from own as o
-join cron.job as c on c.jobid <> o.jobid
+join written as c on c.jobid <> o.jobid
 cross join lateral (
-    select regexp_replace(regexp_replace(c.command, '^\\s*select\\s+', 'select ', 'i'), '[\\s;]+$', '') as command
-) as written
-cross join lateral (
-    select written.command in (o.command, format('select autosync.dispatch(%L)', checked.name)) as is_tick
+    select c.statement in (o.command, format('select autosync.dispatch(%L)', checked.name)) as is_tick
 ) as text
 where c.jobname = checked.name
     or c.active
     and c.database = current_database()
     and (
-        case when o.sql is null then text.is_tick else written.command = o.command end
+        case when o.sql is null then text.is_tick else c.statement = o.command end
         or exists (
             select from autosync.job as j
             where j.name = c.jobname
