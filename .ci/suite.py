@@ -40,8 +40,8 @@ INSTALLED_FROM = (
 # without libraries of their own, fetched by the bootstrap of this machine
 FETCHED = (".venv/supabase-cli", ".venv/axe-core")
 EXPECTED = "postgresql=17 pg_cron=1.6 python=3.13"
-# a machine's mirrors and proxies
-HANDED_ON = ("DENO_", "NPM_CONFIG_", "PYTEST_", "AUTOSYNC_TEST_EXPECT")
+# mirrors and proxies of the machine, and what chooses a run of the tests
+HANDED_ON = ("DENO_", "NPM_CONFIG_", "PYTEST_", "AUTOSYNC_TEST_EXPECT", "AUTOSYNC_FUZZ", "CHAOS_")
 CERTIFICATES = "/usr/local/share/autosync-certificates.crt"
 MOST_SECONDS = 3600
 PYTHON = os.environ.get("AUTOSYNC_TEST_PYTHON", "python3")
