@@ -293,6 +293,8 @@ def _prepare(connection: Connection, configuration: Configuration, adoption: Ado
     read = {name: found.query_of(one) for name, one in adoption.takes.items() if isinstance(one, Origin)}
     with connection.transaction():
         begun = lease.begin(connection, pasted, token=token, read=read, seen=adoption.seen) if adoption.takes else None
+        # who adopts the same job at the same time would not see this one's row
+        connection.execute("lock table autosync.adopted in share row exclusive mode")
         connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
         connection.execute(
             "insert into autosync.adopted (revision, step, object, undo) values ('0005', 120, %s, %s)",

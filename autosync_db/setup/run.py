@@ -11,12 +11,13 @@ from autosync_db.credentials import cron_secret, known, lease, store
 from autosync_db.credentials import proof as proofs
 from autosync_db.credentials.lease import Rotation
 from autosync_db.credentials.proof import Proof
-from autosync_db.errors import SecretError, UnreachableError
+from autosync_db.errors import ConflictError, SecretError, UnreachableError
 from autosync_db.jobs import binding, calls, registry
 from autosync_db.jobs import plan as jobs_plan
 from autosync_db.jobs.calls import Cause, Invocation
 from autosync_db.plain import counted
 from autosync_db.progress import Reporter, Step
+from autosync_db.schema import revisions
 from autosync_db.schema.revisions import MigrationResult
 from autosync_db.setup import situation, takeover
 from autosync_db.setup.decision import Given, Plan, Switch, decide
@@ -74,9 +75,10 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
             binding.silence(connection, plan.leaves, plan.project_ref or _host(plan))
         jobs_before = _cron_jobs(connection)
         reporter.done(Step("database", situation.describe(connection), False))
+        was_there = revisions.current(connection) is not None
     reporter.begins("migrate")
     reporter.doing("migrating")
-    is_changed = _migrate(configuration, given, reporter)
+    is_changed = _migrate(configuration, given, reporter, was_there=was_there)
     with connect(configuration.target.database_url) as connection:
         latest = first
         if is_changed:
@@ -94,14 +96,24 @@ def _cron_jobs(connection: Connection) -> frozenset[str]:
     return frozenset(name for (name,) in rows(connection, "select c.jobname from cron.job as c") if name)
 
 
-def _migrate(configuration: Configuration, given: Given, reporter: Reporter) -> bool:
+def _migrate(configuration: Configuration, given: Given, reporter: Reporter, *, was_there: bool) -> bool:
     """Bring the schema to head, take over the guide's job where one works, and return whether that changed anything."""
-    migrated = takeover.upgrade(configuration, reporter=reporter, given=given.secrets)
+    begins = _require_still_there if was_there else None
+    migrated = takeover.upgrade(configuration, reporter=reporter, given=given.secrets, begins=begins)
     is_changed = bool(migrated.revisions or migrated.objects)
     reporter.done(Step("migrate", _describe(migrated), is_changed))
     for warning in migrated.warnings:
         reporter.done(Step("warning", warning, True))
     return is_changed
+
+
+def _require_still_there(connection: Connection) -> None:
+    """Refuse to make again what was torn down since it was looked at: its secrets and jobs would be missing."""
+    if revisions.current(connection) is None:
+        raise ConflictError(
+            "all of it was torn down while this command was at work; nothing was changed",
+            hint="if it is to be set up again, run the same command",
+        )
 
 
 def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:

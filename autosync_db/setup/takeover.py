@@ -91,6 +91,7 @@ def upgrade(
     *,
     reporter: Reporter,
     given: Mapping[str, Secret] | None = None,
+    begins: Callable[[Connection], None] | None = None,
     at_end: Callable[[Connection], None] = lambda _: None,
 ) -> MigrationResult:
     """Migrate as schema.migrate.upgrade() does, and take the guide's job over where there is one that works.
@@ -103,14 +104,18 @@ def upgrade(
         if unchanged is not None:
             at_end(connection)
             return unchanged
-    result = _upgrade(configuration, revision, reporter, given)
+    result = _upgrade(configuration, revision, reporter, given, begins)
     with connect(configuration.target.database_url) as connection:
         at_end(connection)
     return result
 
 
 def _upgrade(
-    configuration: Configuration, revision: str, reporter: Reporter, given: Mapping[str, Secret] | None
+    configuration: Configuration,
+    revision: str,
+    reporter: Reporter,
+    given: Mapping[str, Secret] | None,
+    begins: Callable[[Connection], None] | None,
 ) -> MigrationResult:
     from autosync_db.schema import migrate  # Alembic and SQLAlchemy take longer than all the rest
     from autosync_db.setup import adopting
@@ -119,7 +124,7 @@ def _upgrade(
     if foreseen.obstacle is not None:
         raise foreseen.obstacle
     url = configuration.target.database_url
-    result = migrate.upgrade(url, revision, isolation=configuration.isolation, on_retry=reporter.doing)
+    result = migrate.upgrade(url, revision, isolation=configuration.isolation, begins=begins, on_retry=reporter.doing)
     if foreseen.adoption is None:
         return result
     try:

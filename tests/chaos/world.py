@@ -240,7 +240,7 @@ class World:
             admin.execute("alter table public.cleaned owner to postgres")
             admin.execute("create database neighbour owner postgres")
             if REAL_PG_NET:
-                # a copied cluster sends nothing before it is told to
+                # a copied cluster sends nothing before it is allowed to
                 admin.execute("alter system reset pg_net.batch_size")
         self._copy_to_neighbour()
         self.cluster.stop()

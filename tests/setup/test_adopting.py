@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +336,27 @@ def test_a_secret_that_somebody_stored_before_the_user_agreed_is_not_overwritten
         assert store.look(owner, [store.SERVICE_KEY]) == {store.SERVICE_KEY: key.fingerprint(newer)}
     assert project.cron() == before
     assert project.stub.requests == []
+
+
+def test_two_at_once_keep_one_way_back(project: Project) -> None:
+    project.schedule(SHAPES["vault"][0])
+    project.imported()
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+    command.succeeds(project.run("jobs", "release", "report", "--yes"))
+    insert = (
+        "insert into autosync.adopted (revision, step, object, undo)"
+        " values ('0005', 120, 'cron job report', 'select ''of the other one''')"
+    )
+    waiting = (
+        "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like 'lock table autosync.adopted%'"
+    )
+    with ThreadPoolExecutor() as pool, clusters.connection(project.cluster) as other:
+        with other.transaction():
+            other.execute(insert)
+            # as a process: threads share their streams
+            adopting_too = partial(command.run_process, database=project.cluster.url(), folder=Path.cwd())
+            adopted = pool.submit(adopting_too, "jobs", "adopt", "report", "--yes")
+            clusters.wait_for(lambda: project.execute(waiting), "the adoption to wait for the other one")
+        command.succeeds(adopted.result())
+    [(undo,)] = project.execute("select undo from autosync.adopted where object = 'cron job report'")
+    assert "of the other one" not in undo
