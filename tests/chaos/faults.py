@@ -158,7 +158,7 @@ class Faults:
             "server down": self._server_down,
             "schedules locked": lambda: self._locked(stack),
             "launcher ended": self._launcher_ended,
-            "backend ended": lambda: self._end("pid = %s", self._victim()),
+            "backend ended": self._backend_ended,
             "backend killed": self._crash,
             "pooler cut": lambda: self._end("usename = 'authenticator'"),
             "restarted": self._restarted,
@@ -259,8 +259,12 @@ class Faults:
         with self.world.session("supabase_admin") as admin:
             admin.execute(statement.encode())
 
-    def _victim(self) -> int:
-        """Return a session of somebody else's. Each second ticks open some, so there is one before long."""
+    def _backend_ended(self) -> None:
+        if victim := self._victim():
+            self._end("pid = %s", victim)
+
+    def _victim(self) -> int | None:
+        """Return a session of somebody else's; None where the world ended before ticks opened one."""
         with self.world.session("supabase_admin") as admin:
             rows: list[tuple[Any, ...]] = []
             while not rows and not self.world.ended.wait(0.02):
@@ -268,7 +272,7 @@ class Faults:
                     "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
                     " order by backend_start"
                 ).fetchall()
-        return int(self.source.choice(rows)[0])
+        return int(self.source.choice(rows)[0]) if rows else None
 
     def _end(self, which: str, *values: int) -> None:
         with self.world.session("supabase_admin") as admin:
@@ -280,7 +284,8 @@ class Faults:
             lambda: self._value("select clock_timestamp() > pg_postmaster_start_time() + interval '6 seconds'"),
             "a server",
         )
-        os.kill(self._victim(), signal.SIGKILL)
+        if victim := self._victim():
+            os.kill(victim, signal.SIGKILL)
         clusters.wait_for(lambda: self._value("select true"), "the recovery")
 
     def _value(self, query: str) -> object:
