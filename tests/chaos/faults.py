@@ -58,7 +58,7 @@ LASTING: dict[str, tuple[tuple[str, ...], float, float]] = {
     "key refused": (("function_accepts_key",), 6, 9),
     "job inactive": (("job_active",), 1, 3),
     "job unscheduled": (("job_scheduled",), 1, 3),
-    # ended from outside, it does not come back before the server is started again
+    # ended from outside, it comes back with the server, from pg_cron 1.6.1 on within a second
     "launcher ended": (("pg_cron_scheduler_running",), 4, 6),
     "server down": ((), 1, 4),
     # pg_net's ids start again at 1, twice, before anybody has read the answers of the first time
@@ -130,7 +130,7 @@ class Faults:
                 heal = self._begin(item.kind, stack)
                 self.world.ended.wait(item.lasts)
                 if checks:
-                    fault.named = self._named(checks, patience=4)
+                    fault.named = self._named(checks, patience=4) or self._is_over(item.kind)
                 elif item.kind == "server down":
                     done = command.run_process("verify", database=self.world.cluster.url(), folder=self.world.folder)
                     fault.named = f"exit {done.code}"
@@ -243,6 +243,15 @@ class Faults:
         for _ in range(2):
             self._server_down()()
             self.world.ended.wait(4)
+
+    def _is_over(self, kind: str) -> str:
+        """Return that the fault was over by itself, where it can be; empty where it lasts."""
+        if kind != "launcher ended":
+            return ""
+        is_back = self._value(
+            "select exists (select from pg_stat_activity where application_name = 'pg_cron scheduler')"
+        )
+        return "came back by itself" if is_back else ""
 
     def _restarted(self) -> None:
         self.world.cluster.stop()
