@@ -1,7 +1,7 @@
 """Run the catalogue against a database, read-only, and find the root causes.
 
-All queries run as one statement in one read-only transaction, which takes three round trips: begin, ask, end. Only if
-the statement fails does each query run in a savepoint of its own, so that one that cannot look says `unknown` and the
+All queries run as a few statements in one read-only transaction, which takes three round trips: begin, ask, end. Only
+if one fails does each query run in a savepoint of its own, so that one that cannot look says `unknown` and the
 others still speak. What the jobs did (health.work) is a fourth round trip, where it is wanted.
 """
 
@@ -186,7 +186,7 @@ class _Look:
         connection.execute(opening)
         try:
             asked_at = _now()
-            answers: dict[str, list[_Found] | Blind] | psycopg.Error = self._ask_at_once(queries)
+            answers: dict[str, list[_Found] | Blind] | psycopg.Error = self._ask_at_once(wanted, queries)
             if not isinstance(answers, dict):
                 end(connection, ending)
                 connection.execute(opening)
@@ -209,11 +209,16 @@ class _Look:
             if not connection.broken:
                 end(connection, ending)
 
-    def _ask_at_once(self, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
-        """Run all queries as one statement, or return the error that ended it and the transaction."""
-        text = composer.statement(self._chosen, [composer.all_jobs(), *queries.values()])
+    def _ask_at_once(
+        self, wanted: Mapping[str, Check], queries: Mapping[str, str]
+    ) -> dict[str, list[_Found] | Blind] | psycopg.Error:
+        """Ask all queries in one round trip, or return the error that ended it and the transaction."""
+        text = b";\n".join(composer.statements(self._chosen, wanted, queries))
         try:
-            rows = self._connection.execute(text).fetchall()
+            cursor = self._connection.execute(text)
+            rows = cursor.fetchall()
+            while cursor.nextset():
+                rows += cursor.fetchall()
         except psycopg.Error as error:
             if self._connection.broken:
                 raise
@@ -294,7 +299,7 @@ def brackets(connection: Connection) -> tuple[bytes, bytes]:
     Inside a transaction of the caller they are a savepoint, so that uncommitted changes can be looked at.
     """
     settings = {
-        # compiling the one large statement would cost seconds, on tables that were never analysed
+        # compiling the large statements would cost seconds, on tables that were never analysed
         "jit": "off",
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": LOCK_TIMEOUT,
