@@ -5,10 +5,12 @@ if one fails does each query run in a savepoint of its own, so that one that can
 others still speak. What the jobs did (health.work) is a fourth round trip, where it is wanted.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from threading import Thread
 from typing import Any, TypeVar
 
 import psycopg
@@ -49,10 +51,12 @@ def run(
     probe: bool = False,
     with_work: bool = False,
     before_setup: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Report:
     """Return the verdicts of the chosen checks on the chosen jobs, causes first. Changes nothing in the database.
 
     `before_setup`: that nobody has set the database up yet is a warning, which explains what follows from it.
+    `meanwhile` is called while the database looks: it may load what is needed for the report.
 
     Without `jobs` they are those of the settings; where the settings name none, all that are registered. With `only`,
     the checks that could explain the chosen ones are run too, and reported where they do. Without `probe` the report is
@@ -71,7 +75,7 @@ def run(
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
     if not reported:
         raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
-    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)), with_work=with_work)
+    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)), with_work=with_work, meanwhile=meanwhile)
     found = look.at({id: catalogue[id] for id in catalogue if id in wanted})
     if jobs:
         _must_exist(connection, look.jobs, configuration)
@@ -166,13 +170,20 @@ class _Look:
     """One look at the database: `jobs` are those that were chosen, and `work` what they did, once that is known."""
 
     def __init__(
-        self, connection: Connection, configuration: Configuration, names: tuple[str, ...], *, with_work: bool = False
+        self,
+        connection: Connection,
+        configuration: Configuration,
+        names: tuple[str, ...],
+        *,
+        with_work: bool = False,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
         self._configuration = configuration
         self._names = names or composer.named(configuration)
         self._chosen = composer.spoken_of(configuration, names)
         self._with_work = with_work
+        self._meanwhile = meanwhile
         self.jobs: list[Job] = []
         self.work: work.Work | None = None
 
@@ -215,7 +226,8 @@ class _Look:
         """Ask all queries in one round trip, or return the error that ended it and the transaction."""
         text = b";\n".join(composer.statements(self._chosen, wanted, queries))
         try:
-            cursor = self._connection.execute(text)
+            with _beside(self._meanwhile):
+                cursor = self._connection.execute(text)
             rows = cursor.fetchall()
             while cursor.nextset():
                 rows += cursor.fetchall()
@@ -287,6 +299,25 @@ class _Look:
 
     def _spoken_of(self, check: Check) -> list[str | None]:
         return [job.name for job in self.jobs if job.is_of(check.scope)] if check.speaks_of_jobs else [None]
+
+
+@contextmanager
+def _beside(work: Callable[[], None] | None) -> Iterator[None]:
+    """Let something be loaded beside a wait; what is wrong with it is raised where it is used."""
+    if work is None:
+        yield
+        return
+
+    def load() -> None:
+        with suppress(Exception):
+            work()
+
+    thread = Thread(target=load)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _jobs(rows: list[_Found]) -> list[Job]:
