@@ -67,7 +67,9 @@ def holds_credential() -> str:
         "holds_credential",
         "boolean",
         "whether a text has an opaque value under a name that carries credentials; one of a known form is none",
-        f"""    select content ~* '{opaque.NAMES}' and exists (
+        f"""    select content ~*
+{alternatives(opaque.SIGNS, indent=8)}
+    and exists (
         select from regexp_matches(
             content,
 {alternatives((one.expression for one in opaque.CREDENTIALS), indent=12)},

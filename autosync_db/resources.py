@@ -15,11 +15,17 @@ from pathlib import Path
 def locate(path: str) -> Traversable:
     """Return the shipped file or folder that lies at `path` in the repository."""
     top, *rest = path.split("/")
+    return _folder(top).joinpath(*rest)
+
+
+# where a folder lies is found out once: that takes longer than reading a file in it
+@cache
+def _folder(top: str) -> Traversable:
     package = files("autosync_db")
     if top == "autosync_db":
-        return package.joinpath(*rest)
+        return package
     bundled = package / "_bundled"
-    return (bundled if bundled.is_dir() else Path(__file__).parents[1]).joinpath(top, *rest)
+    return (bundled if bundled.is_dir() else Path(__file__).parents[1]) / top
 
 
 # a look at a database reads some 150 files, which do not change while the program runs

@@ -11,7 +11,8 @@ from rich.console import Group
 from rich.spinner import Spinner
 from rich.text import Text
 
-from autosync_db.cli.console import Session, mark
+from autosync_db.cli.console import Session
+from autosync_db.cli.screens import mark
 from autosync_db.errors import StoppedError
 from autosync_db.progress import Reporter, Step
 from autosync_db.remedies import PROGRAM

@@ -1,8 +1,7 @@
 """What a command works with: its settings, data on stdout, messages, progress and questions on stderr."""
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -11,34 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from autosync_db.cli.ending import Run
 from autosync_db.errors import UsageError
 from autosync_db.patience import Chosen
-from autosync_db.plain import printable
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
-    from rich.console import ConsoleOptions, RenderableType
     from rich.live import Live
-    from rich.segment import Segment
     from rich.status import Status
 
+    from autosync_db.cli.screens import Screen, Talk
     from autosync_db.config import Configuration, Flags
     from autosync_db.connection import Connection
     from autosync_db.health.model import Report
     from autosync_db.health.place import Place
     from autosync_db.jobs.binding import Inherited
     from autosync_db.progress import Onward, Step
-
-
-# whoever reads a pipe wants whole lines
-PIPED_WIDTH = 1000
-
-
-_MARKS = {"done": ("✓", "*", "green"), "same": ("\N{EN DASH}", "=", "dim"), "failed": ("✗", "x", "bold red")}
 
 
 class Format(StrEnum):
@@ -56,31 +44,6 @@ def _seconds(timeout: str) -> float:
         return duration.parse(timeout).total_seconds()
     except ValueError as error:
         raise UsageError(f"--timeout {error}", hint="write it like 30s or 10m") from None
-
-
-class Screen(Console):
-    """A console that nothing steers which is said on it: names and answers come from databases and servers."""
-
-    def render(self, renderable: "RenderableType", options: "ConsoleOptions | None" = None) -> "Iterable[Segment]":
-        """Return the pieces of what is printed, in characters that a terminal only shows."""
-        for piece in super().render(renderable, options):
-            yield piece if piece.control else piece._replace(text=printable(piece.text))
-
-
-class Talk(Screen):
-    """Stderr. When its reader has gone it stays silent, and the work goes on: it must not end half done."""
-
-    def on_broken_pipe(self) -> None:
-        """Stay silent from now on."""
-        self.quiet = True
-        # what is still buffered would be written, and complained about, when the interpreter ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
-def mark(state: str, console: Console) -> tuple[str, str]:
-    """Return the sign of a step's end and its style: done, same (there was nothing to do) or failed."""
-    sign, plain, style = _MARKS[state]
-    return (sign if console.encoding.lower().startswith("utf") else plain), style
 
 
 class Session:
@@ -103,11 +66,22 @@ class Session:
         self._target, self._config = target, config
         self._database_url = Secret(database_url) if database_url else None
         self.format = format
-        self.out = Screen(highlight=False)
-        if not self.out.is_terminal:
-            self.out.width = PIPED_WIDTH
-        self.err = Talk(stderr=True, highlight=False, quiet=quiet)
+        self._is_quiet = quiet
         self.place: Place | None = None
+
+    @cached_property
+    def out(self) -> "Screen":
+        """Stdout."""
+        from autosync_db.cli import screens
+
+        return screens.out()
+
+    @cached_property
+    def err(self) -> "Talk":
+        """Stderr."""
+        from autosync_db.cli.screens import Talk
+
+        return Talk(stderr=True, highlight=False, quiet=self._is_quiet)
 
     @property
     def flags(self) -> "Flags":
@@ -182,12 +156,18 @@ class Session:
     def say_done(self, step: "Step") -> None:
         """Print a finished step on stderr; nothing when the result is printed as JSON, which holds the steps."""
         if not self.is_json:
+            from rich.text import Text
+
+            from autosync_db.cli.screens import mark
+
             sign, style = mark("done" if step.changed else "same", self.err)
             line = Text.assemble((sign, style), f" {step.name:<8} {Run.aim.at(step.result)}")
             self.err.print(line, soft_wrap=True)
 
     def say_onward(self, onward: "Sequence[Onward]") -> None:
         """Say what to look at next, a command in each line; nothing with --quiet."""
+        from rich.text import Text
+
         lines = [(Run.aim.at(one.command), f"  {one.why}") for one in onward]
         width = max((len(command) for command, _ in lines), default=0)
         for number, (command, why) in enumerate(lines):
@@ -237,7 +217,10 @@ class Session:
     @contextmanager
     def progress(self, message: str) -> Iterator[Callable[[str], None]]:
         """Show what is under way; the yielded function replaces the message. A log gets each new message once."""
-        if self.err.is_terminal and not self.err.quiet:
+        # where no terminal shows it, Rich need not be loaded before the work begins
+        if sys.stderr.isatty() and self.err.is_terminal and not self.err.quiet:
+            from rich.text import Text
+
             with self.err.status(Text(message)) as status, self.paused_for_questions(status):
                 yield lambda text: status.update(Text(text))
             return

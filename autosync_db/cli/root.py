@@ -187,7 +187,7 @@ def _below(commands: Any, typed: str) -> str | None:
 def _fail(message: str, hint: str, code: int) -> int:
     from rich.text import Text
 
-    from autosync_db.cli.console import Talk
+    from autosync_db.cli.screens import Talk
     from autosync_db.report import lines
     from autosync_db.supabase.key import redact
 

@@ -100,6 +100,7 @@ def _verify(
                 report = verify.run(
                     connection, configuration, only or (), skip or (), jobs=jobs or (), probe=probe,
                     with_work=format is ReportFormat.PROMETHEUS, before_setup=before_setup,
+                    meanwhile=_load_table if format is ReportFormat.TABLE else None,
                 )  # fmt: skip
             if format is ReportFormat.TABLE:
                 session.look(connection)
@@ -114,6 +115,13 @@ def _verify(
         raise
     _print(session, report, format, output)
     raise typer.Exit(_code(report, format, strict=strict))
+
+
+def _load_table() -> None:
+    """Load what prints a table."""
+    from autosync_db.cli import screens  # noqa: F401
+    from autosync_db.health import place  # noqa: F401
+    from autosync_db.report import as_text  # noqa: F401
 
 
 def _selection(only: list[str] | None, skip: list[str] | None, jobs: list[str] | None) -> list[str]:

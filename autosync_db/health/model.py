@@ -55,7 +55,7 @@ class Answer:
 class Question:
     """What a check must know to judge in Python: a query of one column `fact` of JSON, and who reads its answer.
 
-    The query is asked in the one statement that all checks share; `read` may raise AutosyncError or a database error.
+    The query shares its statement with those of other checks; `read` may raise AutosyncError or a database error.
     Where the query depends on the settings, `query_of` writes it, and `query` only names what it reads.
     """
 

@@ -1,14 +1,16 @@
 """Run the catalogue against a database, read-only, and find the root causes.
 
-All queries run as one statement in one read-only transaction, which takes three round trips: begin, ask, end. Only if
-the statement fails does each query run in a savepoint of its own, so that one that cannot look says `unknown` and the
+All queries run as a few statements in one read-only transaction, which takes three round trips: begin, ask, end. Only
+if one fails does each query run in a savepoint of its own, so that one that cannot look says `unknown` and the
 others still speak. What the jobs did (health.work) is a fourth round trip, where it is wanted.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from threading import Thread
 from typing import Any, TypeVar
 
 import psycopg
@@ -49,10 +51,12 @@ def run(
     probe: bool = False,
     with_work: bool = False,
     before_setup: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Report:
     """Return the verdicts of the chosen checks on the chosen jobs, causes first. Changes nothing in the database.
 
     `before_setup`: that nobody has set the database up yet is a warning, which explains what follows from it.
+    `meanwhile` is called while the database looks: it may load what is needed for the report.
 
     Without `jobs` they are those of the settings; where the settings name none, all that are registered. With `only`,
     the checks that could explain the chosen ones are run too, and reported where they do. Without `probe` the report is
@@ -71,7 +75,7 @@ def run(
     reported = [id for id in catalogue if id in wanted and (not only or id in only)]
     if not reported:
         raise UsageError("no check is left to run", hint="name other checks with --only or --skip")
-    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)), with_work=with_work)
+    look = _Look(connection, configuration, tuple(dict.fromkeys(jobs)), with_work=with_work, meanwhile=meanwhile)
     found = look.at({id: catalogue[id] for id in catalogue if id in wanted})
     if jobs:
         _must_exist(connection, look.jobs, configuration)
@@ -166,13 +170,20 @@ class _Look:
     """One look at the database: `jobs` are those that were chosen, and `work` what they did, once that is known."""
 
     def __init__(
-        self, connection: Connection, configuration: Configuration, names: tuple[str, ...], *, with_work: bool = False
+        self,
+        connection: Connection,
+        configuration: Configuration,
+        names: tuple[str, ...],
+        *,
+        with_work: bool = False,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         self._connection = connection
         self._configuration = configuration
         self._names = names or composer.named(configuration)
         self._chosen = composer.spoken_of(configuration, names)
         self._with_work = with_work
+        self._meanwhile = meanwhile
         self.jobs: list[Job] = []
         self.work: work.Work | None = None
 
@@ -186,7 +197,7 @@ class _Look:
         connection.execute(opening)
         try:
             asked_at = _now()
-            answers: dict[str, list[_Found] | Blind] | psycopg.Error = self._ask_at_once(queries)
+            answers: dict[str, list[_Found] | Blind] | psycopg.Error = self._ask_at_once(wanted, queries)
             if not isinstance(answers, dict):
                 end(connection, ending)
                 connection.execute(opening)
@@ -209,11 +220,17 @@ class _Look:
             if not connection.broken:
                 end(connection, ending)
 
-    def _ask_at_once(self, queries: Mapping[str, str]) -> dict[str, list[_Found] | Blind] | psycopg.Error:
-        """Run all queries as one statement, or return the error that ended it and the transaction."""
-        text = composer.statement(self._chosen, [composer.all_jobs(), *queries.values()])
+    def _ask_at_once(
+        self, wanted: Mapping[str, Check], queries: Mapping[str, str]
+    ) -> dict[str, list[_Found] | Blind] | psycopg.Error:
+        """Ask all queries in one round trip, or return the error that ended it and the transaction."""
+        text = b";\n".join(composer.statements(self._chosen, wanted, queries))
         try:
-            rows = self._connection.execute(text).fetchall()
+            with _beside(self._meanwhile):
+                cursor = self._connection.execute(text)
+            rows = cursor.fetchall()
+            while cursor.nextset():
+                rows += cursor.fetchall()
         except psycopg.Error as error:
             if self._connection.broken:
                 raise
@@ -284,6 +301,25 @@ class _Look:
         return [job.name for job in self.jobs if job.is_of(check.scope)] if check.speaks_of_jobs else [None]
 
 
+@contextmanager
+def _beside(work: Callable[[], None] | None) -> Iterator[None]:
+    """Let something be loaded beside a wait; what is wrong with it is raised where it is used."""
+    if work is None:
+        yield
+        return
+
+    def load() -> None:
+        with suppress(Exception):
+            work()
+
+    thread = Thread(target=load)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def _jobs(rows: list[_Found]) -> list[Job]:
     return sorted((composer.job_of(name, facts) for name, *_, facts in rows), key=lambda job: job.name)
 
@@ -294,7 +330,7 @@ def brackets(connection: Connection) -> tuple[bytes, bytes]:
     Inside a transaction of the caller they are a savepoint, so that uncommitted changes can be looked at.
     """
     settings = {
-        # compiling the one large statement would cost seconds, on tables that were never analysed
+        # compiling the large statements would cost seconds, on tables that were never analysed
         "jit": "off",
         "statement_timeout": STATEMENT_TIMEOUT,
         "lock_timeout": LOCK_TIMEOUT,

@@ -16,6 +16,11 @@ from autosync_db.supabase import key
 _JOINED = r"(?:(?:%s)?'[\t-\r ]*(?:\|\||,)[\t-\r ]*')?"
 _OPENED, _CLOSED = r"(?:''|['\"])", r"(?=['\"])"
 _THEN = rf"{_OPENED}(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?{_OPENED}"
+_NAMED = (
+    r"(?:authorization|key|secret|token|auth|password|bypass|cookie)"
+    r"['\"]{1,2}(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?['\"]"
+)
+_GIVEN = r"(?:[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar))?[\t-\r ]*(?::=|=>)[\t-\r ]*e?"
 _BEGIN, _END = "(?<![a-z0-9_])", "(?![a-z0-9_])"
 _WORD = r"[a-z0-9_]*(?:secret|token|password|api_?key|access_?key)"
 
@@ -28,9 +33,14 @@ def _value(least: int, least_letters: int, marks: str = "_.~+/=-") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands, as an expression whose only group is the value."""
+    """Where a value stands, as an expression whose only group is the value.
+
+    `sign` is found in every text in which `expression` is, and quickly: a new session of a server spends 15 ms on the
+    expressions before it looks for any.
+    """
 
     name: str
+    sign: str
     expression: str
 
 
@@ -39,31 +49,35 @@ _ANY_MARKS = "!#%@:;?^_.~+/=-"
 CREDENTIALS = (
     Place(
         "header",
+        _NAMED,
         rf"{_OPENED}(?:(?:proxy-)?authorization|api-?key"
         r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)"
         r"|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)"
         r"|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)"
         rf"{_THEN}(?:(?:bearer|basic|token)[\t-\r ]+)?{_JOINED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
     ),
-    Place("word", rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
+    Place("word", _NAMED, rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
     Place(
         "argument",
-        rf"{_BEGIN}{_WORD}(?:[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar))?[\t-\r ]*(?::=|=>)[\t-\r ]*e?{_OPENED}"
-        rf"{_value(12, 32, _ANY_MARKS)}{_CLOSED}",
+        rf"(?:key|secret|token|password){_GIVEN}['\"]",
+        rf"{_BEGIN}{_WORD}{_GIVEN}{_OPENED}{_value(12, 32, _ANY_MARKS)}{_CLOSED}",
     ),
-    Place("scheme", rf"['\":=][\t-\r ]*bearer[\t-\r ]+{_JOINED}{_value(16, 32)}"),
+    Place("scheme", r"bearer[\t-\r ]", rf"['\":=][\t-\r ]*bearer[\t-\r ]+{_JOINED}{_value(16, 32)}"),
     Place(
         "parameter",
+        r"[?&][a-z0-9_-]*(?:key|secret|token|password|code|sig|signature|auth)=",
         r"[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)="
         rf"{_JOINED}{_value(12, 24)}",
     ),
     Place(
         "cookie",
+        _NAMED,
         rf"{_OPENED}cookie{_THEN}[^'\"]*(?:sess|sid|auth|token|jwt)[a-z0-9_.-]*={_value(16, 32)}",
     ),
-    Place("user", r"https?://[^\t-\r /@:'\"]+:((?!%s)[^\t-\r /@'\"|]{6,})@"),
+    Place("user", "://[^/ ]+:[^/ ]+@", r"https?://[^\t-\r /@:'\"]+:((?!%s)[^\t-\r /@'\"|]{6,})@"),
     Place(
         "hook",
+        "hooks?[.]|discord|telegram|ifttt",
         r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/[a-z0-9]+/[a-z0-9]+/"
         r"|discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/[0-9]+/|api\.telegram\.org/bot|\.webhook\.office\.com/webhookb2/"
         r"|hooks\.zapier\.com/hooks/catch/[0-9]+/|hook\.[a-z0-9]+\.make\.com/"
@@ -72,17 +86,15 @@ CREDENTIALS = (
     ),
     Place(
         "form",
+        "[sr]k_live_|sk-|gh[pousr]_|github_pat|glpat|xox|whsec|akia|sg[.]",
         _BEGIN
         + r"([sr]k_live_[0-9a-z]{16,}|sk-(?:proj|ant)-[0-9a-z_-]{16,}|gh[pousr]_[0-9a-z]{30,}|github_pat_[0-9a-z_]{22,}"
         r"|glpat-[0-9a-z_-]{16,}|xox[abprs]-[0-9a-z-]{16,}|whsec_[0-9a-z]{16,}|akia[0-9a-z]{16}(?![a-z0-9_])"
         r"|sg\.[0-9a-z_-]{16,}\.[0-9a-z_-]{16,})",
     ),
 )
-# what lacks all of these need not be looked at
-NAMES = (
-    "authorization|key|secret|token|password|auth|bearer|code|sig|bypass|cookie|hook|telegram|://[^/ ]+:[^/ ]+@"
-    "|[sr]k_live_|sk-|gh[pousr]_|github_pat|glpat|xox|whsec|akia|sg[.]"
-)
+# a text that has none of these need not be looked at; Python looks all the same, and the tests compare the two
+SIGNS = tuple(dict.fromkeys(one.sign for one in CREDENTIALS))
 # a value of a known form is judged by that, and these are none
 NONE = rf"^(?:eyJ|sb_|sbp_)|{key.PLACEHOLDER.pattern}|replace|redacted|dummy|[-_]here{_END}"
 # those that need no name beside them

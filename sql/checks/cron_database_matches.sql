@@ -1,5 +1,6 @@
 -- cron_database_matches: pg_cron reads the jobs of one database; every role may see which one its process is connected to.
-with served as (
+-- It is materialized, or it would be planned for each place that names it.
+with served as materialized (
     select coalesce(
         (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.database_name'),
         (select min(a.datname) from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')

@@ -9,7 +9,15 @@ strict
 parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-    select content ~* 'authorization|key|secret|token|password|auth|bearer|code|sig|bypass|cookie|hook|telegram|://[^/ ]+:[^/ ]+@|[sr]k_live_|sk-|gh[pousr]_|github_pat|glpat|xox|whsec|akia|sg[.]' and exists (
+    select content ~*
+        '(?:authorization|key|secret|token|auth|password|bypass|cookie)[''\"]{1,2}(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?[''\"]'
+        '|(?:key|secret|token|password)(?:[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar))?[\t-\r ]*(?::=|=>)[\t-\r ]*e?[''\"]'
+        '|bearer[\t-\r ]'
+        '|[?&][a-z0-9_-]*(?:key|secret|token|password|code|sig|signature|auth)='
+        '|://[^/ ]+:[^/ ]+@'
+        '|hooks?[.]|discord|telegram|ifttt'
+        '|[sr]k_live_|sk-|gh[pousr]_|github_pat|glpat|xox|whsec|akia|sg[.]'
+    and exists (
         select from regexp_matches(
             content,
             '(?:''''|[''\"])(?:(?:proxy-)?authorization|api-?key|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)(?:''''|[''\"])(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?(?:''''|[''\"])(?:(?:bearer|basic|token)[\t-\r ]+)?(?:(?:%s)?''[\t-\r ]*(?:\|\||,)[\t-\r ]*'')?((?=[A-Za-z!#%@:;?^_.~+/=-]*[0-9])[A-Za-z0-9!#%@:;?^_.~+/=-]{8,}(?![A-Za-z0-9!#%@:;?^_.~+/=-])|[A-Za-z!#%@:;?^_.~+/=-]{20,}(?![A-Za-z0-9!#%@:;?^_.~+/=-]))(?=[''\"])'

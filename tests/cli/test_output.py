@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from rich.text import Text
 
-from autosync_db.cli.console import Screen
+from autosync_db.cli.screens import Screen
 from autosync_db.local.cluster import Cluster
 from autosync_db.report import as_text
 from tests.cli.conftest import Project

@@ -1,10 +1,11 @@
-"""A session that parses and plans a long statement once, however often it is run.
+"""A session that parses and plans a long text of statements once, however often it is run.
 
-Tests look at a database some thousand times; parsing and planning the one statement of all checks takes longer than
-running it. The server plans it again by itself when an object that it reads has changed.
+Tests look at a database some thousand times; parsing and planning the statements of all checks takes longer than
+running them. The server plans one again by itself when an object that it reads has changed.
 """
 
 import hashlib
+import re
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -20,11 +21,12 @@ MOST = 3
 
 
 class Planned(psycopg.Connection[R]):
-    """A session on which long statements without parameters are prepared."""
+    """A session on which the statements of long texts without parameters are prepared."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._prepared_looks: list[bytes] = []
+        # the names of the statements of each text
+        self._prepared_looks: dict[bytes, list[bytes]] = {}
 
     @classmethod
     def open(cls, cluster: Cluster, role: str) -> Self:
@@ -38,20 +40,25 @@ class Planned(psycopg.Connection[R]):
         """Run a statement."""
         query = self.as_run(query)
         if isinstance(query, bytes) and len(query) > LONG and query.startswith(b"with ") and params is None:
-            query = b"execute " + self._prepared_look(query)
+            query = b"; ".join(b"execute " + name for name in self._prepared_look(query))
         return super().execute(query, params, prepare=prepare, binary=binary)
 
     def as_run(self, query: Query) -> Query:
         """Return what is run in the place of a statement."""
         return query
 
-    def _prepared_look(self, query: bytes) -> bytes:
-        """Return the name under which the statement is prepared."""
-        name = b"look_" + hashlib.md5(query, usedforsecurity=False).hexdigest().encode()
-        if name not in self._prepared_looks:
-            super().execute(b"prepare " + name + b" as " + query)
-            self._prepared_looks.append(name)
-        # a plan takes some twenty megabytes
+    def _prepared_look(self, query: bytes) -> list[bytes]:
+        """Return the names under which the statements of a text are prepared."""
+        look = hashlib.md5(query, usedforsecurity=False).hexdigest().encode()
+        if look not in self._prepared_looks:
+            self._prepared_looks[look] = []
+            # as verify puts together what composer.statements() returns
+            for number, statement in enumerate(re.split(rb";\n(?=with chosen_jobs )", query)):
+                name = b"look_%s_%d" % (look, number)
+                super().execute(b"prepare " + name + b" as " + statement)
+                self._prepared_looks[look].append(name)
+        # the plans of a look take some twenty megabytes
         if len(self._prepared_looks) > MOST:
-            super().execute(b"deallocate " + self._prepared_looks.pop(0))
-        return name
+            for name in self._prepared_looks.pop(next(iter(self._prepared_looks))):
+                super().execute(b"deallocate " + name)
+        return self._prepared_looks[look]

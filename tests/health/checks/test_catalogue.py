@@ -107,6 +107,18 @@ def test_what_several_checks_read_is_read_once() -> None:
         assert len(place.findall(text)) == 1, read
 
 
+def test_what_is_said_of_jobs_is_asked_in_one_statement_with_the_jobs_and_each_query_once() -> None:
+    asking = {id: check for id, check in checks.all_checks().items() if check.look is None}
+    queries = {id: composer.query(id, check, config.load()) for id, check in asking.items()}
+    first, *others = (text.decode() for text in composer.statements(composer.chosen(None), asking, queries))
+    assert others
+    for id, check in {composer.JOBS: None, **asking}.items():
+        named = f"(select '{id}' as id"
+        assert [text.count(named) for text in (first, *others)].count(1) == 1, id
+        assert named in first or (check is not None and not check.speaks_of_jobs), id
+    assert not any("recent_runs_of_job" in text for text in others)
+
+
 def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster) -> None:
     with clusters.connect(blank) as connection:
         report = verify.run(connection, config.load(config.Flags(database_url=blank.url())))
