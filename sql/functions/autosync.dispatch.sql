@@ -13,14 +13,18 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 declare
-    job autosync.job;
-    due integer := 0;
-    requests integer := 1;
+    job record;
+    due integer;
     room integer;
     decision text;
     tick_id bigint;
 begin
-    select j.* into job from autosync.job as j where j.name = dispatch.job_name;
+    -- one look at all of it: pg_cron opens a session for each tick, which has planned no query yet
+    select j.*, exists (select from net.http_request_queue) as is_waiting,
+        exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') as is_proving
+    into job
+    from autosync.job as j
+    where j.name = dispatch.job_name;
     if not found then
         raise exception 'autosync.job has no job named "%"', dispatch.job_name
             using errcode = 'no_data_found', hint = 'run: autosync-db setup';
@@ -30,16 +34,10 @@ begin
             using errcode = 'object_not_in_prerequisite_state', hint = 'see: autosync-db jobs show';
     end if;
 
-    if job.drains is not null then
-        -- counting stops where more would not change the number of requests
-        due := autosync.due_schedules(job.batch_size * job.max_requests);
-        requests := greatest(1, ceil(due::numeric / job.batch_size));
-    end if;
+    -- counting stops where more would not change the number of requests
+    due := case when job.drains is not null then autosync.due_schedules(job.batch_size * job.max_requests) else 0 end;
     -- a worker that stands still gets no more than it can send when it is back; mostly nothing waits, and who waits need not be asked
-    room := job.max_requests;
-    if exists (select from net.http_request_queue) then
-        room := room - autosync.calls_queued(job.id, job.max_requests);
-    end if;
+    room := job.max_requests - case when job.is_waiting then autosync.calls_queued(job.id, job.max_requests) else 0 end;
     decision := case
         when force then 'posted'
         when job.paused_at is not null or not job.enabled then 'paused'
@@ -55,15 +53,15 @@ begin
         coalesce(nullif(current_setting('application_name'), ''), session_user),
         due,
         decision,
-        autosync.begin_epoch()
+        coalesce(autosync.pg_net_epoch(), autosync.begin_epoch())
     )
     returning id into tick_id;
     if decision = 'posted' then
-        if not force and exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') then
+        if job.is_proving and not force then
             raise exception 'no call is made: that this copy has a project of its own now is not proven yet'
                 using hint = 'finish it with: autosync-db setup';
         end if;
-        perform autosync.post_calls(job.name, tick_id, greatest(1, least(requests, room)), null);
+        perform autosync.post_calls(job.name, tick_id, greatest(1, least((due + job.batch_size - 1) / job.batch_size, room)), null);
     end if;
     return tick_id;
 end

@@ -9,44 +9,57 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    job autosync.job;
+    job record;
     address text;
     call_headers jsonb;
-    epoch constant text := autosync.begin_epoch();
+    epoch constant text := coalesce(autosync.pg_net_epoch(), autosync.begin_epoch());
     budget integer;
     call_key uuid;
-    call_attempt integer;
+    call_attempt integer := 1;
     request_id bigint;
 begin
-    select j.* into strict job from autosync.job as j where j.name = post_calls.job_name;
+    select j.*, s.value ->> 'project_ref' as bound_to, coalesce(s.value ->> 'inherited_by', s.value ->> 'project_ref') as found_in
+    into strict job
+    from autosync.job as j
+    left join autosync.setting as s on s.name = 'binding'
+    where j.name = post_calls.job_name;
     -- a copy sends its source's secrets nowhere, other addresses than the project's included
-    perform autosync.check_binding();
+    if job.bound_to <> job.found_in or job.bound_to is not null and job.url is not null then
+        perform autosync.check_binding();
+    end if;
     -- one statement, so one snapshot: no credential goes to an address that it was not stored with
     select coalesce(job.url, rtrim(autosync.read_secret('project_url'), '/') || '/functions/v1/' || job.function),
         autosync.call_headers(job.name)
     into address, call_headers;
+    -- that it is the address of the project which the database is bound to is nearly always plain to see
+    if job.bound_to is not null and job.url is null and not starts_with(address, 'https://' || job.bound_to || '.supabase.') then
+        perform autosync.check_binding();
+    end if;
 
-    budget := least(coalesce(extract(epoch from job.reports_within) * 1000, job.timeout_milliseconds), 86400000);
-    call_headers := call_headers || jsonb_strip_nulls(jsonb_build_object(
-        'x-autosync-job', job.name,
-        'x-autosync-tick', cast(post_calls.tick_id as text),
-        'x-autosync-timeout-ms', cast(budget as text),
-        'x-autosync-batch-size', case when job.drains is not null then cast(job.batch_size as text) end,
-        'x-autosync-report', case when job.reports_within is not null then '1' end
-    ));
+    budget := job.timeout_milliseconds;
+    if job.reports_within is not null then
+        budget := least(extract(epoch from job.reports_within) * 1000, 86400000);
+    end if;
+    if post_calls.retry_of is not null then
+        select o.attempt + 1, o.idempotency_key into call_attempt, call_key
+        from autosync.invocation as o
+        where o.id = post_calls.retry_of;
+        call_attempt := coalesce(call_attempt, 1);
+    end if;
 
     for i in 1..post_calls.number loop
-        call_attempt := null;
-        call_key := null;
-        if post_calls.retry_of is not null then
-            select o.attempt + 1, o.idempotency_key into call_attempt, call_key
-            from autosync.invocation as o
-            where o.id = post_calls.retry_of;
+        if post_calls.retry_of is null or call_key is null then
+            call_key := gen_random_uuid();
         end if;
-        call_attempt := coalesce(call_attempt, 1);
-        call_key := coalesce(call_key, gen_random_uuid());
-        call_headers := call_headers || jsonb_build_object(
-            'Idempotency-Key', cast(call_key as text), 'x-autosync-attempt', cast(call_attempt as text));
+        call_headers := call_headers || jsonb_strip_nulls(jsonb_build_object(
+            'x-autosync-job', job.name,
+            'x-autosync-tick', cast(post_calls.tick_id as text),
+            'x-autosync-timeout-ms', cast(budget as text),
+            'x-autosync-batch-size', case when job.drains is not null then cast(job.batch_size as text) end,
+            'x-autosync-report', case when job.reports_within is not null then '1' end,
+            'Idempotency-Key', cast(call_key as text),
+            'x-autosync-attempt', cast(call_attempt as text)
+        ));
         -- every argument by name: positions and defaults differ between versions of pg_net
         if job.method = 'GET' then
             request_id := net.http_get(

@@ -14,34 +14,28 @@ parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    wall timestamp;
+    wall constant timestamp := moment at time zone zone;
     clock time;
     today date;
     day date;
-    -- a window whose end is not after its start crosses midnight
-    span interval := stop - start + case when stop > start then interval '0' else interval '24 hours' end;
+    span interval;
     opens timestamptz;
     closes timestamptz;
 begin
-    wall := moment at time zone zone;
-
     -- far from any change of clocks the answer is plain subtraction, and that is nearly always
     if (moment - interval '50 hours') at time zone zone = wall - interval '50 hours'
         and (moment + interval '26 hours') at time zone zone = wall + interval '26 hours' then
         clock := cast(wall as time);
-        if clock >= start then
-            if clock - start < span then
-                return moment;
-            end if;
-            return moment + (start - clock + interval '24 hours');
-        end if;
-        if clock - start + interval '24 hours' < span then
+        -- a window whose end is not after its start crosses midnight
+        if clock >= start and (clock < stop or stop <= start) or clock < stop and stop <= start then
             return moment;
         end if;
         -- infinity has no time of day
-        return coalesce(moment + (start - clock), moment);
+        return coalesce(
+            moment + (start - clock + case when clock < start then interval '0' else interval '24 hours' end), moment);
     end if;
 
+    span := stop - start + case when stop > start then interval '0' else interval '24 hours' end;
     today := cast(wall as date);
     -- -2: a skip of clocks may carry yesterday's window past midnight; 4: a date can be missing
     for step in -2 .. 4 loop

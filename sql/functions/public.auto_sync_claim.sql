@@ -73,7 +73,6 @@ begin
     -- organizations that is drawn by lot. One statement and no subtransaction, which READ COMMITTED has no need of. Where
     -- somebody waits for another try, or the window there is shut, or all that is there is taken, the walks look on.
     if batch_size = 1 and pg_catalog.current_setting('transaction_isolation') = 'read committed' then
-        return query
         with front as materialized (
             select k.minute, k.time_window, k.organization,
                 (not s.time_window_enabled
@@ -106,48 +105,47 @@ begin
                 and (s.claim_expires_at is null or s.claim_expires_at <= moment)
             order by k.organization, s.next_run_at
             limit 1
-        ),
-        claimed as (
-            update public.auto_sync_schedules as schedule
-            set claim_id = gen_random_uuid(), claimed_at = moment, claim_expires_at = moment + lease,
-                claims_since_run = schedule.claims_since_run + 1,
-                claim_retry_at = case when schedule.claims_since_run > 0 then
-                    moment + greatest(lease, least(interval '1 day',
-                        least(lease, interval '1 day') * power(2, least(schedule.claims_since_run, 20))))
-                end
-            where schedule.id = any (array(
-                select s.id
-                from public.auto_sync_schedules as s
-                cross join lateral (
-                    select date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') as minute,
-                        case when s.time_window_enabled
-                            then hashtext(s.timezone || cast(s.time_window_start as text) || cast(s.time_window_end as text)) else 0 end as time_window,
-                        coalesce(uuid_hash_extended(s.organization_id, 0), 0) as organization
-                ) as k
-                where s.enabled and s.claim_retry_at is null
-                    and not exists (
-                        select
-                        from public.auto_sync_schedules as r
-                        where r.enabled and r.claim_retry_at is not null and greatest(r.next_run_at, r.claim_retry_at) <= moment
-                    )
-                    and k.minute = (select f.minute from front as f where f.is_open)
-                    and k.time_window = (select f.time_window from front as f)
-                    and k.organization >= coalesce((select p.organization from place as p), (select f.organization from front as f))
-                    and s.next_run_at <= moment
-                    and (s.claim_expires_at is null or s.claim_expires_at <= moment)
-                    and (not s.time_window_enabled
-                        or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone))
-                order by k.organization, s.next_run_at
-                limit 1
-                for no key update of s skip locked
-            ))
-            returning schedule.*
         )
-        select c.id, c.integration_id, c.organization_id, c.direction, c.conflict_resolution, c.only_online, c.device_filter,
-            c.device_tags, c.frequency_minutes, c.last_run_at, c.last_run_status, c.next_run_at, c.claim_id,
-            c.claim_expires_at, c.claims_since_run
-        from claimed as c;
+        update public.auto_sync_schedules as schedule
+        set claim_id = gen_random_uuid(), claimed_at = moment, claim_expires_at = moment + lease,
+            claims_since_run = schedule.claims_since_run + 1,
+            claim_retry_at = case when schedule.claims_since_run > 0 then
+                moment + greatest(lease, least(interval '1 day',
+                    least(lease, interval '1 day') * power(2, least(schedule.claims_since_run, 20))))
+            end
+        where schedule.id = (
+            select s.id
+            from public.auto_sync_schedules as s
+            cross join lateral (
+                select date_bin('1 minute', s.next_run_at, timestamptz '2000-01-01 00:00+00') as minute,
+                    case when s.time_window_enabled
+                        then hashtext(s.timezone || cast(s.time_window_start as text) || cast(s.time_window_end as text)) else 0 end as time_window,
+                    coalesce(uuid_hash_extended(s.organization_id, 0), 0) as organization
+            ) as k
+            where s.enabled and s.claim_retry_at is null
+                and not exists (
+                    select
+                    from public.auto_sync_schedules as r
+                    where r.enabled and r.claim_retry_at is not null and greatest(r.next_run_at, r.claim_retry_at) <= moment
+                )
+                and k.minute = (select f.minute from front as f where f.is_open)
+                and k.time_window = (select f.time_window from front as f)
+                and k.organization >= coalesce((select p.organization from place as p), (select f.organization from front as f))
+                and s.next_run_at <= moment
+                and (s.claim_expires_at is null or s.claim_expires_at <= moment)
+                and (not s.time_window_enabled
+                    or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone))
+            order by k.organization, s.next_run_at
+            limit 1
+            for no key update of s skip locked
+        )
+        returning schedule.id, schedule.integration_id, schedule.organization_id, schedule.direction, schedule.conflict_resolution,
+            schedule.only_online, schedule.device_filter, schedule.device_tags, schedule.frequency_minutes, schedule.last_run_at,
+            schedule.last_run_status, schedule.next_run_at, schedule.claim_id, schedule.claim_expires_at, schedule.claims_since_run
+        into id, integration_id, organization_id, direction, conflict_resolution, only_online, device_filter, device_tags,
+            frequency_minutes, last_run_at, last_run_status, next_run_at, claim_id, claim_expires_at, claims_since_run;
         if found then
+            return next;
             return;
         end if;
     end if;

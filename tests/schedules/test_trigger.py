@@ -384,6 +384,16 @@ def test_every_iana_zone_of_a_place_is_accepted(schedule_db: Connect) -> None:
     assert spelled_otherwise == []
 
 
+def test_the_zones_that_are_let_in_unseen_exist(schedule_db: Connect) -> None:
+    body = "select prosrc from pg_proc where oid = 'autosync.set_next_run_at()'::regprocedure"
+    found = f"select (regexp_matches(({body}), '[A-Z][a-z]+/[A-Z][A-Za-z_]+', 'g'))[1] as zone"
+    zones = (
+        schedule_db().execute(f"select autosync.is_time_zone(f.zone), f.zone from ({found}) as f".encode()).fetchall()
+    )
+    assert len(zones) > 40
+    assert [zone for is_known, zone in zones if not is_known] == []
+
+
 def test_the_checks_stand_behind_the_trigger(schedule_db: Connect) -> None:
     db = schedule_db(None)
     db.execute("set session_replication_role = replica")
