@@ -50,13 +50,14 @@ _RUNS_OF_ALL = "(select r.* from recent_runs_of_job as g cross join lateral unne
 # numbered by their ids alone: the rows with their texts would not fit into the memory of a sort
 _RUNS_OF_EACH_JOB = """
 recent_runs_of_job as materialized (
-    select c.jobname, array_agg(m) as runs
+    select c.jobname, array_agg(m.run) as runs
     from (
         select n.runid, n.jobid, row_number() over (partition by n.jobid order by n.runid desc) as place
         from (select r.runid, r.jobid from cron.job_run_details as r order by r.runid desc limit 20000) as n
     ) as d
     join cron.job as c on c.jobid = d.jobid
-    join cron.job_run_details as m on m.runid = d.runid
+    -- one by one through the index: a table that was not analyzed since it grew would be read from end to end
+    cross join lateral (select r as run from cron.job_run_details as r where r.runid = d.runid limit 1) as m
     where d.place <= 100
     group by c.jobid, c.jobname
 )

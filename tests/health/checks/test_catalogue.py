@@ -119,6 +119,26 @@ def test_what_is_said_of_jobs_is_asked_in_one_statement_with_the_jobs_and_each_q
     assert not any("recent_runs_of_job" in text for text in others)
 
 
+def test_a_history_that_grew_since_it_was_analyzed_is_not_read_from_end_to_end(live: LiveProject) -> None:
+    asking = {id: check for id, check in checks.all_checks().items() if check.look is None}
+    queries = {id: composer.query(id, check, live.configuration) for id, check in asking.items()}
+    with clusters.connection(live.cluster, "supabase_admin") as admin, admin.transaction(force_rollback=True):
+        admin.execute(
+            "insert into cron.job_run_details (jobid, runid, command, status, start_time, end_time)"
+            " select c.jobid, n - 500000, c.command, 'succeeded', now(), now()"
+            " from generate_series(1, 200000) as n"
+            " cross join (select j.jobid, j.command from cron.job as j order by j.jobid limit 1) as c"
+        )
+        admin.execute(
+            "select set_config('autosync.head', %s, true), set_config('search_path', '', true),"
+            " set_config('jit', 'off', true)",
+            [revisions.head()],
+        )
+        for text in composer.statements(composer.chosen(None), asking, queries):
+            plan = "\n".join(line for (line,) in admin.execute(b"explain " + text).fetchall())
+            assert "Seq Scan on job_run_details" not in plan, plan
+
+
 def test_blank_database_has_one_root_cause_and_nothing_else_is_ok(blank: Cluster) -> None:
     with clusters.connect(blank) as connection:
         report = verify.run(connection, config.load(config.Flags(database_url=blank.url())))
