@@ -11,7 +11,7 @@ from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import AutosyncError, ConflictError, StoppedError, UnreachableError
 from autosync_db.health import repair, verify
 from autosync_db.secret import Secret
-from autosync_db.setup import run, teardown
+from autosync_db.setup import run
 from autosync_db.setup.decision import Given
 from tests.credentials.conftest import SILENT, Project
 from tests.support import clusters, command, cutting_proxy, keys
@@ -71,16 +71,6 @@ class TestSetup:
 
         run.run(project.configuration, Given(service_key=newer), _when("migrating", fail))
         assert project.active() == newer
-
-    def test_does_not_build_a_part_of_what_was_torn_down_meanwhile(self, project: Project) -> None:
-        def tear_down() -> None:
-            teardown.run(project.configuration, teardown.foresee(project.configuration))
-
-        with pytest.raises(ConflictError, match="torn down while this command was at work; nothing was changed"):
-            run.run(project.configuration, Given(), _when("migrating", tear_down))
-        with clusters.connect(project.cluster) as owner:
-            assert owner.execute("select to_regclass('autosync.alembic_version')").fetchone() == (None,)
-            assert owner.execute("select count(*) from cron.job").fetchone() == (0,)
 
 
 def test_of_two_rotations_that_looked_at_the_same_key_the_later_one_gives_way(project: Project) -> None:

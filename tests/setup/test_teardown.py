@@ -12,11 +12,16 @@ import jsonschema
 import pytest
 
 from autosync_db import config
-from autosync_db.errors import MigrationError
+from autosync_db.credentials import store
+from autosync_db.errors import ConflictError, MigrationError
 from autosync_db.local.cluster import Cluster
+from autosync_db.progress import Reporter
 from autosync_db.schema import migrate, revisions
+from autosync_db.secret import Secret
 from autosync_db.setup import belongings, teardown
-from tests.support import cases, clusters, command, handmade
+from autosync_db.setup import run as setup
+from autosync_db.setup.decision import Given
+from tests.support import cases, clusters, command, handmade, keys
 from tests.support.command import Result
 from tests.support.http_stub import Stub
 
@@ -335,6 +340,25 @@ def test_killed_at_the_end_nothing_has_changed_and_the_next_run_ends_it(
         teardown.run(configuration, agreed)
     gone(blank, "--drop-extensions")
     assert state(blank) == clean
+
+
+def test_setup_that_looked_before_it_makes_no_part_of_it_again(blank: Cluster) -> None:
+    migrate.upgrade(blank.url())
+    configuration = config.load(config.Flags(blank.url(), None, None))
+    with clusters.connect(blank) as owner:
+        secrets = {store.PROJECT_URL: Secret("http://127.0.0.1:9"), store.SERVICE_KEY: keys.secret()}
+        store.store(owner, secrets)
+    left: list[str] = []
+
+    def tear_down(said: str) -> None:
+        if said == "migrating":
+            gone(blank)
+            left.extend(state(blank))
+
+    with pytest.raises(ConflictError, match="torn down while this command was at work; nothing was changed"):
+        setup.run(configuration, Given(), Reporter(lambda step: None, tear_down))
+    assert left
+    assert state(blank) == left
 
 
 @pytest.mark.long
