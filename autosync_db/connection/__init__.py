@@ -249,9 +249,13 @@ def _has_route(found: tuple[Any, ...]) -> bool:
 def _place(database_url: Secret | None, chosen: Mapping[str, Any]) -> _Place:
     text = database_url.reveal() if database_url else ""
     rest = _after_scheme(text)
-    host, port = str(chosen.get("host") or chosen.get("hostaddr") or ""), str(chosen.get("port") or 5432)
+    host = str(chosen.get("host") or chosen.get("hostaddr") or "")
+    # of several hosts without ports libpq's port is the commas alone
+    port = port if (port := str(chosen.get("port") or "")).strip(",") else "5432"
     # in a URL that lacks its host, the user or a piece of the password stands where a host would
     is_certain = rest is None or all("." in one or _is_local(one) for one in host.split(","))
+    # what begins with a / is the folder of a socket to libpq, whatever stands there
+    is_certain = is_certain and re.fullmatch(r"[\w.,:/%@~+-]*", host) is not None
     public = {*host.split(","), *port.split(",")} if is_certain else set()
     if is_certain and re.fullmatch(r"[\w.$-]+", str(chosen.get("dbname", ""))):
         public.add(str(chosen["dbname"]))

@@ -125,6 +125,7 @@ def test_a_command_says_what_is_wrong_with_the_file(text: str, line: str) -> Non
 
 
 @example(f"host=/tmp user= password={PASSWORD} dbname=postgres port=5432")
+@example(f"host=/={PASSWORD} dbname=postgres port=5432")
 @examples(50)
 @given(mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: "\0" not in text))
 def test_an_address_of_a_database_is_understood_or_refused(text: str) -> None:
