@@ -1,7 +1,8 @@
 """Schedules as pg_cron reads them.
 
 pg_cron takes much that is not meant: a sixth field is ignored, a step larger than its range fires once an hour, and the
-30th of February never comes (docs/checks, job_schedule_matches). Here such a text is refused.
+30th of February never comes (docs/checks, job_schedule_matches). Here such a text is refused, as is what others take
+and pg_cron refuses: `5/15`, a step without a range (get_range() in its src/entry.c).
 """
 
 import re
@@ -18,6 +19,7 @@ _SECONDS = re.compile(r"([1-9]|[1-5]\d) seconds?", re.IGNORECASE)
 _BLANKS = " \t"
 _READABLE = re.compile(r"[\x21-\x7e \t]*")
 _STEP_IN_ONE = re.compile(r"(?<![\w-])(\w+)-\1/\d+(?![\w/])", re.IGNORECASE)
+_STEP_WITHOUT_RANGE = re.compile(r"(?:^|,)(\w+)/(\d+)")
 _NAMED = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -178,6 +180,9 @@ def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
         named = _NAMED.get(schedule.strip(_BLANKS))
         return Fault("fields", "has not five fields", f"write {named}" if named else _EXAMPLES)
     for field, limit in zip(_fields(schedule), (59, 23, 31, 12, 7), strict=True):
+        if lone := _STEP_WITHOUT_RANGE.search(field):
+            reason = f"has {lone[1]}/{lone[2]}, a step without a range, which pg_cron refuses"
+            return Fault("syntax", reason, f"write {lone[1]}-{limit}/{lone[2]}")
         step = re.search(r"/(\d+)$", field)
         if step and int(step[1]) > limit:
             return Fault("step", f"has the step {step[1]}, which is longer than its field")

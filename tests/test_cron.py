@@ -45,6 +45,24 @@ def test_what_pg_cron_refuses_is_refused_before(schedule: str) -> None:
         cron.check(schedule, "1.6")
 
 
+@pytest.mark.parametrize(
+    ("schedule", "instead"),
+    [
+        ("5/15 * * * *", "5-59/15"),
+        ("0 6,8/3 * * *", "8-23/3"),
+        ("0 0 1/2 * *", "1-31/2"),
+        ("0 0 * jan/3 *", "jan-12/3"),
+        ("0 0 * * 1/90", "1-7/90"),
+    ],
+)
+def test_a_step_without_a_range_is_refused_and_how_it_is_written_is_said(schedule: str, instead: str) -> None:
+    with pytest.raises(UsageError, match="a step without a range, which pg_cron refuses") as caught:
+        cron.check(schedule)
+    assert caught.value.hint == f"write {instead}"
+    for near in ("0-59/15,7 * * * *", "*/15 * * * *", "3,5-50/5 * * * *"):
+        cron.check(near)
+
+
 def test_other_schedules_have_no_period() -> None:
     assert cron.every("*/5 * * * *") is None
 

@@ -7,6 +7,7 @@ alike, pass the gateway, and then read nothing: they must never be stored as the
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -186,6 +187,16 @@ def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None
     return _inspect_jwt(key, project_ref, now or datetime.now(UTC))
 
 
+def _is_readable_in_sql(claims: dict[str, Any]) -> bool:
+    """Return whether jsonb can hold the claims: no NUL, no half of a pair of surrogates, no NaN."""
+    try:
+        text = json.dumps(claims, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        return False
+    return r"\u0000" not in text
+
+
 def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> ServiceKey:
     import jwt
 
@@ -196,7 +207,9 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
         # the signing secret is the platform's: only a live call can prove the signature
         claims = jwt.decode(key.reveal(), options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        raise SecretError("the service key is neither a JWT nor an sb_secret_ key", hint=WHERE_TO_FIND) from None
+        claims = None
+    if claims is None or not _is_readable_in_sql(claims):
+        raise SecretError("the service key is neither a JWT nor an sb_secret_ key", hint=WHERE_TO_FIND)
     role = claims.get("role")
     if role != "service_role":
         raise SecretError(

@@ -89,6 +89,9 @@ def _takes(connection: psycopg.Connection[clusters.Row], text: str) -> bool:
 
 @example(text="\x85*/5 * * * *")
 @example(text="*/5 * */5 * * \ufeff* *")
+@example(text="5/2,7 * 29 2 7")
+@example(text="5/90 * * * mon/2")
+@example(text="0 0 * jan-12/3 *")
 @examples(30)
 @given(text=TEXTS.filter(lambda text: "\0" not in text))
 def test_pg_cron_takes_what_we_take_and_refuses_what_we_call_unreadable(

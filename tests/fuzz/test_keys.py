@@ -111,6 +111,8 @@ def test_python_and_the_database_find_and_mask_the_same(text: str, database: psy
 
 @example(text=_signed("[" * 20_000))
 @example(text=_signed(json.dumps(_CLAIMS | {"exp": []})))
+@example(text=_signed(json.dumps(_CLAIMS | {"iat": {"\0": None}})))
+@example(text=_signed(json.dumps(_CLAIMS | {"iat": "\ud800"})))
 @examples(25)
 @given(text=KEYS.filter(lambda text: "\0" not in text and text.strip()))
 def test_the_database_says_of_a_stored_key_what_python_says(
