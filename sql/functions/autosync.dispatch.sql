@@ -20,8 +20,7 @@ declare
     tick_id bigint;
 begin
     -- one look at all of it: pg_cron opens a session for each tick, which has planned no query yet
-    select j.*, exists (select from net.http_request_queue) as is_waiting,
-        exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') as is_proving
+    select j.*, exists (select from net.http_request_queue) as is_waiting
     into job
     from autosync.job as j
     where j.name = dispatch.job_name;
@@ -57,7 +56,8 @@ begin
     )
     returning id into tick_id;
     if decision = 'posted' then
-        if job.is_proving and not force then
+        -- looked at only now: the row of the tick has locked the job, which whoever silences a copy waits for
+        if not force and exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') then
             raise exception 'no call is made: that this copy has a project of its own now is not proven yet'
                 using hint = 'finish it with: autosync-db setup';
         end if;
