@@ -159,9 +159,12 @@ def test_in_the_questions_of_init_no_file_is_left(tmp_path: Path) -> None:
         terminal.expect_exact("Project ref")
         terminal.sendline("no ref")
         terminal.expect_exact("is not a project ref")
-        terminal.expect_exact("Project ref")
+        terminal.expect_exact("fill in later):")
+        # Python overlooks one that comes between the prompt and the wait for a key, until another key is pressed
         terminal.sendintr()
-        terminal.expect_exact("autosync.toml was not written")
+        if terminal.expect_exact(["autosync.toml was not written", pexpect.TIMEOUT], timeout=10):
+            terminal.sendintr()
+            terminal.expect_exact("autosync.toml was not written")
         terminal.expect(pexpect.EOF)
     assert terminal.exitstatus == 130
     assert list(tmp_path.iterdir()) == []
