@@ -251,7 +251,7 @@ def _place(database_url: Secret | None, chosen: Mapping[str, Any]) -> _Place:
     rest = _after_scheme(text)
     host = str(chosen.get("host") or chosen.get("hostaddr") or "")
     # of several hosts without ports libpq's port is the commas alone
-    port = port if (port := str(chosen.get("port") or "")).strip(",") else "5432"
+    port = str(chosen.get("port") or "").strip(",") or "5432"
     # in a URL that lacks its host, the user or a piece of the password stands where a host would
     is_certain = rest is None or all("." in one or _is_local(one) for one in host.split(","))
     # what begins with a / is the folder of a socket to libpq, whatever stands there

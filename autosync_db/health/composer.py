@@ -7,9 +7,8 @@ of the chosen jobs from `chosen_jobs`.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Thread
 
 from psycopg import sql
 
@@ -17,6 +16,7 @@ from autosync_db import resources
 from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.health import catalogue
+from autosync_db.health.beside import beside
 from autosync_db.health.model import Check, Scope
 
 # what several checks ask of each job is asked once: the call in their texts, and the relation that holds its answers
@@ -185,20 +185,14 @@ def connected(configuration: Configuration) -> Iterator[Connection]:
     """
 
     def load() -> None:
-        # what is wrong here is raised where the checks are asked for
-        with suppress(Exception):
-            for id, check in catalogue.all_checks().items():
-                if check.look is None:
-                    query(id, check, configuration)
+        for id, check in catalogue.all_checks().items():
+            if check.look is None:
+                query(id, check, configuration)
 
-    thread = Thread(target=load)
-    thread.start()
-    try:
-        with connect(configuration.target.database_url) as connection:
-            thread.join()
-            yield connection
-    finally:
-        thread.join()
+    with ExitStack() as stack:
+        with beside(load):
+            connection = stack.enter_context(connect(configuration.target.database_url))
+        yield connection
 
 
 def _once(text: str, relations: list[str]) -> str:

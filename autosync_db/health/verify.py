@@ -5,12 +5,10 @@ if one fails does each query run in a savepoint of its own, so that one that can
 others still speak. What the jobs did (health.work) is a fourth round trip, where it is wanted.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from threading import Thread
 from typing import Any, TypeVar
 
 import psycopg
@@ -22,6 +20,7 @@ from autosync_db.connection import Connection, exists
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError, unknown
 from autosync_db.health import catalogue as checks
 from autosync_db.health import causes, composer, work
+from autosync_db.health.beside import beside
 from autosync_db.health.composer import Job
 from autosync_db.health.model import Answer, Check, CheckResult, Evidence, Report, Row, Status, Verdict
 from autosync_db.jobs import registry
@@ -226,7 +225,7 @@ class _Look:
         """Ask all queries in one round trip, or return the error that ended it and the transaction."""
         text = b";\n".join(composer.statements(self._chosen, wanted, queries))
         try:
-            with _beside(self._meanwhile):
+            with beside(self._meanwhile):
                 cursor = self._connection.execute(text)
             rows = cursor.fetchall()
             while cursor.nextset():
@@ -299,25 +298,6 @@ class _Look:
 
     def _spoken_of(self, check: Check) -> list[str | None]:
         return [job.name for job in self.jobs if job.is_of(check.scope)] if check.speaks_of_jobs else [None]
-
-
-@contextmanager
-def _beside(work: Callable[[], None] | None) -> Iterator[None]:
-    """Let something be loaded beside a wait; what is wrong with it is raised where it is used."""
-    if work is None:
-        yield
-        return
-
-    def load() -> None:
-        with suppress(Exception):
-            work()
-
-    thread = Thread(target=load)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 def _jobs(rows: list[_Found]) -> list[Job]:

@@ -175,7 +175,6 @@ def _target(call: Call, facts: Facts) -> tuple[dict[str, str], Text | None]:
     shown += _query(call.query, shown)
     if re.search(r"[^\x21-\x7e\0]", shown):
         raise Untranslatable("its address holds blanks or other characters that no address has")
-    _require_an_address(shown)
     _require_no_secret_query(shown)
     hosted = _FUNCTIONS_HOST.fullmatch(shown)
     if hosted:
@@ -224,15 +223,12 @@ def _query(params: Mapping[str, Text], shown: str) -> str:
     return ("&" if "?" in shown else "?") + urlencode(written) if written else ""
 
 
-def _require_an_address(shown: str) -> None:
+def _require_no_secret_query(shown: str) -> None:
     try:
-        urlsplit(shown.replace("\0", "https://h"))
+        query = urlsplit(shown.replace("\0", "https://h")).query
     except ValueError:  # a bracket of an IPv6 address without the other one
         raise Untranslatable("its address is none that can be called") from None
-
-
-def _require_no_secret_query(shown: str) -> None:
-    for pair in urlsplit(shown.replace("\0", "https://h")).query.split("&"):
+    for pair in query.split("&"):
         name, _, text = pair.partition("=")
         if is_named_secret(name, text) or holds_secret(text):
             raise Untranslatable(f"its query holds a secret ({name}): no query here may")

@@ -52,7 +52,7 @@ begin
         coalesce(nullif(current_setting('application_name'), ''), session_user),
         due,
         decision,
-        coalesce(autosync.pg_net_epoch(), autosync.begin_epoch())
+        autosync.begin_epoch()
     )
     returning id into tick_id;
     if decision = 'posted' then

@@ -9,32 +9,22 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    job record;
+    job autosync.job;
     address text;
     call_headers jsonb;
-    epoch constant text := coalesce(autosync.pg_net_epoch(), autosync.begin_epoch());
+    epoch constant text := autosync.begin_epoch();
     budget integer;
     call_key uuid;
     call_attempt integer := 1;
     request_id bigint;
 begin
-    select j.*, s.value ->> 'project_ref' as bound_to, coalesce(s.value ->> 'inherited_by', s.value ->> 'project_ref') as found_in
-    into strict job
-    from autosync.job as j
-    left join autosync.setting as s on s.name = 'binding'
-    where j.name = post_calls.job_name;
+    select j.* into strict job from autosync.job as j where j.name = post_calls.job_name;
     -- a copy sends its source's secrets nowhere, other addresses than the project's included
-    if job.bound_to <> job.found_in or job.bound_to is not null and job.url is not null then
-        perform autosync.check_binding();
-    end if;
+    perform autosync.check_binding();
     -- one statement, so one snapshot: no credential goes to an address that it was not stored with
     select coalesce(job.url, rtrim(autosync.read_secret('project_url'), '/') || '/functions/v1/' || job.function),
         autosync.call_headers(job.name)
     into address, call_headers;
-    -- that it is the address of the project which the database is bound to is nearly always plain to see
-    if job.bound_to is not null and job.url is null and not starts_with(address, 'https://' || job.bound_to || '.supabase.') then
-        perform autosync.check_binding();
-    end if;
 
     budget := job.timeout_milliseconds;
     if job.reports_within is not null then

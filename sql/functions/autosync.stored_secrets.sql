@@ -8,8 +8,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- secret_store() says the same, at the cost of one more function in the session of each tick
-    if not exists (select from autosync.setting as t where t.name = 'secrets' and t.value ->> 'store' = 'vault') then
+    if autosync.secret_store() <> 'vault' then
         return query
             select s.name, s.secret, s.created_at, s.updated_at
             from public.pg_cron_secrets as s;

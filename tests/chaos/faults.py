@@ -184,7 +184,7 @@ class Faults:
 
     def _worker_killed(self) -> None:
         if REAL_PG_NET:
-            self._end("backend_type ilike 'pg_net%%' and pid <> %s", 0)
+            self._end("starts_with(backend_type, 'pg_net')")
             return
         self.world.kill("worker")
         self.world.start("worker")
