@@ -56,8 +56,14 @@ begin
     )
     returning id into tick_id;
     if decision = 'posted' then
-        -- looked at only now: the row of the tick has locked the job, which whoever silences a copy waits for
-        if not force and exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') then
+        -- Looked at only now: the row of the tick has locked the job, which whoever silences a copy waits for. At both in one look:
+        -- what was silent then, and is not a moment later, has its own project's secrets by now.
+        if not force and exists (
+            select
+            from autosync.setting as s
+            where s.name = 'binding' and (s.value ? 'proving' or s.value ->> 'inherited_by' <> s.value ->> 'project_ref')
+        ) then
+            perform autosync.check_binding();
             raise exception 'no call is made: that this copy has a project of its own now is not proven yet'
                 using hint = 'finish it with: autosync-db setup';
         end if;

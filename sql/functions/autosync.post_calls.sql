@@ -9,8 +9,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    job autosync.job;
-    address text;
+    job record;
     call_headers jsonb;
     epoch constant text := autosync.begin_epoch();
     budget integer;
@@ -18,13 +17,14 @@ declare
     call_attempt integer := 1;
     request_id bigint;
 begin
-    select j.* into strict job from autosync.job as j where j.name = post_calls.job_name;
     -- a copy sends its source's secrets nowhere, other addresses than the project's included
     perform autosync.check_binding();
-    -- one statement, so one snapshot: no credential goes to an address that it was not stored with
-    select coalesce(job.url, rtrim(autosync.read_secret('project_url'), '/') || '/functions/v1/' || job.function),
-        autosync.call_headers(job.name)
-    into address, call_headers;
+    -- one statement, so one snapshot: no credential goes to an address that it was not stored with, the job's own included
+    select j.*, coalesce(j.url, rtrim(autosync.read_secret('project_url'), '/') || '/functions/v1/' || j.function) as address,
+        autosync.call_headers(j.name) as credential
+    into strict job
+    from autosync.job as j
+    where j.name = post_calls.job_name;
 
     budget := job.timeout_milliseconds;
     if job.reports_within is not null then
@@ -41,7 +41,7 @@ begin
         if post_calls.retry_of is null or call_key is null then
             call_key := gen_random_uuid();
         end if;
-        call_headers := call_headers || jsonb_strip_nulls(jsonb_build_object(
+        call_headers := job.credential || jsonb_strip_nulls(jsonb_build_object(
             'x-autosync-job', job.name,
             'x-autosync-tick', cast(post_calls.tick_id as text),
             'x-autosync-timeout-ms', cast(budget as text),
@@ -53,14 +53,14 @@ begin
         -- every argument by name: positions and defaults differ between versions of pg_net
         if job.method = 'GET' then
             request_id := net.http_get(
-                url := address,
+                url := job.address,
                 params := '{}'::jsonb,
                 headers := call_headers,
                 timeout_milliseconds := job.timeout_milliseconds
             );
         else
             request_id := net.http_post(
-                url := address,
+                url := job.address,
                 body := coalesce(job.body, '{}'),
                 params := '{}'::jsonb,
                 headers := call_headers,

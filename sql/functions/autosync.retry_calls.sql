@@ -12,15 +12,17 @@ declare
     item record;
     repeated integer := 0;
 begin
-    -- while a copy gets a project of its own, only the call that proves it is made
-    if exists (select from autosync.setting as s where s.name = 'binding' and s.value ? 'proving') then
-        return 0;
-    end if;
     for item in
         select i.id, j.name, j.name is not null and j.enabled and j.paused_at is null and i.attempt < j.retry_attempts as wanted
         from autosync.invocation as i
         left join autosync.job as j on j.id = i.job_id
         where i.retry_at <= clock_timestamp()
+            -- a silent copy keeps them: once it has a project of its own, only the call that proves it is made until it is proven
+            and not exists (
+                select
+                from autosync.setting as s
+                where s.name = 'binding' and (s.value ? 'proving' or s.value ->> 'inherited_by' <> s.value ->> 'project_ref')
+            )
         order by i.retry_at
         limit retry_calls.max_calls
         for no key update of i skip locked

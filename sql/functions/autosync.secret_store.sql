@@ -1,6 +1,7 @@
 -- secret_store(): where the secrets are: table (public.pg_cron_secrets) or vault.
 -- requires: 0004
--- In PL/pgSQL, which plans it once a session: a tick asks several times. Chosen by [secrets] store of autosync.toml; `autosync-db setup` moves the secrets and changes the answer.
+-- Chosen by [secrets] store of autosync.toml; `autosync-db setup` moves the secrets and changes the answer. In PL/pgSQL, which plans
+-- it once a session: a tick asks several times.
 create or replace function autosync.secret_store()
 returns text
 language plpgsql

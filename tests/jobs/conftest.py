@@ -108,6 +108,8 @@ def chain(served: Cluster, stub: Stub) -> Iterator[Chain]:
         connection.execute(
             "truncate autosync.tick, autosync.invocation, public.pg_cron_secrets, public.auto_sync_schedules"
         )
+        connection.execute("delete from autosync.job where name not in ('auto-sync-cron-job', 'autosync-keep-house')")
+        connection.execute("delete from autosync.setting where name = 'binding'")
         connection.execute("update autosync.job set timeout_milliseconds = 30000, invoke = 'always', paused_at = null")
 
 

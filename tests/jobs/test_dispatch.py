@@ -1,10 +1,13 @@
 """autosync.dispatch(): what it sends, what it refuses to send, and what it writes down."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
@@ -217,40 +220,111 @@ def test_no_key_is_kept_in_the_ledger(chain: Chain, stub: Stub) -> None:
     assert key.reveal() not in ledger
 
 
-def test_address_and_credential_are_of_one_moment(chain: Chain, served: Cluster) -> None:
-    """Whoever stores another project's address and key in between does not get its key sent to the old address."""
-    lock = 20261124
-    old_url = chain.value("select secret from public.pg_cron_secrets where name = 'project_url'")
-    newer = keys.secret()
-    sent: list[tuple[Any, ...]] = []
+_HOLDS_UP = "pg_advisory_xact_lock_shared(20261124)"
 
-    def tick() -> None:
-        with clusters.connect(served) as other:
+
+@contextmanager
+def _held_up(
+    function: str, line: str, instead: str, statement: str, chain: Chain, cluster: Cluster
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Let a statement wait where `instead` stands for a line of a function, during the block.
+
+    Afterwards the list has url and headers of the calls that it queued, or the text of its error.
+    """
+    found: list[tuple[Any, ...]] = []
+
+    def run() -> None:
+        with clusters.connect(cluster) as other:
             other.execute("begin")
             [(source,)] = other.execute(
-                "select pg_get_functiondef('autosync.read_secret(text)'::regprocedure)"
+                f"select pg_get_functiondef('autosync.{function}'::regprocedure)".encode()
             ).fetchall()
-            other.execute(
-                source.replace(
-                    "return found_value;",
-                    "if read_secret.secret_name = 'project_url' then"
-                    f" perform pg_advisory_xact_lock_shared({lock}); end if; return found_value;",
-                ).encode()
-            )
-            other.execute("select autosync.dispatch('auto-sync-cron-job', true)")
-            sent.extend(other.execute("select url, headers from net.http_request_queue").fetchall())
+            assert source.count(line) == 1
+            other.execute(source.replace(line, instead).encode())
+            try:
+                other.execute(statement.encode())
+                found.extend(other.execute("select url, headers::text from net.http_request_queue").fetchall())
+            except psycopg.Error as error:
+                found.append((str(error),))
             other.execute("rollback")
 
-    with clusters.connect(served) as holder:
-        holder.execute("select pg_advisory_lock(%s)", [lock])
-        ticking = threading.Thread(target=tick)
-        ticking.start()
+    with clusters.connect(cluster) as holder:
+        holder.execute("select pg_advisory_lock(20261124)")
+        running = threading.Thread(target=run)
+        running.start()
         clusters.wait_for(
-            lambda: chain.value("select count(*) from pg_locks where locktype = 'advisory' and not granted") == 1,
-            "the tick that has read the address",
+            lambda: (
+                not running.is_alive()
+                or chain.value("select count(*) from pg_locks where locktype = 'advisory' and not granted") == 1
+            ),
+            "the statement that is held up, or has ended",
         )
-        chain.store("http://127.0.0.1:9", newer)
-    ticking.join(30)
+        yield found
+    running.join(30)
+
+
+@pytest.mark.parametrize(
+    ("function", "line", "instead"),
+    [
+        pytest.param(
+            "read_secret(text)", "return found_value;",
+            f"if read_secret.secret_name in ('project_url', 'mail_key') then perform {_HOLDS_UP}; end if;"
+            " return found_value;",
+            id="while it reads them",
+        ),
+        pytest.param("check_binding()", "begin\n", f"begin perform {_HOLDS_UP};\n", id="before it reads them"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("job", ["auto-sync-cron-job", "mail"])
+def test_address_and_credential_are_of_one_moment(
+    job: str, function: str, line: str, instead: str, chain: Chain, served: Cluster
+) -> None:
+    """Whoever stores another address and its key in between does not get that key sent to the old address."""
+    older, newer = keys.secret(), keys.secret()
+    chain.store("http://old.internal", older)
+    chain.connection.execute("insert into public.pg_cron_secrets values ('mail_key', %s)", [older.reveal()])
+    chain.connection.execute(
+        "insert into autosync.job (name, url, schedule, auth, secret_name, secret_header)"
+        " values ('mail', 'http://old.internal', '0 3 * * *', 'secret', 'mail_key', 'x-key')"
+    )
+    with (
+        _held_up(function, line, instead, f"select autosync.dispatch('{job}', true)", chain, served) as sent,
+        chain.connection.transaction(),
+    ):
+        chain.connection.execute("update autosync.job set url = 'http://new.internal' where name = 'mail'")
+        chain.connection.execute(
+            "update public.pg_cron_secrets set secret = case name when 'project_url' then 'http://new.internal'"
+            " else %s end",
+            [newer.reveal()],
+        )
     [(url, headers)] = sent
-    assert url.startswith(old_url)
-    assert newer.reveal() not in str(headers)
+    assert (url.startswith("http://new.internal"), newer.reveal() in headers) in {(True, True), (False, False)}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["select autosync.dispatch('nightly', false)", "select autosync.retry_calls(10)"],
+    ids=["tick", "retry"],
+)
+def test_a_copy_that_gets_its_own_project_meanwhile_is_not_called_before_that_is_proven(
+    statement: str, chain: Chain, served: Cluster
+) -> None:
+    parent, own = "p" * 20, "o" * 20
+    chain.connection.execute(
+        "insert into autosync.setting (name, value) values ('binding', %s)",
+        [Jsonb({"project_ref": parent, "inherited_by": own})],
+    )
+    chain.connection.execute(
+        "with made as (insert into autosync.job (name, function, schedule, retry_attempts)"
+        " values ('nightly', 'nightly', '0 3 * * *', 5) returning id)"
+        " insert into autosync.invocation (job_id, request_id, timeout_milliseconds, settled_at, outcome, retry_at)"
+        " select id, 1, 1000, now(), 'timed_out', now() from made"
+    )
+    held_up = ("post_calls(text,bigint,integer,bigint)", "begin\n", f"begin perform {_HOLDS_UP};\n")
+    with _held_up(*held_up, statement, chain, served) as found, chain.connection.transaction():
+        chain.connection.execute(
+            "update autosync.setting set value = %s where name = 'binding'",
+            [Jsonb({"project_ref": own, "proving": True})],
+        )
+        chain.store(f"https://{own}.supabase.co", keys.secret())
+    assert all(text.startswith("no call is made") for (text,) in found), found
