@@ -14,7 +14,8 @@ from cronsim import CronSim, CronSimError
 
 from autosync_db.errors import UsageError
 
-_SECONDS = re.compile(r"([1-9]|[1-5]\d) seconds?", re.IGNORECASE)
+# TryParseInterval() in its src/job_metadata.c
+_SECONDS = re.compile(r"[ \t-\r]*\+?0*([1-9]|[1-5][0-9])[ \t-\r]*second(?:s[ \t-\r]*)?", re.IGNORECASE)
 # what pg_cron takes for a blank, and all that a schedule is made of
 _BLANKS = " \t"
 _READABLE = re.compile(r"[\x21-\x7e \t]*")
@@ -58,16 +59,22 @@ def check(schedule: str, pg_cron_version: str | None = None) -> None:
 
 def misreading(schedule: str, pg_cron_version: str | None) -> Fault | None:
     """Return what pg_cron makes of a schedule that is in cron.job; None when it runs as it is written."""
-    text = schedule.strip(_BLANKS)
-    if text in _NAMED:
-        return None
-    if text == "@reboot":
+    line, *others = _lines(schedule)
+    fields = _fields(line)
+    if fields[:1] in (["@reboot"], ["@restart"]):
         return Fault("reboot", "ticks only when pg_cron's scheduler starts")
-    fields = _fields(text)
-    if len(fields) > 5:
-        shown = " ".join(fields[:5])
-        return Fault("more_fields", f'has more than five fields: pg_cron reads "{shown}" and ignores the rest')
-    return _fault(text, pg_cron_version)
+    is_named = bool(fields) and fields[0] in _NAMED
+    most = 1 if is_named else 5
+    if len(fields) > most:
+        what = "one word" if is_named else "five fields"
+    elif fault := None if is_named else _fault(line, pg_cron_version):
+        return fault
+    elif any(others):
+        what = "one line"
+    else:
+        return None
+    shown = " ".join(fields[:most])
+    return Fault("more_fields", f'has more than {what}: pg_cron reads "{shown}" and ignores the rest')
 
 
 def ticks_after(
@@ -78,10 +85,9 @@ def ticks_after(
     `zone` is cron.timezone; there are none when it, or the schedule, is not understood. `both_days` is
     cron.match_dom_and_dow: day of the month and day of the week must match, not one of them.
     """
-    text = schedule.strip(_BLANKS)
-    if period := every(text):
+    if period := every(schedule):
         return [moment + number * period for number in range(1, count + 1)]
-    text = " ".join(_fields(_NAMED.get(text, text))[:5])
+    text = as_read(schedule)
     try:
         place = ZoneInfo(zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -104,10 +110,9 @@ def count_ticks(schedule: str, first: date, days: int, *, both_days: bool = Fals
     None when that is not foreseen: @reboot, or a text that is not understood. Of a schedule in seconds it is the most
     there can be. An hour that a clock change skips or repeats is counted once.
     """
-    text = schedule.strip(_BLANKS)
-    if period := every(text):
+    if period := every(schedule):
         return days * int(timedelta(days=1) / period)
-    fields = _fields(_NAMED.get(text, text))[:5]
+    fields = as_read(schedule).split(" ")
     if len(fields) != 5:
         return None
     minute, hour, day, month, weekday = fields
@@ -127,10 +132,15 @@ def count_ticks(schedule: str, first: date, days: int, *, both_days: bool = Fals
     return count * len(times.minutes) * len(times.hours)
 
 
+def as_read(schedule: str) -> str:
+    """Return what pg_cron reads of a schedule in cron.job, in fields: no name, no comment, no second line."""
+    fields = _fields(_lines(schedule)[0])
+    return _NAMED[fields[0]] if fields and fields[0] in _NAMED else " ".join(fields[:5])
+
+
 def plain(schedule: str) -> str:
     """Return a schedule in the form that it shares with others of the same meaning, as far as its text shows that."""
-    text = schedule.strip(_BLANKS).lower()
-    return " ".join("*" if field == "*/1" else field for field in _fields(_NAMED.get(text, text))[:5])
+    return " ".join("*" if field == "*/1" else field for field in as_read(schedule.lower()).split(" "))
 
 
 def every(schedule: str) -> timedelta | None:
@@ -193,6 +203,24 @@ def _fault(schedule: str, pg_cron_version: str | None) -> Fault | None:
     except StopIteration:
         return Fault("never", "never comes")
     return None
+
+
+def _lines(schedule: str) -> list[str]:
+    """Return the lines that pg_cron does not skip, of which it reads the first; an empty one where there are none.
+
+    Blank lines and comments: skip_comments() in its src/misc.c.
+    """
+    if period := every(schedule):
+        return [f"{period.seconds} seconds"]
+    lines = (line.strip(_BLANKS) for line in schedule.split("\n"))
+    # behind the last field it reads over anything, so over the end of a line as Windows writes it
+    found = [
+        line if line.startswith("@") else line.removesuffix("\r").rstrip(_BLANKS)
+        for line in lines
+        if line and not line.startswith("#")
+    ]
+    # a period stands alone
+    return found if found and not every(found[0]) else [""]
 
 
 def _fields(schedule: str) -> list[str]:

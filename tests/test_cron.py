@@ -78,11 +78,39 @@ def test_other_schedules_have_no_period() -> None:
         ("*/90 * * * *", "step", True),
         ("61 * * * *", "syntax", False),
         ("0 0 30 2 *", "syntax", False),
+        # blank lines and comments before it are skipped, and so is the end of a line as Windows writes it
+        ("\n*/5 * * * *\r\n", None, None),
+        ("# each night\n\n  0 3 * * *\n# or later\n", None, None),
+        ("\t@daily\n", None, None),
+        (" 05\nseconds\n", None, None),
+        ("0 3 * * *\n0 4 * * *", "more_fields", True),
+        ("@daily x", "more_fields", True),
+        ("@restart", "reboot", False),
+        ("0 3 *\n* *", "fields", False),
+        ("# often\n5 seconds", "fields", False),
+        ("# nothing", "fields", False),
     ],
 )
 def test_schedule_of_a_job_is_judged_by_kind(schedule: str, kind: str | None, still_ticks: bool | None) -> None:
     fault = cron.misreading(schedule, "1.6")
     assert (fault and fault.kind, fault and fault.still_ticks) == (kind, still_ticks)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "read"),
+    [
+        ("@hourly", "0 * * * *"),
+        ("# nightly\n@daily x", "0 0 * * *"),
+        ("\n0  3 * *\t*\r\n0 4 * * *", "0 3 * * *"),
+        ("* * * * * garbage", "* * * * *"),
+        ("1 SECOND", "1 seconds"),
+        ("@reboot", "@reboot"),
+        ("", ""),
+    ],
+)
+def test_what_pg_cron_reads_of_a_text_is_one_line_of_fields(schedule: str, read: str) -> None:
+    assert cron.as_read(schedule) == read
+    assert cron.as_read(read) == read
 
 
 def test_schedule_in_seconds_on_an_older_pg_cron_is_a_matter_of_its_version() -> None:

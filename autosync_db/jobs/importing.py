@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from autosync_db import cron
 from autosync_db.config.secret_text import sql_holds_secret
 from autosync_db.connection import Connection, value
 from autosync_db.jobs import command_text, found
@@ -113,6 +114,9 @@ def _import(
         made = _plain(job.command)
     else:
         made = watched(reading.reason or "it is not understood")
+    schedule = cron.as_read(job.schedule)
+    if "watch" not in made.table and (fault := cron.misreading(schedule, None)):
+        made = watched(f"its schedule {fault.reason}")
     if job.name is None or not NAME.fullmatch(job.name):
         # what is only watched is looked for by its name in pg_cron
         called = "has no name" if job.name is None else "has a name that no table of the file can have"
@@ -124,7 +128,7 @@ def _import(
         )
     else:
         notes = made.notes
-    table = {"schedule": job.schedule, **made.table} if "watch" not in made.table else made.table
+    table = {"schedule": schedule, **made.table} if "watch" not in made.table else made.table
     if not job.active and "watch" not in table:
         table["enabled"] = False
     return Imported(name, job, kind, table, made.takes, notes, made.reason, made)

@@ -11,7 +11,7 @@ from rich.text import Text
 from autosync_db.config import duration
 from autosync_db.health.model import Status
 from autosync_db.health.place import Place
-from autosync_db.plain import printable
+from autosync_db.plain import printable, without_controls
 from autosync_db.report import lines
 
 STYLES = {
@@ -114,7 +114,8 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], console: 
 
     Where even that does not fit, each row is a block of its own.
     """
-    cells = [[_cell(value) for value in row] for row in rows]
+    # a text with lines of its own would tear the rows apart
+    cells = [[_cell(without_controls(value) if isinstance(value, str) else value) for value in row] for row in rows]
     for short, shown in _ways(columns):
         widths = _fitted(columns, cells, shown, console.width, short=short)
         if widths is not None:

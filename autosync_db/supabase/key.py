@@ -50,7 +50,13 @@ PATTERNS = (
     ),
     Pattern("secret", "sb_secret_[A-Za-z0-9_-]{8,}", "sb_secret_[A-Za-z0-9_-]{16,}"),
     Pattern("access_token", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}"),
-    Pattern("publishable", "sb_publishable_[A-Za-z0-9_-]{8,}", "sb_publishable_[A-Za-z0-9_-]{16,}", is_public=True),
+    Pattern(
+        "publishable",
+        "sb_publishable_[A-Za-z0-9_-]{8,}",
+        # what is public must not hide a JWT that follows without a gap
+        r"sb_publishable_[A-Za-z0-9_-]{16,}(?![A-Za-z0-9_-]|\.[A-Za-z0-9_-]{10,}\.)",
+        is_public=True,
+    ),
 )
 # how every pattern begins, and what every password stands beside: what lacks them need not be looked at
 BEGINNINGS = ("eyJ", "sb", "postgres", "assword")

@@ -50,17 +50,18 @@ gap as (
     ) as t
 ),
 looked as materialized (
-    select l.time_window_start, l.time_window_end, l.timezone, count(*) as schedules, min(l.id::text collate "C") as example
+    -- the first as they lie, by its place: of many ids the smallest takes longer to find than all the rest
+    select l.time_window_start, l.time_window_end, l.timezone, count(*) as schedules, min(l.ctid) as place
     from (
-        select s.id, s.time_window_start, s.time_window_end, s.timezone, s.enabled and s.next_run_at is not null and s.time_window_enabled as is_on
+        select s.ctid, s.enabled, s.next_run_at, s.time_window_enabled, s.time_window_start, s.time_window_end, s.timezone
         from public.auto_sync_schedules as s
         limit 100000
     ) as l
-    where l.is_on
+    where l.time_window_enabled and l.enabled and l.next_run_at is not null
     group by l.time_window_start, l.time_window_end, l.timezone
 ),
 daily_window as (
-    select k.time_window_start, k.time_window_end, k.timezone, k.schedules, k.example
+    select k.time_window_start, k.time_window_end, k.timezone, k.schedules, k.place
     from looked as k
     order by k.schedules desc
     limit 500
@@ -105,8 +106,10 @@ select case when j.has_clock and not j.is_missed then 'warning' else 'critical' 
     jsonb_build_object('reason', case when not j.has_clock then 'unknown_time_zone' when j.is_missed then 'no_tick' else 'fixed_offset' end,
         'schedule', j.example, 'count', j.schedules, 'time_zone', left(j.timezone, 60)) as facts
 from (
-    select i.* from judged as i where not i.has_clock or i.is_missed or not i.is_known
-    order by not i.has_clock or i.is_missed desc, i.schedules desc, i.example
+    select i.*, (select e.id from public.auto_sync_schedules as e where e.ctid = i.place) as example
+    from judged as i
+    where not i.has_clock or i.is_missed or not i.is_known
+    order by not i.has_clock or i.is_missed desc, i.schedules desc, i.place
     limit 20
 ) as j
 union all

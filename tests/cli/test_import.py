@@ -78,6 +78,36 @@ def test_every_job_becomes_a_table_and_no_secret_is_printed(blank: Cluster, tmp_
     assert "adopt unnamed --from" in done.out
 
 
+def test_a_schedule_is_written_as_pg_cron_reads_it_or_the_job_is_watched(blank: Cluster, tmp_path: Path) -> None:
+    """One job that no settings can say keeps no other from being added."""
+    schedules = {
+        "@hourly": "0 * * * *", "# nightly\n0 3 * * *": "0 3 * * *", "\n*/7 * * * *\r\n": "*/7 * * * *",
+        "* * * * * garbage": "* * * * *", "0 3 * * *\n0 4 * * *": "0 3 * * *", "@daily x": "0 0 * * *",
+        "@reboot": None, "*/90 * * * *": None, "0 0 30 2 *": None,
+    }  # fmt: skip
+    call = CALL.format(url="https://example.com", path="in", header="x-region", credential="eu")
+    _schedule(blank, {f"job-{place}": call for place in range(len(schedules))})
+    with clusters.connect(blank) as owner:
+        for place, schedule in enumerate(schedules):
+            owner.execute(
+                "select cron.alter_job(jobid, schedule := %s) from cron.job where jobname = %s",
+                [schedule, f"job-{place}"],
+            )
+    settings = tmp_path / "autosync.toml"
+    settings.write_text("")
+    command.succeeds(command.run("jobs", "import", "--write", "--config", str(settings), database=blank.url()))
+    found = tomllib.loads(settings.read_text())["jobs"]
+    assert {name: table.get("schedule") for name, table in found.items()} == {
+        f"job-{place}": read for place, read in enumerate(schedules.values())
+    }
+    assert [name for name, table in found.items() if table.get("watch")] == ["job-6", "job-7", "job-8"]
+    assert "only watched: its schedule ticks only when pg_cron's scheduler starts" in settings.read_text()
+    # what it says stays on one line
+    audit = command.run("audit", database=blank.url()).out
+    assert "# nightly 0 3 * * * " in audit
+    assert 'its schedule "0 3 * * * 0 4 * * *" has more than one line: pg_cron reads "0 3 * * *"' in audit
+
+
 def test_ours_are_skipped_and_others_are_named(migrated: Cluster) -> None:
     with clusters.connect(migrated, "supabase_admin") as admin:
         admin.execute("create role somebody login; grant usage on schema cron to somebody")

@@ -87,6 +87,10 @@ def _takes(connection: psycopg.Connection[clusters.Row], text: str) -> bool:
     return True
 
 
+@example(text="\n*/5 * * * *")
+@example(text="# each night\n0 3 * * *\r\n")
+@example(text="@hourly x")
+@example(text="# often\n5 seconds")
 @example(text="\x85*/5 * * * *")
 @example(text="*/5 * */5 * * \ufeff* *")
 @example(text="5/2,7 * 29 2 7")

@@ -93,6 +93,8 @@ def test_a_command_refuses_what_is_no_key_before_it_asks_anybody(text: str) -> N
             bearable(command.run(*line.split(), variables=database, stdin=text), 2, 4, 6)
 
 
+@example(text=f"sb_publishable_{LEGACY}")
+@example(text=f"sb_publishable_{'x' * 30}{LEGACY}")
 @example(text=f"password='{PASSWORD}\x85' host='h'")
 @example(text="'x-api-key',\x85'8f3kd92jf02kd8s7'")
 @examples(40)

@@ -189,6 +189,17 @@ def test_every_shape_is_imported_adopted_proven_and_released(project: Project) -
         project.stub.requests.clear()
 
 
+def test_a_schedule_by_name_is_adopted_in_fields_and_given_back(project: Project) -> None:
+    project.schedule(SHAPES["vault"][0])
+    project.execute("select cron.alter_job(jobid, schedule := '@yearly') from cron.job")
+    before = project.cron()
+    project.imported()
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+    assert project.cron() == [("report", "0 0 1 1 *", "select autosync.dispatch('report')", True)]
+    command.succeeds(project.run("jobs", "release", "report", "--yes"))
+    assert project.cron() == before
+
+
 @pytest.mark.long
 def test_a_rollback_gives_the_text_back_too(project: Project) -> None:
     for shape in ("vault", "block, pasted"):

@@ -14,6 +14,7 @@ from autosync_db.health.audit.model import Audit, AuditedJob, Finding, JobStatus
 from autosync_db.health.audit.texts import Text, read_text, secrets_in
 from autosync_db.jobs import command_text, found
 from autosync_db.jobs.found import FoundJob
+from autosync_db.plain import clean
 
 _CALLING = {"call", "helper"}
 # pg_cron starts a run within a second; a busy server may take longer
@@ -96,7 +97,7 @@ def _of_text(job: FoundJob, text: Text, twin: FoundJob | None) -> Iterator[Findi
         named = twin.name if twin.name is not None else f"job {twin.id}"
         yield Finding("twin", "warning", f"{named} does the same at the same times")
     if fault := cron.misreading(job.schedule, None):
-        yield Finding("schedule_misread", "warning", f'its schedule "{job.schedule}" {fault.reason}')
+        yield Finding("schedule_misread", "warning", f'its schedule "{clean(job.schedule)}" {fault.reason}')
 
 
 def _of_runs(job: FoundJob, seen: Seen, now: datetime) -> Iterator[Finding]:

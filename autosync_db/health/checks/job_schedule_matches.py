@@ -3,6 +3,7 @@
 from autosync_db import cron
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
+from autosync_db.plain import clean
 
 _QUERY = """
 select jsonb_build_array(c.schedule, j.schedule, e.extversion) as fact
@@ -27,11 +28,11 @@ def _read(answer: Answer) -> list[Row]:
     for schedule, wanted, version in answer.values:
         facts = {"job": name, "cron_schedule": schedule}
         if wanted is not None and schedule != wanted:
-            detail = f'ticks at "{schedule}", autosync.job says "{wanted}"'
+            detail = f'ticks at "{clean(schedule)}", autosync.job says "{wanted}"'
             rows.append(Row("critical", f"cron job {name}", detail, {**facts, "reason": "drift", "wanted": wanted}))
         if fault := cron.misreading(schedule, version):
             status = "warning" if fault.still_ticks else "critical"
-            detail = f'its schedule "{schedule}" {fault.reason}'
+            detail = f'its schedule "{clean(schedule)}" {fault.reason}'
             rows.append(Row(status, f"cron job {name}", detail, {**facts, "reason": fault.kind}))
     return rows
 
