@@ -133,7 +133,7 @@ def apply(connection: Connection, settings: Settings) -> list[Applied]:
 
     Raises what registry.sync() raises; nothing is changed then.
     """
-    with connection.transaction():
+    with registry.change(connection):
         for statement in registration(settings):
             cursor = connection.execute(statement)
         registered: dict[str, bool] = dict(cursor.fetchall())

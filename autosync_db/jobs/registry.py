@@ -1,7 +1,8 @@
 """The scheduled jobs: what autosync.job says they must be, and what cron.job is."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -208,9 +209,21 @@ def taken(connection: Connection, settings: Settings) -> list[str]:
     return [name for name, command in found if command != wanted[name]]
 
 
+@contextmanager
+def change(connection: Connection) -> Iterator[None]:
+    """Open a transaction in which nobody else changes a job.
+
+    Each change may end in another schedule of the housekeeping, so each begins with that row: what it then finds stays
+    true, and no two wait for each other.
+    """
+    with connection.transaction():
+        connection.execute("select from autosync.job as j where j.name = %s for no key update", [HOUSEKEEPING_JOB])
+        yield
+
+
 def pause(connection: Connection, name: str) -> None:
     """Stop the job's ticks and record who did it; calls under way are not interrupted."""
-    with connection.transaction():
+    with change(connection):
         require_ours(find(connection, name))
         connection.execute(
             "update autosync.job set paused_at = clock_timestamp(), paused_by = session_user"
@@ -222,7 +235,7 @@ def pause(connection: Connection, name: str) -> None:
 
 def resume(connection: Connection, name: str) -> Job:
     """Let the job tick again; return it, because the file may keep it disabled all the same."""
-    with connection.transaction():
+    with change(connection):
         require_ours(find(connection, name))
         connection.execute("update autosync.job set paused_at = null, paused_by = null where name = %s", [name])
         sync(connection, name)
@@ -236,7 +249,7 @@ def reschedule(connection: Connection, name: str, schedule: str) -> str:
     """
     version = value(connection, "select extversion from pg_extension where extname = 'pg_cron'")
     cron.check(schedule, version)
-    with connection.transaction():
+    with change(connection):
         require_ours(find(connection, name), but_housekeeping=True)
         text = " ".join(schedule.split())
         connection.execute(
@@ -249,7 +262,7 @@ def reschedule(connection: Connection, name: str, schedule: str) -> str:
 
 def remove(connection: Connection, name: str) -> None:
     """Unschedule the job and forget it; its history goes with housekeeping. A watched cron job is left alone."""
-    with connection.transaction():
+    with change(connection):
         job = find(connection, name)
         if job.name == HOUSEKEEPING_JOB:
             raise UsageError("housekeeping goes with the last job", hint="to remove everything: autosync-db teardown")

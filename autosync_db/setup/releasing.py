@@ -32,7 +32,7 @@ def release(connection: Connection, name: str) -> Released:
 
     Raises UsageError for a job that was not adopted.
     """
-    with connection.transaction():
+    with registry.change(connection):
         statement = kept_undo(connection, name)
         if not statement.startswith("select cron.schedule("):
             connection.execute("select cron.unschedule(%s)", [name])

@@ -16,6 +16,7 @@ declare
     job record;
     due integer;
     room integer;
+    is_calling boolean := false;
     decision text;
     tick_id bigint;
 begin
@@ -36,12 +37,17 @@ begin
     -- counting stops where more would not change the number of requests
     due := case when job.drains is not null then autosync.due_schedules(job.batch_size * job.max_requests) else 0 end;
     -- a worker that stands still gets no more than it can send when it is back; mostly nothing waits, and who waits need not be asked
+    if job.overlap = 'skip' then
+        -- whoever repeats a call of the job right now has its row; it is not waited for
+        perform from autosync.job as j where j.id = job.id for no key update skip locked;
+        is_calling := not found;
+    end if;
     room := job.max_requests - case when job.is_waiting then autosync.calls_queued(job.id, job.max_requests) else 0 end;
     decision := case
         when force then 'posted'
         when job.paused_at is not null or not job.enabled then 'paused'
         when job.drains is not null and job.invoke = 'when_due' and due = 0 then 'idle'
-        when job.overlap = 'skip' and autosync.calls_under_way(job.id) > 0 then 'overlapping'
+        when is_calling or job.overlap = 'skip' and autosync.calls_under_way(job.id) > 0 then 'overlapping'
         when room < 1 then 'backlogged'
         else 'posted'
     end;

@@ -31,7 +31,12 @@ begin
     loop
         insert into autosync.alert_state (job_id) values (job.id) on conflict do nothing;
         select s.* into kept from autosync.alert_state as s where s.job_id = job.id for no key update;
-        select c.* into now_found from autosync.job_condition(job.name) as c;
+        -- with how it is, whether it is still to tick: what a pause does to it is no fault
+        select c.* into now_found
+        from autosync.job as j
+        left join lateral autosync.job_condition(j.name) as c on true
+        where j.id = job.id and j.enabled and j.paused_at is null;
+        continue when not found;
         good_at := case kept.state
             when 'runs_failing' then now_found.ran_at
             when 'ticks_missed' then now_found.ticked_at

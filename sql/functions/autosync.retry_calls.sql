@@ -13,7 +13,7 @@ declare
     repeated integer := 0;
 begin
     for item in
-        select i.id, j.name, j.name is not null and j.enabled and j.paused_at is null and i.attempt < j.retry_attempts as wanted
+        select i.id, i.job_id, j.name, j.overlap, j.name is not null and j.enabled and j.paused_at is null and i.attempt < j.retry_attempts as wanted
         from autosync.invocation as i
         left join autosync.job as j on j.id = i.job_id
         where i.retry_at <= clock_timestamp()
@@ -27,6 +27,12 @@ begin
         limit retry_calls.max_calls
         for no key update of i skip locked
     loop
+        -- a tick that begins now finds the row locked, and calls nobody; a call that is not repeated now is looked at again soon
+        if item.wanted and item.overlap = 'skip' then
+            perform from autosync.job as j where j.id = item.job_id for no key update skip locked;
+            continue when not found;
+            continue when autosync.calls_under_way(item.job_id) > 0;
+        end if;
         begin
             update autosync.invocation as i set retry_at = null where i.id = item.id;
             if item.wanted then

@@ -10,15 +10,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     wanted autosync.job;
-    wanted_command text := autosync.job_command(sync_job.job_name);
+    wanted_command text;
     present record;
+    made bigint;
     other_owner text;
     extra bigint;
     result text := 'unchanged';
     house_schedule text;
     is_on boolean;
 begin
-    select j.* into strict wanted from autosync.job as j where j.name = sync_job.job_name;
+    -- Whoever changes a job waits here for whoever changes one: what is decided below stays true until it is done. First the row of
+    -- housekeeping, whose schedule follows from all jobs, so that no two wait for each other.
+    perform from autosync.job as j where j.name = 'autosync-keep-house' for no key update;
+    select j.* into strict wanted from autosync.job as j where j.name = sync_job.job_name for no key update;
+    wanted_command := autosync.job_command(wanted.name);
     if wanted.watch then
         return result;
     end if;
@@ -76,7 +81,13 @@ begin
     from cron.job as c
     where c.jobname = wanted.name and c.username = current_user;
     if not found then
-        perform cron.schedule(wanted.name, wanted.schedule, wanted_command);
+        made := cron.schedule(wanted.name, wanted.schedule, wanted_command);
+        -- an upsert takes the job of somebody who made one of this name a moment ago: a row that was there has an xmax
+        if exists (select from cron.job as c where c.jobid = made and cast(c.xmax as text) <> '0') then
+            raise exception 'there is a cron job "%" already, which autosync-db did not make', wanted.name
+                using errcode = 'AS010',
+                hint = pg_catalog.format('take it over with: autosync-db jobs adopt %s; or give yours another name', wanted.name);
+        end if;
         result := 'created';
     elsif present.schedule <> wanted.schedule
         or present.command <> wanted_command

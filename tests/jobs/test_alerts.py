@@ -12,10 +12,12 @@ import psycopg
 import pytest
 
 from autosync_db import cron, resources
+from autosync_db.jobs import registry
 from autosync_db.local.cluster import Cluster, free_port
 from tests.jobs.conftest import Chain
 from tests.support import clusters, command, http_stub, keys
 from tests.support.health import NEVER
+from tests.support.held_up import HOLDS_UP, held_up
 from tests.support.http_stub import Stub
 
 JOB = "auto-sync-cron-job"
@@ -534,6 +536,17 @@ def test_a_tick_is_expected_when_pg_cron_would_start_it(transaction: psycopg.Con
     for unknown in ("", "61 * * * *", "* * * *", "5/10 * * * *", "*/0 * * * *", "@reboot", "x * * * *", "9-3 * * * *"):
         row = transaction.execute("select autosync.tick_expected(%s, now())", [unknown]).fetchone()
         assert row == (None,), unknown
+
+
+def test_of_a_job_that_is_paused_meanwhile_no_fault_is_said(night: Night, served: Cluster) -> None:
+    """Which jobs tick is one look, and how each is another: it was inactive, and nobody had paused it."""
+    night.add("webhook")
+    line = "        select s.* into kept from autosync.alert_state as s where s.job_id = job.id for no key update;\n"
+    place = ("note_job_states()", line, line + f"perform {HOLDS_UP};\n")
+    look = "select a.body ->> 'root_cause' from autosync.alert as a"
+    with held_up(served, place, "select autosync.note_job_states()", look) as said:
+        registry.pause(night.chain.connection, "auto-sync-cron-job")
+    assert said == []
 
 
 def test_where_nobody_is_to_be_notified_it_costs_next_to_nothing(transaction: psycopg.Connection[Any]) -> None:

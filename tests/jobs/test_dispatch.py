@@ -1,10 +1,5 @@
 """autosync.dispatch(): what it sends, what it refuses to send, and what it writes down."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
@@ -13,9 +8,11 @@ from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.jobs.conftest import Chain
 from tests.support import clusters, keys
+from tests.support.held_up import HOLDS_UP, held_up
 from tests.support.http_stub import Stub
 
 URL = "http://project.internal"
+_QUEUED = "select url, headers::text from net.http_request_queue"
 
 
 @pytest.mark.parametrize(
@@ -220,59 +217,16 @@ def test_no_key_is_kept_in_the_ledger(chain: Chain, stub: Stub) -> None:
     assert key.reveal() not in ledger
 
 
-_HOLDS_UP = "pg_advisory_xact_lock_shared(20261124)"
-
-
-@contextmanager
-def _held_up(
-    function: str, line: str, instead: str, statement: str, chain: Chain, cluster: Cluster
-) -> Iterator[list[tuple[Any, ...]]]:
-    """Let a statement wait where `instead` stands for a line of a function, during the block.
-
-    Afterwards the list has url and headers of the calls that it queued, or the text of its error.
-    """
-    found: list[tuple[Any, ...]] = []
-
-    def run() -> None:
-        with clusters.connect(cluster) as other:
-            other.execute("begin")
-            [(source,)] = other.execute(
-                f"select pg_get_functiondef('autosync.{function}'::regprocedure)".encode()
-            ).fetchall()
-            assert source.count(line) == 1
-            other.execute(source.replace(line, instead).encode())
-            try:
-                other.execute(statement.encode())
-                found.extend(other.execute("select url, headers::text from net.http_request_queue").fetchall())
-            except psycopg.Error as error:
-                found.append((str(error),))
-            other.execute("rollback")
-
-    with clusters.connect(cluster) as holder:
-        holder.execute("select pg_advisory_lock(20261124)")
-        running = threading.Thread(target=run)
-        running.start()
-        clusters.wait_for(
-            lambda: (
-                not running.is_alive()
-                or chain.value("select count(*) from pg_locks where locktype = 'advisory' and not granted") == 1
-            ),
-            "the statement that is held up, or has ended",
-        )
-        yield found
-    running.join(30)
-
-
 @pytest.mark.parametrize(
     ("function", "line", "instead"),
     [
         pytest.param(
             "read_secret(text)", "return found_value;",
-            f"if read_secret.secret_name in ('project_url', 'mail_key') then perform {_HOLDS_UP}; end if;"
+            f"if read_secret.secret_name in ('project_url', 'mail_key') then perform {HOLDS_UP}; end if;"
             " return found_value;",
             id="while it reads them",
         ),
-        pytest.param("check_binding()", "begin\n", f"begin perform {_HOLDS_UP};\n", id="before it reads them"),
+        pytest.param("check_binding()", "begin\n", f"begin perform {HOLDS_UP};\n", id="before it reads them"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("job", ["auto-sync-cron-job", "mail"])
@@ -288,7 +242,7 @@ def test_address_and_credential_are_of_one_moment(
         " values ('mail', 'http://old.internal', '0 3 * * *', 'secret', 'mail_key', 'x-key')"
     )
     with (
-        _held_up(function, line, instead, f"select autosync.dispatch('{job}', true)", chain, served) as sent,
+        held_up(served, (function, line, instead), f"select autosync.dispatch('{job}', true)", _QUEUED) as sent,
         chain.connection.transaction(),
     ):
         chain.connection.execute("update autosync.job set url = 'http://new.internal' where name = 'mail'")
@@ -320,11 +274,47 @@ def test_a_copy_that_gets_its_own_project_meanwhile_is_not_called_before_that_is
         " insert into autosync.invocation (job_id, request_id, timeout_milliseconds, settled_at, outcome, retry_at)"
         " select id, 1, 1000, now(), 'timed_out', now() from made"
     )
-    held_up = ("post_calls(text,bigint,integer,bigint)", "begin\n", f"begin perform {_HOLDS_UP};\n")
-    with _held_up(*held_up, statement, chain, served) as found, chain.connection.transaction():
+    place = ("post_calls(text,bigint,integer,bigint)", "begin\n", f"begin perform {HOLDS_UP};\n")
+    with held_up(served, place, statement, _QUEUED) as found, chain.connection.transaction():
         chain.connection.execute(
             "update autosync.setting set value = %s where name = 'binding'",
             [Jsonb({"project_ref": own, "proving": True})],
         )
         chain.store(f"https://{own}.supabase.co", keys.secret())
     assert all(text.startswith("no call is made") for (text,) in found), found
+
+
+@pytest.fixture
+def nightly(chain: Chain) -> Chain:
+    """The chain with a job of which no two calls may overlap, and a call of it that is to be repeated now."""
+    chain.connection.execute(
+        "select autosync.begin_epoch();"
+        " with made as (insert into autosync.job (name, function, schedule, retry_attempts, overlap)"
+        " values ('nightly', 'nightly', '0 3 * * *', 5, 'skip') returning id)"
+        " insert into autosync.invocation (job_id, request_id, timeout_milliseconds, settled_at, outcome, retry_at)"
+        " select id, 1, 1000, now(), 'network_error', now() from made"
+    )
+    return chain
+
+
+def test_a_tick_and_a_repeated_call_at_once_are_one_call_where_none_may_overlap(
+    nightly: Chain, served: Cluster
+) -> None:
+    with clusters.connect(served) as housekeeping, housekeeping.transaction():
+        assert housekeeping.execute("select autosync.retry_calls(10)").fetchone() == (1,)
+        tick = nightly.value("select autosync.dispatch('nightly')")
+    assert nightly.value("select decision from autosync.tick where id = %s", tick) == "overlapping"
+    assert nightly.value("select count(*) from autosync.invocation as i where i.retries is not null") == 1
+
+
+def test_a_call_is_repeated_when_no_other_is_unanswered_where_none_may_overlap(nightly: Chain) -> None:
+    open_call = nightly.value(
+        "insert into autosync.invocation (job_id, request_id, timeout_milliseconds, outcome, report_due_at, epoch)"
+        " select j.id, 2, 1000, 'accepted', now() + interval '10 minutes', autosync.begin_epoch()"
+        " from autosync.job as j where j.name = 'nightly' returning id"
+    )
+    assert nightly.value("select autosync.retry_calls(10)") == 0
+    nightly.connection.execute(
+        "update autosync.invocation set outcome = 'ok', settled_at = now() where id = %s", [open_call]
+    )
+    assert nightly.value("select autosync.retry_calls(10)") == 1
