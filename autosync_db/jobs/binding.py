@@ -177,7 +177,17 @@ def silence(connection: Connection, project: str, here: str) -> None:
     """
     connection.execute(_SILENCING, {"project": project, "here": here})
     readers.wait(connection)
-    with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable):
+    with (
+        suppress(
+            psycopg.errors.InsufficientPrivilege,
+            psycopg.errors.UndefinedTable,
+            # somebody's trigger would run with our rights
+            psycopg.errors.ObjectNotInPrerequisiteState,
+        ),
+        connection.transaction(),
+    ):
+        if exists(connection, "autosync.begin_epoch()"):
+            connection.execute("select autosync.begin_epoch()")
         # their outcome is then `lost`
         connection.execute("delete from net.http_request_queue as q where q.headers ? 'x-autosync-job'")
 

@@ -16,7 +16,10 @@ declare
     number integer;
     done jsonb := '{}';
 begin
-    if not pg_try_advisory_xact_lock(hashtextextended('autosync.keep_house', 0)) then
+    -- a row of ours and no advisory lock, which every role could hold
+    insert into autosync.housekeeping default values on conflict do nothing;
+    perform from autosync.housekeeping for no key update skip locked;
+    if not found then
         return jsonb_build_object('skipped', 'another session is at it');
     end if;
     for step in

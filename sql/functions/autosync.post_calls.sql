@@ -11,6 +11,7 @@ as $$
 declare
     job record;
     call_headers jsonb;
+    epoch constant text := autosync.begin_epoch();
     budget integer;
     call_key uuid;
     call_attempt integer := 1;
@@ -74,9 +75,7 @@ begin
             tick_id, job_id, attempt, retries, idempotency_key, request_id, timeout_milliseconds, epoch
         )
         values (
-            post_calls.tick_id, job.id, call_attempt, post_calls.retry_of, call_key, request_id, job.timeout_milliseconds,
-            -- only now, when nobody can make pg_net's tables again any more
-            autosync.begin_epoch()
+            post_calls.tick_id, job.id, call_attempt, post_calls.retry_of, call_key, request_id, job.timeout_milliseconds, epoch
         );
     end loop;
     return post_calls.number;

@@ -16,9 +16,11 @@ declare
     complaint text;
     posted integer := 0;
 begin
-    if not exists (select from autosync.alert_receiver)
-        or not pg_try_advisory_xact_lock(hashtextextended('autosync.raise_alerts', 0))
-    then
+    if not exists (select from autosync.alert_receiver) then
+        return 0;
+    end if;
+    perform from autosync.housekeeping for no key update skip locked;
+    if not found then
         return 0;
     end if;
     begin

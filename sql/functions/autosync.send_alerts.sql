@@ -14,6 +14,7 @@ declare
     address text;
     request_id bigint;
     complaint text;
+    current_epoch text;
     posted integer := 0;
 begin
     for item in
@@ -43,6 +44,7 @@ begin
         end if;
         complaint := null;
         begin
+            current_epoch := autosync.begin_epoch();
             address := autosync.read_secret(item.secret_name);
             -- every argument by name: positions and defaults differ between versions of pg_net
             if item.event = 'heartbeat' then
@@ -82,7 +84,7 @@ begin
             continue;
         end if;
         update autosync.alert as a
-        set outcome = 'posted', attempts = a.attempts + 1, request_ids = a.request_ids || request_id, epoch = autosync.begin_epoch(),
+        set outcome = 'posted', attempts = a.attempts + 1, request_ids = a.request_ids || request_id, epoch = current_epoch,
             posted_at = clock_timestamp()
         where a.id = item.id;
         posted := posted + 1;

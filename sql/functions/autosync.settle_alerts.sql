@@ -39,6 +39,7 @@ begin
         if answer.id is null then
             if answer.is_queued then
                 if item.event = 'heartbeat' and item.success_at <= clock_timestamp() - interval '10 minutes' then
+                    perform autosync.begin_epoch();
                     delete from net.http_request_queue as q
                     where q.id = any (array(
                         select o.id from net.http_request_queue as o where o.id = item.request_id for update skip locked

@@ -538,6 +538,21 @@ def test_a_tick_is_expected_when_pg_cron_would_start_it(transaction: psycopg.Con
         assert row == (None,), unknown
 
 
+def test_only_another_housekeeping_keeps_it_from_its_work(night: Night, served: Cluster) -> None:
+    """An advisory lock, which every role may hold, would silence the alerts."""
+    webhook = night.add("webhook")
+    night.sql("select cron.alter_job(jobid, active := false) from cron.job where jobname = %s", JOB)
+    with clusters.connect(served) as other:
+        for name in ("autosync.keep_house", "autosync.raise_alerts"):
+            other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        night.keep_house()
+    assert events(webhook) == ["fault"]
+    with clusters.connect(served) as other, other.transaction():
+        assert other.execute("select autosync.keep_house() ? 'skipped'").fetchone() == (False,)
+        assert night.rows("select autosync.keep_house() ? 'skipped', autosync.raise_alerts()") == [(True, 0)]
+    assert night.rows("select autosync.keep_house() ? 'skipped'") == [(False,)]
+
+
 def test_of_a_job_that_is_paused_meanwhile_no_fault_is_said(night: Night, served: Cluster) -> None:
     """Which jobs tick is one look, and how each is another: it was inactive, and nobody had paused it."""
     night.add("webhook")
