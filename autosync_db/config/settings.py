@@ -12,6 +12,8 @@ from autosync_db.config.section import Duration, Section, wrong
 
 # whom alerts go to, each with one address for all jobs or for one
 RECEIVERS = ("slack", "webhook", "heartbeat")
+# tables of which the database keeps what it has, where the file does not have them
+_KEPT = {"secrets", "isolation", "limits", "alerts", "retention"}
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
 Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}\.[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
 
@@ -104,6 +106,12 @@ class Settings(Section):
     targets: dict[str, TargetSettings] = Field(default_factory=dict)
     _elsewhere: dict[str, JobSettings] = PrivateAttr(default_factory=dict)
     _knows_target: bool = PrivateAttr(default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over_headers(cls, values: Any) -> Any:
+        # a header without a key chooses nothing: what the database has is kept
+        return {k: v for k, v in values.items() if v != {} or k not in _KEPT} if isinstance(values, dict) else values
 
     @field_validator("jobs")
     @classmethod

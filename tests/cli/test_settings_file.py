@@ -70,6 +70,18 @@ def test_an_edit_is_said_until_setup_applied_it(run: Callable[..., Result], proj
     assert NOT_APPLIED not in command.succeeds(run("status")).out
 
 
+def test_a_header_without_a_key_keeps_what_the_database_has(run: Callable[..., Result], project: Project) -> None:
+    """As in the file that init writes."""
+    command.succeeds(run("setup", text=JOBS + "[limits]\nschedules_per_organization = 7\n[alerts]\nafter = 5\n"))
+    headers = "".join(f"[{name}]\n" for name in ("secrets", "isolation", "limits", "alerts", "retention"))
+    command.succeeds(run("plan", "--check", text=JOBS + headers))
+    command.succeeds(run("setup"))
+    with clusters.connect(project.cluster) as owner:
+        kept = owner.execute("select name, value from autosync.setting where name in ('alerts', 'limits') order by 1")
+        assert kept.fetchall() == [("alerts", {"after": 5}), ("limits", {"schedules_per_organization": 7})]
+        owner.execute("delete from autosync.setting where name in ('alerts', 'limits')")
+
+
 @pytest.mark.long
 def test_what_no_file_says_is_no_difference(run: Callable[..., Result], project: Project, tmp_path: Path) -> None:
     kept = command.succeeds(run("setup", text=JOBS + '[retention]\ninvocations = "90 days"\n'))
