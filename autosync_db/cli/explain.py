@@ -38,9 +38,9 @@ def _explain(
     if session.is_json:
         session.print_json(({"id": id} if id in pages.TOPICS else _facts(id)) | {"page": page})
     elif session.out.is_terminal:
-        from rich.markdown import Markdown
+        from autosync_db.report import as_markdown
 
-        session.out.print(Markdown(page))
+        as_markdown.page(page, session.out)
     else:
         session.print_text(page)
 

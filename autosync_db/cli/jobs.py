@@ -89,7 +89,7 @@ def _pause(session: Session, name: _Name = None) -> None:
     with connect(session.configuration.target.database_url) as connection:
         job = registry.choose(connection, session.configuration.settings, name)
         registry.pause(connection, job.name)
-    session.say(f"paused; resume with: autosync-db jobs resume{f' {job.name}' if name else ''}")
+    session.say(f"{job.name}: paused; resume it with: autosync-db jobs resume {job.name}")
 
 
 @command(app, "resume")
@@ -102,7 +102,8 @@ def _resume(session: Session, name: _Name = None) -> None:
         job = registry.choose(connection, session.configuration.settings, name)
         resumed = registry.resume(connection, job.name)
         session.say_unapplied(connection)
-    session.say("resumed" if resumed.enabled else "no longer paused, but autosync.toml says enabled = false")
+    state = "resumed" if resumed.enabled else "no longer paused, but autosync.toml says enabled = false"
+    session.say(f"{job.name}: {state}")
 
 
 @command(app, "trigger")

@@ -1,6 +1,7 @@
 """Tables, times and texts for terminals of any width."""
 
 import io
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from autosync_db.report import lines, screen
+from autosync_db.report import as_markdown, lines, screen
 from autosync_db.report.screen import Cell, Column
 
 NOW = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
@@ -86,3 +87,14 @@ def test_a_moment_says_how_long_ago_and_when() -> None:
         found = screen.when(NOW - gap, NOW)
         assert (found.full, found.short) == (full, short)
     assert screen.when(None, NOW).full == "never"
+
+
+def test_code_on_a_page_stays_in_its_lines() -> None:
+    """Broken at the edge of the terminal, half of a comment would be SQL in a query that is copied."""
+    line = "-- " + "a comment that is longer than the terminal is wide, " * 3
+    out = io.StringIO()
+    console = Console(file=out, width=60, force_terminal=True, no_color=True)
+    as_markdown.page(f"# a page\n\n{'prose ' * 30}\n\n```sql\n{line}\nselect 1\n```\n", console)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
+    assert line.rstrip() in [one.rstrip() for one in lines]
+    assert max(len(one.rstrip()) for one in lines if one.startswith("prose")) <= 60
