@@ -100,6 +100,7 @@ def _is_by_key(configuration: "Configuration") -> bool:
 
 def _completed(session: Session, given: "Given", checklist: Checklist) -> "Given":
     """Return what was given, with the key from the platform or a prompt, and list what the platform said."""
+    from autosync_db.connection import parameters
     from autosync_db.setup import decision, platform
 
     seen = platform.look(session.configuration, given)
@@ -107,6 +108,8 @@ def _completed(session: Session, given: "Given", checklist: Checklist) -> "Given
         checklist.done(step)
     if given.service_key is not None or not _is_by_key(session.configuration):
         return given
+    # nobody is asked for a key that there is no database for
+    parameters(session.configuration.target.database_url)
     key = seen.service_key or _asked_key(session)
     decision.validate(given.project_url, key, session.configuration)
     return replace(given, service_key=key)

@@ -48,6 +48,14 @@ def test_rotate_asks_before_it_contacts_anything(listener: Listener) -> None:
     assert not listener.was_called
 
 
+def test_setup_asks_for_no_key_where_no_database_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = [*command.PROGRAM, "setup", "--project-url", "http://127.0.0.1:1"]
+    with _spawn(program, *arguments) as terminal:
+        assert terminal.expect_exact(["no database was named", "key"]) == 0
+        terminal.expect(pexpect.EOF)
+
+
 # one stands for the others on a push: each is watched for a second
 @pytest.mark.parametrize(
     ("question", "shown"),
