@@ -47,6 +47,7 @@ def _audit(
     elif format is AuditFormat.SARIF:
         session.print_json(audited.sarif(found, session.configuration.source))
     else:
-        audited.text(found, session.out, show_all=session.verbose)
+        onward = session.configuration.aim.at(audited.NEXT)
+        audited.text(found, session.out, onward, show_all=session.verbose)
     if found.status is Status.CRITICAL or (strict and found.status is not Status.OK):
         raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -47,7 +47,9 @@ def generate() -> Secret:
 def inspect(value: Secret, _project_ref: str | None = None) -> None:
     """Return if `value` can be a cron secret. Raises SecretError, which never quotes it, when it cannot."""
     if key.LOOKS_SECRET.search(value.reveal()) or value.reveal().startswith("sb_"):
-        raise SecretError("this is a key of a project, not a cron secret", hint="let one be made: rotate --generate")
+        raise SecretError(
+            "this is a key of a project, not a cron secret", hint="let one be made: autosync-db rotate --generate"
+        )
     if not _FORM.fullmatch(value.reveal()):
         raise SecretError(
             "a cron secret has at least 32 letters, digits, _ and -",

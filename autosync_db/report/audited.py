@@ -80,7 +80,7 @@ def sarif(found: Audit, settings: Path | None) -> dict[str, Any]:
     return as_sarif.document(_RULES, results, category=category, home=str(settings or as_sarif.SETTINGS))
 
 
-def text(found: Audit, console: Console, *, show_all: bool = False) -> None:
+def text(found: Audit, console: Console, onward: str, *, show_all: bool = False) -> None:
     """Print every job, then what is to be said of each and of the database, then what to do next.
 
     What is only worth knowing is left out without `show_all`, but for why it is not known whether a job works.
@@ -130,7 +130,7 @@ def text(found: Audit, console: Console, *, show_all: bool = False) -> None:
         console.print(Text(f"{left_out} more worth knowing: -v lists them", style="dim"), soft_wrap=True)
     if found.importable:
         console.print(
-            Text.assemble("next: ", (NEXT, "bold"), "  # tables of autosync.toml for these jobs; changes nothing"),
+            Text.assemble("next: ", (onward, "bold"), "  # tables of autosync.toml for these jobs; changes nothing"),
             soft_wrap=True,
         )
 
