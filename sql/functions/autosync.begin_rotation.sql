@@ -11,10 +11,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     item record;
-    old_store text := autosync.secret_store();
+    old_store text;
     in_vault boolean;
 begin
     perform autosync.take_over_rotation(rotation_token, lease);
+    -- under its lock: another rotation may just have moved them
+    old_store := autosync.secret_store();
     if new_settings -> 'secrets' ->> 'store' <> old_store
         and exists (select from autosync.secret_rotation as r where r.name not like 'setting:%')
     then

@@ -1,6 +1,8 @@
 """The same commands on Supabase's vault, and the way there and back without a lost call."""
 
+import threading
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.support import clusters, command, health, keys
 from tests.support.http_stub import Stub
 
 VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
+BEGIN_MOVE = 'select autosync.begin_rotation(%s, interval \'30 seconds\', \'{"secrets": {"store": "vault"}}\')'
 
 
 def _create_vault(cluster: Cluster) -> None:
@@ -147,6 +150,30 @@ class TestMove:
         result = project.run("setup", "-q")
         assert "cannot be moved" in command.refused(result, 5)
         assert result.hints == ["run: autosync-db rotate --resume"]
+
+    def test_that_waits_for_another_to_be_put_back_looks_only_then_where_the_secrets_are(
+        self, project: Project
+    ) -> None:
+        _create_vault(project.cluster)
+        secret_store.store(project.owner, {"mail_key": Secret("m" * 30)})
+        first = lease.begin(project.owner, {}, {"secrets": {"store": "vault"}})
+        assert first is not None
+
+        def begin() -> None:
+            with clusters.connect(project.cluster) as other, other.transaction():
+                secret_store.send(other, {})
+                other.execute(BEGIN_MOVE, [uuid4()])
+
+        second = threading.Thread(target=begin)
+        with project.owner.transaction():
+            project.owner.execute("select autosync.put_back_rotation(%s)", [first.token])
+            second.start()
+            with clusters.connect(project.cluster) as looker:
+                clusters.wait_for(
+                    lambda: looker.execute("select from pg_locks where not granted").fetchall(), "the second move"
+                )
+        second.join(30)
+        assert project.stored("mail_key") == "m" * 30
 
 
 class TestWithout:
