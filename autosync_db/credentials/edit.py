@@ -37,7 +37,7 @@ def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome
         if name == store.GATEWAY_KEY:
             url = store.project_url(connection)
             key.inspect_public(value, project_ref=address.ref_of(url) if url else None)
-        with _alone(connection, name):
+        with undisturbed(connection, name):
             changed = bool(store.store(connection, {name: value}, seen=seen))
         needed = store.needed(connection)
     outcome = "unchanged" if not changed else "replaced" if seen[name] else "stored"
@@ -65,7 +65,7 @@ def delete(configuration: Configuration, name: str, confirm: Callable[[], None])
         # another job may need it as well
         if name in store.needed(connection):
             confirm()
-        with _alone(connection, name):
+        with undisturbed(connection, name):
             store.send(connection, {})
             store.require_as_seen(connection, seen)
             if not store.delete(connection, name):
@@ -81,9 +81,10 @@ def require_changeable(connection: Connection, configuration: Configuration, nam
 
 
 @contextmanager
-def _alone(connection: Connection, name: str) -> Iterator[None]:
-    """Run the block in one transaction in which no rotation begins or ends, and none is unfinished."""
+def undisturbed(connection: Connection, *names: str) -> Iterator[None]:
+    """Run the block in one transaction in which no rotation begins or ends, and none is unfinished of these names."""
     with store.changing(connection):
         lease.stand_alone(connection)
-        lease.require_settled(connection, name)
+        for name in names:
+            lease.require_settled(connection, name)
         yield

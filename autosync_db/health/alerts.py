@@ -134,7 +134,7 @@ def put(configuration: Configuration, kind: Kind, job_name: str | None, address:
         number = _number_of(connection, job_name, kind)
         name = _secret_name(kind, number)
         edit.require_changeable(connection, configuration, name)
-        with connection.transaction():
+        with edit.undisturbed(connection, name):
             existed = name in store.stored(connection)
             changed = bool(store.store(connection, {name: address}))
             connection.execute(_PUT, [kind, number, form, name])
@@ -161,7 +161,7 @@ def delete(configuration: Configuration, kind: Kind, job_name: str | None) -> Se
         identity = _identity(connection, kind, number, job_name)
         name = _secret_name(kind, number)
         edit.require_changeable(connection, configuration, name)
-        with connection.transaction():
+        with edit.undisturbed(connection, name):
             connection.execute("delete from autosync.alert_receiver as r where r.id = %s", [identity])
             store.delete(connection, name)
     return Set(kind, job_name, "", "deleted")
@@ -174,7 +174,7 @@ def delete_orphaned(configuration: Configuration, kind: Kind) -> int:
         found = rows(connection, _ORPHANS, [kind])
         for _, name in found:
             edit.require_changeable(connection, configuration, name)
-        with connection.transaction():
+        with edit.undisturbed(connection, name):
             for identity, name in found:
                 connection.execute("delete from autosync.alert_receiver as r where r.id = %s", [identity])
                 store.delete(connection, name)

@@ -134,7 +134,8 @@ class Place:
             self.admin.execute("set local session_replication_role = replica")
             self.admin.execute(
                 "truncate autosync.secret_change, autosync.secret_rotation, autosync.key_rotation, autosync.tick,"
-                " autosync.invocation, public.pg_cron_secrets, net.http_request_queue, net._http_response"
+                " autosync.invocation, autosync.alert_receiver, public.pg_cron_secrets,"
+                " net.http_request_queue, net._http_response"
             )
             self.admin.execute("delete from autosync.setting where name = 'secrets'")
             self.admin.execute("drop schema if exists vault cascade")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from autosync_db import config, progress
 from autosync_db.credentials import edit, lease, proof, rotation, store
 from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import AutosyncError, ConflictError, StoppedError, UnreachableError
-from autosync_db.health import repair, verify
+from autosync_db.health import alerts, repair, verify
 from autosync_db.secret import Secret
 from autosync_db.setup import run
 from autosync_db.setup.decision import Given
@@ -17,6 +18,7 @@ from tests.credentials.conftest import SILENT, Project
 from tests.support import clusters, command, cutting_proxy, keys
 from tests.support.http_stub import Request
 
+VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
 CHANGED = "was changed while this command was at work"
 
 
@@ -144,6 +146,43 @@ def test_a_rotation_that_begins_while_a_secret_is_set_is_not_disturbed(
     with pytest.raises(ConflictError, match="is under way since"):
         edit.set_value(project.configuration, "partner_token", Secret("c" * 30))
     assert project.stored("partner_token") == "b" * 30
+
+
+@pytest.mark.parametrize("change", ["set", "delete", "delete those of removed jobs"])
+def test_a_move_that_begins_while_a_receiver_is_changed_is_not_disturbed(
+    change: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored in the vault meanwhile, or deleted there, would be lost when the move is put back."""
+    with clusters.connect(project.cluster, "supabase_admin") as admin:
+        admin.execute(VAULT.encode())
+    store.store(project.owner, {"alert_webhook": Secret("https://example.com/first")})
+    project.owner.execute(
+        "insert into autosync.alert_receiver (kind, job_id, form, secret_name)"
+        " values ('webhook', %s, 'webhook', 'alert_webhook')",
+        [1000 if change == "delete those of removed jobs" else None],
+    )
+    changes: dict[str, Callable[[], object]] = {
+        "set": lambda: alerts.put(project.configuration, "webhook", None, Secret("https://example.com/second")),
+        "delete": lambda: alerts.delete(project.configuration, "webhook", None),
+        "delete those of removed jobs": lambda: alerts.delete_orphaned(project.configuration, "webhook"),
+    }
+    begun: list[lease.Rotation | None] = []
+    require = edit.require_changeable
+
+    def slow(*arguments: object) -> None:
+        require(*arguments)  # type: ignore[arg-type]
+        begun.append(lease.begin(project.owner, {}, {"secrets": {"store": "vault"}}))
+
+    monkeypatch.setattr(edit, "require_changeable", slow)
+    with pytest.raises(ConflictError, match='a rotation of "setting:secrets" is under way'):
+        changes[change]()
+    monkeypatch.undo()
+    assert begun[0] is not None
+    lease.put_back(project.owner, begun[0].token)
+    assert project.value("select count(*) from autosync.alert_receiver") == 1
+    assert project.stored("alert_webhook") == "https://example.com/first"
+    changes[change]()
+    assert project.stored("alert_webhook") == ("https://example.com/second" if change == "set" else None)
 
 
 class TestHowItEnds:
