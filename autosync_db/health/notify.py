@@ -1,17 +1,18 @@
 """`verify --notify`: what verify found, said to whoever is to be notified, once for each state.
 
 The address comes from the environment, as CI systems keep secrets there. What was said last is a row of
-autosync.setting; where the database cannot be written to, a file of this user. The row is locked while a message is on
-its way, so that of two runs at once one speaks.
+autosync.setting; where the database cannot be written to, a file of this user. Row and file are locked while a message
+is on its way, so that of two runs at once one speaks.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from urllib.parse import urlsplit
 
 import psycopg
@@ -21,8 +22,13 @@ from autosync_db.connection import Connection, exists, value
 from autosync_db.health import receivers
 from autosync_db.health.model import CheckResult, Report, Status
 from autosync_db.secret import Secret
-from autosync_db.supabase import key
+from autosync_db.supabase import key, whole_file
 from autosync_db.supabase.function import client_for
+
+try:
+    import fcntl
+except ImportError:  # where files are locked in another way, or not at all
+    fcntl = None  # type: ignore[assignment]
 
 TRIES = 3
 _PAUSE_SECONDS = 1.0
@@ -35,6 +41,10 @@ _SLACK_HOSTS = {"hooks.slack.com", "hooks.slack-gov.com"}
 
 _NAME = "notified"
 _FILE = "notified.json"
+# the file is that of all targets, and half a minute is the longest that a message takes
+_LOCK_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_ANOTHER = "another run is saying it"
 _ADD = "insert into autosync.setting (name, value) values (%s, '{}') on conflict (name) do nothing"
 _LOCK = "select s.value from autosync.setting as s where s.name = %s for no key update"
 _KEEP = "update autosync.setting set value = value || %s, updated_at = clock_timestamp() where name = %s"
@@ -79,10 +89,13 @@ def tell(
         try:
             return _by_database(connection, identity, state, say, folder / _FILE)
         except psycopg.errors.LockNotAvailable:
-            return Notice("unchanged", "another run is saying it")
+            return Notice("unchanged", _ANOTHER)
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
             pass
-    return _by_file(folder / _FILE, identity, state, say)
+    try:
+        return _by_file(folder / _FILE, identity, state, say)
+    except TimeoutError:
+        return Notice("unchanged", _ANOTHER)
 
 
 def _state(report: Report, *, strict: bool) -> list[str]:
@@ -102,16 +115,53 @@ def _by_database(
         if notified.outcome == "sent":
             connection.execute(_KEEP, [Jsonb({identity: state}), _NAME])
     if notified.outcome != "failed" and identity in meanwhile:
-        _write(path, {name: said for name, said in meanwhile.items() if name != identity})
+        done = (identity, meanwhile[identity])
+        with suppress(TimeoutError), _alone_with(path):
+            _write(path, dict(one for one in _known(path).items() if one != done))
     return notified
 
 
 def _by_file(path: Path, identity: str, state: list[str], say: Callable[[list[str]], Notice]) -> Notice:
-    known = _known(path)
-    notified = say(known.get(identity, []))
-    if notified.outcome == "sent" and not _write(path, {**known, identity: state}):
-        return Notice("sent", f"it will be said again, as {path} cannot be written")
+    with _alone_with(path):
+        known = _known(path)
+        notified = say(known.get(identity, []))
+        if notified.outcome == "sent" and not _write(path, {**known, identity: state}):
+            return Notice("sent", f"it will be said again, as {path} cannot be written")
     return notified
+
+
+@contextmanager
+def _alone_with(path: Path) -> Iterator[None]:
+    """Keep all other runs from the file during the block. Raises TimeoutError when one of them has it for too long.
+
+    Where nothing can be locked, as in a folder that cannot be written to, nobody is kept from it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # the file itself is replaced when it is written
+        lock = path.with_suffix(".lock").open("a")
+    except OSError:
+        yield
+        return
+    with lock:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not _is_locked(lock):
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            time.sleep(_POLL_SECONDS)
+        yield
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    """Lock the file and return True, or return False while somebody else has it."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # not every file system knows locks
+    return True
 
 
 def _known(path: Path) -> dict[str, list[str]]:
@@ -124,8 +174,7 @@ def _known(path: Path) -> dict[str, list[str]]:
 
 def _write(path: Path, known: dict[str, list[str]]) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(known), encoding="utf-8")
+        whole_file.write(path, json.dumps(known), replace=True)
     except OSError:
         return False
     return True

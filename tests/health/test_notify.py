@@ -1,8 +1,14 @@
 """`verify --notify`: what changed is said once, also from two runs at once and while the database cannot be reached."""
 
+import errno
+import fcntl
 import json
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +97,77 @@ def test_of_runs_at_once_one_speaks(live: LiveProject, tmp_path: Path) -> None:
             outcomes = [one.result() for one in [pool.submit(run) for _ in range(3)]]
         assert sorted(outcomes) == ["sent", "unchanged", "unchanged"]
         assert len(webhook.requests) == 1
+
+
+@dataclass
+class Meanwhile:
+    """What runs without a database said: the `first` one, and `others` that began while its message was on its way."""
+
+    tell: Callable[[str], str]
+    first: str
+    others: list[str]
+
+
+@pytest.fixture
+def meanwhile(live: LiveProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meanwhile]:
+    """A run of the checks `a`, and while its receiver takes its time, one of `a` and one of `b`."""
+    live.store(service_role_key=" ")
+    report: Report = live.report(["secrets_present"])
+    waiting: set[int] = set()
+    flock = fcntl.flock
+
+    def noting(*arguments: Any) -> None:
+        try:
+            flock(*arguments)
+        except BlockingIOError:
+            waiting.add(threading.get_ident())
+            raise
+
+    monkeypatch.setattr(fcntl, "flock", noting)
+    with http_stub.serve() as webhook, ThreadPoolExecutor(2) as pool:
+        others: list[Future[str]] = []
+
+        def tell(selection: str) -> str:
+            return notify.tell(None, report, Secret(webhook.url), (selection,), tmp_path, strict=False).outcome
+
+        def judge(request: http_stub.Request) -> int:
+            if not others:
+                others.extend(pool.submit(tell, selection) for selection in "ab")
+                clusters.wait_for(lambda: len(waiting) + sum(one.done() for one in others) == 2, "the other runs")
+            return 200
+
+        webhook.judge = judge
+        yield Meanwhile(tell, tell("a"), [one.result() for one in others])
+
+
+def test_of_runs_at_once_without_a_database_one_speaks(meanwhile: Meanwhile) -> None:
+    assert (meanwhile.first, meanwhile.others) == ("sent", ["unchanged", "sent"])
+
+
+def test_what_one_run_said_without_a_database_another_does_not_forget(meanwhile: Meanwhile) -> None:
+    assert [meanwhile.tell(selection) for selection in "ab"] == ["unchanged", "unchanged"]
+
+
+def test_where_no_file_can_be_locked_it_is_said_all_the_same(
+    live: LiveProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lockless(*arguments: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    live.store(service_role_key=" ")
+    report = live.report(["secrets_present"])
+    (tmp_path / "a file").touch()
+    with http_stub.serve() as webhook:
+
+        def tell(folder: str) -> notify.Notice:
+            return notify.tell(None, report, Secret(webhook.url), (), tmp_path / folder, strict=False)
+
+        assert "will be said again" in tell("a file").reason
+        with monkeypatch.context() as patch:
+            patch.setattr(fcntl, "flock", lockless)
+            assert [tell("without locks").outcome for _ in range(2)] == ["sent", "unchanged"]
+            patch.setattr(notify, "fcntl", None)
+            assert [tell("without fcntl").outcome for _ in range(2)] == ["sent", "unchanged"]
 
 
 @pytest.mark.long
