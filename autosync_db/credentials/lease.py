@@ -51,6 +51,11 @@ select r.name, r.fingerprint_before, r.fingerprint_after, r.started_at, r.starte
 from autosync.secret_rotation as r
 order by r.started_at, r.name
 """
+_SECRETS_OF = """
+select r.name, r.fingerprint_before, r.fingerprint_after
+from autosync.secret_rotation as r
+where r.token = %s and r.name not like 'setting:%%'
+"""
 _KEPT = "select r.kept, r.previous from autosync.secret_rotation as r where r.name = %s"
 _KEPT_IN_VAULT = "select v.decrypted_secret from vault.decrypted_secrets as v where v.name = %s"
 
@@ -156,13 +161,14 @@ def keeper(connection: Connection, token: UUID) -> KeepAlive:
 def finish(connection: Connection, token: UUID) -> None:
     """End a rotation whose values are proven: the old ones are deleted.
 
-    Raises ConflictError when somebody else took it over; that one decides then.
+    Raises ConflictError when somebody else took it over; that one decides then. And when somebody replaced one of the
+    values by SQL, which nobody has proven: the rotation has ended then, and that value stays.
     """
     _end(connection, _FINISH, token)
 
 
 def put_back(connection: Connection, token: UUID) -> None:
-    """End a rotation by activating what was there before. Raises ConflictError when somebody else took it over."""
+    """End a rotation by activating what was there before. Raises ConflictError as finish() does."""
     _end(connection, _PUT_BACK, token)
 
 
@@ -224,8 +230,8 @@ def _put_back_by_another_connection(configuration: Configuration, token: UUID, v
             # the other connection may be in the middle of a statement
             with connect(configuration.target.database_url) as connection:
                 with store.changing(connection):
-                    connection.execute(_PUT_BACK, [token])
-                return store.which_are_active(connection, values)
+                    _, changed = _ended(connection, _PUT_BACK, token)
+                return store.which_are_active(connection, values, changed)
         except UnreachableError:
             if time.monotonic() > deadline:
                 raise
@@ -294,7 +300,7 @@ def _refuse_while_live(left: tuple[Unfinished, ...]) -> None:
 def _end(connection: Connection, statement: LiteralString, token: UUID) -> None:
     try:
         with store.changing(connection):
-            ended = value(connection, statement, [token])
+            ended, changed = _ended(connection, statement, token)
     except store.LockedError:
         raise ConflictError(
             "another session holds a lock on the secrets, so the rotation is left unfinished",
@@ -302,6 +308,20 @@ def _end(connection: Connection, statement: LiteralString, token: UUID) -> None:
         ) from None
     if ended == 0:
         raise _taken_over()
+    if changed:
+        raise ConflictError(
+            f"{' and '.join(changed)} was changed since the rotation began, and stays so; the rotation has ended",
+            hint="see who did it with: autosync-db secrets history; whether it works: autosync-db jobs trigger",
+        )
+
+
+def _ended(connection: Connection, statement: LiteralString, token: UUID) -> tuple[int, list[str]]:
+    """End a rotation; return how many names it had, and those whose active value is another one than it is to be."""
+    secrets = rows(connection, _SECRETS_OF, [token])
+    ended = value(connection, statement, [token])
+    wanted = {name: after if statement == _FINISH else before for name, before, after in secrets}
+    active = store.look(connection, wanted)
+    return ended, [name for name in wanted if ended and active[name] != wanted[name]]
 
 
 def _taken_over() -> ConflictError:

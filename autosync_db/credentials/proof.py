@@ -10,7 +10,7 @@ from autosync_db.config import Configuration
 from autosync_db.connection import Connection, value
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import KeepAlive
-from autosync_db.errors import CheckFailedError, SecretError
+from autosync_db.errors import CheckFailedError, ConflictError, SecretError
 from autosync_db.jobs import calls, readers
 from autosync_db.jobs.calls import GRACE, Cause, Invocation
 from autosync_db.supabase.function import Verdict
@@ -65,24 +65,25 @@ def by_dispatch(configuration: Configuration, say: Callable[[str], None]) -> Pro
 def conclude(connection: Connection, token: UUID, proof: Proof, noun: str, *, leave_unclear: bool = False) -> None:
     """End a rotation as its proof demands: the new value stays, or the previous one is active again.
 
-    Raises SecretError when it is put back. `leave_unclear`: what proves nothing leaves the rotation open and the new
-    value active, for a project where the previous one did not work either.
+    Raises SecretError when it is put back, ConflictError as lease.finish() does. `leave_unclear`: what proves nothing
+    leaves the rotation open and the new value active, for a project where the previous one did not work either.
     """
     if proof.verdict is Verdict.ACCEPTED:
         lease.finish(connection, token)
     elif proof.verdict is Verdict.UNCLEAR and leave_unclear:
         lease.release(connection, token)
     else:
-        lease.put_back(connection, token)
+        said = f"the function refused the {noun} with {proof.summary}"
+        hint = advice({answer.error_code for answer in proof.answers})
         if proof.verdict is Verdict.UNCLEAR:
-            raise SecretError(
-                f"the {noun} could not be proven: {proof.summary}; the previous value is active again",
-                hint="find the cause with: autosync-db verify",
-            )
-        raise SecretError(
-            f"the function refused the {noun} with {proof.summary}; the previous value is active again",
-            hint=advice({answer.error_code for answer in proof.answers}),
-        )
+            said = f"the {noun} could not be proven: {proof.summary}"
+            hint = "find the cause with: autosync-db verify"
+        try:
+            lease.put_back(connection, token)
+        except ConflictError as conflict:
+            conflict.add(said)
+            raise
+        raise SecretError(f"{said}; the previous value is active again", hint=hint)
 
 
 def advice(error_codes: set[str | None], otherwise: str = CHECK_KEY) -> str:

@@ -7,7 +7,7 @@ public gateway_key, with which the function is called directly (cron_secret.py).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -169,16 +169,20 @@ def look(connection: Connection, names: Iterable[str]) -> dict[str, str | None]:
     return {name: found[name].fingerprint if name in found else None for name in names}
 
 
-def which_are_active(connection: Connection, values: Mapping[str, Secret]) -> str:
-    """Return in words whether `values` are stored, or others."""
+def which_are_active(connection: Connection, values: Mapping[str, Secret], changed: Collection[str] = ()) -> str:
+    """Return in words whether `values` are stored, or those of before; `changed` are those that are neither."""
     found = look(connection, values)
     said = [
-        f"the {'new' if found[name] == key.fingerprint(one) else 'previous'} value of {name} is active"
+        f"{_which(found[name] == key.fingerprint(one), name in changed)} value of {name} is active"
         if found[name]
         else f"no {name} is stored"
         for name, one in values.items()
     ]
     return "; ".join(said) or "no secret was changed"
+
+
+def _which(is_new: bool, is_changed: bool) -> str:
+    return "the new" if is_new else "somebody else's" if is_changed else "the previous"
 
 
 def project_url(connection: Connection) -> str | None:

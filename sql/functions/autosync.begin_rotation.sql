@@ -68,11 +68,13 @@ begin
                 clock_timestamp() + lease
             );
         end if;
-        update autosync.secret_rotation as r
-        set fingerprint_after = autosync.fingerprint(item.new_value)
-        where r.name = item.secret_name;
         perform autosync.put_secret(item.secret_name, item.new_value);
     end loop;
+    -- also of those that somebody stored already, since an earlier rotation that is gone on with
+    update autosync.secret_rotation as r
+    set fingerprint_after = autosync.fingerprint(i.secret)
+    from pg_temp.incoming_secret as i
+    where r.name = i.name;
 
     return query
         select r.name, r.fingerprint_before, r.fingerprint_after

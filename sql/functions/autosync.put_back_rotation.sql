@@ -1,6 +1,7 @@
 -- put_back_rotation(rotation_token): activate what was there before; return how many names that were.
 -- requires: 0006
--- Zero says that somebody else took the rotation over, and then nothing was changed.
+-- Zero says that somebody else took the rotation over, and then nothing was changed. A secret that somebody has replaced since
+-- the rotation did, as by SQL, stays as it is: nobody else has it.
 create or replace function autosync.put_back_rotation(rotation_token uuid)
 returns integer
 language plpgsql
@@ -10,6 +11,8 @@ as $$
 declare
     item autosync.secret_rotation;
     kept_value text;
+    active_value text;
+    newer_values jsonb := '{}';
     found_rows integer := 0;
 begin
     -- the table before its rows, as take_over_rotation() does; of several that end one rotation the first one wins, and
@@ -35,6 +38,16 @@ begin
             if item.name = 'setting:secrets' then
                 perform autosync.forget_secrets(case autosync.secret_store() when 'vault' then 'table' else 'vault' end);
             end if;
+            continue;
+        end if;
+        -- holds off whoever writes by SQL
+        perform from public.pg_cron_secrets as s where s.name = item.name for no key update;
+        select s.secret into active_value from autosync.stored_secrets() as s where s.name = item.name;
+        if autosync.fingerprint(active_value) <> item.fingerprint_after then
+            newer_values := newer_values || jsonb_build_object(item.name, active_value);
+            if item.kept = 'vault' then
+                execute 'delete from vault.secrets as v where v.name = $1' using item.name || '.previous';
+            end if;
         elsif item.kept = 'nowhere' then
             perform autosync.delete_secret(item.name);
         else
@@ -52,6 +65,8 @@ begin
             perform autosync.put_secret(item.name, kept_value);
         end if;
     end loop;
+    -- where the secrets were to be moved, they are in the other place again
+    perform autosync.put_secret(n.key, n.value) from jsonb_each_text(newer_values) as n;
     delete from autosync.secret_rotation as r where r.token = rotation_token;
     return found_rows;
 end

@@ -14,18 +14,26 @@ from autosync_db.health import alerts, repair, verify
 from autosync_db.secret import Secret
 from autosync_db.setup import run
 from autosync_db.setup.decision import Given
+from autosync_db.supabase.function import Verdict
 from tests.credentials.conftest import SILENT, Project
 from tests.support import clusters, command, cutting_proxy, keys
 from tests.support.http_stub import Request
 
 VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
 CHANGED = "was changed while this command was at work"
+STAYS = "service_role_key was changed since the rotation began, and stays so; the rotation has ended"
 
 
 def _rotate(project: Project, key: Secret, *, preflight: bool = False) -> rotation.Result:
     return rotation.replace(
         project.configuration, rotation.SERVICE_KEY, key, preflight=preflight, reporter=SILENT
     )  # fmt: skip
+
+
+def _store_by_sql(project: Project, key: Secret) -> None:
+    project.owner.execute(
+        "update public.pg_cron_secrets set secret = %s where name = 'service_role_key'", [key.reveal()]
+    )
 
 
 def _when(text: str, act: Callable[[], object]) -> progress.Reporter:
@@ -183,6 +191,104 @@ def test_a_move_that_begins_while_a_receiver_is_changed_is_not_disturbed(
     assert project.stored("alert_webhook") == "https://example.com/first"
     changes[change]()
     assert project.stored("alert_webhook") == ("https://example.com/second" if change == "set" else None)
+
+
+class TestWhatSomebodyStoresBySql:
+    """While a rotation is under way or unfinished; nobody else may have that key."""
+
+    @pytest.mark.parametrize(
+        ("verdict", "said"),
+        [
+            (Verdict.ACCEPTED, f"{STAYS}$"),
+            (Verdict.REFUSED, f"{STAYS}; the function refused the new service key with 401"),
+            (Verdict.UNCLEAR, f"{STAYS}; the new service key could not be proven: 401"),
+        ],
+        ids=["accepted", "refused", "unclear"],
+    )
+    def test_stays_and_is_not_called_proven(self, verdict: Verdict, said: str, project: Project) -> None:
+        by_sql = keys.secret()
+
+        def prove(*arguments: object) -> proof.Proof:
+            _store_by_sql(project, by_sql)
+            return proof.Proof(verdict, "401")
+
+        with pytest.raises(ConflictError, match=said) as caught:
+            rotation.replace(
+                project.configuration,
+                rotation.SERVICE_KEY,
+                keys.secret(),
+                preflight=False,
+                prove=prove,
+                reporter=SILENT,
+            )
+        assert "secrets history" in caught.value.hint
+        assert project.stored() == by_sql.reveal()
+        assert project.is_finished()
+
+    def test_stays_when_a_rotation_is_aborted(self, project: Project) -> None:
+        by_sql = keys.secret()
+        assert lease.begin(project.owner, {store.SERVICE_KEY: keys.secret()})
+        project.lapse()
+        _store_by_sql(project, by_sql)
+        with pytest.raises(ConflictError, match=STAYS):
+            rotation.abort(project.configuration)
+        assert project.stored() == by_sql.reveal()
+        assert rotation.abort(project.configuration).outcome == "nothing"
+
+    @pytest.mark.parametrize("moves", [True, False], ids=["is left", "stays"])
+    def test_stays_in_the_vault_and_when_that_is_left_again(self, moves: bool, project: Project) -> None:
+        with clusters.connect(project.cluster, "supabase_admin") as admin:
+            admin.execute(VAULT.encode())
+        by_sql, settings = keys.secret(), {"secrets": {"store": "vault"}}
+        if not moves:
+            moved = lease.begin(project.owner, {}, settings)
+            assert moved
+            lease.finish(project.owner, moved.token)
+        begun = lease.begin(project.owner, {store.SERVICE_KEY: keys.secret()}, settings)
+        assert begun
+        project.owner.execute(
+            "select vault.update_secret(v.id, %s) from vault.secrets as v where v.name = 'service_role_key'",
+            [by_sql.reveal()],
+        )
+        with pytest.raises(ConflictError, match=STAYS):
+            lease.put_back(project.owner, begun.token)
+        assert project.value("select autosync.secret_store()") == ("table" if moves else "vault")
+        assert project.stored() == by_sql.reveal()
+        assert project.value("select count(*) from vault.secrets as v where v.name like '%.previous'") == 0
+
+    def test_is_named_when_the_command_is_interrupted(self, project: Project) -> None:
+        by_sql = keys.secret()
+
+        def prove(*arguments: object) -> proof.Proof:
+            _store_by_sql(project, by_sql)
+            raise KeyboardInterrupt
+
+        with pytest.raises(StoppedError, match="somebody else's value of service_role_key is active"):
+            rotation.replace(
+                project.configuration,
+                rotation.SERVICE_KEY,
+                keys.secret(),
+                preflight=False,
+                prove=prove,
+                reporter=SILENT,
+            )
+        assert project.stored() == by_sql.reveal()
+
+    def test_is_proven_by_a_rotation_to_that_key(self, project: Project) -> None:
+        by_sql = keys.secret()
+        project.gate.accept(by_sql)
+        assert lease.begin(project.owner, {store.SERVICE_KEY: keys.secret()})
+        project.lapse()
+        _store_by_sql(project, by_sql)
+        assert _rotate(project, by_sql).outcome == "rotated"
+        assert project.active() == by_sql
+
+    def test_where_that_is_nothing_the_previous_one_is_put_back(self, project: Project) -> None:
+        begun = lease.begin(project.owner, {store.SERVICE_KEY: keys.secret()})
+        assert begun
+        project.owner.execute("delete from public.pg_cron_secrets where name = 'service_role_key'")
+        lease.put_back(project.owner, begun.token)
+        assert project.active() == project.key
 
 
 class TestHowItEnds:
