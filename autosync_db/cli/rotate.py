@@ -19,6 +19,7 @@ app = typer.Typer(add_completion=False)
 
 _ENDINGS = {
     "rotated": "the new value is active",
+    "replaced since": "the new value was proven, but it is not what is active now; nothing was deleted",
     "finished": "the value of the interrupted rotation is proven and active",
     "put back": "the value from before is active again; prove it with: autosync-db jobs trigger",
     "unchanged": "this value is active already; nothing was changed",

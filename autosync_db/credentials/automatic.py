@@ -34,6 +34,7 @@ _DEFAULT = "default"  # what functions of the project that never heard of us che
 _LEGACY = "legacy "
 _DESCRIPTION = "made by autosync-db rotate --auto"
 _LOOKS_AGAIN = 3
+_REPLACED_SINCE = "somebody stored another key after the new one was proven, see autosync-db secrets history"
 # recorded text of the past, by which nobody calls
 _HARMLESS = {"migration"}
 
@@ -230,6 +231,9 @@ def _finish(work: _Work, result: Result) -> Result:
         work.reporter.done(Step("function", f"its variable {name} has the new key", True))
     if (kept := _why_kept(entry, keys)) is not None:
         return _ended(work, replace(result, left_to_do=kept))
+    if not _state(work).is_proven:
+        # the calls may carry the old one again
+        return _ended(work, replace(result, outcome="replaced since", left_to_do=_left(entry.old, _REPLACED_SINCE)))
     assert entry.old.key_id is not None
     if any(one.id == entry.old.key_id for one in keys):
         work.hosted.api.delete_key(entry.old.key_id, reason=f"replaced by {entry.made}")

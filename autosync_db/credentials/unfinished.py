@@ -73,7 +73,7 @@ def _require_same(project: Hosted, entry: Entry) -> None:
     if project.ref != entry.project_ref:
         raise UsageError(
             f"the rotation was begun for the project {entry.project_ref}, not for {project.ref}",
-            hint="choose that project's target, or correct what is stored with: autosync-db setup",
+            hint="choose that project's target, or undo it, then correct what is stored: autosync-db rotate --abort",
         )
 
 

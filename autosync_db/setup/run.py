@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from autosync_db.config import Configuration, JobSettings, SecretAuth, Settings
 from autosync_db.connection import Connection, connect, exists, rows
-from autosync_db.credentials import cron_secret, known, lease, store
+from autosync_db.credentials import cron_secret, journal, known, lease, store
 from autosync_db.credentials import proof as proofs
 from autosync_db.credentials.lease import Rotation
 from autosync_db.credentials.proof import Proof
@@ -70,6 +70,7 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
         wanted = registry.speaking(connection, configuration)
         first = situation.read(connection, wanted, given.rebind_to)
         plan = decide(first, wanted, given, new_secret)
+        _require_no_automatic(connection, plan)
         if plan.leaves:
             # from here on nothing of that project is used, whatever happens
             binding.silence(connection, plan.leaves, plan.project_ref or _host(plan))
@@ -88,6 +89,12 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
         seen = situation.seen(first, latest, plan.all_secrets)
         work = _Work(connection, wanted, plan, reporter, uuid4(), seen, jobs_before)
         return _carry_out(work, wait=given.wait)
+
+
+def _require_no_automatic(connection: Connection, plan: Plan) -> None:
+    """Return unless a rotate --auto is unfinished: it deletes keys at the platform. A copy has that of its source."""
+    if not plan.moves:
+        journal.require_none(connection)
 
 
 def _cron_jobs(connection: Connection) -> frozenset[str]:
@@ -243,14 +250,14 @@ def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
         settings[binding.SETTING] = binding.here(connection, plan.project_ref) | proving
     if switches:
         settings[cron_secret.SETTING] = cron_secret.new_setting(connection, work.job_name, plan.auth)
-    if plan.must_be_proven:
+    with store.changing(connection):
+        # one that begins at the same time sees what is activated here, or its journal is seen here
+        lease.stand_alone(connection)
+        _require_no_automatic(connection, plan)
         rotation = lease.begin(connection, plan.secrets, settings, token=work.token, seen=_of(work, plan.secrets))
-    else:
-        # nothing can have worked before, so there is nothing to go back to
-        with connection.transaction():
-            rotation = lease.begin(connection, plan.secrets, settings, token=work.token, seen=_of(work, plan.secrets))
-            if rotation:
-                lease.finish(connection, work.token)
+        if rotation and not plan.must_be_proven:
+            # nothing can have worked before, so there is nothing to go back to
+            lease.finish(connection, work.token)
     changed = [change.name for change in rotation.changes] if rotation else []
     secrets = [name for name in changed if not name.startswith("setting:")]
     parts = [f"stored {' and '.join(secrets)}"] if secrets else []

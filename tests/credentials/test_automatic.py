@@ -11,8 +11,11 @@ import pytest
 
 from autosync_db import progress
 from autosync_db.credentials import automatic, cron_secret, journal, lease, rotation, store, unfinished
+from autosync_db.credentials.hosted import Hosted
 from autosync_db.errors import ConflictError, SecretError, StoppedError
 from autosync_db.secret import Secret
+from autosync_db.setup import run as setup
+from autosync_db.setup.decision import Given
 from autosync_db.supabase import key, management
 from autosync_db.supabase.management_request import ManagementError
 from tests.credentials.conftest import SILENT, Platform
@@ -84,6 +87,38 @@ def test_a_key_that_another_job_holds_stays_and_the_holder_is_named(platform: Pl
     assert "other (job " in said.out
     assert "the old key cron is still valid: others may still use it" in said.err
     assert "cron" in platform.names
+    assert platform.is_whole()
+
+
+@pytest.mark.parametrize("by", ["setup", "SQL"])
+def test_a_key_that_the_calls_are_to_carry_again_is_not_deleted(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """Once the new one is proven the platform is asked several things, before the old one is deleted there."""
+    renew, said = Hosted.renew_variables, []
+    old = platform.project.key
+
+    def meanwhile(self: Hosted, *arguments: Any) -> list[str]:
+        if by == "SQL":
+            _store(platform, old.reveal())
+            return renew(self, *arguments)
+        # a pipeline that has the key, and stores it with every release
+        with pytest.raises(ConflictError) as caught:
+            setup.run(platform.project.configuration, Given(service_key=old), SILENT)
+        said.append(caught.value.message)
+        return renew(self, *arguments)
+
+    monkeypatch.setattr(Hosted, "renew_variables", meanwhile)
+    result = _auto(platform)
+    [made] = platform.ours
+    if by == "setup":
+        assert said[0].startswith(f"rotate --auto is at work on {made} since")
+        assert (result.outcome, result.deleted) == ("rotated", "cron")
+    else:
+        assert (result.outcome, result.deleted) == ("replaced since", None)
+        assert "the old key cron is still valid: somebody stored another key after" in str(result.left_to_do)
+        assert "cron" in platform.names
+    assert platform.journal() is None
     assert platform.is_whole()
 
 

@@ -7,11 +7,13 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from autosync_db.credentials import lease, rotation
+from autosync_db.credentials import journal, lease, rotation, store
 from autosync_db.errors import ConflictError, SecretError
+from autosync_db.progress import Reporter
 from autosync_db.secret import Secret
 from autosync_db.setup import run
 from autosync_db.setup.decision import Given
+from autosync_db.supabase import key
 from tests.credentials.conftest import SILENT, Project
 from tests.support import clusters, command, keys
 
@@ -43,6 +45,32 @@ def test_setup_is_refused_too(project: Project) -> None:
     with pytest.raises(ConflictError, match="is under way since"):
         run.run(project.configuration, Given(service_key=keys.secret()), SILENT)
     assert project.stored() == first.reveal()
+
+
+@pytest.mark.parametrize("moment", ["looks", "activates"])
+def test_setup_is_refused_beside_an_automatic_one(project: Project, moment: str) -> None:
+    """That one deletes the old key at the platform in the end, whatever is active by then."""
+
+    def begin() -> None:
+        old = journal.Old(key.fingerprint(project.key))
+        journal.begin(project.owner, "autosync_made", store.SERVICE_KEY, keys.PROJECT_REF, old)
+
+    def doing(said: str) -> None:
+        if said == "migrating" and moment == "activates":
+            begin()
+
+    if moment == "looks":
+        begin()
+    third = keys.secret()
+    project.gate.accept(project.key, third)
+    with pytest.raises(ConflictError, match="rotate --auto is at work on autosync_made since"):
+        run.run(project.configuration, Given(service_key=third), Reporter(lambda step: None, doing))
+    project.lapse()
+    refused = project.run("setup", "--service-role-key-file", "-", "-q", stdin=third.reveal())
+    assert "rotate --auto has not finished with autosync_made" in command.refused(refused, 5)
+    assert "rotate --resume (or undo it: --abort)" in refused.hints[0]
+    assert project.stored() == project.key.reveal()
+    assert project.is_finished()
 
 
 def test_of_eight_at_once_one_wins(project: Project) -> None:
@@ -128,8 +156,6 @@ def test_what_is_put_back_is_what_was_last_proven(project: Project) -> None:
 def test_a_session_that_holds_the_table_is_not_waited_for_long(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autosync_db.credentials import store
-
     monkeypatch.setattr(store, "SHORT_LOCKS", b"set local lock_timeout = '50ms'")
     with psycopg.connect(project.cluster.url().reveal()) as other:
         other.execute("lock table autosync.secret_rotation in share mode")
@@ -181,8 +207,6 @@ def test_whoever_was_taken_over_puts_nothing_back(project: Project) -> None:
 def test_a_secret_that_somebody_locks_keeps_no_rotation_waiting(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autosync_db.credentials import store
-
     monkeypatch.setattr(store, "SHORT_LOCKS", b"set local lock_timeout = '50ms'")
     begun = lease.begin(project.owner, {"service_role_key": keys.secret()})
     assert begun is not None
