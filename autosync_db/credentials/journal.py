@@ -39,6 +39,7 @@ _TAKE_OVER = "update autosync.key_rotation set token = %s, lease_expires_at = cl
 _EXTEND = "update autosync.key_rotation set lease_expires_at = clock_timestamp() + %s where token = %s returning true"
 _NOTE_KEY = "update autosync.key_rotation set new_fingerprint = %s where token = %s returning true"
 _NOTE_PROVEN = "update autosync.key_rotation set old_is_free = %s where token = %s returning true"
+_FORGET_OTHERS = "delete from autosync.key_rotation where project_ref is distinct from %s"
 _END = "delete from autosync.key_rotation where token = %s returning true"
 
 
@@ -133,6 +134,11 @@ def note_proven(connection: Connection, token: UUID, *, old_is_free: bool) -> No
 def end(connection: Connection, token: UUID) -> None:
     """Forget a rotation that is over. Raises ConflictError when somebody else took it over."""
     _require_ours(value(connection, _END, [token]))
+
+
+def forget_others(connection: Connection, project_ref: str | None) -> None:
+    """Forget what a copy has of another project's rotation, which that one's own database ends."""
+    connection.execute(_FORGET_OTHERS, [project_ref])
 
 
 def extend(connection: Connection, token: UUID) -> None:

@@ -29,7 +29,7 @@ from autosync_db.supabase.function import Verdict
 class _Work:
     """What every step of one set-up has at hand; `token` names its rotation, `jobs_before` the cron jobs of before.
 
-    `seen` is what it is to replace.
+    `seen` is what it is to replace or to delete, `bound` the project that the database was bound to then.
     """
 
     connection: Connection
@@ -38,6 +38,7 @@ class _Work:
     reporter: Reporter
     token: UUID
     seen: store.Seen
+    bound: str | None
     jobs_before: frozenset[str]
 
     @property
@@ -82,12 +83,14 @@ def run(configuration: Configuration, given: Given, reporter: Reporter) -> list[
     is_changed = _migrate(configuration, given, reporter, was_there=was_there)
     with connect(configuration.target.database_url) as connection:
         latest = first
-        if is_changed:
+        # of a copy another set-up may have made the project's own meanwhile
+        if is_changed or plan.moves:
             wanted = registry.speaking(connection, configuration)
             latest = situation.read(connection, wanted, given.rebind_to)
             plan = decide(latest, wanted, given, new_secret)
-        seen = situation.seen(first, latest, plan.all_secrets)
-        work = _Work(connection, wanted, plan, reporter, uuid4(), seen, jobs_before)
+        seen = situation.seen(first, latest, {*plan.all_secrets, *first.stored})
+        bound = (latest.binding or {}).get("project_ref")
+        work = _Work(connection, wanted, plan, reporter, uuid4(), seen, bound, jobs_before)
         return _carry_out(work, wait=given.wait)
 
 
@@ -159,21 +162,44 @@ def _carry_out(work: _Work, *, wait: bool) -> list[Invocation]:
 
 
 def _forget_others(work: _Work) -> None:
-    """Delete another project's keys that a copy gets no own ones for, and its receivers; say which secrets it keeps."""
+    """Delete another project's keys that a copy gets no own ones for, and its receivers; say which secrets it keeps.
+
+    All of it, or none of it when somebody has changed it since it was looked at: it may be the project's own by now.
+    """
+    connection, leaves = work.connection, work.plan.leaves
     replaced = {*work.plan.secrets, *({store.CRON_SECRET} if work.plan.beside else ())}
-    stored = store.stored(work.connection).keys()
     keys = {store.SERVICE_KEY, store.CRON_SECRET, store.CRON_SECRET_NEXT, store.GATEWAY_KEY}
-    for name in sorted(keys & stored - replaced):
-        store.delete(work.connection, name)
-        work.reporter.done(Step("secrets", f"deleted {name}, which is of {work.plan.leaves}", True))
-    # its messages and heartbeats would speak for that project
-    for name in sorted(filter(store.is_address, stored)):
-        with work.connection.transaction():
-            work.connection.execute("delete from autosync.alert_receiver as r where r.secret_name = %s", [name])
-            store.delete(work.connection, name)
-        work.reporter.done(Step("alerts", f"deleted the receiver {name}, which is of {work.plan.leaves}", True))
-    for name in sorted(name for name in stored - keys - {store.PROJECT_URL} if not store.is_address(name)):
+    with store.changing(connection):
+        # another set-up binds the database under this lock
+        lease.stand_alone(connection)
+        lease.require_idle(connection)
+        _require_bound_as_seen(work)
+        theirs = {name for name in store.stored(connection) if work.seen.get(name) is not None}
+        forgotten = sorted(keys & theirs - replaced)
+        # their messages and heartbeats would speak for that project
+        receivers = sorted(filter(store.is_address, theirs))
+        store.send(connection, {})
+        store.require_as_seen(connection, _of(work, [*forgotten, *receivers]))
+        connection.execute("delete from autosync.alert_receiver as r where r.secret_name = any(%s)", [receivers])
+        for name in (*forgotten, *receivers):
+            store.delete(connection, name)
+        journal.forget_others(connection, work.plan.project_ref)
+    for name in forgotten:
+        work.reporter.done(Step("secrets", f"deleted {name}, which is of {leaves}", True))
+    for name in receivers:
+        work.reporter.done(Step("alerts", f"deleted the receiver {name}, which is of {leaves}", True))
+    for name in sorted(theirs - keys - {store.PROJECT_URL, *receivers}):
         work.reporter.done(Step("warning", _kept(work, name), False))
+
+
+def _require_bound_as_seen(work: _Work) -> None:
+    bound = (binding.stored(work.connection) or {}).get("project_ref")
+    if bound != work.bound:
+        raise ConflictError(
+            f"this database was bound to {bound or 'no hosted project'} while this command was at work; nothing was"
+            " deleted",
+            hint="see what it is now with: autosync-db status; if it is still to be bound again, run the same command",
+        )
 
 
 def _kept(work: _Work, name: str) -> str:

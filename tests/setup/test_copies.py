@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from autosync_db.jobs import binding
 from autosync_db.jobs.binding import Inherited
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
+from autosync_db.setup import run, situation
 from tests.support import clusters, command, keys
 from tests.support.command import Result
 from tests.support.http_stub import Stub
@@ -142,6 +143,19 @@ def under_fire(copy: Copy) -> Iterator[list[str]]:
         thread.join()
 
 
+def _first(monkeypatch: pytest.MonkeyPatch, moment: str, act: Callable[[], object]) -> None:
+    """Let something happen once, right before a set-up migrates, or begins with what it has decided."""
+    room, name = {"migrates": (run, "_migrate"), "begins": (situation, "has_worked")}[moment]
+    go_on = getattr(room, name)
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(room, name, go_on)
+        act()
+        return go_on(*arguments, **named)
+
+    monkeypatch.setattr(room, name, late)
+
+
 def test_a_copy_is_one_state_with_one_next_step_for_every_command(copy: Copy) -> None:
     # before anybody knows, nothing tells it from its source
     assert copy.tick() == "succeeded"
@@ -213,6 +227,11 @@ class TestRebind:
             " values ('heartbeat', 'get', 'alert_heartbeat');"
             f" insert into public.pg_cron_secrets values ('alert_heartbeat', 'https://{PARENT}.example.com/beat')"
         )
+        # a rotate --auto of the parent's that was at work when the copy was taken
+        copy.rows(
+            "insert into autosync.key_rotation (made, subject, project_ref, token, lease_expires_at)"
+            f" values ('autosync_made', 'service_role_key', '{PARENT}', gen_random_uuid(), now() + interval '1 hour')"
+        )
         with clusters.pg_net_worker(copy.cluster), under_fire(copy) as outcomes:
             # whoever names no project means that of the database's own address
             done = set_up(copy.rebind("--project-url", stub.url))
@@ -233,7 +252,8 @@ class TestRebind:
         ]
         assert "deleted gateway_key" in done.err
         assert "deleted the receiver alert_heartbeat" in done.err
-        assert copy.rows("select from autosync.alert_receiver") == []
+        assert copy.rows("select kind from autosync.alert_receiver") == []
+        assert copy.rows("select made from autosync.key_rotation") == []
         code, report = copy.verified("--only", CHECK)
         assert (code, report["status"]) == (0, "ok"), report
         with clusters.pg_net_worker(copy.cluster):
@@ -289,6 +309,41 @@ class TestRebind:
             set_up(copy.rebind("--project-url", stub.url))
             assert copy.tick() == "succeeded"
             assert copy.secrets["service_role_key"] not in str(copy.handed_over)
+
+    @pytest.mark.parametrize("moment", ["migrates", pytest.param("begins", marks=pytest.mark.long)])
+    def test_what_the_project_got_of_its_own_meanwhile_is_not_deleted(
+        self, copy: Copy, stub: Stub, monkeypatch: pytest.MonkeyPatch, moment: str
+    ) -> None:
+        """Of two set-ups the second has looked at the copy before the first one gives it a project of its own."""
+
+        def another_comes_first() -> None:
+            set_up(copy.rebind("--project-url", stub.url))
+            receiver = ("alerts", "set", "webhook", "--from-file", "-")
+            command.succeeds(copy.run(*receiver, stdin=f"https://{OWN}.example.com/hook"))
+            public = ("secrets", "set", "gateway_key", "--from-file", "-")
+            command.succeeds(copy.run(*public, stdin="sb_publishable_" + "o" * 30))
+
+        _first(monkeypatch, moment, another_comes_first)
+        with clusters.pg_net_worker(copy.cluster):
+            late = copy.rebind("--project-url", stub.url)
+        names = [name for (name,) in copy.rows("select name from public.pg_cron_secrets order by 1")]
+        assert names == ["alert_webhook", "gateway_key", "project_url", "service_role_key"], late
+        assert copy.rows("select kind from autosync.alert_receiver") == [("webhook",)]
+        assert copy.tick() == "succeeded"
+        if moment == "begins":
+            assert f"this database was bound to {OWN} while this command was at work" in command.refused(late, 5)
+
+    def test_a_secret_that_somebody_replaces_meanwhile_is_not_deleted(
+        self, copy: Copy, stub: Stub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own = "sb_publishable_" + "o" * 30
+        replacing = f"update public.pg_cron_secrets set secret = '{own}' where name = 'gateway_key'"
+        _first(monkeypatch, "begins", lambda: copy.rows(replacing))
+        late = copy.rebind("--project-url", stub.url)
+        assert 'the secret "gateway_key" was changed while this command was at work' in command.refused(late, 5)
+        stored = dict(copy.rows("select name, secret from public.pg_cron_secrets"))
+        assert stored == copy.secrets | {"gateway_key": own}
+        assert copy.tick().startswith("failed: no call is made")
 
     def test_it_is_refused_before_anything_is_used(self, copy: Copy) -> None:
         before = copy.rows("select * from public.pg_cron_secrets order by 1")
