@@ -37,6 +37,9 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
 _LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
 _FILE = "cron.env"
 _AUTH = "select autosync.function_auth(%s)"
+# a row that is not there cannot be locked
+_ADD = "insert into autosync.setting (name, value) values (%s, '{}') on conflict (name) do nothing"
+_LOCK = "select s.value from autosync.setting as s where s.name = %s for no key update"
 
 
 def generate() -> Secret:
@@ -65,9 +68,12 @@ def active_auth(connection: Connection, job_name: str) -> Auth:
 
 
 def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, Any]:
-    """Return the whole row of autosync.setting with which the job has `auth`; other jobs keep theirs."""
-    before = value(connection, "select s.value from autosync.setting as s where s.name = %s", [SETTING])
-    return {**(before or {}), job_name: auth}
+    """Return the whole row of autosync.setting with which the job has `auth`; other jobs keep theirs.
+
+    To be called in the transaction that writes the row: nobody else changes it until that ends.
+    """
+    connection.execute(_ADD, [SETTING])
+    return {**value(connection, _LOCK, [SETTING]), job_name: auth}
 
 
 def activate(connection: Connection, job_name: str, auth: Auth) -> None:

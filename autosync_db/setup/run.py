@@ -274,12 +274,12 @@ def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
         is_proving = (plan.moves or was_proving) and wait and work.settings.main.calls
         proving = {"proving": True} if is_proving else {}
         settings[binding.SETTING] = binding.here(connection, plan.project_ref) | proving
-    if switches:
-        settings[cron_secret.SETTING] = cron_secret.new_setting(connection, work.job_name, plan.auth)
     with store.changing(connection):
         # one that begins at the same time sees what is activated here, or its journal is seen here
         lease.stand_alone(connection)
         _require_no_automatic(connection, plan)
+        if switches:
+            settings[cron_secret.SETTING] = cron_secret.new_setting(connection, work.job_name, plan.auth)
         rotation = lease.begin(connection, plan.secrets, settings, token=work.token, seen=_of(work, plan.secrets))
         if rotation and not plan.must_be_proven:
             # nothing can have worked before, so there is nothing to go back to

@@ -1,13 +1,15 @@
 """Whoever looked at a secret before somebody replaced it does not write over that; and what ends a rotation says so."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autosync_db import config, progress
-from autosync_db.credentials import edit, lease, proof, rotation, store
+from autosync_db.credentials import cron_secret, edit, lease, proof, rotation, store
 from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import AutosyncError, ConflictError, StoppedError, UnreachableError
 from autosync_db.health import alerts, repair, verify
@@ -81,6 +83,38 @@ class TestSetup:
 
         run.run(project.configuration, Given(service_key=newer), _when("migrating", fail))
         assert project.active() == newer
+
+    @pytest.mark.parametrize("others", ["service_key", None], ids=["a row", "no row"])
+    def test_does_not_take_back_the_credential_that_another_job_gets_meanwhile(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, others: cron_secret.Auth | None
+    ) -> None:
+        """The credentials of all jobs are one row, which it reads, and writes with that of its own job changed."""
+
+        def switch_another() -> None:
+            with clusters.connect(project.cluster) as connection:
+                cron_secret.activate(connection, "other", "cron_secret")
+
+        begin, switching = lease.begin, threading.Thread(target=switch_another)
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+
+        def late(*arguments: Any, **named: Any) -> lease.Rotation | None:
+            switching.start()
+            clusters.wait_for(lambda: not switching.is_alive() or project.value(waits), "the other job's credential")
+            return begin(*arguments, **named)
+
+        monkeypatch.setattr(lease, "begin", late)
+        project.stub.judge = None
+        Path("autosync.toml").write_text('[function]\nauth = "cron_secret"\n')
+        configuration = config.load(config.Flags(database_url=project.cluster.url()))
+        try:
+            if others:
+                cron_secret.activate(project.owner, "other", others)
+            run.run(configuration, Given(cron_secret=cron_secret.generate(), wait=False), SILENT)
+            switching.join(30)
+            active = {name: cron_secret.active_auth(project.owner, name) for name in (project.job_name, "other")}
+            assert active == dict.fromkeys(active, "cron_secret")
+        finally:
+            project.owner.execute("delete from autosync.setting where name = 'function_auth'")
 
 
 def test_of_two_rotations_that_looked_at_the_same_key_the_later_one_gives_way(project: Project) -> None:
