@@ -9,25 +9,35 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from autosync_db.config import GUIDE_JOB, Configuration, JobSettings, SecretAuth, ShortJob
+from autosync_db.config import GUIDE_JOB, Configuration, JobSettings, ShortJob
 from autosync_db.config.jobs import resolved
 from autosync_db.connection import Connection, connect, is_broken, value
 from autosync_db.credentials import lease, store
-from autosync_db.errors import CheckFailedError, MigrationError, UnreachableError, UsageError, unknown
+from autosync_db.errors import CheckFailedError, ConflictError, MigrationError, UnreachableError, UsageError, unknown
 from autosync_db.jobs import calls, columns, found, importing, kept_text, registry
 from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.importing import Imported
 from autosync_db.jobs.kept_text import KeptText
-from autosync_db.jobs.sql_values import Origin, Text
-from autosync_db.jobs.translation import GATEWAY_KEY, PROJECT_URL, SERVICE_KEY, Source, Take
+from autosync_db.jobs.sql_values import Origin
+from autosync_db.jobs.translation import Source
 from autosync_db.progress import Reporter, Step
 from autosync_db.secret import Secret
+from autosync_db.setup import taken_secrets
 
 OBJECT = "cron job {}"  # the name of what is kept in autosync.adopted
+# Takes the lock of a cron job's row, which few roles may lock themselves: who changes the job meanwhile waits. The
+# database is the one that it has; what a user changes is not written, or a change of a moment ago would be undone.
+_LOCK = """
+    select cron.alter_job(job_id := c.jobid, database := current_database()::text)
+    from cron.job as c
+    where c.jobid = %s
+"""
+_NOW = "select c.schedule, c.command, c.active from cron.job as c where c.jobid = %s"
 # its text, which is kept, would be lost with what is taken back
 _IS_HANDED_OVER = """
     select exists (
@@ -58,7 +68,7 @@ class Adoption:
         """Return what is done, in words."""
         wanted = self.settings
         does = wanted.function or wanted.url or "its own text"
-        said = [f"the secret {name} is taken from {_described(one)}" for name, one in self.takes.items()]
+        said = [f"the secret {name} is taken from {taken_secrets.described(one)}" for name, one in self.takes.items()]
         if wanted.calls:
             said.append(f"a real call proves it: {wanted.method} {does}; else everything stays as it is")
         said.append(f"then the job {wanted.name} ({wanted.schedule}) runs {does} under our watch")
@@ -100,21 +110,25 @@ def foresee(
     url = configuration.target.project_url or store.known_project_url(connection)
     understood = importing.understand(connection, job, url)
     settings = _settings(configuration, name, understood)
-    takes = _takes(connection, settings, understood, given or {}, prefers_text=prefers_text)
+    takes = taken_secrets.to_store(connection, settings, understood, given or {}, prefers_text=prefers_text)
     pasted = {take.name: take.source for take in understood.takes if isinstance(take.source, Secret)}
-    text = kept_text.kept(job.command, _named(pasted, takes))
+    text = kept_text.kept(job.command, taken_secrets.named(pasted, takes))
     return Adoption(job, settings, takes, text, _notes(understood), store.look(connection, takes))
 
 
 def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) -> list[Invocation]:
-    """Take the job over and return the answers that proved it; none for a job that makes no call.
+    """Take the job over and return the answers that proved it; none for a job that makes no call or is adopted already.
 
-    The database must be at head. Raises MigrationError when the call does not succeed; everything is then as it was,
-    as after any other failure and an interrupt.
+    The database must be at head. Raises MigrationError when the call does not succeed, ConflictError when the job is no
+    longer as it was when the user agreed; everything is then as it was, as after any other failure and an interrupt.
     """
     settings, token = adoption.settings, uuid4()
     answers: list[Invocation] = []
     with connect(configuration.target.database_url) as connection:
+        if adoption.job.name == settings.name and found.standing(connection, settings.name) == "adopted":
+            # by the migration that came before this, or by somebody else
+            reporter.done(Step("job", f"{settings.name} is taken over already", False))
+            return answers
         before = value(connection, "select to_jsonb(j) from autosync.job as j where j.name = %s", [settings.name])
         with _undone(configuration, adoption, before, token):
             begun = _prepare(connection, configuration, adoption, token)
@@ -123,6 +137,7 @@ def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) 
             if settings.calls:
                 answers = _prove(connection, adoption, reporter, token if begun else None)
             with connection.transaction():
+                _require_as_seen(connection, adoption, locks=True)
                 if adoption.job.name != settings.name:
                     connection.execute("select cron.unschedule(%s::bigint)", [adoption.job.id])
                 _sync(connection, settings.name)
@@ -136,6 +151,30 @@ def _sync(connection: Connection, name: str) -> None:
     """Let pg_cron have the job as registered, and housekeeping come as often as it must now."""
     connection.execute("select autosync.sync_job(%s)", [name])
     registry.keep_house_in_step(connection)
+
+
+def _require_as_seen(connection: Connection, adoption: Adoption, *, locks: bool = False) -> None:
+    """Return if the cron job still says what the user agreed to. Raises ConflictError.
+
+    Where it `locks`, nobody changes it until the transaction ends.
+    """
+    job, name = adoption.job, adoption.settings.name
+    try:
+        if locks:
+            connection.execute(_LOCK, [job.id])
+        now = connection.execute(_NOW, [job.id]).fetchone()
+    except psycopg.errors.InternalError_:
+        now = None  # unscheduled while we waited for the lock
+    if now == (job.schedule, job.command, job.active):
+        return
+    became = "unscheduled" if now is None else "changed"
+    raise ConflictError(
+        f"the cron job {job.name or job.id} was {became} while it was taken over; nothing else was changed",
+        hint="see what is there with: autosync-db jobs import"
+        if now is None
+        else "look at what it says now, then take that over: autosync-db jobs adopt "
+        + (name if job.name == name else f"{name} --from {job.id}"),
+    )
 
 
 def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | None:
@@ -194,97 +233,9 @@ def _settings(configuration: Configuration, name: str, understood: Imported) -> 
     return made.model_copy(update={key: one for key, one in chosen.items() if key != "name"})
 
 
-def _takes(
-    connection: Connection,
-    settings: JobSettings,
-    understood: Imported,
-    given: Mapping[str, Secret],
-    *,
-    prefers_text: bool,
-) -> dict[str, Source]:
-    """Return the secrets that the job needs and that are to be stored, from where its text has them."""
-    if not settings.calls:
-        return {}
-    stored = set(store.stored(connection))
-    by_name = {take.name: take for take in understood.takes}
-    project = understood.translation.project if understood.translation else None
-    takes: dict[str, Source] = {}
-    missing: list[str] = []
-    for name in _needed(settings):
-        source: Source | None = given.get(name) or (_project_source(project) if name == PROJECT_URL else None)
-        if source is None and (take := by_name.get(name) or _shown_in(settings, understood.takes)) is not None:
-            source = take.source if name != PROJECT_URL else None
-        is_new = name not in stored or name in given or (prefers_text and not _is_in_place(source, name))
-        if source is not None and is_new:
-            takes[name] = source
-        elif name not in stored:
-            missing.append(name)
-    if missing:
-        raise MigrationError(
-            f"the cron job {settings.name} cannot be taken over: {' and '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not stored, and its text does not say where to find it"
-            + (f" ({understood.reason})" if understood.reason else "")
-            + "; nothing was changed",
-            hint=_how_to_store(missing[0]),
-        )
-    if isinstance(settings.auth, SecretAuth) and GATEWAY_KEY in by_name and GATEWAY_KEY not in stored:
-        takes[GATEWAY_KEY] = by_name[GATEWAY_KEY].source
-    return takes
-
-
 def _notes(understood: Imported) -> tuple[str, ...]:
     """Return what is lost in the translation; how to take the job over needs not be said any more."""
     return understood.translation.notes if understood.translation else understood.notes
-
-
-def _is_in_place(source: Source | None, name: str) -> bool:
-    """Return whether a text reads a secret from where it is stored."""
-    return source is None or (
-        isinstance(source, Origin)
-        and source.table.rpartition(".")[2] == "pg_cron_secrets"
-        and source.conditions == (("name", name),)
-    )
-
-
-def _needed(settings: JobSettings) -> Iterator[str]:
-    if settings.kind == "function":
-        yield PROJECT_URL
-    if isinstance(settings.auth, SecretAuth):
-        yield settings.auth.secret
-    elif settings.auth != "none":
-        # until setup has handed a cron secret over, the calls carry the service key
-        yield SERVICE_KEY
-
-
-def _shown_in(settings: JobSettings, takes: tuple[Take, ...]) -> Take | None:
-    """Return the secret of the text that the settings call otherwise: the only one besides the gateway's."""
-    if settings.auth in {"service_key", "none"}:
-        return None
-    own = [take for take in takes if take.name not in {GATEWAY_KEY, SERVICE_KEY}]
-    return own[0] if len(own) == 1 else None
-
-
-def _project_source(project: Text | None) -> Source | None:
-    if project is None or len(project.parts) != 1:
-        return None
-    part = project.parts[0]
-    return part if isinstance(part, Origin) else Secret(str(part).rstrip("/")) if isinstance(part, str) else None
-
-
-def _named(pasted: Mapping[str, Secret], takes: Mapping[str, Source]) -> dict[str, Secret]:
-    """Return the pasted secrets by the names that they have in the store."""
-    names = {one: name for name, one in takes.items() if isinstance(one, Secret)}
-    return {names.get(secret, name): secret for name, secret in pasted.items()}
-
-
-def _how_to_store(name: str) -> str:
-    if name in {SERVICE_KEY, PROJECT_URL}:
-        return "store it with: autosync-db setup --project-ref REF --service-role-key-file PATH"
-    return f"store it with: autosync-db secrets set {name}"
-
-
-def _described(source: Source) -> str:
-    return str(source) if isinstance(source, Origin) else "its text"
 
 
 def _prepare(connection: Connection, configuration: Configuration, adoption: Adoption, token: UUID) -> bool:
@@ -304,6 +255,7 @@ def _prepare(connection: Connection, configuration: Configuration, adoption: Ado
             ],
         )
         _register(connection, columns.of(adoption.settings, configuration.settings.retention))
+        _require_as_seen(connection, adoption)
     return begun is not None
 
 

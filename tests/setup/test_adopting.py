@@ -1,9 +1,7 @@
 """Cron jobs of the shapes that projects have: taken over by a proven call, and given back as they were."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,94 +11,19 @@ import pytest
 from autosync_db import config, progress
 from autosync_db.credentials import store
 from autosync_db.errors import ConflictError
-from autosync_db.local.cluster import Cluster
-from autosync_db.secret import Secret
 from autosync_db.setup import adopting, takeover
 from autosync_db.supabase import key
 from tests.support import clusters, command, keys
-from tests.support.command import Result
-from tests.support.http_stub import Request, Stub
+from tests.support.cron_jobs import RARELY, Project
 
-VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
 OTHER_KEY = keys.secret().reveal()
-TOKEN = "t0ken-of-nobody-in-particular"
 SILENT = progress.Reporter(lambda step: None, lambda text: None)
-RARELY = "59 23 31 12 *"
 HEADERS = "jsonb_build_object('Content-Type', 'application/json', {})"
 HELPER = """
 create or replace function public.helper() returns bigint language sql as
 $$ select net.http_post(url := 'http://127.0.0.1:9/functions/v1/x') $$
 """
 FROM_VAULT = "(select decrypted_secret from vault.decrypted_secrets where name = '{}')"
-
-
-@dataclass
-class Project:
-    """A database with cron jobs of somebody's, whose calls reach a stub that knows one key."""
-
-    cluster: Cluster
-    stub: Stub
-    key: Secret = field(default_factory=keys.secret)
-
-    def __post_init__(self) -> None:
-        self.stub.judge = lambda request: 200 if self.accepts(request) else 401
-
-    def accepts(self, request: Request) -> bool:
-        shown = {
-            request.headers.get(name, "").removeprefix("Bearer ") for name in ("apikey", "authorization", "x-token")
-        }
-        return bool({self.key.reveal(), TOKEN} & shown)
-
-    def schedule(self, text: str, name: str = "report") -> None:
-        """Schedule a job; {url} and {key} in its text are those of the project."""
-        text = text.replace("{url}", self.stub.url).replace("{key}", self.key.reveal())
-        self.execute("select cron.schedule(%s, %s, %s)", [name, RARELY, text])
-
-    def execute(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        """Run a statement as the owner and return its rows."""
-        with clusters.connect(self.cluster) as owner:
-            cursor = owner.execute(query.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
-
-    def admin(self, query: str) -> None:
-        """Run statements as the superuser."""
-        with clusters.connect(self.cluster, "supabase_admin") as admin:
-            admin.execute(query.encode())
-
-    def cron(self) -> list[tuple[Any, ...]]:
-        """Return what pg_cron has, besides housekeeping."""
-        return self.execute(
-            "select jobname, schedule, command, active from cron.job where jobname is distinct from"
-            " 'autosync-keep-house' order by 1, 3"
-        )
-
-    def run(self, *arguments: str) -> Result:
-        """Run a command."""
-        return command.run(*arguments, database=self.cluster.url())
-
-    def write(self, tables: str) -> None:
-        """Write the settings file of the current folder."""
-        Path("autosync.toml").write_text(tables)
-
-    def imported(self) -> None:
-        """Let the settings file be what `jobs import --write` makes of an empty one."""
-        self.write("")
-        command.succeeds(self.run("jobs", "import", "--write"))
-
-
-@pytest.fixture
-def project(blank: Cluster, stub: Stub) -> Iterator[Project]:
-    """A project that the toolkit has never seen, with a vault."""
-    with clusters.pg_net_worker(blank):
-        made = Project(blank, stub)
-        made.admin(VAULT)
-        made.execute("create extension if not exists pg_cron")
-        made.execute("create extension if not exists pg_net with schema extensions")
-        made.execute("select vault.create_secret(%s, 'project_url')", [stub.url])
-        made.execute("select vault.create_secret(%s, 'edge key')", [made.key.reveal()])
-        made.execute("select vault.create_secret(%s, 'token')", [TOKEN])
-        made.admin(f"alter database postgres set app.token = '{TOKEN}'")
-        yield made
 
 
 def _post(headers: str, address: str = "'{url}/functions/v1/report'", more: str = "") -> str:
@@ -296,6 +219,18 @@ def test_a_working_chain_of_the_guide_is_never_turned_off(project: Project) -> N
         _unschedule(project)
         command.succeeds(project.run("rollback", "base", "--yes"))
         project.stub.requests.clear()
+
+
+def test_the_guides_job_is_taken_over_once_by_the_migration_that_an_adoption_begins_with(project: Project) -> None:
+    project.schedule(SHAPES["vault"][0], "auto-sync-cron-job")
+    before = project.cron()
+    project.write('[jobs.auto-sync-cron-job]\nfunction = "report"\nschedule = "59 23 31 12 *"\n')
+    done = command.succeeds(project.run("jobs", "adopt", "auto-sync-cron-job", "--yes"))
+    assert "auto-sync-cron-job is taken over already" in done.err
+    assert len(project.stub.requests) == 1
+    assert project.cron() == [("auto-sync-cron-job", RARELY, "select autosync.dispatch()", True)]
+    command.succeeds(project.run("jobs", "release", "auto-sync-cron-job", "--yes"))
+    assert project.cron() == before
 
 
 @pytest.mark.long

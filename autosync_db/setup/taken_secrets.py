@@ -1,0 +1,104 @@
+"""The secrets that a cron job takes along when it is taken over, and where its text has them."""
+
+from collections.abc import Iterator, Mapping
+
+from autosync_db.config import JobSettings, SecretAuth
+from autosync_db.connection import Connection
+from autosync_db.credentials import store
+from autosync_db.errors import MigrationError
+from autosync_db.jobs.importing import Imported
+from autosync_db.jobs.sql_values import Origin, Text
+from autosync_db.jobs.translation import GATEWAY_KEY, PROJECT_URL, SERVICE_KEY, Source, Take
+from autosync_db.secret import Secret
+
+
+def to_store(
+    connection: Connection,
+    settings: JobSettings,
+    understood: Imported,
+    given: Mapping[str, Secret],
+    *,
+    prefers_text: bool,
+) -> dict[str, Source]:
+    """Return the secrets that the job needs and that are to be stored, from where its text has them.
+
+    Raises MigrationError for one that is neither stored nor found in the text.
+    """
+    if not settings.calls:
+        return {}
+    stored = set(store.stored(connection))
+    by_name = {take.name: take for take in understood.takes}
+    project = understood.translation.project if understood.translation else None
+    takes: dict[str, Source] = {}
+    missing: list[str] = []
+    for name in _needed(settings):
+        source: Source | None = given.get(name) or (_project_source(project) if name == PROJECT_URL else None)
+        if source is None and (take := by_name.get(name) or _shown_in(settings, understood.takes)) is not None:
+            source = take.source if name != PROJECT_URL else None
+        is_new = name not in stored or name in given or (prefers_text and not _is_in_place(source, name))
+        if source is not None and is_new:
+            takes[name] = source
+        elif name not in stored:
+            missing.append(name)
+    if missing:
+        raise MigrationError(
+            f"the cron job {settings.name} cannot be taken over: {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not stored, and its text does not say where to find it"
+            + (f" ({understood.reason})" if understood.reason else "")
+            + "; nothing was changed",
+            hint=_how_to_store(missing[0]),
+        )
+    if isinstance(settings.auth, SecretAuth) and GATEWAY_KEY in by_name and GATEWAY_KEY not in stored:
+        takes[GATEWAY_KEY] = by_name[GATEWAY_KEY].source
+    return takes
+
+
+def named(pasted: Mapping[str, Secret], takes: Mapping[str, Source]) -> dict[str, Secret]:
+    """Return the pasted secrets by the names that they have in the store."""
+    names = {one: name for name, one in takes.items() if isinstance(one, Secret)}
+    return {names.get(secret, name): secret for name, secret in pasted.items()}
+
+
+def described(source: Source) -> str:
+    """Return where a secret is, in words that hold nothing of it."""
+    return str(source) if isinstance(source, Origin) else "its text"
+
+
+def _is_in_place(source: Source | None, name: str) -> bool:
+    """Return whether a text reads a secret from where it is stored."""
+    return source is None or (
+        isinstance(source, Origin)
+        and source.table.rpartition(".")[2] == "pg_cron_secrets"
+        and source.conditions == (("name", name),)
+    )
+
+
+def _needed(settings: JobSettings) -> Iterator[str]:
+    if settings.kind == "function":
+        yield PROJECT_URL
+    if isinstance(settings.auth, SecretAuth):
+        yield settings.auth.secret
+    elif settings.auth != "none":
+        # until setup has handed a cron secret over, the calls carry the service key
+        yield SERVICE_KEY
+
+
+def _shown_in(settings: JobSettings, takes: tuple[Take, ...]) -> Take | None:
+    """Return the secret of the text that the settings call otherwise: the only one besides the gateway's."""
+    if settings.auth in {"service_key", "none"}:
+        return None
+    own = [take for take in takes if take.name not in {GATEWAY_KEY, SERVICE_KEY}]
+    return own[0] if len(own) == 1 else None
+
+
+def _project_source(project: Text | None) -> Source | None:
+    if project is None or len(project.parts) != 1:
+        return None
+    part = project.parts[0]
+    return part if isinstance(part, Origin) else Secret(str(part).rstrip("/")) if isinstance(part, str) else None
+
+
+def _how_to_store(name: str) -> str:
+    if name in {SERVICE_KEY, PROJECT_URL}:
+        return "store it with: autosync-db setup --project-ref REF --service-role-key-file PATH"
+    return f"store it with: autosync-db secrets set {name}"
