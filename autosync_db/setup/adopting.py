@@ -4,14 +4,11 @@ Until then its text runs as before; it is kept, and `release` and a rollback giv
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from autosync_db.config import GUIDE_JOB, Configuration, JobSettings, ShortJob
 from autosync_db.config.jobs import resolved
@@ -27,7 +24,8 @@ from autosync_db.jobs.sql_values import Origin
 from autosync_db.jobs.translation import Source
 from autosync_db.progress import Reporter, Step
 from autosync_db.secret import Secret
-from autosync_db.setup import taken_secrets
+from autosync_db.setup import taken_secrets, unproven
+from autosync_db.setup.unproven import Before
 
 OBJECT = "cron job {}"  # the name of what is kept in autosync.adopted
 # Takes the lock of a cron job's row, which few roles may lock themselves: who changes the job meanwhile waits. The
@@ -38,18 +36,8 @@ _LOCK = """
     where c.jobid = %s
 """
 _NOW = "select c.schedule, c.command, c.active from cron.job as c where c.jobid = %s"
-# its text, which is kept, would be lost with what is taken back
-_IS_HANDED_OVER = """
-    select exists (
-        select from cron.job as c
-        where c.jobname = %s and c.username = current_user and c.command = autosync.job_command(c.jobname)
-    )
-"""
-_FORGET = (
-    b"delete from autosync.invocation as i using autosync.job as j where j.name = %s and i.job_id = j.id",
-    b"delete from autosync.tick as t using autosync.job as j where j.name = %s and t.job_id = j.id",
-    b"delete from autosync.job as j where j.name = %s",
-)
+# the text, which is kept, would be lost with what is taken back
+_IS_HANDED_OVER = "select exists (select from autosync.adopted as a where a.object = %s and a.id > %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +117,44 @@ def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) 
             # by the migration that came before this, or by somebody else
             reporter.done(Step("job", f"{settings.name} is taken over already", False))
             return answers
-        before = value(connection, "select to_jsonb(j) from autosync.job as j where j.name = %s", [settings.name])
+        before = unproven.look(connection, settings.name)
         with _undone(configuration, adoption, before, token):
-            begun = _prepare(connection, configuration, adoption, token)
-            if adoption.takes:
-                reporter.done(Step("secrets", f"stored {' and '.join(adoption.takes)}", bool(begun)))
-            if settings.calls:
-                answers = _prove(connection, adoption, reporter, token if begun else None)
-            with connection.transaction():
-                _require_as_seen(connection, adoption, locks=True)
-                if adoption.job.name != settings.name:
-                    connection.execute("select cron.unschedule(%s::bigint)", [adoption.job.id])
-                _sync(connection, settings.name)
+            # what no call proves is never half done
+            with nullcontext() if settings.calls else connection.transaction():
+                begun = _prepare(connection, configuration, adoption, before, token)
+                if adoption.takes:
+                    reporter.done(Step("secrets", f"stored {' and '.join(adoption.takes)}", bool(begun)))
+                if settings.calls:
+                    answers = _prove(connection, adoption, reporter, token if begun else None)
+                _hand_over(connection, configuration, adoption, before, token)
             if begun:
                 lease.finish(connection, token)
     reporter.done(Step("job", f"{settings.name} ({settings.schedule}) adopted", True))
     return answers
+
+
+def _hand_over(
+    connection: Connection, configuration: Configuration, adoption: Adoption, before: Before, token: UUID
+) -> None:
+    """Let the job be as it was proven from now on, and its text be kept."""
+    name = adoption.settings.name
+    with connection.transaction():
+        # the row of the job first, as everybody locks it
+        if not unproven.is_held(connection, name, token):
+            raise _disturbed(name)
+        unproven.register(connection, columns.of(adoption.settings, configuration.settings.retention) | before.pause)
+        # whoever keeps the text of the same job at the same time would not see this row
+        connection.execute("lock table autosync.adopted in share row exclusive mode")
+        _require_as_seen(connection, adoption, locks=True)
+        connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
+        undo = kept_text.undo(adoption.job, adoption.text, name).as_string(connection)
+        connection.execute(
+            "insert into autosync.adopted (revision, step, object, undo) values ('0005', 120, %s, %s)",
+            [_object(adoption), undo],
+        )
+        if adoption.job.name != name:
+            connection.execute("select cron.unschedule(%s::bigint)", [adoption.job.id])
+        _sync(connection, name)
 
 
 def _sync(connection: Connection, name: str) -> None:
@@ -169,7 +179,7 @@ def _require_as_seen(connection: Connection, adoption: Adoption, *, locks: bool 
         return
     became = "unscheduled" if now is None else "changed"
     raise ConflictError(
-        f"the cron job {job.name or job.id} was {became} while it was taken over; nothing else was changed",
+        f"the cron job {job.name or job.id} was {became} meanwhile; nothing else was changed",
         hint="see what is there with: autosync-db jobs import"
         if now is None
         else "look at what it says now, then take that over: autosync-db jobs adopt "
@@ -179,13 +189,16 @@ def _require_as_seen(connection: Connection, adoption: Adoption, *, locks: bool 
 
 def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | None:
     there = found.jobs(connection)
-    if found.standing(connection, name) in {"ours", "adopted"}:
+    if not unproven.is_free(connection, name):
         if cron_id is not None and any(job.id == cron_id and job.name != name for job in there):
             raise UsageError(
                 f"{name} is a job of autosync-db already, and the cron job {cron_id} is another one",
                 hint=f"where it makes the same calls, end it: select cron.unschedule({cron_id})",
             )
         return None
+    if found.standing(connection, name) == "ours":
+        # for an unfinished adoption, by a setup since
+        there = [job for job in there if job.name != name]
     for job in there:
         if job.id == cron_id or (cron_id is None and job.name == name):
             return job
@@ -238,41 +251,24 @@ def _notes(understood: Imported) -> tuple[str, ...]:
     return understood.translation.notes if understood.translation else understood.notes
 
 
-def _prepare(connection: Connection, configuration: Configuration, adoption: Adoption, token: UUID) -> bool:
-    """Store the secrets, keep the text and register the job, which pg_cron does not know of yet."""
+def _prepare(
+    connection: Connection, configuration: Configuration, adoption: Adoption, before: Before, token: UUID
+) -> bool:
+    """Store the secrets and register the job, paused until it is proven; return whether any secret was stored."""
+    name = adoption.settings.name
     pasted = {name: one for name, one in adoption.takes.items() if isinstance(one, Secret)}
     read = {name: found.query_of(one) for name, one in adoption.takes.items() if isinstance(one, Origin)}
+    row = columns.of(adoption.settings, configuration.settings.retention)
     with connection.transaction():
         begun = lease.begin(connection, pasted, token=token, read=read, seen=adoption.seen) if adoption.takes else None
-        # who adopts the same job at the same time would not see this one's row
-        connection.execute("lock table autosync.adopted in share row exclusive mode")
-        connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
-        connection.execute(
-            "insert into autosync.adopted (revision, step, object, undo) values ('0005', 120, %s, %s)",
-            [
-                _object(adoption),
-                kept_text.undo(adoption.job, adoption.text, adoption.settings.name).as_string(connection),
-            ],
-        )
-        _register(connection, columns.of(adoption.settings, configuration.settings.retention))
+        if not unproven.is_free(connection, name):
+            raise ConflictError(
+                f"{name} has become a job of autosync-db meanwhile; nothing was changed",
+                hint=f"see what it is with: autosync-db jobs show {name}",
+            )
+        unproven.begin(connection, row, before, token)
         _require_as_seen(connection, adoption)
     return begun is not None
-
-
-def _register(connection: Connection, row: Mapping[str, Any]) -> None:
-    names = [name for name in row if name != "name"]
-    connection.execute(
-        sql.SQL(
-            "insert into autosync.job as j ({all}) select {all}"
-            " from jsonb_populate_record(cast(null as autosync.job), %s) as w"
-            " on conflict (name) do update set ({names}) = row({new})"
-        ).format(
-            all=sql.SQL(", ").join(map(sql.Identifier, row)),
-            names=sql.SQL(", ").join(map(sql.Identifier, names)),
-            new=sql.SQL(", ").join(sql.Identifier("excluded", name) for name in names),
-        ),
-        [Jsonb(dict(row))],
-    )
 
 
 def _prove(connection: Connection, adoption: Adoption, reporter: Reporter, token: UUID | None) -> list[Invocation]:
@@ -292,14 +288,21 @@ def _prove(connection: Connection, adoption: Adoption, reporter: Reporter, token
             f"the cron job {settings.name} cannot be taken over: {error.message}; everything is as it was",
             hint="correct what the answer says, in the settings or in the function, then run it again",
         ) from None
+    except UsageError:
+        raise _disturbed(settings.name) from None  # its row is gone
     reporter.done(Step("call", "; ".join(sorted({answer.account for answer in answers})), True))
     return answers
 
 
+def _disturbed(name: str) -> ConflictError:
+    return ConflictError(
+        f"another command changed the job {name} meanwhile; nothing else was changed",
+        hint="see what is there now with: autosync-db jobs list",
+    )
+
+
 @contextmanager
-def _undone(
-    configuration: Configuration, adoption: Adoption, before: dict[str, Any] | None, token: UUID
-) -> Iterator[None]:
+def _undone(configuration: Configuration, adoption: Adoption, before: Before, token: UUID) -> Iterator[None]:
     """Take everything back when the block is left early: what the job's text does has not stopped meanwhile.
 
     Where the job was handed over already, and only the answer was lost, it stays so.
@@ -325,24 +328,19 @@ def _undone(
         raise
 
 
-def _is_handed_over_or_taken_back(
-    connection: Connection, adoption: Adoption, before: dict[str, Any] | None, token: UUID
-) -> bool:
-    """Return whether pg_cron runs the job as ours already; else take back what was prepared."""
+def _is_handed_over_or_taken_back(connection: Connection, adoption: Adoption, before: Before, token: UUID) -> bool:
+    """Return whether the job was handed over already; else take back what was prepared."""
     name = adoption.settings.name
     with store.changing(connection):
         # the session that was to hand it over may still be about to
-        connection.execute("select from autosync.job as j where j.name = %s for update", [name])
-        if value(connection, _IS_HANDED_OVER, [name]):
+        is_held = unproven.is_held(connection, name, token)
+        if value(connection, _IS_HANDED_OVER, [_object(adoption), before.newest_kept]):
             connection.execute("select autosync.finish_rotation(%s)", [token])
             return True
         connection.execute("select autosync.put_back_rotation(%s)", [token])
-        connection.execute("delete from autosync.adopted as a where a.object = %s", [_object(adoption)])
-        if before is None:
-            for statement in _FORGET:
-                connection.execute(statement, [name])
-        else:
-            _register(connection, {key: one for key, one in before.items() if key not in {"id"}})
+        # else nothing was prepared, or it is somebody else's by now
+        if is_held:
+            unproven.take_back(connection, name, before, adoption.job.id)
     return False
 
 

@@ -31,10 +31,13 @@ class Project:
         }
         return bool({self.key.reveal(), TOKEN} & shown)
 
-    def schedule(self, text: str, name: str = "report") -> None:
-        """Schedule a job; {url} and {key} in its text are those of the project."""
+    def schedule(self, text: str, name: str | None = "report") -> None:
+        """Schedule a job, None for one without a name; {url} and {key} in its text are those of the project."""
         text = text.replace("{url}", self.stub.url).replace("{key}", self.key.reveal())
-        self.execute("select cron.schedule(%s, %s, %s)", [name, RARELY, text])
+        if name is None:
+            self.execute("select cron.schedule(%s, %s)", [RARELY, text])
+        else:
+            self.execute("select cron.schedule(%s, %s, %s)", [name, RARELY, text])
 
     def execute(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a statement as the owner and return its rows."""
