@@ -1,8 +1,18 @@
 -- no_secret_in_migration_history: the newest 1000 migrations that the Supabase CLI ran here, whose texts it keeps. No text is
--- shown. The table may be missing, so its query is a text that runs only if it is there.
-with history as (
-    select c.oid, has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable
-    from pg_catalog.pg_class as c
+-- shown. The table may be missing, so its query is a text that runs only if it is there. What a view computes runs as whoever
+-- reads it, and anybody may have made the schema: only a table of the owner, of a superuser or of who may act as this role is read.
+with trusted as (
+    select array_agg(r.oid) as roles
+    from pg_catalog.pg_roles as r
+    where pg_has_role(r.oid, current_user, 'member')
+        or r.oid = (select n.nspowner from pg_catalog.pg_namespace as n where n.nspname = 'autosync')
+),
+history as (
+    select c.oid, has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable,
+        c.relkind in ('r', 'p') and c.relowner = any (t.roles) and n.nspowner = any (t.roles) as is_trusted,
+        pg_get_userbyid(case when n.nspowner = any (t.roles) then c.relowner else n.nspowner end) as owner
+    from trusted as t
+    cross join pg_catalog.pg_class as c
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'supabase_migrations'
     join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attname = 'statements' and not a.attisdropped
     where c.relname = 'schema_migrations'
@@ -30,7 +40,7 @@ found as (
             order by m.version
             $query$, false, false, '') as found
         from history as h
-        where h.readable
+        where h.readable and h.is_trusted
     ) as x
 )
 select case when array_length(f.in_use, 1) > 0 then 'critical' else 'warning' end as status,
@@ -47,7 +57,13 @@ union all
 select 'unknown', 'table supabase_migrations.schema_migrations', 'this role may not read it',
     jsonb_build_object('reason', 'hidden', 'table', 'supabase_migrations.schema_migrations', 'role', current_user)
 from history as h
-where not h.readable
+where h.is_trusted and not h.readable
+union all
+select 'unknown', 'table supabase_migrations.schema_migrations',
+    format('is not read: it is a view, or the role %s could have made it so', h.owner),
+    jsonb_build_object('reason', 'not_trusted', 'table', 'supabase_migrations.schema_migrations', 'role', h.owner)
+from history as h
+where not h.is_trusted
 union all
 select 'unknown', 'secret service_role_key', 'cannot be compared with them: ' || k.reason,
     jsonb_build_object('reason', 'hidden', 'secret', 'service_role_key', 'role', current_user)

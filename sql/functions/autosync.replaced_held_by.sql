@@ -10,8 +10,16 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     replaced text[];
+    trusted oid[];
     item record;
 begin
+    -- who may act as this role, and the owner of what it calls; a view of anybody else would run theirs as this role
+    trusted := array(
+        select r.oid
+        from pg_roles as r
+        where pg_has_role(r.oid, current_user, 'member')
+            or r.oid = (select n.nspowner from pg_namespace as n where n.nspname = 'autosync')
+    );
     replaced := array(
         select r.previous
         from autosync.secret_rotation as r
@@ -40,6 +48,9 @@ begin
     end if;
     for item in
         select l.place, l.query, c.oid as relation,
+            c.relowner <> all (trusted) or c.relkind not in ('r', 'p') and l.relation <> 'vault.decrypted_secrets'
+                -- the schema public is its database's
+                or n.nspowner <> all (trusted) and n.nspname <> 'public' as is_foreign,
             not has_schema_privilege(c.relnamespace, 'usage') or not has_table_privilege(c.oid, 'select') as is_closed
         from (
             values
@@ -82,11 +93,16 @@ begin
                 select m.version::text, array_to_string(m.statements, ' ') from supabase_migrations.schema_migrations as m
                 $look$)
         ) as l (number, place, relation, field, query)
-        left join pg_class as c on format('%s.%s', c.relnamespace::regnamespace, c.relname) = l.relation
+        left join pg_namespace as n on n.nspname = split_part(l.relation, '.', 1)
+        left join pg_class as c on c.relnamespace = n.oid and c.relname = split_part(l.relation, '.', 2)
         where l.relation is null
             or exists (select from pg_attribute as a where a.attrelid = c.oid and a.attname = l.field)
         order by l.number
     loop
+        if item.is_foreign then
+            return query select item.place, null::text, format('%s is not read: others could have made it a view', item.relation::regclass);
+            continue;
+        end if;
         if item.is_closed then
             return query select item.place, null::text, format('the role %s may not read %s', current_user, item.relation::regclass);
             continue;

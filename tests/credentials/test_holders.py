@@ -180,8 +180,24 @@ class TestUnseen:
                 "migration",
                 "the role postgres may not read supabase_migrations.schema_migrations",
             ),
+            (
+                "alter table supabase_migrations.schema_migrations owner to authenticator",
+                "migration",
+                "supabase_migrations.schema_migrations is not read: others could have made it a view",
+            ),
+            (
+                "alter view vault.decrypted_secrets owner to authenticator",
+                "vault secret",
+                "vault.decrypted_secrets is not read: others could have made it a view",
+            ),
         ],
-        ids=["a closed vault", "a vault that cannot be decrypted", "a closed history"],
+        ids=[
+            "a closed vault",
+            "a vault that cannot be decrypted",
+            "a closed history",
+            "a history of others",
+            "a vault of others",
+        ],
     )
     def test_a_place_that_cannot_be_read_is_said_and_the_others_are_looked_at(
         self, broken: str, where: str, reason: str, busy: Project

@@ -15,6 +15,7 @@ from autosync_db.health import repair as runner
 from autosync_db.health.model import Status
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
+from tests.health.actions import recorded_migration
 from tests.support import clusters, command, keys
 from tests.support.command import Result
 from tests.support.health import LiveProject, Project, described, result_of
@@ -393,6 +394,21 @@ def test_job_whose_history_alone_holds_a_key_keeps_its_command(project: Trial) -
     assert not runner.apply(project.owner, project.configuration, plan.proposals)[0].error
     assert [command for *_, command in jobs(project)] == ["select autosync.dispatch()", "select 1"]
     project.must_be_healthy()
+
+
+def test_recorded_migrations_are_not_masked_while_a_trigger_would_run_what_others_wrote(project: Trial) -> None:
+    recorded_migration("1", f"select '{keys.secret().reveal()}'")(project)
+    plan = runner.plan(project.owner, project.configuration, project.report(), ["no_secret_in_migration_history"])
+    # made after the user has seen the plan, by a role that was granted no more than TRIGGER
+    project.admin.execute(
+        "create function supabase_migrations.f() returns trigger language plpgsql"
+        " as $$ begin perform pg_advisory_xact_lock(4711); return new; end $$;"
+        " create trigger z before update on supabase_migrations.schema_migrations"
+        " for each row execute function supabase_migrations.f()"
+    )
+    [outcome] = runner.apply(project.owner, project.configuration, plan.proposals)
+    assert "is not as the Supabase CLI makes it" in (outcome.error or "")
+    assert project.value("select count(*) from pg_locks where locktype = 'advisory' and objid = 4711") == 0
 
 
 def test_plan_of_an_unknown_id_is_a_usage_error(project: Trial) -> None:

@@ -35,6 +35,18 @@ _READER = admin(
     "grant select on public.pg_cron_secrets to reader",
     "alter function autosync.read_secret(text) owner to reader",
 )
+_VIEW_OF_ANOTHER = admin(
+    "create role intruder",
+    "create schema supabase_migrations authorization intruder",
+    "create function supabase_migrations.f() returns text[] language plpgsql as"
+    f" $$ begin return array['{_SECRET}', current_user]; end $$",
+    "create view supabase_migrations.schema_migrations as"
+    " select '1'::text as version, supabase_migrations.f() as statements",
+    "alter function supabase_migrations.f() owner to intruder",
+    "alter view supabase_migrations.schema_migrations owner to intruder",
+    "grant usage on schema supabase_migrations to public",
+    "grant select on supabase_migrations.schema_migrations to public",
+)
 
 
 def _spoiled(name: str, spoiled: str) -> Action[Project]:
@@ -190,6 +202,17 @@ CASES: dict[str, tuple[Case, ...]] = {
                 " (statements text[]); revoke pg_read_all_data from postgres"
             ),
             says="this role may not read it",
+        ),
+        unseen(
+            "a view of whoever may create schemas is not read, for it runs theirs as this role",
+            _VIEW_OF_ANOTHER,
+            says="is not read: it is a view, or the role intruder could have made it so",
+        ),
+        unseen(
+            "neither is what the owner of its schema could put in its place",
+            recorded_migration("1", f"select '{_SECRET}'"),
+            admin("create role intruder; alter schema supabase_migrations owner to intruder"),
+            says="is not read: it is a view, or the role intruder could have made it so",
         ),
     ),
     "rotation_finished": (
