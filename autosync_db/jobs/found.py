@@ -26,6 +26,17 @@ select c.jobid, c.jobname, c.schedule, c.command, c.active, c.username, c.databa
 from cron.job as c
 order by c.jobname nulls last, c.jobid
 """
+# pg_cron's own: anybody who may create schemas can make a view of that name where the extension is not
+_HAS_PG_CRON = """
+select exists (
+    select from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+    join pg_catalog.pg_depend as d
+        on d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e'
+    join pg_catalog.pg_extension as e on e.oid = d.refobjid
+    where n.nspname = 'cron' and c.relname = 'job' and e.extname = 'pg_cron'
+)
+"""
 _HIDES_OTHERS = "select row_security_active('cron.job')"
 _FUNCTIONS = """
 select n.nspname, p.proname, coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
@@ -56,8 +67,20 @@ _CALLED = re.compile(r'(?:"([^"]+)"|\b(\w+))\s*\(')
 # what a body says and does not do; what is made into SQL while it runs may stand in a literal
 _COMMENTS = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-
-
+# a table, or the vault's view, that nobody made but the owner of the database or who may act as this role anyway; the
+# owner of its schema could put another in its place
+_TRUSTED = """
+select n.nspname, c.relname
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+join pg_catalog.pg_database as d on d.datname = pg_catalog.current_database()
+where c.oid = pg_catalog.to_regclass({name}) and c.relkind::text = any ({kinds})
+    and not exists (
+        select from pg_catalog.unnest(array[c.relowner, n.nspowner]) as o (owner)
+        where o.owner not in (d.datdba, 'pg_database_owner'::pg_catalog.regrole)
+            and not pg_catalog.pg_has_role(o.owner, current_user, 'member')
+    )
+"""
 _KIND = sql.SQL(
     "case when btrim(v.found) = '' or v.found is null then 'missing'"
     " when v.found ~ '^\\s*sb_secret_' then 'service' when v.found ~ '^\\s*sb_publishable_' then 'public'"
@@ -85,14 +108,14 @@ class FoundJob:
 
 def jobs(connection: Connection) -> list[FoundJob]:
     """Return every cron job that this role can see, none where pg_cron is not installed."""
-    if not exists(connection, "cron.job"):
+    if not value(connection, _HAS_PG_CRON):
         return []
     return [FoundJob(*row) for row in rows(connection, _JOBS)]
 
 
 def hides_others(connection: Connection) -> bool:
     """Return whether jobs of other roles are kept from this one."""
-    return exists(connection, "cron.job") and bool(value(connection, _HIDES_OTHERS))
+    return bool(value(connection, _HAS_PG_CRON) and value(connection, _HIDES_OTHERS))
 
 
 def standing(connection: Connection, name: str) -> Standing:
@@ -100,7 +123,7 @@ def standing(connection: Connection, name: str) -> Standing:
 
     A job is ours once we have scheduled it, whatever its text has become since.
     """
-    if not exists(connection, "cron.job"):
+    if not value(connection, _HAS_PG_CRON):
         return "absent"
     if not exists(connection, "autosync.job", "autosync.job_command(text)"):
         there = value(connection, "select true from cron.job as c where c.jobname = %s", [name])
@@ -173,6 +196,8 @@ class DatabaseFacts(Facts):
     def _ask_kind(self, source: Origin) -> SourceKind:
         try:
             with _careful(self._connection):
+                if source.kind != "setting" and not rows(self._connection, _trusted(source)):
+                    return "unreadable"
                 found = rows(self._connection, _about(source, _KIND))
         except psycopg.Error:
             return "unreadable"
@@ -180,21 +205,32 @@ class DatabaseFacts(Facts):
 
 
 def query_of(source: Origin) -> sql.Composed:
-    """Return the query for the one value of a source, as its column `found`."""
-    match source.kind:
-        case "vault":
-            return sql.SQL(
-                "select d.decrypted_secret as found from vault.decrypted_secrets as d where d.name = {}"
-            ).format(sql.Literal(source.name))
-        case "setting":
-            return sql.SQL("select current_setting({}, true) as found").format(sql.Literal(source.name))
-    condition = sql.SQL(" and ").join(
-        sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(text)) for name, text in source.conditions
-    )
-    return sql.SQL("select t.{}::text as found from {} as t{} limit 2").format(
-        sql.Identifier(source.column),
-        sql.Identifier(*source.table.split(".")),
-        sql.SQL(" where ") + condition if source.conditions else sql.SQL(""),
+    """Return the query for the one value of a source, as its column `found`; no row where it is not to be read.
+
+    The text of a job may name anything, and a view runs what its owner wrote as whoever reads it.
+    """
+    if source.kind == "setting":
+        return sql.SQL("select current_setting({}, true) as found").format(sql.Literal(source.name))
+    column = "decrypted_secret" if source.kind == "vault" else source.column
+    conditions = (("name", source.name),) if source.kind == "vault" else source.conditions
+    head = sql.SQL("select t.{}::text as found from ").format(sql.Identifier(column))
+    wanted = [sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(text)) for name, text in conditions]
+    tail = sql.SQL(" as t where {} limit 2").format(sql.SQL(" and ").join([sql.SQL("true"), *wanted]))
+    # a text that runs by the relation's own name, and not before it is known whose it is
+    pattern = "%I.%I".join(part.as_string().replace("%", "%%") for part in (head, tail))
+    return sql.SQL(
+        "select x.found from (select pg_catalog.query_to_xml(pg_catalog.format({pattern}, r.nspname, r.relname), false,"
+        " false, '') as rows from ({trusted}) as r) as q,"
+        " xmltable('/table/row' passing q.rows columns found text path 'found') as x"
+    ).format(pattern=sql.Literal(pattern), trusted=_trusted(source))
+
+
+def _trusted(source: Origin) -> sql.Composed:
+    """Return the query for the relation of a source if it is to be read, by its name at the moment."""
+    is_vault = source.kind == "vault"
+    name = ("vault", "decrypted_secrets") if is_vault else tuple(source.table.split("."))
+    return sql.SQL(_TRUSTED).format(
+        name=sql.Literal(sql.Identifier(*name).as_string()), kinds=sql.Literal(["v"] if is_vault else ["r", "p"])
     )
 
 

@@ -1,4 +1,12 @@
 -- context: where and as whom an audit looks, and what of pg_cron and pg_net is there. Nothing of ours is needed.
+-- Whoever may create schemas can make a view of any of these names, which runs what they wrote as whoever reads it: tables of the
+-- extensions are theirs by pg_depend, ours by an owner who is the database's or may act as this role anyway.
+with extended as (
+    select p.objid, e.extname
+    from pg_catalog.pg_depend as p
+    join pg_catalog.pg_extension as e on e.oid = p.refobjid
+    where p.classid = 'pg_catalog.pg_class'::regclass and p.deptype = 'e' and p.refclassid = 'pg_catalog.pg_extension'::regclass
+)
 select
     current_user as role,
     current_database() as database,
@@ -9,6 +17,8 @@ select
     a.oid is not null as has_answers,
     i.oid is not null as has_ledger,
     m.oid is not null as has_messages,
+    s.oid is null or pg_has_role(s.nspowner, current_user, 'member')
+        or s.nspowner = (select d.datdba from pg_catalog.pg_database as d where d.datname = current_database()) as trusts_ledger,
     exists (select from pg_catalog.pg_stat_activity as p where p.application_name = 'pg_cron scheduler') as has_scheduler,
     -- before 0.14 the worker of pg_net has no name, and its kind is hidden from most roles
     exists (
@@ -26,7 +36,10 @@ from (select) as always
 left join pg_catalog.pg_extension as c on c.extname = 'pg_cron'
 left join pg_catalog.pg_extension as n on n.extname = 'pg_net'
 left join pg_catalog.pg_class as j on j.relname = 'job' and j.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'cron')
+    and exists (select from extended as x where x.objid = j.oid and x.extname = 'pg_cron')
 left join pg_catalog.pg_class as h on h.relname = 'job_run_details' and h.relnamespace = j.relnamespace
 left join pg_catalog.pg_class as a on a.relname = '_http_response' and a.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'net')
-left join pg_catalog.pg_class as i on i.relname = 'invocation' and i.relnamespace = (select s.oid from pg_catalog.pg_namespace as s where s.nspname = 'autosync')
-left join pg_catalog.pg_class as m on m.relname = 'alert' and m.relnamespace = i.relnamespace
+    and exists (select from extended as x where x.objid = a.oid and x.extname = 'pg_net')
+left join pg_catalog.pg_namespace as s on s.nspname = 'autosync'
+left join pg_catalog.pg_class as i on i.relname = 'invocation' and i.relnamespace = s.oid
+left join pg_catalog.pg_class as m on m.relname = 'alert' and m.relnamespace = s.oid

@@ -307,6 +307,57 @@ def test_what_a_role_cannot_see_is_said(project: Project) -> None:
     assert project.audit("--strict", password=password).code == 3
 
 
+# what a role may do that has been granted a schema of its own; its function says in the server's log who runs it
+INTRUDER = """
+create role intruder;
+create schema {schema} authorization intruder;
+create function {schema}.spring() returns text language plpgsql as
+$$ begin raise warning 'sprung by %', current_user; return 'x'; end $$;
+create view {schema}.{name} as select {columns};
+alter function {schema}.spring() owner to intruder;
+alter view {schema}.{name} owner to intruder;
+grant usage on schema {schema} to public;
+grant select on {schema}.{name} to public
+"""
+
+
+def _intrude(cluster: Cluster, schema: str, name: str, columns: str) -> None:
+    with clusters.connect(cluster, "supabase_admin") as admin:
+        admin.execute(INTRUDER.format(schema=schema, name=name, columns=columns).encode())
+
+
+def _is_sprung(cluster: Cluster) -> bool:
+    return "sprung by postgres" in cluster.log.read_text(errors="replace")
+
+
+def test_a_view_that_the_text_of_a_job_names_is_not_read(project: Project) -> None:
+    _intrude(project.cluster, "theirs", "keys", "'k'::text as name, theirs.spring() as secret")
+    text = post("x", headers="'Authorization', 'Bearer ' || (select secret from theirs.keys where name = 'k')")
+    project.execute(f"select cron.schedule('theirs', '{NEVER}', {_quoted(project.text(text))})")
+    [job] = project.found()["jobs"]
+    assert not [one for one in job["findings"] if one["id"] == "header_missing"]
+    command.succeeds(command.run("jobs", "import", database=project.cluster.url()))
+    assert not _is_sprung(project.cluster)
+    # a table of the owner is
+    project.execute("create table public.keys (name text, secret text)")
+    mine = text.replace("theirs.keys", "public.keys")
+    project.execute(f"select cron.schedule('mine', '{NEVER}', {_quoted(project.text(mine))})")
+    findings = {job["name"]: [one["detail"] for one in job["findings"]] for job in project.found()["jobs"]}
+    assert [one for one in findings["mine"] if "which is not there" in one], findings
+
+
+def test_a_view_that_passes_for_a_table_of_pg_cron_is_not_read(blank: Cluster) -> None:
+    columns = (
+        "1::bigint as jobid, 'x'::text as jobname, 'x'::text as schedule, cron.spring() as command, true as active,"
+        " 'x'::text as username, 'x'::text as database"
+    )
+    _intrude(blank, "cron", "job", columns)
+    result = command.run("audit", database=blank.url())
+    assert result.code == 0
+    assert "no_pg_cron" in result.out
+    assert not _is_sprung(blank)
+
+
 def test_a_database_without_pg_cron_has_no_jobs(blank: Cluster) -> None:
     result = command.run("audit", database=blank.url())
     assert result.code == 0

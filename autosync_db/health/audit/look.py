@@ -35,6 +35,7 @@ class Context:
     has_answers: bool
     has_ledger: bool
     has_messages: bool
+    trusts_ledger: bool
     has_scheduler: bool
     has_worker: bool
     sees_all_processes: bool
@@ -127,10 +128,15 @@ def read(connection: Connection) -> Seen:
 def _answers(connection: Connection, seen: Seen) -> Iterator[Answered]:
     """Yield the answers that are not of our own calls, newest first."""
     ours: dict[int, datetime] = {}
-    if seen.context.has_ledger:
+    trusts = seen.context.trusts_ledger
+    if (seen.context.has_ledger or seen.context.has_messages) and not trusts:
+        seen.unseen.append(
+            "the schema autosync is not read, because others could have made it: our answers are among theirs"
+        )
+    if seen.context.has_ledger and trusts:
         with _allowed(connection, seen, "autosync.invocation, so our own answers are among those of others"):
             ours = {row["request_id"]: row["queued_at"] for row in _rows(connection, "ledger")}
-    if seen.context.has_messages:
+    if seen.context.has_messages and trusts:
         with _allowed(connection, seen, "autosync.alert, so the answers to our own messages are among those of others"):
             ours |= {row["request_id"]: row["queued_at"] for row in _rows(connection, "messages")}
     for row in _rows(connection, "answers"):
