@@ -38,7 +38,7 @@ def holds_key() -> str:
         or content ~ 'postgres|assword' and exists (
             -- before a password, itself and behind it
             select from unnest(array[
-{listed(password.FORMS, indent=16)}
+{listed(map(elsewhere, password.FORMS), indent=16)}
             ]) as f (form)
             cross join lateral regexp_matches(content, f.form, 'g') as m
             cross join lateral btrim(m[2], '''') as p (secret)
@@ -83,7 +83,9 @@ def holds_credential() -> str:
 
 def mask_keys() -> str:
     begun = "regexp_replace(" * len(password.MASKED)
-    ended = ",\n".join(f"        {quoted(expression)}, {quoted(password.MASK)}, 'g')" for expression in password.MASKED)
+    ended = ",\n".join(
+        f"        {quoted(elsewhere(expression))}, {quoted(password.MASK)}, 'g')" for expression in password.MASKED
+    )
     return sql_function(
         "mask_keys",
         "text",
@@ -96,6 +98,11 @@ def mask_keys() -> str:
         ),
 {ended}""",
     )
+
+
+def elsewhere(expression: str) -> str:
+    """Return an expression of password.py as PostgreSQL and JavaScript read it."""
+    return expression.replace(password.ONCE, "(?:")
 
 
 def alternatives(expressions: Iterable[str], indent: int) -> str:
@@ -137,7 +144,7 @@ comment on function autosync.{name}(text) is '{purpose.partition(";")[0]}';
 
 def key_patterns() -> str:
     keys = "\n".join(f"    String.raw`{one.expression}`," for one in key.PATTERNS)
-    passwords = "\n".join(f"  String.raw`{one}`," for one in password.MASKED)
+    passwords = "\n".join(f"  String.raw`{elsewhere(one)}`," for one in password.MASKED)
     return f"""// Written by .ci/generate.py from the patterns in autosync_db/supabase/key.py and password.py.
 // deno-fmt-ignore-file: the patterns are as long as they are
 

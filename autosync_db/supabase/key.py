@@ -42,11 +42,11 @@ class Pattern:
 # the one list: .ci/generate.py writes autosync.holds_key(), autosync.mask_keys() and key_patterns.ts from it and from
 # password.py; judge.py is the same for Python
 PATTERNS = (
-    # of which role it is, its payload says: see SERVICE
+    # of which role it is, its payload says: see SERVICE; bounded for the reason that password.py gives
     Pattern(
         "jwt",
-        r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*",
-        rf"eyJ[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{{SHORTEST_SIGNATURE},}}",
+        r"eyJ[A-Za-z0-9_-]{10,255}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]+)*",
+        rf"eyJ[A-Za-z0-9_-]{{10,255}}\.[A-Za-z0-9_-]{{10,}}\.[A-Za-z0-9_-]{{{SHORTEST_SIGNATURE},}}",
     ),
     Pattern("secret", "sb_secret_[A-Za-z0-9_-]{8,}", "sb_secret_[A-Za-z0-9_-]{16,}"),
     Pattern("access_token", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}", "sbp_(?:v0_|oauth_)?[0-9a-f]{40}"),
@@ -54,7 +54,7 @@ PATTERNS = (
         "publishable",
         "sb_publishable_[A-Za-z0-9_-]{8,}",
         # what is public must not hide a JWT that follows without a gap
-        r"sb_publishable_[A-Za-z0-9_-]{16,}(?![A-Za-z0-9_-]|\.[A-Za-z0-9_-]{10,}\.)",
+        r"sb_publishable_[A-Za-z0-9_-]{16,255}(?![A-Za-z0-9_-]|\.[A-Za-z0-9_-]{10,}\.)",
         is_public=True,
     ),
 )

@@ -72,7 +72,7 @@ CREDENTIALS = (
     Place(
         "cookie",
         _NAMED,
-        rf"{_OPENED}cookie{_THEN}[^'\"]*(?:sess|sid|auth|token|jwt)[a-z0-9_.-]*={_value(16, 32)}",
+        rf"{_OPENED}cookie{_THEN}[^'\"]*(?:sess|sid|auth|token|jwt)[a-z0-9_.-]{{0,255}}={_value(16, 32)}",
     ),
     Place("user", "://[^/ ]+:[^/ ]+@", r"https?://[^\t-\r /@:'\"]+:((?!%s)[^\t-\r /@'\"|]{6,})@"),
     Place(

@@ -3,13 +3,21 @@
 Every expression has three groups, of which the second is the password, and is read alike by Python, PostgreSQL and
 JavaScript: a blank is a tab, one of the characters to the carriage return, or a space, for each of the three has others
 besides. None goes over a line.
+
+A text may be made so that an expression begins everywhere and goes to its end each time: what may not be there is
+looked for in the next 255 characters alone, which is as far as PostgreSQL counts.
 """
 
 import re
 from functools import cache
 
+# begins a group that is not gone back into; for the others, who have none, .ci/generate.py writes any group, with which
+# the same is found
+ONCE = "(?>"
+
 # an unescaped @, /, # or ? belongs to the password, so that no piece of one stays; a quote within a word does, too
-_CHARACTERS = r"(?:[^\t-\r '\"\u0060]|['\"\u0060]+(?=[0-9A-Za-z]))+"
+_PLAIN, _QUOTED = r"[^\t-\r '\"\u0060]", r"['\"\u0060]+[0-9A-Za-z]"
+_CHARACTERS = rf"(?=[^\t-\r ]{{1,255}}@)(?:{_PLAIN}|{_QUOTED}){_PLAIN}*(?:{_QUOTED}{_PLAIN}*)*"
 _USER = r"://[^\t-\r :/@'\"\u0060]*:"
 # host:port/database, and no user:password
 _NO_PORT = r"(?![0-9]{1,5}[/?#,])"
@@ -17,15 +25,18 @@ _POSTGRES = r"postgres(?:ql)?(?:\+[a-z0-9_]+)?"
 _HOST = r"@(?:\[[0-9A-Fa-f:.]*\]|[A-Za-z0-9_.-]*)"
 _IN_QUERY = r"[^\t-\r '\"\u0060&#]+"
 # of libpq's `host=... password=...`; what ends in a comma or a semicolon is code
-_VALUE = r"(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|[^\t-\r '\"\u0060]*[^\t-\r '\"\u0060,;])"
-_PAIRS = rf"(?:[ \t]+[A-Za-z_]+[ \t]*=[ \t]*{_VALUE}){{0,9}}[ \t]+"
+_WORD = r"[^\t-\r '\"\u0060]*[^\t-\r '\"\u0060,;]"
+_VALUE = rf"(?:''[^'\n]*''|'(?:[^'\\\n]|\\[^\n])*'|{_WORD})"
+# one that is not the last: a blank ends it, so nothing is won by going back in it
+_MORE = r"(?=[^\t-\r ]{1,255}[\t-\r ])" + _VALUE.replace(_WORD, f"{ONCE}{_WORD})")
+_PAIRS = rf"(?:[ \t]+[A-Za-z_]+[ \t]*=[ \t]*{_MORE}){{0,9}}[ \t]+"
 _PLACE = r"(?:[Hh]ost(?:addr)?|dbname)[ \t]*=[ \t]*"
 _NAME = r"[Pp]assword[ \t]*=[ \t]*"
-_PAIRED = (rf"({_PLACE}{_VALUE}{_PAIRS}{_NAME})({_VALUE})()", rf"({_NAME})({_VALUE})({_PAIRS}{_PLACE}{_VALUE})")
+_PAIRED = (rf"({_PLACE}{_MORE}{_PAIRS}{_NAME})({_VALUE})()", rf"({_NAME})({_MORE})({_PAIRS}{_PLACE}{_VALUE})")
 
 FORMS = (
     rf"({_POSTGRES}{_USER}{_NO_PORT})({_CHARACTERS})({_HOST})",
-    rf"({_POSTGRES}://[^\t-\r '\"\u0060]*[?&]password=)({_IN_QUERY})()",
+    rf"({_POSTGRES}://{_PLAIN}{{0,255}}[?&]password=)({_IN_QUERY})()",
     *_PAIRED,
 )
 # what is blotted out: the password of any address, placeholders too

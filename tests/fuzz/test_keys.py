@@ -96,6 +96,11 @@ def test_a_command_refuses_what_is_no_key_before_it_asks_anybody(text: str) -> N
 @example(text=f"sb_publishable_{LEGACY}")
 @example(text=f"sb_publishable_{'x' * 30}{LEGACY}")
 @example(text=f"password='{PASSWORD}\x85' host='h'")
+@example(text=f"postgres://u:{'p' * 255}@h")
+@example(text=f"postgres://u:{'p' * 256}@h")
+@example(text=f"postgres://u:{'p' * 200}@{'p' * 200}@h")
+@example(text=f"host={'h' * 255} password={PASSWORD}")
+@example(text=f"host={'h' * 256} password={PASSWORD}")
 @example(text="'x-api-key',\x85'8f3kd92jf02kd8s7'")
 @examples(40)
 @given(text=TEXTS.filter(lambda text: "\0" not in text))
@@ -140,6 +145,27 @@ const texts = JSON.parse(await new Response(Deno.stdin.readable).text());
 console.log(JSON.stringify(texts.map(withoutSecrets)));
 """
 _PATTERNS = Path(__file__).parents[2] / "templates" / "functions" / "_shared" / "key_patterns.ts"
+
+
+# each may begin an expression, and what would end it comes nowhere or too late
+ENDLESS = (
+    "://", "://a:", "postgres://", "postgres://u:p", "postgres://?a", "postgres://u:'", "?password=", "host=",
+    "password=", "host=a ", "password=a ", "host='", "host='a b' ", "eyJ", "eyJabcdefghij.", "sb_publishable_",
+    "'cookie','", "sess",
+    "postgres://" * 20 + "x:' @", "host=" * 50 + " ", "password=" * 28 + " ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", ENDLESS, ids=range(len(ENDLESS)))
+def test_no_text_is_looked_at_for_long(piece: str, database: psycopg.Connection[clusters.Row]) -> None:
+    text = f"'cookie','{piece * (60_000 // len(piece))}.aaaaaaaaaaaaaaaa. postgres://"
+    with inputs.within(20):
+        ours = (judge.holds_secret(text), opaque.holds_credential(text), key.redact(text))
+    theirs = database.execute(
+        "select autosync.holds_key(%(text)s), autosync.holds_credential(%(text)s), autosync.mask_keys(%(text)s)",
+        {"text": text},
+    ).fetchone()
+    assert ours == theirs
 
 
 @examples(1, is_slow=True)
