@@ -358,6 +358,22 @@ def test_a_view_that_passes_for_a_table_of_pg_cron_is_not_read(blank: Cluster) -
     assert not _is_sprung(blank)
 
 
+def test_what_others_made_in_numbers_hides_no_key_of_the_owners(project: Project) -> None:
+    project.execute(
+        f"create function public.z() returns text language sql as $$ select '{project.key}' $$; create role many;"
+        " grant create on schema public to many; set role many; do $do$ begin for n in 1..520 loop"
+        " execute format('create function public.a%s() returns text language sql as $$ select ''token ://'' $$', n);"
+        " end loop; end $do$",
+        "supabase_admin",
+    )
+    # who made it, is the role that looks
+    project.execute("alter function public.z() owner to postgres", "supabase_admin")
+    project.execute(f"select cron.schedule('one', '{NEVER}', 'select 1')")
+    details = {one["id"]: one["detail"] for one in project.found()["findings"]}
+    assert "function public.z() holds a secret key" in details["secret_in_function"]
+    assert "not every function and trigger was looked at for keys, but 500" in details["unseen"]
+
+
 def test_a_database_without_pg_cron_has_no_jobs(blank: Cluster) -> None:
     result = command.run("audit", database=blank.url())
     assert result.code == 0

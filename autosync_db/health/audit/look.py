@@ -21,6 +21,7 @@ from autosync_db.supabase import key
 STATEMENT_TIMEOUT = "15s"
 LOCK_TIMEOUT = "1s"
 _EXCERPT = 160
+_MANY = "the others are too many or too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,10 @@ def read(connection: Connection) -> Seen:
             seen.starts = [(row["jobid"], row["start_time"]) for row in _rows(connection, "starts")]
     with _allowed(connection, seen, "the functions and triggers of the project"):
         seen.functions = twins.functions_of(connection)
-        seen.texts = [(row["place"], row["content"]) for row in _rows(connection, "texts")]
+        texts = _rows(connection, "texts")
+        seen.texts = [(row["place"], row["content"]) for row in texts if row["content"] is not None]
+        if len(seen.texts) < len(texts):
+            seen.unseen.append(f"not every function and trigger was looked at for keys, but {len(seen.texts)}: {_MANY}")
     return seen
 
 

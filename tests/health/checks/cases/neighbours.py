@@ -73,6 +73,11 @@ _SCHEDULED = (
     "select cron.schedule('auto-sync-cron-job', '*/5 * * * *', 'select autosync.dispatch()');\n"
     "select cron.schedule('autosync-keep-house', '*/5 * * * *', 'select autosync.keep_house()');\n"
 )
+_DECOYS = sql(
+    "do $do$ begin for n in 1..120 loop execute format("
+    f"'create function public.a%s() returns text language sql as $$ select ''{_KEY}'' $$', n); end loop; end $do$"
+)
+
 
 CASES: dict[str, tuple[Case, ...]] = {
     "other_jobs_succeed": (
@@ -229,6 +234,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql(_FUNCTION.format(f"host=db.example.com dbname=app password={_KEY[-12:]}")),
             says="notify_them(): holds a key",
         ),
+        failed(
+            "one that is stored here, behind more decoys than are named",
+            sql("insert into public.pg_cron_secrets (name, secret) values ('partner', 'an opaque value of theirs')"),
+            _DECOYS,
+            sql(_FUNCTION.format("an opaque value of theirs")),
+            says="notify_them(): holds a secret that is stored here",
+        ),
+        warned("what is not named is counted", _DECOYS, says="20 more hold one"),
         failed(
             "one that is stored here",
             sql("insert into public.pg_cron_secrets (name, secret) values ('partner', 'an opaque value of theirs')"),
