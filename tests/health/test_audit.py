@@ -374,6 +374,19 @@ def test_what_others_made_in_numbers_hides_no_key_of_the_owners(project: Project
     assert "not every function and trigger was looked at for keys, but 500" in details["unseen"]
 
 
+def test_an_answer_of_no_possible_time_hides_no_other(project: Project) -> None:
+    project.has({"report": TWO["report"]})
+    project.execute(
+        "create role nobody; set role nobody; insert into net._http_response (id, status_code, created)"
+        " select -n, 200, t.at from generate_series(1, 600) as n, (values ('infinity'::timestamptz), ('-infinity'),"
+        " ('12000-01-01'), ('4000-01-01 BC')) as t (at)",
+        "supabase_admin",
+    )
+    shown = project.found()
+    assert [found["id"] for found in shown["jobs"][0]["findings"]] == ["answers_failing"]
+    assert shown["findings"] == []
+
+
 def test_a_database_without_pg_cron_has_no_jobs(blank: Cluster) -> None:
     result = command.run("audit", database=blank.url())
     assert result.code == 0

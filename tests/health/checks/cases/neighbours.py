@@ -99,6 +99,15 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "other_answers_good": (
         warned("refused", _answer(401, {"message": "Invalid JWT"}), says="1 of 1 answers were not good: 401 {"),
+        warned(
+            "refused, behind answers of a time that none can have",
+            _answer(401, {"message": "Invalid JWT"}),
+            sql(
+                "insert into net._http_response (id, status_code, created)"
+                " select -n, 200, 'infinity' from generate_series(1, 500) as n"
+            ),
+            says="1 of 1 answers were not good: 401 {",
+        ),
         warned("a web page", _answer(200, "<!doctype html><p>x"), says="200, a web page"),
         warned("a challenge", _answer(200, "Just a moment", cf_mitigated="challenge"), says="200, a web page"),
         warned("it says that it failed", _answer(200, {"ok": False}), says="200, and says that it failed"),
