@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from autosync_db.plain import printable
+
 PROGRAM = "autosync-db"
 # every command, so that a sentence about the program is not taken for one
 GROUPS = frozenset({"alerts", "export", "job", "jobs", "local", "scaffold", "schedules", "secrets"})
@@ -102,11 +104,22 @@ def filled(remedy: str, facts: Mapping[str, Any]) -> str:
         if found is None:
             return place[1].upper()
         text = str(found)
+        # a name may hold anything, and what is printed stays in its line
+        shown = printable(text).replace("\n", " ")
         if kind is Kind.SQL and "--" not in remedy[: place.start()]:
-            return text if _PLAIN.fullmatch(text) else '"{}"'.format(text.replace('"', '""'))
-        return shlex.quote(text)
+            return text if _PLAIN.fullmatch(text) else _identifier(text, shown)
+        return shlex.quote(shown)
 
     return _PLACE.sub(value, remedy)
+
+
+def _identifier(text: str, shown: str) -> str:
+    """Return a name as SQL has it; what cannot be shown of it as its number."""
+    quoted = text.replace('"', '""')
+    if text == shown:
+        return f'"{quoted}"'
+    numbered = (one if printable(one) == one and one not in "\\\n" else f"\\+{ord(one):06X}" for one in quoted)
+    return f'U&"{"".join(numbered)}"'
 
 
 def template(remedy: str) -> str:

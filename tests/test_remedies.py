@@ -2,8 +2,10 @@
 
 import pytest
 
+from autosync_db.local.cluster import Cluster
+from autosync_db.plain import printable
 from autosync_db.remedies import COMMANDS, GROUPS, Aim, ByYou, Kind, filled, kind_of
-from tests.support import command
+from tests.support import clusters, command
 
 _AIM = Aim((("--target", "shop"), ("--config", "my settings.toml")))
 _GIVEN = "--target shop --config 'my settings.toml'"
@@ -51,6 +53,17 @@ def test_what_was_found_is_quoted_for_whoever_runs_it() -> None:
     quoted = filled("alter role {role} nologin -- {job}", facts)
     assert quoted == 'alter role "my ""role""" nologin -- ' + "'a job; rm x'"
     assert filled("select cron.unschedule({job_id}), {unknown}", facts) == "select cron.unschedule(7), UNKNOWN"
+
+
+def test_a_name_stays_in_the_line_of_its_remedy_and_is_the_same_name(shared: Cluster) -> None:
+    name = 'a\n::error::"x" \\+00\u202e\x1b[2J'
+    for remedy in ("autosync-db jobs trigger {job}", "drop trigger {job} on t", "drop role r -- {job}"):
+        shown = filled(remedy, {"job": name})
+        assert printable(shown) == shown
+        assert "\n" not in shown
+    quoted = filled("select 1 as {job}", {"job": name})
+    with clusters.connect(shared) as connection:
+        assert [one.name for one in connection.execute(quoted.encode()).description or ()] == [name]
 
 
 def test_what_only_the_user_can_do_is_a_kind_of_its_own() -> None:

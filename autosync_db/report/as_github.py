@@ -3,6 +3,8 @@
 Commands: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
 """
 
+import re
+
 from autosync_db.health.model import CheckResult, Report, Status
 
 _LEVELS = {Status.CRITICAL: "error", Status.UNKNOWN: "error", Status.WARNING: "warning"}
@@ -20,17 +22,22 @@ def annotations(found: Report) -> str:
 
 def summary(found: Report) -> str:
     """Return the report as Markdown, for the file that GITHUB_STEP_SUMMARY names."""
-    lines = [f"## autosync-db verify: {found.status.value}", "", f"{found.subject} on target {found.target}", ""]
+    lines = [
+        f"## autosync-db verify: {found.status.value}",
+        "",
+        _plain(f"{found.subject} on target {found.target}"),
+        "",
+    ]
     if found.root_causes:
         lines += ["| status | root cause | what was seen | remedy |", "| --- | --- | --- | --- |"]
         for result in found.root_causes:
             cells = (
                 result.status.value,
-                f"`{result.id}`{found.of_job(result)}",
-                result.verdict.summary,
-                result.remedy or "",
+                f"`{result.id}`{_plain(found.of_job(result))}",
+                _plain(result.verdict.summary),
+                _plain(result.remedy or ""),
             )
-            lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     blocked = dict.fromkeys(f"`{result.id}`" for result in found.results if result.status is Status.BLOCKED)
     if blocked:
@@ -43,6 +50,11 @@ def _annotation(result: CheckResult, found: Report) -> str:
     remedy = f"\nremedy: {result.remedy}" if result.remedy else ""
     title = f"{result.id}{_escape(found.of_job(result)).replace(':', '%3A').replace(',', '%2C')}"
     return f"::{_LEVELS[result.weight]} title={title}::{_escape(result.verdict.summary + remedy)}\n"
+
+
+def _plain(text: str) -> str:
+    """Return a text as Markdown for itself: names of a database may hold links, images and HTML."""
+    return re.sub(r"[\r\n]+", " ", re.sub(r"([\\`|<>\[\]@])", r"\\\1", text))
 
 
 def _escape(text: str) -> str:

@@ -66,6 +66,15 @@ def test_github_summary_is_one_table_row_per_root_cause() -> None:
     assert "Explained by these: `schedules_not_overdue`." in as_github.summary(BROKEN)
 
 
+def test_github_summary_shows_what_a_database_says_as_text_alone() -> None:
+    said = "\\| <img src=//x> [fix](https://x) @org ```\r\n# head"
+    found = CheckResult("job_active", catalogue.find("job_active"), Verdict(Status.CRITICAL, said, ()), ())
+    text = as_github.summary(dataclasses.replace(BROKEN, results=(found,)))
+    [row] = [line for line in text.splitlines() if "head" in line]
+    shown = "\\\\\\| \\<img src=//x\\> \\[fix\\](https://x) \\@org \\`\\`\\` # head"
+    assert f"| {shown} |" in row
+
+
 def test_prometheus_gives_every_check_exactly_one_status() -> None:
     samples = {}
     for line in as_prometheus.report(BROKEN).splitlines():
