@@ -65,8 +65,10 @@ _CALLS_HTTP = re.compile(
 )
 _CALLED = re.compile(r'(?:"([^"]+)"|\b(\w+))\s*\(')
 # what a body says and does not do; what is made into SQL while it runs may stand in a literal
-_COMMENTS = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_LITERALS = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+# of two that begin the second alone may end, or a text that only begins some would be gone through for each
+_COMMENTS = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*(?:(?!/\*).)*?\*/", re.DOTALL)
+_TAGS = re.compile(r"(?=(\$\w*\$))")
+_LITERALS = re.compile(r"'(?:[^']|'')*'|\$\w*\$")
 # a table, or the vault's view, that nobody made but the owner of the database or who may act as this role anyway; the
 # owner of its schema could put another in its place
 _TRUSTED = """
@@ -162,7 +164,23 @@ def calling(functions: Iterable[tuple[str, str]]) -> frozenset[str]:
 def _done_by(body: str) -> str:
     """Return a body without its comments, and without its texts where none becomes SQL."""
     done = _COMMENTS.sub(lambda match: match[1] or " ", body)
-    return done if re.search(r"\bexecute\b", done, re.IGNORECASE) else _LITERALS.sub("''", done)
+    return done if re.search(r"\bexecute\b", done, re.IGNORECASE) else _without_literals(done)
+
+
+def _without_literals(body: str) -> str:
+    last = {found[1]: found.start() for found in _TAGS.finditer(body)}
+    kept, at, begin = [], 0, 0
+    while found := _LITERALS.search(body, at):
+        end = at = found.end()
+        if found[0].startswith("$"):
+            if last[found[0]] < end:
+                # it opens nothing, and its last sign may begin the next
+                at = end - 1
+                continue
+            end = body.find(found[0], end) + len(found[0])
+        kept += [body[begin : found.start()], "''"]
+        at = begin = end
+    return "".join([*kept, body[begin:]])
 
 
 def helper_of(reading: Reading, helpers: frozenset[str]) -> str | None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from autosync_db.jobs import command_text, importing
+from autosync_db.jobs import command_text, found, importing
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.sql_values import Origin
 from autosync_db.jobs.translation import Facts, Names, Source, SourceKind, Translation, translate, watched
 from autosync_db.secret import Secret
+from tests.fuzz import inputs
 from tests.support import keys
 
 URL = f"https://{keys.PROJECT_REF}.supabase.co"
@@ -41,6 +42,13 @@ def _translated(text: str, facts: Facts | None = None) -> Translation:
         assert reading.reason
         return watched(reading.reason)
     return translate(reading.call, facts or Known(), Names(), "a-job")
+
+
+@pytest.mark.parametrize("piece", ["/* ", "/* '", "--", "$a{}$ ", "'", "$a$'"], ids=range(6))
+def test_no_body_is_looked_at_for_long(piece: str) -> None:
+    body = "".join(piece.replace("{}", str(number)) for number in range(100_000 // len(piece)))
+    with inputs.within():
+        found.calling([("f", f"{body}\n perform net.http_post('x')"), ("g", "select f()")])
 
 
 FULL = {"function": "report", "body": {"full": True}}
