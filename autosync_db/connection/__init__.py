@@ -1,6 +1,7 @@
 """The one door to a database: every connection is opened here, with timeouts, TLS and a readable error.
 
-Connections keep no session state and prepare no statements, so that they work through a transaction pooler.
+Connections keep no session state and prepare no statements, so that they work through a transaction pooler; what
+is sent finds PostgreSQL's names alone (see names).
 """
 
 import ipaddress
@@ -13,12 +14,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import config
 from autosync_db import patience as patiences
-from autosync_db.connection import conflicts
+from autosync_db.connection import conflicts, names
 from autosync_db.connection.silence import Patient
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError
 from autosync_db.secret import Secret
@@ -32,11 +33,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 # idle_in_transaction_session_timeout and transaction_timeout
 _TIMED_OUT = {"25P03", "25P04"}
 
+# without parameters, and so one round trip
 _EXIST = """
     select bool_and(coalesce(
-        case when n.name like '%%(%%' then to_regprocedure(n.name)::oid else to_regclass(n.name)::oid end, 0
+        case when n.name like '%(%' then to_regprocedure(n.name)::oid else to_regclass(n.name)::oid end, 0
     ) <> 0)
-    from unnest(%(names)s::text[]) as n (name)
+    from unnest({}::text[]) as n (name)
 """
 
 _PARTS_OF_A_URL = (
@@ -105,7 +107,7 @@ def connect(database_url: Secret | None, *, patience: float = patiences.STATEMEN
     place = _place(database_url, chosen)
     _require_a_way(chosen)
     try:
-        opened = Patient.connect(**chosen, autocommit=True, prepare_threshold=None)
+        opened = Patient.connect(**chosen, autocommit=True, prepare_threshold=None, cursor_factory=names.Pinned)
     except psycopg.OperationalError as error:
         raise _of_the_project(database_url, place, error) or place.unreachable(error) from None
     except psycopg.ProgrammingError:
@@ -152,23 +154,23 @@ def is_broken(error: BaseException) -> bool:
 
 
 def value(connection: Connection, query: QueryNoTemplate, parameters: Params | None = None) -> Any:
-    """Return the first column of the first row, None when the query returns no row. One round trip."""
+    """Return the first column of the first row, None when the query returns no row."""
     row = connection.execute(query, parameters).fetchone()
     return None if row is None else row[0]
 
 
 def rows(connection: Connection, query: QueryNoTemplate, parameters: Params | None = None) -> list[tuple[Any, ...]]:
-    """Return all rows of a query, which must be one that returns rows. One round trip."""
+    """Return all rows of a query, which must be one that returns rows."""
     return connection.execute(query, parameters).fetchall()
 
 
-def exists(connection: Connection, *names: str) -> bool:
+def exists(connection: Connection, *wanted: str) -> bool:
     """Return whether all of these exist: relations (`autosync.job`) and functions (`autosync.settle()`).
 
     Names carry their schema, functions their argument types as well (`autosync.needed_secrets(text)`). One round
     trip, however many are named. Raises psycopg's InsufficientPrivilege when the role may not use a schema.
     """
-    return bool(value(connection, _EXIST, {"names": list(names)}))
+    return bool(value(connection, sql.SQL(_EXIST).format(sql.Literal(list(wanted)))))
 
 
 def access_denied(error: psycopg.Error) -> AutosyncError:

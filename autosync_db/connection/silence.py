@@ -4,13 +4,15 @@ The limits of the server do not help where it hangs, and those of TCP only where
 """
 
 import time
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import capabilities
+from psycopg.pq import TransactionStatus
 
+from autosync_db.connection import names
 from autosync_db.patience import STATEMENT_SECONDS, Chosen
 
 T = TypeVar("T")
@@ -43,6 +45,17 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
                     self.cancel_safe(timeout=_CANCEL_SECONDS)
             self.close()
             raise
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        """Begin a transaction, with its search_path pinned, or a savepoint in the one that is under way."""
+        begins = self.info.transaction_status is TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as begun:
+            if begins:
+                self.execute(names.PIN)
+            yield begun
 
 
 def _within(waits: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:

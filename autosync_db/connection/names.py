@@ -1,0 +1,47 @@
+"""Where a statement's names are looked up: in PostgreSQL alone, whatever the role's search_path says.
+
+Whoever may create a schema named like the role, or something in `public`, would otherwise put a function, an operator
+or a type before PostgreSQL's, which a statement of ours would run with the role's rights. The path is set in each
+transaction: a session may be a pooler's. `pg_temp` is at its end, as it is searched first where it is not named.
+"""
+
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.sql import Composable
+
+PIN = b"set local search_path = pg_catalog, pg_temp"
+
+Row = TypeVar("Row")
+
+
+class Pinned(psycopg.Cursor[Row]):
+    """A cursor that pins the search_path of each transaction that it begins, by a statement of its own included."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> "Pinned[Row]":
+        """Execute a statement. Outside a transaction one with parameters takes two round trips more."""
+        connection = self.connection
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            super().execute(query, params, **options)
+        elif params is None:
+            # sent at once they are one transaction, and so is what a `begin` among them begins
+            super().execute(PIN + b";" + _text(query, connection), **options)
+            self.nextset()
+        else:
+            super().execute(b"begin;" + PIN)
+            try:
+                super().execute(query, params, **options)
+                connection.commit()
+            except BaseException:
+                with suppress(psycopg.Error):
+                    connection.rollback()
+                raise
+        return self
+
+
+def _text(query: Any, connection: psycopg.Connection[Any]) -> bytes:
+    if isinstance(query, Composable):
+        return query.as_bytes(connection)
+    return query if isinstance(query, bytes) else str(query).encode(connection.info.encoding)
