@@ -69,6 +69,27 @@ where %(name)s::text is null or c.name = %(name)s
 order by c.id desc
 limit %(limit)s
 """
+# Supabase's belongs to a superuser. Whoever may create schemas can make one that looks the same, and keep what it is
+# given; that it is part of an extension says nothing, as the owner of any extension can add to it.
+# autosync.vault_secrets() asks the same.
+_VAULT_OF_ANOTHER = """
+    select pg_get_userbyid(o.role)
+    from (
+        select n.nspowner from pg_namespace as n where n.nspname = 'vault'
+        union all
+        select c.relowner
+        from pg_class as c
+        where c.relnamespace = to_regnamespace('vault') and c.relname in ('secrets', 'decrypted_secrets')
+        union all
+        select p.proowner
+        from pg_proc as p
+        where p.pronamespace = to_regnamespace('vault') and p.proname in ('create_secret', 'update_secret')
+    ) as o (role)
+    join pg_roles as r on r.oid = o.role
+    join pg_roles as me on me.rolname = current_user
+    where not r.rolsuper and (me.rolsuper or not pg_has_role(o.role, 'usage'))
+    limit 1
+"""
 _VAULT_LACKS = """
 with vault_functions as (
     select p.oid, p.proname
@@ -255,9 +276,17 @@ def require_as_seen(connection: Connection, seen: Seen | None) -> None:
         connection.execute("select autosync.require_as_seen(%s)", [Jsonb(dict(seen))])
 
 
+def vault_of_another(connection: Connection) -> str | None:
+    """Return the role to which what looks like a vault belongs, None where it is one: nothing in it may be asked."""
+    found: str | None = value(connection, _VAULT_OF_ANOTHER)
+    return found
+
+
 def require_vault(connection: Connection) -> None:
     """Return if this role can keep secrets in the vault. Raises SecretError that says why not."""
-    if (lack := value(connection, _VAULT_LACKS)) is not None:
+    role = vault_of_another(connection)
+    lack = f"it belongs to the role {role}" if role is not None else value(connection, _VAULT_LACKS)
+    if lack is not None:
         raise SecretError(
             f"the vault cannot be used here: {lack}",
             hint='enable Vault under Integrations, or keep the default: [secrets] store = "table"',
