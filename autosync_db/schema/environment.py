@@ -15,7 +15,7 @@ from autosync_db import config, patience, resources
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import Connection, connect
 from autosync_db.errors import AutosyncError, MigrationError
-from autosync_db.schema import isolation, locks, objects
+from autosync_db.schema import isolation, locks, objects, preflight
 from autosync_db.schema.revisions import MAKE_WAY, SCHEMA, MigrationResult
 
 # what a downgrade must not drop unasked once it holds rows
@@ -115,6 +115,8 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             result.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
+            # one that was made since it was looked for, or for plain Alembic, which looks for nothing
+            preflight.require_schema(psycopg_connection)
             psycopg_connection.execute(isolation.announcement(chosen).encode())
             filled = _filled_tables(psycopg_connection)
             is_moving = _lock(psycopg_connection, result.before, _target(context))

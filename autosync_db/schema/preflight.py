@@ -8,6 +8,8 @@ from autosync_db.errors import MigrationError, UnreachableError
 MINIMUM_SERVER_VERSION = 150000
 
 # settings of an extension's library are only listed to members of pg_read_all_settings
+# Who owns a schema can drop what is in it and make something else there. Superusers and the database's owner may; and
+# the role itself and those it belongs to, which for a superuser would be all.
 FACTS = """
 select
     pg_is_in_recovery(),
@@ -19,7 +21,16 @@ select
     (select comment from pg_available_extensions where name = 'pg_cron'),
     (select comment from pg_available_extensions where name = 'pg_net'),
     has_database_privilege(current_database(), 'create') or to_regnamespace('autosync') is not null,
-    current_setting('default_transaction_read_only')
+    current_setting('default_transaction_read_only'),
+    (
+        select quote_ident(o.rolname)
+        from pg_namespace as n
+        join pg_roles as o on o.oid = n.nspowner
+        join pg_roles as me on me.rolname = current_user
+        join pg_database as d on d.datname = current_database()
+        where n.nspname = 'autosync' and not o.rolsuper and o.oid not in (me.oid, d.datdba)
+            and (me.rolsuper or not pg_has_role(o.oid, 'usage')) and has_schema_privilege(n.oid, 'create')
+    )
 """
 
 
@@ -32,7 +43,7 @@ def check(connection: Connection) -> None:
 
 def judge(row: tuple[Any, ...]) -> None:
     """Raise what a row of FACTS says against installing the toolkit; return if it says nothing."""
-    (replica, version, database, sees_settings, preloaded, cron_database, cron, net, creates, read_only) = row
+    (replica, version, database, sees_settings, preloaded, cron_database, cron, net, creates, read_only, stranger) = row
     if replica:
         raise UnreachableError(
             "this server is a read replica: neither pg_cron nor pg_net runs here",
@@ -80,6 +91,25 @@ def judge(row: tuple[Any, ...]) -> None:
         raise UnreachableError(
             f"this role may not create anything in the database {database!r}",
             hint="connect as the database's owner; on Supabase that is postgres",
+        )
+    _refuse(stranger)
+
+
+def require_schema(connection: Connection) -> None:
+    """Raise MigrationError if there is a schema autosync of a role that is neither a superuser nor one of ours."""
+    row = connection.execute(FACTS).fetchone()
+    assert row is not None
+    _refuse(row[-1])
+
+
+def _refuse(stranger: str | None) -> None:
+    if stranger is not None:
+        raise MigrationError(
+            f"the schema autosync belongs to the role {stranger}, which could put anything in the place of what is made"
+            " there; nothing was changed",
+            hint="see what is in it; if nobody made it for autosync-db, let its owner or a superuser drop it, or run:"
+            f" grant {stranger} to current_user; alter schema autosync owner to current_user;"
+            f" if somebody did, connect as {stranger}",
         )
 
 

@@ -1,10 +1,15 @@
 """`migrate` and `rollback` on real databases."""
 
+import itertools
 import os
 import subprocess
 
 import pytest
+from alembic import command as alembic
+from alembic.config import Config
+from alembic.util import CommandError
 
+from autosync_db import resources
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
 from tests.cli.conftest import Dump, Listener
@@ -74,6 +79,30 @@ def test_a_second_migration_changes_nothing(blank: Cluster, contents: Dump) -> N
 
 
 @pytest.mark.long
+def test_a_schema_of_a_role_that_is_not_ours_is_refused_and_nothing_is_made_in_it(
+    blank: Cluster, contents: Dump
+) -> None:
+    with clusters.connect(blank, "supabase_admin") as admin:
+        admin.execute("create role stranger; create schema autosync authorization stranger")
+        admin.execute("grant all on schema autosync to postgres")
+        before = contents(blank)
+        for role, arguments in itertools.product(
+            ("postgres", "supabase_admin"), (("migrate",), ("migrate", "--dry-run"), ("migrate", "--check"))
+        ):
+            refused = command.refused(command.run(*arguments, database=blank.url(role)), PENDING)
+            assert "the schema autosync belongs to the role stranger" in refused
+        # plain Alembic looks for nothing beforehand
+        with pytest.MonkeyPatch.context() as patch, resources.folder("alembic") as folder:
+            patch.setenv("AUTOSYNC_DATABASE_URL", blank.url().reveal())
+            plain = Config()
+            plain.set_main_option("script_location", str(folder))
+            with pytest.raises(CommandError, match="belongs to the role stranger"):
+                alembic.upgrade(plain, "head")
+        assert contents(blank) == before
+        admin.execute("alter schema autosync owner to postgres")
+    command.succeeds(_run(blank, "migrate"))
+
+
 def test_an_edited_function_is_drift_until_migrate_repairs_it(migrated: Cluster, schema: Dump) -> None:
     before = schema(migrated)
     _edit(migrated)

@@ -1,11 +1,12 @@
-"""The schema autosync holds no function or operator of somebody else's."""
+"""The schema autosync is ours, and holds no function or operator of somebody else's."""
 
 from functools import cache
+from typing import Any
 
 from psycopg import sql
 
 from autosync_db.health import drafts
-from autosync_db.health.model import Answer, Check, Question, Repair, Row, Scene
+from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 from autosync_db.schema import objects
 
 # a function of public counts when it bears the name of one of ours: the Data API chooses among those by their arguments
@@ -51,6 +52,29 @@ from pg_catalog.pg_namespace as n
 join pg_catalog.pg_operator as o on o.oprnamespace = n.oid
 where n.nspname = 'autosync'
 union all
+select jsonb_build_object(
+    'status', 'critical',
+    'kind', 'schema',
+    'name', n.nspname,
+    'identity', n.nspname,
+    'role', o.rolname,
+    'owner', ours.rolname,
+    'reason', 'owner'
+)
+from pg_catalog.pg_namespace as n
+join pg_catalog.pg_roles as o on o.oid = n.nspowner and not o.rolsuper
+join pg_catalog.pg_database as d on d.datname = current_database() and d.datdba <> o.oid
+cross join lateral (
+    select r.rolname
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_roles as r on r.oid = c.relowner and r.oid <> o.oid
+    where c.relnamespace = n.oid and c.relkind = 'r'
+        and (r.rolsuper or not pg_has_role(r.oid, o.oid, 'usage'))
+    order by c.relname
+    limit 1
+) as ours
+where n.nspname = 'autosync'
+union all
 select jsonb_build_object('reason', 'missing') where to_regnamespace('autosync') is null
 """
 
@@ -70,6 +94,14 @@ def _read(answer: Answer) -> list[Row]:
         return [Row("unknown", "schema autosync", "does not exist", {"reason": "missing", "schema": "autosync"})]
     rows = []
     for found in answer.values:
+        if found["reason"] == "owner":
+            facts = {key: found[key] for key in ("reason", "kind", "identity", "role", "owner")}
+            detail = (
+                f"belongs to the role {found['role']}, which can put anything in the place of what"
+                f" {found['owner']} has in it"
+            )
+            rows.append(Row(found["status"], "schema autosync", detail, facts))
+            continue
         what = (
             "has the name of a function of this package and other arguments, so a call may reach it instead"
             if found["reason"] == "overload"
@@ -87,20 +119,33 @@ def _read(answer: Answer) -> list[Row]:
     return sorted(rows, key=lambda row: (row.object, row.detail))
 
 
-def _draft(scene: Scene) -> list[Repair]:
-    """Drop what is not ours; operators first, since they need their functions."""
+def _draft(scene: Scene) -> list[Repair | Refusal]:
+    """Take the schema back; drop what is not ours, operators first, since they need their functions."""
+    taken: list[Repair | Refusal] = [_take(scene, facts) for facts in scene.findings if facts["reason"] == "owner"]
     things = sorted(
-        ((facts["kind"], facts["identity"]) for facts in scene.findings), key=lambda thing: thing[0] == "function"
+        ((facts["kind"], facts["identity"]) for facts in scene.findings if facts["reason"] != "owner"),
+        key=lambda thing: thing[0] == "function",
     )
+    if not things:
+        return taken
     # the server itself quoted the names
     drops = [drafts.text(f"drop {'routine' if kind == 'function' else kind} {identity}") for kind, identity in things]
     names = ", ".join(identity for _, identity in things)
-    return [Repair(f"drop {names}", drops, destructive=True, as_owner=scene.acts_as_owner)]
+    return [*taken, Repair(f"drop {names}", drops, destructive=True, as_owner=not taken and scene.acts_as_owner)]
+
+
+def _take(scene: Scene, facts: dict[str, Any]) -> Repair | Refusal:
+    role, owner = (sql.Identifier(facts[name]) for name in ("role", "owner"))
+    statement = sql.SQL("alter schema autosync owner to {}").format(owner)
+    if not (scene.is_superuser or scene.may_act_as(facts["role"])):
+        text = sql.SQL("grant {} to {}; {}").format(role, owner, statement).as_string()
+        return Refusal(f"the schema is the role {facts['role']}'s", f"as a superuser, or as who may, run: {text}")
+    return Repair(f"give the schema autosync to the role {facts['owner']}", [statement], as_owner=False)
 
 
 CHECK = Check(
     layer="security",
-    claim="the schema autosync holds no function or operator of somebody else's",
+    claim="the schema autosync is ours, and holds no function or operator of somebody else's",
     remedy="autosync-db repair private_schema_is_ours",
     needs=("head_applied",),
     causes=("head_applied",),

@@ -217,6 +217,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="function public.auto_sync_claim: public.auto_sync_claim(integer) of the role postgres",
             repaired_by="postgres",
         ),
+        failed(
+            "the schema of a role that is not ours",
+            admin("create role stranger; alter schema autosync owner to stranger"),
+            says="schema autosync: belongs to the role stranger, which can put anything in the place of what postgres",
+            repaired_by="supabase_admin",
+            then=equals("postgres", "select nspowner::regrole::text from pg_namespace where nspname = 'autosync'"),
+        ),
         warned(
             "a function and an operator of somebody's",
             sql(
