@@ -304,7 +304,7 @@ class TestBuiltFromFiles:
         build(blank)
         with clusters.connect(blank) as connection:
             connection.execute("create view public.calls as select * from autosync.invocation")
-        with pytest.raises(MigrationError, match=r"view calls depends on table autosync\.invocation"):
+        with pytest.raises(MigrationError, match=r"view public\.calls depends on table autosync\.invocation"):
             migrate.upgrade(blank.url())
         with clusters.connect(blank) as connection:
             assert connection.execute("select count(*) from public.calls").fetchone() == (0,)
