@@ -1,5 +1,6 @@
 """Connection parameters and the ways to read a query's result; commands are tested against real servers."""
 
+import re
 import socket
 from urllib.parse import quote
 
@@ -8,11 +9,12 @@ import pytest
 from psycopg import sql
 
 from autosync_db import connection
-from autosync_db.connection import silence
+from autosync_db.connection import names, silence
+from autosync_db.credentials import store
 from autosync_db.errors import ConflictError, UnreachableError, UsageError
 from autosync_db.local.cluster import HOST, Cluster
 from autosync_db.secret import Secret
-from tests.support import clusters, keys
+from tests.support import clusters, command, keys
 
 
 def _of(url: str) -> dict[str, object]:
@@ -278,6 +280,27 @@ def test_existence_is_refused_to_who_may_not_use_the_schema(transaction: psycopg
     transaction.execute("set local role anon")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.exists(transaction, "autosync.job")
+
+
+def test_a_command_that_a_plain_role_keeps_from_reading_ends_soon_and_names_the_session(
+    migrated: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert re.search(rb"lock_timeout = '[2-5]s'", names.ALONE)
+    monkeypatch.setattr(names, "ALONE", names.PIN + b"; set local lock_timeout = '100ms'")
+    with clusters.connect(migrated, "supabase_admin") as admin:
+        admin.execute("create role plain login password 'plain'")
+    with clusters.connect(migrated) as owner:
+        # a call that waits in the queue, which is looked for there
+        store.store(owner, {store.PROJECT_URL: Secret("https://functions.example"), store.SERVICE_KEY: keys.secret()})
+        owner.execute("select autosync.dispatch()")
+    plain = f"host={HOST} port={migrated.port} dbname=postgres user=plain password=plain application_name=idler"
+    with psycopg.connect(plain) as holder:
+        holder.execute("lock table net.http_request_queue, net._http_response in access exclusive mode")
+        held = f"is locked by session {holder.info.backend_pid} (user plain, application idler"
+        for arguments in (("status",), ("runs",), ("jobs", "list"), ("jobs", "show", "auto-sync-cron-job")):
+            result = command.run(*arguments, database=migrated.url())
+            assert held in command.refused(result, ConflictError.exit_code)
+            assert f"pg_terminate_backend({holder.info.backend_pid})" in result.hints[0]
 
 
 def test_what_another_command_took_away_is_named_and_a_fault_of_ours_passes(migrated: Cluster) -> None:

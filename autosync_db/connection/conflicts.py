@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 import psycopg
 
 from autosync_db import resources
+from autosync_db.connection import holders
 from autosync_db.connection.silence import Patient
 from autosync_db.errors import AutosyncError, ConflictError
 
@@ -29,9 +30,13 @@ def explained(connection: Patient) -> Iterator[None]:
     try:
         yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        holder = _holder(connection) if isinstance(error, psycopg.errors.LockNotAvailable) else None
+        who = f" ({holder.sentence})" if holder else ""
         raise ConflictError(
-            f"another session is at work on the same: {error.diag.message_primary}; this statement did nothing",
-            hint="wait until it has ended, then run it again; sessions: select * from pg_stat_activity",
+            f"another session is at work on the same: {error.diag.message_primary}{who}; this statement did nothing",
+            hint=holder.hint
+            if holder
+            else "wait until it has ended, then run it again; sessions: select * from pg_stat_activity",
         ) from error
     except _ABSENT as error:
         said = error.diag.message_primary or ""
@@ -40,6 +45,14 @@ def explained(connection: Patient) -> Iterator[None]:
         if (found := _absence(connection)) is None:
             raise
         raise found from error
+
+
+def _holder(connection: Patient) -> holders.Holder | None:
+    try:
+        connection.rollback()
+        return holders.of_a_table(connection)
+    except psycopg.Error:
+        return None
 
 
 def _absence(connection: Patient) -> AutosyncError | None:

@@ -13,6 +13,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
 PIN = b"set local search_path = pg_catalog, pg_temp"
+# of a statement by itself, in which no more than that is waited for: anybody may lock pg_net's tables
+ALONE = PIN + b"; set local lock_timeout = '5s'"
 
 Row = TypeVar("Row")
 
@@ -27,10 +29,11 @@ class Pinned(psycopg.Cursor[Row]):
             super().execute(query, params, **options)
         elif params is None:
             # sent at once they are one transaction, and so is what a `begin` among them begins
-            super().execute(PIN + b";" + _text(query, connection), **options)
+            super().execute(ALONE + b";" + _text(query, connection), **options)
+            self.nextset()
             self.nextset()
         else:
-            super().execute(b"begin;" + PIN)
+            super().execute(b"begin;" + ALONE)
             try:
                 super().execute(query, params, **options)
                 connection.commit()

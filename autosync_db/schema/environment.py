@@ -111,7 +111,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
                 context.run_migrations()
                 return
             # SQLAlchemy's begin() has no effect on an autocommit connection; its commit() ends this transaction
-            psycopg_connection.execute(f"{locks.begin()}{locks.one_at_a_time()}".encode())
+            locks.begin_alone(psycopg_connection, context.config.attributes.get("on_wait"))
             result.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")

@@ -3,6 +3,7 @@
 All that changes the schema holds one advisory lock of the transaction, so that one works and the others wait.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -10,9 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg
 from psycopg import sql
 
-from autosync_db import resources
-from autosync_db.config import duration
-from autosync_db.connection import Connection
+from autosync_db import patience, resources
+from autosync_db.connection import Connection, holders
 from autosync_db.errors import MigrationError
 from autosync_db.schema import revisions
 
@@ -27,6 +27,8 @@ HELD_LOCK_TIMEOUT = "1s"
 # a client that was stopped, or that cannot be reached any more, must not keep the tables locked
 IDLE_TIMEOUT = "60s"
 ADVISORY_LOCK = revisions.ADVISORY_LOCK
+# for the advisory lock: how long before it is said who has it, and how often that is looked for then
+FIRST_WAIT, NEXT_WAITS = "1s", 60.0
 
 # Limits of the role are for what it does every day. In any other isolation level whoever waited for the advisory lock
 # would not see what was done meanwhile. transaction_timeout is there since PostgreSQL 17.
@@ -59,6 +61,29 @@ def begin() -> str:
 def one_at_a_time() -> str:
     """Return the statement that waits until no other migration runs, and keeps others waiting until the commit."""
     return sql.SQL("select pg_advisory_xact_lock({});").format(sql.Literal(ADVISORY_LOCK)).as_string()
+
+
+def begin_alone(connection: Connection, say: Callable[[str], None] | None) -> None:
+    """Begin a transaction, as begin() does, in which no other migration runs; whoever keeps it waiting is named.
+
+    Raises MigrationError when that has taken as long as a migration may.
+    """
+    deadline = time.monotonic() + (patience.Chosen.seconds or patience.MIGRATION_SECONDS)
+    limit = FIRST_WAIT
+    while True:
+        try:
+            connection.execute(f"{begin()}{_lock_timeout(limit)}{one_at_a_time()}{_lock_timeout('0')}".encode())
+        except psycopg.errors.LockNotAvailable:
+            connection.rollback()
+        else:
+            return
+        found = holders.of_the_advisory_lock(connection, ADVISORY_LOCK)
+        sentence = found.sentence if found else "another migration was at work until now"
+        if time.monotonic() > deadline:
+            raise MigrationError(f"{sentence}; nothing was changed", hint=found.hint if found else "run it again")
+        if say:
+            say(f"waiting: {sentence}")
+        limit = f"{max(1, min(NEXT_WAITS, deadline - time.monotonic())):.0f}s"
 
 
 def await_tables() -> str:
@@ -149,18 +174,9 @@ def retrying(attempt: Callable[[], T], on_retry: Callable[[str], None] | None) -
 
 def _locked(connection: Connection) -> LockedError:
     with unhurried(connection):
-        row = connection.execute(resources.read("sql/locks/holder.sql").encode()).fetchone()
-    if row is None:
+        found = holders.of_a_table(connection)
+    if found is None:
         return LockedError(
             "a table was locked by a transaction that has ended since", hint="run it again when less is going on"
         )
-    table, pid, user, application, age = row
-    if pid is None:
-        return LockedError(
-            f"{table} is locked by a prepared transaction", hint="end it (select * from pg_prepared_xacts)"
-        )
-    lasting = f"for {duration.describe(age)}" if age is not None else "since an unknown time"
-    return LockedError(
-        f"{table} is locked by session {pid} (user {user}, application {application}, in a transaction {lasting})",
-        hint=f"wait for that transaction, or end it with: select pg_terminate_backend({pid}); then run it again",
-    )
+    return LockedError(found.sentence, hint=found.hint)

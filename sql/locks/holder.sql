@@ -1,4 +1,5 @@
--- holder: the longest transaction that has a lock on what a migration changes.
+-- holder: the longest transaction that has a lock on what a migration changes or commands read; first those that nobody can
+-- read beside.
 -- Those of other roles show only to members of pg_monitor.
 select format('%I.%I', c.relnamespace::regnamespace, c.relname), l.pid, coalesce(a.usename, a.backend_type, 'unknown'),
     coalesce(nullif(a.application_name, ''), 'unknown'), clock_timestamp() - a.xact_start
@@ -9,7 +10,8 @@ where l.granted and l.pid is distinct from pg_backend_pid()
     and l.database = (select d.oid from pg_database as d where d.datname = current_database())
     and (
         c.relnamespace in (to_regnamespace('autosync'), to_regnamespace('cron'))
+        or c.relnamespace = to_regnamespace('net') and l.mode = 'AccessExclusiveLock'
         or c.oid in (to_regclass('public.pg_cron_secrets'), to_regclass('public.auto_sync_schedules'))
     )
-order by a.xact_start, c.relnamespace <> 'public'::regnamespace, l.pid
+order by l.mode = 'AccessExclusiveLock' desc, a.xact_start, c.relnamespace <> 'public'::regnamespace, l.pid
 limit 1

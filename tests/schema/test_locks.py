@@ -201,6 +201,22 @@ def test_a_lock_that_is_given_back_only_delays(deployed: Cluster) -> None:
     assert done.after == revisions.head()
 
 
+def test_who_keeps_migrations_waiting_is_named_while_it_does(deployed: Cluster) -> None:
+    messages: list[str] = []
+    with clusters.connect(deployed, "authenticator") as holder:
+        holder.execute("set application_name = 'idler'")
+        holder.execute("select pg_advisory_lock(%s)", [locks.ADVISORY_LOCK])
+
+        def release(message: str) -> None:
+            messages.append(message)
+            holder.execute("select pg_advisory_unlock(%s)", [locks.ADVISORY_LOCK])
+
+        done = migrate.upgrade(deployed.url(), on_retry=release)
+        held = f"waiting: the lock of migrations is held by session {holder.info.backend_pid} (user authenticator,"
+    assert [message.startswith(f"{held} application idler") for message in messages] == [True], messages
+    assert done.after == revisions.head()
+
+
 def test_nothing_to_do_waits_for_no_table(migrated: Cluster) -> None:
     with transaction(migrated, f"lock table {SCHEDULES}, {SECRETS} in row exclusive mode"):
         assert migrate.upgrade(migrated.url(), on_retry=pytest.fail).revisions == []
