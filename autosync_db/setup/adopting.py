@@ -138,8 +138,7 @@ def _hand_over(
 ) -> None:
     """Let the job be as it was proven from now on, and its text be kept."""
     name = adoption.settings.name
-    with connection.transaction():
-        # the row of the job first, as everybody locks it
+    with registry.change(connection):
         if not unproven.is_held(connection, name, token):
             raise _disturbed(name)
         unproven.register(connection, columns.of(adoption.settings, configuration.settings.retention) | before.pause)
@@ -261,13 +260,14 @@ def _prepare(
     row = columns.of(adoption.settings, configuration.settings.retention)
     with connection.transaction():
         begun = lease.begin(connection, pasted, token=token, read=read, seen=adoption.seen) if adoption.takes else None
-        if not unproven.is_free(connection, name):
-            raise ConflictError(
-                f"{name} has become a job of autosync-db meanwhile; nothing was changed",
-                hint=f"see what it is with: autosync-db jobs show {name}",
-            )
-        unproven.begin(connection, row, before, token)
-        _require_as_seen(connection, adoption)
+        with registry.change(connection):
+            if not unproven.is_free(connection, name):
+                raise ConflictError(
+                    f"{name} has become a job of autosync-db meanwhile; nothing was changed",
+                    hint=f"see what it is with: autosync-db jobs show {name}",
+                )
+            unproven.begin(connection, row, before, token)
+            _require_as_seen(connection, adoption)
     return begun is not None
 
 
