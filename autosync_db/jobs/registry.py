@@ -277,8 +277,10 @@ def remove(connection: Connection, name: str) -> None:
         if job.kind != "watch":
             owners = rows(
                 connection,
-                "select c.jobid, c.username = current_user, c.username from cron.job as c where c.jobname = %s",
-                [name],
+                "select c.jobid, c.username = current_user, c.username from cron.job as c where c.jobname = %(name)s"
+                # the text of one that is not taken over yet is still its owner's
+                " and (not %(is_unfinished)s or c.command = autosync.job_command(%(name)s))",
+                {"name": name, "is_unfinished": (job.paused_by or "").startswith(UNFINISHED)},
             )
             for job_id, is_own, owner in owners:
                 if not is_own:
