@@ -13,7 +13,6 @@ from autosync_db import config, progress
 from autosync_db.config import Configuration
 from autosync_db.credentials import store
 from autosync_db.errors import ConflictError, MigrationError
-from autosync_db.jobs import registry
 from autosync_db.secret import Secret
 from autosync_db.setup import adopting, takeover
 from autosync_db.setup.adopting import Adoption
