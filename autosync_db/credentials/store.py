@@ -69,20 +69,17 @@ where %(name)s::text is null or c.name = %(name)s
 order by c.id desc
 limit %(limit)s
 """
-# Supabase's belongs to a superuser. Whoever may create schemas can make one that looks the same, and keep what it is
-# given; that it is part of an extension says nothing, as the owner of any extension can add to it.
-# autosync.vault_secrets() asks the same.
+# Supabase's belongs to a superuser; whoever may create schemas can make one that looks the same. The owner of any
+# extension can add to it, so that says nothing. autosync.vault_secrets() asks the same.
 _VAULT_OF_ANOTHER = """
     select pg_get_userbyid(o.role)
     from (
         select n.nspowner from pg_namespace as n where n.nspname = 'vault'
         union all
-        select c.relowner
-        from pg_class as c
+        select c.relowner from pg_class as c
         where c.relnamespace = to_regnamespace('vault') and c.relname in ('secrets', 'decrypted_secrets')
         union all
-        select p.proowner
-        from pg_proc as p
+        select p.proowner from pg_proc as p
         where p.pronamespace = to_regnamespace('vault') and p.proname in ('create_secret', 'update_secret')
     ) as o (role)
     join pg_roles as r on r.oid = o.role

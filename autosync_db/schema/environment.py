@@ -115,7 +115,6 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             result.before = migration.get_current_revision()
             if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
                 psycopg_connection.execute(f"create schema {SCHEMA}")
-            # one that was made since it was looked for, or for plain Alembic, which looks for nothing
             preflight.require_schema(psycopg_connection)
             psycopg_connection.execute(isolation.announcement(chosen).encode())
             filled = _filled_tables(psycopg_connection)

@@ -43,7 +43,7 @@ def check(connection: Connection) -> None:
 
 def judge(row: tuple[Any, ...]) -> None:
     """Raise what a row of FACTS says against installing the toolkit; return if it says nothing."""
-    (replica, version, database, sees_settings, preloaded, cron_database, cron, net, creates, read_only, stranger) = row
+    (replica, version, database, sees_settings, preloaded, cron_database, cron, net, creates, read_only, outsider) = row
     if replica:
         raise UnreachableError(
             "this server is a read replica: neither pg_cron nor pg_net runs here",
@@ -92,7 +92,7 @@ def judge(row: tuple[Any, ...]) -> None:
             f"this role may not create anything in the database {database!r}",
             hint="connect as the database's owner; on Supabase that is postgres",
         )
-    _refuse(stranger)
+    _refuse(outsider)
 
 
 def require_schema(connection: Connection) -> None:
@@ -102,14 +102,14 @@ def require_schema(connection: Connection) -> None:
     _refuse(row[-1])
 
 
-def _refuse(stranger: str | None) -> None:
-    if stranger is not None:
+def _refuse(outsider: str | None) -> None:
+    if outsider is not None:
         raise MigrationError(
-            f"the schema autosync belongs to the role {stranger}, which could put anything in the place of what is made"
+            f"the schema autosync belongs to the role {outsider}, which could put anything in the place of what is made"
             " there; nothing was changed",
             hint="see what is in it; if nobody made it for autosync-db, let its owner or a superuser drop it, or run:"
-            f" grant {stranger} to current_user; alter schema autosync owner to current_user;"
-            f" if somebody did, connect as {stranger}",
+            f" grant {outsider} to current_user; alter schema autosync owner to current_user;"
+            f" if somebody did, connect as {outsider}",
         )
 
 

@@ -11,9 +11,9 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    stranger name;
+    outsider name;
 begin
-    select r.rolname into stranger
+    select r.rolname into outsider
     from (
         select n.nspowner from pg_catalog.pg_namespace as n where n.nspname = 'vault'
         union all
@@ -31,7 +31,7 @@ begin
     where not r.rolsuper and (me.rolsuper or not pg_has_role(me.oid, o.role, 'usage'))
     limit 1;
     if found then
-        raise exception 'the vault belongs to the role %, and is not Supabase''s', stranger using errcode = 'insufficient_privilege';
+        raise exception 'the vault belongs to the role %, and is not Supabase''s', outsider using errcode = 'insufficient_privilege';
     end if;
     -- the schema may be missing when this function is made
     return query execute

@@ -83,20 +83,20 @@ def test_a_schema_of_a_role_that_is_not_ours_is_refused_and_nothing_is_made_in_i
     blank: Cluster, contents: Dump
 ) -> None:
     with clusters.connect(blank, "supabase_admin") as admin:
-        admin.execute("create role stranger; create schema autosync authorization stranger")
+        admin.execute("create role outsider; create schema autosync authorization outsider")
         admin.execute("grant all on schema autosync to postgres")
         before = contents(blank)
         for role, arguments in itertools.product(
             ("postgres", "supabase_admin"), (("migrate",), ("migrate", "--dry-run"), ("migrate", "--check"))
         ):
             refused = command.refused(command.run(*arguments, database=blank.url(role)), PENDING)
-            assert "the schema autosync belongs to the role stranger" in refused
+            assert "the schema autosync belongs to the role outsider" in refused
         # plain Alembic looks for nothing beforehand
         with pytest.MonkeyPatch.context() as patch, resources.folder("alembic") as folder:
             patch.setenv("AUTOSYNC_DATABASE_URL", blank.url().reveal())
             plain = Config()
             plain.set_main_option("script_location", str(folder))
-            with pytest.raises(CommandError, match="belongs to the role stranger"):
+            with pytest.raises(CommandError, match="belongs to the role outsider"):
                 alembic.upgrade(plain, "head")
         assert contents(blank) == before
         admin.execute("alter schema autosync owner to postgres")

@@ -19,12 +19,12 @@ from tests.support.http_stub import Stub
 
 VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
 BEGIN_MOVE = 'select autosync.begin_rotation(%s, interval \'30 seconds\', \'{"secrets": {"store": "vault"}}\')'
-STRANGER = "do $$ begin create role stranger; exception when duplicate_object then null; end $$"
+OUTSIDER = "do $$ begin create role outsider; exception when duplicate_object then null; end $$"
 # what whoever may create schemas can put in a vault's place: to read it is to run what it says
-OF_A_STRANGER = f"""
+OF_A_OUTSIDER = f"""
 drop schema if exists vault cascade;
-{STRANGER};
-create schema vault authorization stranger;
+{OUTSIDER};
+create schema vault authorization outsider;
 create function vault.take() returns text language plpgsql as $$ begin raise 'taken as %', current_user; end $$;
 create view vault.decrypted_secrets as
     select gen_random_uuid() as id, 'project_url' as name, 'autosync-db' as description,
@@ -32,8 +32,8 @@ create view vault.decrypted_secrets as
 create view vault.secrets as select id, vault.take() as name, description from vault.decrypted_secrets;
 grant usage on schema vault to public;
 grant select, delete on vault.secrets, vault.decrypted_secrets to public;
-alter view vault.decrypted_secrets owner to stranger;
-alter view vault.secrets owner to stranger;
+alter view vault.decrypted_secrets owner to outsider;
+alter view vault.secrets owner to outsider;
 """
 
 
@@ -213,10 +213,10 @@ class TestWithout:
                 "anon or authenticated may read",
             ),
             *(
-                (f"{STRANGER}; alter {thing} owner to stranger", "belongs to the role stranger")
+                (f"{OUTSIDER}; alter {thing} owner to outsider", "belongs to the role outsider")
                 for thing in ("schema vault", "table vault.secrets", "view vault.decrypted_secrets")
             ),
-            (f"{STRANGER}; alter function vault.create_secret owner to stranger", "belongs to the role stranger"),
+            (f"{OUTSIDER}; alter function vault.create_secret owner to outsider", "belongs to the role outsider"),
         ],
     )
     def test_a_usable_one(self, project: Project, damage: str, said: str) -> None:
@@ -228,12 +228,12 @@ class TestWithout:
 
     def test_one_of_somebody_elses_which_is_never_asked(self, project: Project) -> None:
         with clusters.connect(project.cluster, "supabase_admin") as admin:
-            admin.execute(OF_A_STRANGER.encode())
+            admin.execute(OF_A_OUTSIDER.encode())
         there = command.succeeds(project.run("teardown", "--dry-run"))
         project.owner.execute("insert into autosync.setting (name, value) values ('secrets', '{\"store\": \"vault\"}')")
         listed = project.run("secrets", "list")
-        assert "the vault belongs to the role stranger" in command.refused(listed, 4)
-        assert "the vault belongs to the role stranger" in project.verdict("secrets_readable_by_job")[1]
+        assert "the vault belongs to the role outsider" in command.refused(listed, 4)
+        assert "the vault belongs to the role outsider" in project.verdict("secrets_readable_by_job")[1]
         assert "taken" not in there.out + there.err + listed.err
 
     @pytest.mark.long

@@ -223,7 +223,7 @@ def test_what_somebody_made_on_ours_is_named_and_nothing_is_changed(blank: Clust
     }
     # the same way back, without a look beforehand
     refused = command.refused(run(blank, "rollback", "base", "--yes"), 5)
-    assert "trigger theirs on table others" in refused
+    assert "trigger theirs on table public.others" in refused
     assert "depends on" in refused
     assert state(blank) == before
 

@@ -219,8 +219,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         failed(
             "the schema of a role that is not ours",
-            admin("create role stranger; alter schema autosync owner to stranger"),
-            says="schema autosync: belongs to the role stranger, which can put anything in the place of what postgres",
+            admin("create role outsider; alter schema autosync owner to outsider"),
+            says="schema autosync: belongs to the role outsider, which can put anything in the place of what postgres",
             repaired_by="supabase_admin",
             then=equals("postgres", "select nspowner::regrole::text from pg_namespace where nspname = 'autosync'"),
         ),
