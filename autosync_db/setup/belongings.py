@@ -8,7 +8,7 @@ from typing import Any
 
 from autosync_db import resources
 from autosync_db.connection import Connection, exists, rows, value
-from autosync_db.credentials.store import vault_of_another
+from autosync_db.credentials import vault
 from autosync_db.jobs import found
 from autosync_db.jobs.found import FoundJob
 from autosync_db.schema import adoption, objects, revisions
@@ -258,7 +258,7 @@ class _Look:
         made = self._made
         if self._revision is None or not exists(self._connection, "vault.secrets"):
             return
-        if vault_of_another(self._connection) is not None:
+        if vault.role_of_another(self._connection) is not None:
             return
         if not value(self._connection, _MAY_EMPTY_VAULT):
             made.stays.append(Item("secret", "ours in the vault", "this role may not delete there: see vault.secrets"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, exists, rows, value
-from autosync_db.credentials import cron_secret, lease, store
+from autosync_db.credentials import cron_secret, lease, store, vault
 from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.store import Store, StoredSecret
 from autosync_db.jobs import binding, calls, doubles, registry
@@ -55,7 +55,7 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
     preflight.check(connection)
     active_store = store.store_of(connection)
     if "secrets" in settings.model_fields_set and settings.secrets.store == "vault" != active_store:
-        store.require_vault(connection)
+        vault.require(connection)
     lease.require_idle(connection)
     return Situation(
         pg_cron_version=preflight.pg_cron_version(connection),

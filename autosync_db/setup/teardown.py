@@ -14,8 +14,7 @@ from psycopg import errors, sql
 from autosync_db import resources
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect, exists, rows
-from autosync_db.credentials import journal
-from autosync_db.credentials.store import vault_of_another
+from autosync_db.credentials import journal, vault
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.jobs import found
 from autosync_db.schema import declarative, export, migrate, revisions
@@ -191,7 +190,7 @@ def _finish(connection: Connection, there: Belongings) -> list[Item]:
     in_vault = [item.name for item in there.removes if item.kind == "secret" and item.detail == IN_VAULT]
     if in_vault:
         connection.execute(_EMPTY_VAULT, [in_vault])
-    if there.read_secrets and exists(connection, "vault.secrets") and vault_of_another(connection) is None:
+    if there.read_secrets and exists(connection, "vault.secrets") and vault.role_of_another(connection) is None:
         rows(connection, _HAND_OVER.encode())
     connection.execute("drop table if exists autosync.alembic_version")
     left = []

@@ -43,6 +43,6 @@ from found as f
 where f.place <= 100
 union all
 select 'warning', 'functions and triggers', format('%s more hold one; they are named once these do not', f.number - 100),
-    jsonb_build_object('more', f.number - 100)
+    jsonb_build_object('count', f.number - 100)
 from found as f
 where f.place = 101

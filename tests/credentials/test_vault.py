@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from autosync_db import config
-from autosync_db.credentials import lease, rotation
+from autosync_db.credentials import lease, rotation, vault
 from autosync_db.credentials import store as secret_store
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.local.cluster import Cluster
@@ -224,7 +224,7 @@ class TestWithout:
         with clusters.connect(project.cluster, "supabase_admin") as connection:
             connection.execute(damage.encode())
         with pytest.raises(SecretError, match=said):
-            secret_store.require_vault(project.owner)
+            vault.require(project.owner)
 
     def test_one_of_somebody_elses_which_is_never_asked(self, project: Project) -> None:
         with clusters.connect(project.cluster, "supabase_admin") as admin:
