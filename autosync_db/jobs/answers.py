@@ -88,8 +88,9 @@ _SAYS_FAILURE = re.compile(
     r"|unable|cannot|could not)\b|失败|错误|异常",
     re.IGNORECASE,
 )
-_SUCCEEDED = re.compile(
-    r"(succeeded|success|successes|successful|ok|sent|synced|completed|done|imported|exported|created|inserted|updated"
+_SUCCEEDED = re.compile(r"(succeeded|success|successes|successful)(count|s)?")
+_DONE = re.compile(
+    r"(ok|sent|synced|completed|done|imported|exported|created|inserted|updated"
     r"|upserted|deleted|delivered|passed)(count|s)?"
 )
 _NO_COUNT = re.compile(
@@ -231,6 +232,9 @@ class _Tally:
     is_data_bad: bool = False
     is_listed: bool = False
     succeeded: Decimal = Decimal(0)
+    # what other numbers may say of it; where the answer counts its successes, nothing
+    done: Decimal = Decimal(0)
+    is_counted: bool = False
     failed: Decimal = Decimal(0)
     total: Decimal = Decimal(0)
 
@@ -265,12 +269,15 @@ class _Tally:
             self.failed = max(self.failed, amount or Decimal(0))
         elif name in _TOTAL_NAMES:
             self.total = max(self.total, amount or Decimal(0))
+        elif amount is not None and amount >= 0 and _SUCCEEDED.fullmatch(name):
+            self.is_counted = True
+            self.succeeded += amount
         elif (
             amount is not None
             and amount > 0
-            and (_SUCCEEDED.fullmatch(name) or (_is_number(item.value) and not _NO_COUNT.search(name)))
+            and (_DONE.fullmatch(name) or (_is_number(item.value) and not _NO_COUNT.search(name)))
         ):
-            self.succeeded += amount
+            self.done += amount
 
     def add_inner(self, item: _Item) -> None:
         inner = outcome(item.value, is_inner=True)
@@ -285,13 +292,14 @@ class _Tally:
             self.is_data_bad = True
 
     def result(self, names: Collection[str]) -> Stated | None:
-        all_failed = self.succeeded == 0 and self.total <= self.failed
+        succeeded = self.succeeded if self.is_counted else self.done
+        all_failed = succeeded == 0 and self.total <= self.failed
         if self.is_bad or (self.failed > 0 and all_failed) or (self.is_listed and (self.failed == 0 or all_failed)):
             return Stated(False, self.denied)
         if self.is_inner_bad:
             return Stated(False)
         counts = {"failed", "failures", "errors", "error", "succeeded", "success"} & set(names)
-        if self.is_good or (self.succeeded > 0 and counts):
+        if self.is_good or (succeeded > 0 and counts):
             return Stated(True)
         return Stated(False) if self.is_data_bad else None
 

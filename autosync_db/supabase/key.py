@@ -53,8 +53,8 @@ PATTERNS = (
     Pattern(
         "publishable",
         "sb_publishable_[A-Za-z0-9_-]{8,}",
-        # what is public must not hide a JWT that follows without a gap
-        r"sb_publishable_[A-Za-z0-9_-]{16,255}(?![A-Za-z0-9_-]|\.[A-Za-z0-9_-]{10,}\.)",
+        # what is public must not hide a secret that follows without a gap
+        r"sb_publishable_(?![A-Za-z0-9_-]{0,255}(?:sb_secret_|sbp_))[A-Za-z0-9_-]{16,255}(?![A-Za-z0-9_-]|\.[A-Za-z0-9_-]{10,}\.)",
         is_public=True,
     ),
 )

@@ -22,6 +22,9 @@ declare
     no_error constant text[] := array['', '0', 'none', 'null', 'no', 'false', 'ok', 'n/a', 'no error', 'no errors', 'success'];
     amount numeric;
     succeeded numeric := 0;
+    -- what other numbers may say of it; where the answer counts its successes, nothing
+    done numeric := 0;
+    is_counted boolean := false;
     failed numeric := 0;
     total numeric := 0;
     listed text;
@@ -138,12 +141,15 @@ begin
             failed := greatest(failed, coalesce(amount, 0));
         elsif item.name in ('total', 'count', 'processed', 'attempted', 'claimed', 'tried', 'due', 'items', 'rows', 'jobs') then
             total := greatest(total, coalesce(amount, 0));
+        elsif amount >= 0 and item.name ~ '^(succeeded|success|successes|successful)(count|s)?$' then
+            is_counted := true;
+            succeeded := succeeded + amount;
         elsif amount > 0 and (
-            item.name ~ '^(succeeded|success|successes|successful|ok|sent|synced|completed|done|imported|exported|created|inserted|updated|upserted|deleted|delivered|passed)(count|s)?$'
+            item.name ~ '^(ok|sent|synced|completed|done|imported|exported|created|inserted|updated|upserted|deleted|delivered|passed)(count|s)?$'
             -- any other number may be of what was done, but for those that are of none
             or item.kind = 'number' and item.name !~ 'duration|elapsed|took|time|stamp|millis|seconds|ms$|^id$|id$|page|limit|offset|version|attempt|skip|retr|remaining|pending|next|batch|port|pid|refused|lost|code'
         ) then
-            succeeded := succeeded + amount;
+            done := done + amount;
         end if;
         if not is_inner and (item.kind = 'object' or item.kind = 'array' and item.name ~ '^(results?|runs|jobs|syncs|steps|tasks|outcomes|responses)$')
             and item.name not in ('error', 'errors', 'exception', 'exceptions', 'failures', 'failed')
@@ -161,6 +167,9 @@ begin
             end if;
         end if;
     end loop;
+    if not is_counted then
+        succeeded := done;
+    end if;
     if listed is not null and (failed = 0 or (succeeded = 0 and total <= failed)) then
         failure := coalesce(failure, listed);
     end if;

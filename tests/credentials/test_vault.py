@@ -21,7 +21,7 @@ VAULT = (Path(__file__).parents[1] / "support" / "vault.sql").read_text()
 BEGIN_MOVE = 'select autosync.begin_rotation(%s, interval \'30 seconds\', \'{"secrets": {"store": "vault"}}\')'
 OUTSIDER = "do $$ begin create role outsider; exception when duplicate_object then null; end $$"
 # what whoever may create schemas can put in a vault's place: to read it is to run what it says
-OF_A_OUTSIDER = f"""
+OF_AN_OUTSIDER = f"""
 drop schema if exists vault cascade;
 {OUTSIDER};
 create schema vault authorization outsider;
@@ -228,7 +228,7 @@ class TestWithout:
 
     def test_one_of_somebody_elses_which_is_never_asked(self, project: Project) -> None:
         with clusters.connect(project.cluster, "supabase_admin") as admin:
-            admin.execute(OF_A_OUTSIDER.encode())
+            admin.execute(OF_AN_OUTSIDER.encode())
         there = command.succeeds(project.run("teardown", "--dry-run"))
         project.owner.execute("insert into autosync.setting (name, value) values ('secrets', '{\"store\": \"vault\"}')")
         listed = project.run("secrets", "list")

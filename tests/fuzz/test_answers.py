@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
@@ -128,6 +128,7 @@ def test_every_answer_is_judged_alike_and_no_key_in_it_is_shown(
         assert 200 <= status <= 299
 
 
+@example(failure={"succeeded": 0, "failed": 3}, beside={"region": 1}, status=200, blank="")
 @examples(15)
 @given(
     failure=st.sampled_from(FAILURES), beside=BESIDE, status=STATUSES, blank=st.sampled_from(["", " ", "\n", "\ufeff"])

@@ -94,6 +94,8 @@ def test_a_command_refuses_what_is_no_key_before_it_asks_anybody(text: str) -> N
 
 
 @example(text=f"sb_publishable_{LEGACY}")
+@example(text=f"sb_publishable_{SECRET}")
+@example(text=f"sb_publishable_{'x' * 30}{TOKEN}")
 @example(text=f"sb_publishable_{'x' * 30}{LEGACY}")
 @example(text=f"password='{PASSWORD}\x85' host='h'")
 @example(text=f"postgres://u:{'p' * 255}@h")
