@@ -194,9 +194,11 @@ def test_a_job_that_was_handed_over_unheard_stays_so(template: Cluster, tmp_path
     """Its text, which is kept, would be lost if the row of the job were taken back alone."""
     adopt = "jobs adopt theirs --config {theirs} --yes"
     with _trial(template, tmp_path, adopt) as trial:
-        # that of the hand-over is one of them
-        for number in range(2, trial.commits + 1):
+        # that of the hand-over is one of them; how many looks at the call come before it differs from run to run
+        for number in [*range(2, trial.commits + 6)] * 4:
             trial.disturb(Fault("commit is cut", at=number))
             with clusters.connect(trial.found.cluster) as owner:
                 owner.execute(ground.RUN_THEIRS)
+            if trial.tally["exit 4, done"]:
+                break
     assert trial.tally["exit 4, done"] >= 1
