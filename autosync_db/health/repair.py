@@ -5,6 +5,7 @@ What is printed is what runs: every statement is rendered once, by the driver, w
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
@@ -25,6 +26,8 @@ LOCK_TIMEOUT = "3s"
 STATEMENT_TIMEOUT = "60s"
 SETTLING = timedelta(seconds=5)
 _PAUSE_SECONDS = 0.2
+# of a transaction that the server ended because another session waited for it, too
+_ATTEMPTS = 3
 
 Kind = Literal["healthy", "not_repairable", "unknown", "blocked", "refused"]
 _FAILING = {Status.WARNING, Status.CRITICAL}
@@ -325,6 +328,17 @@ def _run(connection: Connection, proposal: Proposal, say: Callable[[str], None] 
 
 
 def _execute(connection: Connection, lines: Sequence[str]) -> int:
+    """Run one transaction, and again where it and another session waited for each other.
+
+    The server ends one of the two then, and the other one goes on.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(psycopg.errors.DeadlockDetected):
+            return _execute_once(connection, lines)
+    return _execute_once(connection, lines)
+
+
+def _execute_once(connection: Connection, lines: Sequence[str]) -> int:
     """Run one transaction and return the number that the statement before `commit` answers, 0 when it answers none."""
     answer, ended = 0, False
     try:
@@ -347,7 +361,7 @@ def _message(error: psycopg.Error) -> str:
 
 def _hint(connection: Connection, error: psycopg.Error, proposal: Proposal) -> str:
     """Return what to do about a refusal of the server; what it says itself knows best."""
-    if isinstance(error, psycopg.errors.LockNotAvailable):
+    if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
         return "another session holds a lock: run it again, or find it with: select * from pg_stat_activity"
     if isinstance(error, psycopg.errors.QueryCanceled):
         return f"it took longer than {STATEMENT_TIMEOUT}: run it again when the server has less to do"

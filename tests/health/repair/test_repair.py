@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -361,6 +362,20 @@ def test_lock_that_is_held_is_said_and_nothing_waits_for_it(live: LiveProject, m
         outcomes = runner.apply(live.owner, live.configuration, plan.proposals)
     assert {outcome.error for outcome in outcomes} == {"canceling statement due to lock timeout"}
     assert all("another session holds a lock" in (outcome.hint or "") for outcome in outcomes)
+
+
+@pytest.mark.parametrize(("ended", "error"), [(2, None), (3, "deadlock_detected")])
+def test_a_repair_that_is_ended_for_a_deadlock_is_run_again(ended: int, error: str | None, live: LiveProject) -> None:
+    live.owner.execute(OFF.encode())
+    plan = runner.plan(live.owner, live.configuration, live.report(["job_active"]))
+    live.owner.execute("create temporary sequence tries")
+    deadlock = f"do $$ begin if nextval('pg_temp.tries') <= {ended} then raise deadlock_detected; end if; end $$"
+    [proposal] = [replace(one, statements=(deadlock, *one.statements)) for one in plan.proposals]
+    [outcome] = runner.apply(live.owner, live.configuration, [proposal])
+    live.owner.execute("drop sequence pg_temp.tries")
+    assert outcome.error == error
+    assert "run it again" in (outcome.hint or "run it again")
+    assert [active for _, _, active, _ in jobs(live)] == [error is None]
 
 
 def test_masked_history_shows_no_key_and_keeps_the_rest(project: Trial) -> None:
