@@ -16,6 +16,7 @@ import secret_patterns
 import typer
 
 from autosync_db import cli, config
+from autosync_db.cli import quick_help
 from autosync_db.cli.examples import EXAMPLES
 from autosync_db.errors import ExitCode
 from autosync_db.health import catalogue
@@ -170,6 +171,7 @@ def commands() -> str:
     common: dict[str, str] = {}
     for path, command in walk(typer.main.get_command(cli.app), ("autosync-db",)):
         context = typer.Context(command, info_name=" ".join(path))
+        quick_help.name_values(command, context)
         words, lines = list(path), []
         for parameter in command.get_params(context):
             record = parameter.get_help_record(context)

@@ -117,7 +117,9 @@ def _logs(
 @command(app, "tick")
 def _tick(
     session: Session,
-    every: Annotated[str | None, typer.Option(help="Tick again after this time, e.g. 60s, until interrupted.")] = None,
+    every: Annotated[
+        str | None, typer.Option(help="Tick again after this time, e.g. 60s, until interrupted.", metavar="DURATION")
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many ticks.")] = None,
 ) -> None:
     """Do now what pg_cron does at its next tick, and show the result; --target supabase for that of supabase start."""

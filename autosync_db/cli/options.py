@@ -47,7 +47,9 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "config": (
         Annotated[
             Path | None,
-            typer.Option(help="Settings file, instead of the nearest autosync.toml.", rich_help_panel=_GROUP),
+            typer.Option(
+                help="Settings file, instead of the nearest autosync.toml.", metavar="FILE", rich_help_panel=_GROUP
+            ),
         ],
         None,
     ),
@@ -70,7 +72,14 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "verbose": (
         Annotated[
             int,
-            typer.Option("-v", "--verbose", count=True, help="Say more; -vv adds tracebacks.", rich_help_panel=_GROUP),
+            typer.Option(
+                "-v",
+                "--verbose",
+                count=True,
+                help="Say more; -vv adds tracebacks.",
+                show_default=False,
+                rich_help_panel=_GROUP,
+            ),
         ],
         0,
     ),

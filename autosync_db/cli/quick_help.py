@@ -1,4 +1,4 @@
-"""Help without what Typer loads for forms of help that are not used here."""
+"""Help without what Typer loads for forms of help that are not used here, and with names of values."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from typer.core import HAS_RICH, TyperCommand, TyperGroup
+from typer.core import HAS_RICH, TyperCommand, TyperGroup, TyperOption
 
 # Typer's module for help imports them for help written in Markdown and for tracebacks with frames around them; the
 # first brings a parser of Markdown, the second one of Python: together more than half of what it costs to say --help
@@ -17,19 +17,35 @@ _SELDOM = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
 class Command(TyperCommand):
     """A command whose help starts quickly."""
 
-    def format_help(self, *arguments: Any, **named: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         load()
-        super().format_help(*arguments, **named)
+        name_values(self, ctx)
+        super().format_help(ctx, formatter)
 
 
 class Group(TyperGroup):
     """A group of commands whose help starts quickly."""
 
-    def format_help(self, *arguments: Any, **named: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         load()
-        super().format_help(*arguments, **named)
+        name_values(self, ctx)
+        super().format_help(ctx, formatter)
+
+
+def name_values(command: TyperCommand | TyperGroup, ctx: Any) -> None:
+    """Let help show `--strict` and `--project-url URL`, where Typer shows `--strict <bool>` and `--project-url <str>`.
+
+    A number keeps its bounds and a choice what can be chosen.
+    """
+    for option in command.get_params(ctx):
+        if not isinstance(option, TyperOption) or option.metavar is not None:
+            continue
+        if option.is_flag or option.count:
+            option.metavar = ""
+        elif option.display_type(ctx) in {"<str>", "<path>"}:
+            option.metavar = max(option.opts, key=len).rpartition("-")[2].upper()
 
 
 def load() -> None:

@@ -74,7 +74,9 @@ def _verify(
     probe: _Probe = False,
     before_setup: _BeforeSetup = False,
     notify: _Notify = False,
-    format: Annotated[ReportFormat, typer.Option(help="How the report is printed.")] = ReportFormat.TABLE,
+    format: Annotated[
+        ReportFormat, typer.Option(help="table, json, junit, github, prometheus or nagios.", metavar="FORMAT")
+    ] = ReportFormat.TABLE,
     output: _Output = None,
 ) -> None:
     """Say whether the chain really works, and if not, why not and how to fix it.

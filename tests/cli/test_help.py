@@ -218,6 +218,18 @@ def _plain(text: str) -> str:
     return FRAMES.sub(" ", text).strip()
 
 
+def test_help_names_what_an_option_takes_and_nothing_for_a_flag() -> None:
+    """Typer's own help has `--strict <bool>` and `--project-url <str>`."""
+    for path in command.leaves():
+        rows = re.findall(r"(?m)^│[* ]+(--.*)", command.succeeds(command.run(*path, "--help")).out)
+        assert rows, path
+        for row in rows:
+            assert not re.search(r"<(bool|int|str|path)>", row), (path, row)
+    shown = command.succeeds(command.run("verify", "--help")).out
+    assert re.search(r"--strict {2,}Exit 3", shown)
+    assert re.search(r"--database-url +URL ", shown)
+
+
 def test_version() -> None:
     assert command.succeeds(command.run("--version")).out == f"autosync-db {__version__}\n"
 
