@@ -24,6 +24,7 @@ _ENDINGS = {
     "put back": "the value from before is active again; prove it with: autosync-db jobs trigger",
     "unchanged": "this value is active already; nothing was changed",
     "generated": "a new cron secret is stored, but not active yet",
+    "abandoned": "the cron secret that was made for the next rotation is deleted; the active one stays",
     "undone": "the old value is active, and what was made at the platform is deleted again",
     "nothing": "no rotation is unfinished; nothing was changed",
 }

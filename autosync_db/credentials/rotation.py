@@ -56,8 +56,9 @@ class Result:
     """How a rotation ended: `rotated`, `unchanged`, `finished`, `put back`, or `nothing` when none was unfinished.
 
     `replaced since`: the new value was proven, and somebody stored another one before the old key was deleted.
-    `generated`: a new cron secret is stored beside the active one, and nothing is rotated yet. `still_held_by`: who
-    else holds the old value; None where nothing was replaced. Nobody holds it only if `not_looked_at` is empty, too.
+    `generated`: a new cron secret is stored beside the active one, and nothing is rotated yet; `abandoned`: that one is
+    deleted again. `still_held_by`: who else holds the old value; None where nothing was replaced. Nobody holds it only
+    if `not_looked_at` is empty, too.
     `made` and `deleted` are the names of keys at the platform; `left_to_do` says why the old one is still there.
     """
 

@@ -7,6 +7,7 @@ from autosync_db.connection import connect
 from autosync_db.credentials import automatic, automatic_secret, hosted, journal, lease, rotation, store
 from autosync_db.credentials.hosted import Hosted
 from autosync_db.credentials.journal import Entry
+from autosync_db.credentials.lease import Replacement
 from autosync_db.credentials.rotation import Result
 from autosync_db.errors import UsageError
 from autosync_db.progress import Reporter
@@ -35,10 +36,12 @@ def abort(configuration: Configuration) -> Result:
     """Put back what an interrupted rotation kept, without any call.
 
     What an automatic one made is deleted again. Where the API cannot be asked it stays, and `left_to_do` says so. What
-    is proven stays active, and nothing is deleted then.
+    is proven stays active, and nothing is deleted then. Where nothing is to be put back, a cron secret that waits to be
+    activated is deleted. Raises ConflictError while a rotation is under way.
     """
     if not _is_automatic(configuration):
-        return rotation.abort(configuration)
+        result = rotation.abort(configuration)
+        return _without_next(configuration) if result.outcome == "nothing" else result
     entry = _taken_over(configuration)
     if entry is None:
         return Result("nothing")
@@ -56,6 +59,18 @@ def abort(configuration: Configuration) -> Result:
             _forget(configuration, entry)
             return replace(result, made=entry.made, left_to_do=f"{kind.left_of_new(entry)} ({lacking.message})")
     return result
+
+
+def _without_next(configuration: Configuration) -> Result:
+    with connect(configuration.target.database_url) as connection, store.changing(connection):
+        lease.stand_alone(connection)
+        journal.require_none(connection)
+        lease.require_idle(connection)
+        waiting = store.look(connection, [store.CRON_SECRET_NEXT])[store.CRON_SECRET_NEXT]
+        if waiting is None:
+            return Result("nothing")
+        store.delete(connection, store.CRON_SECRET_NEXT)
+        return Result("abandoned", (Replacement(store.CRON_SECRET_NEXT, waiting, None),))
 
 
 def _is_automatic(configuration: Configuration) -> bool:

@@ -252,6 +252,14 @@ class TestRotation:
         command.succeeds(working.run("jobs", "trigger"))
         assert working.hand_over() == [old, working.stored()["cron_secret_next"]], "the new one waits where it was"
 
+    def test_a_new_secret_can_be_abandoned(self, working: Place) -> None:
+        [old] = working.function.known
+        working.run("rotate", "--generate")
+        done = command.succeeds(working.run("rotate", "--abort", "--format", "json")).json()
+        assert (done["outcome"], done["changes"][0]["name"]) == ("abandoned", "cron_secret_next")
+        assert working.hand_over() == [old], "the function needs no other"
+        assert "nothing was changed" in command.succeeds(working.run("rotate", "--abort")).err
+
     @pytest.mark.long
     def test_what_a_killed_rotation_left_is_made_again(self, working: Place) -> None:
         with clusters.connect(working.cluster) as connection:
