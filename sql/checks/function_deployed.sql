@@ -5,7 +5,12 @@ select f.status as status, format('function %s', f.function_name) as object,
         else f.answer
     end as detail,
     -- as it is deployed: a sub-path and a query may follow
-    jsonb_build_object('function', substring(f.function_name from '^(?:https?://.*|[^/?]+)'), 'calls', f.calls, 'total', f.total, 'last_at', f.last_at) as facts
+    jsonb_build_object('function', substring(f.function_name from '^(?:https?://.*|[^/?]+)'), 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
+        'local_port', case when f.status in ('critical', 'warning') then (
+            select substring(s.secret, '^\s*https?://(?:localhost|127\.[0-9.]+|\[::1\]|host\.docker\.internal|172\.17\.0\.1):([0-9]{1,5})')::integer
+            from autosync.stored_secrets() as s
+            where s.name = 'project_url'
+        ) end) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'function']) then c.passed else c.elsewhere end

@@ -138,5 +138,16 @@ def test_a_stopped_local_stack_is_started_and_a_bound_target_knows_its_address(p
     assert _remedy(project, "project_url_resolves") == "autosync-db setup"
 
 
+def test_a_function_that_is_served_on_this_machine_is_not_deployed_anywhere(project: Trial) -> None:
+    Path(".autosync").mkdir()
+    Path(".autosync/target.json").write_text('{"project_url": "http://127.0.0.1:9"}')
+    steps(stored(project_url="http://127.0.0.1:9"), answers(404, {"code": "NOT_FOUND"}, "NOT_FOUND"))(project)
+    assert "the local stack" in (_remedy(project, "function_deployed") or "")
+    stored(project_url="http://localhost:10")(project)
+    assert "supabase/functions" in (_remedy(project, "function_deployed") or "")
+    stored(project_url="https://api.example.com")(project)
+    assert "supabase functions deploy" in (_remedy(project, "function_deployed") or "")
+
+
 def _remedy(project: Trial, id: str) -> str | None:
     return health.result_of(project.report([id]), id).remedy

@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autosync_db import config
+from autosync_db.health import served_here
 from autosync_db.health.model import Check
 from autosync_db.remedies import ByYou
 
 
 def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
-    port = next((facts["local_port"] for facts in findings if facts.get("local_port")), None)
-    if port is None:
-        return next((str(facts["reason"]) for facts in findings if facts.get("reason")), "")
-    return "local" if port == config.local_port() else "this_machine"
+    reason = next((str(facts["reason"]) for facts in findings if facts.get("reason")), "")
+    return served_here.tell(findings) or reason
 
 
 CHECK = Check(

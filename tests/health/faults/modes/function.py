@@ -41,7 +41,10 @@ def _refused(id: str, fault: str, status: int, body: object, code: str | None, *
 
 
 def _missing(id: str, fault: str, status: int, body: object, code: str | None) -> AnyMode:
-    return _answered(id, fault, "function_deployed", (status, body, code), str(status))
+    return Mode(
+        id, fault, "function_deployed", answers(status, body, code), says=str(status), undo=answers_again,
+        reason="this_machine", simulated=WRITTEN,
+    )  # fmt: skip
 
 
 def _failing(
