@@ -173,7 +173,7 @@ def _tick_once(connection: "Connection", job: "JobSettings") -> str:
     from autosync_db.connection import rows
     from autosync_db.jobs import calls
 
-    tick_id, answers = calls.trigger_and_wait(connection, job.name, job.timeout, force=False)
+    tick_id, answers = calls.trigger_and_wait(connection, job.name, job.patience, force=False)
     [(decision, due, ticked_at)] = rows(
         connection, "select decision, due, ticked_at from autosync.tick where id = %s", [tick_id]
     )

@@ -19,9 +19,9 @@ from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import config
 from autosync_db import patience as patiences
-from autosync_db.connection import conflicts, names
+from autosync_db.connection import absent, conflicts, names
 from autosync_db.connection.silence import Patient
-from autosync_db.errors import AutosyncError, UnreachableError, UsageError
+from autosync_db.errors import AutosyncError, MigrationError, UnreachableError, UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address, refused
 
@@ -171,6 +171,14 @@ def exists(connection: Connection, *wanted: str) -> bool:
     trip, however many are named. Raises psycopg's InsufficientPrivilege when the role may not use a schema.
     """
     return bool(value(connection, sql.SQL(_EXIST).format(sql.Literal(list(wanted)))))
+
+
+def require(connection: Connection, *wanted: str) -> None:
+    """Return if all of these exist (`exists`). Raises MigrationError, which says how the database gets them, if not."""
+    if not exists(connection, *wanted):
+        raise absent.explain(connection) or MigrationError(
+            f"this database lacks {', '.join(wanted)}", hint="see what is wrong with: autosync-db verify"
+        )
 
 
 def access_denied(error: psycopg.Error) -> AutosyncError:

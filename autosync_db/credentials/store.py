@@ -17,8 +17,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, exists, rows, value
-from autosync_db.errors import AutosyncError, ConflictError, MigrationError, SecretError, UnreachableError, UsageError
+from autosync_db.connection import Connection, exists, require, rows, value
+from autosync_db.errors import AutosyncError, ConflictError, SecretError, UnreachableError, UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 
@@ -281,8 +281,7 @@ def require_value(name: str, value: Secret) -> None:
 
 def require_history(connection: Connection) -> None:
     """Return if the database has the tables that changes of secrets need. Raises MigrationError if not."""
-    if not exists(connection, "autosync.secret_rotation"):
-        raise MigrationError("this database is older than this command", hint="run: autosync-db migrate")
+    require(connection, "autosync.secret_rotation")
 
 
 def require_chosen(connection: Connection, configuration: Configuration) -> None:

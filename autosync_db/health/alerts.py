@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from autosync_db.config import HOUSEKEEPING_JOB, Configuration
-from autosync_db.connection import Connection, connect, exists, rows, value
+from autosync_db.connection import Connection, connect, require, rows, value
 from autosync_db.credentials import edit, store
-from autosync_db.errors import MigrationError, UsageError
+from autosync_db.errors import UsageError
 from autosync_db.health import receivers
 from autosync_db.health.receivers import Kind
 from autosync_db.jobs import registry
@@ -130,7 +130,7 @@ def put(configuration: Configuration, kind: Kind, job_name: str | None, address:
     """Set a receiver for all jobs or for one. Raises SecretError or UsageError for what cannot be one."""
     form = receivers.form_of(kind, address)
     with connect(configuration.target.database_url) as connection:
-        _require_tables(connection)
+        require(connection, "autosync.alert_receiver")
         number = _number_of(connection, job_name, kind)
         name = _secret_name(kind, number)
         edit.require_changeable(connection, configuration, name)
@@ -145,7 +145,7 @@ def put(configuration: Configuration, kind: Kind, job_name: str | None, address:
 
 def listed(connection: Connection, kind: Kind | None = None) -> list[Receiver]:
     """Return the receivers. Reads only; no value leaves the server."""
-    _require_tables(connection)
+    require(connection, "autosync.alert_receiver")
     with store.refusals():
         return [Receiver(*found) for found in rows(connection, _LIST, {"kind": kind})]
 
@@ -156,7 +156,7 @@ def delete(configuration: Configuration, kind: Kind, job_name: str | None) -> Se
     Raises UsageError where there is none.
     """
     with connect(configuration.target.database_url) as connection:
-        _require_tables(connection)
+        require(connection, "autosync.alert_receiver")
         number = _number_of(connection, job_name, kind)
         identity = _identity(connection, kind, number, job_name)
         name = _secret_name(kind, number)
@@ -170,11 +170,11 @@ def delete(configuration: Configuration, kind: Kind, job_name: str | None) -> Se
 def delete_orphaned(configuration: Configuration, kind: Kind) -> int:
     """Delete the receivers whose jobs were removed, with their addresses; return how many."""
     with connect(configuration.target.database_url) as connection:
-        _require_tables(connection)
+        require(connection, "autosync.alert_receiver")
         found = rows(connection, _ORPHANS, [kind])
         for _, name in found:
             edit.require_changeable(connection, configuration, name)
-        with edit.undisturbed(connection, name):
+        with edit.undisturbed(connection, *(name for _, name in found)):
             for identity, name in found:
                 connection.execute("delete from autosync.alert_receiver as r where r.id = %s", [identity])
                 store.delete(connection, name)
@@ -188,7 +188,7 @@ def test(configuration: Configuration, kind: Kind, job_name: str | None) -> Test
     says that a job has just succeeded.
     """
     with connect(configuration.target.database_url) as connection:
-        _require_tables(connection)
+        require(connection, "autosync.alert_receiver")
         identity = _identity(connection, kind, _number_of(connection, job_name, kind), job_name)
         with store.refusals():
             number = value(connection, "select autosync.test_alert(%s)", [identity])
@@ -207,11 +207,6 @@ def test(configuration: Configuration, kind: Kind, job_name: str | None) -> Test
     if outcome == "posted":
         error = "pg_net has not sent it: see autosync-db verify --only pg_net_worker_running"
     return Tested(kind, job_name, outcome, status, error, said)
-
-
-def _require_tables(connection: Connection) -> None:
-    if not exists(connection, "autosync.alert_receiver"):
-        raise MigrationError("this database is older than this command", hint="run: autosync-db migrate")
 
 
 def _number_of(connection: Connection, job_name: str | None, kind: Kind) -> int | None:

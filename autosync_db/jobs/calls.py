@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import kwargs_row
 
-from autosync_db.connection import Connection, value
+from autosync_db.connection import Connection, absent, value
 from autosync_db.errors import CheckFailedError
 from autosync_db.jobs import registry
 
@@ -160,6 +160,9 @@ def trigger(connection: Connection, job_name: str, *, force: bool = True) -> int
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
+        # ours is another one at an earlier revision; pg_net's may be gone, too
+        if isinstance(error, psycopg.errors.UndefinedFunction) and (found := absent.explain(connection)) is not None:
+            raise found from error
         raise CheckFailedError(
             f"the tick failed: {error.diag.message_primary}",
             hint=error.diag.message_hint or "find the cause with: autosync-db verify",
@@ -268,7 +271,12 @@ def require_success(answers: Sequence[Invocation]) -> None:
     """Raise CheckFailedError unless every answer is a success."""
     hint = "find the cause with: autosync-db verify"
     for answer in answers:
+        if answer.outcome == "accepted":
+            raise CheckFailedError(
+                "the function answered 202 and has not reported yet",
+                hint=f"see later what it reports: autosync-db runs show {answer.id}",
+            )
         if answer.cause is Cause.PENDING:
-            raise CheckFailedError(f"pg_net has not sent request {answer.request_id} yet", hint=hint)
+            raise CheckFailedError(f"pg_net has no answer to request {answer.request_id} yet", hint=hint)
         if answer.cause is not Cause.OK:
             raise CheckFailedError(f"the call did not succeed: {answer.account}", hint=hint)

@@ -13,7 +13,7 @@ from psycopg.rows import class_row, dict_row
 
 from autosync_db import cron
 from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, Configuration, JobSettings, Settings
-from autosync_db.connection import Connection, exists, rows, value
+from autosync_db.connection import Connection, exists, require, rows, value
 from autosync_db.errors import MigrationError, UsageError, unknown
 from autosync_db.jobs import columns
 
@@ -100,8 +100,7 @@ _JOBS = """
 
 def all_jobs(connection: Connection, name: str | None = None) -> list[Job]:
     """Return every registered job, or that of one name. Raises MigrationError when the database has no registry."""
-    if not exists(connection, "autosync.job"):
-        raise MigrationError("this database has no autosync schema yet", hint="run: autosync-db setup")
+    require(connection, "autosync.job")
     with connection.cursor(row_factory=class_row(Job)) as cursor:
         return cursor.execute(_JOBS, {"name": name}).fetchall()
 

@@ -22,11 +22,13 @@ class Ran:
 
 
 def run(connection: Connection, job: Job) -> Ran:
-    """Run the job's statement as pg_cron does: outside of a transaction, all of its text at once."""
+    """Run the job's text as pg_cron does: at once, in no transaction but its own, with this role's search_path."""
     assert job.sql is not None
     started = time.monotonic()
     try:
-        cursor = connection.execute(job.sql.encode())
+        # a cursor of this package would pin the search_path, which begins a transaction
+        cursor = psycopg.Cursor(connection)
+        cursor.execute(job.sql.encode())
         while cursor.nextset():
             pass
         result = cursor.statusmessage or "done"

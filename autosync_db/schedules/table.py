@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from autosync_db.connection import Connection
-from autosync_db.errors import MigrationError, UsageError
+from autosync_db.connection import Connection, require
+from autosync_db.errors import UsageError
 from autosync_db.plain import clean
 from autosync_db.schedules import preview
 from autosync_db.supabase.key import redact
@@ -122,7 +122,7 @@ class Schedule:
 
 def find(connection: Connection, *, state: str | None = None, limit: int = 100) -> list[Schedule]:
     """Return schedules, those that are due first, those that never run again last."""
-    _require_table(connection)
+    require(connection, "public.auto_sync_schedules")
     rows = connection.execute(_LIST.encode(), {"state": state, "id": None, "limit": limit}).fetchall()
     return [_schedule(row) for row in rows]
 
@@ -137,7 +137,7 @@ def resolve(connection: Connection, text: str) -> uuid.UUID:
 
     Raises UsageError when there is none, or more than one.
     """
-    _require_table(connection)
+    require(connection, "public.auto_sync_schedules")
     digits = re.sub(r"-|^urn:uuid:|[{}]", "", text.strip().lower())
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
         raise UsageError(
@@ -188,7 +188,7 @@ def get(connection: Connection, id: uuid.UUID) -> tuple[Schedule, dict[str, Any]
 
 def make_due(connection: Connection, id: uuid.UUID) -> None:
     """Let a schedule be claimed next. Raises UsageError, and changes nothing, where it may not run now."""
-    _require_table(connection)
+    require(connection, "public.auto_sync_schedules")
     with _refusals():
         row = connection.execute("select m.state, m.until from autosync.make_due(%s) as m", [id]).fetchone()
     state, until = row or (None, None)
@@ -211,7 +211,7 @@ def make_due(connection: Connection, id: uuid.UUID) -> None:
 
 def add(connection: Connection, values: Mapping[str, Any]) -> uuid.UUID:
     """Add a schedule and return its id. Raises UsageError, in the table's words, when a value is not allowed."""
-    _require_table(connection)
+    require(connection, "public.auto_sync_schedules")
     names = _checked(values)
     statement = sql.SQL("insert into public.auto_sync_schedules ({}) values ({}) returning id").format(
         sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(map(sql.Placeholder, names))
@@ -225,7 +225,7 @@ def add(connection: Connection, values: Mapping[str, Any]) -> uuid.UUID:
 
 def change(connection: Connection, id: uuid.UUID, values: Mapping[str, Any]) -> None:
     """Change settings of one schedule. Raises UsageError when there is none of that id, or a value is not allowed."""
-    _require_table(connection)
+    require(connection, "public.auto_sync_schedules")
     if not (names := _checked(values)):
         raise UsageError("nothing to change was given", hint="see: autosync-db schedules set --help")
     statement = sql.SQL("update public.auto_sync_schedules set {} where id = {}").format(
@@ -238,7 +238,7 @@ def change(connection: Connection, id: uuid.UUID, values: Mapping[str, Any]) -> 
 
 def remove(connection: Connection, id: uuid.UUID) -> None:
     """Delete one schedule. Raises UsageError when there is none of that id."""
-    _require_table(connection)
+    require(connection, "public.auto_sync_schedules")
     _require_one(id, connection.execute("delete from public.auto_sync_schedules where id = %s", [id]).rowcount)
 
 
@@ -246,12 +246,6 @@ def _checked(values: Mapping[str, Any]) -> list[str]:
     if unknown := [name for name in values if name not in SETTABLE]:
         raise UsageError(f"{unknown[0]} cannot be set", hint=f"what can be set: {', '.join(SETTABLE)}")
     return list(values)
-
-
-def _require_table(connection: Connection) -> None:
-    row = connection.execute("select to_regclass('public.auto_sync_schedules') is not null").fetchone()
-    if row != (True,):
-        raise MigrationError("this database has no auto_sync_schedules yet", hint="run: autosync-db setup")
 
 
 def _require_one(id: uuid.UUID, count: int) -> None:

@@ -281,7 +281,7 @@ def _prove(connection: Connection, adoption: Adoption, reporter: Reporter, token
         reporter.doing(text)
 
     try:
-        _, answers = calls.trigger_and_wait(connection, settings.name, settings.timeout, waiting)
+        _, answers = calls.trigger_and_wait(connection, settings.name, settings.patience, waiting)
         calls.require_success(answers)
     except CheckFailedError as error:
         raise MigrationError(

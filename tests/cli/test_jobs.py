@@ -214,6 +214,21 @@ def test_several_jobs_are_set_up_shown_and_triggered(several: Project) -> None:
     assert [tick[4:16] for tick in ticks] == ["-12-31T23:57"] * 3
 
 
+def test_a_plain_sql_job_is_triggered_as_pg_cron_runs_it(new_project: Project) -> None:
+    """In no transaction but its own, and with the role's search_path."""
+    Path("autosync.toml").write_text(
+        "[jobs.tidy]\nsql = 'vacuum auto_sync_schedules'\nschedule = '0 0 1 1 *'\n"
+        "[jobs.own]\nsql = 'select tidy_up(); select tidy_up()'\nschedule = '0 0 1 1 *'\n"
+    )
+    new_project.variables = {}
+    command.succeeds(new_project.setup("--no-wait"))
+    with clusters.connect(new_project.cluster) as owner:
+        owner.execute("create function public.tidy_up() returns text language sql as $$ select 'done' $$")
+    for name, result in (("tidy", "VACUUM"), ("own", "SELECT 1")):
+        ran = command.succeeds(new_project.run("jobs", "trigger", name, "--format", "json")).json()
+        assert (ran["succeeded"], ran["result"]) == (True, result)
+
+
 def test_a_job_is_changed_by_commands_and_the_file_is_spoken_of(several: Project) -> None:
     said = command.succeeds(several.run("jobs", "reschedule", "1 * * * *", "cleanup")).err
     assert "autosync.toml says 57 23 31 12 *" in said

@@ -6,6 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from autosync_db.errors import CheckFailedError
+from autosync_db.jobs import calls
 from tests.jobs.conftest import Chain
 from tests.support import clusters, keys
 from tests.support.http_stub import Stub
@@ -172,6 +174,8 @@ def test_an_accepted_call_ends_with_its_report(jobs: Chain, stub: Stub) -> None:
     [request] = stub.requests
     assert (request.headers["x-autosync-report"], request.headers["x-autosync-timeout-ms"]) == ("1", "900000")
     assert _decision(jobs, _tick(jobs, "worker")) == "overlapping"
+    with pytest.raises(CheckFailedError, match="202 and has not reported yet"):
+        calls.require_success(calls.of_tick(jobs.connection, "worker", tick))
     report = "select public.auto_sync_report(%s, %s, %s)"
     key, summary = jobs.value(KEY, tick), json.dumps({"duration_ms": 4200.4, "counts": {"claimed": 3, "failed": 0}})
     jobs.connection.execute("set role service_role")

@@ -1,7 +1,10 @@
 """Cron jobs of the shapes that projects have: taken over by a proven call, and given back as they were."""
 
 import json
+import re
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from autosync_db import config, progress
 from autosync_db.credentials import store
 from autosync_db.errors import ConflictError
+from autosync_db.jobs import calls
 from autosync_db.setup import adopting, takeover
 from autosync_db.supabase import key
 from tests.support import clusters, command, keys
@@ -155,6 +159,30 @@ def test_what_is_not_proven_stays_as_it_was(project: Project) -> None:
     assert "401" in said
     assert "everything is as it was" in said
     assert (project.cron(), project.execute(dumped)) == (before, counted)
+
+
+def test_a_job_that_reports_later_is_proven_by_its_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer comes at once, and the report long after its timeout."""
+    project.schedule(SHAPES["pasted key, body"][0])
+    project.imported()
+    settings = Path("autosync.toml").read_text()
+    project.write(re.sub(r"(\[jobs\.report\]\n)", r'\1reports_within = "10m"\ntimeout = "1s"\n', settings))
+    project.stub.judge = lambda request: 202 if project.accepts(request) else 401
+    monkeypatch.setattr(calls, "GRACE", timedelta())
+
+    def report() -> None:
+        accepted = "select 1 from autosync.invocation where outcome = 'accepted'"
+        clusters.wait_for(lambda: project.stub.requests and project.execute(accepted), "its answer")
+        time.sleep(1.5)  # longer than the timeout
+        key = project.stub.requests[0].headers["idempotency-key"]
+        project.execute("select public.auto_sync_report(%s, 'success')", [key])
+
+    with ThreadPoolExecutor() as pool:
+        reported = pool.submit(report)
+        adopted = project.run("jobs", "adopt", "report", "--yes")
+        reported.result()
+    command.succeeds(adopted)
+    assert project.cron() == [("report", RARELY, "select autosync.dispatch('report')", True)]
 
 
 @pytest.mark.long

@@ -193,7 +193,7 @@ def test_a_teardown_gives_back_nothing_that_was_not_taken_yet(
     adoption, configuration = _foreseen(project, None)
     before = project.cron()
     _meanwhile(monkeypatch, lambda: command.succeeds(project.run("teardown", "--yes")))
-    with pytest.raises(ConflictError, match="another command took it back meanwhile"):
+    with pytest.raises(MigrationError, match="another command has just removed it"):
         adopting.adopt(configuration, adoption, SILENT)
     assert project.cron() == before
 
