@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
+from typing import Literal
 
 # a part of a name that says enough
 _HALF = 3
@@ -108,13 +109,13 @@ class SecretError(AutosyncError):
 
 
 @contextmanager
-def files_of_the_user() -> Iterator[None]:
+def files_of_the_user(verb: Literal["read", "write"] = "write") -> Iterator[None]:
     """Turn what the file system refuses inside the block into a UsageError that names the file."""
     try:
         yield
     except OSError as error:
         raise UsageError(
-            f"cannot write {error.filename}: {error.strerror}", hint="check the path and its permissions"
+            f"cannot {verb} {error.filename}: {error.strerror}", hint="check the path and its permissions"
         ) from error
 
 

@@ -130,6 +130,8 @@ def _delete(
         raise UsageError("--job and --removed exclude each other", hint="pass one of them")
     if removed:
         number = alerts.delete_orphaned(session.configuration, kind.value)
+        if session.is_json:
+            session.print_json({"kind": kind.value, "deleted": number})
         session.say(f"deleted {number} of {kind.value}, whose jobs were removed")
         return
     done = alerts.delete(session.configuration, kind.value, job)

@@ -64,6 +64,7 @@ def _init(
     where = "Settings > Database" if is_linked else "Connect > Session pooler"
     options = " --target production" if len(targets) > 1 else ""
     options += "" if targets["production"] else " --project-ref REF"
+    options += scaffold.config_option(path)
     onward = (
         Onward(f"export {variable}", where),
         Onward("autosync-db scaffold function", "or keep the one deployed"),

@@ -89,6 +89,9 @@ def _pause(session: Session, name: _Name = None) -> None:
     with connect(session.configuration.target.database_url) as connection:
         job = registry.choose(connection, session.configuration.settings, name)
         registry.pause(connection, job.name)
+        paused = registry.find(connection, job.name)
+    if session.is_json:
+        session.print_json(paused)
     session.say(f"{job.name}: paused; resume it with: autosync-db jobs resume {job.name}")
 
 
@@ -102,6 +105,8 @@ def _resume(session: Session, name: _Name = None) -> None:
         job = registry.choose(connection, session.configuration.settings, name)
         resumed = registry.resume(connection, job.name)
         session.say_unapplied(connection)
+    if session.is_json:
+        session.print_json(resumed)
     state = "resumed" if resumed.enabled else "no longer paused, but autosync.toml says enabled = false"
     session.say(f"{job.name}: {state}")
 
@@ -128,6 +133,8 @@ def _trigger(
             return
         if no_wait:
             tick_id = calls.trigger(connection, job.name)
+            if session.is_json:
+                session.print_json({"job": job.name, "tick": tick_id})
             session.say(f"tick {tick_id} is posted; see its answer with: autosync-db runs")
             return
         with session.progress("waiting for the function's answer") as say:
@@ -170,6 +177,8 @@ def _reschedule(
         job = registry.choose(connection, settings, name)
         result = registry.reschedule(connection, job.name, schedule)
         changed = registry.find(connection, job.name)
+    if session.is_json:
+        session.print_json(changed)
     session.say(f"{job.name}: {changed.schedule}, {result}")
     in_file = settings.jobs.get(job.name) if settings.names_jobs else None
     if in_file is not None and in_file.schedule != changed.schedule:

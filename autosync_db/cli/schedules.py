@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from autosync_db.cli import completion
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 from autosync_db.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from autosync_db.schedules.table import Schedule
 
 app = group()
 
@@ -90,7 +93,7 @@ def _show(session: Session, id: Id) -> None:
         found, row = table.get(connection, table.resolve(connection, id))
         now = session.look(connection)
     if session.is_json:
-        session.print_json(row | {"state": found.state, "reason": found.reason, "next_run_local": found.next_run_local})
+        _print_json(session, found, row)
         return
     session.head()
     as_schedules.one(found, row, session.out, now)
@@ -201,6 +204,8 @@ def _remove(
     session.confirm(f"Delete the schedule {chosen}?", flag="--yes", given=yes)
     with connect(url) as connection:
         table.remove(connection, chosen)
+    if session.is_json:
+        session.print_json({"id": chosen, "outcome": "deleted"})
     session.say(f"deleted {chosen}")
 
 
@@ -257,6 +262,10 @@ def _preview(
         as_text.table(("UTC", timezone, "note"), rows, session.out)
 
 
+def _print_json(session: Session, found: "Schedule", row: dict[str, Any]) -> None:
+    session.print_json(row | {"state": found.state, "reason": found.reason, "next_run_local": found.next_run_local})
+
+
 def _change(session: Session, id: str, values: dict[str, Any]) -> None:
     from autosync_db.connection import connect
     from autosync_db.schedules import table
@@ -264,6 +273,9 @@ def _change(session: Session, id: str, values: dict[str, Any]) -> None:
     with connect(session.configuration.target.database_url) as connection:
         chosen = table.resolve(connection, id)
         table.change(connection, chosen, values)
+        found, row = table.get(connection, chosen)
+    if session.is_json:
+        _print_json(session, found, row)
     session.say(f"changed {chosen}")
 
 

@@ -84,7 +84,7 @@ def _set(
 def _delete(
     session: Session,
     name: Annotated[str, typer.Argument(help="Name of the secret.", metavar="NAME", autocompletion=completion.secrets)],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a secret. For one that a job needs you are asked first: no call is made without it."""
     from autosync_db.credentials import edit

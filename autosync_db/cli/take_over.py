@@ -62,7 +62,7 @@ def _adopt(
         int | None,
         typer.Option("--from", help="Number of the cron job, where it has no name or another one.", metavar="ID"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
 ) -> None:
     """Take a cron job over as the settings say, once a real call has succeeded.
@@ -106,7 +106,7 @@ def _adopt(
 def _release(
     session: Session,
     name: Annotated[str, typer.Argument(help="Name of the job.", metavar="NAME", autocompletion=completion.jobs)],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run; change nothing.")] = False,
 ) -> None:
     """Give a job that was taken over back: its own text, schedule and name, as they were.

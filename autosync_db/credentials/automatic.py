@@ -21,7 +21,7 @@ from autosync_db.credentials import hosted as hosting
 from autosync_db.credentials.hosted import Hosted
 from autosync_db.credentials.journal import Entry, Old
 from autosync_db.credentials.rotation import SERVICE_KEY, Result
-from autosync_db.errors import AutosyncError, ConflictError, SecretError, StoppedError
+from autosync_db.errors import AutosyncError, ConflictError, SecretError, StoppedError, UsageError
 from autosync_db.progress import Reporter, Step
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
@@ -68,6 +68,10 @@ def rotate(
         by_secret = cron_secret.active_auth(connection, configuration.settings.main.name) == "cron_secret"
         subject = cron_secret.subject(configuration) if by_secret else SERVICE_KEY
         active = rotation.fingerprint_to_replace(connection, configuration, subject)
+    if by_secret and keep_old:
+        raise UsageError(
+            "--keep-old is for a key of the platform: the calls carry a cron secret", hint="leave --keep-old out"
+        )
     hosted = hosting.of(configuration)
     if by_secret:
         return automatic_secret.rotate(hosted, active, reporter, preflight=preflight)

@@ -5,7 +5,6 @@ beside the project URL; the function gets it as a variable, from a file that onl
 first stored beside the active one (NEXT), so that the function can get both before the calls change.
 """
 
-import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -23,7 +22,7 @@ from autosync_db.credentials.rotation import Result, Subject
 from autosync_db.errors import SecretError, UsageError
 from autosync_db.progress import Reporter
 from autosync_db.secret import Secret
-from autosync_db.supabase import function, key
+from autosync_db.supabase import function, key, whole_file
 
 Auth = Literal["service_key", "cron_secret"]
 HEADER = function.CRON_SECRET_HEADER
@@ -197,17 +196,12 @@ def write_environment(path: Path, values: Iterable[Secret]) -> bool:
     """
     line = f"{VARIABLE}={listed(values).reveal()}"
     try:
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        others = _others(before)
-        after = "".join(f"{one}\n" for one in (*others, line))
+        before = path.read_bytes().decode() if path.exists() else ""
+        ending = "\r\n" if "\r\n" in before else "\n"
+        after = "".join(one + ending for one in (*_others(before), line))
         if after == before and path.stat().st_mode & 0o077 == 0:
             return False
-        temporary = path.with_name(path.name + ".new")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(after)
-        temporary.replace(path)
+        whole_file.write(path, after, replace=True, mode=0o600)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}", hint="choose another file") from None
     except UnicodeDecodeError:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autosync_db.errors import UsageError
+from autosync_db.errors import UsageError, files_of_the_user
 from autosync_db.supabase import judge, key
 from autosync_db.supabase.judge import Kind
 
@@ -48,15 +48,16 @@ def scan(places: Sequence[Path], *, include_ignored: bool = False, include_publi
 
     Raises UsageError when a place does not exist.
     """
-    for place in places:
-        if not place.exists():
-            raise UsageError(
-                f"there is no file or folder {place}", hint="name what to scan, or nothing for the current folder"
-            )
+    with files_of_the_user("read"):
+        absent = next((place for place in places if not place.exists()), None)
+    if absent is not None:
+        raise UsageError(
+            f"there is no file or folder {absent}", hint="name what to scan, or nothing for the current folder"
+        )
     findings: list[Finding] = []
     unread: list[tuple[str, str]] = []
     files = 0
-    for path in dict.fromkeys(path for place in places for path in _files(str(place), include_ignored)):
+    for path in dict.fromkeys(path for place in places for path in _files(str(place), include_ignored, unread)):
         try:
             found = _scan_file(path)
         except FileNotFoundError:
@@ -70,13 +71,14 @@ def scan(places: Sequence[Path], *, include_ignored: bool = False, include_publi
     return Scan(tuple(findings), files, tuple(unread))
 
 
-def _files(place: str, include_ignored: bool) -> Iterator[str]:
+def _files(place: str, include_ignored: bool, unread: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield the files of a place; a folder that cannot be read is added to `unread`."""
     if not Path(place).is_dir():
         yield place
         return
     listed = None if include_ignored else _listed_by_git(place)
     if listed is None:
-        yield from _walk(place)
+        yield from _walk(place, unread)
         return
     for name in listed:
         if SKIPPED_FOLDERS.isdisjoint(name.split("/")[:-1]):
@@ -88,7 +90,7 @@ def _files(place: str, include_ignored: bool) -> Iterator[str]:
             if stat.S_ISREG(mode):
                 yield path
             elif stat.S_ISDIR(mode):  # a repository inside this one
-                yield from _files(path.rstrip("/"), include_ignored)
+                yield from _files(path.rstrip("/"), include_ignored, unread)
 
 
 def _listed_by_git(folder: str) -> list[str] | None:
@@ -132,15 +134,19 @@ def is_open_to_git(path: Path) -> bool:
     return asked.returncode == 1
 
 
-def _walk(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+def _walk(folder: str, unread: list[tuple[str, str]]) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        unread.append((folder, error.strerror or type(error).__name__))
+        return
     for entry in entries:
         path = entry.name if folder == "." else entry.path
         if entry.is_file(follow_symlinks=False):
             yield path
         elif entry.is_dir(follow_symlinks=False) and entry.name not in SKIPPED_FOLDERS:
-            yield from _walk(path)
+            yield from _walk(path, unread)
 
 
 def _scan_file(path: str) -> list[Finding] | None:

@@ -37,7 +37,6 @@ _LONGEST = 300
 _MOST = 10
 # what answers say in their own words stands in the evidence of these
 _WORDS_OF_OTHERS = {"function", "net", "neighbours", "job", "cron"}
-_SLACK_HOSTS = {"hooks.slack.com", "hooks.slack-gov.com"}
 
 _NAME = "notified"
 _FILE = "notified.json"
@@ -72,7 +71,8 @@ def tell(
     `selection` are the options that chose the checks: runs of other checks have states of their own. Raises SecretError
     for an address that cannot be one.
     """
-    is_slack = (urlsplit(address.reveal()).hostname or "") in _SLACK_HOSTS or address.reveal().endswith("/slack")
+    host = urlsplit(address.reveal()).hostname
+    is_slack = host in receivers.SLACK_HOSTS or address.reveal().endswith("/slack")
     receivers.form_of("slack" if is_slack else "webhook", address)
     identity = hashlib.sha256("\0".join([address.reveal(), report.target, *sorted(selection)]).encode()).hexdigest()[
         :32

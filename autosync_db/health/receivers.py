@@ -16,6 +16,8 @@ Kind = Literal["slack", "webhook", "heartbeat"]
 Form = Literal["slack", "webhook", "healthchecks", "betterstack", "cronitor", "sentry", "get"]
 
 _SENTRY = re.compile(r"/api/\d+/cron/[^/]+/[^/]+/?")
+# the second is that of GovSlack
+SLACK_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 _DISCORD = re.compile(r"(?:.*\.)?discord(?:app)?\.com")
 # what these addresses say when they end so is no success
 _NO_SUCCESS = {
@@ -38,7 +40,7 @@ def form_of(kind: Kind, address: Secret) -> Form:
             )
         return "slack"
     if kind == "webhook":
-        if host == "hooks.slack.com":
+        if host in SLACK_HOSTS:
             raise SecretError("Slack takes its own form alone", hint="run: autosync-db alerts set slack")
         return "webhook"
     form = _heartbeat(host, found.path)

@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.2
 _ANSWER_SECONDS = 2.0
 # what a run changes
 _RUN = """
-    select s.last_run_at, s.claim_expires_at > clock_timestamp(), s.claims_since_run
+    select s.last_run_at, s.claim_expires_at > clock_timestamp()
     from public.auto_sync_schedules as s
     where s.id = %s
 """
@@ -63,11 +63,13 @@ def run(
     """
     job = _job(connection, settings)
     with connection.transaction():
-        [(before, _, _)] = rows(connection, _RUN, [id]) or [(None, None, None)]
+        [(before, _)] = rows(connection, _RUN, [id]) or [(None, None)]
         table.make_due(connection, id)
         tick_id = calls.trigger(connection, job.name, force=False)
     decision = value(connection, "select t.decision from autosync.tick as t where t.id = %s", [tick_id])
-    deadline = time.monotonic() + (job.patience + calls.GRACE if wait else timedelta()).total_seconds()
+    # these make no call
+    waits = wait and decision not in {"idle", "paused", "backlogged"}
+    deadline = time.monotonic() + (job.patience + calls.GRACE if waits else timedelta()).total_seconds()
     started = time.monotonic()
     has_run = False
     while True:
@@ -76,7 +78,7 @@ def run(
         found = rows(connection, _RUN, [id])
         if not found:
             raise UsageError(f"schedule {id} was deleted meanwhile", hint="list them with: autosync-db schedules list")
-        [(last_run_at, is_claimed, _)] = found
+        [(last_run_at, is_claimed)] = found
         if last_run_at != before and not has_run:
             has_run = True
             deadline = min(deadline, time.monotonic() + _ANSWER_SECONDS)

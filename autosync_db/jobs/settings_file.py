@@ -1,12 +1,12 @@
 """Tables that are added to autosync.toml; what is in it already, comments too, stays as it is."""
 
-import os
 import tempfile
 import tomllib
 from pathlib import Path
 
 from autosync_db.config import Flags, load
 from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db.supabase import whole_file
 
 
 def job_names(path: Path) -> frozenset[str]:
@@ -20,28 +20,23 @@ def job_names(path: Path) -> frozenset[str]:
 
 def append(path: Path, tables: str) -> None:
     """Add text to the end of a settings file, whole or not at all. Raises UsageError where it would be invalid then."""
-    before = path.read_text(encoding="utf-8")
+    before = path.read_bytes().decode()
     text = f"{before.rstrip()}\n\n{tables}" if before.strip() else tables
+    if "\r\n" in before:
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
     with files_of_the_user():
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        made = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            _require_valid(made, path)
-            made.chmod(path.stat().st_mode & 0o777)
-            made.replace(path)
-        finally:
-            made.unlink(missing_ok=True)
+        _require_valid(path, text)
+        whole_file.write(path, text, replace=True)
 
 
-def _require_valid(made: Path, path: Path) -> None:
+def _require_valid(path: Path, text: str) -> None:
     try:
-        load(Flags(config=made))
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as made:
+            made.write(text.encode())
+            made.flush()
+            load(Flags(config=Path(made.name)))
     except UsageError as error:
-        message = error.message.replace(str(made), str(path))
+        message = error.message.replace(made.name, str(path))
         raise UsageError(
             f"the tables do not fit into the file: {message}",
             hint="print them without --write and add them yourself",

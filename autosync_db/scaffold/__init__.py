@@ -1,6 +1,7 @@
 """Files for the user's own repository, from the shipped templates."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from autosync_db.supabase.function_settings import Change, unverified
 PLAIN = "plain-function"
 # the name of the job that keeps house
 HOUSEKEEPING = "autosync-keep-house"
+# the settings file that every command finds by itself
+_SETTINGS = Path("autosync.toml")
 # the entries of the shipped functions in config.toml, to copy from
 SECTIONS = Path("config.toml")
 # the functions that an entry is for
@@ -100,7 +103,15 @@ def write_settings(path: Path, targets: Mapping[str, str | None], *, force: bool
 def require_free(path: Path, *, force: bool) -> None:
     """Return if a settings file may be written there. Raises UsageError when one is there and not `force`."""
     if path.exists() and not force:
-        raise UsageError(f"{path} exists", hint="pass --force to overwrite it, or go on with: autosync-db setup")
+        raise UsageError(
+            f"{path} exists",
+            hint=f"pass --force to overwrite it, or go on with: autosync-db setup{config_option(path)}",
+        )
+
+
+def config_option(path: Path) -> str:
+    """Return what a command needs to read this settings file: nothing for the one that it finds by itself."""
+    return "" if path == _SETTINGS else f" --config {shlex.quote(str(path))}"
 
 
 def variable_of(name: str, targets: Mapping[str, str | None]) -> str:

@@ -8,7 +8,7 @@ from autosync_db.errors import UsageError, files_of_the_user
 
 def write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list[Path]:
     """Write the files that differ, or none: without `force` a file with another content is refused."""
-    with files_of_the_user():
+    with files_of_the_user("read"):
         pending = {path: text for path, text in wanted.items() if not path.exists() or path.read_bytes() != text}
     if not force and (taken := [path for path in pending if path.exists()]):
         raise UsageError(

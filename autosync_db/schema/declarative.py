@@ -82,7 +82,7 @@ def plan(directory: Path, settings: Settings) -> Schemas:
     Raises UsageError when other files there have the schema already.
     """
     found = []
-    with files_of_the_user():
+    with files_of_the_user("read"):
         if other := _declared_elsewhere(directory):
             raise UsageError(
                 f"{other} declares the schema already",
@@ -97,7 +97,7 @@ def plan(directory: Path, settings: Settings) -> Schemas:
 
 def exported(directory: Path) -> list[Path]:
     """Return the files of an earlier export in a folder."""
-    with files_of_the_user():
+    with files_of_the_user("read"):
         return [
             path
             for path in sorted(directory.glob(f"{_PREFIX}_*.sql"))

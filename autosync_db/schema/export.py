@@ -153,7 +153,7 @@ def _whole_again(
 def _read(directory: Path) -> tuple[list[ExportedFile], str]:
     """Return the exported files, oldest first, and the newest version of any migration, '' for none."""
     found, newest = [], ""
-    with files_of_the_user():
+    with files_of_the_user("read"):
         for path in sorted(directory.glob("*.sql")) if directory.is_dir() else []:
             named = _VERSION.fullmatch(path.name)
             if named is None:

@@ -5,7 +5,7 @@ here is needed to run: the API can be asked only where somebody has set an acces
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -201,13 +201,6 @@ class Management:
             f"set the function's secret {', '.join(values)}",
             body=body,
             repeats=True,
-        )
-        send(self.access, request)
-
-    def delete_secrets(self, names: Iterable[str]) -> None:
-        """Delete secrets of the functions; one that is not there is no error."""
-        request = self._request(
-            "DELETE", "secrets", WRITE_SECRETS, "delete secrets of the functions", body=sorted(set(names))
         )
         send(self.access, request)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 _ENDING = ".autosync-part"
 
 
-def write(path: Path, text: str, *, replace: bool = False) -> None:
+def write(path: Path, text: str, *, replace: bool = False, mode: int | None = None) -> None:
     """Write a file, and its folder. Raises FileExistsError when it is there and not `replace`.
 
     What earlier attempts left beside it is removed. No program takes the part of a file for a file: it has no ending
-    of its own. With `replace` a device or a pipe is written to and stays what it is.
+    of its own. With `replace` a device or a pipe is written to and stays what it is. The permissions of a file that is
+    there stay, unless `mode` says otherwise.
     """
     # before a link is followed: what /dev/stdout leads to has no path
     if replace and path.exists() and not stat.S_ISREG(path.stat().st_mode):
@@ -35,7 +36,9 @@ def write(path: Path, text: str, *, replace: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp() lets nobody else read it
-        part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask())
+        if mode is None:
+            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask()
+        part.chmod(mode)
         if replace:
             part.replace(path)
         else:

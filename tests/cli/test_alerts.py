@@ -93,6 +93,7 @@ def test_a_heartbeat_is_tested_only_when_that_is_true(new_project: Project, stub
         ("slack", "https://[::1", "no address"),
         ("webhook", "http://example.com/hook", "in the clear"),
         ("webhook", "https://hooks.slack.com/services/T0/B0/x", "Slack takes its own form"),
+        ("webhook", "https://hooks.slack-gov.com/services/T0/B0/x", "Slack takes its own form"),
         ("slack", "https://discord.com/api/webhooks/1/x", "/slack"),
         ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/fail", "something else"),
         ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "something else"),

@@ -356,6 +356,12 @@ def test_the_file_is_the_owners_alone_and_keeps_its_other_lines(tmp_path: Path) 
     assert path.read_text() == "OTHER=1\n# end\nAUTOSYNC_CRON_SECRET=one,two\n"
     assert path.stat().st_mode & 0o777 == 0o600
     assert not cron_secret.write_environment(path, [Secret("one"), Secret("two")])
+    # a link stays one, and lines of Windows theirs
+    path.write_bytes(b"OTHER=1\r\n")
+    (tmp_path / "link.env").symlink_to(path)
+    assert cron_secret.write_environment(tmp_path / "link.env", [Secret("one")])
+    assert (tmp_path / "link.env").is_symlink()
+    assert path.read_bytes() == b"OTHER=1\r\nAUTOSYNC_CRON_SECRET=one\r\n"
 
 
 def test_only_a_public_key_goes_beside_it(place: Place) -> None:

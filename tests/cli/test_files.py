@@ -53,6 +53,10 @@ class TestInit:
     def test_writes_to_the_given_path(self) -> None:
         command.succeeds(command.run("init", "--path", "deep/folder/settings.toml"))
         assert Path("deep/folder/settings.toml").is_file()
+        made = command.succeeds(command.run("init", "--path", "deep/a b.toml"))
+        assert "autosync-db setup --project-ref REF --config 'deep/a b.toml'" in made.err
+        [hint] = command.run("init", "--path", "deep/a b.toml").hints
+        assert hint.endswith("autosync-db setup --config 'deep/a b.toml'")
 
     def test_refuses_a_ref_that_is_none_and_writes_nothing(self) -> None:
         for ref in ("short", "ABCDEFGHIJKLMNOPQRST", '"\n[evil]'):

@@ -93,9 +93,13 @@ def test_a_schedule_is_written_as_pg_cron_reads_it_or_the_job_is_watched(blank: 
                 "select cron.alter_job(jobid, schedule := %s) from cron.job where jobname = %s",
                 [schedule, f"job-{place}"],
             )
-    settings = tmp_path / "autosync.toml"
-    settings.write_text("")
-    command.succeeds(command.run("jobs", "import", "--write", "--config", str(settings), database=blank.url()))
+    settings, link = tmp_path / "autosync.toml", tmp_path / "link.toml"
+    settings.write_bytes(b"# mine\r\n")
+    link.symlink_to(settings)
+    command.succeeds(command.run("jobs", "import", "--write", "--config", str(link), database=blank.url()))
+    assert link.is_symlink()
+    assert settings.read_bytes().startswith(b"# mine\r\n\r\n[jobs.")
+    assert settings.read_bytes().count(b"\n") == settings.read_bytes().count(b"\r\n")
     found = tomllib.loads(settings.read_text())["jobs"]
     assert {name: table.get("schedule") for name, table in found.items()} == {
         f"job-{place}": read for place, read in enumerate(schedules.values())

@@ -15,7 +15,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from autosync_db.connection import connect
+from autosync_db.connection import connect, value
+from autosync_db.jobs import calls
 from autosync_db.report import as_schedules
 from autosync_db.schedules import table
 from tests.cli.conftest import Project
@@ -201,6 +202,24 @@ def test_run_says_why_the_schedule_was_not_run(called: Function) -> None:
     called.project.stub.judge = called
     called.before_completion = lambda: time.sleep(0.5)
     command.succeeds(called.schedules("run", id))
+
+
+def test_run_waits_for_no_call_of_a_tick_that_makes_none(called: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = called.add()
+    tick = "insert into autosync.tick (job_id, caller, due, decision) values (1, 'me', 1, 'backlogged') returning id"
+    monkeypatch.setattr(calls, "trigger", lambda connection, name, force: value(connection, tick))
+    refused = called.schedules("run", id)
+    assert (refused.code, refused.errors) == (3, ["no call was made, the tick is backlogged"])
+    assert "waiting" not in refused.err
+
+
+def test_a_change_prints_the_schedule(function: Function) -> None:
+    id = function.add()
+    for typed in (("disable", id), ("enable", id), ("set", id, "--every", "30")):
+        changed = command.succeeds(function.schedules(*typed, "--format", "json")).json()
+    assert (changed["id"], changed["enabled"], changed["frequency_minutes"]) == (id, True, 30)
+    removed = command.succeeds(function.schedules("remove", id, "--yes", "--format", "json")).json()
+    assert removed == {"id": id, "outcome": "deleted"}
 
 
 def test_nobody_sets_the_next_run_but_run(function: Function) -> None:

@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -46,10 +47,11 @@ def test_json_is_the_only_thing_on_stdout(project: Project) -> None:
     with cases.collected() as case:
         for typed in (
             "status", "runs", "verify", "explain", "jobs show", "jobs trigger", "migrate", "migrate --dry-run",
-            "migrate --check", "setup",
+            "migrate --check", "setup", "jobs pause", "jobs resume", "jobs reschedule '59 23 31 12 *'",
+            "jobs trigger --no-wait", "alerts delete slack --removed",
         ):  # fmt: skip
             with case(typed):
-                assert command.succeeds(project.run(*typed.split(), "--format", "json")).json() is not None
+                assert command.succeeds(project.run(*shlex.split(typed), "--format", "json")).json() is not None
 
 
 @pytest.mark.long

@@ -305,7 +305,7 @@ def test_set_without_a_setting_and_add_without_ids_are_refused(table: Table) -> 
 def test_without_the_table_setup_is_named(blank: Cluster) -> None:
     for arguments in (("list",), ("enable", OTHER), ("add", "--integration", OTHER, "--organization", OTHER)):
         result = command.run("schedules", *arguments, database=blank.url())
-        assert "no auto_sync_schedules" in command.refused(result, 5)
+        assert "no autosync schema" in command.refused(result, 5)
         assert "autosync-db setup" in result.hints[0]
 
 

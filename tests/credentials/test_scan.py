@@ -1,11 +1,13 @@
 """Keys in files are found, public ones and what only looks like one are not, and none is ever shown."""
 
+import errno
 import json
 import os
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -238,6 +240,24 @@ class TestCommand:
     def test_public_keys_are_no_failure(self, tmp_path: Path) -> None:
         _write(tmp_path, PUBLIC[Kind.ANON])
         assert "anon key (public)" in command.succeeds(command.run("secrets", "scan", "--all", str(tmp_path))).out
+
+    def test_a_folder_that_cannot_be_read_is_named_and_the_rest_is_scanned(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _write(tmp_path, PUBLIC[Kind.ANON])
+        closed = tmp_path / "closed"
+        closed.mkdir()
+        scandir = os.scandir
+
+        def refusing(path: str) -> Any:
+            if path == str(closed):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+        result = command.run("secrets", "scan", str(tmp_path))
+        assert "1 file could not be read" in command.refused(result, 2)
+        assert f"cannot read {closed}: Permission denied\nscanned 1 text files" in result.err
 
     def test_a_missing_place_exits_2(self, tmp_path: Path) -> None:
         command.refused(command.run("secrets", "scan", str(tmp_path / "nowhere")), 2)

@@ -11,7 +11,6 @@ from autosync_db.supabase import function_settings
 from tests.support import keys
 
 NAMES = ("auto-sync-cron", "device-sync")
-ENTRY = "[functions.auto-sync-cron]\nverify_jwt = false\n"
 
 
 def _change(text: str, *names: str) -> function_settings.Change | None:

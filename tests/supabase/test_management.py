@@ -84,8 +84,6 @@ def test_functions_secrets_and_the_state_of_legacy_keys(api: Api, client: Manage
     client.set_secrets({"CRON_SECRET": Secret("a value"), "OTHER": Secret("b")})
     assert api.secrets == {"CRON_SECRET": "a value", "OTHER": "b"}
     assert [one.name for one in client.secrets()] == ["CRON_SECRET", "OTHER"]
-    client.delete_secrets(["OTHER", "never there"])
-    assert list(api.secrets) == ["CRON_SECRET"]
 
     for state in (True, False, None):  # None: the platform has dropped the endpoint, as its document announces
         api.legacy_enabled = state
@@ -257,11 +255,10 @@ def test_a_slow_answer_ends_at_the_deadline(api: Api) -> None:
 def test_the_token_is_shown_nowhere(api: Api, client: Management) -> None:
     assert api.token not in repr(client)
     api.trouble = lambda request: Trouble(500, {"message": f"no such token: {api.token}"})
-    try:
+    with pytest.raises(ManagementError) as caught:
         client.api_keys()
-    except ManagementError as error:
-        said = "".join(traceback.format_exception(error)) + error.hint
-        assert api.token not in said
+    said = "".join(traceback.format_exception(caught.value)) + caught.value.hint
+    assert api.token not in said
     assert all(api.token not in request.path for request in api.requests)
     assert all(api.token not in str(request.query) for request in api.requests)
 

@@ -103,7 +103,6 @@ NEW_SECRETS = {
         },
     },
 }
-NAMES = {"type": "array", "items": {"type": "string"}}
 _PROJECT = re.compile(r"/v1/projects/([a-z]{20})(/.*|)")
 # what the platform says to an account that may not do something; a scoped token's refusal names the permission
 _NO_PRIVILEGES = "Your account does not have the necessary privileges to access this endpoint."
@@ -281,14 +280,6 @@ def _set_secrets(api: Api, request: Request) -> _Answer:
     return 201, None, None
 
 
-def _drop_secrets(api: Api, request: Request) -> _Answer:
-    if not _fits(request.body, NAMES):
-        return 400, {"message": "a list of names is expected"}, None
-    for name in request.body:
-        api.secrets.pop(name, None)
-    return 200, None, None
-
-
 def _log(api: Api, request: Request) -> _Answer:
     return 200, api.log(request.query), LOG
 
@@ -304,7 +295,6 @@ _ROUTES: list[tuple[str, str, str, _Handler]] = [
     ("GET", "/functions/([^/]+)", "edge_functions_read", _one_function),
     ("GET", "/secrets", "edge_functions_secrets_read", _list_secrets),
     ("POST", "/secrets", "edge_functions_secrets_write", _set_secrets),
-    ("DELETE", "/secrets", "edge_functions_secrets_write", _drop_secrets),
     ("GET", "/analytics/endpoints/logs", "analytics_logs_read", _log),
 ]
 
