@@ -11,11 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from psycopg.types.json import Jsonb
-
 from autosync_db import config
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, connect, exists, value
+from autosync_db.connection import Connection, connect, exists, setting, value
 from autosync_db.credentials import journal, lease, rotation, store
 from autosync_db.credentials.lease import Replacement
 from autosync_db.credentials.rotation import Result, Subject
@@ -36,9 +34,6 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
 _LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
 _FILE = "cron.env"
 _AUTH = "select autosync.function_auth(%s)"
-# a row that is not there cannot be locked
-_ADD = "insert into autosync.setting (name, value) values (%s, '{}') on conflict (name) do nothing"
-_LOCK = "select s.value from autosync.setting as s where s.name = %s for no key update"
 
 
 def generate() -> Secret:
@@ -71,17 +66,12 @@ def new_setting(connection: Connection, job_name: str, auth: Auth) -> dict[str, 
 
     To be called in the transaction that writes the row: nobody else changes it until that ends.
     """
-    connection.execute(_ADD, [SETTING])
-    return {**value(connection, _LOCK, [SETTING]), job_name: auth}
+    return {**setting.locked(connection, SETTING), job_name: auth}
 
 
 def activate(connection: Connection, job_name: str, auth: Auth) -> None:
     """Let the job's calls carry this credential from now on."""
-    connection.execute(
-        "insert into autosync.setting as s (name, value) values (%s, %s) on conflict (name)"
-        " do update set value = s.value || excluded.value, updated_at = clock_timestamp()",
-        [SETTING, Jsonb({job_name: auth})],
-    )
+    setting.merge(connection, SETTING, {job_name: auth})
 
 
 def reveal(connection: Connection, name: str) -> Secret | None:

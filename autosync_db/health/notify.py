@@ -16,9 +16,8 @@ from typing import IO, Any, Literal
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.types.json import Jsonb
 
-from autosync_db.connection import Connection, exists, value
+from autosync_db.connection import Connection, exists, setting
 from autosync_db.health import receivers
 from autosync_db.health.model import CheckResult, Report, Status
 from autosync_db.secret import Secret
@@ -44,9 +43,6 @@ _FILE = "notified.json"
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _ANOTHER = "another run is saying it"
-_ADD = "insert into autosync.setting (name, value) values (%s, '{}') on conflict (name) do nothing"
-_LOCK = "select s.value from autosync.setting as s where s.name = %s for no key update"
-_KEEP = "update autosync.setting set value = value || %s, updated_at = clock_timestamp() where name = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +106,9 @@ def _by_database(
     meanwhile = _known(path)
     with connection.transaction():
         connection.execute("set local lock_timeout = '15s'")
-        connection.execute(_ADD, [_NAME])
-        notified = say((value(connection, _LOCK, [_NAME]) | meanwhile).get(identity, []))
+        notified = say((setting.locked(connection, _NAME) | meanwhile).get(identity, []))
         if notified.outcome == "sent":
-            connection.execute(_KEEP, [Jsonb({identity: state}), _NAME])
+            setting.merge(connection, _NAME, {identity: state})
     if notified.outcome != "failed" and identity in meanwhile:
         done = (identity, meanwhile[identity])
         with suppress(TimeoutError), _alone_with(path):

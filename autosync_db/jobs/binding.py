@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from autosync_db.config import LOCAL_TARGET, Configuration, Target
-from autosync_db.connection import Connection, exists, value
+from autosync_db.connection import Connection, exists, setting, value
 from autosync_db.errors import AutosyncError, CheckFailedError, UsageError
 from autosync_db.jobs import readers
 from autosync_db.supabase import address
@@ -70,7 +70,7 @@ def stored(connection: Connection) -> dict[str, Any] | None:
     """Return the binding of a database, None when it was never bound or never migrated."""
     if not exists(connection, "autosync.setting"):
         return None
-    found = value(connection, "select value from autosync.setting where name = %s", [SETTING])
+    found = setting.get(connection, SETTING)
     return None if found is None else dict(found)
 
 

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, IsolationSettings, SecretsSettings, Settings, Target
-from autosync_db.connection import Connection, exists, rows
+from autosync_db.connection import Connection, exists, rows, setting
 from autosync_db.jobs import binding, columns, registry
 from autosync_db.supabase import key
 
@@ -146,11 +146,7 @@ def apply(connection: Connection, settings: Settings) -> list[Applied]:
         paused = _pause_elsewhere(connection, settings)
         registry.keep_house_in_step(connection)
         for name, values in sections(settings).items():
-            connection.execute(
-                "insert into autosync.setting as s (name, value) values (%s, %s) on conflict (name)"
-                " do update set value = excluded.value, updated_at = clock_timestamp() where s.value <> excluded.value",
-                [name, Jsonb(values)],
-            )
+            setting.put(connection, name, values)
     order = list(settings.jobs)
     return [*sorted(applied, key=lambda one: order.index(one.job)), *paused]
 
@@ -307,7 +303,7 @@ def chosen(settings: Settings) -> dict[str, tuple[dict[str, Any], dict[str, Any]
 def _of_settings(connection: Connection, settings: Settings) -> list[Difference]:
     differences = []
     for name, (wanted_row, default) in chosen(settings).items():
-        present = registry.settings_row(connection, name) or default
+        present = setting.get(connection, name) or default
         changes = tuple(
             Change(key, present.get(key), new) for key, new in wanted_row.items() if present.get(key) != new
         )

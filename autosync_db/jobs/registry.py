@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -349,8 +348,3 @@ def _explained(error: psycopg.Error, name: str, schedule: str | None) -> Migrati
         # before 1.5 pg_cron reported a schedule that it cannot read as an internal error
         cron.check(schedule, "1.4")
     return MigrationError(f"the job {name} could not be scheduled: {message}", hint="run: autosync-db verify")
-
-
-def settings_row(connection: Connection, name: str) -> Any:
-    """Return a row of autosync.setting, None where there is none."""
-    return value(connection, "select s.value from autosync.setting as s where s.name = %s", [name])

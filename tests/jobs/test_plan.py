@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from autosync_db.config import Settings
+from autosync_db.connection import setting
 from autosync_db.errors import MigrationError
 from autosync_db.jobs import plan, registry
 from tests.support import clusters
@@ -164,7 +165,7 @@ def test_limits_are_a_setting_of_the_database_once_they_are_chosen(database: Con
         assert _differences(database, job={}) == []
         assert _differences(database, job={}, **{table: values}) == [(None, "set")]
         plan.apply(database, _settings(job={}, **{table: values}))
-        assert registry.settings_row(database, table) == values
+        assert setting.get(database, table) == values
         assert _differences(database, job={}, **{table: values}) == []
 
 
