@@ -250,7 +250,7 @@ _PAGE = """\
 Every check's query reads a bounded number of rows: the newest by primary key, the front of an index, or 100,000 as they
 lie, never a whole large table. All queries run as a few statements; on a healthy project verify takes one connection
 and three round trips of queries (begin, ask, end). A pg_cron process that is younger than five seconds, or missing, is
-looked at again and again for up to three seconds; that is what the 30 round trips of a server that was just started are.
+looked at for up to three seconds: hence the 30 round trips of a server that was just started.
 
 The figures were measured on a private cluster (PostgreSQL {version}); what it costs with many jobs, beside an empty
 project, is in [performance](performance.md).

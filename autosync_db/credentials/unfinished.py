@@ -10,6 +10,8 @@ from autosync_db.credentials.journal import Entry
 from autosync_db.credentials.lease import Replacement
 from autosync_db.credentials.rotation import Result
 from autosync_db.errors import UsageError
+from autosync_db.jobs import binding
+from autosync_db.jobs.binding import Inherited
 from autosync_db.progress import Reporter
 from autosync_db.supabase.management_request import ManagementError
 
@@ -36,8 +38,9 @@ def abort(configuration: Configuration) -> Result:
     """Put back what an interrupted rotation kept, without any call.
 
     What an automatic one made is deleted again. Where the API cannot be asked it stays, and `left_to_do` says so. What
-    is proven stays active, and nothing is deleted then. Where nothing is to be put back, a cron secret that waits to be
-    activated is deleted. Raises ConflictError while a rotation is under way.
+    is proven stays active, and nothing is deleted then; in a copy nothing is, as its project may use it. Where nothing
+    is to be put back, a cron secret that waits to be activated is deleted. Raises ConflictError while a rotation is
+    under way.
     """
     if not _is_automatic(configuration):
         result = rotation.abort(configuration)
@@ -47,6 +50,11 @@ def abort(configuration: Configuration) -> Result:
         return Result("nothing")
     kind = automatic_secret if entry.subject == store.CRON_SECRET else automatic
     with journal.kept_alive(configuration, entry.token):
+        if copy := _copy(configuration):
+            result = rotation.abort(configuration)
+            _forget(configuration, entry)
+            note = f"nothing was changed at the platform: this database is {copy.sentence}"
+            return replace(result, outcome="put back" if result.changes else "finished", note=note)
         if _is_proven(configuration, entry):
             _forget(configuration, entry)
             return Result("finished", made=entry.made, left_to_do=kind.left_of_old(entry))
@@ -82,6 +90,11 @@ def _is_automatic(configuration: Configuration) -> bool:
 def _taken_over(configuration: Configuration) -> Entry | None:
     with connect(configuration.target.database_url) as connection:
         return journal.take_over(connection)
+
+
+def _copy(configuration: Configuration) -> Inherited | None:
+    with connect(configuration.target.database_url) as connection:
+        return binding.notice(connection, configuration)
 
 
 def _require_same(project: Hosted, entry: Entry) -> None:

@@ -13,6 +13,7 @@ from autosync_db import progress
 from autosync_db.credentials import automatic, cron_secret, journal, lease, rotation, store, unfinished
 from autosync_db.credentials.hosted import Hosted
 from autosync_db.errors import ConflictError, SecretError, StoppedError
+from autosync_db.jobs import binding
 from autosync_db.secret import Secret
 from autosync_db.setup import run as setup
 from autosync_db.setup.decision import Given
@@ -342,6 +343,16 @@ class TestUnfinished:
         assert platform.ours == []
         assert platform.journal() is None
         assert platform.project.active() == platform.project.key
+
+    def test_in_a_copy_leaves_the_platform_alone(self, platform: Platform) -> None:
+        self._left(platform)
+        platform.project.lapse()
+        connection = platform.project.owner
+        binding.bind(connection, "x" * 20)
+        done = command.succeeds(platform.run("rotate", "--abort", "--format", "json")).json()
+        assert "nothing was changed at the platform" in done["note"]
+        assert platform.ours == ["autosync_left"], "the project that it was copied from may use it"
+        assert platform.journal() is None
 
     def test_whose_key_somebody_replaced_by_another_is_undone(self, platform: Platform) -> None:
         self._left(platform)
