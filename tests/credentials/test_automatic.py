@@ -349,7 +349,10 @@ class TestUnfinished:
         platform.project.lapse()
         connection = platform.project.owner
         binding.bind(connection, "x" * 20)
-        done = command.succeeds(platform.run("rotate", "--abort", "--format", "json")).json()
+        try:
+            done = command.succeeds(platform.run("rotate", "--abort", "--format", "json")).json()
+        finally:
+            connection.execute("delete from autosync.setting where name = %s", [binding.SETTING])
         assert "nothing was changed at the platform" in done["note"]
         assert platform.ours == ["autosync_left"], "the project that it was copied from may use it"
         assert platform.journal() is None
