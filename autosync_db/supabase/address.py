@@ -25,10 +25,19 @@ _PLAIN = re.compile(
 )
 _OPAQUE = re.compile(r"(?=(?:[a-z_-]*[0-9]){4})(?=[^a-z]*[a-z])[a-z0-9_-]{16,}", re.IGNORECASE)
 
+_DASHBOARDS = {"supabase.com", "www.supabase.com", "app.supabase.com", "app.supabase.io"}
+_DOMAINS = {"supabase.co", "supabase.in", "supabase.io"}
+# in the place of a ref; sql/checks/project_url_valid.sql has the same
+_PLACEHOLDER = re.compile(
+    r".*_.*|your[-.]?(?:project|supabase|ref|app|own|subdomain|url|host).*|(?:supabase-?)?project-?(?:ref|id|url|name)"
+    r"|ref|project|example|placeholder|change-?me|x{4,}"
+)
+
 _LOST = 'is it from a variable that is not set? Write it with its quotes: "$NAME"'
 # wherever a ref stands in what is copied from the dashboard
 _MEANT = re.compile(
-    r"/dashboard/project/([a-z]{20})(?![a-z])|(?<![a-z])([a-z]{20})\.(?:functions\.)?supabase\.(?:co|in)(?![a-z])"
+    r"/(?:dashboard/project|projects)/([a-z]{20})(?![a-z])"
+    r"|(?<![a-z])([a-z]{20})\.(?:(?:functions|storage)\.)?supabase\.(?:com?|in)(?![a-z])"
     r"|(?<=\.)([a-z]{20})(?=[:@])|^([a-z]{20})$"
 )
 
@@ -145,6 +154,9 @@ def check_url(project_url: str) -> str:
             "the project URL contains blanks or control characters",
             hint="pass the address alone, on one line",
         )
+    if twice := re.match(r"[a-z]+:/*(https?://.*)", project_url, re.IGNORECASE):
+        meant = twice[1] if _quoted(twice[1]) else "https://HOST[:PORT]"
+        raise UsageError("the project URL has its scheme twice", hint=f"use {meant}")
     try:
         parts = urlsplit(project_url if "//" in project_url else f"//{project_url}")
         host, port = parts.hostname or "", parts.port
@@ -175,12 +187,24 @@ def check_url(project_url: str) -> str:
 
 def _require_api(project_url: str, host: str) -> None:
     """Raise UsageError for an address that is copied from the same page and is not the API's."""
-    if host == "supabase.com" or host.endswith(".supabase.com"):
-        what = "the pooler of databases" if "pooler" in host else "the dashboard, not of the project's API"
-    elif host.startswith("db.") and host.endswith((".supabase.co", ".supabase.in")):
+    name, _, domain = host.rpartition(".supabase.")
+    if domain in {"co", "in"} and _PLACEHOLDER.fullmatch(name):
+        raise UsageError(
+            "the project URL holds a placeholder where the project's ref belongs",
+            hint="copy the project's own from the dashboard: https://REF.supabase.co, where REF is 20 letters",
+        )
+    if host in _DASHBOARDS:
+        what = "the dashboard, not of the project's API"
+    elif host.endswith(".pooler.supabase.com"):
+        what = "the pooler of databases"
+    elif domain in {"com", "io"}:
+        what = "a service of Supabase itself, not of the project's API"
+    elif domain in {"co", "in"} and name.startswith("db."):
         what = "the database, not of the API"
-    elif host.endswith((".functions.supabase.co", ".functions.supabase.in")):
+    elif domain in {"co", "in"} and name.endswith(".functions"):
         what = "the functions alone"
+    elif (domain in {"co", "in"} and ("." in name or name in {"api", "app", "www"})) or host in _DOMAINS:
+        what = "another service, not of the project's API"
     else:
         return
     meant = _meant(project_url)

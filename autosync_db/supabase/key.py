@@ -24,6 +24,8 @@ PLACEHOLDER = re.compile(
 )
 # of HS256, the shortest in use: 32 bytes in base64
 SHORTEST_SIGNATURE = 43
+# of a hash the length is fixed (RFC 7518, 3.2), and so it is of these curves (3.4, RFC 8032)
+_SIGNATURES = {"HS256": SHORTEST_SIGNATURE, "HS384": 64, "HS512": 86, "ES256": 86, "EdDSA": 86}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,9 @@ SAMPLE_DIGEST = "c85debb55f2f204d868cc1552c42faa143b4c675f61363ab040dd50b5b5304c
 SECRETS = "|".join(pattern.expression for pattern in PATTERNS if not pattern.is_public)
 KEYS = "|".join(pattern.expression for pattern in PATTERNS)
 LOOKS_SECRET = re.compile(SECRETS)
+_JWT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
+# a quotation mark or a name, as in a line of an .env file
+_AROUND = re.compile(r"^[^A-Za-z0-9_-]|^\w+[=:]|[\"'`,;)]$")
 _PUBLISHABLE = re.compile(r"sb_publishable_[A-Za-z0-9_-]{16,}")
 
 
@@ -181,6 +186,11 @@ def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None
         raise SecretError("this is a publishable key, which is public: not a service key", hint=WHERE_TO_FIND)
     if text.startswith("sbp_"):
         raise SecretError("this is the access token of an account, not a key of a project", hint=WHERE_TO_FIND)
+    if _AROUND.search(text) and LOOKS_SECRET.search(text):
+        raise SecretError(
+            "the service key has something around it that is no part of it",
+            hint="pass the key alone, without quotation marks and without a name before it",
+        )
     if text.startswith("sb_secret_"):
         if len(text) < len("sb_secret_") + 16:
             raise SecretError("the secret key is too short: it was cut off when copied", hint=WHERE_TO_FIND)
@@ -206,16 +216,25 @@ def _is_readable_in_sql(claims: dict[str, Any]) -> bool:
 def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> ServiceKey:
     import jwt
 
-    head, *_, signature = (*key.reveal().split("."), "", "")[:3]
+    text = key.reveal()
+    head, *_, signature = (*text.split("."), "", "")[:3]
+    cut_off = SecretError("the service key has no whole signature: it was cut off when copied", hint=WHERE_TO_FIND)
     if head.startswith("eyJ") and len(signature) < SHORTEST_SIGNATURE:
-        raise SecretError("the service key has no whole signature: it was cut off when copied", hint=WHERE_TO_FIND)
+        raise cut_off
     try:
-        # the signing secret is the platform's: only a live call can prove the signature
-        claims = jwt.decode(key.reveal(), options={"verify_signature": False})
+        # the signing secret is the platform's: only a live call can prove the signature; what is not of the alphabet
+        # would be passed over
+        decoded = jwt.decode_complete(text, options={"verify_signature": False}) if _JWT.fullmatch(text) else None
     except jwt.InvalidTokenError:
-        claims = None
-    if claims is None or not _is_readable_in_sql(claims):
+        decoded = None
+    if decoded is None or not all(_is_readable_in_sql(decoded[part]) for part in ("header", "payload")):
         raise SecretError("the service key is neither a JWT nor an sb_secret_ key", hint=WHERE_TO_FIND)
+    whole = _SIGNATURES.get(str(decoded["header"].get("alg")), len(signature))
+    if len(signature) < whole:
+        raise cut_off
+    if len(signature) > whole:
+        raise SecretError("the service key has something behind its signature", hint="pass the key alone")
+    claims = decoded["payload"]
     role = claims.get("role")
     if role != "service_role":
         raise SecretError(

@@ -5,7 +5,8 @@ with stored as (
     where s.name = 'project_url'
 ),
 parts as (
-    select lower(substring(u.url, '^([A-Za-z][A-Za-z0-9+.-]*)://')) as scheme,
+    select rtrim(u.url, '/') as address,
+        lower(substring(u.url, '^([A-Za-z][A-Za-z0-9+.-]*)://')) as scheme,
         lower(substring(u.url, '^(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?(\[[^]/]*\]|[^/?#:]*)')) as host,
         substring(u.url, '^(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*(.*)$') as rest,
         u.url ~ '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@' as has_login
@@ -22,6 +23,9 @@ cross join lateral (
     select 'critical', format('has the scheme %s, not https', p.scheme), 'scheme'
     where p.scheme not in ('http', 'https')
     union all
+    select 'critical', 'has its scheme twice', 'scheme'
+    where p.host in ('http', 'https') and p.rest ~ '^//'
+    union all
     select 'critical', 'names no host', 'host'
     where p.host = '' or p.host !~ '^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)$'
     union all
@@ -31,8 +35,24 @@ cross join lateral (
     select 'critical', 'is an address of the dashboard, not of the project''s API', 'dashboard'
     where p.host in ('supabase.com', 'www.supabase.com', 'app.supabase.com', 'app.supabase.io')
     union all
+    select 'critical', format('is an address of another service (%s), not of the project''s API', p.host), 'service'
+    where p.host ~ '(^|\.)supabase\.(com|io)$'
+            and p.host !~ '^((www|app)\.)?supabase\.com$|^app\.supabase\.io$|\.pooler\.supabase\.com$'
+        or p.host ~ '(^|^(api|app|www)\.|^[^.]+\.[^.]+\.)supabase\.(co|in)$' and p.host !~ '^db\.[a-z]{20}\.supabase\.(co|in)$'
+    union all
+    -- a project may have such a name, and a call has proven it then
+    select 'critical', 'holds a placeholder where the project''s ref belongs', 'placeholder'
+    where p.host ~ ('^([^.]*_[^.]*|your[-.]?(project|supabase|ref|app|own|subdomain|url|host).*|(supabase-?)?project-?(ref|id|url|name)'
+            || '|ref|project|example|placeholder|change-?me|x{4,})\.supabase\.(co|in)$')
+        and p.address is distinct from autosync.proven_address()
+    union all
     select 'critical', 'ends in the path of the functions, which dispatch() adds itself', 'path'
     where p.rest ~ '^[^?#]*/functions(/|$)'
+    union all
+    select 'critical', 'ends in a path, where dispatch() adds that of the function', 'path'
+    where p.rest !~ '^[^?#]*/functions(/|$)'
+        and (p.rest ~ '^[^?#]*/(rest|auth|storage|realtime|graphql)/v\d+(/|$)'
+            or p.host ~ '\.supabase\.(co|in)$' and p.rest ~ '^/+[^/?#]')
     union all
     select 'critical', 'has a query or a fragment, after which no path can follow', 'query'
     where p.rest ~ '[?#]'

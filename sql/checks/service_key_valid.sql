@@ -2,7 +2,7 @@
 select 'critical' as status, 'secret service_role_key' as object,
     case
         when k.kind = 'publishable' then 'is a publishable key, which every client has'
-        when k.kind = 'unknown' then 'is neither a JWT nor an sb_secret_ key'
+        when k.kind = 'unknown' then 'is neither a whole JWT nor an sb_secret_ key'
         when k.role is distinct from 'service_role' then format('is a JWT of the role %s', coalesce(k.role, '(none)'))
         else format('expired on %s', to_char(k.expires_at at time zone 'UTC', 'YYYY-MM-DD'))
     end as detail,

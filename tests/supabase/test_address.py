@@ -101,6 +101,14 @@ DASHBOARD = f"https://supabase.com/dashboard/project/{REF}"
         ("https://supabase.com/dashboard/org/some", "the dashboard", "https://REF.supabase.co"),
         (f"https://db.{REF}.supabase.co", "the database, not of the API", HOSTED),
         (f"https://{REF}.functions.supabase.co", "the functions alone", HOSTED),
+        (f"https://{REF}.storage.supabase.co", "another service", HOSTED),
+        (f"https://{REF}.supabase.com", "a service of Supabase itself", HOSTED),
+        (f"https://api.supabase.com/v1/projects/{REF}", "a service of Supabase itself", HOSTED),
+        (f"https://https://{REF}.supabase.co", "its scheme twice", HOSTED),
+        ("https:http://localhost:54321", "its scheme twice", "use http://localhost:54321"),
+        ("https://your-project.supabase.co", "holds a placeholder", "https://REF.supabase.co"),
+        ("https://YOUR_PROJECT_REF.supabase.co", "holds a placeholder", "https://REF.supabase.co"),
+        ("https://REF.supabase.co", "holds a placeholder", "20 letters"),
         ("https://aws-0-eu-central-1.pooler.supabase.com", "the pooler of databases", "https://REF.supabase.co"),
         (f"postgresql://postgres.{REF}:word@aws-0-eu.pooler.supabase.com:5432/postgres", "of a database", HOSTED),
         (f"postgresql://postgres:word@db.{REF}.supabase.co:5432/postgres", "of a database", HOSTED),
@@ -115,7 +123,8 @@ def test_another_address_of_the_project_is_named_with_the_right_one(url: str, na
     assert cure in caught.value.hint
     assert "word" not in caught.value.message + caught.value.hint
     address.check_url(HOSTED)
-    address.check_url("https://supabase.company.example")
+    for healthy in ("https://supabase.company.example", "https://my-shop.supabase.co", "https://yourcare.supabase.co"):
+        address.check_url(healthy)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_an_expiry_that_is_no_time_does_not_crash(expiry: object) -> None:
     def part(value: object) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    key = Secret(f"{part({'alg': 'HS256'})}.{part({'role': 'service_role', 'exp': expiry})}.c2ln")
+    key = Secret(f"{part({'alg': 'HS256'})}.{part({'role': 'service_role', 'exp': expiry})}.{'s' * 43}")
     said = ""
     try:
         credential.inspect(key)
@@ -117,6 +117,12 @@ def test_anything_else_is_refused_by_what_it_is(text: str, named: str) -> None:
     assert named in _refusal(Secret(text)).message
 
 
+@pytest.mark.parametrize("text", ["'{}'", '"{}"', "SUPABASE_SERVICE_ROLE_KEY={}", "apikey:{}", "{}'", '"{}'])
+def test_a_key_with_something_around_it_is_refused(text: str) -> None:
+    for key in (keys.legacy(), keys.secret()):
+        assert "something around it" in _refusal(Secret(text.format(key.reveal()))).message
+
+
 @given(st.text(min_size=1))
 def test_whatever_is_given_the_answer_is_facts_or_a_refusal_that_does_not_quote_it(text: str) -> None:
     said = ""
@@ -136,6 +142,7 @@ def test_a_real_secret_key_is_not_taken_for_a_placeholder(tail: str) -> None:
 def test_a_legacy_key_whose_end_is_missing_is_refused() -> None:
     for missing in (1, 2, 3, 10, 43, 44, 60):
         assert "cut off" in _refusal(Secret(keys.legacy().reveal()[:-missing])).message
+    assert "behind its signature" in _refusal(Secret(keys.legacy().reveal() + "a")).message
 
 
 def test_the_key_of_every_local_stack_fits_no_hosted_project() -> None:

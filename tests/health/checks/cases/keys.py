@@ -1,5 +1,6 @@
 """The address and the key: what they must look like."""
 
+import base64
 import dataclasses
 
 from autosync_db.secret import Secret
@@ -17,6 +18,8 @@ from tests.support.health import Project
 REF = keys.PROJECT_REF
 OTHER = REF[::-1]
 YEARS = 10 * 365 * 86400
+_LEGACY = keys.legacy().reveal()
+_NO_KEY = "is neither a whole JWT nor an sb_secret_ key"
 _ABSENT = sql("delete from public.pg_cron_secrets where name = 'service_role_key'")
 _WRONG_URLS = {
     f"{REF}.supabase.co": "has no scheme",
@@ -29,6 +32,18 @@ _WRONG_URLS = {
     f"https://{REF}.supabase.co?x=1": "has a query or a fragment",
     "https://": "names no host",
     "https://<ref>.supabase.co": "names no host",
+    f"https://https://{REF}.supabase.co": "has its scheme twice",
+    f"https://{REF}.supabase.com": "is an address of another service",
+    f"https://api.supabase.com/v1/projects/{REF}": "is an address of another service",
+    f"https://{REF}.storage.supabase.co": "is an address of another service",
+    f"https://{REF}.functions.supabase.co": "is an address of another service",
+    "https://supabase.co": "is an address of another service",
+    "https://your-project.supabase.co": "holds a placeholder",
+    "https://YOUR_PROJECT_REF.supabase.co": "holds a placeholder",
+    "https://REF.supabase.co": "holds a placeholder",
+    f"https://{REF}.supabase.co/rest/v1": "ends in a path",
+    f"https://{REF}.supabase.co/x": "ends in a path",
+    "http://127.0.0.1:54321/auth/v1/": "ends in a path",
 }
 _DOUBTFUL_URLS = {
     "http://api.example.com": "is not encrypted",
@@ -37,13 +52,22 @@ _DOUBTFUL_URLS = {
 }
 _RIGHT_URLS = [
     f"https://{REF}.supabase.co", f"https://{REF}.supabase.co/", "https://api.example.com:8443",
-    "https://example.com/gateway", "http://127.0.0.1:54321", "http://kong:8000", "http://[::1]:8000",
+    "https://example.com/gateway", "https://example.com/rest", "https://my-shop.supabase.co",
+    "https://yourcare.supabase.co",
+    "https://your-project.example.com", "https://supabase.company.example", "http://http:8000",
+    "http://127.0.0.1:54321", "http://kong:8000", "http://[::1]:8000",
     "http://host.docker.internal:54321", "http://192.168.1.20", "http://172.16.0.1", "HTTPS://API.Example.com",
 ]  # fmt: skip
 
 
 def _url(ref: str) -> str:
     return f"https://{ref}.supabase.co"
+
+
+def _signed(algorithm: str) -> Secret:
+    """Return a JWT by its form that says it is signed so, and whose signature has the length of one."""
+    head = base64.urlsafe_b64encode(f'{{"alg": "{algorithm}"}}'.encode()).decode().rstrip("=")
+    return Secret(f"{head}.{_LEGACY.split('.')[1]}.{'s' * {'RS256': 342}.get(algorithm, 86)}")
 
 
 def _bound(**changes: str) -> Action[Project]:
@@ -145,6 +169,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         *(failed(url, stored(project_url=url), says=says) for url, says in _WRONG_URLS.items()),
         *(warned(url, stored(project_url=url), says=says, hides="word") for url, says in _DOUBTFUL_URLS.items()),
         *(fine(url, stored(project_url=url)) for url in _RIGHT_URLS),
+        fine(
+            "a name like a placeholder that a call has proven",
+            stored(project_url="https://project.supabase.co/"),
+            sql("insert into autosync.setting values ('proven_address', '\"https://project.supabase.co\"')"),
+        ),
         unseen(
             "it is missing",
             sql("delete from public.pg_cron_secrets where name = 'project_url'"),
@@ -225,8 +254,16 @@ CASES: dict[str, tuple[Case, ...]] = {
                 (keys.legacy("anon"), "is a JWT of the role anon"),
                 (keys.legacy(expires_in=-86400), "expired on 20"),
                 (Secret("sb_" + "publishable_abcdefgh"), "is a publishable key"),
-                (Secret("hello"), "is neither a JWT nor an sb_secret_ key"),
-                (Secret("a.b.c"), "is neither a JWT nor an sb_secret_ key"),
+                (Secret("hello"), _NO_KEY),
+                (Secret("a.b.c"), _NO_KEY),
+                (Secret(f'"{_LEGACY}"'), _NO_KEY),
+                (Secret(f"SUPABASE_SERVICE_ROLE_KEY={_LEGACY}"), _NO_KEY),
+                (Secret(_LEGACY[:-1]), _NO_KEY),
+                (Secret(f"{_LEGACY}A"), _NO_KEY),
+                (Secret(f"{_LEGACY.partition('.')[0][:-3]}.{_LEGACY.partition('.')[2]}"), _NO_KEY),
+                (Secret(f"{keys.secret().reveal()}'"), _NO_KEY),
+                (Secret("sb_secret_" + "abcde"), _NO_KEY),
+                (Secret("sb_secret_" + "YOUR_KEY_HERE_12345"), _NO_KEY),
             )
         ),
         failed(
@@ -237,7 +274,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         *(
             fine(f"a {kind} key", stored(service_role_key=key))
-            for kind, key in (("legacy", keys.legacy()), ("secret", keys.secret()))
+            for kind, key in (
+                ("legacy", keys.legacy()),
+                ("secret", keys.secret()),
+                *((f"legacy {name}", _signed(name)) for name in ("HS512", "ES256", "RS256", "none yet known")),
+            )
         ),
         unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
     ),

@@ -53,6 +53,13 @@ def _spoiled(name: str, spoiled: str) -> Action[Project]:
     return sql(f"update public.pg_cron_secrets set secret = {spoiled} where name = '{name}'")
 
 
+def _kept_spoiled(spoiled: str) -> Action[Project]:
+    return sql(
+        "create temporary table kept as select secret from public.pg_cron_secrets where name = 'service_role_key'",
+        f"update public.pg_cron_secrets set secret = {spoiled} where name = 'service_role_key'",
+    )
+
+
 def _begun(key: Secret) -> Action[Project]:
     return lambda project: lease.begin(project.owner, {"service_role_key": key})
 
@@ -287,6 +294,40 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "left(secret, 20) || E'\\n' || substr(secret, 21)",
                 "secret || chr(160)",
                 "chr(65279) || secret",
+                "'Bearer ' || secret",
+                "left(secret, 20) || chr(8203) || substr(secret, 21)",
+            )
+        ),
+        *(
+            failed(
+                f"a key with more around it: {spoiled}",
+                _kept_spoiled(spoiled),
+                says=" blanks, line breaks or other",
+                repaired_by="postgres",
+                then=equals(
+                    True,
+                    "select secret = (select secret from kept) from public.pg_cron_secrets"
+                    " where name = 'service_role_key'",
+                ),
+            )
+            for spoiled in (
+                "E' Authorization:  bearer:\\t' || secret || E'\\r\\n'",
+                "'apikey: ' || secret",
+                "left(secret, 20) || E' \\r\\n\\t ' || substr(secret, 21)",
+            )
+        ),
+        *(
+            failed(
+                f"a {name} that cleaning does not make one: {spoiled}",
+                _spoiled(name, spoiled),
+                says="characters that no header carries, and is no whole ",
+                reason=reason,
+            )
+            for name, spoiled, reason in (
+                ("service_role_key", "left(secret, 15) || repeat(chr(183), 6)", "service_role_key"),
+                ("service_role_key", "left(secret, 15) || repeat(chr(8226), 6)", "service_role_key"),
+                ("service_role_key", "left(secret, 15) || ' ' || substr(secret, 16)", "service_role_key"),
+                ("project_url", "replace(secret, '1', chr(65297))", "project_url"),
             )
         ),
         failed(
