@@ -109,6 +109,26 @@ def withdraw(scene: Scene, schemas: Collection[str]) -> list[sql.Composable]:
     return [*statements, sql.SQL("notify pgrst, 'reload config'")] if statements else []
 
 
+def reset_settings(scene: Scene) -> list[Repair]:
+    """Return the repairs that take back what the findings say is set for the sessions of a role or of the database."""
+    found = []
+    for facts in scene.findings:
+        if "setting" not in facts:
+            continue
+        parts = [
+            sql.SQL("role {}" if kind == "role" else "database {}").format(sql.Identifier(facts[kind]))
+            for kind in ("role", "database")
+            if facts[kind]
+        ]
+        statement = sql.SQL("alter {} reset {}").format(sql.SQL(" in ").join(parts), sql.Identifier(facts["setting"]))
+        sentence = f"reset {facts['setting']} of " + " in ".join(
+            f"the {kind} {facts[kind]}" for kind in ("role", "database") if facts[kind]
+        )
+        # somebody set it on purpose, for other sessions as well
+        found.append(Repair(sentence, [statement], destructive=True, as_owner=scene.acts_as_owner))
+    return found
+
+
 def functions_named(scene: Scene) -> tuple[list[str], list[str]]:
     """Return the files of our own functions that the findings name, and the signatures of all others, quoted."""
     ours = set(objects.paths())

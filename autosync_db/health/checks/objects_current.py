@@ -1,9 +1,20 @@
-"""Every function, trigger, policy, grant and job is as this version's files say."""
+"""Every column, function, trigger, policy, grant and job is as this version's files say."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from autosync_db.health import drafts
-from autosync_db.health.model import Answer, Check, Question, Repair, Row, Scene
-from autosync_db.schema import objects, revisions
+from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
+from autosync_db.remedies import ByYou
+from autosync_db.schema import columns, objects, revisions
 from autosync_db.schema.objects import State
+
+
+def _query() -> str:
+    return (
+        f"select o.fact || jsonb_build_object('columns', ({columns.question()})) as fact"  # noqa: S608 - our own texts
+        f" from ({objects.question()}) as o"
+    )
 
 
 def _read(answer: Answer) -> list[Row]:
@@ -12,6 +23,18 @@ def _read(answer: Answer) -> list[Row]:
         return [Row("unknown", "schema autosync", "was never migrated", {"reason": "missing", "schema": "autosync"})]
     at = revisions.check_known(found["revision"])
     wanted = objects.available_at(at)
+    # an older revision has other columns
+    different = columns.answered(found["columns"]) if at == revisions.head() else []
+    return [
+        *(
+            Row("critical", f"table {table}", detail, {"reason": "table", "table": table, "column": column})
+            for table, column, detail in different
+        ),
+        *_objects(wanted, found),
+    ]
+
+
+def _objects(wanted: list[objects.ObjectFile], found: Mapping[str, Any]) -> list[Row]:
     return [
         Row(
             "critical" if state is objects.State.MISSING else "warning",
@@ -45,15 +68,24 @@ _DETAILS = {
     objects.State.OUTDATED: "was applied from an older text of its file",
     objects.State.EDITED: "was changed in the database since it was applied",
 }
+# a column may have been renamed, and a value may fit no other type
+_COLUMNS = (
+    "name the column again, add it or give it its type again, each with alter table; bring a table that is gone back"
+    " from a backup"
+)
 
 
-def _draft(scene: Scene) -> list[Repair]:
+def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Apply the files again whose objects are missing or outdated, and those that were edited in the database."""
-    states = {facts["path"]: facts["state"] for facts in scene.findings}
+    states = {facts["path"]: facts["state"] for facts in scene.findings if "path" in facts}
     edited = [path for path, state in states.items() if state == State.EDITED]
     others = [path for path, state in states.items() if state != State.EDITED and path != drafts.SCHEDULES_ACCESS]
     # its text is older, or it was never applied
-    found = [drafts.protect_schedules(scene)] if drafts.SCHEDULES_ACCESS in states else []
+    found: list[Repair | Refusal] = []
+    if tables := scene.named("table"):
+        found.append(Refusal(f"the columns of {', '.join(tables)} are for who knows what was meant", _COLUMNS))
+    if drafts.SCHEDULES_ACCESS in states:
+        found.append(drafts.protect_schedules(scene))
     if others:
         found.append(Repair(f"apply {', '.join(others)}", drafts.reapply(scene, others)))
     if edited:
@@ -64,8 +96,9 @@ def _draft(scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="migrations",
-    claim="every function, trigger, policy, grant and job is as this version's files say",
+    claim="every column, function, trigger, policy, grant and job is as this version's files say",
     remedy="autosync-db repair objects_current",
+    remedies={"table": ByYou(_COLUMNS, then="autosync-db verify")},
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     causes=("head_applied",),
     overlaps=(
@@ -75,5 +108,5 @@ CHECK = Check(
         "service_role_can_use_schedules",
     ),
     repair=_draft,
-    question=Question(objects.question, _read),
+    question=Question(_query, _read),
 )

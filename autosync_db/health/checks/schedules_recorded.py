@@ -11,5 +11,10 @@ CHECK = Check(
         then="autosync-db jobs trigger {job}",
     ),
     needs=("head_applied", "privileges_sufficient"),
-    causes=("function_succeeds", "function_answers_in_time", "service_role_can_use_schedules"),
+    causes=(
+        "function_succeeds",
+        "function_answers_in_time",
+        "schedule_trigger_enabled",
+        "service_role_can_use_schedules",
+    ),
 )

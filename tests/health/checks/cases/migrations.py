@@ -95,6 +95,37 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="supabase_admin",
             then=equals("postgres", "select proowner::regrole::text from pg_proc where proname = 'settle'"),
         ),
+        *(
+            failed(what, sql(fault), says=f"table {table}: {says}", reason="table")
+            for what, fault, table, says in (
+                (
+                    "a column was dropped",
+                    f"alter table {SCHEDULES} drop column device_tags",
+                    SCHEDULES,
+                    "column device_tags is missing: text[]",
+                ),
+                (
+                    "a column was renamed",
+                    "alter table autosync.tick rename column due to number",
+                    "autosync.tick",
+                    "column due is missing: integer",
+                ),
+                (
+                    "a moment lost its time zone",
+                    f"alter table {SCHEDULES} alter column last_run_at type timestamp",
+                    SCHEDULES,
+                    "column last_run_at is timestamp without time zone, not timestamp with time zone",
+                ),
+                ("a table was dropped", "drop table autosync.alert_state", "autosync.alert_state", "does not exist"),
+            )
+        ),
+        fine(
+            "a column of the project's, and a text with a limit",
+            sql(
+                f"alter table {SCHEDULES} add column note text",
+                f"alter table {SCHEDULES} alter column device_filter type varchar(20)",
+            ),
+        ),
         fine(
             "what other checks look at",
             sql(

@@ -44,6 +44,45 @@ _TRIGGERS = {
     f" create or replace trigger {TRIGGER} before insert or update on {SCHEDULES}"
     " for each row execute function public.noop()": "runs public.noop(), not autosync.set_next_run_at()",
 }
+# a trigger of the project's: its name, when it fires, what its function does, and what is said of it
+_WHEN = "before update"
+_HARMFUL = [
+    ("aaa", _WHEN, "raise exception 'no';", "critical", "raises at every update"),
+    ("zzz", "after update", "perform 1; raise 'no';", "critical", "raises at every update"),
+    ("aaa", _WHEN, "return null;", "critical", "drops every update"),
+    ("aaa", _WHEN, "if old.enabled then return old; end if; return old;", "critical", "drops every update"),
+    ("zzz", _WHEN, "new.next_run_at := old.next_run_at; return new;", "warning", "writes next_run_at after"),
+    ("aaa", _WHEN, "new.last_run_at = old.last_run_at; return new;", "warning", "writes what claims and results"),
+    ("aaa", _WHEN, "new := old; return new;", "warning", "writes what claims and results consist of"),
+    (
+        "aaa",
+        "before insert or update",
+        "if new.next_run_at is distinct from old.next_run_at then raise exception 'read-only'; end if; return new;",
+        "warning",
+        "can refuse or drop",
+    ),
+]
+_HARMLESS = [
+    ("zzz", _WHEN, "new.updated_at := now(); return new;"),
+    ("aaa", _WHEN, "new.next_run_at := now(); return new;"),
+    ("zzz", "after update", "insert into public.audit select old.id, new.next_run_at; return null;"),
+    ("zzz", "after update", "if new.last_run_at > old.last_run_at then raise  notice 'ran'; end if; return null;"),
+    ("zzz", _WHEN, "if new.frequency_minutes < 5 then raise exception 'pay more'; end if; return new;"),
+    ("zzz", "before update or delete", "if tg_op = 'DELETE' then return old; end if; return new;"),
+    ("zzz", "before update of frequency_minutes", "raise exception 'ours';"),
+    ("zzz", "before insert", "raise exception 'no more';"),
+    ("zzz", _WHEN, "-- raise exception 'no';\n /* return null; */ return new;"),
+    ("zzz", _WHEN, "begin perform 1; exception when others then return old; end; return new;"),
+]
+
+
+def _trigger(name: str, when: str, body: str) -> Action[Project]:
+    return sql(
+        f"create function public.theirs() returns trigger language plpgsql as $$ begin {body} end $$",
+        f"create trigger {name} {when} on {SCHEDULES} for each row execute function public.theirs()",
+    )
+
+
 # schedule of the job, window, zone, whether some tick falls into it
 _WINDOWS = [
     ("*/5 * * * *", "08:05", "08:06", "UTC", True),
@@ -137,6 +176,18 @@ def _well(schedules: int, **columns: str) -> Action[Project]:
 
 
 _LAST = "now() + interval '1 day'"
+_WAY_IN = {
+    "revoke service_role from authenticator": "role authenticator: may not become service_role",
+    "alter role authenticator nologin": "role authenticator: may not log in",
+    "alter role authenticator connection limit 0": "role authenticator: has a connection limit of 0",
+    "revoke connect on database postgres from public; grant connect on database postgres to postgres": (
+        "role authenticator: may not connect to the database postgres"
+    ),
+    "alter role authenticator set statement_timeout = '1ms'": "role authenticator: sets statement_timeout = 1ms",
+    "alter role service_role in database postgres set statement_timeout = 20": (
+        "role service_role: sets statement_timeout = 20: claims are cancelled"
+    ),
+}
 _BYPASSED = admin("alter role service_role nobypassrls")
 
 CASES: dict[str, tuple[Case, ...]] = {
@@ -183,6 +234,60 @@ CASES: dict[str, tuple[Case, ...]] = {
             schedule(next_run_at="now() - interval '1 hour'"),
             says="is disabled",
             explains=("schedules_not_overdue",),
+        ),
+        *(
+            (failed if status == "critical" else warned)(
+                f"a trigger of the project's: {body}",
+                _trigger(name, when, body),
+                says=f"trigger {name}: runs public.theirs(), which {says}",
+            )
+            for name, when, body, status, says in _HARMFUL
+        ),
+        *(fine(f"a trigger of the project's: {what[2]}", _trigger(*what)) for what in _HARMLESS),
+        fine(
+            "a harmful one that is switched off",
+            _trigger("zzz", _WHEN, "return null;"),
+            sql(f"alter table {SCHEDULES} disable trigger zzz"),
+        ),
+        failed(
+            "a rule swallows the updates",
+            sql(f"create rule swallow as on update to {SCHEDULES} do instead nothing"),
+            says="rule swallow: takes the place of every update",
+            repaired_by="postgres",
+        ),
+        warned(
+            "a rule adds to the inserts",
+            sql(f"create rule note as on insert to {SCHEDULES} do also notify schedules"),
+            says="rule note: adds something to every insert",
+            repaired_by="postgres",
+        ),
+        *(
+            failed(
+                f"sessions of the {place} fire no trigger",
+                admin(f"alter {place} set session_replication_role = replica"),
+                says=f"{place}: sets session_replication_role = replica",
+                repaired_by="supabase_admin",
+            )
+            for place in ("database postgres", "role authenticator", "role postgres")
+        ),
+        failed(
+            "a claimed schedule is never recorded for that",
+            _claimed(4),
+            admin("alter database postgres set session_replication_role = replica"),
+            says="session_replication_role",
+            explains=("schedules_recorded",),
+        ),
+        fine(
+            "sessions that fire them, and another role's",
+            admin(
+                "alter database postgres set session_replication_role = local",
+                "alter role anon set session_replication_role = replica",
+            ),
+        ),
+        fine(
+            "it fires in every session",
+            sql(f"alter table {SCHEDULES} enable always trigger {TRIGGER}"),
+            admin("alter database postgres set session_replication_role = replica"),
         ),
         fine("it always fires", sql(f"alter table {SCHEDULES} enable always trigger {TRIGGER}")),
         fine(
@@ -432,6 +537,11 @@ CASES: dict[str, tuple[Case, ...]] = {
                     "revoke execute on function public.auto_sync_claim(integer, interval) from service_role",
                     "function public.auto_sync_claim: service_role may not execute it",
                 ),
+                ("revoke usage on schema autosync from service_role", "schema autosync: service_role may not use it"),
+                (
+                    "revoke execute on function autosync.first_instant(timestamp, text) from service_role",
+                    "function autosync.first_instant: service_role may not execute it",
+                ),
             )
         ),
         failed(
@@ -440,6 +550,27 @@ CASES: dict[str, tuple[Case, ...]] = {
             answers(500),
             says="may not select",
             explains=("function_succeeds",),
+        ),
+        *(failed(fault, admin(fault), says=says, repaired_by="supabase_admin") for fault, says in _WAY_IN.items()),
+        *(
+            warned(fault, admin(fault), says=says, repaired_by="supabase_admin")
+            for fault, says in (
+                ("alter role authenticator set default_transaction_read_only = on", "role authenticator: sets default"),
+                ("alter role service_role set lock_timeout = 20", "role service_role: sets lock_timeout"),
+                ("alter role authenticator valid until '2020-01-01'", "its password expired at 2020-01-01"),
+            )
+        ),
+        fine(
+            "limits that leave time, and a role of the API that sets its own",
+            admin(
+                "alter role authenticator set statement_timeout = '1ms'",
+                "alter role service_role set statement_timeout = '3s'",
+                "alter role anon set statement_timeout = '1ms'",
+            ),
+        ),
+        fine(
+            "a server without the role of the Data API",
+            admin("drop owned by authenticator; drop role authenticator"),
         ),
         failed(
             "row level security hides the rows",
