@@ -192,7 +192,8 @@ def _judged(path: Path) -> dict[str, Any]:
     return values
 
 
-def _explain(error: ValidationError, source: Path | None) -> UsageError:
+def fault_of(error: ValidationError) -> tuple[tuple[str, ...], str]:
+    """Return the place of the first fault of settings, and what it is; quotes no value."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = tuple(str(part) for part in first["loc"] if part not in {jobs.WORD, jobs.TABLE, "[key]"})
     if first["type"] == AT_KEY:
@@ -200,6 +201,12 @@ def _explain(error: ValidationError, source: Path | None) -> UsageError:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] not in {AT_KEY, "value_error"}:  # our own are written for this place
         message = message[:1].lower() + message[1:]
+    return place, message
+
+
+def _explain(error: ValidationError, source: Path | None) -> UsageError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place, message = fault_of(error)
     if first["type"] == "extra_forbidden":
         near = meant(place[-1], _keys_of(place[:-1]))
         message = "is not a setting" + (f"; did you mean {near}?" if near else "")

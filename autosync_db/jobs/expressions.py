@@ -4,15 +4,66 @@ Works on PostgreSQL's own parse tree, as pgparse gives it. What would have to be
 a reason to print.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from autosync_db.jobs.sql_values import Moment, Origin, Text, Untranslatable, Value, as_text, literal_of, parse_json
+from autosync_db.jobs import sql_functions
+from autosync_db.jobs.sql_values import (
+    Moment,
+    Origin,
+    Text,
+    Untranslatable,
+    Value,
+    as_text,
+    literal_of,
+    number,
+    parse_json,
+)
 
 Node = dict[str, Any]
 Look = Callable[[tuple[str, ...]], Value]  # what a name means: a variable, or a column of a query
+Columns = Callable[[str], Value]
+
+
+@dataclass(slots=True)
+class _Query:
+    """A query in the place of a table; None for a statement that returns rows."""
+
+    select: Node | None
+    look: Look
+    is_checked: bool = False
+
+    def require_one_row(self) -> None:
+        """Raise Untranslatable where it may have other than one row."""
+        if self.select is None:
+            raise Untranslatable("it reads the result of a statement")
+        if not self.is_checked:
+            scope(self.select, self.look)
+            self.is_checked = True
+
+    def column(self, name: str) -> Value:
+        """Return one of its columns. Raises Untranslatable."""
+        select = self.select or {}
+        for target in select.get("targetList", []):
+            result = target["ResTarget"]
+            column_name = result.get("name") or _column(result["val"].get("ColumnRef", {"fields": []}))[-1:]
+            if column_name in (name, (name,)):
+                return evaluate(result["val"], scope(select, self.look))
+        raise Untranslatable(f"the column {name} is known only when it runs")
+
+
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """What names mean within a query that has common tables, which the queries in it may read, too."""
+
+    names: Look
+    tables: Mapping[str, _Query]
+
+    def __call__(self, name: tuple[str, ...]) -> Value:
+        """Return what a name means."""
+        return self.names(name)
 
 
 def nothing(name: tuple[str, ...]) -> Value:
@@ -34,10 +85,12 @@ def evaluate(node: Node, look: Look = nothing) -> Value:
             return _function(inner, look)
         case "SubLink" if inner.get("subLinkType") == "EXPR_SUBLINK":
             return single_value(inner["subselect"]["SelectStmt"], look)
-        case "SQLValueFunction" if re.search("TIME|DATE", inner.get("op", "")):
+        case "SQLValueFunction" if "TIMESTAMP" in inner.get("op", ""):
             return Text((Moment(),))
+        case "SQLValueFunction" if re.search("TIME|DATE", inner.get("op", "")):
+            raise Untranslatable(sql_functions.CALCULATES_TIME)
         case "CoalesceExpr":
-            return _coalesce([evaluate(one, look) for one in inner["args"]])
+            return sql_functions.coalesced([evaluate(one, look) for one in inner["args"]])
         case "ColumnRef":
             return look(_column(inner))
         case "ParamRef":
@@ -69,19 +122,20 @@ def scope(select: Node, look: Look = nothing, *, has_one_row: bool = False) -> L
     if select.get("op", "SETOP_NONE") != "SETOP_NONE" or "valuesLists" in select or "groupClause" in select:
         raise Untranslatable("it reads the result of a query")
     conditions = [_equality(one) for one in _conjuncts(select.get("whereClause"))]
-    ctes = {
-        one["CommonTableExpr"]["ctename"]: one["CommonTableExpr"]["ctequery"]["SelectStmt"]
-        for one in select.get("withClause", {}).get("ctes", [])
-        if "SelectStmt" in one["CommonTableExpr"]["ctequery"]
-    }
-    columns: dict[str, Callable[[str], Value]] = {}
+    look = _with_common_tables(select, look)
+    tables = look.tables if isinstance(look, _Within) else {}
+    columns: dict[str, Columns] = {}
     used = 0
     for item in _sources(select.get("fromClause", [])):
         [(kind, inner)] = item.items()
-        if kind == "RangeVar" and inner["relname"] in ctes and "schemaname" not in inner:
-            columns[_alias(inner)] = _columns_of(ctes[inner["relname"]], look)
+        query = None
+        if kind == "RangeVar" and "schemaname" not in inner:
+            query = tables.get(inner["relname"])
         elif kind == "RangeSubselect":
-            columns[_alias(inner)] = _columns_of(inner["subquery"]["SelectStmt"], look)
+            query = _Query(inner["subquery"]["SelectStmt"], look)
+        if query is not None:
+            query.require_one_row()
+            columns[_alias(inner)] = query.column
         elif kind == "RangeVar":
             own = tuple((name[-1], text) for name, text in conditions if len(name) == 1 or name[0] == _alias(inner))
             used += len(own)
@@ -100,7 +154,16 @@ def scope(select: Node, look: Look = nothing, *, has_one_row: bool = False) -> L
             return next(iter(columns.values()))(name[0])
         return look(name)
 
-    return within
+    return _Within(within, tables) if tables else within
+
+
+def _with_common_tables(select: Node, look: Look) -> Look:
+    """Return what names mean, with the common tables that a query has; each knows those before it."""
+    for one in select.get("withClause", {}).get("ctes", []):
+        table = one["CommonTableExpr"]
+        known = look.tables if isinstance(look, _Within) else {}
+        look = _Within(look, {**known, table["ctename"]: _Query(table["ctequery"].get("SelectStmt"), look)})
+    return look
 
 
 def function_name(call: Node) -> tuple[str, ...]:
@@ -128,7 +191,7 @@ def _constant(inner: Node) -> Value:
     if "ival" in inner:
         return inner["ival"].get("ival", 0)
     if "fval" in inner:
-        return float(inner["fval"]["fval"])
+        return number(inner["fval"]["fval"])
     if "boolval" in inner:
         return bool(inner["boolval"].get("boolval", False))
     raise Untranslatable("it has a constant of bits")
@@ -136,60 +199,41 @@ def _constant(inner: Node) -> Value:
 
 def _cast(inner: Node, look: Look) -> Value:
     found = evaluate(inner["arg"], look)
-    target = inner["typeName"]["names"][-1]["String"]["sval"]
+    target, is_list = inner["typeName"]["names"][-1]["String"]["sval"], "arrayBounds" in inner["typeName"]
+    if is_list or found is None:
+        if isinstance(found, Text):
+            raise Untranslatable("it makes a list of a text")
+        return found
     if target in {"json", "jsonb"}:
         return parse_json(found) if isinstance(found, Text) else found
     if target in {"text", "varchar", "bpchar", "name"}:
-        return None if found is None else as_text(found)
-    if target in {"int4", "int8", "int2", "numeric", "float8"} and isinstance(found, Text):
-        try:
-            return json.loads(literal_of(found, "number"))
-        except ValueError:
-            raise Untranslatable("a number in it is known only when it runs") from None
+        return as_text(found)
+    if target in sql_functions.NUMBERS:
+        return sql_functions.as_number(found, target, has_scale="typmods" in inner["typeName"])
     if target == "bool" and isinstance(found, Text):
         return literal_of(found, "truth value").lower() in {"t", "true", "yes", "on", "1"}
+    if target in sql_functions.TIMES and not sql_functions.is_same_as(found, target):
+        raise Untranslatable(sql_functions.CALCULATES_TIME)
     return found
 
 
 def _operation(inner: Node, look: Look) -> Value:
     operator = inner["name"][-1]["String"]["sval"] if inner.get("kind") == "AEXPR_OP" else ""
-    if operator in {"||", "->>", "->"} and "lexpr" in inner:
-        left, right = evaluate(inner["lexpr"], look), evaluate(inner["rexpr"], look)
-        if operator != "||":
-            return _picked(left, right, as_plain_text=operator == "->>")
-        if isinstance(left, dict) or isinstance(right, dict):
-            pair = [parse_json(one) if isinstance(one, Text) else one for one in (left, right)]
-            if all(isinstance(one, dict) for one in pair):
-                return {**pair[0], **pair[1]}
-            raise Untranslatable("it joins JSON that is no object")
-        return as_text(left) + as_text(right)
-    if operator in {"+", "-"} and "lexpr" in inner:
-        left = evaluate(inner["lexpr"], look)
-        if isinstance(left, Text) and left.has_moment:
-            return left
-    raise Untranslatable("it calculates a value")
-
-
-def _picked(container: Value, key: Value, *, as_plain_text: bool) -> Value:
-    if isinstance(container, dict) and isinstance(key, Text) and key.literal in container:
-        found = container[key.literal]
-        return as_text(found) if as_plain_text and found is not None else found
-    raise Untranslatable("it reads a value from JSON")
-
-
-def _coalesce(values: list[Value]) -> Value:
-    """Return the one that is not empty; of several it is not known which it will be."""
-    filled = [one for one in values if one is not None and one != Text()]
-    if len(filled) == 1:
-        return filled[0]
-    raise Untranslatable("it has a second value for when the first is null")
-
-
-_UNCHANGED = {"trim", "btrim", "rtrim", "ltrim", "to_json", "to_jsonb", "text"}
-_CLOCKS = {
-    "now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timezone", "to_char", "date_trunc",
-    "extract", "date_part", "timeofday",
-}  # fmt: skip
+    if "lexpr" not in inner:
+        raise Untranslatable("it calculates a value")
+    left, right = evaluate(inner["lexpr"], look), evaluate(inner["rexpr"], look)
+    if operator in {"->>", "->"}:
+        return sql_functions.picked(left, right, as_plain_text=operator == "->>")
+    if operator != "||":
+        raise Untranslatable(sql_functions.reason((left, right), "it calculates a value"))
+    if isinstance(left, dict) or isinstance(right, dict):
+        pair = [parse_json(one) if isinstance(one, Text) else one for one in (left, right)]
+        if all(isinstance(one, dict) for one in pair):
+            return {**pair[0], **pair[1]}
+        raise Untranslatable("it joins JSON that is no object")
+    if isinstance(left, list) or isinstance(right, list):
+        raise Untranslatable("it joins lists")
+    return as_text(left) + as_text(right)
 
 
 def _function(inner: Node, look: Look) -> Value:
@@ -206,49 +250,18 @@ def _function(inner: Node, look: Look) -> Value:
     if name in {"jsonb_build_array", "json_build_array"}:
         return values
     if name == "concat":
-        made = Text()
-        for value in values:
-            made += Text() if value is None else as_text(value)
-        return made
+        return sql_functions.joined(values)
     if name == "format" and values:
-        return _formatted(literal_of(values[0], "format"), values[1:])
+        return sql_functions.formatted(literal_of(values[0], "format"), values[1:])
     if name == "current_setting" and values:
         return Text((Origin("setting", literal_of(values[0], "name of a setting")),))
     if name == "nullif" and len(values) == 2:
         return values[0]
-    if name in _UNCHANGED and values:
-        return _trimmed(name, values)
-    if name in _CLOCKS and all(
-        not isinstance(one, Text) or one.has_moment or one.literal is not None for one in values
-    ):
+    if name in sql_functions.UNCHANGED and values:
+        return sql_functions.trimmed(name, values)
+    if (name in sql_functions.CLOCKS and not values) or (name == "timezone" and values[1:] == [Text((Moment(),))]):
         return Text((Moment(),))
-    raise Untranslatable(f"it asks the function {name} for a value")
-
-
-def _trimmed(name: str, values: list[Value]) -> Value:
-    found = values[0]
-    if "trim" in name and isinstance(found, Text) and (written := found.literal) is not None:
-        characters = literal_of(values[1], "trimmed character") if len(values) > 1 else " "
-        strip = {"rtrim": written.rstrip, "ltrim": written.lstrip}.get(name, written.strip)
-        return Text((strip(characters),)) if strip(characters) else Text()
-    return found
-
-
-def _formatted(pattern: str, values: list[Value]) -> Text:
-    made, following = Text(), iter(values)
-    for piece in re.split(r"(%(?:%|(?:\d+\$)?[sIL]))", pattern):
-        if not re.fullmatch(r"%(?:%|(?:\d+\$)?[sIL])", piece):
-            made += Text((piece,)) if piece else Text()
-        elif piece == "%%":
-            made += Text(("%",))
-        elif piece.endswith("L"):
-            raise Untranslatable("it makes SQL while it runs")
-        elif position := re.match(r"%(\d+)\$", piece):
-            made += as_text(values[int(position[1]) - 1]) if 0 < int(position[1]) <= len(values) else Text()
-        else:
-            value = next(following, None)
-            made += Text() if value is None else as_text(value)
-    return made
+    raise Untranslatable(sql_functions.reason(values, f"it asks the function {name} for a value"))
 
 
 def _column(inner: Node) -> tuple[str, ...]:
@@ -273,25 +286,14 @@ def _sources(items: list[Node]) -> list[Node]:
     return found
 
 
-def _columns_of(select: Node, look: Look) -> Callable[[str], Value]:
-    def column(name: str) -> Value:
-        inner = scope(select, look)
-        for target in select.get("targetList", []):
-            result = target["ResTarget"]
-            column_name = result.get("name") or _column(result["val"].get("ColumnRef", {"fields": []}))[-1:]
-            if column_name in (name, (name,)):
-                return evaluate(result["val"], inner)
-        raise Untranslatable(f"the column {name} is known only when it runs")
-
-    return column
-
-
-def _columns_of_row(table: Node, conditions: tuple[tuple[str, str], ...]) -> Callable[[str], Value]:
+def _columns_of_row(table: Node, conditions: tuple[tuple[str, str], ...]) -> Columns:
     full_name = _full_name(table)
 
     def column(name: str) -> Value:
-        if (full_name, name) == ("vault.decrypted_secrets", "decrypted_secret") and dict(conditions).keys() == {"name"}:
-            return Text((Origin("vault", conditions[0][1]),))
+        if (full_name, name) == ("vault.decrypted_secrets", "decrypted_secret") and len(conditions) == 1:
+            [(of, text)] = conditions
+            if of in {"name", "id"}:
+                return Text((Origin("vault", text, conditions=() if of == "name" else conditions),))
         key = ", ".join(text for _, text in conditions) or name
         return Text((Origin("table", key, full_name, name, conditions),))
 

@@ -6,16 +6,16 @@ Reads only. A service key never leaves the server: what kind of key it is, is de
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import psycopg
 from psycopg import sql
 
-from autosync_db.connection import Connection, exists, rows, value
+from autosync_db.connection import Connection, exists, names, rows, value
 from autosync_db.jobs.command_text import Reading
+from autosync_db.jobs.sources import Facts, Source, SourceKind
 from autosync_db.jobs.sql_values import Origin
-from autosync_db.jobs.translation import Facts, Source, SourceKind
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 
@@ -83,9 +83,11 @@ where c.oid = pg_catalog.to_regclass({name}) and c.relkind::text = any ({kinds})
             and not pg_catalog.pg_has_role(o.owner, current_user, 'member')
     )
 """
+_PLACE = sql.SQL("select pg_catalog.to_regclass({})::pg_catalog.oid")
+_SCHEMA = "select n.nspname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = %s::oid"
 _KIND = sql.SQL(
     "case when btrim(v.found) = '' or v.found is null then 'missing'"
-    " when v.found ~ '^\\s*sb_secret_' then 'service' when v.found ~ '^\\s*sb_publishable_' then 'public'"
+    " when v.found ~ '^\\s*sb_secret_' then 'service_secret' when v.found ~ '^\\s*sb_publishable_' then 'publishable'"
     " when v.found ~ '^\\s*eyJ' and v.found ~ {service} then 'service'"
     " when v.found ~ '^\\s*eyJ' and v.found ~ {anon} then 'public' else 'other' end"
 ).format(service=sql.Literal(key.SERVICE), anon=sql.Literal(key.ANON))
@@ -135,6 +137,13 @@ def standing(connection: Connection, name: str) -> Standing:
         return "absent"
     is_ours, is_adopted = row
     return "adopted" if is_adopted and is_ours else "ours" if is_ours else "foreign"
+
+
+def registered_names(connection: Connection) -> set[str]:
+    """Return the names of the jobs of autosync.job, whether or not pg_cron has them."""
+    if not exists(connection, "autosync.job"):
+        return set()
+    return {name for (name,) in rows(connection, "select j.name from autosync.job as j")}
 
 
 def helpers_that_call(connection: Connection) -> frozenset[str]:
@@ -194,6 +203,7 @@ class DatabaseFacts(Facts):
     def __init__(self, connection: Connection, project_url: str | None) -> None:
         self._connection = connection
         self._kinds: dict[Source, SourceKind] = {}
+        self._located: dict[Origin, Origin] = {}
         self.project_url = project_url
 
     def kind(self, source: Source) -> SourceKind:
@@ -204,6 +214,7 @@ class DatabaseFacts(Facts):
 
     def origin_of(self, source: Origin) -> str | None:
         """Return scheme and host where that is all that a source holds, else None."""
+        source = self.located(source)
         try:
             with _careful(self._connection):
                 found: str | None = value(self._connection, _about(source, _ORIGIN))
@@ -211,7 +222,22 @@ class DatabaseFacts(Facts):
             return None
         return found
 
+    def located(self, source: Origin) -> Origin:
+        """Return a source with the schema of its table, as this role's own search_path finds it."""
+        if source.kind != "table" or "." in source.table:
+            return source
+        if source not in self._located:
+            with _careful(self._connection):
+                # nothing but that name is looked up there: whoever may make objects in it could replace an operator
+                self._connection.execute("set local search_path to default")
+                found = value(self._connection, _PLACE.format(sql.Literal(sql.Identifier(source.table).as_string())))
+                self._connection.execute(names.PIN)
+                schema = value(self._connection, _SCHEMA, [found]) if found is not None else None
+            self._located[source] = replace(source, table=f"{schema}.{source.table}") if schema else source
+        return self._located[source]
+
     def _ask_kind(self, source: Origin) -> SourceKind:
+        source = self.located(source)
         try:
             with _careful(self._connection):
                 if source.kind != "setting" and not rows(self._connection, _trusted(source)):
@@ -230,7 +256,7 @@ def query_of(source: Origin) -> sql.Composed:
     if source.kind == "setting":
         return sql.SQL("select current_setting({}, true) as found").format(sql.Literal(source.name))
     column = "decrypted_secret" if source.kind == "vault" else source.column
-    conditions = (("name", source.name),) if source.kind == "vault" else source.conditions
+    conditions = source.conditions or ((("name", source.name),) if source.kind == "vault" else ())
     head = sql.SQL("select t.{}::text as found from ").format(sql.Identifier(column))
     wanted = [sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(text)) for name, text in conditions]
     tail = sql.SQL(" as t where {} limit 2").format(sql.SQL(" and ").join([sql.SQL("true"), *wanted]))
@@ -268,7 +294,7 @@ def _careful(connection: Connection) -> Iterator[None]:
 def _kind_of_text(source: Secret) -> SourceKind:
     text = source.reveal()
     if text.startswith("sb_secret_"):
-        return "service"
+        return "service_secret"
     if key.is_public(source):
-        return "public"
+        return "publishable" if text.startswith("sb_") else "public"
     return "service" if key.claims(source).get("role") == "service_role" else "other"

@@ -4,16 +4,23 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from autosync_db import cron
-from autosync_db.config.secret_text import sql_holds_secret
+from autosync_db.config import GUIDE_JOB, JobSettings
+from autosync_db.config.jobs import check_name
+from autosync_db.config.reading import fault_of
+from autosync_db.config.secret_text import holds_secret, sql_holds_secret, strings
 from autosync_db.connection import Connection, value
 from autosync_db.jobs import command_text, found
+from autosync_db.jobs.command_text import Call
 from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.sources import PROJECT_URL, SERVICE_KINDS, Names, Take
 from autosync_db.jobs.sql_values import Origin
-from autosync_db.jobs.translation import Names, Take, Translation, translate, watched
+from autosync_db.jobs.translation import Translation, translate, watched
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _PASSWORD = re.compile(r"://[^/@\s:]*:.*@|\bpassword\s*=", re.IGNORECASE)
@@ -51,9 +58,11 @@ def read(connection: Connection, project_url: str | None) -> Import:
         facts.project_url = _project_of(connection, facts, helpers)
     role = str(value(connection, "select current_user"))
     database = str(value(connection, "select current_database()"))
-    names, used = Names(), set[str]()
+    there = found.jobs(connection)
+    # a name that is made up is none that a job has already
+    names, used = Names(), {job.name for job in there if job.name is not None} | found.registered_names(connection)
     imported, skipped = [], []
-    for job in found.jobs(connection):
+    for job in there:
         if job.name is not None and found.standing(connection, job.name) in {"ours", "adopted"}:
             skipped.append(job.name)
             continue
@@ -87,14 +96,24 @@ def missing_from(jobs: Iterable[Imported], present: Collection[str]) -> list[Imp
 
 
 def _project_of(connection: Connection, facts: found.DatabaseFacts, helpers: frozenset[str]) -> str | None:
-    """Return the address whose functions most jobs call, None where no text says one."""
+    """Return the address whose functions most jobs call, None where no text says one.
+
+    What gets the service key comes first, then the address that the vault has, then what gets any other.
+    """
     called: Counter[str] = Counter()
+    trusted: Counter[str] = Counter()
     for job in found.jobs(connection):
         made = _import(job, facts, helpers, Names(), set()).translation
         for part in made.project.parts if made and made.project else ():
             shown = facts.origin_of(part) if isinstance(part, Origin) else str(part)
-            called.update([shown.rstrip("/")] if shown else [])
-    return called.most_common(1)[0][0] if called else None
+            address = [shown.rstrip("/")] if shown else []
+            called.update(address)
+            if made and any(take.kind in SERVICE_KINDS for take in made.takes):
+                trusted.update(address)
+    if not trusted and called and (kept := facts.origin_of(Origin("vault", PROJECT_URL))):
+        return kept.rstrip("/")
+    found_most = (trusted or called).most_common(1)
+    return found_most[0][0] if found_most else None
 
 
 def _import(
@@ -114,9 +133,7 @@ def _import(
         made = _plain(job.command)
     else:
         made = watched(reading.reason or "it is not understood")
-    schedule = cron.as_read(job.schedule)
-    if "watch" not in made.table and (fault := cron.misreading(schedule, None)):
-        made = watched(f"its schedule {fault.reason}")
+    made = _scheduled(job, name, made, reading.call)
     if job.name is None or not NAME.fullmatch(job.name):
         # what is only watched is looked for by its name in pg_cron
         called = "has no name" if job.name is None else "has a name that no table of the file can have"
@@ -128,10 +145,42 @@ def _import(
         )
     else:
         notes = made.notes
-    table = {"schedule": schedule, **made.table} if "watch" not in made.table else made.table
-    if not job.active and "watch" not in table:
+    return Imported(name, job, kind, made.table, made.takes, notes, made.reason, made)
+
+
+def _scheduled(job: FoundJob, name: str, made: Translation, call: Call | None) -> Translation:
+    """Return a translation with all else that its table says, or one that is only watched where no file can say it."""
+    if "watch" in made.table:
+        return made
+    table = {"schedule": cron.as_read(job.schedule), **made.table}
+    if fault := cron.misreading(table["schedule"], None):
+        return watched(f"its schedule {fault.reason}")
+    if name == GUIDE_JOB and "function" in table:
+        table["drains"] = "auto_sync_schedules"
+        if call is not None and call.timeout_milliseconds is None:
+            del table["timeout"]  # as the migration takes it over
+    if not job.active:
         table["enabled"] = False
-    return Imported(name, job, kind, table, made.takes, notes, made.reason, made)
+    refusal = _refusal(name, table)
+    return watched(f"no table can say it: {refusal}") if refusal else replace(made, table=table)
+
+
+def _refusal(name: str, table: dict[str, Any]) -> str | None:
+    """Return why a settings file would be invalid with this table, None where it would not."""
+    try:
+        check_name(name)
+        JobSettings.model_validate(table)
+    except ValidationError as error:
+        place, message = fault_of(error)
+        return ": ".join(filter(None, (".".join(place), message)))
+    except ValueError as error:
+        return str(error)
+    for where, text in strings(table):
+        if "\0" in text:
+            return f"{where} holds a NUL character"
+        if where != "sql" and holds_secret(text):
+            return f"{where} holds a secret"
+    return None
 
 
 def _plain(text: str) -> Translation:
@@ -148,7 +197,9 @@ def _name(job: FoundJob, reading: command_text.Reading, used: Collection[str]) -
         path = "".join(part for part in reading.call.url.parts if isinstance(part, str))
         wanted = re.sub(r"[^A-Za-z0-9_-]+", "-", path.partition("/functions/v1/")[2].partition("?")[0]).strip("-_")[:50]
     wanted = wanted or f"job-{job.id}"
-    return wanted if wanted not in used else f"{wanted}-{job.id}"
+    while wanted in used:
+        wanted = f"{wanted}-{job.id}"
+    return wanted
 
 
 def _table(one: Imported) -> str:

@@ -56,10 +56,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done to one job."""
+    """What was done to one job; `changes` are the columns of autosync.job that say something else now."""
 
     job: str
     result: Literal["created", "changed", "unchanged", "paused"]
+    changes: tuple[str, ...] = ()
 
 
 def _jobs(settings: Settings) -> sql.Literal:
@@ -134,15 +135,18 @@ def apply(connection: Connection, settings: Settings) -> list[Applied]:
     Raises what registry.sync() raises; nothing is changed then.
     """
     with registry.change(connection):
-        for statement in registration(settings):
-            cursor = connection.execute(statement)
-        registered: dict[str, bool] = dict(cursor.fetchall())
+        *before, register = registration(settings)
+        for statement in before:
+            connection.execute(statement)
+        differences = {one.job: tuple(change.name for change in one.changes) for one in _of_jobs(connection, settings)}
+        registered: dict[str, bool] = dict(connection.execute(register).fetchall())
         applied = []
         for name, job in sorted(settings.jobs.items()):
             result = registry.sync(connection, name, job.schedule)
             if result == "unchanged" and name in registered:
                 result = "created" if registered[name] else "changed"
-            applied.append(Applied(name, result))  # type: ignore[arg-type]
+            changes = differences.get(name, ()) if result == "changed" else ()
+            applied.append(Applied(name, result, changes))  # type: ignore[arg-type]
         paused = _pause_elsewhere(connection, settings)
         registry.keep_house_in_step(connection)
         for name, values in sections(settings).items():

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 
@@ -23,7 +24,7 @@ class Origin:
     def __str__(self) -> str:
         match self.kind:
             case "vault":
-                return f"the vault's {self.name}"
+                return f"the vault's {self.name}" if not self.conditions else f"the vault's secret {self.name}"
             case "setting":
                 return f"the setting {self.name}"
         return f"{self.table} ({self.name})"
@@ -60,16 +61,27 @@ class Text:
         return Text(tuple(parts))
 
 
-# None, bool, int, float, Text, and dicts and lists of them
+# None, bool, int, Decimal, Text, and dicts and lists of them
 Value = Any
+
+
+def number(text: str) -> int | Decimal:
+    """Return the number that a text is, with all its digits. Raises Untranslatable."""
+    try:
+        found = Decimal(text) if re.search("[.eE]", text) and "x" not in text.lower() else int(text, 0)
+        if isinstance(found, int) or found.is_finite():
+            return found
+    except (ValueError, InvalidOperation):
+        pass
+    raise Untranslatable("a number in it is known only when it runs")
 
 
 def literal_of(value: Value, what: str) -> str:
     """Return a text that is written out. Raises Untranslatable naming `what` it is."""
     if isinstance(value, Text) and (found := value.literal) is not None:
         return found
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return _digits(value)
     raise Untranslatable(f"its {what} is known only when it runs")
 
 
@@ -80,11 +92,16 @@ def as_text(value: Value) -> Text:
             return value
         case bool():
             return Text(("true" if value else "false",))
-        case int() | float():
-            return Text((str(value),))
+        case int() | Decimal():
+            return Text((_digits(value),))
         case dict() | list():
             return _as_json_text(value)
     raise Untranslatable("a part of it is null")
+
+
+def _digits(value: int | Decimal) -> str:
+    """Return a number as SQL shows it, never with an exponent."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def parse_json(text: Text) -> Value:
@@ -94,9 +111,14 @@ def parse_json(text: Text) -> Value:
     numbered = iter(range(len(unwritten)))
     written = "".join(part if isinstance(part, str) else f"\ue000{next(numbered)}\ue001" for part in text.parts)
     try:
-        return _with_parts(json.loads(written), unwritten)
+        read: Any = json.loads(written, parse_int=number, parse_float=number, parse_constant=_no_number)
+        return _with_parts(read, unwritten)
     except (ValueError, RecursionError):
         raise Untranslatable("it makes JSON of a text that is none before it runs") from None
+
+
+def _no_number(name: str) -> Value:
+    raise ValueError(f"JSON has no {name}")
 
 
 def _with_parts(value: Any, unwritten: list[Origin | Moment]) -> Value:
@@ -129,4 +151,6 @@ def _as_json_text(value: Value) -> Text:
             for at, inner in enumerate(value):
                 made += Text((", " if at else "",)) + _as_json_text(inner)
             return made + Text(("]",))
+        case Decimal():
+            return Text((_digits(value),))
     return Text((json.dumps(value),))

@@ -2,57 +2,32 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from autosync_db.config.secret_text import holds_secret, is_named_secret
+from autosync_db.config.secret_text import holds_secret, is_named_secret, strings
 from autosync_db.errors import UsageError
+from autosync_db.jobs import shown as credentials_shown
 from autosync_db.jobs.command_text import Call
+from autosync_db.jobs.shown import Credential
+from autosync_db.jobs.sources import Facts, Names, Source, SourceKind, Take
 from autosync_db.jobs.sql_values import Moment, Origin, Text, Untranslatable, Value
 from autosync_db.secret import Secret
-from autosync_db.supabase import address, key
+from autosync_db.supabase import address
 
-PROJECT_URL, SERVICE_KEY, GATEWAY_KEY = "project_url", "service_role_key", "gateway_key"
-# what has its own place and its own proof: no job's secret is called so
-_RESERVED = {PROJECT_URL, SERVICE_KEY, GATEWAY_KEY, "cron_secret", "cron_secret_next"}
-_SECRET_NAME = re.compile(
-    r"auth|api-?_?key|(^|[-_])(key|token|secret|signature|password|pass|cookie|bypass)s?$", re.IGNORECASE
-)
-_SCHEMES = re.compile(r"((?:Bearer|Basic|Token) )(.*)", re.IGNORECASE | re.DOTALL)
 _FUNCTION = re.compile(
     r"(?P<base>[^?]*?)/functions/v1/(?P<function>[A-Za-z0-9][A-Za-z0-9_-]{0,62}(?:[/?].*)?)", re.DOTALL
 )
 _FUNCTIONS_HOST = re.compile(r"https://([a-z]{20})\.functions\.supabase\.(?:co|in)/(.+)", re.DOTALL)
 
+# what pg_net, and the extension `http`, wait for an answer where the text says nothing
+_TIMEOUT_MILLISECONDS = 5000
+_SHORTEST_MILLISECONDS, _LONGEST_MILLISECONDS = 1000, 600_000
+_WHOLE_NUMBERS = range(-(2**63), 2**63)  # that TOML has
 # what clients add to any call
 _AS_EVERY_CALL = {"content-type", "accept", "user-agent"}
-
-Source = Origin | Secret  # a secret is one that is pasted into the text
-SourceKind = Literal["service", "public", "other", "missing", "unreadable"]
-
-
-class Facts(Protocol):
-    """What a translation asks the database."""
-
-    project_url: str | None
-
-    def kind(self, source: Source) -> SourceKind:
-        """Return what kind of credential a source holds."""
-        ...
-
-    def origin_of(self, source: Origin) -> str | None:
-        """Return scheme and host where that is all that a source holds, else None."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """A secret that a job needs in the store, and where its text has it from."""
-
-    name: str
-    source: Source
-    kind: SourceKind = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +39,6 @@ class Translation:
     project: Text | None = None  # the address that comes before a function's path
     notes: tuple[str, ...] = ()
     reason: str | None = None
-
-
-@dataclass(slots=True)
-class Names:
-    """The names that secrets are given, one for each source."""
-
-    given: dict[str, Source] = field(default_factory=dict)
-
-    def name(self, wanted: str, source: Source, job: str) -> str:
-        """Return the name for a source; a second source that wants the same name gets that of its job before it."""
-        plain = _plain_name(wanted)
-        for candidate in (
-            plain,
-            _plain_name(f"{job}_{plain}"),
-            *(_plain_name(f"{job}_{plain}_{n}") for n in range(2, 99)),
-        ):
-            if candidate not in _RESERVED and self.given.setdefault(candidate, source) == source:
-                return candidate
-        raise Untranslatable("it has too many secrets")
 
 
 def translate(call: Call, facts: Facts, names: Names, job: str) -> Translation:
@@ -103,6 +59,9 @@ class _Nowhere(Facts):
 
     def origin_of(self, source: Origin) -> str | None:
         return None
+
+    def located(self, source: Origin) -> Origin:
+        return source
 
 
 def plain_call(call: Call) -> dict[str, Any]:
@@ -125,23 +84,14 @@ def watched(reason: str) -> Translation:
     return Translation({"watch": True}, reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Credential:
-    header: str
-    prefix: str
-    source: Source
-    kind: SourceKind
-
-
 def _translate(call: Call, facts: Facts, names: Names, job: str) -> Translation:
     if call.method not in {"POST", "GET"}:
         raise Untranslatable(f"it sends {call.method}: calls here are POST or GET")
+    call = _located(call, facts)
     notes: list[str] = []
     target, project = _target(call, facts)
     table: dict[str, Any] = dict(target)
-    if call.timeout_milliseconds is not None:
-        seconds = min(max(call.timeout_milliseconds, 1000), 600_000)
-        table["timeout"] = f"{seconds // 1000}s" if seconds % 1000 == 0 else f"{seconds}ms"
+    table["timeout"] = _timeout(call, notes)
     if call.method == "GET":
         table["method"] = "GET"
     body = _body(call.body, notes)
@@ -149,13 +99,41 @@ def _translate(call: Call, facts: Facts, names: Names, job: str) -> Translation:
         raise Untranslatable("it sends a body with GET")
     if body:
         table["body"] = body
-    headers, credentials = _headers(call, facts)
+    headers, shown = _headers(call, facts)
     if headers:
         table["headers"] = headers
-    auth, takes = _auth(credentials, names, job, is_function="function" in table)
+    _require_secrets_once(table, shown)
+    auth, takes = credentials_shown.auth_of(shown, names, job, notes, is_function="function" in table)
     if auth != "service_key":
         table["auth"] = auth
     return Translation(table, takes, project, tuple(notes))
+
+
+def _located(call: Call, facts: Facts) -> Call:
+    """Return a call whose sources are known whatever the search_path is."""
+
+    def locate(text: Text) -> Text:
+        return Text(tuple(facts.located(part) if isinstance(part, Origin) else part for part in text.parts))
+
+    return replace(call, url=locate(call.url), headers={name: locate(text) for name, text in call.headers.items()})
+
+
+def _timeout(call: Call, notes: list[str]) -> str:
+    stated = _TIMEOUT_MILLISECONDS if call.timeout_milliseconds is None else call.timeout_milliseconds
+    kept = min(max(stated, _SHORTEST_MILLISECONDS), _LONGEST_MILLISECONDS)
+    shown = f"{kept // 1000}s" if kept % 1000 == 0 else f"{kept}ms"
+    if kept != stated:
+        limit = "shortest" if kept > stated else "longest"
+        notes.append(f"its timeout of {stated} ms becomes {shown}, the {limit} that a job can have")
+    return shown
+
+
+def _require_secrets_once(table: Mapping[str, Any], shown: list[Credential]) -> None:
+    """Raise Untranslatable where the file would have a secret that a header shows, in another place."""
+    pasted = [one.source.reveal() for one in shown if isinstance(one.source, Secret)]
+    for where, text in strings(dict(table)):
+        if any(one == text or (len(one) >= 8 and one in text) for one in pasted):
+            raise Untranslatable(f"its {where} holds the secret of a header")
 
 
 def _target(call: Call, facts: Facts) -> tuple[dict[str, str], Text | None]:
@@ -169,7 +147,7 @@ def _target(call: Call, facts: Facts) -> tuple[dict[str, str], Text | None]:
             found = facts.origin_of(part)
             if found is None and part is not url.parts[0]:
                 raise Untranslatable(f"its address holds {part}")
-            shown += found.rstrip("/") if found else "\0"
+            shown += found or "\0"
         elif isinstance(part, str):
             shown += part
     shown += _query(call.query, shown)
@@ -180,7 +158,7 @@ def _target(call: Call, facts: Facts) -> tuple[dict[str, str], Text | None]:
     if hosted:
         return _function(hosted[2], Text((f"https://{hosted[1]}.supabase.co",)), facts)
     if found_function := _FUNCTION.fullmatch(shown):
-        base = found_function["base"]
+        base = found_function["base"].rstrip("/")  # as an address that is stored may end
         ours = facts.project_url
         if base == "\0" or ours is None or _same_host(base, ours):
             project = Text((url.parts[0],)) if origins and url.parts[0] is origins[0] else Text((base,))
@@ -247,7 +225,7 @@ def _body(value: Value, notes: list[str]) -> dict[str, Any]:
 def _plain_items(value: dict[str, Value], where: str, notes: list[str]) -> Iterator[tuple[str, Any]]:
     for name, inner in value.items():
         path = f"{where}.{name}" if where else name
-        if isinstance(inner, Text) and inner.has_moment:
+        if inner == Text((Moment(),)):
             notes.append(f"its body had the time of the call ({path}), which is left out")
         else:
             yield name, _plain(inner, name, path, notes)
@@ -259,24 +237,35 @@ def _plain(value: Value, name: str, path: str, notes: list[str]) -> Any:
             for part in value.parts:
                 if isinstance(part, Origin):
                     raise Untranslatable(f"its body holds {part} ({path})")
+                if isinstance(part, Moment):
+                    raise Untranslatable(f"its body has the time of the call within a text ({path})")
             written = value.literal or ""
-            if holds_secret(written) or (_SECRET_NAME.search(name) and written):
+            if holds_secret(written) or is_named_secret(name, written):
                 raise Untranslatable(f"its body holds a secret ({path})")
             return written
         case dict():
             return dict(_plain_items(value, path, notes))
         case list():
-            if any(isinstance(one, Text) and any(isinstance(part, Moment) for part in one.parts) for one in value):
-                raise Untranslatable(f"its body holds the time of the call in a list ({path})")
             return [_plain(one, name, path, notes) for one in value]
         case None:
             raise Untranslatable(f"its body holds null ({path}), which TOML has not")
+        case Decimal():
+            return _as_float(value, path)
+        case int() if value not in _WHOLE_NUMBERS:
+            raise Untranslatable(f"its body has a number with too many digits for TOML ({path})")
     return value
 
 
-def _headers(call: Call, facts: Facts) -> tuple[dict[str, str], list[_Credential]]:
+def _as_float(value: Decimal, path: str) -> float:
+    found = float(value)
+    if Decimal(repr(found)) != value:
+        raise Untranslatable(f"its body has a number with too many digits for TOML ({path})")
+    return found
+
+
+def _headers(call: Call, facts: Facts) -> tuple[dict[str, str], list[Credential]]:
     plain: dict[str, str] = {}
-    credentials: list[_Credential] = []
+    shown: list[Credential] = []
     for name, text in call.headers.items():
         if text.has_moment:
             raise Untranslatable(f"its header {name} holds the time of the call")
@@ -284,83 +273,8 @@ def _headers(call: Call, facts: Facts) -> tuple[dict[str, str], list[_Credential
         if name.lower() == "content-type" and written is not None:
             if call.method == "POST" and not re.match(r"application/json\b", written, re.IGNORECASE):
                 raise Untranslatable("it sends something else than JSON")
-        elif written is not None and not _is_credential(name, written):
+        elif written is not None and not credentials_shown.is_credential(name, written):
             plain[name] = written
         elif written != "":
-            credentials.append(_credential(name, text, facts))
-    return plain, credentials
-
-
-def _is_credential(name: str, text: str) -> bool:
-    if re.fullmatch(r"sb_publishable_\w+", text):
-        return False  # everybody may know it
-    return bool(_SECRET_NAME.search(name) or is_named_secret(name, text) or holds_secret(text))
-
-
-def _credential(name: str, text: Text, facts: Facts) -> _Credential:
-    origins = [part for part in text.parts if isinstance(part, Origin)]
-    if not origins:
-        written = text.literal or ""
-        if key.PLACEHOLDER.search(written):
-            raise Untranslatable(f"its header {name} holds a placeholder in place of a key")
-        scheme = _SCHEMES.fullmatch(written)
-        prefix, value = (scheme[1], scheme[2]) if scheme else ("", written)
-        pasted = Secret(value.strip())
-        return _Credential(name, prefix, pasted, facts.kind(pasted))
-    if len(origins) > 1 or not isinstance(text.parts[-1], Origin):
-        raise Untranslatable(f"its header {name} is made of more than one secret")
-    prefix = "".join(part for part in text.parts if isinstance(part, str))
-    if key.LOOKS_SECRET.search(prefix):
-        raise Untranslatable(f"its header {name} is made of more than one secret")
-    return _Credential(name, prefix, origins[0], facts.kind(origins[0]))
-
-
-def _auth(
-    credentials: list[_Credential], names: Names, job: str, *, is_function: bool
-) -> tuple[str | dict[str, str], tuple[Take, ...]]:
-    for one in credentials:
-        if one.kind in {"missing", "unreadable"}:
-            what = "is not there" if one.kind == "missing" else "cannot be read by this role"
-            raise Untranslatable(f"its header {one.header} comes from {one.source}, which {what}")
-    service = [one for one in credentials if one.kind == "service"]
-    public = [one for one in credentials if one.kind == "public"]
-    own = [one for one in credentials if one.kind == "other"]
-    if service and not is_function:
-        raise Untranslatable("it sends the project's service key to an address that is none of its functions")
-    if service and own:
-        raise Untranslatable("it shows the service key and a secret of its own: a call here shows one of them")
-    if service:
-        if len({one.source for one in service}) > 1:
-            raise Untranslatable("it shows two service keys")
-        takes = [Take(SERVICE_KEY, service[0].source, "service")]
-        others = [one for one in service if one.header.lower() not in {"authorization", "apikey"}]
-        if not others:
-            return "service_key", tuple(takes)
-        if len(service) > 1:
-            raise Untranslatable("it shows the service key in two headers: a call here shows it in one")
-        return _shown(others[0], SERVICE_KEY), tuple(takes)
-    if len({one.source for one in own}) > 1 or len(own) > 1:
-        raise Untranslatable("it shows two secrets: a call here shows one")
-    if not own and not public:
-        return "none", ()
-    shown = own[0] if own else next((one for one in public if one.header.lower() == "authorization"), public[0])
-    wanted = shown.source.name.rpartition(".")[2] if isinstance(shown.source, Origin) else shown.header
-    name = names.name("anon_key" if shown.kind == "public" else wanted, shown.source, job)
-    auth = _shown(shown, name)
-    takes = [Take(name, shown.source, shown.kind)]
-    if own and public:
-        if not is_function:
-            raise Untranslatable("it shows two secrets: a call here shows one")
-        takes.append(Take(GATEWAY_KEY, public[0].source, "public"))
-    return auth, tuple(takes)
-
-
-def _shown(credential: _Credential, name: str) -> dict[str, str]:
-    """Return the `auth` that shows the stored secret of this name as a text shows it."""
-    auth = {"secret": name, "header": credential.header}
-    return auth | ({"prefix": credential.prefix} if credential.prefix else {})
-
-
-def _plain_name(text: str) -> str:
-    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:62]
-    return name if re.match("[a-z]", name) else f"secret_{name}"
+            shown.append(credentials_shown.credential(name, text, facts))
+    return plain, shown

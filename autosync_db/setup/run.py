@@ -306,7 +306,7 @@ def _schedule(work: _Work) -> None:
         when = registry.find(work.connection, one.job).schedule or "only watched"
         # the migration made it a moment ago
         is_new = when != "only watched" and one.job not in work.jobs_before
-        result = "created" if is_new else one.result
+        result = "created" if is_new else one.result + (f": {', '.join(one.changes)}" if one.changes else "")
         work.reporter.done(Step("job", f"{one.job} ({when}) {result}", result != "unchanged"))
     for name in jobs_plan.not_in_the_file(work.connection, settings):
         work.reporter.done(Step("job", f"{name} is not in the settings; kept", False))

@@ -7,8 +7,8 @@ from autosync_db.connection import Connection
 from autosync_db.credentials import store
 from autosync_db.errors import MigrationError
 from autosync_db.jobs.importing import Imported
+from autosync_db.jobs.sources import GATEWAY_KEY, PROJECT_URL, SERVICE_KEY, Source, Take
 from autosync_db.jobs.sql_values import Origin, Text
-from autosync_db.jobs.translation import GATEWAY_KEY, PROJECT_URL, SERVICE_KEY, Source, Take
 from autosync_db.secret import Secret
 
 

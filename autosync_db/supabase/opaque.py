@@ -44,16 +44,19 @@ class Place:
     expression: str
 
 
+_HEADER = (
+    r"(?:(?:proxy-)?authorization|api-?key"
+    r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)"
+    r"|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)"
+    r"|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)"
+)
 _ANY_MARKS = "!#%@:;?^_.~+/=-"
 # the one list: .ci/generate.py writes autosync.holds_credential() from it; upper and lower case are alike
 CREDENTIALS = (
     Place(
         "header",
         _NAMED,
-        rf"{_OPENED}(?:(?:proxy-)?authorization|api-?key"
-        r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)"
-        r"|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)"
-        r"|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)"
+        rf"{_OPENED}{_HEADER}"
         rf"{_THEN}(?:(?:bearer|basic|token)[\t-\r ]+)?{_JOINED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
     ),
     Place("word", _NAMED, rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
@@ -111,6 +114,16 @@ def _form(*names: str) -> re.Pattern[str]:
 @cache
 def _none() -> re.Pattern[str]:
     return re.compile(NONE, re.IGNORECASE | re.ASCII)
+
+
+@cache
+def _header() -> re.Pattern[str]:
+    return re.compile(_HEADER, re.IGNORECASE | re.ASCII)
+
+
+def is_credential_header(name: str) -> bool:
+    """Return whether a header of this name carries a credential."""
+    return _header().fullmatch(name) is not None
 
 
 def holds_credential(text: str) -> bool:

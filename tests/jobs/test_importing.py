@@ -8,8 +8,9 @@ import pytest
 
 from autosync_db.jobs import command_text, found, importing
 from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.sources import Facts, Names, Source, SourceKind
 from autosync_db.jobs.sql_values import Origin
-from autosync_db.jobs.translation import Facts, Names, Source, SourceKind, Translation, translate, watched
+from autosync_db.jobs.translation import Translation, translate, watched
 from autosync_db.secret import Secret
 from tests.fuzz import inputs
 from tests.support import keys
@@ -24,15 +25,21 @@ class Known(Facts):
     """A database in which some sources hold something."""
 
     project_url: str | None = URL
-    kinds: dict[str, SourceKind] = field(default_factory=lambda: {"service_role_key": "service"})
+    kinds: dict[str, SourceKind] = field(
+        default_factory=lambda: {"service_role_key": "service", "new_key": "service_secret", "anon": "public"}
+    )
 
     def kind(self, source: Source) -> SourceKind:
         if isinstance(source, Secret):
-            return "service" if source.reveal().startswith("sb_secret_") else "other"
+            begins: dict[str, SourceKind] = {"sb_secret_": "service_secret", "sb_publishable_": "publishable"}
+            return next((kind for begin, kind in begins.items() if source.reveal().startswith(begin)), "other")
         return self.kinds.get(source.name, "other")
 
     def origin_of(self, source: Origin) -> str | None:
         return URL if "url" in source.name else None
+
+    def located(self, source: Origin) -> Origin:
+        return source
 
 
 def _translated(text: str, facts: Facts | None = None) -> Translation:
@@ -51,13 +58,16 @@ def test_no_body_is_looked_at_for_long(piece: str) -> None:
         found.calling([("f", f"{body}\n perform net.http_post('x')"), ("g", "select f()")])
 
 
-FULL = {"function": "report", "body": {"full": True}}
+# what pg_net waits where the text does not say how long
+PLAIN: dict[str, Any] = {"function": "report", "timeout": "5s"}
+FULL = {**PLAIN, "body": {"full": True}}
 SAME_CALL = {
     "named with :=": f"select net.http_post(url := {VAULT_URL} || '/functions/v1/report',"
     f" headers := jsonb_build_object('Authorization', 'Bearer ' || {VAULT_KEY}), body := '{{\"full\": true}}'::jsonb)",
     "named with =>": f"select net.http_post(url => '{URL}/functions/v1/report',"
-    f" headers => jsonb_build_object('apikey', {VAULT_KEY}), body => jsonb_build_object('full', true)) as request_id;",
-    "by position": f"select net.http_post('{URL}/functions/v1/report', '{{\"full\": true}}', '{{}}'::jsonb,"
+    f" headers => jsonb_build_object('Authorization', 'Bearer ' || {VAULT_KEY}),"
+    " body => jsonb_build_object('full', true)) as request_id;",
+    "by position": f"select net.http_post('{URL}//functions/v1/report', '{{\"full\": true}}', '{{}}'::jsonb,"
     f" jsonb_build_object('Content-Type', 'application/json', 'Authorization', concat('Bearer ', {VAULT_KEY})))",
     "format": f"select net.http_post(url := format('%s/functions/v1/%s', {VAULT_URL}, 'report'), headers :="
     f' format(\'{{"Authorization": "Bearer %s"}}\', {VAULT_KEY})::jsonb, body := \'{{"full": true}}\')',
@@ -71,6 +81,9 @@ SAME_CALL = {
     "a common table": f"with s as (select {VAULT_URL} as url, {VAULT_KEY} as key) select net.http_post(url := s.url ||"
     " '/functions/v1/report', headers := jsonb_build_object('Authorization', 'Bearer ' || s.key),"
     " body := '{\"full\": true}'::jsonb) from s",
+    "common tables, one of another": f"with s as (select {VAULT_URL} as url), k as (select {VAULT_KEY} as key), sent as"
+    " (select net.http_post(url := s.url || '/functions/v1/report', headers := jsonb_build_object('Authorization',"
+    " 'Bearer ' || (select key from k)), body := '{\"full\": true}'::jsonb) as id from s) select id from sent",
     "the guide's table": "select net.http_post(url := (select secret from public.pg_cron_secrets where name ="
     " 'project_url') || '/functions/v1/report', headers := jsonb_build_object('Authorization', 'Bearer ' || (select"
     " secret from public.pg_cron_secrets where name = 'service_role_key')), body := '{\"full\": true}'::jsonb)",
@@ -117,6 +130,22 @@ def _post(address: str = f"'{URL}/functions/v1/report'", headers: str | None = N
     return f"select net.http_post(url := {address}, headers := {shown}{more})"
 
 
+def _shown(header: str, prefix: str = "") -> dict[str, str]:
+    return {"secret": "service_role_key", "header": header} | ({"prefix": prefix} if prefix else {})
+
+
+def _keys(**headers: str) -> str:
+    """Return headers that show stored secrets, given by name with what comes before it."""
+    shown = []
+    for header, text in headers.items():
+        scheme, _, name = text.rpartition(" ")
+        stored = f"(select decrypted_secret from vault.decrypted_secrets where name = '{name}')"
+        shown.append(f"'{header}', '{scheme} ' || {stored}" if scheme else f"'{header}', {stored}")
+    return f"jsonb_build_object({', '.join(shown)})"
+
+
+TIMED = ", body := jsonb_build_object('at', {})"
+# a text, and what its table has beside or instead of what is plain
 DETAILS: dict[str, tuple[str, dict[str, Any]]] = {
     "query and sub-path": (
         _post(f"'{URL}/functions/v1/sync/stats?mode=daily'"), {"function": "sync/stats?mode=daily"}
@@ -124,49 +153,118 @@ DETAILS: dict[str, tuple[str, dict[str, Any]]] = {
     "query by params": (
         _post(more=""", params := '{"mode": "a b"}'::jsonb"""), {"function": "report?mode=a+b"}
     ),
-    "timeout": (_post(more=", timeout_milliseconds := 120000"), {"function": "report", "timeout": "120s"}),
+    "timeout": (_post(more=", timeout_milliseconds := 120000"), {"timeout": "120s"}),
     "own header": (
         _post(headers=f"jsonb_build_object('x-region', 'eu', 'Authorization', 'Bearer ' || {VAULT_KEY})"),
-        {"function": "report", "headers": {"x-region": "eu"}},
+        {"headers": {"x-region": "eu"}},
     ),
-    "the time in its body": (
-        _post(more=""", body := concat('{"time": "', now(), '"}')::jsonb"""), {"function": "report"}
-    ),
+    "the time in its body": (_post(more=""", body := concat('{"time": "', now(), '"}')::jsonb"""), {}),
+    "the time in another zone": (_post(more=TIMED.format("(now() at time zone 'utc')::text")), {}),
+    "a date that is written": (_post(more=TIMED.format("'2024-01-31'::date")), {"body": {"at": "2024-01-31"}}),
     "GET": (
-        f"select net.http_get('{URL}/functions/v1/report', headers => jsonb_build_object('apikey', {VAULT_KEY}))",
-        {"function": "report", "method": "GET"},
+        f"select net.http_get('{URL}/functions/v1/report', headers => jsonb_build_object('Authorization',"
+        f" 'Bearer ' || {VAULT_KEY}))",
+        {"method": "GET"},
     ),
     "another host without a secret": (
         "select net.http_get('https://example.com/api/cron?job=1')",
-        {"url": "https://example.com/api/cron?job=1", "method": "GET", "auth": "none"},
+        {"function": None, "url": "https://example.com/api/cron?job=1", "method": "GET", "auth": "none"},
     ),
     "another host with a secret": (
         _post("'https://example.com/api/cron'", "jsonb_build_object('x-cron-token', (select value from app.settings"
               " where key = 'cron token'))"),
-        {"url": "https://example.com/api/cron", "auth": {"secret": "cron_token", "header": "x-cron-token"}},
+        {"function": None, "url": "https://example.com/api/cron",
+         "auth": {"secret": "cron_token", "header": "x-cron-token"}},
     ),
     "a setting": (
         _post(headers="json_build_object('Authorization', 'Bearer ' || current_setting('app.s.job_token', true))"),
-        {"function": "report", "auth": {"secret": "job_token", "header": "Authorization", "prefix": "Bearer "}},
+        {"auth": {"secret": "job_token", "header": "Authorization", "prefix": "Bearer "}},
     ),
     "a pasted secret": (
         _post(headers="""'{"x-cron-secret": "s3cr3t-of-ours"}'::jsonb"""),
-        {"function": "report", "auth": {"secret": "x_cron_secret", "header": "x-cron-secret"}},
+        {"auth": {"secret": "x_cron_secret", "header": "x-cron-secret"}},
     ),
+    "a scheme of its own": (
+        _post(headers="""'{"Authorization": "ApiKey abcd-1234-efgh"}'::jsonb"""),
+        {"auth": {"secret": "authorization", "header": "Authorization", "prefix": "ApiKey "}},
+    ),
+    "a secret of the vault by its id": (
+        _post(headers="jsonb_build_object('x-cron-token', (select decrypted_secret from vault.decrypted_secrets where"
+              " id = '6f2b54ac-0f4e-4e51-9d6c-3c7a5f0a1b2c'::uuid))"),
+        {"auth": {"secret": "x_cron_token", "header": "x-cron-token"}},
+    ),
+    "a new key as bearer": (_post(headers=_keys(Authorization="Bearer new_key")),
+                            {"auth": _shown("Authorization", "Bearer ")}),
+    "a new key as apikey": (_post(headers=_keys(apikey="new_key")), {}),
+    "a new key in both": (_post(headers=_keys(apikey="new_key", Authorization="Bearer new_key")), {}),
+    "a legacy key as apikey": (_post(headers=_keys(apikey="service_role_key")), {"auth": _shown("apikey")}),
+    "words that only resemble secrets": (
+        _post(headers=f"jsonb_build_object('x-author', 'cron', 'x-cache-key', 'daily', 'Authorization', 'Bearer ' ||"
+              f" {VAULT_KEY})", more=", body := '{\"author\": \"system\", \"key\": \"daily\", \"pass\": \"first\"}'"),
+        {"headers": {"x-author": "cron", "x-cache-key": "daily"},
+         "body": {"author": "system", "key": "daily", "pass": "first"}},
+    ),
+    "numbers of any size": (
+        _post(more=", body := jsonb_build_object('tenant', 90071992547409931, 'chat', -1001234567890, 'ratio', 0.10,"
+              " 'text', 0.10::text)"),
+        {"body": {"tenant": 90071992547409931, "chat": -1001234567890, "ratio": 0.1, "text": "0.10"}},
+    ),
+    "format": (_post(more=", body := jsonb_build_object('a', format('%2$s %s 100%%', 1, 'b', 'c'))"),
+               {"body": {"a": "b c 100%"}}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "table"), DETAILS.values(), ids=DETAILS)
 def test_what_a_call_says_besides_is_kept(text: str, table: dict[str, Any]) -> None:
     made = _translated(text)
-    assert (made.table, made.reason) == (table, None)
+    wanted = {key: value for key, value in (PLAIN | table).items() if value is not None}
+    assert (made.table, made.reason) == (wanted, None)
+
+
+# a text, and what is said of it
+NOTED = {
+    "the time": (_post(more=TIMED.format("current_timestamp")), "the time of the call (at), which is left out"),
+    "too short": (_post(more=", timeout_milliseconds := 500"), "its timeout of 500 ms becomes 1s, the shortest"),
+    "too long": (_post(more=", timeout_milliseconds := 900000"), "its timeout of 900000 ms becomes 600s, the longest"),
+    "the key twice": (
+        _post(headers=_keys(Authorization="Bearer service_role_key", apikey="service_role_key")),
+        "its header apikey is left out: it shows the service key a second time",
+    ),
+    "a public key beside it": (
+        _post(headers=_keys(Authorization="Bearer service_role_key", apikey="anon")),
+        "its header apikey is left out: it shows a public key",
+    ),
+    "one that is written": (
+        _post(headers=f"jsonb_build_object('Authorization', 'Bearer ' || {VAULT_KEY}, 'apikey',"
+              f" '{keys.secret().reveal().replace('secret', 'publishable')}')"),
+        "its header apikey is left out: it shows a public key",
+    ),
+    "a public key for the gateway": (
+        _post(headers=_keys(apikey="anon", **{"x-cron-token": "cron_token"})),
+        "its header apikey with a public key becomes Authorization: Bearer",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "note"), NOTED.values(), ids=NOTED)
+def test_what_becomes_of_the_rest_is_noted(text: str, note: str) -> None:
+    made = _translated(text)
+    assert made.reason is None
+    assert any(note in one for one in made.notes), made.notes
+
+
+def test_a_secret_that_is_pasted_twice_is_stored_once() -> None:
+    names = Names()
+    texts = [_post(headers=f"""'{{"{header}": "s3cr3t-of-ours"}}'::jsonb""") for header in ("x-a-token", "x-b-token")]
+    made = [translate(call, Known(), names, "a-job") for text in texts if (call := command_text.read(text).call)]
+    assert [one.table["auth"]["secret"] for one in made] == ["x_a_token", "x_a_token"]
 
 
 def test_a_pasted_key_is_taken_and_never_shown() -> None:
     key = keys.secret()
-    text = _post(headers=f"""'{{"Authorization": "Bearer {key.reveal()}"}}'::jsonb""")
+    text = _post(headers=f"""'{{"apikey": "{key.reveal()}"}}'::jsonb""")
     made = _translated(text)
-    assert made.table == {"function": "report"}
+    assert made.table == PLAIN
     assert [take.source for take in made.takes] == [key]
     assert key.reveal() not in repr(made)
     assert key.reveal() not in importing.toml([_imported(text, made)])
@@ -198,6 +296,27 @@ WATCHED = {
     "a query with a key": _post(f"'{URL}/functions/v1/report?key=0123456789abcdef'"),
     "a list as body": _post(more=", body := '[1, 2]'::jsonb"),
     "a body with null": _post(more=", body := '{\"a\": null}'::jsonb"),
+    "a time before": _post(more=TIMED.format("now() - interval '65 minutes'")),
+    "a month": _post(more=TIMED.format("to_char(now(), 'YYYY-MM')")),
+    "today": _post(more=TIMED.format("current_date")),
+    "the day of now": _post(more=TIMED.format("now()::date")),
+    "a day by its name": _post(more=TIMED.format("'yesterday'::date")),
+    "an hour": _post(more=TIMED.format("date_trunc('hour', now())")),
+    "seconds": _post(more=TIMED.format("extract(epoch from now())::bigint")),
+    "the time within a text": _post(more=TIMED.format("'run ' || now()")),
+    "a body with more digits than TOML has": _post(more=TIMED.format("0.1234567890123456789")),
+    "a body with a larger number than TOML has": _post(more=TIMED.format("18446744073709551616")),
+    "a number that is rounded": _post(more=TIMED.format("3.7::integer")),
+    "a list of a text": _post(more=TIMED.format("'{a,b}'::text[]")),
+    "a width": _post(f"format('{URL}/functions/v1/%5s', 'ab')"),
+    "a body with the secret of a header": _post(
+        headers="""'{"x-cron-secret": "s3cr3t-of-ours"}'::jsonb""", more=", body := '{\"by\": \"s3cr3t-of-ours\"}'"
+    ),
+    "a secret with blanks": _post(headers="""'{"Authorization": "Digest username=\\"a\\", realm=\\"b\\""}'::jsonb"""),
+    "rows of a common table": f"with w as (select url from webhooks) {_post()} from w",
+    "rows of what another statement returns": f"with w as (insert into app.log default values returning id) {_post()}"
+    " from w",
+    "an address without a slash": _post("'https://example.com' || 'functions/v1/report'"),
     "DELETE": f"select net.http_delete('{URL}/functions/v1/report')",
     "a secret of a function": _post(headers="jsonb_build_object('Authorization', public.get_key())"),
     "a placeholder": _post(headers="""'{"Authorization": "Bearer YOUR_ANON_KEY"}'::jsonb"""),

@@ -1,8 +1,8 @@
 """Cron jobs of the shapes that projects have: taken over by a proven call, and given back as they were."""
 
 import json
-import re
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -116,6 +116,52 @@ def test_every_shape_is_imported_adopted_proven_and_released(project: Project) -
         project.stub.requests.clear()
 
 
+OURS = f"'Authorization', 'Bearer ' || {FROM_VAULT.format('legacy key')}"
+VAULT_ID = "(select decrypted_secret from vault.decrypted_secrets where id = '{}')"
+OF_THE_PATH = "(select value from app_settings where key = '{}')"
+# jobs beside each other: the name of each, its text, its table's name if another, and what the table has
+BESIDE: list[tuple[str, str, str | None, dict[str, Any]]] = [
+    # whose project it is, is not what comes first says
+    ("a-partner", _post("'x-region', 'eu'", "'https://partner.example.com/functions/v1/x'"), None, {"auth": "none"}),
+    ("auto-sync-cron-job", _post(OURS, "'{url}/functions/v1/auto-sync-cron'"), None,
+     {"function": "auto-sync-cron", "drains": "auto_sync_schedules", "timeout": None}),
+    ("Daily Report", _post(OURS, more=", body := '{\"v\": 1}'"), "Daily-Report-{}", {"body": {"v": 1}}),
+    ("Daily-Report", _post(OURS, more=", body := '{\"v\": 2}'"), None, {"body": {"v": 2}}),
+    ("report", _post(OURS), None, {"function": "report"}),
+    ("report ", _post(OURS, more=", body := '{\"v\": 3}'"), "report-{}", {"body": {"v": 3}}),
+    ("by-path", _post(f"'Authorization', 'Bearer ' || {OF_THE_PATH.format('key')}",
+                      f"{OF_THE_PATH.format('url')} || 'functions/v1/p'"), None, {"function": "p", "auth": None}),
+    ("by-id", _post(f"'Authorization', 'Bearer ' || {VAULT_ID}"), None, {"function": "report", "auth": None}),
+    ("transport", _post(f"'Connection', 'keep-alive', {OURS}"), None, {"watch": True}),
+    ("umlaut", _post(f"'x-source', 'täglich', {OURS}"), None, {"watch": True}),
+    ("credentials", _post(OURS, more=", body := '{\"credentials\": \"include\"}'"), None, {"watch": True}),
+    ("code", _post(OURS, more=", body := '{\"code\": \"nightly-batch-2025-v1\"}'"), None, {"watch": True}),
+]  # fmt: skip
+
+
+def test_no_job_keeps_the_others_from_the_file(project: Project) -> None:
+    """Nor do two that want one name, or one whose name an adopted job has."""
+    project.key = keys.legacy()
+    project.execute("select vault.create_secret(%s, 'legacy key')", [project.key.reveal()])
+    project.execute("create table public.app_settings (key text primary key, value text)")
+    project.execute("insert into public.app_settings values ('url', %s || '/'), ('key', %s)",
+                    [project.stub.url, project.key.reveal()])  # fmt: skip
+    [(number,)] = project.execute("select id from vault.secrets where name = 'legacy key'")
+    for name, text, *_ in BESIDE:
+        project.schedule(text.replace("{}", str(number)), name)
+    ids = dict(project.execute("select jobname, jobid from cron.job"))
+    project.imported()
+    tables = tomllib.loads(Path("autosync.toml").read_text())["jobs"]
+    for name, _, table_name, wanted in BESIDE:
+        found = tables.pop((table_name or name).format(ids[name]))
+        assert {key: found.get(key) for key in wanted} == wanted, name
+    assert not tables
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+    project.write("")
+    command.succeeds(project.run("jobs", "import", "--write"))
+    assert f"report-{ids['report ']}" in tomllib.loads(Path("autosync.toml").read_text())["jobs"]
+
+
 def test_a_schedule_by_name_is_adopted_in_fields_and_given_back(project: Project) -> None:
     project.schedule(SHAPES["vault"][0])
     project.execute("select cron.alter_job(jobid, schedule := '@yearly') from cron.job")
@@ -166,7 +212,7 @@ def test_a_job_that_reports_later_is_proven_by_its_report(project: Project, monk
     project.schedule(SHAPES["pasted key, body"][0])
     project.imported()
     settings = Path("autosync.toml").read_text()
-    project.write(re.sub(r"(\[jobs\.report\]\n)", r'\1reports_within = "10m"\ntimeout = "1s"\n', settings))
+    project.write(settings.replace('timeout = "5s"', 'timeout = "1s"\nreports_within = "10m"'))
     project.stub.judge = lambda request: 202 if project.accepts(request) else 401
     monkeypatch.setattr(calls, "GRACE", timedelta())
 
