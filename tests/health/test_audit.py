@@ -387,6 +387,21 @@ def test_an_answer_of_no_possible_time_hides_no_other(project: Project) -> None:
     assert shown["findings"] == []
 
 
+def test_an_answer_that_is_no_utf8_is_judged_and_hides_no_other(project: Project) -> None:
+    project.has({"report": TWO["report"]})
+    project.execute("create cast (bytea as text) without function", "supabase_admin")
+    project.execute(
+        "insert into net._http_response (id, status_code, content, headers, created) select 1000000, 200,"
+        ' cast(cast(\'{"ok":false,"error":"F\\374ller \\\\\\\\ fehlt"}\' as bytea) as text), \'{}\', now()',
+        "supabase_admin",
+    )
+    project.execute("drop cast (bytea as text)", "supabase_admin")
+    shown = project.found()
+    assert [found["id"] for found in shown["jobs"][0]["findings"]] == ["answers_failing"]
+    assert "Füller" in str(shown["findings"])
+    assert "unseen" not in {found["id"] for found in shown["findings"]}
+
+
 def test_a_database_without_pg_cron_has_no_jobs(blank: Cluster) -> None:
     result = command.run("audit", database=blank.url())
     assert result.code == 0

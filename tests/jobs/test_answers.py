@@ -106,6 +106,54 @@ STATED = [
     good("stated", {"success": ["a", "b"], "failed": ["c"], "errors": {"c": "bounced"}}),
     failed({"synced": 0, "failed": 2, "errors": ["a", "b"]}),
     failed({"synced": 12, "errors": ["a"]}),
+    # what jsonb does not hold
+    failed('{"ok": false, "error": "the byte \\u0000"}'),
+    failed('{"ok": false, "error": "cut \\ud83d", "path": "C:\\\\u0000"}'),
+    failed('{"ok": false, "rate": NaN, "most": -Infinity, "n": [1e999999]}'),
+    failed('{"ok": false, "error": "of two\nlines\tand a tab"}'),
+    good("stated", '{"ok": true, "rate": NaN}'),
+    good("silent", '{"rate": NaN, "error": null}'),
+    # of what cannot be read to its end the start, and failures alone
+    failed({"ok": False, "error": "boom", "log": "x" * 120_000}),
+    failed('{"status": "failed", "log": "cut o'),
+    good("long", {"ok": True, "failed": 3, "rows": ["x" * 120_000]}),
+    good("long", {"rows": ["x" * 120_000], "ok": False}),
+    good("text", '{"failed": 3, "rows": [1,'),
+    # JSON in a text of JSON, and events
+    failed(json.dumps(json.dumps({"ok": False, "error": "boom"}))),
+    good("text", json.dumps("ok is false")),
+    failed('event: error\ndata: {"error":"boom"}\n\n'),
+    failed('event: progress\r\ndata: {"done": 1}\r\n\r\nevent: failed\r\ndata: boom\r\n\r\n'),
+    failed('data: {"ok": true}\n\ndata: {"type": "error", "message": "boom"}\n\ndata: [DONE]\n\n'),
+    good("stated", 'event: error\ndata: {"error": "again"}\n\ndata: {"ok": true}\n\n'),
+    good("text", "event: error was logged\ndata: none"),
+    # long lists, runs by name, and one level more
+    failed([{"id": n, "ok": False, "error": "x"} for n in range(250)]),
+    failed({"results": [{"id": n, "ok": False} for n in range(250)]}),
+    good("silent", {"results": [{"id": n, "ok": n > 200} for n in range(250)]}),
+    failed({"results": {"org-1": {"ok": False, "error": "x"}, "org-2": {"ok": False}}}),
+    failed({"stripe": {"error": "x"}, "hubspot": {"error": "y"}}),
+    failed({"data": {"results": [{"success": False}, {"success": False}]}}),
+    failed({"result": {"data": {"error": "x"}}}),
+    failed({"syncResult": {"errors": ["x"]}}),
+    good("silent", {"results": {"org-1": {"ok": False}, "org-2": {"id": 2}}}),
+    # all that was tried failed, whatever else is counted
+    failed({"organizations": 3, "processed": 2, "failed": 2}),
+    failed({"sent": 0, "bounced": 5, "failed": 5}),
+    good("stated", {"organizations": 3, "processed": 5, "failed": 2}),
+    good("stated", {"jobs": 2, "emails": 40, "failed": 2}),
+    # other languages, and other words
+    failed({"éxito": False, "mensaje": "sin saldo"}),
+    failed({"succe\u0300s": False}),
+    failed({"статус": "ошибка"}),
+    good("stated", {"estado": "Éxito"}),
+    failed({"status": "denied"}),
+    failed({"status": "Unauthorized"}),
+    failed({"result": {"status": "access denied"}}),
+    failed({"status": "DOWN"}),
+    failed({"completed": False, "reason": "lock not obtained"}),
+    failed({"passed": False, "reason": "3 assertions"}),
+    failed({"type": "error", "message": "boom"}),
 ]
 UNPROVEN = [
     good("empty"),
@@ -134,6 +182,24 @@ UNPROVEN = [
     good("silent", {"success": 0, "failed": 0}),
     good("silent", {"success": 0, "message": "nothing to do"}),
     good("silent", [{"status": "fulfilled"}, {"status": "rejected"}]),
+    good("silent", {"errors": ["none"]}),
+    good("silent", {"errors": ["", None, 0, "No errors"]}),
+    # what speaks of something else than the run
+    good("silent", {"cleared": {"errors": 7}}),
+    good("silent", {"deleted": {"errors": 7, "failures": 2}}),
+    good("silent", {"previous_failure": {"error": "x"}, "synced": 3}),
+    good("silent", {"last_result": {"error": "x"}}),
+    good("silent", {"orders": {"failed": 3, "succeeded": 0}}),
+    good("silent", {"payments": {"status": "failed", "count": 2}}),
+    good("silent", {"data": {"jobs": [{"status": "failed"}]}}),
+    good("silent", {"results": [{"site": "a", "status": "down"}, {"site": "b", "status": "down"}]}),
+    # it goes on later
+    good("silent", {"completed": False, "next_cursor": "x", "reason": "500 rows a call"}),
+    good("silent", {"completed": False, "reason": "nothing to do"}),
+    good("silent", {"completed": False, "id": 7}),
+    good("silent", {"type": "error", "count": 3}),
+    good("silent", [{"type": "error", "message": "a line of a log"}]),
+    good("silent", {"status": "downgraded"}),
     # some frameworks call all that they answer HTML
     good("text", "OK", headers=PAGE),
     good("empty", "", 204, headers=PAGE),
@@ -301,7 +367,8 @@ _NAMES = st.sampled_from(
     re.findall(
         r"\S+",
         "ok success Is_OK status state result code statusCode error errors err exception failed failures error_count"
-        " isError errcode errmsg msg detail details hint stack sucesso statut"
+        " isError errcode errmsg msg detail details hint stack sucesso éxito статус"
+        " type passed completed reason next_cursor previous_run bounced attempted"
         " total processed succeeded synced sent duration_ms page retries message results runs jobs data summary x",
     )
 )
@@ -322,6 +389,9 @@ _WORDS = st.text(max_size=4) | st.sampled_from(
         "200",
         "401",
         "queued",
+        "denied",
+        "DOWN",
+        "échec",
         "rejected",
         "error: x",
         "Error\n    at x",
@@ -334,7 +404,14 @@ _SAID = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES | st.text(max_size=3), inner, max_size=4),
     max_leaves=12,
 )
-_BODIES = (st.dictionaries(_NAMES, _SAID, max_size=5) | st.lists(_SAID, max_size=3)).map(json.dumps) | st.text()
+_WHOLE = (st.dictionaries(_NAMES, _SAID, max_size=5) | st.lists(_SAID, max_size=3)).map(json.dumps)
+# with what jsonb does not hold, cut off, as a text of JSON, as events
+_BENT = st.tuples(
+    _WHOLE, st.sampled_from(["NaN", "\\u0000", "\\ud83d", "1e999999", "1e-99999", "\\\\", "}"]), st.integers(0, 60)
+).map(lambda one: one[0][: one[2]] + one[1] + one[0][one[2] :]) | st.tuples(_WHOLE, st.integers(0, 60)).map(
+    lambda one: one[0][: one[1]]
+)
+_BODIES = _WHOLE | _BENT | _WHOLE.map(json.dumps) | st.text()
 
 
 def test_python_says_the_same_of_an_answer(shared: Cluster) -> None:
@@ -356,8 +433,14 @@ def test_python_says_the_same_of_an_answer(shared: Cluster) -> None:
         for case in CASES:
             agree(case.status, case.headers, case.body if isinstance(case.body, str) else json.dumps(case.body))
 
-        @settings(max_examples=200)
-        @given(st.sampled_from([200, 404, 503]), _BODIES.filter(lambda body: "\0" not in body and body.isprintable()))
+        @settings(max_examples=400)
+        @given(
+            st.sampled_from([200, 404, 503]),
+            _BODIES.filter(lambda body: "\0" not in body and body.isprintable())
+            | st.tuples(st.sampled_from(["error", "x", "failed"]), _WHOLE, st.sampled_from(["[DONE]", "", "{}"])).map(
+                lambda one: "event: {}\ndata: {}\n\ndata: {}\n".format(*one)
+            ),
+        )
         def at_random(status: int, body: str) -> None:
             agree(status, {}, body)
 

@@ -119,6 +119,15 @@ def test_a_body_that_is_no_utf8_is_settled_all_the_same(chain: Chain, stub: Stub
     assert found.body_excerpt == "(the body is not valid UTF-8)"
 
 
+def test_a_failure_in_latin1_is_one(chain: Chain, stub: Stub) -> None:
+    class Failed(Bytes):
+        raw = b'{"ok":false,"error":"M\xfcller \\\\ fehlt"}'
+
+    stub.answer(200, Failed())
+    found = chain.settled(chain.dispatch())
+    assert (found.outcome, found.error_message) == ("failed", "Müller \\ fehlt")
+
+
 def test_a_bad_body_does_not_keep_others_from_being_settled(chain: Chain, stub: Stub) -> None:
     stub.answer(500, Bytes())
     first = chain.dispatch()

@@ -284,11 +284,11 @@ def a_repair_changes_rows_and_calls_functions_alone(file: File) -> Iterator[Offe
 def keywords_are_lower_case(file: File) -> Iterator[Offence]:
     bodies = [found.span(1) for found in re.finditer(r"\$\$(.*?)\$\$", file.source, re.DOTALL)]
     for begin, end in [(0, len(file.source)), *bodies]:
-        text = file.source[begin:end].encode()  # the parser counts bytes
-        for token in parser.scan(text.decode()):
-            word = text[token.start : token.end + 1].decode()
+        text = file.source[begin:end]
+        for token in parser.scan(text):
+            word = text[token.start : token.end + 1]
             if token.kind != "NO_KEYWORD" and word != word.lower():
-                yield file.source.count("\n", 0, begin) + text.count(b"\n", 0, token.start) + 1, f"{word} shouts"
+                yield file.source.count("\n", 0, begin) + text.count("\n", 0, token.start) + 1, f"{word} shouts"
 
 
 FOLDERS = (

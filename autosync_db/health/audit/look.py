@@ -158,7 +158,7 @@ def judged(row: Mapping[str, Any]) -> Answered:
         fault = "timed out" if row["timed_out"] else f"no answer: {_text(row['error']) or 'no reason given'}"
         return Answered(row["created"], shown(fault), "", False)
     who = answerers.answered_by(status, _json(_text(row["headers"])), body)
-    _, said = answers.stated(body) if not row["is_cut"] else (False, None)
+    _, said = answers.stated(body, is_cut=row["is_cut"])
     by = f" from {who}" if who not in {None, "function"} else ""
     if not 200 <= status <= 299:
         fault = f"{status}{by}"
@@ -177,7 +177,12 @@ def shown(text: str) -> str:
 
 
 def _text(value: bytes | None) -> str:
-    return bytes(value).decode("utf-8", "replace") if value is not None else ""
+    if value is None:
+        return ""
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError:
+        return bytes(value).decode("latin-1")
 
 
 def _json(text: str) -> Any:
