@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, spelling
 from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import AutosyncError
 from autosync_db.health import catalogue, restoring, verify
@@ -296,6 +296,7 @@ def _settings(job: str | None) -> list[str]:
         f"set local lock_timeout = '{LOCK_TIMEOUT}'",
         f"set local statement_timeout = '{STATEMENT_TIMEOUT}'",
         "set local search_path = ''",
+        *spelling.STATEMENTS.replace(";", "").splitlines(),
     ]
     return settings if job is None else [*settings, f"set local autosync.job = {sql.Literal(job).as_string()}"]
 

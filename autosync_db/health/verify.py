@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from autosync_db.config import GUIDE_JOB, Configuration
-from autosync_db.connection import Connection, exists
+from autosync_db.connection import Connection, exists, spelling
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError, unknown
 from autosync_db.health import catalogue as checks
 from autosync_db.health import causes, composer, work
@@ -317,6 +317,7 @@ def brackets(connection: Connection) -> tuple[bytes, bytes]:
         "idle_in_transaction_session_timeout": "0",
         "search_path": "",
         "autosync.head": revisions.head(),
+        **spelling.SETTINGS,
     }
     calls = sql.SQL(", ").join(
         sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from autosync_db import patience, resources
-from autosync_db.connection import Connection, holders
+from autosync_db.connection import Connection, holders, spelling
 from autosync_db.errors import MigrationError
 from autosync_db.schema import revisions
 
@@ -37,6 +37,7 @@ set local transaction_isolation = 'read committed';
 set local statement_timeout = 0;
 set local lock_timeout = 0;
 set local idle_in_transaction_session_timeout = {};
+{}
 select set_config(s.name, '0', true) from pg_settings as s where s.name = 'transaction_timeout';
 """
 
@@ -46,8 +47,8 @@ class LockedError(MigrationError):
 
 
 def limits() -> str:
-    """Return the statements that lift the role's time limits for one transaction."""
-    return sql.SQL(_LIMITS).format(sql.Literal(IDLE_TIMEOUT)).as_string()
+    """Return the statements that lift the role's time limits for one transaction, and its ways to write texts."""
+    return sql.SQL(_LIMITS).format(sql.Literal(IDLE_TIMEOUT), sql.SQL(spelling.STATEMENTS)).as_string()
 
 
 def begin() -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import sql
 
 from autosync_db import resources
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, spelling
 
 # the folders in the order in which their files are applied
 _FOLDERS = ("sql/extensions", "sql/functions", "sql/triggers", "sql/access", "sql/jobs")
@@ -238,7 +238,7 @@ def _rendered(connection: Connection, wanted: list[ObjectFile]) -> dict[str, str
     query = rendering().replace("$1", "%s::text[]")
     # how names are shown depends on the search path
     with connection.transaction(force_rollback=True):
-        connection.execute("select set_config('search_path', 'pg_catalog, pg_temp', true)")
+        connection.execute(f"select set_config('search_path', 'pg_catalog, pg_temp', true), {spelling.CALLS}".encode())
         rendered: dict[str, str | None] = dict(
             connection.execute(query.encode(), [[file.path for file in wanted]]).fetchall()
         )

@@ -3,7 +3,7 @@
 with ours as (
     select p.oid, n.nspname, p.proname, p.prosecdef,
         exists (select from unnest(p.proconfig) as c (setting) where c.setting like 'search\_path=%') as pinned,
-        exists (select from unnest(p.proconfig) as c (setting) where c.setting like 'search\_path=%pg\_temp') as temporary_last
+        exists (select from unnest(p.proconfig) as c (setting) where c.setting ~ '^search_path=(.*, *)?"?pg_temp"?$') as temporary_last
     from pg_catalog.pg_namespace as n
     join pg_catalog.pg_proc as p on p.pronamespace = n.oid
     where n.nspname = 'autosync'

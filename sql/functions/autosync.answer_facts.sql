@@ -11,6 +11,7 @@ language plpgsql
 immutable
 strict
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 declare
     is_whole constant boolean := octet_length(body) <= 100000;

@@ -10,6 +10,7 @@ returns text
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 declare
     -- whoever answers chooses the names of headers, which need not be UTF-8: they are compared byte by byte

@@ -8,6 +8,8 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 set check_function_bodies = off
+set quote_all_identifiers = off
+set standard_conforming_strings = on
 as $$
 declare
     taken_back text;

@@ -6,6 +6,7 @@ returns integer[]
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 declare
     text_left text := lower(field);

@@ -8,6 +8,7 @@ immutable
 strict
 parallel safe
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
     select content ~*
         '(?:authorization|key|secret|token|auth|password|bypass|cookie)[''\"]{1,2}(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?[''\"]'

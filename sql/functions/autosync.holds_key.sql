@@ -8,6 +8,7 @@ immutable
 strict
 parallel safe
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
     select content ~ 'eyJ|sb|postgres|assword' and (
         exists (

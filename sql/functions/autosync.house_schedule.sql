@@ -6,6 +6,7 @@ returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
     select case when s.minutes = 1 then '* * * * *' else pg_catalog.format('*/%s * * * *', s.minutes) end
     from (

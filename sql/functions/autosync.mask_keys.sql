@@ -8,6 +8,7 @@ immutable
 strict
 parallel safe
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
     select regexp_replace(regexp_replace(regexp_replace(regexp_replace(
         regexp_replace(

@@ -4,16 +4,20 @@
 -- itself, as a query: the function may be missing, older or edited where the comparison is needed.
 -- Grants are compared as sets, default ones included: a restore gives them in another order, or not at all. What the owner
 -- has itself is left out: PostgreSQL 17 gives it MAINTAIN, too, which no file says. Jobs are
--- not shown: autosync.jobs_current() judges them. An empty search path, or this one, shows names with their schema.
+-- not shown: autosync.jobs_current() judges them. An empty search path, or this one, shows names with their schema. The other
+-- settings are those that change how the server writes names and constants.
 create or replace function autosync.object_rendering(paths text[])
 returns table (path text, live_hash text)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set intervalstyle = postgres
+set datestyle = 'ISO, MDY'
 as $$
 with wanted as (
     select path, split_part(path, '/', 2) as kind,
-        regexp_replace(split_part(path, '/', 3), '\.sql$', '') as name
+        regexp_replace(split_part(path, '/', 3), '[.]sql$', '') as name
     from unnest($1) as path
 )
 select w.path, encode(sha256(convert_to(case w.kind

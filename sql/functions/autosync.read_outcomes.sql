@@ -25,6 +25,7 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
     with pending as materialized (
         select i.id, i.request_id, i.queued_at, coalesce(i.epoch = autosync.pg_net_epoch(), false) as same_epoch,

@@ -5,6 +5,7 @@ returns text
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
     select case
         when btrim(value, E' \t\r\n') like 'sb\_secret\_%' then 'secret'

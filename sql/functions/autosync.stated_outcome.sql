@@ -11,6 +11,7 @@ returns jsonb
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 declare
     level constant integer := case when is_inner then 2 when is_inner is null then 1 else 0 end;

@@ -194,6 +194,17 @@ def pins_its_search_path_before_its_body(file: File) -> Iterator[Offence]:
             yield line, "language and options come before the body"
 
 
+def reads_its_backslashes_whatever_a_session_says(file: File) -> Iterator[Offence]:
+    for line, function in file.functions:
+        pins = {option.arg.name for option in function.options if option.defname == "set"}
+        body = next(option.arg for option in function.options if option.defname == "as")[0].sval
+        text = body.encode()  # the parser counts bytes
+        plain = [text[t.start : t.end + 1] for t in parser.scan(body) if t.name == "SCONST"]
+        # another role's setting would take each for the beginning of an escape
+        if any(one.startswith(b"'") and b"\\" in one for one in plain) and "standard_conforming_strings" not in pins:
+            yield line, "set standard_conforming_strings to on"
+
+
 def is_closed_to_everybody_and_described(file: File) -> Iterator[Offence]:
     kinds, public = enums.ObjectType, enums.RoleSpecType.ROLESPEC_PUBLIC
     revoked, described = [], []
@@ -311,6 +322,10 @@ RULES: dict[Callable[[File], Iterator[Offence]], tuple[tuple[str, ...], File]] =
     ),
     pins_its_search_path_before_its_body: (
         ("functions",), File("functions/x.sql", "create function x() language sql as 'select 1' set search_path to ''"),
+    ),
+    reads_its_backslashes_whatever_a_session_says: (
+        ("functions",),
+        File("functions/x.sql", "create function x() language sql set search_path to '' as $$select 'a' ~ '\\s'$$"),
     ),
     is_closed_to_everybody_and_described: (
         ("functions",), File("functions/x.sql", "create function x() language sql as 'select 1'"),

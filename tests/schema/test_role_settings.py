@@ -20,6 +20,13 @@ LIMITS = {
     # since PostgreSQL 17
     "transaction_timeout": "250ms",
 }
+# how the server reads and writes texts
+SPELLING = {
+    "quote_all_identifiers": "on",
+    "intervalstyle": "sql_standard",
+    "datestyle": "German",
+    "standard_conforming_strings": "off",
+}
 
 
 def _set(cluster: Cluster, **settings: str) -> int:
@@ -48,6 +55,7 @@ def _works_or_names_the_limit(result: Result) -> None:
     "settings",
     [
         pytest.param(LIMITS, id="limits"),
+        pytest.param(SPELLING, id="spelling"),
         pytest.param({"default_transaction_isolation": "serializable"}, marks=pytest.mark.long, id="serializable"),
     ],
 )
@@ -68,7 +76,20 @@ def test_every_command_works(settings: dict[str, str], blank: Cluster, stub: Stu
     assert verdict.code in {0, 3}, verdict.err
     unseen = [check for check in verdict.json()["checks"] if check["status"] == "unknown"]
     assert not [check["id"] for check in unseen if "could not look" in check["summary"]], unseen
+    _is_as_applied(blank)
+    with clusters.connect(blank, "supabase_admin") as admin:
+        admin.execute("alter role postgres reset all")
+    _is_as_applied(blank)
     command.succeeds(command.run("rollback", "base", "--yes", database=database))
+
+
+def _is_as_applied(cluster: Cluster) -> None:
+    """Require that nobody is said to have changed anything, and that what answers the alerts runs."""
+    command.succeeds(command.run("migrate", "--check", database=cluster.url()))
+    only = ("--only", "objects_current", "--only", "search_path_pinned", "--only", "schedules_not_overdue")
+    command.succeeds(command.run("verify", *only, database=cluster.url()))
+    with clusters.connect(cluster) as connection:
+        connection.execute("select autosync.job_condition('auto-sync-cron-job')")
 
 
 def test_a_read_only_role_gets_one_clear_error(deployed: Cluster) -> None:

@@ -134,6 +134,10 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "grant usage on schema autosync to anon",
             ),
         ),
+        fine(
+            "a session that writes names and constants in other ways",
+            sql("set local quote_all_identifiers = on", "set local intervalstyle = postgres_verbose"),
+        ),
         warned(
             "another check speaks of the same function",
             sql("alter function autosync.dispatch(text, boolean) reset search_path"),
