@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from autosync_db import sql_names
 from autosync_db.plain import printable
 
 PROGRAM = "autosync-db"
@@ -25,7 +26,11 @@ _OF_NO_TARGET = {"init", "local"}
 _SINGLE = "|".join(sorted(COMMANDS - GROUPS))
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:(?P<group>{'|'.join(sorted(GROUPS))})(?: [a-z]+)?|(?P<single>{_SINGLE}))\b")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$.]*|-?[0-9]+")
+# these bear the name of their schema, or of the extension that a setting is of
+_QUALIFIED = {"integrations", "setting", "table"}
+_PROGRAMS = {PROGRAM, "supabase"}
+# what begins a command or a statement within what the user reads; a path of a folder begins none
+_BEGINNING = re.compile(rf"(?<![\w/])({'|'.join(_PROGRAMS)}|alter|drop|grant|revoke|select)(?= )")
 _VARIABLES = re.compile(r"(?:[A-Z_]+=\S+ )*")
 _ADDRESS = re.compile(r" --project-(?:url URL|ref REF)\b")
 
@@ -106,20 +111,22 @@ def filled(remedy: str, facts: Mapping[str, Any]) -> str:
         text = str(found)
         # a name may hold anything, and what is printed stays in its line
         shown = printable(text).replace("\n", " ")
-        if kind is Kind.SQL and "--" not in remedy[: place.start()]:
-            return text if _PLAIN.fullmatch(text) else _identifier(text, shown)
-        return shlex.quote(shown)
+        before = remedy[: place.start()]
+        if kind is Kind.COMMAND or (kind is Kind.SQL and "--" in before) or _is_in_command(before):
+            return shlex.quote(shown)
+        if before.endswith("'"):
+            return shown.replace("'", "''")
+        if isinstance(found, int):
+            return text
+        return sql_names.qualified(text) if place[1] in _QUALIFIED else sql_names.identifier(text)
 
     return _PLACE.sub(value, remedy)
 
 
-def _identifier(text: str, shown: str) -> str:
-    """Return a name as SQL has it; what cannot be shown of it as its number."""
-    quoted = text.replace('"', '""')
-    if text == shown:
-        return f'"{quoted}"'
-    numbered = (one if printable(one) == one and one not in "\\\n" else f"\\+{ord(one):06X}" for one in quoted)
-    return f'U&"{"".join(numbered)}"'
+def _is_in_command(text: str) -> bool:
+    """Return whether what follows a text belongs to the command of a shell that stands in it, and to no SQL."""
+    *_, last = ["", *_BEGINNING.findall(text)]
+    return last in _PROGRAMS
 
 
 def template(remedy: str) -> str:

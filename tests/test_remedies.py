@@ -2,6 +2,7 @@
 
 import pytest
 
+from autosync_db import sql_names
 from autosync_db.local.cluster import Cluster
 from autosync_db.plain import printable
 from autosync_db.remedies import COMMANDS, GROUPS, Aim, ByYou, Kind, filled, kind_of
@@ -53,6 +54,45 @@ def test_what_was_found_is_quoted_for_whoever_runs_it() -> None:
     quoted = filled("alter role {role} nologin -- {job}", facts)
     assert quoted == 'alter role "my ""role""" nologin -- ' + "'a job; rm x'"
     assert filled("select cron.unschedule({job_id}), {unknown}", facts) == "select cron.unschedule(7), UNKNOWN"
+    named = {
+        "role": "App User",
+        "job_id": 7,
+        "table": "public.My Table",
+        "database": "it's",
+        "job": "a job",
+        "function": "my-fn",
+    }
+    for role, written in (
+        ("App User", '"App User"'),
+        ("user", '"user"'),
+        ("a.b", '"a.b"'),
+        ("123", '"123"'),
+        ("_a1$", "_a1$"),
+        ("Ä", '"Ä"'),
+    ):
+        assert filled("alter role {role} nologin", {"role": role}) == f"alter role {written} nologin"
+    for remedy, written in (
+        (
+            ByYou(
+                "if it needs none: alter role {role} nologin; else see {function}",
+                then="autosync-db jobs trigger {job}",
+            ),
+            'alter role "App User" nologin; else see "my-fn"; then: autosync-db jobs trigger \'a job\'',
+        ),
+        (ByYou("supabase functions deploy {function}", where="as {role}"), "deploy my-fn"),
+        (ByYou("grant select on {table} to {role}"), 'grant select on public."My Table" to "App User"'),
+        ("alter system set pg_net.database_name = '{database}'; -- {job}", "= 'it''s'; -- 'a job'"),
+        ("alter system reset {setting}; select 1", "alter system reset SETTING;"),
+    ):
+        assert written in filled(remedy, named)
+
+
+def test_every_word_of_the_servers_own_is_quoted_as_a_name(shared: Cluster) -> None:
+    with clusters.connect(shared) as connection:
+        words = connection.execute("select word, catcode::text in ('R', 'T') from pg_get_keywords()").fetchall()
+        for word, is_reserved in words:
+            assert not is_reserved or sql_names.identifier(word) == f'"{word}"', word
+            connection.execute(f"select 1 as x from (select 1) as {sql_names.identifier(word)}".encode())
 
 
 def test_a_name_stays_in_the_line_of_its_remedy_and_is_the_same_name(shared: Cluster) -> None:

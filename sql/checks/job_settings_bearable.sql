@@ -18,7 +18,7 @@ setting as (
         select lower(split_part(o.entry, '=', 1)) as name, substr(o.entry, strpos(o.entry, '=') + 1) as value
         from unnest(d.setconfig) as o (entry)
     ) as s
-    where s.name in ('statement_timeout', 'transaction_timeout', 'lock_timeout', 'default_transaction_read_only')
+    where s.name in ('statement_timeout', 'transaction_timeout', 'lock_timeout', 'default_transaction_read_only', 'role')
     order by j.username, j.database, s.name, (d.setrole <> 0)::integer + (d.setdatabase <> 0)::integer * 0.5 desc
 ),
 limited as (
@@ -32,6 +32,7 @@ limited as (
 select case when l.name = 'lock_timeout' then 'warning' else 'critical' end as status, l.place as object,
     case l.name
         when 'default_transaction_read_only' then format('sets %s = %s: the next run may write nothing', l.name, l.value)
+        when 'role' then format('sets %s = %s: the next run works as that role, which may not do what it does', l.name, l.value)
         when 'lock_timeout' then format('sets %s = %s: a run that has to wait for a lock will be cancelled', l.name, l.value)
         else format('sets %s = %s: the next run will be cancelled before it is done', l.name, l.value)
     end as detail,
@@ -39,6 +40,13 @@ select case when l.name = 'lock_timeout' then 'warning' else 'critical' end as s
 from limited as l
 where case l.name
     when 'default_transaction_read_only' then l.value in ('on', 'true', 'yes', '1')
+    -- what the role may not become is not set
+    when 'role' then exists (
+        select from pg_catalog.pg_roles as o
+        join pg_catalog.pg_namespace as n on n.nspname = 'autosync'
+        where o.rolname = l.value and o.rolname <> l.username and not o.rolsuper
+            and not pg_has_role(o.oid, n.nspowner, 'usage') and pg_has_role(l.username, o.oid, 'member')
+    )
     when 'lock_timeout' then l.milliseconds > 0 and l.milliseconds < 50
     else l.milliseconds > 0 and l.milliseconds < 250
 end

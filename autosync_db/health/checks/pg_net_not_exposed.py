@@ -1,5 +1,6 @@
 """Only the platform can read the keys of queued requests."""
 
+from autosync_db import sql_names
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
 from autosync_db.remedies import ByYou
@@ -17,7 +18,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     roles = [facts["role"] for facts in scene.findings if facts["reason"] == "privilege"]
     if roles:
         reason = f"{', '.join(roles)} may log in and read the queue, and may be needed"
-        found.append(Refusal(reason, f"where it is not, run: alter role {roles[0]} nologin"))
+        found.append(Refusal(reason, f"where it is not, run: alter role {sql_names.identifier(roles[0])} nologin"))
     return found
 
 

@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
@@ -20,6 +20,8 @@ _SETTINGS = tuple(re.compile(rf"{begin}[^']*'") for begin in (r"current_setting\
 _MONITOR_ROLES = ("pg_read_all_settings", "pg_read_all_stats")
 # a grant there would leak the secrets, or be a change that objects_current reports and migrate undoes
 _OWN_SCHEMAS = ("autosync", "public")
+# whoever holds a key of the project works as one of them
+_API_ROLES = {"anon", "authenticated", "service_role"}
 
 _QUERY = """
 with named (nspname, name) as (
@@ -61,13 +63,32 @@ lacking (kind, schema, name, shown, hidden, owner) as (
     from pg_catalog.pg_roles as r
     where r.rolname = any ({roles}::text[]) and not pg_catalog.pg_has_role(r.oid, 'usage')
 )
-select jsonb_build_array(current_user, l.kind, l.schema, l.name, l.shown, l.hidden, l.owner) as fact
+select jsonb_build_object('assumed', jsonb_build_object(
+    'role', case when s.setrole <> 0 then session_user end,
+    'database', case when s.setdatabase <> 0 then current_database() end,
+    'session', session_user, 'value', current_user
+)) as fact
+from (
+    select d.setrole, d.setdatabase
+    from pg_catalog.pg_db_role_setting as d
+    where d.setrole in (0, (select r.oid from pg_catalog.pg_roles as r where r.rolname = session_user))
+        and d.setdatabase in (0, (select b.oid from pg_catalog.pg_database as b where b.datname = current_database()))
+        and 'role=' || current_user = any (d.setconfig)
+    -- the closest one counts
+    order by d.setrole <> 0 desc, d.setdatabase <> 0 desc
+    limit 1
+) as s
+where session_user <> current_user and exists (select from lacking as l where l.owner <> current_user)
+union all
+(
+select jsonb_build_array(current_user, l.kind, l.schema, l.name, l.shown, l.hidden, l.owner)
 from lacking as l
 -- what an owner lacks is a finding of the checks of that object: it needs no grant
 where l.owner <> current_user
 -- what can be granted first
 order by l.schema in ('autosync', 'public'), array_position(array['role', 'schema'], l.kind), l.kind, l.schema, l.shown,
     l.hidden
+)
 """
 
 
@@ -92,7 +113,22 @@ def _query() -> str:
 
 
 def _read(answer: Answer) -> list[Row]:
+    for found in answer.values:
+        if isinstance(found, dict):
+            return [_assumed(found["assumed"])]
     return [_finding(role, _Lack(*lack), _readers()) for role, *lack in answer.values]
+
+
+def _assumed(found: dict[str, Any]) -> Row:
+    """Say what lets each session of this login, the jobs' runs as well, work as another role."""
+    places = [f"{kind} {found[kind]}" for kind in ("role", "database") if found[kind]]
+    detail = (
+        f"sets role = {found['value']}: each session of {found['session']}, and each run of its jobs, works as"
+        f" {found['value']}, which may use nothing of this"
+    )
+    facts = {"reason": "_".join(kind for kind in ("role", "database") if found[kind]), "setting": "role"}
+    named = {key: found[key] for key in ("role", "database", "value") if found[key]}
+    return Row("critical", " in ".join(places), detail, {**facts, **named})
 
 
 def _finding(role: str, lack: _Lack, readers: dict[tuple[str, str], set[str]]) -> Row:
@@ -102,8 +138,11 @@ def _finding(role: str, lack: _Lack, readers: dict[tuple[str, str], set[str]]) -
         users = sorted({id for (of, _), ids in readers.items() if of == schema for id in ids})
     else:
         users = sorted(readers[schema, name])
+    is_api = role in _API_ROLES
     thing = f"{kind} {schema}.{shown}" if schema and kind != "schema" else f"{kind} {shown}"
-    if kind == "role":
+    if is_api:
+        way = "is not for a role of the API: connect as the role that ran migrate"
+    elif kind == "role":
         way = f"run: grant pg_monitor to {grantee}"
     elif schema in _OWN_SCHEMAS:
         way = f"is for {owner} alone: connect as that role"
@@ -147,5 +186,11 @@ CHECK = Check(
         "run the grants named above as an administrator, or connect as the role that ran migrate",
         then="autosync-db verify --database-url URL",
     ),
+    remedies={
+        # what the session was given stands in the way of whoever takes it back, too
+        "role": "set role none; alter role {role} reset role",
+        "role_database": "set role none; alter role {role} in database {database} reset role",
+        "database": "set role none; alter database {database} reset role; -- as the owner of the database",
+    },
     question=Question(_query, _read),
 )

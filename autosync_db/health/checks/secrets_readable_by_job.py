@@ -2,6 +2,7 @@
 
 from psycopg import sql
 
+from autosync_db import sql_names
 from autosync_db.health import drafts
 from autosync_db.health.model import Check, Refusal, Repair, Scene
 from autosync_db.remedies import ByYou
@@ -36,7 +37,7 @@ def _give_back(scene: Scene, reader: str, keeper: str, caller: str) -> Repair | 
         return Repair(f"give autosync.read_secret() back to {keeper}, who owns the secrets", [owner], as_owner=False)
     return Refusal(
         f"autosync.read_secret() belongs to {reader}, the secrets to {keeper}",
-        f"as a superuser run: alter function autosync.read_secret(text) owner to {keeper}",
+        f"as a superuser run: alter function autosync.read_secret(text) owner to {sql_names.identifier(keeper)}",
     )
 
 

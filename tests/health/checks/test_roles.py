@@ -7,7 +7,8 @@ import pytest
 
 from autosync_db.health.model import Status
 from tests.health.actions import holding
-from tests.support import health
+from tests.support import clusters, health
+from tests.support.health import LiveProject
 from tests.support.trial import Trial
 
 ID = "privileges_sufficient"
@@ -79,6 +80,37 @@ def test_role_that_cannot_see_says_unknown_and_never_critical(project: Trial, gr
         }  # fmt: skip
         for id in ("job_scheduled", "job_unique", "secrets_present", "schedules_not_overdue"):
             assert verdicts[id] is Status.UNKNOWN, id
+
+
+@pytest.mark.parametrize(
+    "whom",
+    ["role postgres", "database postgres", "role postgres in database postgres"],
+)
+def test_a_role_that_is_set_to_be_another_is_named_with_what_takes_that_back(whom: str, live: LiveProject) -> None:
+    live.admin.execute(f"alter {whom} set role = 'anon'".encode())
+    live.disconnect()
+    try:
+        report = live.report()
+        assert health.roots(report) == {ID: Status.CRITICAL}, health.described(report)
+        found = health.result_of(report, ID)
+        assert f"{whom}: sets role = anon: each session of postgres" in found.verdict.summary
+        assert "grant" not in f"{found.remedy}{health.evidence(found.verdict)}"
+        # a database's settings are its owner's
+        with clusters.connect(live.cluster, "supabase_admin" if whom.startswith("database") else "postgres") as session:
+            assert session.execute("select current_user").fetchone() == ("anon",)
+            assert found.remedy is not None
+            session.execute(found.remedy.encode())
+    finally:
+        live.disconnect()
+        live.admin.execute(f"set role none; alter {whom} reset role".encode())
+        live.disconnect()
+    live.must_be_healthy()
+
+
+def test_nothing_is_granted_to_a_role_of_the_api(project: Trial) -> None:
+    details = [item.detail for item in health.result_of(project.report(role="anon"), ID).verdict.evidence]
+    assert details
+    assert not [detail for detail in details if "run:" in detail]
 
 
 def test_wait_for_a_lock_is_not_paid_by_every_check_that_reads_the_table(project: Trial) -> None:

@@ -111,6 +111,8 @@ CASES: dict[str, tuple[Case, ...]] = {
                     "alter role postgres in database postgres set default_transaction_read_only = on",
                     "the next run may write nothing",
                 ),
+                ("another role", "alter role postgres set role = 'anon'", "role postgres: sets role = anon"),
+                ("another role in all", "alter database postgres set role = 'anon'", "database postgres: sets role"),
             )
         ),
         warned(
@@ -132,7 +134,10 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "alter role postgres set statement_timeout = '2min'",
             ),
         ),
-        fine("another role", admin("alter role anon set statement_timeout = '1ms'")),
+        fine("its own role", admin("alter role postgres set role = 'postgres'")),
+        fine("no other role", admin("alter database postgres set role = 'none'")),
+        fine("a role that may do all that it does", admin("alter role postgres set role = 'supabase_admin'")),
+        fine("a setting of another role", admin("alter role anon set statement_timeout = '1ms'")),
         fine("the password ends later", admin("alter role postgres valid until '2999-01-01'")),
     ),
     "settings_applied": (

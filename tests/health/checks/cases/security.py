@@ -270,6 +270,24 @@ CASES: dict[str, tuple[Case, ...]] = {
             )
         ),
         fine(
+            "its path was set by a session that quotes each name",
+            sql(
+                "set local quote_all_identifiers = on",
+                "create function public.peek() returns text language sql security definer set search_path = pg_catalog,"
+                f" pg_temp as 'select secret from {SECRETS} limit 1'",
+                "revoke all on function public.peek() from public, anon, authenticated",
+            ),
+        ),
+        warned(
+            "its path ends with another schema",
+            sql(
+                'create schema "x_pg_temp"; create function public.peek() returns text language sql security definer'
+                f" set search_path = pg_catalog, x_pg_temp as 'select secret from {SECRETS} limit 1'",
+                "revoke all on function public.peek() from public, anon, authenticated",
+            ),
+            says="temporary types are found first",
+        ),
+        fine(
             "a function of the project that reads nothing of ours",
             sql("create function public.mine() returns integer language sql security definer as 'select 1'"),
         ),
