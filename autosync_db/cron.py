@@ -143,6 +143,20 @@ def plain(schedule: str) -> str:
     return " ".join("*" if field == "*/1" else field for field in as_read(schedule.lower()).split(" "))
 
 
+def same(one: str, other: str) -> bool:
+    """Return whether two schedules in cron.job are read as the same times, however they are written."""
+    if plain(one) == plain(other):
+        return True
+    try:
+        fields = [_ticks(as_read(text), datetime.now(UTC)) for text in (one, other)]
+    except CronSimError:
+        return False
+    first, second = (
+        (found.minutes, found.hours, found.days, found.months, found.weekdays, found.day_and) for found in fields
+    )
+    return first == second
+
+
 def every(schedule: str) -> timedelta | None:
     """Return the period of a schedule in seconds; None for any other."""
     found = _SECONDS.fullmatch(schedule)

@@ -19,7 +19,7 @@ select
     m.oid is not null as has_messages,
     s.oid is null or pg_has_role(s.nspowner, current_user, 'member')
         or s.nspowner = (select d.datdba from pg_catalog.pg_database as d where d.datname = current_database()) as trusts_ledger,
-    exists (select from pg_catalog.pg_stat_activity as p where p.application_name = 'pg_cron scheduler') as has_scheduler,
+    exists (select from pg_catalog.pg_stat_activity as p where p.application_name = 'pg_cron scheduler' and p.backend_type is distinct from 'client backend') as has_scheduler,
     -- before 0.14 the worker of pg_net has no name, and its kind is hidden from most roles
     exists (
         select from pg_catalog.pg_stat_activity as p where p.application_name like 'pg\_net %' or p.backend_type ilike '%pg\_net%'

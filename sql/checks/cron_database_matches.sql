@@ -3,7 +3,7 @@
 with served as materialized (
     select coalesce(
         (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.database_name'),
-        (select min(a.datname) from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')
+        (select min(a.datname) from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler' and a.backend_type is distinct from 'client backend')
     ) as name
 )
 select case when s.name is null then 'unknown' else 'critical' end as status,

@@ -1,12 +1,13 @@
 -- job_can_connect: pg_cron opens a connection of its own as the job's role; its history says only "connection failed".
--- The catalogue gives the reason; an address other than this server's counts only when the newest run could not connect.
+-- The catalogue gives the reason. An address other than this server's may lead to it, as one of a pooler does: a run that succeeded
+-- after the job was last changed proves it (by the transactions that wrote the two rows), and background workers ask for none.
 with job as (
     select c.jobid, c.jobname, c.username, c.database, c.nodename, c.nodeport
     from cron.job as c
     where c.jobname = checked.name
 ),
 newest as (
-    select distinct on (j.jobid) j.jobid, d.return_message = 'connection failed' as failed
+    select distinct on (j.jobid) j.jobid, d.return_message = 'connection failed' as failed, d.runid, d.status
     from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as d
     join job as j on j.jobid = d.jobid
     where d.status in ('succeeded', 'failed')
@@ -15,6 +16,20 @@ newest as (
 ),
 reason as (
     select j.jobid, j.jobname, coalesce(n.failed, false) as failed,
+        coalesce(current_setting('cron.use_background_workers', true), 'off') = 'off'
+            and (
+                j.nodeport <> current_setting('port')::integer
+                or not (
+                    j.nodename in ('', 'localhost', '::1', coalesce(current_setting('cron.host', true), ''), coalesce(host(inet_server_addr()), ''))
+                    or j.nodename ~ '^(127\.|/)'
+                )
+            )
+            and not exists (
+                select
+                from cron.job as o
+                join cron.job_run_details as s on s.runid = n.runid and n.status = 'succeeded'
+                where o.jobid = j.jobid and age(o.xmin) >= age(s.xmin)
+            ) as is_unproven,
         -- repair schedules it again: for this server and database
         j.database <> current_database()
             or j.nodeport <> current_setting('port')::integer
@@ -23,6 +38,8 @@ reason as (
         case
             when d.oid is null then format('the database %s does not exist', j.database)
             when not d.datallowconn or d.datconnlimit = -2 then format('the database %s accepts no connections', j.database)
+            when j.database <> current_database()
+                then format('it runs in the database %s, and the schema autosync is in the database %s', j.database, current_database())
             when r.rolcanlogin is false then format('the role %s may not log in', j.username)
             when r.rolsuper then null
             when r.rolconnlimit = 0 then format('the role %s has a connection limit of 0', j.username)
@@ -35,9 +52,11 @@ reason as (
     left join pg_catalog.pg_roles as r on r.rolname = j.username
     left join pg_catalog.pg_database as d on d.datname = j.database
 )
-select 'critical' as status, format('cron job %s', r.jobname) as object,
+select case when r.found is not null or r.failed then 'critical' else 'warning' end as status, format('cron job %s', r.jobname) as object,
     case
         when r.found is not null then r.found
+        when not r.failed
+            then format('goes to %s, this server listens on port %s, and no run has succeeded there yet', r.address, current_setting('port'))
         when r.address not like '%:' || current_setting('port')
             then format('its newest run could not connect: it goes to %s, but this server listens on port %s', r.address, current_setting('port'))
         else format('its newest run could not connect as %s to the database %s at %s: neither role nor database forbids it,'
@@ -46,7 +65,7 @@ select 'critical' as status, format('cron job %s', r.jobname) as object,
     jsonb_build_object('reason', case when r.is_elsewhere then 'elsewhere' when r.found is not null then 'forbidden' else 'refused' end,
         'job_id', r.jobid, 'job', r.jobname, 'role', r.username, 'database', r.database, 'address', r.address) as facts
 from reason as r
-where r.found is not null or r.failed
+where r.found is not null or r.failed or r.is_unproven
 union all
 select 'unknown', format('cron job %s', checked.name), 'does not exist',
     jsonb_build_object('reason', 'missing', 'job', checked.name)

@@ -18,10 +18,16 @@ failed as (
 select 'critical' as status, format('cron job %s', checked.name) as object,
     format('the last %s of %s runs failed%s: %s', f.runs, (select count(*) from runs),
         coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''),
-        regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')) as detail,
+        regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')
+            || coalesce(format('; the sequence of %s.id is behind its rows', n.relation), '')) as detail,
     jsonb_build_object('job', checked.name, 'count', f.runs, 'since', f.since, 'last_at', f.last_at,
-        'reason', case when f.message ~ 'startup timeout' then 'startup' when f.message ~ 'connection failed' then 'connection' end) as facts
+        'reason', case when f.message ~ 'startup timeout' then 'startup' when f.message ~ 'connection failed' then 'connection' when n.relation is not null then 'sequence' end,
+        'table', n.relation) as facts
 from failed as f
+-- of a restore that brought rows and not the numbers that were given to them
+cross join lateral (
+    select 'autosync.' || substring(f.message from 'duplicate key value violates unique constraint "(tick|invocation)_pkey"') as relation
+) as n
 where f.runs > 0
     -- a tick that was triggered manually and succeeded since then proves that an error in it is fixed, but not that pg_cron can connect
     and not (

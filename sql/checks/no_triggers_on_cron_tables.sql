@@ -1,11 +1,11 @@
 -- no_triggers_on_cron_tables: pg_cron's own trigger aside, a trigger there runs inside the launcher as the extension's owner.
 -- Critical once the launcher is gone or was restarted within a day: a trigger that raises ends it. Three seconds cover the server's own start.
 select case when t.tgenabled in ('O', 'A') and (
-        not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')
+        not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler' and a.backend_type is distinct from 'client backend')
         or exists (
             select from pg_catalog.pg_stat_activity as a
             join pg_catalog.pg_stat_activity as w on w.backend_type = 'walwriter'
-            where a.application_name = 'pg_cron scheduler'
+            where a.application_name = 'pg_cron scheduler' and a.backend_type is distinct from 'client backend'
                 and a.backend_start > w.backend_start + interval '3 seconds'
                 and a.backend_start > now() - interval '1 day'
         )

@@ -25,3 +25,28 @@ select
     jsonb_build_object('job', checked.name, 'calls', u.calls, 'since', u.since) as facts
 from summary as u
 where u.calls > 0
+union all
+-- ticks that say that they called, and of whose calls no row is there; retention takes calls and ticks of the same age
+select case when m.ticks < 3 then 'warning' else 'critical' end, format('cron job %s', checked.name),
+    format('%s since %s called, and no row of autosync.invocation says so: what became of it is not known',
+        case when m.ticks = 1 then 'the newest tick' else format('the newest %s ticks', m.ticks) end,
+        to_char(m.since at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')),
+    jsonb_build_object('reason', 'unwritten', 'job', checked.name, 'calls', m.ticks, 'since', m.since)
+from (
+    select count(*) as ticks, min(w.ticked_at) as since
+    from (
+        select n.ticked_at, bool_or(n.is_written) over (order by n.id desc) as is_over
+        from (
+            select t.id, t.ticked_at, exists (select from autosync.invocation as i where i.tick_id = t.id) as is_written
+            from autosync.tick as t
+            join autosync.job as j on j.id = t.job_id
+            where t.job_id between checked.id and checked.id
+                and t.decision = 'posted'
+                and t.ticked_at > now() - j.keep_invocations
+            order by t.job_id desc, t.id desc
+            limit 50
+        ) as n
+    ) as w
+    where not w.is_over
+) as m
+where m.ticks > 0

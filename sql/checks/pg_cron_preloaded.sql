@@ -10,4 +10,4 @@ select case when pg_has_role('pg_read_all_settings', 'usage') then 'critical' el
     jsonb_build_object('reason', case when pg_has_role('pg_read_all_settings', 'usage') then 'missing' else 'hidden' end,
         'setting', 'shared_preload_libraries', 'library', 'pg_cron') as facts
 where not exists (select from pg_catalog.pg_settings as s where s.name = 'cron.database_name')
-    and not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')
+    and not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler' and a.backend_type is distinct from 'client backend')

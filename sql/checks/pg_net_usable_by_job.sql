@@ -1,4 +1,5 @@
--- pg_net_usable_by_job: dispatch() runs with its owner's rights; these are what net.http_post() and the look for answers need.
+-- pg_net_usable_by_job: dispatch() runs with its owner's rights; these are what net.http_post() and the look for answers need, and
+-- the functions that hand over a call are pg_net's.
 with caller as (
     select p.proowner as oid
     from pg_catalog.pg_proc as p
@@ -48,6 +49,17 @@ lacking as (
 select 'critical' as status, l.object as object, format('the role %s, as which the job makes its calls, may not %s it', l.role::regrole, l.verb) as detail,
     jsonb_build_object(l.kind, l.name, 'role', pg_get_userbyid(l.role), 'privilege', l.privilege) as facts
 from lacking as l
+union all
+-- extensions may be replaced piece by piece: one that puts nothing into the queue, by itself or by another function there, calls nobody
+select 'critical', format('function net.%s()', p.proname), 'was replaced: its text puts no request into net.http_request_queue, so nothing is sent',
+    jsonb_build_object('reason', 'replaced', 'function', format('net.%s', p.proname), 'signature', p.oid::regprocedure::text)
+from pg_catalog.pg_proc as p
+join schema_net as n on n.oid = p.pronamespace
+join pg_catalog.pg_language as l on l.oid = p.prolang and l.lanname in ('sql', 'plpgsql')
+cross join lateral (select replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '"', '') as body) as b
+where p.proname in ('http_post', 'http_get')
+    and b.body !~* '\minsert\s+into\s+(net\.)?http_request_queue\M'
+    and b.body !~* '\mnet\.\w+\s*\('
 union all
 select 'unknown', 'function net.http_post()', 'or autosync.dispatch() does not exist', jsonb_build_object('reason', 'missing')
 where not exists (select from functions) or not exists (select from caller)

@@ -74,10 +74,17 @@ scope as (
     join pg_catalog.pg_class as c on c.oid = 'public.auto_sync_schedules'::regclass
 ),
 zone as materialized (
-    select z.timezone, autosync.is_time_zone(z.timezone) as is_known,
+    -- a place's name in other letters follows its clock as well
+    select z.timezone, z.has_clock,
+        autosync.is_time_zone(z.timezone)
+            or z.has_clock and z.timezone ~* '^(africa|america|antarctica|arctic|asia|atlantic|australia|brazil|canada|chile|europe|indian|mexico|pacific|us)/'
+            as is_known
+    from (
         -- a zone that the server knows, by any name, has one half of the day or the other
-        autosync.window_is_open(now(), '00:00', '12:00', z.timezone) or autosync.window_is_open(now(), '12:00', '00:00', z.timezone) as has_clock
-    from (select distinct d.timezone from daily_window as d) as z
+        select d.timezone,
+            autosync.window_is_open(now(), '00:00', '12:00', d.timezone) or autosync.window_is_open(now(), '12:00', '00:00', d.timezone) as has_clock
+        from (select distinct w.timezone from daily_window as w) as d
+    ) as z
 ),
 judged as (
     select d.*, z.has_clock, z.is_known,

@@ -43,4 +43,4 @@ select 'unknown', 'setting default_transaction_read_only',
     jsonb_build_object('reason', 'hidden', 'setting', 'default_transaction_read_only')
 from shown as s
 where s.own and not exists (select from stored)
-    and not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler')
+    and not exists (select from pg_catalog.pg_stat_activity as a where a.application_name = 'pg_cron scheduler' and a.backend_type is distinct from 'client backend')

@@ -18,7 +18,7 @@ from autosync_db.jobs import plan
 from autosync_db.remedies import Kind, kind_of
 from autosync_db.schema import migrate
 from autosync_db.secret import Secret
-from tests.health.actions import Action, admin, answers, lost_call, sql, steps, stored
+from tests.health.actions import Action, admin, answers, failed_tick, lost_call, sql, steps, stored
 from tests.health.checks.test_cases import CASES
 from tests.health.faults import look
 from tests.health.faults.catalogue import ALL
@@ -161,6 +161,12 @@ def _unheard(project: LiveProject) -> None:
         lost_call(project)
 
 
+def _behind(project: LiveProject) -> None:
+    """Let the ledger be restored without the numbers that it gave."""
+    project.admin.execute("select setval(pg_get_serial_sequence('autosync.tick', 'id'), 1, false)")
+    failed_tick(project)
+
+
 def _named_secret(project: LiveProject) -> None:
     """Let the job's calls carry a secret that is not stored."""
     settings = config.Settings.model_validate(tomllib.loads(_BY_SECRET))
@@ -209,6 +215,7 @@ HEALS = (
     Heal("settings_applied", sql("update autosync.job set timeout_milliseconds = 9000 where drains is not null")),
     Heal("rotation_finished", _lapsed_rotation),
     Heal("outcomes_recorded", _unheard),
+    Heal("job_runs_succeed", _behind, "sequence"),
     Heal("secrets_present", steps(_unknown, _without("project_url"))),
     Heal("secrets_present", steps(_known, _without("project_url")), "address"),
     Heal("secrets_present", _without("service_role_key"), "key", keys.secret),

@@ -5,10 +5,10 @@ from autosync_db.health.model import Check, Repair, Scene
 
 
 def _draft(_scene: Scene) -> list[Repair]:
-    """Let schedules go that were claimed over an hour ago, longer than any function lives."""
+    """Let schedules go that were claimed over an hour ago, longer than any function lives, or in the future."""
     return [
         Repair(
-            "take back the claims of over an hour ago, so that the next call takes their schedules",
+            "take back the claims of over an hour ago or of the future, so that the next call takes their schedules",
             drafts.fixed("claims_not_stuck"),
             in_batches=True,
         )

@@ -13,6 +13,7 @@ CHECK = Check(
             "let fewer jobs begin in the same minute, or raise cron.max_running_jobs or max_worker_processes",
             then="autosync-db verify --wait 10m",
         ),
+        "sequence": "select setval(pg_get_serial_sequence('{table}', 'id'), (select max(id) from {table}))",
         "connection": ByYou(
             "see what refused it (autosync-db explain job_can_connect); the next run of pg_cron clears it, no call",
             then="autosync-db verify --wait 10m",

@@ -27,7 +27,8 @@ def _read(answer: Answer) -> list[Row]:
     rows = []
     for schedule, wanted, version in answer.values:
         facts = {"job": name, "cron_schedule": schedule}
-        if wanted is not None and schedule != wanted:
+        # other letters and blanks are the same times
+        if wanted is not None and schedule != wanted and not cron.same(schedule, wanted):
             detail = f'ticks at "{clean(schedule)}", autosync.job says "{wanted}"'
             rows.append(Row("critical", f"cron job {name}", detail, {**facts, "reason": "drift", "wanted": wanted}))
         if fault := cron.misreading(schedule, version):

@@ -17,6 +17,8 @@ _QUERY = """
 select jsonb_build_array(a.pid, date_part('epoch', clock_timestamp() - a.backend_start)) as fact
 from (select) as always
 left join pg_catalog.pg_stat_activity as a on a.application_name = 'pg_cron scheduler'
+    -- any client may give itself that name; of what sort a process is is hidden from roles without pg_read_all_stats
+    and a.backend_type is distinct from 'client backend'
 order by a.backend_start desc
 limit 1
 """

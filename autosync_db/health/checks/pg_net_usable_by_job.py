@@ -16,13 +16,13 @@ _GRANTS = (
 
 
 def _draft(scene: Scene) -> list[Repair]:
-    """Grant what the job's calls need, or create pg_net again where this role may grant nothing."""
+    """Grant what the job's calls need, or create pg_net again where that is not enough."""
     caller, keeper = scene.rows(
         "select pg_get_userbyid(p.proowner), pg_get_userbyid(n.nspowner)"
         " from pg_catalog.pg_proc as p, pg_catalog.pg_namespace as n"
         " where p.oid = 'autosync.dispatch(text, boolean)'::regprocedure and n.nspname = 'net'"
     )[0]
-    if scene.may_act_as(keeper):
+    if scene.may_act_as(keeper) and "replaced" not in scene.reasons:
         grants = [sql.SQL(text).format(sql.Identifier(caller)) for text in _GRANTS]
         sentence = f"grant {caller} what its calls need of pg_net"
         return [Repair(sentence, drafts.acting_as(scene, keeper, *grants), as_owner=False)]

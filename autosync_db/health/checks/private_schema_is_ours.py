@@ -1,4 +1,4 @@
-"""The schema autosync is ours, and holds no function or operator of somebody else's."""
+"""The schema autosync is ours, and holds no function, operator, trigger or rule of somebody else's."""
 
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, R
 from autosync_db.schema import objects
 
 # a function of public counts when it bears the name of one of ours: the Data API chooses among those by their arguments
-_QUERY = """
+_QUERY = r"""
 with ours (signature) as (
     select unnest({signatures}::text[])
 ),
@@ -75,6 +75,37 @@ cross join lateral (
 ) as ours
 where n.nspname = 'autosync'
 union all
+select jsonb_build_object(
+    -- one that gives back nothing, whatever it is asked, lets no row be written
+    'status', case
+        when t.tgtype & 3 = 3 and t.tgenabled in ('O', 'A')
+            and p.prosrc ~* '\mreturn\s+null\s*;' and p.prosrc !~* '\mreturn\s+(?!\s|null\s*;)' then 'critical'
+        else 'warning'
+    end,
+    'kind', 'trigger',
+    'name', c.relname || '.' || t.tgname,
+    'identity', format('%I on %s', t.tgname, c.oid::regclass),
+    'role', pg_get_userbyid(p.proowner),
+    'reason', 'foreign'
+)
+from pg_catalog.pg_class as c
+join pg_catalog.pg_trigger as t on t.tgrelid = c.oid and not t.tgisinternal
+join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+where c.relnamespace = to_regnamespace('autosync')
+    and c.relname || '.' || t.tgname <> all ({triggers}::text[])
+union all
+select jsonb_build_object(
+    'status', case when w.is_instead and w.ev_enabled <> 'D' then 'critical' else 'warning' end,
+    'kind', 'rule',
+    'name', c.relname || '.' || w.rulename,
+    'identity', format('%I on %s', w.rulename, c.oid::regclass),
+    'role', pg_get_userbyid(c.relowner),
+    'reason', 'foreign'
+)
+from pg_catalog.pg_class as c
+join pg_catalog.pg_rewrite as w on w.ev_class = c.oid and w.ev_type <> '1'
+where c.relnamespace = to_regnamespace('autosync') and c.relkind in ('r', 'p')
+union all
 select jsonb_build_object('reason', 'missing') where to_regnamespace('autosync') is null
 """
 
@@ -85,8 +116,15 @@ def signatures() -> tuple[str, ...]:
     return tuple(signature for file in objects.files() for signature in objects.signatures(file.source))
 
 
+def _triggers() -> list[str]:
+    """Return table and name of every trigger of this package in its schema."""
+    names = (path.rpartition("/")[2].removesuffix(".sql") for path in objects.paths() if "/triggers/" in path)
+    return [name.removeprefix("autosync.") for name in names if name.startswith("autosync.")]
+
+
 def _query() -> str:
-    return _QUERY.format(signatures=sql.Literal(list(signatures())).as_string())
+    names = (sql.Literal(list(given)).as_string() for given in (signatures(), _triggers()))
+    return _QUERY.format(**dict(zip(("signatures", "triggers"), names, strict=True)))
 
 
 def _read(answer: Answer) -> list[Row]:
@@ -107,12 +145,14 @@ def _read(answer: Answer) -> list[Row]:
             if found["reason"] == "overload"
             else "is not of this package"
         )
+        if found["status"] == "critical" and found["kind"] in {"trigger", "rule"}:
+            what += ", and lets nothing be written there"
         facts = {
             "reason": found["reason"],
             "kind": found["kind"],
             "identity": found["identity"],
             "role": found["role"],
-            found["kind"] if found["kind"] == "function" else "name": found["name"],
+            found["kind"] if found["kind"] in {"function", "trigger", "rule"} else "name": found["name"],
         }
         detail = f"{found['identity']} of the role {found['role']} {what}"
         rows.append(Row(found["status"], f"{found['kind']} {found['name']}", detail, facts))
@@ -120,11 +160,11 @@ def _read(answer: Answer) -> list[Row]:
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
-    """Take the schema back; drop what is not ours, operators first, since they need their functions."""
+    """Take the schema back; drop what is not ours, functions last, since others need them."""
     taken: list[Repair | Refusal] = [_take(scene, facts) for facts in scene.findings if facts["reason"] == "owner"]
     things = sorted(
         ((facts["kind"], facts["identity"]) for facts in scene.findings if facts["reason"] != "owner"),
-        key=lambda thing: thing[0] == "function",
+        key=lambda thing: thing[0] == "function",  # what needs it goes before it
     )
     if not things:
         return taken
@@ -145,7 +185,7 @@ def _take(scene: Scene, facts: dict[str, Any]) -> Repair | Refusal:
 
 CHECK = Check(
     layer="security",
-    claim="the schema autosync is ours, and holds no function or operator of somebody else's",
+    claim="the schema autosync is ours, and holds no function, operator, trigger or rule of somebody else's",
     remedy="autosync-db repair private_schema_is_ours",
     needs=("head_applied",),
     causes=("head_applied",),

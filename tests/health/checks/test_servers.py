@@ -168,6 +168,9 @@ class TestLauncher:
         overdue(live)
         live.must_fail("pg_cron_scheduler_running", names="no such process is connected")
         live.must_be_blocked("schedules_not_overdue", "pg_cron_scheduler_running")
+        # a client of that name starts no job
+        live.hold(clusters.connection(live.cluster, application_name="pg_cron scheduler"))
+        live.must_fail("pg_cron_scheduler_running", names="no such process is connected")
 
     @pytest.mark.long
     @pytest.mark.young_launcher

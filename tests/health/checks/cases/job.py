@@ -289,6 +289,10 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="postgres",
         ),
         *(
+            fine(f"the same times: {text!r}", admin(f"update cron.job set schedule = '{text}'"))
+            for text in ("0 0 1 1 * ", "0 0 1 jan *", "00  0 1 JAN *", "@yearly")
+        ),
+        *(
             case(schedule, _reads(schedule), says=says)
             for case, schedule, says in (
                 (warned, "*/5 * * * * *", 'pg_cron reads "*/5 * * * *" and ignores the rest'),

@@ -19,6 +19,10 @@ from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support import clusters, keys
 from tests.support.health import Project
 
+_POSTS = (
+    "create or replace function net.http_post(url text, body jsonb default '{{}}', params jsonb default '{{}}',"
+    " headers jsonb default '{{}}', timeout_milliseconds integer default 5000) returns bigint language sql as '{}'"
+)
 _FORBIDDEN = ("privileges_sufficient",)
 _WATCH = (
     "create function public.watch() returns trigger language plpgsql set search_path = ''"
@@ -233,6 +237,13 @@ CASES: dict[str, tuple[Case, ...]] = {
         warned("one call is lost", lost_call, says="the outcome of the newest call since"),
         fine("a later one is known", steps(lost_call, lost_call, lost_call), answers_again),
         fine("a call has no answer yet", waiting_call("1 second")),
+        warned(
+            "a call of which there is no row",
+            sql("delete from autosync.invocation where tick_id = (select max(id) from autosync.tick)"),
+            says="the newest tick since",
+        ),
+        fine("rows were cleared, and a later call is there", sql("delete from autosync.invocation"), answers_again),
+        fine("ledger and all were cleared", sql("delete from autosync.invocation", "delete from autosync.tick")),
     ),
     "pg_net_database_matches": (
         fine("a second worker elsewhere", session_named("pg_net 0.20.4", database="template1")),
@@ -270,6 +281,16 @@ CASES: dict[str, tuple[Case, ...]] = {
                 ("usage on sequence net.http_request_queue_id_seq", "sequence net.http_request_queue_id_seq"),
                 ("select on net._http_response", "table net._http_response"),
             )
+        ),
+        failed(
+            "a function of pg_net's was replaced by one that sends nothing",
+            admin(_POSTS.format("select nextval(''net.http_request_queue_id_seq'')")),
+            says="function net.http_post(): was replaced",
+            repaired_by="supabase_admin",
+        ),
+        fine(
+            "it was wrapped",
+            admin(_POSTS.format("select net.http_get(url)")),
         ),
         fine(
             "pg_net's function has its owner's rights",

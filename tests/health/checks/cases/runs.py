@@ -179,6 +179,29 @@ CASES: dict[str, tuple[Case, ...]] = {
             says=lambda project: f"127.0.0.1:1, but this server listens on port {project.cluster.port}",
             repaired_by="postgres",
         ),
+        failed(
+            "it runs in another database, before the first run failed",
+            admin("update cron.job set database = 'template1'"),
+            says="it runs in the database template1, and the schema autosync is in the database postgres",
+            repaired_by="postgres",
+        ),
+        failed(
+            "it ran in another database",
+            admin("update cron.job set database = 'template1'"),
+            run("failed", 'ERROR:  schema "autosync" does not exist'),
+            says="template1",
+            explains=("job_runs_succeed",),
+        ),
+        *(
+            warned(
+                f"another server before a run: {change}",
+                admin(f"update cron.job set {change}"),
+                says="no run has succeeded there yet",
+                repaired_by="postgres",
+            )
+            for change in ("nodeport = 1", "nodename = '10.9.8.7'")
+        ),
+        fine("a socket of this server", admin("update cron.job set nodename = '/var/run/postgresql'")),
         failed("nothing explains the refusal", run("failed", "connection failed"), says="look at pg_hba.conf"),
         fine(
             "a later run failed otherwise",

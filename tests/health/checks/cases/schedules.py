@@ -208,6 +208,16 @@ CASES: dict[str, tuple[Case, ...]] = {
         warned(
             "a claim of some hours", claim("now() - interval '90 minutes'", "now() + interval '1 hour'"), says=SCHEDULES
         ),
+        failed(
+            "a claim of the future, from before the clock was put back",
+            claim("now() + interval '2 days'", "now() + interval '3 days'"),
+            says="1 due schedules are claimed since a moment that is to come",
+            repaired_by="postgres",
+        ),
+        fine(
+            "the clock was put back by a little",
+            claim("now() + interval '10 minutes'", "now() + interval '25 minutes'"),
+        ),
         fine("work in progress", claim("now() - interval '50 minutes'", "now() + interval '9 days'")),
         fine("a lease that ended", claim("now() - interval '9 days'", "now() - interval '1 minute'")),
         fine("a disabled schedule", claim("now() - interval '2 hours'", "now() + interval '9 days'", enabled=False)),
@@ -323,6 +333,10 @@ CASES: dict[str, tuple[Case, ...]] = {
             for zone in ("EST", "UTC+2")
         ),
         fine("a zone that does", window("00:00", "23:59", "Europe/Paris")),
+        fine("and in small letters", window("00:00", "23:59", "asia/kolkata")),
+        failed(
+            "a place that is none", window("00:00", "23:59", "asia/olympus"), says="knows no time zone 'asia/olympus'"
+        ),
         failed(
             "it comes last by any order",
             _FIVE,
@@ -358,6 +372,26 @@ CASES: dict[str, tuple[Case, ...]] = {
             schedule(next_run_at=None),
             says="1 enabled schedules",
             blocked_by=("schedule_trigger_enabled",),
+        ),
+        *(
+            case(
+                f"its next run is at {moment}",
+                schedule(next_run_at=moment),
+                says=says,
+                repaired_by="postgres",
+                then=equals(True, f"select bool_and(next_run_at <= now()) from {SCHEDULES}"),
+            )
+            for case, moment, says in (
+                (failed, "infinity", "explain, until the end of time, one is"),
+                (failed, "now() + interval '3 years'", "1 enabled schedules wait longer than frequency and window"),
+                (warned, "now() + interval '4 days'", "1 enabled schedules wait longer"),
+            )
+        ),
+        fine(
+            "a month, a day of failures and a window",
+            schedule(next_run_at="now() + interval '31 days'", frequency_minutes=44640),
+            schedule(next_run_at="now() + interval '47 hours'", consecutive_failures=12, last_run_status="failed"),
+            schedule(next_run_at="infinity", enabled=False),
         ),
         failed("the count ends at a thousand", _many, says=f"table {SCHEDULES}: 1000 or more enabled"),
         fine("a disabled schedule", schedule(next_run_at=None, enabled=False)),
@@ -419,6 +453,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             _FIVE,
             schedule(next_run_at="now() - interval '16 minutes'"),
             says=f"table {SCHEDULES}: 1 schedules are due and were not run",
+        ),
+        failed(
+            "since ever",
+            _FIVE,
+            schedule(next_run_at="-infinity"),
+            says="1 schedules are due and were not run, the longest since the beginning of time",
         ),
         fine(
             "it was run",

@@ -27,6 +27,18 @@ def _cron_secret(project: Project) -> None:
     project.call()
 
 
+def _foreign_trigger(when: str, body: str) -> Action[Project]:
+    return sql(
+        f"create function public.theirs() returns trigger language plpgsql as $$ begin {body} end $$",
+        f"create trigger theirs {when} on autosync.invocation for each row execute function public.theirs()",
+    )
+
+
+def _calls(project: Project) -> None:
+    for _ in range(3):
+        project.value("select autosync.dispatch(%s)", [project.job_name])
+
+
 def _logs(**settings: str) -> Action[Project]:
     def act(project: Project) -> None:
         for name, value in settings.items():
@@ -231,6 +243,29 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "create operator autosync.= (leftarg = text, rightarg = text, function = autosync.same)",
             ),
             says="operator autosync.=: autosync.=(text,text) of the role postgres is not of this package",
+            repaired_by="postgres",
+        ),
+        *(
+            failed(
+                f"a {what} swallows the ledger",
+                *made,
+                says=f"{what} invocation.theirs: theirs on autosync.invocation of the role postgres is not of this",
+                explains=explains,
+                repaired_by="postgres",
+            )
+            for what, made, explains in (
+                (
+                    "rule",
+                    (sql("create rule theirs as on insert to autosync.invocation do instead nothing"), _calls),
+                    ("outcomes_recorded",),
+                ),
+                ("trigger", (_foreign_trigger("before insert", "return null;"), _calls), ("outcomes_recorded",)),
+            )
+        ),
+        warned(
+            "a trigger that copies the ledger",
+            _foreign_trigger("after insert", "return null;"),
+            says="trigger invocation.theirs: theirs on autosync.invocation of the role postgres is not of this package",
             repaired_by="postgres",
         ),
         fine(
