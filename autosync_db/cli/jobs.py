@@ -191,16 +191,27 @@ def _remove(
     name: Annotated[str, typer.Argument(help="Name of the job.", show_default=False, autocompletion=completion.jobs)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Unschedule the job and forget it; its history is deleted by housekeeping. A watched cron job is left alone."""
+    """Unschedule the job and forget it; its history is deleted by housekeeping.
+
+    A watched cron job is left alone, and one that was taken over is given back, as `jobs release` does.
+    """
     from autosync_db.connection import connect
     from autosync_db.jobs import registry
+    from autosync_db.setup import releasing
 
     settings = session.configuration.settings
     with connect(session.configuration.target.database_url) as connection:
         job = registry.find(connection, name)
-        session.confirm(f"Remove the job {job.name} ({job.does})?", flag="--yes", given=yes)
-        registry.remove(connection, job.name)
-    session.say(f"removed {job.name}")
+        if releasing.adopted(connection, [job.name]):
+            question = f"The job {job.name} was taken over. Give it back to its own text?"
+            session.confirm(question, flag="--yes", given=yes)
+            said = releasing.release(connection, job.name).said
+        else:
+            session.confirm(f"Remove the job {job.name} ({job.does})?", flag="--yes", given=yes)
+            registry.remove(connection, job.name)
+            said = [f"removed {job.name}"]
+    for sentence in said:
+        session.say(sentence)
     if settings.names_jobs and job.name in settings.jobs:
         session.say("autosync.toml still names it: remove it there too, or the next setup makes it again")
 

@@ -9,6 +9,7 @@ from autosync_db.cli.options import command
 from autosync_db.errors import AutosyncError, ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from autosync_db.connection import Connection
     from autosync_db.jobs.binding import Inherited
     from autosync_db.jobs.plan import Difference
     from autosync_db.jobs.undeclared import Undeclared
@@ -22,7 +23,11 @@ def _plan(
     session: Session,
     check: Annotated[bool, typer.Option("--check", help="Exit 5 if anything differs.")] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove the jobs that autosync.toml does not name; asks first.")
+        bool,
+        typer.Option(
+            "--prune",
+            help="Remove the jobs that autosync.toml does not name; adopted ones are given back. Asks first.",
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
 ) -> None:
@@ -33,7 +38,7 @@ def _plan(
     Declarative schemas of the Supabase CLI that would unschedule the jobs are warned of.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import plan, registry
+    from autosync_db.jobs import plan
     from autosync_db.setup import refusals
 
     settings, target = session.configuration.settings, session.configuration.target
@@ -41,15 +46,10 @@ def _plan(
         copy = session.say_copy(connection)
         # what setup would do it refuses to a copy
         found = [] if copy else plan.read(connection, settings, target)
-        refused = [] if copy else refusals.read(connection, settings)
+        refused = [] if copy else refusals.read(connection, session.configuration)
         extra = [one.job for one in found if one.action == "not in the file" and one.job]
         if prune and extra:
-            session.confirm(f"Remove the jobs {', '.join(extra)}?", flag="--yes", given=yes)
-            with connection.transaction():
-                for name in extra:
-                    registry.remove(connection, name)
-            for name in extra:
-                session.say(f"removed {name}")
+            _prune(session, connection, extra, yes=yes)
             found = plan.read(connection, settings, target)
         session.look(connection)
     lacking = _undeclared(session)
@@ -67,6 +67,25 @@ def _plan(
         session.say("next: autosync-db setup")
     if check and found:
         raise typer.Exit(ExitCode.MIGRATION)
+
+
+def _prune(session: Session, connection: "Connection", names: list[str], *, yes: bool) -> None:
+    """Remove jobs, and give those back that were taken over."""
+    from autosync_db.jobs import registry
+    from autosync_db.setup import releasing
+
+    theirs = releasing.adopted(connection, names)
+    own = [name for name in names if name not in theirs]
+    what = [f"Remove the jobs {', '.join(own)}?"] if own else []
+    if theirs:
+        what.append(f"Give the jobs {', '.join(theirs)} back to their own text?")
+    session.confirm(" ".join(what), flag="--yes", given=yes)
+    with connection.transaction():
+        said = [sentence for name in theirs for sentence in releasing.release(connection, name).said]
+        for name in own:
+            registry.remove(connection, name)
+    for sentence in [*said, *(f"removed {name}" for name in own)]:
+        session.say(sentence)
 
 
 def _undeclared(session: Session) -> "Undeclared | None":

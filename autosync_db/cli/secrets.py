@@ -89,8 +89,12 @@ def _delete(
     """Delete a secret. For one that a job needs you are asked first: no call is made without it."""
     from autosync_db.credentials import edit
 
-    question = f"Without {name} no call is made. Delete it?"
-    done = edit.delete(session.configuration, name, lambda: session.confirm(question, flag="--yes", given=yes))
+    def confirm(readers: list[str]) -> None:
+        if readers:
+            session.say(f"warning: {name} is read by the own text of: {', '.join(readers)}; without it that fails")
+        session.confirm(f"Without {name} no call is made. Delete it?", flag="--yes", given=yes)
+
+    done = edit.delete(session.configuration, name, confirm)
     if session.is_json:
         session.print_json({"name": done.name, "outcome": done.outcome})
     else:

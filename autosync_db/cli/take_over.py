@@ -126,10 +126,8 @@ def _release(
     if session.is_json:
         session.print_json(released)
         return
-    called = f"the cron job {released.name or released.id}"
-    session.say(f"{called} runs its own text again" if released.active else f"{called} is back, and inactive as kept")
-    if released.reads_store:
-        session.say("the secret that was in its text is read from the store now: keep it there")
+    for sentence in released.said:
+        session.say(sentence)
     session.say(f"the settings may leave it alone: [jobs.{name}] watch = true")
 
 

@@ -8,6 +8,7 @@ from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.credentials import lease, store
 from autosync_db.errors import AutosyncError, UnreachableError, UsageError, meant, unknown
+from autosync_db.jobs import references
 from autosync_db.secret import Secret
 from autosync_db.supabase import address, key
 
@@ -44,8 +45,10 @@ def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome
     return Outcome(name, outcome, key.fingerprint(value), None if name in needed else meant(name, needed))
 
 
-def delete(configuration: Configuration, name: str, confirm: Callable[[], None]) -> Outcome:
+def delete(configuration: Configuration, name: str, confirm: Callable[[list[str]], None]) -> Outcome:
     """Delete the secret `name`. One that a job needs is deleted only if `confirm` returns; it raises to refuse.
+
+    It gets the cron jobs that are not ours and read it, because they were given back or will be.
 
     Raises UsageError when there is no such secret, ConflictError when a rotation is unfinished that it would disturb,
     or replaced the secret meanwhile.
@@ -63,8 +66,9 @@ def delete(configuration: Configuration, name: str, confirm: Callable[[], None])
             # a vault that cannot decrypt any more can still be emptied
             absent = unreadable
         # another job may need it as well
-        if name in store.needed(connection):
-            confirm()
+        readers = references.readers(connection, name)
+        if name in store.needed(connection) or readers:
+            confirm(readers)
         with undisturbed(connection, name):
             store.send(connection, {})
             store.require_as_seen(connection, seen)

@@ -61,17 +61,6 @@ def schedule_job(scene: Scene) -> list[sql.Composable]:
     return [*known, SYNC.format(sql.Literal(scene.job))]
 
 
-def may_unschedule(scene: Scene, role: str) -> bool:
-    """Return whether a job of this role can be unscheduled from here: by a superuser, or by who may act as the role."""
-    return scene.is_superuser or scene.may_act_as(role)
-
-
-def unschedule(scene: Scene, number: int, role: str) -> list[sql.Composable]:
-    """Return what unschedules a job of this role, for a repair that does not act as the owner throughout."""
-    call = sql.SQL("select cron.unschedule({}::bigint)").format(sql.Literal(number))
-    return [call] if scene.is_superuser else acting_as(scene, role, call)
-
-
 def reapply(scene: Scene, paths: Collection[str]) -> list[sql.Composable]:
     """Return what applies these files of sql/ again and records it."""
     return objects.reapplication(scene.connection, revisions.current(scene.connection), paths)

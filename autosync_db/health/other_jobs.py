@@ -13,13 +13,15 @@ from autosync_db.health.model import Answer
 if TYPE_CHECKING:
     from autosync_db.jobs.twins import OtherJob
 
-# whether there are any, for a query over cron.job as c
-ARE_THERE = """exists (
+_SOME = """exists (
         select
         from cron.job as c
-        where c.active and c.database = current_database() and c.command !~ 'autosync\\.'
-            and not exists (select from autosync.job as j where j.name = c.jobname and not j.watch)
+        where c.active and c.database = current_database()
+            and not exists (select from autosync.job as j where j.name = c.jobname and not j.watch){besides}
     )"""
+# whether there are any, for a query; and whether there are any that only do what is theirs
+ARE_THERE_AT_ALL = _SOME.format(besides="")
+ARE_THERE = _SOME.format(besides=" and c.command !~ 'autosync\\.'")
 
 _read: "tuple[weakref.ref[Connection], datetime, list[OtherJob]] | None" = None
 

@@ -8,7 +8,8 @@ from autosync_db.jobs.expressions import Look, Node, evaluate, nothing, single_v
 from autosync_db.jobs.sql_values import Untranslatable, Value
 
 Parse = Callable[[str], list[Node]]
-_CALLS = re.compile(r"\bhttp(_\w+)?\"?\s*\(", re.IGNORECASE)
+_CALLS = re.compile(r"\bhttp(_\w+)?\"?\s*\(|\bautosync\"?\s*\.\s*\"?dispatch\"?\s*\(", re.IGNORECASE)
+_ASSIGNED = re.compile(r"\A[\w.\[\]\"]+\s*:=")
 _GUARDS = {"PLpgSQL_stmt_raise", "PLpgSQL_stmt_return"}
 
 
@@ -27,6 +28,25 @@ def statements(body: str, parse: Parse, given: Mapping[str, Value] | None = None
     function = _parsed(body, ["void"] if given is None else ["text", "void", "setof text"])
     block = _Block(function.get("datums", []), parse, given or {})
     yield from block.walk(function["action"]["PLpgSQL_stmt_block"].get("body", []))
+
+
+def queries(body: str) -> Iterator[str]:
+    """Yield the queries of a block, and its expressions as queries. Raises Untranslatable."""
+    pending: list[Any] = [_parsed(body, ["void"])]
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, dict):
+            expression = node.get("PLpgSQL_expr")
+            if isinstance(expression, dict) and "query" in expression:
+                query = str(expression["query"]).strip()
+                if re.match(r"(select|insert|update|delete|with)\b", query, re.IGNORECASE):
+                    yield query
+                else:
+                    # an expression, which may be assigned
+                    yield f"select {re.sub(_ASSIGNED, '', query)}"
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
 
 
 def _parsed(body: str, results: list[str]) -> Node:

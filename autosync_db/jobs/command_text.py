@@ -105,8 +105,13 @@ def work_of(statement: Node) -> Iterator[tuple[Node, Look]]:
     if kind != "DoStmt":
         yield statement, nothing
         return
-    body, language = "", "plpgsql"
-    for argument in inner.get("args", []):
+    yield from blocks.statements(body_of(inner) or "", parse)
+
+
+def body_of(block: Node) -> str | None:
+    """Return the body of a DO block, None where it has none. Raises Untranslatable for another language."""
+    body, language = None, "plpgsql"
+    for argument in block.get("args", []):
         element = argument["DefElem"]
         if element["defname"] == "as":
             body = element["arg"]["String"].get("sval", "")
@@ -114,7 +119,7 @@ def work_of(statement: Node) -> Iterator[tuple[Node, Look]]:
             language = element["arg"]["String"]["sval"]
     if language != "plpgsql":
         raise Untranslatable(f"it is written in {language}")
-    yield from blocks.statements(body, parse)
+    return body
 
 
 def _only_call(work: list[tuple[Node, Look]]) -> Call:
@@ -144,6 +149,20 @@ def sole_call(statement: Node, look: Look, is_meant: Callable[[tuple[str, ...]],
     while (inner := _around(select, called[0])) is not None:
         select, look = inner, scope(select | {"fromClause": []}, look)
     return called[0], _scope_of_call(select, called[0], look)
+
+
+def is_idle(statement: Node) -> bool:
+    """Return whether a statement only returns what it says, as the last one of many functions does."""
+    select = statement.get("SelectStmt")
+    return select is not None and "fromClause" not in select and not any(functions_in([statement]))
+
+
+def named_call(statement: Node, name: tuple[str, ...]) -> Node:
+    """Return the only call of the function of this name, wherever it stands. Raises Untranslatable for several."""
+    found = [node for node in _nodes(statement, "FuncCall") if function_name(node) == name]
+    if len(found) != 1:
+        raise Untranslatable(f"it calls {'.'.join(name)} {len(found)} times")
+    return found[0]
 
 
 def _around(select: Node, call: Node) -> Node | None:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import psycopg
+
 from autosync_db import cron
 from autosync_db.config import Settings
 from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.errors import MigrationError, UsageError
-from autosync_db.jobs import columns, command_text, found, twins
+from autosync_db.jobs import binding, columns, command_text, found, sameness, twins
 from autosync_db.jobs.found import FoundJob
 
 
@@ -28,18 +30,19 @@ class Double:
         )
 
 
-def of_new_jobs(connection: Connection, settings: Settings) -> list[Double]:
-    """Return what setup would make a second time. Reads only, at any revision; none without PostgreSQL's parser."""
+def of_new_jobs(connection: Connection, settings: Settings, project_url: str | None = None) -> list[Double]:
+    """Return what setup would make a second time. Reads only, at any revision; none without PostgreSQL's parser.
+
+    `project_url` is the one of the settings, else the stored one; without any, a function of any project may be meant.
+    """
     registered = {name for (name,) in _registered(connection)}
-    made = {
-        (_effect(columns.of(job, settings.retention)), cron.plain(job.schedule)): name
-        for name, job in settings.jobs.items()
-        if job.calls and job.schedule is not None and name not in registered
-    }
+    new = [
+        job for job in settings.jobs.values() if job.calls and job.schedule is not None and job.name not in registered
+    ]
     database = str(value(connection, "select current_database()"))
     others = [
         job
-        for job in (found.jobs(connection) if made else ())
+        for job in (found.jobs(connection) if new else ())
         if job.active and job.database == database and job.name not in registered and job.name not in settings.jobs
     ][: twins.MOST_JOBS]
     if not others:
@@ -49,10 +52,18 @@ def of_new_jobs(connection: Connection, settings: Settings) -> list[Double]:
     except UsageError:
         return []
     functions = twins.functions_of(connection)
+    facts = found.DatabaseFacts(connection, None)
+    url = project_url or _stored_url(connection)
+    made = [
+        (job.name, cron.plain(str(job.schedule)), sameness.own(columns.of(job, settings.retention), url, facts.stored))
+        for job in new
+    ]
     return [
-        Double(made[done], job)
+        Double(name, job)
         for job in others
-        if (done := (twins.understand(job.command, functions).effect, cron.plain(job.schedule))) in made
+        if (call := twins.understand(job.command, functions).sent) is not None
+        for name, schedule, own in made
+        if schedule == cron.plain(job.schedule) and own.is_same(call, facts)
     ]
 
 
@@ -62,5 +73,9 @@ def _registered(connection: Connection) -> list[tuple[str]]:
     return rows(connection, "select j.name from autosync.job as j where not j.watch")
 
 
-def _effect(row: dict[str, object]) -> str:
-    return twins.comparable(**{name: row[name] for name in ("method", "body", "headers", "function", "url")})  # type: ignore[arg-type]
+def _stored_url(connection: Connection) -> str | None:
+    try:
+        with connection.transaction():
+            return binding.called_url(connection)
+    except psycopg.DatabaseError:
+        return None  # it may not be looked at

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal, cast
 
 import psycopg
@@ -59,8 +60,10 @@ where c.jobname = %s
 order by 1 nulls first
 limit 1
 """
-_CALLS_HTTP = re.compile(
-    r"\b(?:net|extensions|http)\"?\s*\.\s*\"?http_\w+\"?\s*\(|\bhttp_(?:post|get|put|delete)\"?\s*\(|\bhttp\s*\(\s*\(",
+CALLS_HTTP = re.compile(
+    r"\b(?:net|extensions|http)\"?\s*\.\s*\"?http_\w+\"?\s*\(|\bhttp_(?:post|get|put|delete|patch|head)\"?\s*\("
+    # the extension's own http(), by a name that it has there
+    r"|(?:\b(?:extensions|http|public)\"?\s*\.\s*\"?|(?<![\w$.\"]))http\"?\s*\(",
     re.IGNORECASE,
 )
 _CALLED = re.compile(r'(?:"([^"]+)"|\b(\w+))\s*\(')
@@ -95,6 +98,11 @@ _KIND = sql.SQL(
 _ORIGIN = sql.SQL("case when v.found ~ {} then btrim(v.found) end").format(
     sql.Literal(r"^\s*https?://[A-Za-z0-9.-]+(:[0-9]+)?/?\s*$")
 )
+
+_BLANKS = " \t\r\n"
+# is compared here and shown nowhere
+_FINGERPRINT = sql.SQL("encode(sha256(convert_to(btrim(v.found, {}), 'UTF8')), 'hex')").format(sql.Literal(_BLANKS))
+_STORED = sql.SQL("select {}, {} from (select autosync.read_secret(%s) as found) as v").format(_KIND, _FINGERPRINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +159,15 @@ def helpers_that_call(connection: Connection) -> frozenset[str]:
     return calling((name, source) for _, name, source in rows(connection, _FUNCTIONS))
 
 
-def calling(functions: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """Return the names of those of these functions, given with their bodies, that make HTTP calls in the end."""
+def calling(functions: Iterable[tuple[str, str]], does: re.Pattern[str] = CALLS_HTTP) -> frozenset[str]:
+    """Return the names of those of these functions, given with their bodies, that make HTTP calls in the end.
+
+    Or that do something else, by which it is known.
+    """
     bodies: dict[str, str] = {}
     for name, source in functions:
         bodies[name] = bodies.get(name, "") + "\n" + _done_by(source)
-    known = {name for name, body in bodies.items() if _CALLS_HTTP.search(body)}
+    known = {name for name, body in bodies.items() if does.search(body)}
     named = (
         {
             name: {quoted or plain.lower() for quoted, plain in _CALLED.findall(body)} & bodies.keys()
@@ -204,6 +215,8 @@ class DatabaseFacts(Facts):
         self._connection = connection
         self._kinds: dict[Source, SourceKind] = {}
         self._located: dict[Origin, Origin] = {}
+        self._origins: dict[Origin, str | None] = {}
+        self._fingerprints: dict[Source, str | None] = {}
         self.project_url = project_url
 
     def kind(self, source: Source) -> SourceKind:
@@ -214,10 +227,34 @@ class DatabaseFacts(Facts):
 
     def origin_of(self, source: Origin) -> str | None:
         """Return scheme and host where that is all that a source holds, else None."""
+        if source not in self._origins:
+            self._origins[source] = self._ask(source, _ORIGIN)
+        return self._origins[source]
+
+    def fingerprint(self, source: Source) -> str | None:
+        """Return what is equal for equal secrets, None for one that cannot be read."""
+        if source not in self._fingerprints:
+            self._fingerprints[source] = (
+                sha256(source.reveal().strip(_BLANKS).encode()).hexdigest()
+                if isinstance(source, Secret)
+                else self._ask(source, _FINGERPRINT)
+            )
+        return self._fingerprints[source]
+
+    def stored(self, name: str) -> tuple[SourceKind, str | None]:
+        """Return of what kind a stored secret is, and its fingerprint: `missing` and None where it cannot be read."""
+        try:
+            with _careful(self._connection):
+                found = rows(self._connection, _STORED, [name])
+        except psycopg.Error:
+            found = []
+        return cast("tuple[SourceKind, str | None]", found[0]) if found else ("missing", None)
+
+    def _ask(self, source: Origin, expression: sql.Composed) -> str | None:
         source = self.located(source)
         try:
             with _careful(self._connection):
-                found: str | None = value(self._connection, _about(source, _ORIGIN))
+                found: str | None = value(self._connection, _about(source, expression))
         except psycopg.Error:
             return None
         return found

@@ -50,7 +50,7 @@ def translate(call: Call, facts: Facts, names: Names, job: str) -> Translation:
 
 
 class _Nowhere(Facts):
-    """Facts for who compares calls: whose address and whose key it is makes no difference."""
+    """Facts for who compares calls, and looks up whose address and whose key it is by itself."""
 
     project_url = None
 
@@ -64,19 +64,20 @@ class _Nowhere(Facts):
         return source
 
 
-def plain_call(call: Call) -> dict[str, Any]:
-    """Return what a call sends and where, but for its credentials, timeout and host of the project.
+def plain_call(call: Call) -> tuple[dict[str, Any], Text | None, list[tuple[str, str, Source]]]:
+    """Return what a call sends, the address before its function's path, and its credentials by header and prefix.
 
-    Raises Untranslatable.
+    Raises Untranslatable. Nothing is looked up, and the timeout is left out.
     """
-    target, _ = _target(call, _Nowhere())
-    plain, _ = _headers(call, _Nowhere())
-    return {
+    target, project = _target(call, _Nowhere())
+    plain, credentials = _headers(call, _Nowhere())
+    sent = {
         **target,
         "method": call.method,
         "body": _body(call.body, []),
         "headers": {name.lower(): text for name, text in plain.items() if name.lower() not in _AS_EVERY_CALL},
     }
+    return sent, project, [(one.header, one.prefix, one.source) for one in credentials]
 
 
 def watched(reason: str) -> Translation:

@@ -3,28 +3,31 @@
 Reads only. What is not understood is no twin of anything.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autosync_db.config import GUIDE_JOB
 from autosync_db.connection import Connection, rows
-from autosync_db.jobs import blocks, command_text, found, translation
+from autosync_db.jobs import blocks, command_text, found, sameness
 from autosync_db.jobs.command_text import Call
 from autosync_db.jobs.expressions import Look, Node, arguments, evaluate, nothing
-from autosync_db.jobs.sql_values import Untranslatable, Value
+from autosync_db.jobs.sameness import Sent
+from autosync_db.jobs.sql_values import Untranslatable, Value, literal_of
 
 MOST_JOBS = 1000
-_DEPTH, _CALL = 5, "call "
+_DEPTH, _CALL, _TICK = 5, "call ", "tick "
+_DISPATCH = ("autosync", "dispatch")
+_TICKS = re.compile(r"\bautosync\"?\s*\.\s*\"?dispatch\"?\s*\(", re.IGNORECASE)
 
 # active jobs of this database that are not made by us; one that was registered to be watched is somebody else's, too
 _JOBS = f"""
-select c.jobid, c.jobname, c.username, c.schedule, left(c.command, 100000)
+select c.jobid, c.jobname, c.username, c.schedule, left(c.command, 100000), c.command ~ 'autosync\\.',
+    exists (select from autosync.job as j where j.name = c.jobname)
 from cron.job as c
 where c.active and c.database = current_database()
     and not exists (select from autosync.job as j where j.name = c.jobname and not j.watch)
-    and c.command !~ 'autosync\\.'
 order by c.jobid
 limit {MOST_JOBS}
 """  # noqa: S608 - a number of ours
@@ -53,7 +56,10 @@ limit 5000
 
 @dataclass(frozen=True, slots=True)
 class OtherJob:
-    """A cron job that is not ours; `effect` is text that is equal for those that do the same."""
+    """A cron job that is not ours; `effect` is equal for those that do the same, but for what `sent` has to look up.
+
+    `names_ours`: its text names the schema autosync.
+    """
 
     id: int
     name: str | None
@@ -61,6 +67,9 @@ class OtherJob:
     schedule: str
     effect: str
     through: str | None = None
+    sent: Sent | None = None
+    names_ours: bool = False
+    is_watched: bool = False
 
     @property
     def shown(self) -> str:
@@ -72,14 +81,22 @@ class OtherJob:
         """Whether it makes an HTTP call that is understood."""
         return self.effect.startswith(_CALL)
 
+    def ticks(self, name: str) -> bool:
+        """Whether it is a tick of the job of this name."""
+        return self.effect == _TICK + name
+
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """What a text does: its `effect` as text that is equal for twins, its one call, and the function that makes it."""
+    """What a text does: its `effect` as text that is equal for twins, its one call, and the function that makes it.
+
+    Of two calls also what they have `sent` must be the same.
+    """
 
     effect: str
     call: Call | None = None
     through: str | None = None
+    sent: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +130,24 @@ class _Function:
 
 
 class Functions:
-    """The functions of a project that make HTTP calls, by themselves or through others of them."""
+    """The functions of a project that make HTTP calls or tick a job of ours, by themselves or through others."""
 
     def __init__(self, rows_of_functions: Sequence[tuple[Any, ...]]) -> None:
         self._by_name: dict[str, list[_Function]] = {}
-        calling = found.calling((name, source) for _, name, _, source, *_ in rows_of_functions)
+        bodies = [(name, source) for _, name, _, source, *_ in rows_of_functions]
+        self._calling, self._ticking = found.calling(bodies), found.calling(bodies, _TICKS)
         for schema, name, language, source, names, defaults in rows_of_functions:
-            if name in calling:
+            if name in self._calling | self._ticking:
                 function = _Function(schema, language, source, tuple(names), tuple(defaults))
                 self._by_name.setdefault(name, []).append(function)
 
     def have(self, name: tuple[str, ...]) -> bool:
-        """Return whether there is one of this name."""
-        return bool(self._named(name))
+        """Return whether there is one of this name that makes HTTP calls."""
+        return name[-1] in self._calling and bool(self._named(name))
+
+    def tick(self, name: tuple[str, ...]) -> bool:
+        """Return whether there is one of this name that ticks a job of ours."""
+        return name[-1] in self._ticking and bool(self._named(name))
 
     def _named(self, name: tuple[str, ...]) -> list[_Function]:
         return [one for one in self._by_name.get(name[-1], ()) if len(name) == 1 or one.schema == name[-2]]
@@ -146,9 +168,11 @@ def others(connection: Connection) -> list[OtherJob]:
         return []
     functions = functions_of(connection)
     found = []
-    for number, name, role, schedule, text in jobs:
+    for number, name, role, schedule, text, names_ours, is_watched in jobs:
         done = understand(text, functions)
-        found.append(OtherJob(number, name, role, schedule, done.effect, done.through))
+        found.append(
+            OtherJob(number, name, role, schedule, done.effect, done.through, done.sent, names_ours, is_watched)
+        )
     return found
 
 
@@ -162,26 +186,36 @@ def understand(text: str, functions: Functions) -> Understood:
     through: list[str] = []
     try:
         work = [one for statement in command_text.parse(text) for one in command_text.work_of(statement)]
+        if (ticked := _ticked(work, functions, through)) is not None:
+            return Understood(_TICK + ticked, through=through[0] if through else None)
         call = _call(work, functions, through)
         if call is not None:
-            return Understood(comparable(**translation.plain_call(call)), call, through[0] if through else None)
+            sent = sameness.sent(call)
+            return Understood(_CALL + sent.what, call, through[0] if through else None, sent)
     except (Untranslatable, KeyError, IndexError, TypeError, ValueError, RecursionError):
         # a form that nobody thought of is no reason to fail
         pass
     return Understood("text " + re.sub(r"[\s;]+$", "", text))
 
 
-def comparable(
-    *,
-    method: str,
-    body: Mapping[str, Any] | None,
-    headers: Mapping[str, str],
-    function: str | None = None,
-    url: str | None = None,
-) -> str:
-    """Return a call as text that is equal for the same calls: method, path, query, body and headers of its own."""
-    sent = {name.lower(): text for name, text in headers.items()}
-    return _CALL + json.dumps([method, function or url, body or {}, sent], sort_keys=True)
+def _ticked(work: list[tuple[Node, Look]], functions: Functions, through: list[str]) -> str | None:
+    """Return the job of ours that statements tick where that is all they do, else None. Raises Untranslatable."""
+    work = [one for one in work if not command_text.is_idle(one[0])]
+    if len(work) != 1:
+        return None
+    [(statement, look)] = work
+    names = list(command_text.functions_in([statement]))
+    if _DISPATCH in names:
+        positional, named = arguments(command_text.named_call(statement, _DISPATCH), look)
+        name = named.get("job_name", positional[0] if positional else None)
+        return GUIDE_JOB if name is None else literal_of(name, "job")
+    helper = next((name for name in names if functions.tick(name)), None)
+    if helper is None:
+        return None
+    ticked = _ticked(_entered(helper, statement, look, functions, through), functions, through)
+    if ticked is None:
+        through.clear()
+    return ticked
 
 
 def _call(work: list[tuple[Node, Look]], functions: Functions, through: list[str]) -> Call | None:
@@ -202,16 +236,21 @@ def _call(work: list[tuple[Node, Look]], functions: Functions, through: list[str
 def _through(
     name: tuple[str, ...], statement: Node, look: Look, functions: Functions, through: list[str]
 ) -> Call | None:
+    return _call(_entered(name, statement, look, functions, through), functions, through)
+
+
+def _entered(
+    name: tuple[str, ...], statement: Node, look: Look, functions: Functions, through: list[str]
+) -> list[tuple[Node, Look]]:
+    """Return what a function that a statement calls does then. Raises Untranslatable."""
     if len(through) >= _DEPTH:
         raise Untranslatable("its functions call each other")
     call, inner_look = command_text.sole_call(statement, look, lambda one: one == name)
     function, values = functions.called(name, call, inner_look)
     through.append(".".join(name))
     if function.language == "plpgsql":
-        work = list(blocks.statements(function.source, command_text.parse, values))
-    else:
-        work = [(one, _known(values)) for one in command_text.parse(_statements(function.source))]
-    return _call(work, functions, through)
+        return list(blocks.statements(function.source, command_text.parse, values))
+    return [(one, _known(values)) for one in command_text.parse(_statements(function.source))]
 
 
 def _statements(body: str) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from autosync_db import cron
 from autosync_db.config import GUIDE_JOB, Configuration, JobSettings, ShortJob
 from autosync_db.config.jobs import resolved
 from autosync_db.connection import Connection, connect, is_broken, value
@@ -23,6 +24,7 @@ from autosync_db.jobs.kept_text import KeptText
 from autosync_db.jobs.sources import Source
 from autosync_db.jobs.sql_values import Origin
 from autosync_db.progress import Reporter, Step
+from autosync_db.schema import preflight
 from autosync_db.secret import Secret
 from autosync_db.setup import taken_secrets, unproven
 from autosync_db.setup.unproven import Before
@@ -65,6 +67,11 @@ class Adoption:
             said.append(
                 "its text is kept without the secret in it, which it reads from the store when it is given back"
             )
+        elif self.text.fails is not None:
+            said.append(
+                "its text is kept without the secret in it, and would not run so: it comes back inactive, for you to"
+                f" complete ({self.text.fails})"
+            )
         elif not self.text.is_whole:
             said.append("its text is kept with *** in place of a secret: it comes back inactive, for you to complete")
         else:
@@ -85,8 +92,8 @@ def foresee(
 
     `given` secrets come before those that are stored, which come before those of the text unless it `prefers_text`.
 
-    Raises UsageError for a job that is not there or that the settings do not take over, MigrationError that says what
-    is missing.
+    Raises UsageError for a job that is not there, that the settings do not take over or whose schedule pg_cron does not
+    run, MigrationError that says what is missing.
     """
     job = _find(connection, name, cron_id)
     if job is None:
@@ -95,12 +102,15 @@ def foresee(
         raise MigrationError(f"the cron job {name!r} belongs to the role {job.role!r}", hint=f"connect as {job.role}")
     if job.database != str(value(connection, "select current_database()")):
         raise MigrationError(f"the cron job {name!r} runs in the database {job.database!r}", hint="connect to that one")
+    _require_only_one(connection, job, name)
     url = configuration.target.project_url or store.known_project_url(connection)
     understood = importing.understand(connection, job, url)
     settings = _settings(configuration, name, understood)
+    if settings.schedule is not None:
+        cron.check(settings.schedule, preflight.pg_cron_version(connection))
     takes = taken_secrets.to_store(connection, settings, understood, given or {}, prefers_text=prefers_text)
     pasted = {take.name: take.source for take in understood.takes if isinstance(take.source, Secret)}
-    text = kept_text.kept(job.command, taken_secrets.named(pasted, takes))
+    text = kept_text.checked(connection, kept_text.kept(job.command, taken_secrets.named(pasted, takes)))
     return Adoption(job, settings, takes, text, _notes(understood), store.look(connection, takes))
 
 
@@ -187,7 +197,9 @@ def _require_as_seen(connection: Connection, adoption: Adoption, *, locks: bool 
 
 
 def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | None:
-    there = found.jobs(connection)
+    me = str(value(connection, "select current_user"))
+    # several roles may have a job of a name: ours can be taken over
+    there = sorted(found.jobs(connection), key=lambda job: job.role != me)
     if not unproven.is_free(connection, name):
         if cron_id is not None and any(job.id == cron_id and job.name != name for job in there):
             raise UsageError(
@@ -205,6 +217,17 @@ def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | 
     if cron_id is not None:
         raise UsageError(f"there is no cron job {cron_id}", hint=hint)
     raise unknown("cron job to take over called", name, [job.name for job in there if job.name], hint=hint)
+
+
+def _require_only_one(connection: Connection, job: FoundJob, name: str) -> None:
+    """Return unless another role has a job of this name: here a job is known by its name. Raises MigrationError."""
+    for other in found.jobs(connection):
+        if other.name == name and other.role != job.role:
+            raise MigrationError(
+                f"the role {other.role!r} has a cron job {name!r}, too, and jobs are known by their names here",
+                hint="give the table in autosync.toml another name NAME, then:"
+                f" autosync-db jobs adopt NAME --from {job.id}",
+            )
 
 
 def _settings(configuration: Configuration, name: str, understood: Imported) -> JobSettings:

@@ -9,7 +9,7 @@ from typing import Any
 from autosync_db import resources
 from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import vault
-from autosync_db.jobs import found
+from autosync_db.jobs import found, references
 from autosync_db.jobs.found import FoundJob
 from autosync_db.schema import adoption, objects, revisions
 from autosync_db.setup import extensions
@@ -21,13 +21,6 @@ MADE_AT = {SECRETS: "0002", SCHEDULES: "0003"}
 _OUR_COMMAND = re.compile(r"select autosync\.(dispatch|keep_house)\(")
 _NAMES_OURS = re.compile(r"\bautosync\"?\s*\.|\bauto_sync_(?:claim|complete|report)\b")
 _JOB = "cron job "
-_READ_BY_ADOPTED = r"""
-select distinct m.found[1], substr(a.object, length('cron job ') + 1)
-from autosync.adopted as a
-cross join lateral regexp_matches(a.undo, 'autosync\.secret_reference\(''([^'']+)''\)', 'g') as m (found)
-where a.object like 'cron job %'
-order by 1, 2
-"""
 _REGISTERED = "select j.name, j.watch, j.scheduled_command is not null from autosync.job as j order by j.id"
 _ADOPTED = """
 select a.revision, a.object
@@ -143,13 +136,16 @@ class _Look:
         if exists(self._connection, "autosync.job"):
             registered = {name: (watch, scheduled) for name, watch, scheduled in rows(self._connection, _REGISTERED)}
         given_back = {object.removeprefix(_JOB) for _, object in self._adopted if object.startswith(_JOB)}
-        if self._has_memory:
-            made.read_secrets = dict(rows(self._connection, _READ_BY_ADOPTED))
+        jobs = found.jobs(self._connection)
+        made.read_secrets = references.to_be_read(self._connection)
+        for job in jobs:
+            # one that was given back before
+            made.read_secrets |= dict.fromkeys(references.names_in(job.command), extensions.called(job))
         if given_back and not exists(self._connection, "cron.job"):
             made.refusals += [
                 Item("job", name, "it is to be given back, and pg_cron is not installed") for name in given_back
             ]
-        for job in found.jobs(self._connection):
+        for job in jobs:
             watched, scheduled = registered.get(job.name or "", (True, False))
             is_ours = bool(_OUR_COMMAND.match(job.command)) or (not watched and scheduled)
             if is_ours and job.role != self._role:
@@ -168,8 +164,10 @@ class _Look:
 
     def _other_job(self, job: FoundJob, *, watched: bool) -> None:
         going = [table for table in MADE_AT if self._goes(table)]
-        named = [table for table in going if re.search(rf"\b{table.partition('.')[2]}\b", job.command)]
-        if _NAMES_OURS.search(job.command) and self._revision is not None:
+        # what such a text reads stays with the table
+        text = job.command if SECRETS in going else references.without(job.command)
+        named = [table for table in going if re.search(rf"\b{table.partition('.')[2]}\b", text)]
+        if _NAMES_OURS.search(text) and self._revision is not None:
             named.append("the schema autosync or its functions")
         if named:
             detail = f"its statement names {' and '.join(named)}, and would fail at every tick"
@@ -241,7 +239,7 @@ class _Look:
         if table == SCHEDULES:
             return f"--keep-data, with {self._count(table)} rows, its policies and its grants"
         jobs = sorted(set(self._made.read_secrets.values()))
-        return f"the cron job {', '.join(jobs)} reads it again; it keeps {', '.join(sorted(self._made.read_secrets))}"
+        return f"the cron job {', '.join(jobs)} reads it; it keeps {', '.join(sorted(self._made.read_secrets))}"
 
     def _count(self, table: str) -> int:
         return int(value(self._connection, f"select count(*) from {table}"))  # noqa: S608 - a constant

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from autosync_db import cron
-from autosync_db.config import Settings
+from autosync_db.config import Configuration, Settings
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, UsageError
 from autosync_db.jobs import doubles, registry
@@ -11,14 +11,14 @@ from autosync_db.jobs.doubles import Double
 from autosync_db.schema import preflight
 
 
-def read(connection: Connection, settings: Settings) -> list[AutosyncError]:
+def read(connection: Connection, configuration: Configuration) -> list[AutosyncError]:
     """Return the refusals of a set-up with these settings; none where nothing is in its way. Reads only."""
-    settings = registry.registered(connection, settings)
+    settings = registry.registered(connection, configuration.settings)
     return list(
         of_jobs(
             settings,
             registry.taken(connection, settings),
-            doubles.of_new_jobs(connection, settings),
+            doubles.of_new_jobs(connection, settings, configuration.target.project_url),
             preflight.pg_cron_version(connection),
         )
     )

@@ -1,21 +1,40 @@
 """Give a cron job that was taken over back to its own text."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autosync_db.connection import Connection, rows, value
 from autosync_db.errors import UsageError
-from autosync_db.jobs import found, registry
+from autosync_db.jobs import found, kept_text, registry
 from autosync_db.setup.adopting import OBJECT
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A cron job that has its own text again; `reads_store`: a secret that was in it is read from the store now."""
+    """A cron job that has its own text again; `reads_store`: a secret that was in it is read from the store now.
+
+    `fails`: why the server refuses that text, so that the job was switched off.
+    """
 
     id: int
     name: str | None
     active: bool
     reads_store: bool
+    fails: str | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """What has become of it, in sentences."""
+        called = f"the cron job {self.name or self.id}"
+        if self.active:
+            said = [f"{called} runs its own text again"]
+        elif self.fails:
+            said = [f"{called} is back, and inactive: its text would not run ({self.fails})"]
+        else:
+            said = [f"{called} is back, and inactive as kept"]
+        if self.reads_store:
+            said.append("the secret that was in its text is read from the store now: keep it there")
+        return said
 
 
 def require_adopted(connection: Connection, name: str) -> None:
@@ -43,12 +62,22 @@ def release(connection: Connection, name: str) -> Released:
         registry.keep_house_in_step(connection)
         [back] = rows(
             connection,
-            "select c.jobid, c.jobname, c.active from cron.job as c"
+            "select c.jobid, c.jobname, c.active, c.command from cron.job as c"
             " where c.jobname = %s or c.jobid > %s order by c.jobid desc limit 1",
             [name, newest],
         )
-    cron_id, cron_name, active = back
-    return Released(cron_id, cron_name, active, "autosync.secret_reference(" in statement)
+        cron_id, cron_name, active, command = back
+        reads_store = "autosync.secret_reference(" in statement
+        # what was kept by an earlier version may not run
+        fails = kept_text.fault_of(connection, command) if active and reads_store else None
+        if fails:
+            connection.execute("select cron.alter_job(%s, active := false)", [cron_id])
+    return Released(cron_id, cron_name, active and not fails, reads_store, fails)
+
+
+def adopted(connection: Connection, names: Iterable[str]) -> list[str]:
+    """Return those of the jobs that were taken over, which are given back and not removed."""
+    return [name for name in names if found.standing(connection, name) == "adopted"]
 
 
 def kept_undo(connection: Connection, name: str) -> str:

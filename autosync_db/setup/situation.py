@@ -69,7 +69,7 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
         database_ref=binding.ref_of_database(connection),
         taken=tuple(registry.taken(connection, settings)),
         inherited=binding.inherited(connection, configuration.target, project_ref),
-        doubles=tuple(doubles.of_new_jobs(connection, settings)),
+        doubles=tuple(doubles.of_new_jobs(connection, settings, configuration.target.project_url)),
         called_host=address.host_in(binding.called_url(connection)),
         is_near=not (at := connection.info.hostaddr) or address.is_private(f"//{at}"),
     )

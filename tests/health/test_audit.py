@@ -424,14 +424,13 @@ def _answered(fault: str | None, *, minute: int = 0, second: int = 1) -> Answere
 
 
 def _matched(
-    answered: list[Answered], starts: list[tuple[int, int]]
+    answered: list[Answered], starts: list[tuple[int, int]], calls: int | None = None
 ) -> tuple[dict[int, list[str | None]], list[set[int]]]:
     """Return the faults that were taken for each job's, newest run first, and whose the others may be."""
-    found = matching.match(
-        answered, [(job, NOON + timedelta(minutes=minute)) for job, minute in starts], frozenset({A, B})
-    )
+    begun = [(job, NOON + timedelta(minutes=minute)) for job, minute in starts]
+    found = matching.match(answered, begun, {A: calls, B: calls})
     taken = {id: [answer.fault for run in job.runs for answer in run] for id, job in found.jobs.items()}
-    return taken, [set(suspects) for _, suspects in found.left]
+    return taken, [set(one.suspects) for one in found.left]
 
 
 @pytest.mark.parametrize(
@@ -453,3 +452,15 @@ def test_an_answer_is_only_taken_for_a_jobs_where_no_other_is_possible(
     answered: list[Answered], starts: list[tuple[int, int]], taken: dict[int, list[str | None]], left: list[set[int]]
 ) -> None:
     assert _matched(answered, starts) == (taken, left)
+
+
+def test_of_more_answers_than_a_job_makes_calls_none_is_laid_to_it_unless_all_are_alike() -> None:
+    mixed, alike = [_answered(None), _answered("500"), _answered("500")], [_answered("500")] * 3
+    assert _matched(mixed, [(A, 0)], calls=1) == ({}, [{A}, {A}])
+    assert _matched(alike, [(A, 0)], calls=1) == ({A: ["500"]}, [])
+    # a run that makes several calls, and two runs within the seconds that an answer may take
+    assert _matched(mixed, [(A, 0)]) == ({A: [None, "500", "500"]}, [])
+    assert _matched(mixed[:2], [(A, 0), (A, 0)], calls=1) == ({A: [None, "500"]}, [])
+    # one of the two would be blamed, because the other is well when it is alone
+    busy = [_answered(None, minute=1), *mixed]
+    assert _matched(busy, [(A, 1), (A, 0), (B, 0)], calls=1) == ({A: [None]}, [{B}, {B}])

@@ -23,7 +23,12 @@ PATTERNS = {
         r"|ghcr\.io|quay\.io|gcr\.io|ecr\.aws|crates\.io|rubygems\.org|proxy\.golang\.org)"
     ),
 }
-PLACEHOLDERS = {f"{keys.PROJECT_REF}.supabase.co", f"{keys.PROJECT_REF}.supabase.in"}
+# and the other project of the tests
+PLACEHOLDERS = {
+    f"{keys.PROJECT_REF}.supabase.co",
+    f"{keys.PROJECT_REF}.supabase.in",
+    f"{keys.PROJECT_REF[::-1]}.supabase.co",
+}
 
 
 def findings(text: str) -> list[str]:

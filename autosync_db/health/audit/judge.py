@@ -12,7 +12,7 @@ from autosync_db.health.audit.look import Context, Seen
 from autosync_db.health.audit.matching import Matched
 from autosync_db.health.audit.model import Audit, AuditedJob, Finding, JobStatus
 from autosync_db.health.audit.texts import Text, read_text, secrets_in
-from autosync_db.jobs import command_text, found
+from autosync_db.jobs import command_text, found, sameness
 from autosync_db.jobs.found import FoundJob
 from autosync_db.plain import clean
 
@@ -35,11 +35,13 @@ def run(connection: Connection, target: str) -> Audit:
         connection.execute("set local search_path to default")
         facts = found.DatabaseFacts(connection, None)
         texts = {job.id: read_text(job, facts, seen.functions) for job in seen.jobs} if _has_parser(seen) else {}
+        twins = _twins(seen.jobs, texts, facts)
     now = datetime.now(UTC)
     kinds = {job.id: texts[job.id].kind if job.id in texts else "unknown" for job in seen.jobs}
-    calling = frozenset(job.id for job in seen.jobs if kinds[job.id] in _CALLING)
+    calling = {
+        job.id: 1 if job.id in texts and texts[job.id].calls else None for job in seen.jobs if kinds[job.id] in _CALLING
+    }
     matched = matching.match(seen.answers, seen.starts, calling)
-    twins = _twins(seen.jobs, texts)
     jobs = []
     for job in seen.jobs:
         text = texts.get(job.id, Text("unknown"))
@@ -250,15 +252,17 @@ def _of_pg_net(context: Context) -> Iterator[Finding]:
 
 def _left_over(seen: Seen, matched: matching.Matching) -> Iterator[Finding]:
     """Faulty answers of which it cannot be said whose they are, by what they say."""
-    alike: dict[str, list[tuple[look.Answered, frozenset[int]]]] = defaultdict(list)
-    for answer, suspects in matched.left:
-        alike[str(answer.fault)].append((answer, suspects))
+    alike: dict[str, list[matching.Left]] = defaultdict(list)
+    for one in matched.left:
+        alike[str(one.answer.fault)].append(one)
     titles = {job.id: job.name if job.name is not None else f"job {job.id}" for job in seen.jobs}
     for fault, found_ones in sorted(alike.items(), key=lambda item: -len(item[1]))[:10]:
-        newest = max((answer for answer, _ in found_ones), key=lambda answer: answer.created)
-        names = sorted({titles[id] for _, suspects in found_ones for id in suspects})
+        newest = max((one.answer for one in found_ones), key=lambda answer: answer.created)
+        names = sorted({titles[id] for one in found_ones for id in one.suspects})
         nobody = "of calls that no job made at that time" + (", as far as jobs are seen" if seen.unseen else "")
         whose = f"of one of: {', '.join(names[:8])}" if names else nobody
+        if names and any(one.may_be_anybodys for one in found_ones):
+            whose += ", or of what calls besides the jobs: there were more answers than they make calls"
         excerpt = f": {newest.excerpt}" if newest.excerpt else ""
         yield Finding(
             "answers_failing",
@@ -269,18 +273,14 @@ def _left_over(seen: Seen, matched: matching.Matching) -> Iterator[Finding]:
         )
 
 
-def _twins(jobs: Sequence[FoundJob], texts: dict[int, Text]) -> dict[int, FoundJob]:
+def _twins(jobs: Sequence[FoundJob], texts: dict[int, Text], facts: found.DatabaseFacts) -> dict[int, FoundJob]:
     """Return for each active job an earlier one that does the same at the same times."""
-    first: dict[tuple[str, str, str], FoundJob] = {}
-    twins = {}
-    for job in sorted(jobs, key=lambda job: job.id):
-        text = texts.get(job.id)
-        if not job.active or text is None or text.same is None:
-            continue
-        earlier = first.setdefault((text.same, " ".join(job.schedule.split()), job.database), job)
-        if earlier is not job:
-            twins[job.id] = earlier
-    return twins
+    alike = [
+        (job, (" ".join(job.schedule.split()), job.database), text.same.effect, text.same.sent)
+        for job in sorted(jobs, key=lambda job: job.id)
+        if job.active and (text := texts.get(job.id)) is not None and text.same is not None
+    ]
+    return {job.id: earlier for job, earlier in sameness.twins(alike, facts)}
 
 
 def _message(text: str) -> str:

@@ -8,7 +8,7 @@ from autosync_db.jobs.command_text import Call
 from autosync_db.jobs.found import DatabaseFacts, FoundJob
 from autosync_db.jobs.sql_values import Origin, Untranslatable
 from autosync_db.jobs.sql_values import Text as SqlText
-from autosync_db.jobs.twins import Functions
+from autosync_db.jobs.twins import Functions, Understood
 from autosync_db.supabase import judge, key, opaque
 from autosync_db.supabase.judge import Kind
 
@@ -22,11 +22,11 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text: `same` is equal for texts that do the same; `secrets` are kinds, `missing` places."""
+    """A text: `same` is compared with that of others; `secrets` are kinds, `missing` places."""
 
     kind: str
     calls: tuple[str, ...] = ()
-    same: str | None = None
+    same: Understood | None = None
     secrets: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     has_no_timeout: bool = False
@@ -45,7 +45,7 @@ def read_text(job: FoundJob, facts: DatabaseFacts, functions: Functions) -> Text
     return Text(
         "helper" if is_helped else reading.kind,
         (_called(call, facts),) if call else (),
-        understood.effect,
+        understood,
         secrets,
         tuple(_missing(call, facts)) if call else (),
         has_no_timeout=call is not None
@@ -58,7 +58,7 @@ def read_text(job: FoundJob, facts: DatabaseFacts, functions: Functions) -> Text
 def _called(call: Call, facts: DatabaseFacts) -> str:
     """Return the function, or host and path of another address; a query may hold what is nobody's business."""
     try:
-        target = translation.plain_call(replace(call, headers={}, body=None))
+        target, *_ = translation.plain_call(replace(call, headers={}, body=None))
     except Untranslatable:
         parts = [
             (facts.origin_of(part) or f"({part})") if isinstance(part, Origin) else str(part) for part in call.url.parts

@@ -2,13 +2,16 @@
 
 from psycopg import sql
 
-from autosync_db.health import drafts
+from autosync_db.health import drafts, second_jobs
 from autosync_db.health.model import Check, Refusal, Repair, Scene
 from autosync_db.remedies import ByYou
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
-    """Unschedule the job as the role that it belongs to, and schedule it as its maintainer."""
+    """Unschedule the job as the role that it belongs to, and schedule it as its maintainer.
+
+    A job of that role that is none of ours, but has the name, gets another one.
+    """
     owner = str(scene.owner)
     jobs = scene.rows(
         "select c.jobid, c.username from cron.job as c where c.jobname = %s and c.username <> %s order by c.jobid",
@@ -21,21 +24,18 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
                 "as a superuser run: alter system set cron.enable_superuser_jobs = on; then restart PostgreSQL",
             )
         ]
+    done: list[str] = []
     statements: list[sql.Composable] = []
     for number, role in jobs:
-        if not drafts.may_unschedule(scene, role):
-            return [
-                Refusal(
-                    f"job {number} belongs to the role {role}, and {scene.me} may not act as it",
-                    f"as {role} or a superuser run: select cron.unschedule({number});"
-                    " then: autosync-db repair job_scheduled",
-                )
-            ]
-        statements += drafts.unschedule(scene, number, role)
+        ended = second_jobs.end(scene, number, role, scene.job)
+        if isinstance(ended, Refusal):
+            hint = f"{ended.hint} then: autosync-db repair job_scheduled"
+            return [Refusal(ended.reason, hint)]
+        statements += ended.statements
+        done.append(ended.sentence)
     sync = drafts.SYNC.format(sql.Literal(scene.job))
     statements += drafts.acting_as(scene, owner, sync)
-    roles = ", ".join(role for _, role in jobs)
-    sentence = f"unschedule the job of {roles}, and schedule it as {owner}"
+    sentence = f"{', '.join(done)}, and schedule it as {owner}"
     return [Repair(sentence, statements, destructive=True, as_owner=False)]
 
 

@@ -1,23 +1,28 @@
 """No second job makes the same calls.
 
-The same are calls with the same method, path, query, body and headers at the same times, wherever their text has them
-from. A second tick of the job itself is one at any time.
+The same are calls with the same address, method, query, body, headers and secrets of their own at the same times,
+wherever their text has them from. A second tick of the job itself is one at any time.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from autosync_db import cron
 from autosync_db.errors import UsageError
-from autosync_db.health import drafts, other_jobs
+from autosync_db.health import drafts, other_jobs, second_jobs
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 from autosync_db.remedies import ByYou
+
+if TYPE_CHECKING:
+    from autosync_db.jobs.twins import OtherJob
 
 _QUERY = f"""
 with own as materialized (
     select c.jobid, c.schedule, regexp_replace(autosync.job_command(checked.name), '[\\s;]+$', '') as command,
-        j.function, j.url, j.method, j.body, j.headers, j.sql
+        j.function, j.url, j.method, j.body, j.headers, j.sql, j.auth, j.secret_name, j.secret_header, j.secret_prefix
     from cron.job as c
     left join autosync.job as j on j.name = c.jobname
     where c.jobname = checked.name
@@ -36,7 +41,7 @@ written as materialized (
 )
 select jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.username, 'schedule', c.schedule,
     'own_schedule', o.schedule, 'is_statement', o.sql is not null,
-    'is_at_any_time', c.jobname = checked.name or o.sql is null and text.is_tick,
+    'is_tick', text.is_tick, 'is_at_any_time', c.jobname = checked.name or o.sql is null and text.is_tick,
     'is_registered',
         exists (select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name)) as fact
 from own as o
@@ -58,13 +63,17 @@ where c.jobname = checked.name
                 and j.method = o.method
                 and j.body is not distinct from o.body
                 and j.headers = o.headers
+                and (j.auth <> 'secret' and o.auth <> 'secret'
+                    or (j.auth, j.secret_name, j.secret_header, j.secret_prefix)
+                        = (o.auth, o.secret_name, o.secret_header, o.secret_prefix))
                 and c.command = autosync.job_command(j.name)
         )
     )
 union all
 select jsonb_build_object('own', to_jsonb(o), 'is_hidden', row_security_active('cron.job'),
     'roles', (select jsonb_agg(r.rolname) from pg_catalog.pg_roles as r where pg_has_role(r.oid, 'member')),
-    'are_there', o.sql is null and {other_jobs.ARE_THERE})
+    'are_there', o.sql is null and {other_jobs.ARE_THERE_AT_ALL},
+    'project_url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'))
 from (select) as always
 left join own as o on true
 """  # noqa: S608 - our own text
@@ -84,28 +93,47 @@ def _read(answer: Answer) -> list[Row]:
     rows = {}
     for twin in same:
         if twin["is_at_any_time"] or cron.plain(twin["schedule"]) == cron.plain(twin["own_schedule"]):
-            what = "runs the same statement" if twin["is_statement"] else "makes the same calls"
-            rows[twin["job_id"]] = _row(twin, what, about)
+            rows[twin["job_id"]] = _row(twin, _what(twin, answer), about)
     own = about["own"]
     if own is not None and about["are_there"] and (own["function"] or own["url"]):
-        from autosync_db.jobs import twins
-
-        effect = twins.comparable(**{name: own[name] for name in ("method", "body", "headers", "function", "url")})
         try:
             others = other_jobs.read(answer)
         except UsageError as error:
             # other_jobs_unique says unknown
             detail = f"were not compared: {error.message}"
             return [*rows.values(), Row("ok", "texts of other jobs", detail, {"reason": "no_parser"})]
-        for job in others:
-            if job.effect == effect and cron.plain(job.schedule) == cron.plain(own["schedule"]):
-                twin = {"job_id": job.id, "job": job.name, "role": job.role, "schedule": job.schedule}
-                through = f" through the function {job.through}" if job.through else ""
-                rows[job.id] = _row(twin, f"makes the same calls{through}", about)
+        for row in _others(answer, others, about):
+            rows.setdefault(row.facts["job_id"], row)
     if about["is_hidden"]:
         detail = "jobs of other roles are not visible to this role"
         rows[0] = Row("unknown", f"cron job {answer.job}", detail, {"reason": "hidden", "table": "cron.job"})
     return sorted(rows.values(), key=lambda row: row.detail)
+
+
+def _what(twin: dict[str, Any], answer: Answer) -> str:
+    if twin["job"] == answer.job and not twin["is_tick"]:
+        return "has the same name"
+    return "runs the same statement" if twin["is_statement"] else "makes the same calls"
+
+
+def _others(answer: Answer, others: "list[OtherJob]", about: dict[str, Any]) -> Iterator[Row]:
+    """Yield the jobs that are not ours and whose text, as far as it is understood, makes the same calls."""
+    from autosync_db.jobs import found, sameness
+
+    own, facts = about["own"], found.DatabaseFacts(answer.connection, None)
+    call = sameness.own(own, about["project_url"], facts.stored).certain
+    for job in others:
+        through = f" through the function {job.through}" if job.through else ""
+        twin = {"job_id": job.id, "job": job.name, "role": job.role, "schedule": job.schedule}
+        if job.ticks(str(answer.job)):
+            yield _row(twin, f"makes the same calls{through}", about)
+        elif call is None or job.sent is None or cron.plain(job.schedule) != cron.plain(own["schedule"]):
+            continue
+        elif call.is_same(job.sent, facts):
+            yield _row(twin, f"makes the same calls{through}", about)
+        elif not job.is_watched and (host := call.other_host(job.sent, facts)):
+            row = _row(twin, f"makes the same calls to another address, {host}{through}", about)
+            yield replace(row, status="warning", facts=row.facts | {"reason": "other_address"})
 
 
 def _row(twin: dict[str, Any], what: str, about: dict[str, Any]) -> Row:
@@ -119,25 +147,26 @@ def _row(twin: dict[str, Any], what: str, about: dict[str, Any]) -> Row:
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
-    """Unschedule the jobs that make the same calls, and pause those that are registered here; ours stays."""
+    """Switch off the jobs that make the same calls, and pause those that are registered here; ours stays.
+
+    Nothing that somebody wrote is dropped: one that has the same name under another role gets a name of its own.
+    """
     done: list[str] = []
     statements: list[sql.Composable] = []
     refused: list[Repair | Refusal] = []
-    for number, name, role, is_registered in scene.cron_jobs(scene.named("job_id")):
+    numbers = [facts["job_id"] for facts in scene.findings if facts.get("reason") != "other_address"]
+    for number, name, role, is_registered in scene.cron_jobs([one for one in numbers if one is not None]):
         if is_registered and name != scene.job:
             pause = _PAUSE.format(sql.Literal(name)), drafts.SYNC.format(sql.Literal(name))
             statements += drafts.acting_as(scene, str(scene.owner), *pause)
             done.append(f"pause job {number}")
-        elif drafts.may_unschedule(scene, role):
-            statements += drafts.unschedule(scene, number, role)
-            done.append(f"unschedule job {number} of {role}")
+            continue
+        made = second_jobs.end(scene, number, role, scene.job if is_registered else None)
+        if isinstance(made, Refusal):
+            refused.append(made)
         else:
-            refused.append(
-                Refusal(
-                    f"job {number} belongs to the role {role}, and {scene.me} may not act as it",
-                    f"as {role} or a superuser run: select cron.unschedule({number});",
-                )
-            )
+            statements += made.statements
+            done.append(made.sentence)
     if not statements:
         return refused
     return [Repair(", ".join(done), statements, destructive=True, as_owner=False), *refused]
@@ -149,7 +178,13 @@ CHECK = Check(
     claim="no second job makes the same calls",
     remedy="autosync-db repair job_unique",
     remedies={
-        "out_of_reach": ByYou("select cron.unschedule({job_id})", where="as the role {role} or a superuser"),
+        "out_of_reach": ByYou(
+            "select cron.alter_job({job_id}, active := false)", where="as the role {role} or a superuser"
+        ),
+        "other_address": ByYou(
+            "where it is meant, say so in autosync.toml: [jobs.NAME] watch = true; else correct its address, or switch"
+            " it off: select cron.alter_job({job_id}, active := false)"
+        ),
     },
     needs=("pg_cron_installed", "head_applied", "privileges_sufficient"),
     repair=_draft,

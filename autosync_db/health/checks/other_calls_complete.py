@@ -19,7 +19,7 @@ def _read(answer: Answer) -> list[Row]:
     if not facts["are_there"]:
         return []
     try:
-        others = {job.id for job in other_jobs.read(answer)}
+        others = {job.id for job in other_jobs.read(answer) if not job.names_ours}
     except UsageError:
         # other_jobs_unique says unknown
         return []

@@ -28,12 +28,14 @@ def _read(answer: Answer) -> list[Row]:
     if facts["is_hidden"]:
         detail = "jobs of other roles are not visible to this role"
         rows.append(Row("unknown", "table cron.job", detail, {"reason": "hidden", "table": "cron.job"}))
-    first: dict[tuple[str, str], OtherJob] = {}
-    for job in other_jobs.read(answer) if facts["are_there"] else ():
-        other = first.setdefault((job.effect, cron.plain(job.schedule)), job)
-        if other is not job:
-            rows.append(_row(job, other))
-    return rows
+    if not facts["are_there"]:
+        return rows
+    from autosync_db.jobs import found, sameness
+
+    # a second tick of a job of ours is a matter of job_unique
+    others = [job for job in other_jobs.read(answer) if not job.names_ours]
+    alike = ((job, cron.plain(job.schedule), job.effect, job.sent) for job in others)
+    return rows + [_row(*pair) for pair in sameness.twins(alike, found.DatabaseFacts(answer.connection, None))]
 
 
 def _row(job: "OtherJob", other: "OtherJob") -> Row:

@@ -69,11 +69,36 @@ def _in_the_file(*, at: str | None = "", **tables: object) -> Action[Project]:
 
 
 _ADDRESS = f"'https://{keys.PROJECT_REF}.supabase.co/functions/v1/auto-sync-cron'"
+_ELSEWHERE = f"'https://{keys.PROJECT_REF[::-1]}.supabase.co/functions/v1/auto-sync-cron'"
 _HELPER = sql(
     "create function public.h(n text) returns bigint language sql as $$ select net.http_post(url := (select secret from"
     " public.pg_cron_secrets where name = 'project_url') || '/functions/v1/' || n, headers := jsonb_build_object("
     "'Authorization', 'Bearer ' || (select secret from public.pg_cron_secrets where name = 'service_role_key'))) $$"
 )
+
+
+_AT_HOME = sql(
+    f"update public.pg_cron_secrets set secret = 'https://{keys.PROJECT_REF}.supabase.co' where name = 'project_url'"
+)
+_SHOWS = ", headers := jsonb_build_object('x-tenant-token', '{}')"
+_TENANT = sql(
+    "insert into public.pg_cron_secrets (name, secret) values ('tenant', 'tok-aaaa-1111')",
+    "update autosync.job set auth = 'secret', secret_name = 'tenant', secret_header = 'x-tenant-token'"
+    " where name = 'auto-sync-cron-job'",
+)
+
+
+def _keeps(text: str, state: str) -> Action[Project]:
+    """Return what asserts that one job besides ours has a text like this, and whether it is active."""
+
+    def act(project: Project) -> None:
+        kept = "select active from cron.job where command not like '%%autosync.%%' and command like %s"
+        found = [is_active for (is_active,) in project.owner.execute(kept, [text]).fetchall()]
+        if not found:
+            found = [is_active for (is_active,) in project.admin.execute(kept, [text]).fetchall()]
+        assert found == [state == "active"]
+
+    return act
 
 
 def _posts(address: str, more: str = "") -> str:
@@ -349,14 +374,35 @@ CASES: dict[str, tuple[Case, ...]] = {
             for text in (
                 "select autosync.dispatch()",
                 "SELECT  autosync.dispatch('auto-sync-cron-job');\n",
-                f"select net.http_post(url := 'https://{keys.PROJECT_REF}.supabase.co/functions/v1/auto-sync-cron')",
+                # nothing of the text has to look as ours does
+                "SELECT  autosync.dispatch ( 'auto-sync-cron-job' ) -- go",
+                "do $$ begin perform autosync.dispatch(); end $$",
+                "do $$ declare t bigint; begin t := autosync.dispatch('auto-sync-cron-job', force => true); end $$",
             )
+        ),
+        failed(
+            "a function of a function ticks the job at other times",
+            sql(
+                "create function public.b(n text) returns bigint language sql as $$ select autosync.dispatch(n) $$",
+                "create procedure public.a() language plpgsql as"
+                " $$ begin perform public.b('auto-sync-cron-job'); end $$",
+                "select cron.schedule('theirs', '7 7 1 1 *', 'call public.a()')",
+            ),
+            says="makes the same calls through the function public.a",
+            repaired_by="postgres",
         ),
         failed(
             "the same name under another role",
             admin("select cron.schedule('auto-sync-cron-job', '0 0 1 1 *', 'select 1')"),
-            says="of role supabase_admin",
+            says="of role supabase_admin has the same name",
             repaired_by="supabase_admin",
+            then=_keeps("select 1", "active"),
+        ),
+        warned(
+            "the same call to another address, which may be another name of this one or another project",
+            _AT_HOME,
+            other_job("theirs", _posts(_ELSEWHERE)),
+            says=f"makes the same calls to another address, https://{keys.PROJECT_REF[::-1]}.supabase.co",
         ),
         failed(
             "a second job of the registry calls the same function",
@@ -377,11 +423,18 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
         ),
         *(
-            failed(what, *acts, says=says, repaired_by="postgres")
+            failed(what, *acts, says=says, repaired_by="postgres", then=_keeps("%", "inactive"))
             for what, acts, says in (
+                ("the address in the text", (_AT_HOME, other_job("theirs", _posts(_ADDRESS))), "cron job theirs: job"),
+                (
+                    "the same secret of its own, in the text and in the store",
+                    (_AT_HOME, _TENANT, other_job("theirs", _posts(_ADDRESS, _SHOWS.format("tok-aaaa-1111")))),
+                    "cron job theirs: job",
+                ),
                 (
                     "the functions host of the project",
                     (
+                        _AT_HOME,
                         other_job(
                             "theirs", _posts(f"'https://{keys.PROJECT_REF}.functions.supabase.co/auto-sync-cron'")
                         ),
@@ -422,8 +475,9 @@ CASES: dict[str, tuple[Case, ...]] = {
             )
         ),
         *(
-            fine(f"a call with {what}", _HELPER, other_job("theirs", text))
+            fine(f"a call with {what}", _AT_HOME, _HELPER, other_job("theirs", text))
             for what, text in (
+                ("a secret of its own", _posts(_ADDRESS, _SHOWS.format("tok-bbbb-2222"))),
                 ("another body", _posts(_ADDRESS, ", body := '{\"full\": true}'")),
                 (
                     "another query",
@@ -440,6 +494,34 @@ CASES: dict[str, tuple[Case, ...]] = {
                 ("its address as data", f"insert into t values ({_ADDRESS})"),
                 ("a path that is read when it runs", "select public.h((select max(path) from public.paths))"),
             )
+        ),
+        fine(
+            "the same call with another secret",
+            _AT_HOME,
+            _TENANT,
+            other_job("theirs", _posts(_ADDRESS, _SHOWS.format("tok-bbbb-2222"))),
+            other_job("none", _posts(_ADDRESS)),
+            sql(
+                "insert into public.pg_cron_secrets (name, secret) values ('other', 'tok-cccc-3333')",
+                "insert into autosync.job (name, function, schedule, auth, secret_name, secret_header, secret_prefix)"
+                " select 'second', function, schedule, auth, 'other', secret_header, secret_prefix"
+                " from autosync.job where name = 'auto-sync-cron-job'",
+                "select autosync.sync_job('second')",
+            ),
+        ),
+        fine(
+            "the same call to another address, which is watched",
+            _AT_HOME,
+            other_job("theirs", _posts(_ELSEWHERE)),
+            sql("insert into autosync.job (name, watch) values ('theirs', true)"),
+        ),
+        fine(
+            "a tick at the end of other work, and one of another job",
+            sql(
+                "create function public.b(n text) returns bigint language sql as $$ select autosync.dispatch(n) $$",
+            ),
+            other_job("work", "do $$ begin perform pg_sleep(0); perform autosync.dispatch(); end $$"),
+            other_job("other", "select public.b('other')"),
         ),
         fine(
             "the same call at other times",

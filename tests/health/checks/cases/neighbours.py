@@ -156,7 +156,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                 " end $$"
             ),
             other_job("first", "select public.h('report')"),
-            other_job("second", "select net.http_post('https://b.example.com/functions/v1/report') as request_id;"),
+            other_job("second", "select net.http_post('https://A.example.com:443/functions/v1/report') as request_id;"),
             says="of role postgres makes the same call at the same times (0 0 1 1 *) as first",
         ),
         warned(
@@ -171,6 +171,15 @@ CASES: dict[str, tuple[Case, ...]] = {
             other_job("daily", "select net.http_post('https://a.example.com/functions/v1/report?mode=daily')"),
             other_job("full", "select net.http_post('https://a.example.com/functions/v1/report', '{\"full\": true}')"),
             sql("select cron.schedule('later', '5 0 1 1 *', command) from cron.job where jobname = 'first'"),
+            other_job("elsewhere", "select net.http_post('https://b.example.com/functions/v1/report')"),
+            *(
+                other_job(
+                    name,
+                    "select net.http_post('https://a.example.com/hook', headers :="
+                    f" jsonb_build_object('x-tenant-token', 'tok-{name}-1234'))",
+                )
+                for name in ("tenant", "another")
+            ),
             other_job("off", "select net.http_post('https://a.example.com/functions/v1/report')"),
             sql("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'off'"),
             other_job("statement", "delete from t"),

@@ -264,7 +264,8 @@ MODES: tuple[AnyMode, ...] = (
         steps(
             sql(
                 "create function public.h(n text) returns bigint language sql as $$ select net.http_post("
-                "url := 'https://a.example.com/functions/v1/' || n, timeout_milliseconds := 9000) $$"
+                "url := (select s.secret from public.pg_cron_secrets as s where s.name = 'project_url')"
+                " || '/functions/v1/' || n, timeout_milliseconds := 9000) $$"
             ),
             other_job("theirs", "select public.h('auto-sync-cron')"),
         ),

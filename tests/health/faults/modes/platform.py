@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from autosync_db.health.model import Status
 from tests.health.actions import answers, answers_again, secrets_again, sql
 from tests.health.faults.mode import AnyMode, Mode, ServerMode
 from tests.health.faults.modes.function import WRITTEN
@@ -50,8 +51,10 @@ MODES: tuple[AnyMode, ...] = (
             f"select cron.schedule('from a migration', '{NEVER}', $$select net.http_post("
             f"url := 'https://{_OTHER}.supabase.co/functions/v1/auto-sync-cron')$$)"
         ),
-        says="cron job from a migration: job",
-        repairable=True,
+        status=Status.WARNING,
+        reason="other_address",
+        says=f"makes the same calls to another address, https://{_OTHER}.supabase.co",
+        undo=sql("select cron.unschedule('from a migration')"),
     ),
     ServerMode(
         "N5",
