@@ -7,6 +7,8 @@ select 'critical' as status, format('cron job %s', c.jobname) as object,
     jsonb_build_object('job_id', c.jobid, 'job', c.jobname) as facts
 from cron.job as c
 where c.jobname = checked.name and c.command <> autosync.job_command(c.jobname)
+    -- of one that is only in autosync.toml settings_applied speaks: it is somebody's, and runs what they wrote
+    and exists (select from autosync.job as j where j.name = c.jobname)
 union all
 select 'unknown', format('cron job %s', checked.name), 'does not exist',
     jsonb_build_object('reason', 'missing', 'job', checked.name)

@@ -18,6 +18,8 @@ cross join (
 ) as m
 left join pg_catalog.pg_roles as r on r.rolname = c.username
 where c.jobname = checked.name
+    -- one that is only in autosync.toml is maintained by whoever made it
+    and exists (select from autosync.job as j where j.name = c.jobname)
     and (
         c.username <> m.rolname
         and not exists (select from cron.job as o where o.jobname = c.jobname and o.username = m.rolname)

@@ -31,6 +31,7 @@ from tests.support.health import NEVER, LiveProject, Project
 from tests.support.trial import Trial
 
 _JOB = f'[job]\nschedule = "{NEVER}"\n'
+_CLEANUP = f'[jobs.cleanup]\nsql = "select 2"\nschedule = "{NEVER}"\n'
 _CRON_SECRET = sql(
     "insert into autosync.setting (name, value) values"
     """ ('function_auth', '{"auto-sync-cron-job": "cron_secret"}')"""
@@ -167,6 +168,13 @@ def _behind(project: LiveProject) -> None:
     failed_tick(project)
 
 
+def _waits_for_adoption(project: LiveProject) -> None:
+    """Let the settings name a cron job that somebody made."""
+    project.owner.execute(f"select cron.schedule('cleanup', '{NEVER}', 'select 1')".encode())
+    settings = config.Settings.model_validate(tomllib.loads(_JOB + _CLEANUP))
+    project.configuration = dataclasses.replace(project.configuration, settings=settings)
+
+
 def _named_secret(project: LiveProject) -> None:
     """Let the job's calls carry a secret that is not stored."""
     settings = config.Settings.model_validate(tomllib.loads(_BY_SECRET))
@@ -212,6 +220,17 @@ _BY_ORGANIZATION = _JOB + '[isolation]\nmode = "organization"\n'
 _OPTIONS = ("--target", remedies.TARGET, "--config", remedies.CONFIG)
 _OF_A_PROJECT = f"https://{keys.PROJECT_REF}.supabase.co"
 HEALS = (
+    Heal(
+        "settings_applied",
+        _waits_for_adoption,
+        "waiting",
+        settings=_JOB + _CLEANUP,
+        tidy=sql(
+            "select cron.unschedule('cleanup')",
+            "delete from autosync.adopted where object = 'cron job cleanup'",
+            "delete from autosync.job where name = 'cleanup'",
+        ),
+    ),
     Heal("settings_applied", sql("update autosync.job set timeout_milliseconds = 9000 where drains is not null")),
     Heal("rotation_finished", _lapsed_rotation),
     Heal("outcomes_recorded", _unheard),

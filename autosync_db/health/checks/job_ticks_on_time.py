@@ -63,7 +63,8 @@ select jsonb_build_object(
 from (
     select o.* from cron.job as o where o.jobname = checked.name order by o.jobid limit 1
 ) as c
-join autosync.job as j on j.name = c.jobname
+-- one that is only in autosync.toml is not ours to judge
+left join autosync.job as j on j.name = c.jobname
 """
 
 

@@ -1,10 +1,11 @@
 """Autosync.toml and the database agree on the jobs and settings."""
 
+import psycopg
 from psycopg import sql
 
 from autosync_db.config import HOUSEKEEPING_JOB, Configuration, Settings
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.jobs import columns, plan
+from autosync_db.jobs import columns, plan, registry
 
 # the parts of the query that depend on the settings
 _WANTED, _UNEQUAL, _NAMES, _ELSEWHERE = "{wanted}", "{unequal}", "{names}", "{elsewhere}"
@@ -70,6 +71,7 @@ def _of_retention(settings: Settings) -> str:
 def _read(answer: Answer) -> list[Row]:
     settings = answer.configuration.settings
     chosen = plan.chosen(settings)
+    waiting = _waiting(answer)
     rows = []
     for found in answer.values:
         if "table" in found:
@@ -79,6 +81,11 @@ def _read(answer: Answer) -> list[Row]:
                 rows.append(_row("warning", f"setting {found['table']}", detail, "changed"))
         elif found["columns"] is None:
             rows.append(_row("ok", f"job {found['job']}", "is not in autosync.toml, and kept", "extra", found["job"]))
+        elif not found["is_registered"] and found["job"] in waiting:
+            detail = "is in autosync.toml, and the cron job of that name, which somebody else made, runs its own text"
+            row = _row("warning", f"job {found['job']}", detail, "waiting", found["job"])
+            row.facts["name"] = found["job"]
+            rows.append(row)
         elif not found["is_registered"]:
             detail = "is in autosync.toml, and not in the database"
             rows.append(_row("warning", f"job {found['job']}", detail, "missing", found["job"]))
@@ -94,6 +101,17 @@ def _read(answer: Answer) -> list[Row]:
     return rows
 
 
+def _waiting(answer: Answer) -> set[str]:
+    """Return the jobs of the file whose cron job somebody else made, and that nobody has taken over yet."""
+    if all("table" in found or found["is_registered"] for found in answer.values):
+        return set()
+    try:
+        with answer.connection.transaction():
+            return set(registry.taken(answer.connection, answer.configuration.settings))
+    except psycopg.DatabaseError:
+        return set()  # it may not be looked at
+
+
 def _row(status: str, object: str, detail: str, reason: str, job: str | None = None) -> Row:
     return Row(status, object, detail, {"reason": reason, "job": job})
 
@@ -102,6 +120,8 @@ CHECK = Check(
     layer="job",
     claim="autosync.toml and the database agree on the jobs and settings",
     remedy="autosync-db setup",
+    # `setup` leaves what somebody else made alone
+    remedies={"waiting": "autosync-db jobs adopt {name}"},
     needs=("head_applied", "privileges_sufficient"),
     causes=("head_applied",),
     question=Question(lambda: "autosync.job, autosync.adopted, autosync.setting", _read, _query),

@@ -107,6 +107,12 @@ def _posts(address: str, more: str = "") -> str:
 
 _REPORT = {"function": "daily-report", "schedule": "0 6 * * *"}
 
+# somebody else's cron job of a name that the file has
+WAITING = (
+    _in_the_file(job={"schedule": NEVER}, jobs={"daily-report": _REPORT}),
+    admin("select cron.schedule('daily-report', '0 6 * * *', 'select 1')"),
+)
+
 CASES: dict[str, tuple[Case, ...]] = {
     "maintenance_possible": (
         failed(
@@ -170,6 +176,11 @@ CASES: dict[str, tuple[Case, ...]] = {
             "a job was added to the file",
             _in_the_file(job={"schedule": NEVER}, jobs={"daily-report": _REPORT}),
             says="job daily-report: is in autosync.toml, and not in the database",
+        ),
+        warned(
+            "a job of the file is somebody else's still",
+            *WAITING,
+            says="job daily-report: is in autosync.toml, and the cron job of that name, which somebody else made",
         ),
         warned(
             "a job was changed in the file",
@@ -252,6 +263,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("it was paused, which is noted", pause, says="paused by postgres since"),
     ),
     "job_command_matches": (
+        fine("one that is in the file alone runs its own text", *WAITING),
         failed(
             "another command, with a key that is not shown",
             command(f"select net.http_post(url := 'https://example.com', headers := '{{\"apikey\": \"{_KEY}\"}}')"),
@@ -269,6 +281,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("another job", other_job("nightly", "select 1")),
     ),
     "job_owner_matches": (
+        fine("one that is in the file alone is another role's", *WAITING),
         failed(
             "it was scheduled by a superuser",
             _UNSCHEDULED,
