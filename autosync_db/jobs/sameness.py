@@ -13,19 +13,19 @@ from urllib.parse import urlsplit
 
 from autosync_db.jobs import translation
 from autosync_db.jobs.command_text import Call
+from autosync_db.jobs.sources import Facts, Source, SourceKind
 from autosync_db.jobs.sql_values import Origin, Text, Untranslatable
-from autosync_db.jobs.translation import Source, SourceKind
 
 _PORTS = {"https": 443, "http": 80}
 # keys that any call of a project's functions may carry: which of them it is makes no other call
-_OF_THE_PROJECT = frozenset({"service", "public"})
+_OF_THE_PROJECT = frozenset({"service", "service_secret", "public", "publishable"})
 _OLD_HOST = re.compile(r"([a-z]{20})\.supabase\.in")
 
 Shown = tuple[str, str, str | None]  # header, what stands before the secret, and its fingerprint
 T = TypeVar("T")
 
 
-class Known(translation.Facts, Protocol):
+class Known(Facts, Protocol):
     """What a comparison asks the database."""
 
     def fingerprint(self, source: Source) -> str | None:
