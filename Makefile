@@ -6,7 +6,7 @@ DENO_FOLDERS = templates/functions autosync_db/local/edge
 SHELL_SCRIPTS = .ci/bootstrap .ci/containers .ci/run autosync_db/local/docker/entrypoint
 # each worker, and each command that tests start, would compile every module again
 export PYTHONDONTWRITEBYTECODE =
-.PHONY: help setup demo test test-all test-containers chaos faults fuzz fuzz-coverage known-holes bench lint format generate docs docs-links new-check lock clean
+.PHONY: help setup demo test test-all test-containers chaos faults fuzz fuzz-coverage vulnerabilities bench lint format generate docs docs-links new-check lock clean
 
 help:    ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ fuzz: setup  ## put many random inputs in, from a seed that is printed: FACTOR=2
 fuzz-coverage: setup  ## let coverage lead one test of tests/fuzz, by atheris where it is installed: TEST=keys.a_key_is_judged_and_never_shown
 	@.venv/bin/python -m tests.fuzz.coverage $(TEST) $(ARGS)
 
-known-holes: setup  ## ask PyPI and npm what is known of the locked versions: 1 when something is, 3 when it could not look
+vulnerabilities: setup  ## ask PyPI and npm for known vulnerabilities of the locked versions: 1 if there are any, 3 if it could not check
 	@.venv/bin/python .ci/audit.py
 
 bench: setup  ## measure speed and memory beside what people use instead: ARGS='commands --runs 5'

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Look for known holes in what is locked, and for packages that do not fit each other.
+"""Look for known vulnerabilities of the versions that are locked, and for packages that are not compatible.
 
-Exit 0: everything was looked at and nothing is known. 1: something is. 3: something could not be looked at, because no
-service answered or one does not know a package: that is not the same as nothing known, and no green.
+Exit 0: everything was checked and nothing is known. 1: something is. 3: something could not be checked, because no
+service answered or one does not know a package: that is not the same as nothing known, and does not count as green.
 """
 
 import json
@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 300
 
 
 class Verdict(NamedTuple):
-    """What became of looking at one thing: an exit code and its reason."""
+    """The result of one check: an exit code and its reason."""
 
     code: int
     what: str
@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
 
 
 def main() -> int:
-    """Look at everything and print each verdict; the worst decides, and what was found weighs more than the unknown."""
+    """Check everything and print each verdict; the worst decides, and a finding counts more than an unknown."""
     verdicts = [fits(), *(of_python(ROOT / ".ci" / name) for name in LOCKS), *(of_npm(name) for name in NPM)]
     words = {CLEAN: "ok", FOUND: "FOUND", UNKNOWN: "could not look"}
     for verdict in verdicts:

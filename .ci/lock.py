@@ -2,7 +2,7 @@
 
 .ci/runtime.txt has of these what the program needs and what builds it: for the image, and for the action; .ci/demo.txt
 what the local stack needs besides: for `make demo`, which installs no tools of the tests; .ci/audit.txt the program
-that looks for known holes in all of these, in an environment of its own. uv resolves for every platform and lists every
+that looks for known vulnerabilities in these, in its own environment. uv resolves for every platform and lists every
 file; the checkout is set up on Linux alone (.ci/bootstrap), so files for other systems are left out. The locks hold
 no address: pip takes the files from whatever index it is set to.
 """

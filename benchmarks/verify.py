@@ -247,13 +247,13 @@ def _buffers(explained: dict[str, Any]) -> int:
 _PAGE = """\
 # What verify costs
 
-Every check's query reads a bounded number of rows: the newest by primary key, the front of an index, or 100,000 as they
-lie, never a whole large table. All queries run as a few statements; on a healthy project verify takes one connection
-and three round trips of queries (begin, ask, end). A pg_cron process that is younger than five seconds, or missing, is
-looked at for up to three seconds: hence the 30 round trips of a server that was just started.
+Every check's query reads a bounded number of rows: the newest by primary key, the front of an index, or 100,000 in any
+order, never a whole large table. All queries run as a few statements; on a healthy project verify takes one connection
+and three round trips of queries (begin, query, end). If the pg_cron process is younger than five seconds, or missing,
+verify watches it for up to three more: hence the 30 round trips on a server that was just started.
 
-The figures were measured on a private cluster (PostgreSQL {version}); what it costs with many jobs, beside an empty
-project, is in [performance](performance.md).
+The figures were measured on a private cluster (PostgreSQL {version}); the cost with many jobs, compared with an
+empty project, is in [performance](performance.md).
 
 <!-- in the repository -->
 The benchmark writes this page:
@@ -266,8 +266,8 @@ make bench ARGS='verify --write'
 *Large* is {size.runs:,} rows in `cron.job_run_details`, {size.schedules:,} schedules, {size.answers:,} rows in
 `net._http_response`, and a ledger of {size.ticks:,} ticks and as many calls. *All overdue* is the same with every
 enabled schedule due for 200 days, failing and claimed: the most that the checks of the schedules can read, which is
-100,000 of them as they lie, and 20,000 at the front of an index where what is overdue is counted. A buffer is 8 kB;
-most are found in memory. `audit` asks pg_cron and pg_net alone: the newest 20,000 runs and 500 answers.
+100,000 of them in any order, and 20,000 at the front of an index to count the overdue ones. A buffer is 8 kB; most
+are found in memory. `audit` reads only pg_cron and pg_net: the newest 20,000 runs and 500 answers.
 
 {totals}
 

@@ -1,4 +1,4 @@
-"""Each direct dependency has its reason in docs/explanation/dependencies.md and a lock, and known holes are named."""
+"""Each direct dependency has a reason in its page and a lock, and known vulnerabilities are named."""
 
 import importlib.util
 import json
@@ -67,7 +67,7 @@ def test_the_program_that_looks_for_holes_is_locked() -> None:
 @pytest.fixture
 def audit() -> ModuleType:
     """.ci/audit.py."""
-    spec = importlib.util.spec_from_file_location("known_holes", ROOT / ".ci" / "audit.py")
+    spec = importlib.util.spec_from_file_location("vulnerabilities", ROOT / ".ci" / "audit.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

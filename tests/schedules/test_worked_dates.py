@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "next-run-at.md"
 
 
 def worked() -> list[list[str]]:
-    lines = PAGE.read_text(encoding="utf-8").split("## Worked dates", 1)[1].splitlines()
+    lines = PAGE.read_text(encoding="utf-8").split("## Worked examples", 1)[1].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
 
 
