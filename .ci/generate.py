@@ -30,9 +30,9 @@ CHECK_PAGES = "docs/checks"
 NOTE = f"<!-- written by {COMMAND} -->"
 MEANINGS = {
     ExitCode.OK: "done, or healthy",
-    ExitCode.BUG: "a bug in autosync-db; or what it printed could not be written, as on a full disk",
+    ExitCode.BUG: "a bug in autosync-db; or the output could not be written, as on a full disk",
     ExitCode.USAGE: "usage or settings; nothing was contacted or changed",
-    ExitCode.CHECK_FAILED: "a check failed, or could not look",
+    ExitCode.CHECK_FAILED: "a check failed, or is unknown",
     ExitCode.UNREACHABLE: "the server cannot be reached, or refuses access",
     ExitCode.MIGRATION: (
         "a migration is pending (`--check`), was refused, or failed; or a rotation or another session's change is in"
@@ -44,17 +44,17 @@ MEANINGS = {
 
 # what the checks of each layer look at
 LAYERS = {
-    "server": "Whether the database can be reached, written to and believed: what everything else stands on.",
+    "server": "Whether the database can be reached, written to and trusted: everything else depends on it.",
     "cron": "Whether pg_cron is installed, its process runs and starts jobs: the same for every job.",
     "job": "Whether each job is scheduled as it should be, ticks, and its runs end well.",
     "net": "Whether pg_net is installed, its worker runs, and requests get out to the project's address.",
     "function": "Whether the function is there, is reached, accepts the credential, and answers well and in time.",
     "secrets": "Whether address and credential are stored, right, and those of this project.",
     "schedules": "Whether what is due in `public.auto_sync_schedules` is claimed, run and completed.",
-    "security": "Who could read or run what only the owner and the service role should, and keys in wrong places.",
+    "security": "Whether roles can do what only the owner and the service role should, and keys in wrong places.",
     "retention": "Whether the tables that each tick writes to stay small.",
     "migrations": "Whether the schema and every object are those of this version.",
-    "neighbours": "What other cron jobs and functions of the database do, and whether they stand in the way.",
+    "neighbours": "What other cron jobs and functions of the database do, and whether they interfere.",
 }
 
 
@@ -104,9 +104,9 @@ def privileges() -> str:
     others = ", ".join(f"`{role}`" for role in ROLES if role not in {role for role, *_ in ALLOWED} | {"passer_by"})
     return page(
         "Privileges",
-        "What roles other than the owner may reach of all that is installed, in the isolation mode `none`; in other"
-        " modes [API users see their own schedules](../guides/isolation.md). Every object is tried as each role, and"
-        f" what is not here is denied: to {others}, to any role that may log in, and to PUBLIC.",
+        "What roles other than the owner may access of the installed objects, in the isolation mode `none`; in other"
+        " modes [API users see their own schedules](../guides/isolation.md). Tests try every object as each role, and"
+        f" everything not listed here is denied: to {others}, to any role that may log in, and to PUBLIC.",
         table(("role", "object", "may", "why"), rows),
         "A restore into a project whose default privileges are open grants the API's roles more until the next"
         " `migrate`; row level security shows them no row even then, and `verify` says so:"
@@ -121,17 +121,17 @@ def exit_codes() -> str:
         "Exit codes",
         table(("code", "meaning"), rows),
         "Every failure prints one `error:` and one `hint:` with the next step, on standard error. A check that could\n"
-        "not look is `unknown`, which is not healthy: it exits 3 as well. One that asks a service which no call needs\n"
+        "not run is `unknown`, which is not healthy: it exits 3 as well. A check of a service that no call needs\n"
         f"({', '.join(f'`{id}`' for id, check in catalogue.all_checks().items() if check.optional)}) is `unknown` while"
-        " that service is down, and counts as a warning: exit 3 with\n"
-        "`--strict` alone. `verify --format nagios` has the codes of Nagios plugins instead: 0 ok, 1 warning,\n"
+        " that service is down, and counts as a warning: it exits 3\n"
+        "only with `--strict`. `verify --format nagios` has the codes of Nagios plugins instead: 0 ok, 1 warning,\n"
         "2 critical, 3 unknown.",
     )
 
 
 def environment() -> str:
     rows = [(f"`{name}`", escaped(meaning)) for name, meaning in config.ENVIRONMENT.items()]
-    order = "Flags win over the environment, the environment over `autosync.toml`, that over the defaults."
+    order = "Flags override the environment, which overrides `autosync.toml`, which overrides the defaults."
     return page("Environment variables", order, table(("variable", "meaning"), rows))
 
 
@@ -143,9 +143,9 @@ def checks() -> str:
     ]
     text = f"{len(rows)} checks. `autosync-db explain ID` prints the page of one, `repair ID` applies its repair."
     jobs = (
-        "A check of jobs judges each: a row per job that it fails for, or one row of no job where it is ok for all.\n"
-        "The jobs are those that autosync.toml names; where it names none, all that are registered. `--job` chooses.\n"
-        "What fails for a job is explained by what fails for that job or for none, never by what fails for another."
+        "A check of jobs judges each job: it has a row per job that it fails for, or one row without a job if it is\n"
+        "ok for all. The jobs are those in autosync.toml; if it has none, all registered ones. `--job` chooses. A\n"
+        "failure for a job can be explained by one for the same job or for none, never by one for another job."
     )
     return page("Checks", text, jobs, table(("layer", "check", "claim", "repair"), rows))
 
@@ -154,7 +154,7 @@ def checks_of(layer: str) -> str:
     rows = [
         (f"[`{id}`](../../checks/{id}.md)", escaped(check.claim), repaired(check)) for id, check in checks_in(layer)
     ]
-    ways = f"`autosync-db verify --skip {layer}` leaves these out. All layers: [Checks](../checks.md)."
+    ways = f"`autosync-db verify --skip {layer}` skips these. All layers: [Checks](../checks.md)."
     return page(f"Checks: {layer}", LAYERS[layer], table(("check", "claim", "repair"), rows), ways)
 
 
@@ -266,7 +266,7 @@ PLACES = {name: 10 * place for place, name in enumerate(
 
 def depends(check: Check) -> str:
     """Return the check's edges in the causal graph as sentences."""
-    edges = (("Explained by a failure of", (*check.causes, *check.overlaps)), ("Cannot look without", check.needs))
+    edges = (("Explained by a failure of", (*check.causes, *check.overlaps)), ("Cannot run without", check.needs))
     return " ".join(
         f"{words} {', '.join(f'[`{id}`]({id}.md)' for id in sorted(set(ids)))}." for words, ids in edges if ids
     )

@@ -16,7 +16,7 @@ _HALF = 3
 
 
 class ExitCode(IntEnum):
-    """What a process ends with; public API, see README.md."""
+    """The exit code of a process; public API, see docs/reference/exit-codes.md."""
 
     OK = 0
     BUG = 1
@@ -39,13 +39,13 @@ class AutosyncError(Exception):
         self.hint = hint
 
     def add(self, said: str) -> None:
-        """Say besides how things stand after this failure."""
+        """Add the state after this failure to the message."""
         self.message = f"{self.message}; {said}"
         self.args = (self.message,)
 
 
 class UsageError(AutosyncError):
-    """The command line or the configuration cannot be understood; nothing was contacted or changed."""
+    """What was asked for cannot be done as it was asked; nothing was changed."""
 
     exit_code = ExitCode.USAGE
 
@@ -55,25 +55,25 @@ class OutputError(AutosyncError):
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """Return the name that somebody meant who wrote one that is not known, None where none is near."""
+    """Return the known name closest to a mistyped one, None if none is close."""
     names = {one.lower(): one for one in known}
     typed = name.lower()
     near = difflib.get_close_matches(typed, names, n=1)
     if not near and len(typed) >= _HALF:
-        # who writes a part of a name, or nearly so, means the one that has it
+        # a part of a name, or nearly one, means the name that contains it
         near = [one for one in names if typed in one]
         near = near or [one for one in names if difflib.get_close_matches(typed, [one[: len(typed) + 1]], cutoff=0.8)]
     return names[near[0]] if near else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str) -> UsageError:
-    """Return the error for a name that is not known, with the one that was meant."""
+    """Return the error for an unknown name, with the known one that is closest."""
     near = meant(name, known)
     return UsageError(f"there is no {kind} {name!r}" + (f"; did you mean {near}?" if near else ""), hint=hint)
 
 
 class CheckFailedError(AutosyncError):
-    """The system was looked at and found unhealthy, or a call that had to succeed did not."""
+    """The system was checked and is unhealthy, or a call that had to succeed did not."""
 
     exit_code = ExitCode.CHECK_FAILED
 
@@ -91,7 +91,7 @@ class MigrationError(AutosyncError):
 
 
 class ConflictError(AutosyncError):
-    """Somebody else's work stands in the way or came in between, such as a rotation; nothing was changed."""
+    """Other work is in the way, such as a rotation; the message says what was changed, if anything."""
 
     exit_code = ExitCode.MIGRATION
 

@@ -76,7 +76,7 @@ def test_a_name_that_no_function_of_ones_own_has_is_refused() -> None:
         with pytest.raises(UsageError, match="cannot be the name"):
             scaffold.write_plain_function(FOLDER, name)
     for name in ("auto-sync-cron", "Device-Sync", "plain-function", "autosync-keep-house"):
-        with pytest.raises(UsageError, match="brings itself"):
+        with pytest.raises(UsageError, match="autosync-db has itself"):
             scaffold.write_plain_function(FOLDER, name)
     assert not FOLDER.exists()
 

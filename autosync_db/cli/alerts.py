@@ -1,4 +1,4 @@
-"""`alerts ...`: who is notified by the database itself that a job fails, and where heartbeats go."""
+"""`alerts ...`: who the database itself notifies when a job fails, and where heartbeats go."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +9,7 @@ from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 from autosync_db.errors import ExitCode, UsageError
+from autosync_db.plain import counted
 
 if TYPE_CHECKING:
     from autosync_db.health import receivers
@@ -29,7 +30,7 @@ Maybe = Annotated[Kind | None, typer.Argument(help="Only this one.", metavar="KI
 Job = Annotated[
     str | None,
     typer.Option(
-        "--job", help="For this job alone; without it, for all.", metavar="NAME", autocompletion=completion.jobs
+        "--job", help="Only for this job; without it, for all jobs.", metavar="NAME", autocompletion=completion.jobs
     ),
 ]
 
@@ -42,10 +43,10 @@ def _set(
     from_file: secret_input.FromFile = None,
     from_env: secret_input.FromEnv = None,
 ) -> None:
-    """Say where messages or heartbeats go. The address is a secret: from a file, the environment or a hidden prompt.
+    """Set where messages or heartbeats go. The address is a secret: from a file, the environment or a hidden prompt.
 
-    `slack` gets Slack's form, which Mattermost and Discord (address/slack) take, too; `webhook` plain JSON;
-    `heartbeat` a ping after each proven success, as healthchecks.io, Better Stack, Cronitor and Sentry want it.
+    `slack` gets Slack's form, which Mattermost and Discord (address/slack) accept, too; `webhook` gets plain JSON;
+    `heartbeat` gets a ping after each proven success, as healthchecks.io, Better Stack, Cronitor and Sentry want it.
     """
     from autosync_db.health import alerts
 
@@ -59,15 +60,15 @@ def _set(
     )
     for name in done.unproven:
         session.say(
-            f'the newest answer of {name} proves nothing, so no heartbeat follows it: let it answer {{"ok": true}},'
-            " or say in autosync.toml what it is to be (expect)"
+            f'the newest answer of {name} proves nothing, so no heartbeat follows: let it answer {{"ok": true}},'
+            " or set in autosync.toml what to expect (expect)"
         )
     session.say(f"next: autosync-db alerts test {kind.value}" + (f" --job {job}" if job else ""))
 
 
 @command(app, "list")
 def _list(session: Session) -> None:
-    """List who is notified, and what became of the newest message of each; addresses are never shown."""
+    """List who is notified, and the state of the newest message to each; addresses are never shown."""
     from autosync_db.connection import connect
     from autosync_db.health import alerts
     from autosync_db.report import as_alerts
@@ -78,7 +79,7 @@ def _list(session: Session) -> None:
     if session.is_json:
         session.print_json(found)
     elif not found:
-        session.nothing("nobody is notified when a job fails", next="autosync-db alerts set slack")
+        session.nothing("no receiver is set", next="autosync-db alerts set slack")
     else:
         session.head(of_rows=True)
         as_alerts.listed(found, session.out, now)
@@ -86,7 +87,7 @@ def _list(session: Session) -> None:
 
 @command(app, "test")
 def _test(session: Session, kind: Maybe = None, job: Job = None) -> None:
-    """Send a test message, wait for the receiver's answer and print it. Exits 3 when one did not take it.
+    """Send a test message, wait for the receiver's answer and print it. Exits 3 when one did not accept it.
 
     A heartbeat is sent only within ten minutes of a proven success: a ping says that a job has just succeeded.
     """
@@ -100,7 +101,7 @@ def _test(session: Session, kind: Maybe = None, job: Job = None) -> None:
             known = alerts.listed(connection)
         chosen = [(one.kind, one.job) for one in known if not one.is_orphaned and job in {None, one.job}]
     if not chosen:
-        raise UsageError("there is nobody to be notified", hint="set somebody: autosync-db alerts set slack")
+        raise UsageError("no receiver is set", hint="set one: autosync-db alerts set slack")
     tested = []
     for name, of in chosen:
         with session.progress(f"waiting for the answer of {name}"):
@@ -121,9 +122,9 @@ def _delete(
     session: Session,
     kind: Whom,
     job: Job = None,
-    removed: Annotated[bool, typer.Option("--removed", help="Those of jobs that were removed since.")] = False,
+    removed: Annotated[bool, typer.Option("--removed", help="Delete receivers of jobs that no longer exist.")] = False,
 ) -> None:
-    """Tell somebody no more, and delete the address. What was not delivered yet is dropped."""
+    """Stop notifying a receiver and delete its address. Messages not yet delivered are dropped."""
     from autosync_db.health import alerts
 
     if removed and job is not None:
@@ -132,7 +133,8 @@ def _delete(
         number = alerts.delete_orphaned(session.configuration, kind.value)
         if session.is_json:
             session.print_json({"kind": kind.value, "deleted": number})
-        session.say(f"deleted {number} of {kind.value}, whose jobs were removed")
+        of_what = "of a removed job" if number == 1 else "of removed jobs"
+        session.say(f"deleted {counted(number, f'{kind.value} receiver')} {of_what}")
         return
     done = alerts.delete(session.configuration, kind.value, job)
     if session.is_json:

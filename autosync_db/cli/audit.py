@@ -23,15 +23,15 @@ app = typer.Typer(add_completion=False)
 @command(app, "audit")
 def _audit(
     session: Session,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings, too.")] = False,
     format: Annotated[
         AuditFormat, typer.Option(help="How the audit is printed; sarif is for code scanning.")
     ] = AuditFormat.TABLE,
 ) -> None:
-    """Say of every cron job of a database what it calls, whether that goes well, and why not.
+    """Show what each cron job of a database calls, whether it works, and if not, why.
 
-    Needs nothing installed there and no autosync.toml, reads in one read-only transaction, and leaves nothing. pg_net
-    does not keep whose an answer is: what is matched by time is said to be. Exits 3 when a job fails.
+    Needs nothing installed there and no autosync.toml, reads in one read-only transaction, and leaves nothing behind.
+    pg_net does not record which job an answer belongs to; answers matched by time are marked. Exits 3 when a job fails.
     """
     from autosync_db.connection import connect
     from autosync_db.errors import ExitCode
@@ -40,7 +40,7 @@ def _audit(
     from autosync_db.report import audited
 
     target = session.configuration.target
-    with connect(target.database_url) as connection, session.progress("looking at the jobs"):
+    with connect(target.database_url) as connection, session.progress("reading the jobs"):
         found = audit.run(connection, target.name)
     if format is AuditFormat.JSON:
         session.print_json(audited.as_json(found))

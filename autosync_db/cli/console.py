@@ -150,7 +150,7 @@ class Session:
 
         found = binding.inherited(connection, self.configuration.target)
         if found:
-            self.say(f"this database is {found.sentence}; for calls of its own: {found.next}")
+            self.say(f"this database is {found.sentence}; to let it make its own calls: {found.next}")
         return found
 
     def say_done(self, step: "Step") -> None:

@@ -20,15 +20,15 @@ class _Plan(StrEnum):
 def _cost(
     session: Session,
     plan: Annotated[
-        _Plan | None, typer.Option("--plan", help="Compare with this plan alone; without it, with each.")
+        _Plan | None, typer.Option("--plan", help="Compare only with this plan; without it, with each.")
     ] = None,
     job: Jobs = None,
 ) -> None:
-    """Count the calls of a month by job, beside the plan's quota, and what would save some.
+    """Estimate calls per month by job, compare them with the plan's quota, and show what would reduce them.
 
-    By the last 30 days of this database's own ledger, where it has a day of them or more; else by the schedule alone:
+    Uses the last 30 days of this database's own ledger if it has a day of them or more; otherwise only the schedule:
     each row says which. A draining job's function calls another one for each schedule: those calls are counted as its
-    answers say. What a change would have saved is found on the ticks that there were.
+    answers say. Savings are computed from the real ticks.
     """
     from autosync_db.connection import connect
     from autosync_db.jobs import cost

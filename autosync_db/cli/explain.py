@@ -17,8 +17,8 @@ def _explain(
     id: Annotated[
         str | None,
         typer.Argument(
-            help="Check or topic to explain, e.g. keys; without it all are listed.",
-            metavar="[CHECK|TOPIC]",
+            help="Check or topic to explain, e.g. keys; without it, all are listed.",
+            metavar="CHECK|TOPIC",
             autocompletion=completion.pages,
         ),
     ] = None,

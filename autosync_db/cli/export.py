@@ -8,6 +8,7 @@ import typer
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command, group
 from autosync_db.errors import MigrationError, UsageError
+from autosync_db.plain import counted
 
 if TYPE_CHECKING:
     from autosync_db.schema.declarative import Schemas
@@ -32,19 +33,19 @@ def _supabase(
     ] = False,
     schemas_folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="Folder for --schemas [default: supabase/schemas].", show_default=False),
+        typer.Argument(metavar="DIR", help="Folder for --schemas [default: supabase/schemas].", show_default=False),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit 5 if files are missing, out of date or were edited; write nothing.")
     ] = False,
 ) -> None:
-    """Write the migrations that the folder lacks, for `supabase db push`; contacts no database.
+    """Write the migrations that are missing in the folder, for `supabase db push`; contacts no database.
 
     Existing migrations are never overwritten. Pushing after `migrate` is harmless, and so is `migrate` after pushing.
-    With --schemas: what the database has after setup, jobs included, as files that are written again when it changes.
+    With --schemas: everything that the database has after setup, jobs included, as files that are rewritten on changes.
     """
     if schemas and directory is not None:
-        raise UsageError("--dir is for migrations", hint="name the folder so: --schemas DIR")
+        raise UsageError("--dir is for migrations", hint="pass the folder like this: --schemas DIR")
     if schemas:
         _schemas(session, schemas_folder or _SCHEMAS, check)
     elif schemas_folder is None:
@@ -92,9 +93,17 @@ def _judge_migrations(session: Session, directory: Path, found: "Export") -> Non
         session.say(f"cut short: {file.path.name}")
     for file in found.pending:
         session.say(f"missing: {file.path.name}: {file.summary}")
-    cut = f", {len(found.cut)} are cut short" if found.cut else ""
+    wrong = [
+        f"{counted(number, 'migration')} {'is' if number == 1 else 'are'} {what}"
+        for number, what in (
+            (len(found.pending), "missing"),
+            (len(found.cut), "cut short"),
+            (len(found.edited), "edited"),
+        )
+        if number
+    ]
     raise MigrationError(
-        f"{directory} lacks {len(found.pending)} migrations{cut}, and {len(found.edited)} were edited",
+        f"in {directory} {', '.join(wrong)}",
         hint="run: autosync-db export supabase" if found.pending or found.cut else "restore the edited files",
     )
 
@@ -121,11 +130,11 @@ def _schemas(session: Session, directory: Path, check: bool) -> None:
         again = {"cut": " again: its end was missing", "outdated": " again"}.get(file.state, "")
         session.say(f"wrote {file.path}{again}")
     if not pending:
-        session.say(f"nothing to do: {directory} is as the package and the settings say")
+        session.say(f"nothing to do: {directory} matches the package and the settings")
         return
     if session.configuration.isolation is None:
-        session.say('policies: isolation mode "none", as the settings name none under [isolation]')
-    session.say("these files hold no rows: the migrations of `autosync-db export supabase` and `setup` bring them")
+        session.say('policies: isolation mode "none", because the settings have no mode under [isolation]')
+    session.say("these files contain no rows: the migrations of `autosync-db export supabase` and `setup` create them")
     session.say("next: supabase db schema declarative sync")
 
 
@@ -133,15 +142,15 @@ def _judge_schemas(session: Session, directory: Path, found: "Schemas", check: b
     """Raise MigrationError where files of the user would be overwritten, or with `check` when anything differs."""
     if found.edited:
         raise MigrationError(
-            f"{found.edited[0]} was edited after it was exported, or is not of this package"
+            f"{found.edited[0]} was edited after it was exported, or is not from this package"
             + (f" (and {len(found.edited) - 1} more)" if len(found.edited) > 1 else ""),
-            hint="move what is your own into a file of another name, delete this one and export again",
+            hint="move your own parts into a file with another name, delete this one and export again",
         )
     if check and found.pending:
         for file in found.pending:
             session.say(f"{file.state}: {file.path.name}")
         raise MigrationError(
-            f"{len(found.pending)} of {len(found.files)} files in {directory} are not as they would be written",
+            f"{len(found.pending)} of {len(found.files)} files in {directory} differ from what the export would write",
             hint="run: autosync-db export supabase --schemas" + ("" if directory == _SCHEMAS else f" {directory}"),
         )
 
@@ -153,8 +162,8 @@ def _warn_of_schemas(session: Session) -> None:
     try:
         found = undeclared.look(session.configuration)
     except UsageError as error:
-        session.say(f"the declarative schemas were not looked at: {error.message}")
+        session.say(f"the declarative schemas could not be read: {error.message}")
         return
     if found:
-        session.say(f"{found.folder} has declarative schemas without us: {found.sentence}")
+        session.say(f"{found.folder} has declarative schemas without autosync-db: {found.sentence}")
         session.say("add them with: autosync-db export supabase --schemas")

@@ -25,7 +25,8 @@ def _init(
 ) -> None:
     """Write autosync.toml with every setting at its default.
 
-    Where supabase/ is, its targets are the project of `supabase link` and those of [remotes.NAME] in config.toml.
+    If there is a supabase/ folder, the targets are the project of `supabase link` and those of [remotes.NAME] in
+    config.toml.
     """
     from autosync_db import scaffold
     from autosync_db.progress import Onward, Step

@@ -18,7 +18,7 @@ app = group()
 _Name = Annotated[
     str | None,
     typer.Argument(
-        help="Name of the job; not needed where there is one, or for the guide's.",
+        help="Name of the job. Optional if there is only one job, or if auto-sync-cron-job is meant.",
         show_default=False,
         autocompletion=completion.jobs,
     ),
@@ -49,7 +49,7 @@ def _list(session: Session) -> None:
 
 @command(app, "show")
 def _show(session: Session, name: _Name = None) -> None:
-    """Show the job's settings, what pg_cron has of it, and what came of it last."""
+    """Show the job's settings, its entry in pg_cron, and its newest outcome."""
     from autosync_db.connection import connect
     from autosync_db.health import status
     from autosync_db.jobs import registry
@@ -119,7 +119,7 @@ def _trigger(
 ) -> None:
     """Run one tick now and wait for the function's real answer; exit 3 if it is not a success.
 
-    The statement of a plain SQL job is run in this session, and said how it went.
+    A plain SQL job runs in this session, and its result is printed.
     """
     from autosync_db.connection import connect
     from autosync_db.jobs import calls, firing
@@ -168,7 +168,7 @@ def _reschedule(
     ],
     name: _Name = None,
 ) -> None:
-    """Give the job another schedule in the database; setup goes back to that of autosync.toml."""
+    """Change the job's schedule in the database; setup restores that of autosync.toml."""
     from autosync_db.connection import connect
     from autosync_db.jobs import registry
 
@@ -182,7 +182,7 @@ def _reschedule(
     session.say(f"{job.name}: {changed.schedule}, {result}")
     in_file = settings.jobs.get(job.name) if settings.names_jobs else None
     if in_file is not None and in_file.schedule != changed.schedule:
-        session.say(f"autosync.toml says {in_file.schedule}: change it there too, or the next setup undoes this")
+        session.say(f"autosync.toml says {in_file.schedule}: change it there, too, or the next setup undoes this")
 
 
 @command(app, "remove")
@@ -191,9 +191,9 @@ def _remove(
     name: Annotated[str, typer.Argument(help="Name of the job.", show_default=False, autocompletion=completion.jobs)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Unschedule the job and forget it; its history is deleted by housekeeping.
+    """Unschedule the job and unregister it; housekeeping deletes its history.
 
-    A watched cron job is left alone, and one that was taken over is given back, as `jobs release` does.
+    A watched cron job is left alone, and one that was taken over is restored, as `jobs release` does.
     """
     from autosync_db.connection import connect
     from autosync_db.jobs import registry
@@ -203,7 +203,7 @@ def _remove(
     with connect(session.configuration.target.database_url) as connection:
         job = registry.find(connection, name)
         if releasing.adopted(connection, [job.name]):
-            question = f"The job {job.name} was taken over. Give it back to its own text?"
+            question = f"The job {job.name} was taken over. Restore its own text?"
             session.confirm(question, flag="--yes", given=yes)
             said = releasing.release(connection, job.name).said
         else:
@@ -213,7 +213,7 @@ def _remove(
     for sentence in said:
         session.say(sentence)
     if settings.names_jobs and job.name in settings.jobs:
-        session.say("autosync.toml still names it: remove it there too, or the next setup makes it again")
+        session.say("autosync.toml still has it: remove it there, too, or the next setup creates it again")
 
 
 @command(app, "preview")
@@ -244,8 +244,8 @@ def _preview(
     rows = [(f"{tick:%a %Y-%m-%d %H:%M:%S}", screen.when(tick, now).full.partition(" (")[0]) for tick in ticks]
     as_text.table((f"{job.name} (UTC)", ""), rows, session.out)
     if job.state != "active":
-        session.say(f"none of these comes while the job is {job.state}")
+        session.say(f"none of these ticks happens while the job is {job.state}")
 
 
-# what is there already comes last in the help
+# commands for existing cron jobs come last in the help
 take_over.register(app)

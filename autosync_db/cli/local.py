@@ -28,7 +28,7 @@ def _up(
     engine: Annotated[
         Literal["system", "docker", "podman"] | None,
         typer.Option(
-            help="What runs PostgreSQL: system (Debian packages), docker (or Podman where only that answers), podman."
+            help="What runs PostgreSQL: system (Debian packages), docker (or Podman if only that answers), podman."
         ),
     ] = None,
     image: Annotated[
@@ -39,7 +39,7 @@ def _up(
     ] = None,
     key_kind: Annotated[
         Literal["legacy", "secret"] | None,
-        typer.Option(help="Kind of the service key to make; legacy."),
+        typer.Option(help="Kind of service key to make [default: legacy]."),
     ] = None,
     functions: Annotated[
         Path | None,
@@ -52,10 +52,12 @@ def _up(
 ) -> None:
     """Start a private PostgreSQL with pg_cron and pg_net, and the Edge Functions on Deno.
 
-    Data is kept under .autosync; ports are free ones. Use it with --target local.
+    Data is kept under .autosync; free ports are chosen. Use it with --target local.
     """
     if image is not None and engine == "system":
-        raise UsageError("the engine system runs no image", hint="use --engine docker or --engine podman with --image")
+        raise UsageError(
+            "the engine system does not run images", hint="use --engine docker or --engine podman with --image"
+        )
     stack = _stack()
     with session.progress("starting the local stack") as say:
         stack.up(
@@ -72,7 +74,7 @@ def _up(
 @command(app, "down")
 def _down(
     session: Session,
-    purge: Annotated[bool, typer.Option("--purge", help="Delete the data too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete the data, too.")] = False,
 ) -> None:
     """Stop everything that `local up` started."""
     with session.progress("stopping the local stack"):
@@ -122,7 +124,7 @@ def _tick(
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many ticks.")] = None,
 ) -> None:
-    """Do now what pg_cron does at its next tick, and show the result; --target supabase for that of supabase start."""
+    """Do now what pg_cron does at its next tick, and show the result; use --target supabase for supabase start."""
     from autosync_db import config
     from autosync_db.config import duration
     from autosync_db.connection import connect
@@ -133,7 +135,7 @@ def _tick(
         raise UsageError(str(error), hint="for example: --every 60s") from None
     if session.target not in {None, config.LOCAL_TARGET, config.STACK_TARGET}:
         raise UsageError(
-            f"{session.target} is no stack on this machine", hint="run one tick with: autosync-db jobs trigger"
+            f"{session.target} is not a stack on this machine", hint="run one tick with: autosync-db jobs trigger"
         )
     configuration = session.configuration if session.target else config.load(config.Flags(target=config.LOCAL_TARGET))
     remaining = count or (None if pause else 1)

@@ -103,7 +103,7 @@ Jobs = Annotated[
 # of commands that judge jobs
 JudgedJobs = Annotated[
     list[str] | None,
-    typer.Option("--job", help="Speak of this job alone (repeatable).", metavar="NAME", autocompletion=completion.jobs),
+    typer.Option("--job", help="Only this job (repeatable).", metavar="NAME", autocompletion=completion.jobs),
 ]
 
 

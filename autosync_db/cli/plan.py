@@ -26,16 +26,16 @@ def _plan(
         bool,
         typer.Option(
             "--prune",
-            help="Remove the jobs that autosync.toml does not name; adopted ones are given back. Asks first.",
+            help="Remove the jobs that are not in autosync.toml, and restore adopted ones; asks first.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --prune: do not ask.")] = False,
 ) -> None:
-    """Show what setup would change: jobs to create, change or pause, and jobs that the file does not name.
+    """Show what setup would change: jobs to create, change or pause, and jobs that are not in the file.
 
-    Changes nothing, except for --prune. `setup` brings the database to the file, and keeps what the file does not name.
-    What setup would refuse, such as a name that somebody else's cron job has, is an error: exit 5, or 2 for a schedule.
-    Declarative schemas of the Supabase CLI that would unschedule the jobs are warned of.
+    Changes nothing, except with --prune. `setup` makes the database match the file, and keeps jobs that are not in it.
+    If setup would refuse, for example because another cron job has the name, this is an error: exit 5, or 2 for a
+    schedule. Declarative schemas of the Supabase CLI that would unschedule the jobs are reported as a warning.
     """
     from autosync_db.connection import connect
     from autosync_db.jobs import plan
@@ -94,7 +94,7 @@ def _undeclared(session: Session) -> "Undeclared | None":
     try:
         return undeclared.look(session.configuration)
     except UsageError as error:
-        session.say(f"the declarative schemas were not looked at: {error.message}")
+        session.say(f"the declarative schemas could not be read: {error.message}")
         return None
 
 
@@ -125,11 +125,11 @@ def _print(
     for name, targets in elsewhere.items():
         session.say(f"not here: {name} runs on {', '.join(targets or [])}")
     if session.configuration.settings.kept_here:
-        session.say("no target is named, so what is there of these is left as it is; name one with --target")
+        session.say("no target is chosen, so existing ones are left as they are; choose one with --target")
     if copy or (refused and not found):
         return
     if not found:
-        session.nothing("nothing to do: the database is as the settings say", next="autosync-db status")
+        session.nothing("nothing to do: the database matches the settings", next="autosync-db status")
         return
     rows: list[tuple[object, ...]] = []
     for one in found:

@@ -9,6 +9,7 @@ from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import JudgedJobs, command
 from autosync_db.errors import ExitCode, UsageError
+from autosync_db.plain import counted
 
 if TYPE_CHECKING:
     from autosync_db.health.model import Report
@@ -41,8 +42,8 @@ def _repair(
 ) -> None:
     """Fix what verify finds, root causes first, each in one transaction; then verify again.
 
-    A lost address is put back from the target's settings, or as the last call that succeeded had it; a lost service key
-    from the flags, SUPABASE_SERVICE_ROLE_KEY or the target's file. A real call proves them, or all is as it was.
+    A lost address is restored from the target's settings, or from the last call that succeeded; a lost service key from
+    the flags, SUPABASE_SERVICE_ROLE_KEY or the target's file. A real call proves them, or everything is as it was.
 
     A repair that deletes rows, or that drops or overwrites something of yours, needs consent: on a terminal you are
     asked about each; with --yes, name its ID as well. --dry-run --yes prints exactly what --yes would do.
@@ -81,7 +82,7 @@ def _chosen(session: Session, plan: "Plan", named: Sequence[str], *, yes: bool) 
         return plan.consented(named)
     if not session.can_ask:
         raise UsageError(
-            f"{len(plan.proposals)} repairs could be made: confirmation is needed",
+            f"{counted(len(plan.proposals), 'repair')} could be made: confirmation is needed",
             hint="see them with --dry-run, then pass --yes; one that deletes or overwrites needs its ID as well",
         )
     harmless = plan.consented()

@@ -29,15 +29,15 @@ def _report(
     ] = None,
     job: Jobs = None,
     fail: Annotated[
-        bool, typer.Option("--fail", help="Exit 3 when a check is critical or could not look, as verify does.")
+        bool, typer.Option("--fail", help="Exit 3 when a check is critical or unknown, as verify does.")
     ] = False,
 ) -> None:
     """Write one page for a browser: the verdict, a week of every job's calls, what is next.
 
-    The page needs no network and holds no secret; an older one of that name is replaced, whole or not at all. Lines are
-    drawn with the extra `report`, else the page has tables. --format json prints the page's figures, with -o beside
-    the page. Exits 0 when the page is written, whatever it says, without --fail; 4 when the server was not reached,
-    which the page then says.
+    The page needs no network and contains no secret; an older file of that name is replaced completely or not at all.
+    Charts need the `report` extra; without it the page has tables. --format json prints the page's figures, with -o in
+    addition to the page. Without --fail it exits 0 when the page is written, whatever it says; 4 if the server cannot
+    be reached, which the page then says.
     """
     from concurrent.futures import ThreadPoolExecutor
 

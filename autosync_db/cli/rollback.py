@@ -22,7 +22,7 @@ def _rollback(
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Drop tables even if they hold rows.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Try it in a transaction that is taken back, and say what it would do.")
+        bool, typer.Option("--dry-run", help="Try it in a transaction that is rolled back, and show what it would do.")
     ] = False,
 ) -> None:
     """Downgrade the database to a revision, in one transaction.

@@ -21,19 +21,19 @@ _ENDINGS = {
     "rotated": "the new value is active",
     "replaced since": "the new value was proven, but it is not what is active now; nothing was deleted",
     "finished": "the value of the interrupted rotation is proven and active",
-    "put back": "the value from before is active again; prove it with: autosync-db jobs trigger",
+    "put back": "the previous value is active again; prove it with: autosync-db jobs trigger",
     "unchanged": "this value is active already; nothing was changed",
     "generated": "a new cron secret is stored, but not active yet",
     "abandoned": "the cron secret that was made for the next rotation is deleted; the active one stays",
-    "undone": "the old value is active, and what was made at the platform is deleted again",
+    "undone": "the old value is active, and what was made on the platform is deleted again",
     "nothing": "no rotation is unfinished; nothing was changed",
 }
 # of the old value
-_HELD = "the old one is still held by what is listed: give each the new one, and only then revoke the old one"
-_NOT_KNOWN = "who else holds the old one is not known: look where nobody could look here before you revoke it"
+_HELD = "the listed places still hold the old one: give each the new one, and only then revoke the old one"
+_NOT_KNOWN = "some places could not be searched for the old one: check them before you revoke it"
 _UNUSED = (
-    "no other job, function, trigger, setting or secret of this database holds the old one, so it is used no more: "
-    "delete it where it was issued (files are looked at by autosync-db secrets scan)"
+    "no other job, function, trigger, setting or secret of this database holds the old one, so it is no longer used: "
+    "delete it where it was issued (to search files: autosync-db secrets scan)"
 )
 
 
@@ -42,24 +42,22 @@ _NoPreflight = Annotated[
 ]
 _Generate = Annotated[
     bool,
-    typer.Option("--generate", help='With [function] auth = "cron_secret": make a new one; run again, activate it.'),
+    typer.Option("--generate", help="Make a new cron secret. Run it again to activate it."),
 ]
 _Auto = Annotated[
     bool,
     typer.Option(
-        "--auto", help="Make the new key at the platform (SUPABASE_ACCESS_TOKEN), and delete the old one there."
+        "--auto", help="Make the new key on the platform (SUPABASE_ACCESS_TOKEN), and delete the old one there."
     ),
 ]
-_KeepOld = Annotated[bool, typer.Option("--keep-old", help="With --auto: leave the old key at the platform.")]
+_KeepOld = Annotated[bool, typer.Option("--keep-old", help="With --auto: keep the old key on the platform.")]
 _Resume = Annotated[
-    bool, typer.Option("--resume", help="Prove the key of an interrupted rotation, or put the old one back.")
+    bool, typer.Option("--resume", help="Prove the key of an interrupted rotation, or restore the old one.")
 ]
 _Abort = Annotated[
-    bool, typer.Option("--abort", help="Put back the key from before an interrupted rotation, without a call.")
+    bool, typer.Option("--abort", help="Restore the key from before an interrupted rotation, without a call.")
 ]
-_Job = Annotated[
-    str | None, typer.Option(help="Replace what this job's calls carry, not the main job's.", metavar="NAME")
-]
+_Job = Annotated[str | None, typer.Option(help="Rotate the secret that this job sends.", metavar="NAME")]
 
 
 @command(app, "rotate")
@@ -77,9 +75,9 @@ def _rotate(
 ) -> None:
     """Replace the service key: check that the function accepts the new one, store it, make a real call.
 
-    When that fails the old key is put back and the exit code is 6. Without --from-file and --from-env a terminal is
-    asked. With --auto the new key is made over the Management API, and the old one deleted once a call has proven the
-    new one. Interrupted at any moment, the old or the new key is active; run it again, or with --resume or --abort.
+    If that fails, the old key is restored and the exit code is 6. Without --from-file and --from-env you are asked on a
+    terminal. With --auto the new key is made over the Management API, and the old one deleted once a call has proven
+    the new one. If it is interrupted, the old or the new key is active; run it again, or with --resume or --abort.
     """
     from autosync_db.credentials import automatic, cron_secret, rotation, unfinished
     from autosync_db.progress import Reporter
@@ -177,7 +175,7 @@ def _print(session: Session, result: "Result") -> None:
     if unseen:
         session.say(f"warning: {_NOT_KNOWN}")
     if result.deleted:
-        session.say(f"the old key {result.deleted} is deleted at the platform")
+        session.say(f"the old key {result.deleted} is deleted on the platform")
     elif result.left_to_do:
         session.say(f"left to do: {result.left_to_do}")
     elif result.still_held_by == () and not unseen and not result.note:

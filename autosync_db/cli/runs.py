@@ -1,4 +1,4 @@
-"""`runs`: what became of the calls."""
+"""`runs`: the calls and their outcome."""
 
 import shlex
 from typing import TYPE_CHECKING, Annotated
@@ -37,7 +37,7 @@ def _runs(
         typer.Option("--log", help="With `show`: the call's lines of the project's log; needs SUPABASE_ACCESS_TOKEN."),
     ] = False,
 ) -> None:
-    """List the newest calls and what really became of them, newest first.
+    """List the newest calls with their real outcome, newest first.
 
     `runs show ID` shows one call: its answer, its ids, its times and where its log is.
     """
@@ -63,7 +63,9 @@ def _runs(
     elif not found and callers:
         session.nothing("no call was made yet", next=f"autosync-db jobs trigger {shlex.quote(callers[0])}")
     elif not found:
-        session.nothing(f"{' and '.join(names)} makes no calls", next="autosync-db jobs list")
+        session.nothing(
+            f"{' and '.join(names)} {'makes' if len(names) == 1 else 'make'} no calls", next="autosync-db jobs list"
+        )
     else:
         session.head(of_rows=True)
         as_calls.table(found, session.out, now)
@@ -90,7 +92,7 @@ def _show(session: Session, id: str, *, log: bool) -> None:
     if lines:
         as_calls.log(lines, session.out)
     elif lines is not None:
-        session.say("the log has no line of this call: the newest come late by up to a minute, old ones are deleted")
+        session.say("the log has no line of this call: new lines can be up to a minute late, and old ones are deleted")
 
 
 def _log(session: Session, connection: "Connection", call: "Call", ref: str | None) -> "list[Line]":
@@ -100,7 +102,7 @@ def _log(session: Session, connection: "Connection", call: "Call", ref: str | No
 
     if ref is None:
         raise UsageError(
-            "there is no hosted project whose log could be asked",
+            "there is no hosted project with a log to read",
             hint="give the target its project_ref in autosync.toml; elsewhere, look at the log of your own functions",
         )
     one_call.require_ids(call, ref)

@@ -44,9 +44,9 @@ def _function(
 ) -> None:
     """Write the Edge Functions auto-sync-cron and, as a sample, device-sync; or a plain one for another job.
 
-    A plain function checks its caller and answers as verify understands it; its work is yours to write.
+    A plain function checks its caller and answers in the form that verify understands; you write its work.
     Existing files that differ are not touched without --force. supabase/config.toml gets the functions'
-    entries, with which a deploy leaves the check of the caller to them; the change is shown first.
+    entries, so that deploys leave authentication to the functions; the change is shown first.
     """
     from autosync_db import scaffold
 
@@ -120,7 +120,7 @@ def _workflow(
     """Write a CI workflow: check pull requests, migrate and verify the main branch, verify and audit on a timer.
 
     It is written for the targets of autosync.toml, or the one that --target names, with the variables that they
-    read. An existing file that differs is not touched without --force.
+    use. An existing file that differs is not touched without --force.
     """
     from autosync_db import config
     from autosync_db.scaffold import workflow
@@ -150,7 +150,7 @@ def _monitoring(
     directory: Annotated[Path, typer.Option("--dir", help="Folder to write into.")] = Path("monitoring"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
 ) -> None:
-    """Write alerting rules for Prometheus, a dashboard for Grafana, and a timer that writes what both read.
+    """Write alerting rules for Prometheus, a dashboard for Grafana, and a timer that writes the data for both.
 
     They are written for the targets of autosync.toml, or the one that --target names. The timer lets a node exporter
     read what verify finds and what the jobs did. Existing files that differ are not touched without --force.

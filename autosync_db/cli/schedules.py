@@ -49,7 +49,7 @@ def _list(
 ) -> None:
     """List schedules with their state, next run, integration, organization, and why the last run failed.
 
-    Where the terminal is narrow, ids are shortened; every command takes the beginning of one.
+    On a narrow terminal ids are shortened; every command accepts the beginning of one.
     """
     from autosync_db.connection import connect
     from autosync_db.report import as_schedules
@@ -84,7 +84,7 @@ def _list(
 
 @command(app, "show")
 def _show(session: Session, id: Id) -> None:
-    """Show all of a schedule: settings, next run, claim, and the last run with what it reported."""
+    """Show everything about a schedule: settings, next run, claim, and the last run with what it reported."""
     from autosync_db.connection import connect
     from autosync_db.report import as_schedules
     from autosync_db.schedules import table
@@ -107,8 +107,8 @@ def _run(
 ) -> None:
     """Run one schedule now and wait for its outcome; exit 3 if it fails or is not run.
 
-    It is made due, before all that is due, and a tick is made as pg_cron makes it: what else is due runs as at any
-    tick. Refused while it is disabled, outside its window or being run, or while the job that runs schedules is paused.
+    It is made due before all others, and a tick is made as pg_cron makes it: other due schedules run as at any tick.
+    Refused while it is disabled, outside its window or being run, or while the job that runs schedules is paused.
     """
     from autosync_db.connection import connect
     from autosync_db.health import running
@@ -126,7 +126,7 @@ def _run(
     else:
         as_schedules.run(found, session.out, now)
     if no_wait:
-        session.say(f"see what comes of it with: autosync-db schedules show {chosen}")
+        session.say(f"see the outcome with: autosync-db schedules show {chosen}")
     else:
         running.require_success(found)
 
@@ -219,7 +219,7 @@ def _preview(
         datetime | None,
         typer.Option(
             "--from",
-            help="Moment from which it is enabled, in UTC; now if not given.",
+            help="Time from which it is enabled, in UTC [default: now].",
             formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d"],
         ),
     ] = None,
@@ -250,7 +250,7 @@ def _preview(
         )
     except OverflowError:
         raise UsageError(
-            "these runs lie outside the years 1 to 9999", hint="choose another --from, or a smaller --count"
+            "these runs are outside the years 1 to 9999", hint="choose another --from, or a smaller --count"
         ) from None
     if session.is_json:
         session.print_json(runs)

@@ -19,10 +19,10 @@ _MARKS = {"done": ("✓", "*", "green"), "same": ("\N{EN DASH}", "=", "dim"), "f
 
 
 class Screen(Console):
-    """A console that nothing steers which is said on it: names and answers come from databases and servers."""
+    """A console that strips control characters from what it prints, which comes from databases and servers."""
 
     def render(self, renderable: "RenderableType", options: "ConsoleOptions | None" = None) -> "Iterable[Segment]":
-        """Return the pieces of what is printed, in characters that a terminal only shows."""
+        """Return the pieces of what is printed, without control characters."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else piece._replace(text=printable(piece.text))
 

@@ -86,13 +86,13 @@ def _delete(
     name: Annotated[str, typer.Argument(help="Name of the secret.", metavar="NAME", autocompletion=completion.secrets)],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a secret. For one that a job needs you are asked first: no call is made without it."""
+    """Delete a secret. If a job needs it, you are asked first: the job makes no calls without it."""
     from autosync_db.credentials import edit
 
     def confirm(readers: list[str]) -> None:
         if readers:
-            session.say(f"warning: {name} is read by the own text of: {', '.join(readers)}; without it that fails")
-        session.confirm(f"Without {name} no call is made. Delete it?", flag="--yes", given=yes)
+            session.say(f"warning: these cron jobs read {name} and fail without it: {', '.join(readers)}")
+        session.confirm(f"Jobs need {name}: without it they make no calls. Delete it anyway?", flag="--yes", given=yes)
 
     done = edit.delete(session.configuration, name, confirm)
     if session.is_json:
@@ -109,7 +109,7 @@ def _history(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many changes to show.")] = 50,
 ) -> None:
-    """List who changed which secret when, newest first; changes made with plain SQL are among them."""
+    """List who changed which secret when, newest first; changes made with plain SQL are included."""
     from autosync_db.connection import connect
     from autosync_db.credentials import listing, store
     from autosync_db.report import as_secrets
@@ -123,7 +123,7 @@ def _history(
     if session.is_json:
         session.print_json(found)
     elif not found:
-        session.nothing(f"nothing was recorded of {name or 'any secret'} yet", next="autosync-db secrets list")
+        session.nothing(f"nothing was recorded about {name or 'any secret'} yet", next="autosync-db secrets list")
     else:
         session.head(of_rows=True)
         as_secrets.history(found, session.out, now)
@@ -136,8 +136,8 @@ def _scan(
         list[Path] | None,
         typer.Argument(help="Files and folders [default: the current folder].", metavar="PATH"),
     ] = None,
-    include_public: Annotated[bool, typer.Option("--all", help="Report public keys too.")] = False,
-    include_ignored: Annotated[bool, typer.Option("--no-ignore", help="Scan files that git ignores too.")] = False,
+    include_public: Annotated[bool, typer.Option("--all", help="Report public keys, too.")] = False,
+    include_ignored: Annotated[bool, typer.Option("--no-ignore", help="Scan files that git ignores, too.")] = False,
     format: Annotated[
         ScanFormat, typer.Option(help="How findings are printed; sarif is for code scanning.")
     ] = ScanFormat.TABLE,
@@ -160,7 +160,7 @@ def _scan(
                 session.print_text(found_secrets.line(finding))
     for path, reason in found.unread:
         session.say(f"cannot read {path}: {reason}")
-    session.say(f"scanned {found.files} text files")
+    session.say(f"scanned {counted(found.files, 'text file')}")
     if any(not finding.kind.is_public for finding in found.findings):
         session.say(
             "next: remove each from its file and replace it with a new one (a key: autosync-db rotate): "
@@ -194,4 +194,4 @@ def _env(
         holds = f"{cron_secret.VARIABLE} with {counted(len(values), 'secret')}"
         session.say(f"{'wrote' if changed else 'unchanged:'} {path}: {holds}")
     if scan.is_open_to_git(path):
-        session.say(f"warning: git does not ignore {path}: delete it when it is handed over, or name it in .gitignore")
+        session.say(f"warning: git does not ignore {path}: delete it after use, or add it to .gitignore")

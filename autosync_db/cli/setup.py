@@ -29,8 +29,8 @@ app = typer.Typer(add_completion=False)
 _CronSecretFile = Annotated[
     str | None,
     typer.Option(
-        help='With auth = "cron_secret" (for [job] of [function]): file with the one that the function already has;'
-        " - reads standard input. Without it one is made.",
+        help='With auth = "cron_secret" (for [job] in [function]): file with the secret that the function already has;'
+        " - reads standard input. Without it a secret is made.",
         metavar="PATH",
     ),
 ]
@@ -49,11 +49,11 @@ def _setup(
     ] = False,
     cron_secret_file: _CronSecretFile = None,
 ) -> None:
-    """Set a project up, once: migrate, store the secrets, schedule the job, make a real call, verify.
+    """Set up a project: migrate, store the secrets, schedule the job, make a real call, verify.
 
-    Safe to repeat: a second run changes nothing. The service key is never taken from the command line. Where
-    SUPABASE_ACCESS_TOKEN is set, a key that is neither given nor stored is read from the project, and functions that
-    are not deployed are named before they are called.
+    Safe to repeat: a second run changes nothing. The service key is never taken from the command line. If
+    SUPABASE_ACCESS_TOKEN is set, a key that is neither passed nor stored is read from the project, and functions that
+    are not deployed are reported before they are called.
     """
     from autosync_db.setup import run
 
@@ -207,7 +207,7 @@ def _say_of(session: Session, outcome: "Outcome") -> None:
         session.say(f"{name} has made no call yet; make one with: autosync-db jobs trigger {name}")
     for name in outcome.unnamed:
         # as after a job has another name in the file: both would run
-        session.say(f"{name} is not in the file and runs on; remove it with: autosync-db jobs remove {name}")
+        session.say(f"{name} is not in the file and goes on running; remove it with: autosync-db jobs remove {name}")
 
 
 def _verify(configuration: "Configuration", checklist: Checklist) -> "Outcome":

@@ -1,4 +1,4 @@
-"""The three streams of the process, such that a command ends as defined whatever has become of them."""
+"""The three streams of the process, set up so that a command ends as defined even if one is closed or broken."""
 
 import io
 import os
@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 
-class _Heard(io.FileIO):
-    """Stderr: what cannot be written is left out, and the work goes on, because it must not end half done."""
+class _Stderr(io.FileIO):
+    """Stderr that drops what it cannot write, so that the work goes on and does not end half done."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -16,8 +16,8 @@ class _Heard(io.FileIO):
             return len(data)
 
 
-class _Read(io.FileIO):
-    """Stdout: what cannot be written is an OutputError, except that a reader who leaves is none."""
+class _Stdout(io.FileIO):
+    """Stdout that raises OutputError if it cannot write, but not if its reader has gone."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -36,7 +36,7 @@ class _Read(io.FileIO):
 
 
 def prepare() -> None:
-    """Open the streams that are closed, where nobody reads them, and make writing to the others end as defined.
+    """Open closed streams on /dev/null, and make failed writes to the others end as defined.
 
     A stream that stayed closed would give its number to the next file: the connection to a server, for one.
     """
@@ -48,8 +48,8 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
-    sys.stdout = _text(_Read(1, "w", closefd=False), sys.stdout)
-    sys.stderr = _text(_Heard(2, "w", closefd=False), sys.stderr)
+    sys.stdout = _text(_Stdout(1, "w", closefd=False), sys.stdout)
+    sys.stderr = _text(_Stderr(2, "w", closefd=False), sys.stderr)
 
 
 def _text(raw: io.FileIO, instead_of: Any) -> io.TextIOWrapper:

@@ -1,4 +1,4 @@
-"""`jobs import`, `jobs adopt` and `jobs release`: cron jobs that are there already."""
+"""`jobs import`, `jobs adopt` and `jobs release`: existing cron jobs."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,14 +24,12 @@ def register(app: typer.Typer) -> None:
 
 def _import(
     session: Session,
-    write: Annotated[
-        bool, typer.Option("--write", help="Add the tables to autosync.toml, below what is there.")
-    ] = False,
+    write: Annotated[bool, typer.Option("--write", help="Append the tables to autosync.toml.")] = False,
 ) -> None:
-    """Print [jobs.*] tables for the cron jobs that are there.
+    """Print [jobs.*] tables for the existing cron jobs.
 
-    A call is translated; what cannot be, such as the call of a helper function, is only watched. A secret in a text
-    becomes a named secret, which is never printed. Nothing in the database is changed.
+    Calls are translated; a job that cannot be translated, such as one that calls a helper function, is only watched. A
+    secret in a text becomes a named secret, which is never printed. Nothing in the database is changed.
     """
     from autosync_db.connection import connect
     from autosync_db.credentials import store
@@ -60,15 +58,15 @@ def _adopt(
     ],
     cron_id: Annotated[
         int | None,
-        typer.Option("--from", help="Number of the cron job, where it has no name or another one.", metavar="ID"),
+        typer.Option("--from", help="Number of the cron job, if it has no name or another one.", metavar="ID"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
 ) -> None:
-    """Take a cron job over as the settings say, once a real call has succeeded.
+    """Take over a cron job as set in autosync.toml, once a real call has succeeded.
 
-    Its secrets are stored, its text is kept without them. Until the call has succeeded, and whenever it fails, all is
-    as it was. `release` gives the job back.
+    Its secrets are stored, and its text is kept without them. Until the call has succeeded, and if it fails, everything
+    is as it was. `release` restores the job.
     """
     from autosync_db.connection import connect
     from autosync_db.jobs import binding
@@ -92,7 +90,7 @@ def _adopt(
         return
     for step in steps:
         session.say(step)
-    session.confirm(f"Take the cron job {name} over?", flag="--yes", given=yes)
+    session.confirm(f"Take over the cron job {name}?", flag="--yes", given=yes)
     with session.progress("taking the job over") as say:
         reporter = Reporter(session.say_done, say)
         takeover.prepare(configuration, reporter)
@@ -109,9 +107,9 @@ def _release(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run; change nothing.")] = False,
 ) -> None:
-    """Give a job that was taken over back: its own text, schedule and name, as they were.
+    """Restore a job that was taken over: its own text, schedule and name, as they were.
 
-    A secret that was in the text is read from the store then. What is stored stays.
+    A secret that was in the text is then read from the store. Stored secrets stay.
     """
     from autosync_db.connection import connect
     from autosync_db.setup import releasing
@@ -121,14 +119,14 @@ def _release(
             session.print_text(releasing.kept_undo(connection, name))
             return
         releasing.require_adopted(connection, name)
-        session.confirm(f"Give the job {name} back to its own text?", flag="--yes", given=yes)
+        session.confirm(f"Restore the own text of the job {name}?", flag="--yes", given=yes)
         released = releasing.release(connection, name)
     if session.is_json:
         session.print_json(released)
         return
     for sentence in released.said:
         session.say(sentence)
-    session.say(f"the settings may leave it alone: [jobs.{name}] watch = true")
+    session.say(f"to leave it alone, set in autosync.toml: [jobs.{name}] watch = true")
 
 
 def _write(path: "Path | None", found: "Import") -> "list[Imported]":
@@ -163,13 +161,13 @@ def _as_json(one: "Imported") -> dict[str, Any]:
 def _remarks(found: "Import", added: "list[Imported] | None") -> list[str]:
     said = []
     if not found.jobs:
-        said.append("there are no cron jobs besides those of autosync-db")
+        said.append("there are no cron jobs other than those of autosync-db")
     if found.skipped:
         said.append(f"already jobs of autosync-db: {', '.join(found.skipped)}")
     if found.hides_others:
-        said.append("jobs of other roles are hidden from this role and may be there besides")
+        said.append("jobs of other roles are hidden from this role; there may be more")
     if added is not None:
         said.append(f"added {', '.join(one.name for one in added)}" if added else "nothing to add: all are in the file")
     for name, job in {take.name: one.name for one in found.jobs for take in one.takes}.items():
-        said.append(f"the secret {name} is taken along by: autosync-db jobs adopt {job}")
+        said.append(f"the secret {name} is stored by: autosync-db jobs adopt {job}")
     return said

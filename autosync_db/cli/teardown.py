@@ -24,19 +24,21 @@ def _teardown(
         bool,
         typer.Option(
             "--drop-extensions",
-            help="Drop pg_cron and pg_net, too, where they were made here and nobody else uses them.",
+            help="Drop pg_cron and pg_net, too, if they were made here and nothing else uses them.",
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go and stay; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be removed and stay; change nothing.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Take away everything that was made here, and give back what was there before.
+    """Remove everything that was made here, and restore what was there before.
 
-    Jobs, functions, tables, the schema autosync and the stored secrets go: keep a copy of those that are nowhere else.
-    Jobs and tables that were taken over get back what they had; a secret that such a job reads stays for it. What
-    somebody else made is never dropped: whatever needs ours is named, and nothing is changed. One transaction: killed
-    at any point, nothing has changed. `rollback base` is the same way back for a database that is migrated again later:
-    it leaves the record of the revision and the secrets in the vault.
+    Removes jobs, functions, tables, the schema autosync and the stored secrets: first save those that you have nowhere
+    else. Jobs and tables that were taken over are restored; a secret that such a job reads stays for it. Objects that
+    were not made here are never dropped: if one needs ours, it is named, and nothing is changed. It is one transaction:
+    if it is killed, nothing has changed. `rollback base` does the same for a database that you will migrate again: it
+    leaves the recorded revision and the secrets in the vault.
     """
     from autosync_db.setup import teardown
 
@@ -51,10 +53,10 @@ def _teardown(
         _show(session, found)
         return
     if not yes:
-        for line in _lines(found, ("would go", "would be given back", "would stay")):
+        for line in _lines(found, ("would be removed", "would be restored", "would stay")):
             session.say(line)
-    session.confirm(f"Take all this away from the target {configuration.target.name}?", flag="--yes", given=yes)
-    with session.progress("taking everything away") as say:
+    session.confirm(f"Remove all this from the target {configuration.target.name}?", flag="--yes", given=yes)
+    with session.progress("removing everything") as say:
         done = teardown.run(configuration, found, keep_data=keep_data, drop_extensions=drop_extensions, on_retry=say)
     for warning in done.warnings:
         session.say(f"warning: {warning}")
@@ -78,7 +80,7 @@ def _show(session: Session, done: "Done", *, is_dry: bool = False) -> None:
         return
     if done.is_nothing:
         session.say("nothing to do: nothing of autosync-db is here")
-    words = ("would go", "would be given back", "would stay") if is_dry else ("gone", "given back", "stays")
+    words = ("would be removed", "would be restored", "would stay") if is_dry else ("removed", "restored", "stays")
     for line in _lines(done, words):
         session.print_text(line)
 

@@ -35,7 +35,7 @@ app = typer.Typer(add_completion=False)
 _Skipped = Annotated[
     list[str] | None,
     typer.Option(
-        help="Leave this check out, or those of this layer (repeatable).",
+        help="Skip this check, or all of this layer (repeatable).",
         metavar="ID",
         autocompletion=completion.layers_and_checks,
     ),
@@ -43,14 +43,17 @@ _Skipped = Annotated[
 _Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Write the report into this file, whole or not at all; not a table."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the report to this file, completely or not at all; not for tables.",
     ),
 ]
 _Probe = Annotated[
     bool, typer.Option("--probe", help="Also call the function without valid credentials; it must refuse.")
 ]
 _BeforeSetup = Annotated[
-    bool, typer.Option("--branch", help="Of a new branch: that nobody has set it up is a warning.")
+    bool, typer.Option("--branch", help="For a new branch: report a missing setup as a warning only.")
 ]
 _Notify = Annotated[
     bool, typer.Option("--notify", help="Send what changed to AUTOSYNC_ALERT_URL, once for each state.")
@@ -66,10 +69,10 @@ def _verify(
     ] = None,
     jobs: JudgedJobs = None,
     skip: _Skipped = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 for warnings, too.")] = False,
     wait: Annotated[
         str | None,
-        typer.Option(help="Wait for the next tick and its answer, at most so long, e.g. 10m.", metavar="DURATION"),
+        typer.Option(help="Wait for the next tick and its answer, at most this long, e.g. 10m.", metavar="DURATION"),
     ] = None,
     probe: _Probe = False,
     before_setup: _BeforeSetup = False,
@@ -79,16 +82,16 @@ def _verify(
     ] = ReportFormat.TABLE,
     output: _Output = None,
 ) -> None:
-    """Say whether the chain really works, and if not, why not and how to fix it.
+    """Check whether the chain really works; if not, say why and how to fix it.
 
-    Changes nothing, but for what --notify said last. Exits 3 when a check is critical or could not be made; with
-    --format nagios as its plugins do.
+    Changes nothing, except the record of what --notify sent last. Exits 3 when a check is critical or could not be
+    made; with --format nagios it exits like Nagios plugins.
     """
     from autosync_db.health import composer, verify
 
     patience = _patience(wait)
     if output is not None and format is ReportFormat.TABLE:
-        raise UsageError("a table is for a terminal", hint="choose another form, for example: --format junit")
+        raise UsageError("a table is for a terminal", hint="choose another format, for example: --format junit")
     configuration = session.configuration
     tell = _teller(session, _selection(only, skip, jobs), notify, strict)
     try:
@@ -151,7 +154,7 @@ def _patience(wait: str | None) -> "timedelta | None":
 def _teller(
     session: Session, selection: list[str], notify: bool, strict: bool
 ) -> "Callable[[Connection | None, Report], None]":
-    """Return what says a report to whoever is to be notified; nothing without --notify."""
+    """Return a function that sends a report to the receiver; it does nothing without --notify."""
     from autosync_db import config
 
     if not notify:
@@ -159,7 +162,7 @@ def _teller(
     address = config.environment_secret("AUTOSYNC_ALERT_URL")
     if address is None:
         raise UsageError(
-            "--notify has nobody to tell: AUTOSYNC_ALERT_URL is not set",
+            "--notify has no receiver: AUTOSYNC_ALERT_URL is not set",
             hint="export AUTOSYNC_ALERT_URL=... with the address of a webhook",
         )
 

@@ -45,7 +45,7 @@ WORD, TABLE = "a word", "a table"  # the two forms of `auth`
 def check_name(name: str) -> str:
     """Return `name` if a job may be called so; raise ValueError with the reason if not."""
     if name == HOUSEKEEPING_JOB:
-        raise ValueError("this name is the housekeeping's own; choose another one")
+        raise ValueError("this name is reserved for housekeeping; choose another one")
     if not _JOB_NAME.fullmatch(name):
         raise ValueError("a job's name has letters, digits, _ and -, at most 63, a letter or digit first")
     return name
@@ -63,7 +63,9 @@ def _schedule(text: str) -> str:
 def _function(text: str) -> str:
     found = _FUNCTION.fullmatch(text)
     if not found:
-        raise ValueError('this is no function: write its name, and what follows it: "sync/stats?mode=daily"')
+        raise ValueError(
+            'this is not a function: write its name, with its path and query if any: "sync/stats?mode=daily"'
+        )
     if {".", ".."} & set(found[2].split("/")):
         raise ValueError("the path leads out of the function")
     _require_open_query(text)
@@ -91,7 +93,7 @@ def _url(text: str) -> str:
 def _require_open_query(address: str) -> None:
     for name, value in parse_qsl(urlsplit(address).query, keep_blank_values=True):
         if is_named_secret(name, value) or holds_secret(value):
-            raise ValueError(f"{name} holds a secret, which belongs into a header: {_ADVICE}")
+            raise ValueError(f"{name} holds a secret, which belongs in a header: {_ADVICE}")
 
 
 _ADVICE = 'store it with autosync-db secrets set NAME and say auth = { secret = "NAME", header = "..." }'
@@ -102,7 +104,7 @@ def _headers(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         _check_header_name(name)
         if name.lower() in seen:
-            raise ValueError(f"{name} is there twice")
+            raise ValueError(f"{name} appears twice")
         seen.add(name.lower())
         if re.search(r"[^\x20-\x7e\t]", value):
             raise ValueError(f"{name} holds a line break or other characters that no header has")
@@ -113,11 +115,11 @@ def _headers(values: dict[str, str]) -> dict[str, str]:
 
 def _check_header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
-        raise ValueError("this is no name of a header")
+        raise ValueError("this is not the name of a header")
     if _OURS.fullmatch(name):
         raise ValueError(f"{name} is a header that every call has already")
     if _TRANSPORT.fullmatch(name):
-        raise ValueError(f"{name} is set by what sends the call")
+        raise ValueError(f"{name} is set by the client that sends the call")
     return name
 
 

@@ -27,20 +27,20 @@ ENVIRONMENT = {
     "SUPABASE_DB_URL": "the database, when the one above is not set",
     "DATABASE_URL": "the database, when neither of the two above is set",
     "SUPABASE_DB_PASSWORD": "the database password of the project that `supabase link` chose: it completes the address"
-    " in supabase/.temp/pooler-url where no other names the database",
+    " in supabase/.temp/pooler-url if no other variable names the database",
     "AUTOSYNC_TARGET": "the target to use, as --target",
     "AUTOSYNC_CONFIG": "the settings file to use, as --config",
     "AUTOSYNC_JOB__SCHEDULE": "any setting of autosync.toml: AUTOSYNC_<TABLE>__<KEY>, here [job] schedule;"
     " for [jobs.NAME] AUTOSYNC_JOBS__<NAME>__<KEY>",
     "SUPABASE_SERVICES_HOSTNAME": "the host of the ports of `supabase start`, as for the CLI; 127.0.0.1 without it",
     "SUPABASE_SERVICE_ROLE_KEY": "the service key that `setup` reads unless a flag names another source",
-    "SUPABASE_ANON_KEY": "the project's public key, which `verify --probe` sends to see that the function refuses it",
-    "SUPABASE_ACCESS_TOKEN": "an access token of Supabase's Management API: commands then read what they are not given;"
+    "SUPABASE_ANON_KEY": "the project's public key, which `verify --probe` sends to check that the function refuses it",
+    "SUPABASE_ACCESS_TOKEN": "an access token of Supabase's Management API: commands then read what you do not pass;"
     " nothing needs it",
     "AUTOSYNC_SUPABASE_API_URL": "another address of that API: https, or http on this machine",
     "GITHUB_STEP_SUMMARY": "the file to which `verify --format github` adds its summary; GitHub sets it",
-    "AUTOSYNC_ALERT_URL": "where `verify --notify` says what changed: a webhook of Slack, or any other (a secret)",
-    "XDG_STATE_HOME": "the folder of what `verify --notify` said last, where the database cannot keep it;"
+    "AUTOSYNC_ALERT_URL": "the address for messages of `verify --notify`: a webhook of Slack, or any other (a secret)",
+    "XDG_STATE_HOME": "the folder for the last state that `verify --notify` sent, if the database cannot keep it;"
     " ~/.local/state without it",
     "NO_COLOR": "any value: plain output",
 }
@@ -67,7 +67,7 @@ class Configuration:
 
 
 def load(flags: Flags | None = None) -> Configuration:
-    """Return the active settings. Raises UsageError for whatever cannot be understood; contacts nothing."""
+    """Return the active settings. Raises UsageError for anything that cannot be understood; contacts nothing."""
     flags = flags or Flags()
     settings, source = read(flags)
     target = resolve(flags, settings)

@@ -25,7 +25,7 @@ def wrong(key: str, message: str) -> PydanticCustomError:
 
 def _duration(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("this is no duration; write it like 30s, 10m, 1h 30m or 7 days")
+        raise ValueError("this is not a duration; write it like 30s, 10m, 1h 30m or 7 days")
     return duration.parse(value) if isinstance(value, str) else value
 
 

@@ -32,7 +32,7 @@ def explained(connection: Patient) -> Iterator[None]:
         holder = _holder(connection) if isinstance(error, psycopg.errors.LockNotAvailable) else None
         who = f" ({holder.sentence})" if holder else ""
         raise ConflictError(
-            f"another session is at work on the same: {error.diag.message_primary}{who}; this statement did nothing",
+            f"another session holds a lock: {error.diag.message_primary}{who}; nothing was changed",
             hint=holder.hint
             if holder
             else "wait until it has ended, then run it again; sessions: select * from pg_stat_activity",

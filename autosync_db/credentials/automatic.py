@@ -34,7 +34,7 @@ _DEFAULT = "default"  # what functions of the project that never heard of us che
 _LEGACY = "legacy "
 _DESCRIPTION = "made by autosync-db rotate --auto"
 _LOOKS_AGAIN = 3
-_REPLACED_SINCE = "somebody stored another key after the new one was proven, see autosync-db secrets history"
+_REPLACED_SINCE = "another key was stored after the new one was proven, see autosync-db secrets history"
 # recorded text of the past, by which nobody calls
 _HARMLESS = {"migration"}
 
@@ -84,7 +84,7 @@ def rotate(
         token = journal.begin(connection, made, store.SERVICE_KEY, hosted.ref, old)
         entry = journal.find(connection)
     if entry is None or entry.token != token:
-        raise ConflictError("another command took this rotation over", hint="run: autosync-db rotate --resume")
+        raise ConflictError("another command took over this rotation", hint="run: autosync-db rotate --resume")
     work = _Work(hosted, entry, reporter, preflight)
     with journal.kept_alive(configuration, token), _settled(work):
         return _finish(work, _replaced(work, _make(work)))
@@ -223,11 +223,11 @@ def _finish(work: _Work, result: Result) -> Result:
     with connect(work.configuration.target.database_url) as connection:
         entry = journal.find(connection)
     if entry is None or entry.token != work.entry.token:
-        raise ConflictError("another command took this rotation over", hint="run: autosync-db rotate --resume")
+        raise ConflictError("another command took over this rotation", hint="run: autosync-db rotate --resume")
     keys = work.hosted.api.api_keys(reveal=True)
     made = _named(keys, entry.made)
     if made is None or made.value is None:
-        gone = f"the new key {entry.made} is none of the project's keys any more"
+        gone = f"the new key {entry.made} no longer exists in the project"
         return _ended(work, replace(result, left_to_do=_left(entry.old, gone)))
     result = replace(result, made=entry.made)
     work.hosted.still_ours(entry.token)
@@ -241,7 +241,7 @@ def _finish(work: _Work, result: Result) -> Result:
     assert entry.old.key_id is not None
     if any(one.id == entry.old.key_id for one in keys):
         work.hosted.api.delete_key(entry.old.key_id, reason=f"replaced by {entry.made}")
-    work.reporter.done(Step("delete", f"the old key {entry.old.key_name}, which nobody uses any more", True))
+    work.reporter.done(Step("delete", f"the old key {entry.old.key_name}, which is no longer used", True))
     return _ended(work, replace(result, deleted=entry.old.key_name))
 
 
@@ -254,7 +254,7 @@ def _why_kept(entry: Entry, keys: list[ApiKey]) -> str | None:
         return _left(old, "functions that never heard of this one may check for the key named default")
     if old.key_name.startswith(_LEGACY):
         return (
-            f"the old key is the {old.key_name} key, which is still valid: when nothing uses the legacy keys any more,"
+            f"the old key is the {old.key_name} key, which is still valid: when nothing uses the legacy keys,"
             " switch them off in the dashboard, under Settings > API Keys"
         )
     if old.key_id is None:
@@ -276,7 +276,7 @@ def _ended(work: _Work, result: Result) -> Result:
 def _left(old: Old, why: str) -> str:
     return (
         f"the old key {old.key_name or '(of unknown name)'} is still valid: {why};"
-        " delete it in the dashboard, under Settings > API Keys, when nobody needs it any more"
+        " delete it in the dashboard, under Settings > API Keys, when nothing needs it"
     )
 
 
@@ -331,7 +331,7 @@ def _settle(work: _Work, cause: BaseException) -> str:
         _undo(work)
     except AutosyncError as failure:
         return f"the key {work.entry.made} may be left ({failure.message}): {resume_it}"
-    return f"the old key is active, and {work.entry.made} is not there (any more)"
+    return f"the old key is active, and {work.entry.made} does not exist (any more)"
 
 
 def _undo(work: _Work) -> None:

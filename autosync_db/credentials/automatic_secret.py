@@ -74,7 +74,7 @@ def undo(hosted: Hosted, entry: Entry) -> None:
 
 def left_of_new(entry: Entry) -> str:
     """Return what to do about the secret that was made and cannot be taken from the function."""
-    return f"the function may accept another secret in {entry.made} besides: set it again, see autosync-db secrets env"
+    return f"the function may also accept another secret in {entry.made}: set it again, see autosync-db secrets env"
 
 
 def left_of_old(entry: Entry) -> str:
@@ -128,7 +128,7 @@ def _note(work: _Work) -> rotation.Proven:
 def _finish(work: _Work, result: Result) -> Result:
     """Tell the function the new secret alone, so that the old one opens nothing any more."""
     _tell_the_active_one(work)
-    work.reporter.done(Step("function", f"its variable {cron_secret.VARIABLE} has the new secret alone", True))
+    work.reporter.done(Step("function", f"its variable {cron_secret.VARIABLE} has only the new secret", True))
     return replace(result, made=cron_secret.VARIABLE)
 
 
@@ -176,5 +176,5 @@ def _settle(work: _Work) -> str:
             return f"the new secret is active and {proven}: {_RESUME}"
         _tell_the_active_one(work)
     except AutosyncError as failure:
-        return f"the old secret is active, and the function may accept another besides ({failure.message}): {_RESUME}"
+        return f"the old secret is active, and the function may accept another one, too ({failure.message}): {_RESUME}"
     return "the old secret is active, and the function accepts it alone"

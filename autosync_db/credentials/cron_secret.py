@@ -45,12 +45,12 @@ def inspect(value: Secret, _project_ref: str | None = None) -> None:
     """Return if `value` can be a cron secret. Raises SecretError, which never quotes it, when it cannot."""
     if key.LOOKS_SECRET.search(value.reveal()) or value.reveal().startswith("sb_"):
         raise SecretError(
-            "this is a key of a project, not a cron secret", hint="let one be made: autosync-db rotate --generate"
+            "this is a key of a project, not a cron secret", hint="make one with: autosync-db rotate --generate"
         )
     if not _FORM.fullmatch(value.reveal()):
         raise SecretError(
             "a cron secret has at least 32 letters, digits, _ and -",
-            hint="let one be made: autosync-db rotate --generate",
+            hint="make one with: autosync-db rotate --generate",
         )
 
 
@@ -146,7 +146,7 @@ def _require_use(connection: Connection, configuration: Configuration) -> None:
     job_name = configuration.settings.main.name
     if active_auth(connection, job_name) != "cron_secret":
         raise UsageError(
-            f"the function of {job_name} knows its caller by the service key, which nobody can make here",
+            f"the function of {job_name} knows its caller by the service key, which cannot be made here",
             hint='choose [function] auth = "cron_secret" and run autosync-db setup, or pass --from-file PATH',
         )
 
@@ -195,7 +195,7 @@ def write_environment(path: Path, values: Iterable[Secret]) -> bool:
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}", hint="choose another file") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no text file", hint="choose another file") from None
+        raise UsageError(f"{path} is not a text file", hint="choose another file") from None
     return True
 
 

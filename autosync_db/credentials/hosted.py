@@ -65,7 +65,7 @@ def of(configuration: Configuration) -> Hosted:
     api = config.management_of(ref)
     if api is None:
         raise UsageError(
-            f"{TOKEN_VARIABLE} is not set, without which no key can be made or deleted at the platform",
+            f"{TOKEN_VARIABLE} is not set, and no key can be made or deleted on the platform without it",
             hint=f"make an access token at {WHERE_TOKENS_ARE} and export {TOKEN_VARIABLE};"
             " or replace the key yourself: autosync-db rotate --from-file PATH",
         )

@@ -174,14 +174,14 @@ def kept_alive(configuration: Configuration, token: UUID) -> Iterator[None]:
 def _require_ours(found: Any) -> None:
     if not found:
         raise ConflictError(
-            "another command took this rotation over", hint="see what it did with: autosync-db secrets history"
+            "another command took over this rotation", hint="see what it did with: autosync-db secrets history"
         )
 
 
 def _refuse_while_live(found: Entry) -> None:
     if found.is_live:
         raise ConflictError(
-            f"rotate --auto is at work on {found.made} since {found.started_at:%Y-%m-%d %H:%M:%S} UTC, by "
+            f"rotate --auto is working on {found.made} since {found.started_at:%Y-%m-%d %H:%M:%S} UTC, by "
             f"{found.started_by} ({found.application_name or 'no application name'}, "
             f"{found.client_address or 'local socket'})",
             hint=f"wait for it; if it died, its lease ends in {found.lease_seconds} s,"

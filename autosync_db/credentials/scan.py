@@ -52,7 +52,7 @@ def scan(places: Sequence[Path], *, include_ignored: bool = False, include_publi
         absent = next((place for place in places if not place.exists()), None)
     if absent is not None:
         raise UsageError(
-            f"there is no file or folder {absent}", hint="name what to scan, or nothing for the current folder"
+            f"there is no file or folder {absent}", hint="name files or folders to scan, or none for the current folder"
         )
     findings: list[Finding] = []
     unread: list[tuple[str, str]] = []

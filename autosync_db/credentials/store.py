@@ -231,17 +231,17 @@ def require_settable(name: str) -> None:
     """Return if a secret of this name may be stored without a proof. Raises UsageError that says what does it."""
     if name in {SERVICE_KEY, CRON_SECRET}:
         raise UsageError(
-            f"{name} is what every call carries: it is replaced with a proof",
+            f"use rotate for {name}: it makes a test call before it replaces the key",
             hint="run: autosync-db rotate (the first one is stored by: autosync-db setup)",
         )
     if name == PROJECT_URL:
         raise UsageError(
-            "project_url is where every call goes: it is changed with a proof",
+            "use setup for project_url: it makes a test call with the new address",
             hint="run: autosync-db setup --project-url URL",
         )
     if name == CRON_SECRET_NEXT:
         raise UsageError(
-            f"{name} is what the next rotation activates", hint="let it be made: autosync-db rotate --generate"
+            f"{name} is the secret that the next rotation activates", hint="make it with: autosync-db rotate --generate"
         )
     refuse_address(name, "set")
     if not _NAME.fullmatch(name):
@@ -272,7 +272,7 @@ def require_value(name: str, value: Secret) -> None:
         raise SecretError(f"the value of {name} holds a zero byte", hint="store it in base64")
     if name == GATEWAY_KEY and not key.is_public(value):
         raise SecretError(
-            "gateway_key goes through the gateway beside the cron secret: only a public key is worth as little",
+            "gateway_key must be a public key: it is sent with every call",
             hint="pass the project's publishable or anon key",
         )
     if len(text) < 60 and key.PLACEHOLDER.fullmatch(text):

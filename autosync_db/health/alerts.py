@@ -215,12 +215,12 @@ def _number_of(connection: Connection, job_name: str | None, kind: Kind) -> int 
     job = registry.find(connection, job_name)
     if job.name == HOUSEKEEPING_JOB:
         raise UsageError(
-            "housekeeping is what sends messages, so it cannot say that it does not run",
+            "housekeeping sends the messages, so it cannot report that it does not run",
             hint="set a heartbeat for all jobs: its silence says so (autosync-db alerts set heartbeat)",
         )
     if kind == "heartbeat" and job.kind == "watch":
         raise UsageError(
-            f"of {job_name}, which is only watched, no success can be proven",
+            f"{job_name} is only watched, so no success can be proven",
             hint=f"take it over with: autosync-db jobs adopt {job_name}",
         )
     number: int = value(connection, "select j.id from autosync.job as j where j.name = %s", [job_name])
@@ -231,7 +231,7 @@ def _identity(connection: Connection, kind: Kind, number: int | None, job_name: 
     identity: int | None = value(connection, _FIND, [kind, number])
     if identity is None:
         raise UsageError(
-            f"there is no {kind} for {job_name or 'all jobs'}", hint="see those that there are: autosync-db alerts list"
+            f"there is no {kind} for {job_name or 'all jobs'}", hint="list them with: autosync-db alerts list"
         )
     return identity
 

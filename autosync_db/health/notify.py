@@ -190,12 +190,12 @@ def _body(report: Report, event: str, *, is_slack: bool, strict: bool) -> dict[s
         }
     subject = f"*{report.subject}* on {report.target}"
     lines = [
-        f":large_green_circle: {subject}: verify finds nothing any more"
+        f":large_green_circle: {subject}: verify finds no more faults"
         if event == "recovered"
         else f":red_circle: {subject}: verify says {report.status.value}"
     ]
     for one in causes:
-        lines.append(f"{one['check']}{' (' + one['job'] + ')' if one['job'] else ''}: not so: {one['claim']}")
+        lines.append(f"{one['check']}{' (' + one['job'] + ')' if one['job'] else ''}: violated: {one['claim']}")
         lines += [one["evidence"]] if one["evidence"] else []
         lines += [f"fix: `{one['fix']}`"] if one["fix"] else []
     text = "\n".join(lines)

@@ -41,16 +41,16 @@ def form_of(kind: Kind, address: Secret) -> Form:
         return "slack"
     if kind == "webhook":
         if host in SLACK_HOSTS:
-            raise SecretError("Slack takes its own form alone", hint="run: autosync-db alerts set slack")
+            raise SecretError("Slack accepts only its own format", hint="run: autosync-db alerts set slack")
         return "webhook"
     form = _heartbeat(host, found.path)
     if (wrong := _NO_SUCCESS.get(form)) and wrong.search(found.path.rstrip("/")):
         raise SecretError(
-            "the end of the address says something else than that a job succeeded",
+            "the end of the address reports something other than success",
             hint="pass the address as the service shows it, without /start, /fail, /log or a number",
         )
     if (own := _OWN_STATE.get(form)) and any(name == own for name, _ in parse_qsl(found.query)):
-        raise SecretError(f"the address says {own} itself", hint=f"leave ?{own}=... out: it is added to each ping")
+        raise SecretError(f"the address has {own} already", hint=f"leave ?{own}=... out: it is added to each ping")
     return form
 
 
@@ -63,10 +63,12 @@ def _split(address: Secret) -> SplitResult:
     except ValueError:
         found, host = SplitResult("", "", "", "", ""), None
     if found.scheme not in {"http", "https"} or not host or not re.fullmatch(r"[!-~]+", text) or "#" in text:
-        raise SecretError("this is no address that can be called", hint="pass one like https://HOST/PATH, in one line")
+        raise SecretError(
+            "this is not an address that can be called", hint="pass one like https://HOST/PATH, in one line"
+        )
     if found.scheme == "http" and not _is_near(host):
         raise SecretError(
-            "the address, which is a secret, would cross the network in the clear",
+            "the address, which is a secret, would be sent unencrypted",
             hint="use https:// instead of http://",
         )
     return found

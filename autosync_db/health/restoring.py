@@ -65,7 +65,7 @@ def restore(
     if store.SERVICE_KEY in names and at_hand is not None:
         values[store.SERVICE_KEY] = at_hand.key
     if values.keys() != set(names):
-        raise SecretError("what was to be put back is not known any more", hint="run: autosync-db setup")
+        raise SecretError("the address or key to restore is no longer available", hint="run: autosync-db setup")
     speaking = _prover(registry.speaking(connection, configuration), job)
     token = uuid4()
     with lease.undone_when_interrupted(configuration, token, values):

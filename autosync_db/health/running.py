@@ -77,7 +77,9 @@ def run(
         answers = calls.of_tick(connection, job.name, tick_id)
         found = rows(connection, _RUN, [id])
         if not found:
-            raise UsageError(f"schedule {id} was deleted meanwhile", hint="list them with: autosync-db schedules list")
+            raise UsageError(
+                f"schedule {id} was deleted in the meantime", hint="list them with: autosync-db schedules list"
+            )
         [(last_run_at, is_claimed)] = found
         if last_run_at != before and not has_run:
             has_run = True
@@ -111,13 +113,13 @@ def require_success(found: Run) -> None:
             )
     shown = f"autosync-db schedules show {schedule.id}"
     if found.is_claimed:
-        raise CheckFailedError("the run has begun and not ended yet", hint=f"see what comes of it with: {shown}")
+        raise CheckFailedError("the run has begun and not ended yet", hint=f"see the outcome with: {shown}")
     if not found.calls:
         raise CheckFailedError(
             f"no call was made, the tick is {found.decision}", hint="find the cause with: autosync-db verify"
         )
     if any(answer.cause is Cause.PENDING for answer in found.calls):
-        raise CheckFailedError("the call has no answer yet", hint=f"see what comes of it with: {shown}")
+        raise CheckFailedError("the call has no answer yet", hint=f"see the outcome with: {shown}")
     raise CheckFailedError(
         f"the call succeeded, and did not run this schedule; {found.others_due} others are due",
         hint=f"it stays due, for the next call; see: {shown}",
@@ -142,6 +144,6 @@ def _job(connection: Connection, settings: Settings) -> Job:
     if not first.enabled:
         raise UsageError(
             f"the job {first.name}, which runs the schedules, is {first.state}",
-            hint="take enabled = false out of it, then: autosync-db setup",
+            hint="remove enabled = false from it, then: autosync-db setup",
         )
     return first

@@ -116,11 +116,11 @@ def _explained(
 
 
 def _as_expected(result: CheckResult) -> CheckResult:
-    """Return a result, as a warning where it says no more than that nobody has set the database up."""
+    """Return a result, as a warning if it only says that the database was not set up."""
     found = result.verdict.evidence
     if result.id != SECRETS or not found or any(item.facts.get("is_set_up", True) for item in found):
         return result
-    summary = "nobody has set this database up, and its jobs call nobody"
+    summary = "this database is not set up, and its jobs make no calls"
     return replace(result, verdict=replace(result.verdict, status=Status.WARNING, summary=summary))
 
 

@@ -22,7 +22,7 @@ _RECENT = """
         status_code, error_code, error_message, body_excerpt, cause, answered_by, proof
     from autosync.recent_outcomes(%(job)s, %(limit)s)
 """
-# of each job as many of the newest, and besides all since a call of that number, as far as that is no flood
+# the newest calls of each job, up to the limit, and all calls since the given number, up to a maximum
 _OF_JOBS = """
     select n.name as job, id, tick_id, request_id, queued_at, settled_at, timeout_milliseconds, outcome,
         status_code, error_code, error_message, body_excerpt, cause, answered_by, proof

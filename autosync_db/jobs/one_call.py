@@ -145,7 +145,7 @@ def resolve(connection: Connection, text: str) -> int:
     digits = re.sub(r"-|^urn:uuid:|[{}]", "", text.strip().lower())
     if not re.fullmatch(r"[0-9]{1,18}|[0-9a-f]{4,32}", digits):
         raise UsageError(
-            f"{text!r} is no id of a call",
+            f"{text!r} is not the id of a call",
             hint="give its number, or at least 4 characters of its idempotency key; list them with: autosync-db runs",
         )
     found = rows(connection, _RESOLVE, _beginning(digits))

@@ -20,7 +20,7 @@ where l.locktype = 'relation'
 
 
 def wait(connection: Connection, keep_alive: Callable[[], None] = lambda: None) -> int | None:
-    """Return when those of now have ended; the process id of one that has not within seconds, None otherwise."""
+    """Wait until every dispatch that runs now has ended. Return the process id of one that has not in time, or None."""
     old = set(rows(connection, _READERS))
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while old:

@@ -118,7 +118,7 @@ def find(connection: Connection, name: str, settings: Settings | None = None) ->
         "job",
         name,
         known,
-        hint=f"the database has {', '.join(known) or 'none'}; a job of autosync.toml is made by: autosync-db setup",
+        hint=f"the database has {', '.join(known) or 'none'}; create a job of autosync.toml with: autosync-db setup",
     )
 
 
@@ -241,7 +241,7 @@ def resume(connection: Connection, name: str) -> Job:
         if job.paused_by and job.paused_by.startswith(UNFINISHED):
             raise UsageError(
                 f"the job {name} is not taken over yet; its own text runs",
-                hint=f"go on with: autosync-db jobs adopt {name}; of a cron job of another name with --from ID",
+                hint=f"go on with: autosync-db jobs adopt {name}; if the cron job has another name, add --from ID",
             )
         connection.execute("update autosync.job set paused_at = null, paused_by = null where name = %s", [name])
         sync(connection, name)
@@ -271,7 +271,9 @@ def remove(connection: Connection, name: str) -> None:
     with change(connection):
         job = find(connection, name)
         if job.name == HOUSEKEEPING_JOB:
-            raise UsageError("housekeeping goes with the last job", hint="to remove everything: autosync-db teardown")
+            raise UsageError(
+                "housekeeping is removed with the last job", hint="to remove everything: autosync-db teardown"
+            )
         if job.kind != "watch":
             owners = rows(
                 connection,
@@ -294,11 +296,11 @@ def require_ours(job: Job, *, but_housekeeping: bool = False) -> None:
     """Return unless the job is only watched, or is the housekeeping where that has a schedule of its own."""
     if job.kind == "watch":
         raise UsageError(
-            f"{job.name} is only watched, and changed by nobody here",
+            f"{job.name} is only watched, so autosync-db does not change it",
             hint=f"take it over with: autosync-db jobs adopt {job.name}",
         )
     if but_housekeeping and job.name == HOUSEKEEPING_JOB:
-        raise UsageError("housekeeping comes as often as the busiest job", hint="reschedule that one")
+        raise UsageError("housekeeping runs as often as the busiest job", hint="reschedule that one")
 
 
 def keep_house_in_step(connection: Connection) -> None:

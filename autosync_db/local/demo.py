@@ -109,7 +109,7 @@ def onward(*, is_running: bool) -> tuple[Onward, ...]:
         )
     return (
         Onward("autosync-db local demo --keep", "the same, and it goes on running"),
-        Onward("autosync-db init", "begin with a project of yours, then: autosync-db setup"),
+        Onward("autosync-db init", "start with your own project, then: autosync-db setup"),
         Onward("autosync-db audit", "what the cron jobs of a database do today"),
     )
 

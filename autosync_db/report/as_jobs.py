@@ -42,7 +42,7 @@ def project(found: Status, aim: Aim, console: Console, now: datetime) -> None:
     _verdict(found, console)
     copy = found.inherited
     if copy:
-        lines.say(aim.at(f"copy: {copy.sentence}; for calls of its own: {copy.next}"), console)
+        lines.say(aim.at(f"copy: {copy.sentence}; to let it make its own calls: {copy.next}"), console)
     console.print()
     if len(found.jobs) == 1:
         screen.fields(_of_one(found.jobs[0], now), console)

@@ -32,7 +32,7 @@ SERIES = {
     "job_longest_duration_seconds": "How long the longest call of the last hour took by the function's own report.",
     "job_overdue_schedules": "Schedules that are due for too long and not being worked on, at most 1000.",
     "job_oldest_overdue_timestamp_seconds": "Since when the oldest overdue schedule is due, in seconds since 1970.",
-    "due_schedules": "Schedules that are due and claimed by nobody, at most 10000.",
+    "due_schedules": "Schedules that are due and not claimed, at most 10000.",
     "queued_requests": "Requests in pg_net's queue, of whomever, at most 10000.",
     "oldest_queued_age_seconds": "How long the oldest call of a job has waited in pg_net's queue; 0 when none waits.",
     "housekeeping_last_run_timestamp_seconds": "When housekeeping last ran to its end, in seconds since 1970.",

@@ -52,7 +52,7 @@ def check_function_name(name: str) -> None:
     shipped = {path.parts[0] for path, _ in shipped_functions()}
     if name.lower() in shipped | {PLAIN, HOUSEKEEPING}:
         raise UsageError(
-            f"--plain {name!r} is the name of something that autosync-db brings itself",
+            f"--plain {name!r} is the name of something that autosync-db has itself",
             hint="choose another name, for example: --plain daily-report",
         )
 
@@ -71,12 +71,12 @@ def is_of_project(directory: Path) -> bool:
 
 
 def write_change(change: Change) -> None:
-    """Write a changed file of the user's whole or not at all. Raises UsageError when it was changed meanwhile."""
+    """Write a changed file of the user's whole or not at all. Raises UsageError when it was changed in the meantime."""
     with files_of_the_user():
         path = change.path.resolve()  # a link stays one
         before = path.read_bytes() if path.exists() else None
         if before != (None if change.before is None else change.before.encode()):
-            raise UsageError(f"{change.path} was changed meanwhile", hint="run it again")
+            raise UsageError(f"{change.path} was changed in the meantime", hint="run it again")
         whole_file.write(path, change.after, replace=True)
 
 

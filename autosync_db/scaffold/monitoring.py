@@ -122,5 +122,5 @@ def _files(found: Sequence[Exporter], source: Path | None) -> Iterator[tuple[Pat
 
 def _check(name: str, value: str, pattern: str) -> str:
     if not re.fullmatch(pattern, value):
-        raise UsageError(f"{name} {value!r} cannot stand in a unit of systemd", hint=f"use one that matches {pattern}")
+        raise UsageError(f"{name} {value!r} cannot be used in a systemd unit", hint=f"use one that matches {pattern}")
     return value

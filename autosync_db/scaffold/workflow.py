@@ -87,7 +87,7 @@ def accesses(settings: Settings, target: str | None, secret: str | None) -> tupl
         _check("--secret", access.secret, _VARIABLE)
         if access.secret.upper().startswith("GITHUB_"):
             raise UsageError(
-                f"GitHub keeps no secret named {access.secret}", hint="name another one with --secret NAME"
+                f"GitHub does not allow a secret named {access.secret}", hint="name another one with --secret NAME"
             )
     return tuple(found)
 
@@ -100,7 +100,7 @@ def _outside_of_the_file(target: str, settings: Settings) -> TargetSettings:
         return TargetSettings(project_ref=remotes[target])
     if target == LINKED_TARGET:
         raise UsageError(
-            "the target linked is known on this machine alone: the link is not part of the repository",
+            "the target linked is known only on this machine: the link is not part of the repository",
             hint="write it into autosync.toml with: autosync-db init",
         )
     if target in {LOCAL_TARGET, STACK_TARGET}:
@@ -207,5 +207,5 @@ def _wait(settings: Settings) -> str | None:
 
 def _check(name: str, value: str, pattern: str) -> str:
     if not re.fullmatch(pattern, value):
-        raise UsageError(f"{name} {value!r} cannot stand in a CI file", hint=f"use one that matches {pattern}")
+        raise UsageError(f"{name} {value!r} cannot be used in a CI file", hint=f"use one that matches {pattern}")
     return value

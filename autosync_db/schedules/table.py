@@ -141,7 +141,7 @@ def resolve(connection: Connection, text: str) -> uuid.UUID:
     digits = re.sub(r"-|^urn:uuid:|[{}]", "", text.strip().lower())
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
         raise UsageError(
-            f"{text!r} is no id of a schedule",
+            f"{text!r} is not the id of a schedule",
             hint="give the id or its first characters, at least 4; list them with: autosync-db schedules list",
         )
     bounds = [uuid.UUID(digits.ljust(32, filling)) for filling in "0f"]
@@ -200,12 +200,12 @@ def make_due(connection: Connection, id: uuid.UUID) -> None:
     if state == "claimed":
         raise UsageError(
             f"schedule {id} is being run already; its claim ends at {ends} at the latest",
-            hint=f"see what comes of it with: autosync-db schedules show {id}",
+            hint=f"see the outcome with: autosync-db schedules show {id}",
         )
     if state == "shut":
         raise UsageError(
-            f"the time window of schedule {id} is shut until {ends}",
-            hint=f"wait for it, or take the window away with: autosync-db schedules set {id} --window none",
+            f"the time window of schedule {id} is closed until {ends}",
+            hint=f"wait for it, or remove the window with: autosync-db schedules set {id} --window none",
         )
 
 
@@ -244,7 +244,7 @@ def remove(connection: Connection, id: uuid.UUID) -> None:
 
 def _checked(values: Mapping[str, Any]) -> list[str]:
     if unknown := [name for name in values if name not in SETTABLE]:
-        raise UsageError(f"{unknown[0]} cannot be set", hint=f"what can be set: {', '.join(SETTABLE)}")
+        raise UsageError(f"{unknown[0]} cannot be set", hint=f"these can be set: {', '.join(SETTABLE)}")
     return list(values)
 
 

@@ -86,7 +86,7 @@ def _secrets(connection: Connection, table: Table) -> list[Note]:
         if column not in present
     ]
     found += [
-        Note("replace", SECRETS, f"column {column} may be null and may not be so afterwards")
+        Note("replace", SECRETS, f"column {column} may be null now, but not afterwards")
         for column in _new_columns(table)
         if present.get(column) is False
     ]
@@ -96,7 +96,7 @@ def _secrets(connection: Connection, table: Table) -> list[Note]:
     found += _things(connection, SECRETS, "trigger")
     found += _unprotected(connection, SECRETS)
     found += [
-        Note("replace", f"policy {policy} on {SECRETS}", "by pg_cron_secrets_nobody: nobody but service_role reads")
+        Note("replace", f"policy {policy} on {SECRETS}", "by pg_cron_secrets_nobody: only service_role reads")
         for policy, *_ in _policies(connection, SECRETS)
     ]
     held_before = privileges(connection, SECRETS)
@@ -120,7 +120,9 @@ def _schedules(connection: Connection, table: Table, isolation: IsolationSetting
         for index in _INDEXES
         if not _exists(connection, f"public.{index}")
     ]
-    found += [Note("remove", f"index {index}", "no query needs it besides the others") for index in retired["indexes"]]
+    found += [
+        Note("remove", f"index {index}", "no query needs it in addition to the others") for index in retired["indexes"]
+    ]
     found += _things(connection, SCHEDULES, "index", besides={*retired["indexes"], *_INDEXES})
     found += _things(connection, SCHEDULES, "constraint", besides=checks)
     found += [
@@ -259,7 +261,7 @@ def _checks(connection: Connection, ours: Mapping[str, str | None]) -> list[Note
         if check not in present:
             found.append(Note("add", f"constraint {check}", f"on {SCHEDULES}"))
         elif check == "valid_time_window":
-            found.append(Note("replace", f"constraint {check}", "by one that also refuses a window of no width"))
+            found.append(Note("replace", f"constraint {check}", "by one that also refuses a window of zero length"))
         elif present[check] != shown:
             found.append(Note("keep", f"constraint {check}", f"under the name {check}_before, beside ours"))
     return found

@@ -137,7 +137,7 @@ def explained(connection: Connection) -> Iterator[None]:
             raise error from None
         if isinstance(error, psycopg.errors.DependentObjectsStillExist) and error.diag.message_detail:
             raise MigrationError(
-                f"something of yours needs what would go: {'; '.join(error.diag.message_detail.splitlines())};"
+                f"your own objects need what would be removed: {'; '.join(error.diag.message_detail.splitlines())};"
                 " nothing was changed",
                 hint="drop or change that first: nothing here drops it for you",
             ) from error

@@ -107,9 +107,9 @@ def _refuse(outsider: str | None) -> None:
         raise MigrationError(
             f"the schema autosync belongs to the role {outsider}, which could put anything in the place of what is made"
             " there; nothing was changed",
-            hint="see what is in it; if nobody made it for autosync-db, let its owner or a superuser drop it, or run:"
+            hint="see what is in it; if it was not made for autosync-db, let its owner or a superuser drop it, or run:"
             f" grant {outsider} to current_user; alter schema autosync owner to current_user;"
-            f" if somebody did, connect as {outsider}",
+            f" if it was, connect as {outsider}",
         )
 
 

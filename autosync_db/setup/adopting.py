@@ -188,7 +188,7 @@ def _require_as_seen(connection: Connection, adoption: Adoption, *, locks: bool 
         return
     became = "unscheduled" if now is None else "changed"
     raise ConflictError(
-        f"the cron job {job.name or job.id} was {became} meanwhile; nothing else was changed",
+        f"the cron job {job.name or job.id} was {became} in the meantime; nothing else was changed",
         hint="see what is there with: autosync-db jobs import"
         if now is None
         else "look at what it says now, then take that over: autosync-db jobs adopt "
@@ -204,7 +204,7 @@ def _find(connection: Connection, name: str, cron_id: int | None) -> FoundJob | 
         if cron_id is not None and any(job.id == cron_id and job.name != name for job in there):
             raise UsageError(
                 f"{name} is a job of autosync-db already, and the cron job {cron_id} is another one",
-                hint=f"where it makes the same calls, end it: select cron.unschedule({cron_id})",
+                hint=f"if it makes the same calls, remove it: select cron.unschedule({cron_id})",
             )
         return None
     if found.standing(connection, name) == "ours":
@@ -238,11 +238,11 @@ def _settings(configuration: Configuration, name: str, understood: Imported) -> 
     if file is None:
         raise UsageError(
             f"the settings have no [jobs.{name}]",
-            hint="add it as its text says: autosync-db jobs import --write",
+            hint="add it from its text: autosync-db jobs import --write",
         )
     if file.kind == "watch":
         raise UsageError(
-            f"[jobs.{name}] is only watched, by the settings", hint="say in its table what it is to call or to run"
+            f"[jobs.{name}] is only watched, by the settings", hint="set in its table what it calls or runs"
         )
     if is_named and (settings.job is None or settings.job.name != name):
         return file
@@ -286,7 +286,7 @@ def _prepare(
         with registry.change(connection):
             if not unproven.is_free(connection, name):
                 raise ConflictError(
-                    f"{name} has become a job of autosync-db meanwhile; nothing was changed",
+                    f"{name} became a job of autosync-db in the meantime; nothing was changed",
                     hint=f"see what it is with: autosync-db jobs show {name}",
                 )
             unproven.begin(connection, row, before, token)
@@ -319,7 +319,7 @@ def _prove(connection: Connection, adoption: Adoption, reporter: Reporter, token
 
 def _disturbed(name: str) -> ConflictError:
     return ConflictError(
-        f"another command changed the job {name} meanwhile; nothing else was changed",
+        f"another command changed the job {name} in the meantime; nothing else was changed",
         hint="see what is there now with: autosync-db jobs list",
     )
 
@@ -345,7 +345,7 @@ def _undone(configuration: Configuration, adoption: Adoption, before: Before, to
             ) from None
         if is_done and is_broken(cause):
             raise UnreachableError(
-                f"the connection to the database broke at the very end; {name} is taken over all the same",
+                f"the connection to the database broke at the very end; {name} is taken over anyway",
                 hint=f"see it with: autosync-db jobs show {name}",
             ) from cause
         raise

@@ -11,6 +11,7 @@ from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import vault
 from autosync_db.jobs import found, references
 from autosync_db.jobs.found import FoundJob
+from autosync_db.plain import counted
 from autosync_db.schema import adoption, objects, revisions
 from autosync_db.setup import extensions
 
@@ -204,7 +205,7 @@ class _Look:
                     gone.append(revision)
                 continue
             if not self._has_memory:
-                detail = "autosync.adopted is gone, so nobody knows whether it was there before"
+                detail = "autosync.adopted is gone, so it is unknown whether it was there before"
                 made.refusals.append(Item("table", table, detail))
             elif not self._is_ours(table):
                 back = [object for at, object in self._adopted if at == revision and not object.startswith(_JOB)]
@@ -228,7 +229,7 @@ class _Look:
         """Return what goes with a table of ours: its rows, and what somebody else has added to it."""
         with self._connection.transaction(force_rollback=True):
             known = {one["name"] for one in adoption.prepare(self._connection, [])[table]["columns"]}
-        said = [f"with {self._count(table)} rows" if table == SCHEDULES else "with the secrets named here"]
+        said = [f"with {counted(self._count(table), 'row')}" if table == SCHEDULES else "with the secrets listed here"]
         added = [f"column {name}" for (name,) in rows(self._connection, _OWN_COLUMNS, [table]) if name not in known]
         added += [f"trigger {name}" for (name,) in rows(self._connection, _OWN_TRIGGERS, [table])]
         if added:
@@ -237,7 +238,7 @@ class _Look:
 
     def _why_kept(self, table: str) -> str:
         if table == SCHEDULES:
-            return f"--keep-data, with {self._count(table)} rows, its policies and its grants"
+            return f"--keep-data, with {counted(self._count(table), 'row')}, its policies and its grants"
         jobs = sorted(set(self._made.read_secrets.values()))
         return f"the cron job {', '.join(jobs)} reads it; it keeps {', '.join(sorted(self._made.read_secrets))}"
 
@@ -304,7 +305,7 @@ class _Look:
         if not exists(self._connection, "autosync.tick", "autosync.invocation"):
             return ""
         ticks, calls = self._count("autosync.tick"), self._count("autosync.invocation")
-        return f", and the history: {ticks} ticks, {calls} calls" if ticks or calls else ""
+        return f", and the history: {counted(ticks, 'tick')}, {counted(calls, 'call')}" if ticks or calls else ""
 
     def _dependents(self) -> None:
         if self._revision is None and not self._is_declared:
@@ -343,11 +344,11 @@ class _Look:
             users = extensions.needs(self._connection, extension, self._others) if extension in here else []
             users += [f"the cron job {item.name}" for item in made.gives_back if item.kind == "job"]
             if extension not in here:
-                made.stays.append(Item("extension", extension, "it was there before, or somebody else made it"))
+                made.stays.append(Item("extension", extension, "it was there before, or was not made here"))
             elif users:
                 made.stays.append(Item("extension", extension, f"used by {', '.join(dict.fromkeys(users))}"))
             elif not self._drop_extensions:
-                made.stays.append(Item("extension", extension, "nobody else uses it; --drop-extensions drops it"))
+                made.stays.append(Item("extension", extension, "nothing else uses it; --drop-extensions drops it"))
             else:
                 dropped.append(extension)
                 what = "with the history of all runs" if extension == "pg_cron" else "with the answers that it keeps"

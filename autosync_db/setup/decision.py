@@ -182,7 +182,7 @@ def _service_key(situation: Situation, given: Given, *, moves: bool) -> dict[str
         return {store.SERVICE_KEY: given.service_key}
     if moves and before:
         raise SecretError(
-            "a copy takes a key of its own, and none was given: the stored one is another project's",
+            "a copy needs its own key, and none was given: the stored one is another project's",
             hint="pass --service-role-key-file PATH (- reads standard input), or set SUPABASE_SERVICE_ROLE_KEY",
         )
     if given.service_key is None and store.SERVICE_KEY not in situation.stored:
@@ -214,7 +214,7 @@ def _require_unshared(situation: Situation, secrets: Mapping[str, Secret]) -> No
         return
     if situation.stored[name].fingerprint != key.fingerprint(secrets[name]):
         raise UsageError(
-            "another job's calls show the cron secret that is stored",
+            "another job's calls carry the cron secret that is stored",
             hint="leave --cron-secret-file out, and replace it afterwards with: autosync-db rotate",
         )
 
@@ -239,7 +239,7 @@ def _project_ref(situation: Situation, given: Given) -> str | None:
             )
         return ref or own
     if given.rebind and own is None:
-        raise UsageError("it is not known which project to bind to", hint="pass --project-ref REF with --rebind")
+        raise UsageError("the project to bind to is not known", hint="pass --project-ref REF with --rebind")
     return own if given.rebind or situation.called_ref == own else None
 
 

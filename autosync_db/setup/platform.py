@@ -115,7 +115,10 @@ def _key(management: Management) -> tuple[Secret | None, str]:
     if not names:
         return None, f"the project {management.project_ref} has no key that a scheduled call could carry"
     listed = ", ".join(names[:_LISTED])
-    return None, f"none was chosen of {listed}: name one for autosync or cron, or pass the key that is meant"
+    return (
+        None,
+        f"several secret keys exist ({listed}): give one a name that contains autosync or cron, or pass the key",
+    )
 
 
 def _deployed(
@@ -137,9 +140,9 @@ def _deployed(
         seen.add(slug)
         if found is not None and found.verify_jwt and (sent := _no_jwt(job, key_kind, stored)):
             what = (
-                f"{slug} has verify_jwt on, and the calls of {job.name} carry {sent}, which is no JWT: the gateway may"
-                f" refuse them. Put verify_jwt = false under [functions.{slug}] of supabase/config.toml, then: supabase"
-                f" functions deploy {slug} --no-verify-jwt --project-ref {ref}"
+                f"{slug} has verify_jwt on, and the calls of {job.name} carry {sent}, which is not a JWT: the gateway"
+                f" may refuse them. Put verify_jwt = false under [functions.{slug}] of supabase/config.toml, then:"
+                f" supabase functions deploy {slug} --no-verify-jwt --project-ref {ref}"
             )
             steps.append(Step("warning", what, False))
     return steps

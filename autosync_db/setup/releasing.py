@@ -41,7 +41,7 @@ def require_adopted(connection: Connection, name: str) -> None:
     """Return if the job was taken over from somebody. Raises UsageError if not."""
     if found.standing(connection, name) != "adopted":
         raise UsageError(
-            f"the job {name!r} was not taken over from anybody",
+            f"the job {name!r} was not taken over",
             hint=f"to remove a job of your own: autosync-db jobs remove {name}",
         )
 

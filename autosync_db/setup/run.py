@@ -121,7 +121,7 @@ def _require_still_there(connection: Connection) -> None:
     """Refuse to make again what was torn down since it was looked at: its secrets and jobs would be missing."""
     if revisions.current(connection) is None:
         raise ConflictError(
-            "all of it was torn down while this command was at work; nothing was changed",
+            "autosync-db was torn down while this command was at work; nothing was changed",
             hint="if it is to be set up again, run the same command",
         )
 
@@ -185,9 +185,9 @@ def _forget_others(work: _Work) -> None:
             store.delete(connection, name)
         journal.forget_others(connection, work.plan.project_ref)
     for name in forgotten:
-        work.reporter.done(Step("secrets", f"deleted {name}, which is of {leaves}", True))
+        work.reporter.done(Step("secrets", f"deleted {name}, which belongs to {leaves}", True))
     for name in receivers:
-        work.reporter.done(Step("alerts", f"deleted the receiver {name}, which is of {leaves}", True))
+        work.reporter.done(Step("alerts", f"deleted the receiver {name}, which belongs to {leaves}", True))
     for name in sorted(theirs - keys - {store.PROJECT_URL, *receivers}):
         work.reporter.done(Step("warning", _kept(work, name), False))
 
@@ -251,7 +251,7 @@ def _refuses(work: _Work, settings: JobSettings) -> bool:
     url = given.reveal() if given else store.project_url(work.connection)
     secret = work.plan.beside or cron_secret.reveal(work.connection, store.CRON_SECRET)
     if url is None or secret is None:
-        raise SecretError("a secret was deleted meanwhile", hint="run it again")
+        raise SecretError("a secret was deleted in the meantime", hint="run it again")
     assert settings.function is not None  # only calls of a function carry the project's own credentials
     work.reporter.doing("calling the function directly")
     headers = cron_secret.call_headers(work.connection, secret)

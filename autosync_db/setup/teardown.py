@@ -92,7 +92,8 @@ def run(
         if more := {item.key for item in there.removes} - {item.key for item in agreed.removed}:
             kind, name = sorted(more)[0]
             raise MigrationError(
-                f"the {kind} {name} has come meanwhile; nothing was changed", hint="look again: autosync-db teardown"
+                f"the {kind} {name} was added in the meantime; nothing was changed",
+                hint="look again: autosync-db teardown",
             )
         if belongings.is_unrecorded(connection):
             connection.execute(_RECORD.format(sql.Literal(revisions.head())))
@@ -119,7 +120,7 @@ def require_free(refusals: Collection[Item]) -> None:
         raise MigrationError(
             "; ".join(f"{item.name if item.kind == 'dependent' else f'the {item.kind} {item.name}'}: {item.detail}"
                       for item in refusals) + "; nothing was changed",
-            hint="change or drop what is named first: it is not ours to drop",
+            hint="change or drop these first: they are not ours to drop",
         )  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def check_url(project_url: str) -> str:
     quoted = _quoted(project_url)
     subject = f"the project URL {quoted}" if quoted else "the project URL"
     if not project_url or project_url.startswith("-"):
-        raise UsageError(f"{subject} names no plain host", hint=f"use https://HOST[:PORT]; {_LOST}")
+        raise UsageError(f"{subject} does not name a plain host", hint=f"use https://HOST[:PORT]; {_LOST}")
     if is_ref(project_url):
         raise UsageError(f"{project_url!r} is a project ref, not a URL", hint=f"use {url_of(project_url)}")
     if re.match(r"postgres(ql)?://", project_url):
@@ -152,7 +152,7 @@ def check_url(project_url: str) -> str:
     if project_url != project_url.strip() or re.search(r"[^\x21-\x7e]", project_url):
         raise UsageError(
             "the project URL contains blanks or control characters",
-            hint="pass the address alone, on one line",
+            hint="pass only the address, on one line",
         )
     if twice := re.match(r"[a-z]+:/*(https?://.*)", project_url, re.IGNORECASE):
         meant = twice[1] if _quoted(twice[1]) else "https://HOST[:PORT]"
@@ -163,7 +163,7 @@ def check_url(project_url: str) -> str:
     except ValueError:
         raise UsageError(f"{subject} has an invalid port or host", hint="use https://HOST[:PORT]") from None
     if not host or "@" in parts.netloc:
-        raise UsageError(f"{subject} names no plain host", hint="use https://HOST[:PORT]")
+        raise UsageError(f"{subject} does not name a plain host", hint="use https://HOST[:PORT]")
     _require_api(project_url, host)
     private = _is_private(host)
     scheme = "http" if private and parts.scheme != "https" else "https"

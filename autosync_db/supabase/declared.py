@@ -79,4 +79,4 @@ def _at(settings: Mapping[str, Any], *names: str) -> Any:
 
 
 def _unreadable(path: Path, reason: str) -> UsageError:
-    return UsageError(f"{path} cannot be read: {reason}", hint="repair it, or leave the check out")
+    return UsageError(f"{path} cannot be read: {reason}", hint="repair it, or skip the check")

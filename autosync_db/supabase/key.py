@@ -178,7 +178,7 @@ def inspect(key: Secret, *, project_ref: str | None = None, now: datetime | None
     if text != text.strip() or re.search(r"[^\x21-\x7e]", text):
         raise SecretError(
             "the service key contains blanks, line breaks or other characters that no key has",
-            hint="pass the key alone, on one line",
+            hint="pass only the key, on one line",
         )
     if PLACEHOLDER.search(text):
         raise SecretError("the service key is a placeholder", hint=WHERE_TO_FIND)
@@ -218,7 +218,7 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
 
     text = key.reveal()
     head, *_, signature = (*text.split("."), "", "")[:3]
-    cut_off = SecretError("the service key has no whole signature: it was cut off when copied", hint=WHERE_TO_FIND)
+    cut_off = SecretError("the service key has no complete signature: it was cut off when copied", hint=WHERE_TO_FIND)
     if head.startswith("eyJ") and len(signature) < SHORTEST_SIGNATURE:
         raise cut_off
     try:
@@ -233,7 +233,7 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
     if len(signature) < whole:
         raise cut_off
     if len(signature) > whole:
-        raise SecretError("the service key has something behind its signature", hint="pass the key alone")
+        raise SecretError("the service key has text after its signature", hint="pass the key alone")
     claims = decoded["payload"]
     role = claims.get("role")
     if role != "service_role":
@@ -245,7 +245,7 @@ def _inspect_jwt(key: Secret, project_ref: str | None, now: datetime) -> Service
         )
     if project_ref and claims.get("iss") == "supabase-demo":
         raise SecretError(
-            f"this is the key of every local Supabase stack, which everybody knows, not one of {project_ref}",
+            f"this is the key of every local Supabase stack, which everyone knows, not one of {project_ref}",
             hint=WHERE_TO_FIND,
         )
     ref, expiry = claims.get("ref"), claims.get("exp")

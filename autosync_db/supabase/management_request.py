@@ -93,7 +93,7 @@ class Access:
         text = self.token.reveal()
         if not re.fullmatch(r"[\x21-\x7e]+", text):
             raise UsageError(
-                f"{TOKEN_VARIABLE} holds blanks or control characters", hint="set it to the token alone, on one line"
+                f"{TOKEN_VARIABLE} holds blanks or control characters", hint="set it to only the token, on one line"
             )
         if any(re.fullmatch(one.whole, text) for one in key.PATTERNS if one.name != "access_token"):
             raise UsageError(
@@ -268,7 +268,7 @@ def _error(kind: Kind, request: Request, said: str, *, is_unclear: bool = False)
     return ManagementError(
         kind,
         f"cannot {request.what}: {said}",
-        hint=f"try again later; https://status.supabase.com tells of outages, and {URL_VARIABLE} sets another address",
+        hint=f"try again later; https://status.supabase.com reports outages, and {URL_VARIABLE} sets another address",
         is_unclear=is_unclear,
     )
 
@@ -321,5 +321,5 @@ def _check_url(url: str) -> None:
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise UsageError(
             f"{URL_VARIABLE} is not encrypted: the access token is not sent there",
-            hint=f"use https://{parts.netloc}; plain http is for this machine alone",
+            hint=f"use https://{parts.netloc}; plain http is only for this machine",
         )

@@ -6,7 +6,7 @@ SESSION_POOLER = (
     "use the address of Supabase's session pooler, from the dashboard under Connect; once supabase link has stored it,"
     " SUPABASE_DB_PASSWORD completes it"
 )
-ENDED = "the server restarted, or somebody ended the connection: when it is up again, run this again"
+ENDED = "the server restarted, or the connection was ended: when it is up again, run this again"
 # nothing of the project answers: it may be paused or deleted
 _GONE = re.compile(
     r"could not translate host name|resolve host|Name or service not known|ENOTFOUND|[Tt]enant or user not found"
@@ -67,7 +67,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"permission denied for database|not currently accepting connections",
-        "this role may not use this database, or nobody may: check the database name; on Supabase it is postgres",
+        "this role may not use this database, or no role may: check the database name; on Supabase it is postgres",
     ),
     (
         r"too many connections for (role|database)",

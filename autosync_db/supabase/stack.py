@@ -112,7 +112,7 @@ def _port(at: Path, name: str, value: object, environment: Mapping[str, str]) ->
     found = re.fullmatch(r"env\((\w+)\)", value) if isinstance(value, str) else None
     text = environment.get(found[1], "") if found else str(value)
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
-        raise UsageError(f"{at / folder.CONFIG}: {name}.port is no port", hint="write a number")
+        raise UsageError(f"{at / folder.CONFIG}: {name}.port is not a port", hint="write a number")
     return int(text)
 
 

@@ -31,7 +31,7 @@ def _listed(project: Project) -> list[dict[str, Any]]:
 def test_a_receiver_is_set_tested_listed_and_deleted(new_project: Project, stub: Stub) -> None:
     project = new_project
     command.succeeds(project.setup())
-    assert "nobody is notified" in project.run("alerts", "list").err
+    assert "no receiver is set" in project.run("alerts", "list").err
     said = [_set(project, "slack", stub.url + ADDRESS), project.run("alerts", "set", "webhook", "--from-env", "HOOK",
             "--job", GUIDE_JOB, variables={"HOOK": stub.url + ADDRESS})]  # fmt: skip
     said += [project.run("alerts", "list", *more) for more in ((), ("--format", "json"))]
@@ -87,22 +87,22 @@ def test_a_heartbeat_is_tested_only_when_that_is_true(new_project: Project, stub
 @pytest.mark.parametrize(
     ("kind", "address", "says"),
     [
-        ("slack", "not an address", "no address"),
-        ("slack", "ftp://example.com/x", "no address"),
-        ("slack", "https://example.com/a b", "no address"),
-        ("slack", "https://[::1", "no address"),
-        ("webhook", "http://example.com/hook", "in the clear"),
-        ("webhook", "https://hooks.slack.com/services/T0/B0/x", "Slack takes its own form"),
-        ("webhook", "https://hooks.slack-gov.com/services/T0/B0/x", "Slack takes its own form"),
+        ("slack", "no address", "not an address"),
+        ("slack", "ftp://example.com/x", "not an address"),
+        ("slack", "https://example.com/a b", "not an address"),
+        ("slack", "https://[::1", "not an address"),
+        ("webhook", "http://example.com/hook", "sent unencrypted"),
+        ("webhook", "https://hooks.slack.com/services/T0/B0/x", "Slack accepts only its own format"),
+        ("webhook", "https://hooks.slack-gov.com/services/T0/B0/x", "Slack accepts only its own format"),
         ("slack", "https://discord.com/api/webhooks/1/x", "/slack"),
-        ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/fail", "something else"),
-        ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "something else"),
-        ("heartbeat", "https://uptime.betterstack.com/api/v1/heartbeat/x/fail", "something else"),
-        ("heartbeat", "https://checks.example.com/ping/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "something else"),
-        ("heartbeat", "https://monitor.example.com/jobs/nightly/start", "something else"),
-        ("heartbeat", "https://cronitor.link/p/key/job?state=fail", "says state itself"),
-        ("heartbeat", "https://o1.ingest.sentry.io/api/1/cron/job/key/?status=error", "says status itself"),
-        ("heartbeat", "", "no address"),
+        ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/fail", "other than success"),
+        ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "other than success"),
+        ("heartbeat", "https://uptime.betterstack.com/api/v1/heartbeat/x/fail", "other than success"),
+        ("heartbeat", "https://checks.example.com/ping/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "other than success"),
+        ("heartbeat", "https://monitor.example.com/jobs/nightly/start", "other than success"),
+        ("heartbeat", "https://cronitor.link/p/key/job?state=fail", "has state already"),
+        ("heartbeat", "https://o1.ingest.sentry.io/api/1/cron/job/key/?status=error", "has status already"),
+        ("heartbeat", "", "not an address"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused_unshown(project: Project, kind: str, address: str, says: str) -> None:

@@ -36,7 +36,7 @@ BAD_URLS = (
     (f"ftp://{keys.PROJECT_REF}.supabase.co", "scheme 'ftp'", URL),
     (f" {URL}", "blanks", "one line"),
     (f"{URL}\n", "blanks", "one line"),
-    ("https://", "no plain host", "https://HOST"),
+    ("https://", "does not name a plain host", "https://HOST"),
     ("https://host:port", "invalid port", "https://HOST"),
 )
 

@@ -213,7 +213,7 @@ class TestSwitch:
         assert "no call carries the service key" in command.refused(result, 2)
 
     def test_only_a_cron_secret_can_be_made(self, working: Place) -> None:
-        assert "which nobody can make here" in command.refused(working.run("rotate", "--generate"), 2)
+        assert "which cannot be made here" in command.refused(working.run("rotate", "--generate"), 2)
 
 
 class TestRotation:
@@ -319,7 +319,7 @@ class TestRotation:
                 "setup", "--cron-secret-file", "-", "-q",
                 stdin=cron_secret.generate().reveal(), variables=variables,
             )  # fmt: skip
-            assert "another job's calls show the cron secret" in command.refused(result, 2)
+            assert "another job's calls carry the cron secret" in command.refused(result, 2)
             assert working.stored()["cron_secret"] == own
             result = working.run(
                 "setup", "--project-url", "http://127.0.0.1:1", "--service-role-key-file", "-", "-q", "--no-wait",
@@ -366,7 +366,7 @@ def test_the_file_is_the_owners_alone_and_keeps_its_other_lines(tmp_path: Path) 
 
 def test_only_a_public_key_goes_beside_it(place: Place) -> None:
     refused = place.run("secrets", "set", "gateway_key", "--from-file", "-", stdin=keys.secret().reveal())
-    assert "only a public key" in command.refused(refused, 6)
+    assert "must be a public key" in command.refused(refused, 6)
     command.succeeds(place.run("secrets", "set", "gateway_key", "--from-file", "-", stdin=keys.legacy("anon").reveal()))
 
 
@@ -375,7 +375,7 @@ def test_a_public_key_that_cannot_work_is_not_stored(place: Place) -> None:
         store.store(connection, {"project_url": Secret(f"https://{keys.PROJECT_REF}.supabase.co")})
     with cases.collected() as case:
         for name, value, reason in (
-            ("blanks", "sb_publishable_" + "p" * 20 + " x" * 9, "only a public key"),
+            ("blanks", "sb_publishable_" + "p" * 20 + " x" * 9, "must be a public key"),
             ("another project", keys.legacy("anon", ref=keys.PROJECT_REF[::-1]).reveal(), "belongs to the project"),
             ("expired", keys.legacy("anon", expires_in=-60).reveal(), "has expired"),
         ):

@@ -259,7 +259,7 @@ def test_a_job_is_changed_by_commands_and_the_file_is_spoken_of(several: Project
     assert "cleanup" not in command.succeeds(several.run("jobs", "list")).out
     assert "--yes" in several.run("jobs", "remove", "report", "-q").hints[0]
     said = command.succeeds(several.run("jobs", "remove", "report", "--yes")).err
-    assert "autosync.toml still names it" in said
+    assert "autosync.toml still has it" in said
     with clusters.connect(several.cluster) as connection:
         assert connection.execute("select jobname from cron.job order by 1").fetchall() == [
             ("auto-sync-cron-job",),

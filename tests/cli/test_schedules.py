@@ -289,7 +289,7 @@ def test_an_id_that_is_none_is_refused(table: Table) -> None:
                 unknown = table.run(name, OTHER, *options)
                 assert OTHER in command.refused(unknown, 2)
                 assert "schedules list" in unknown.hints[0]
-                assert "no id of a schedule" in command.refused(table.run(name, "not-a-uuid", *options), 2)
+                assert "not the id of a schedule" in command.refused(table.run(name, "not-a-uuid", *options), 2)
                 assert table.contents() == before
 
 

@@ -51,7 +51,7 @@ def test_a_key_is_made_proven_and_the_old_one_deleted(platform: Platform) -> Non
 
     # again: the one that we made goes, too
     said = command.succeeds(platform.run("rotate", "--auto"))
-    assert f"the old key {name} is deleted at the platform" in said.err
+    assert f"the old key {name} is deleted on the platform" in said.err
     assert "✓ make" in said.err
     assert len(platform.ours) == 1
     assert platform.names == {"default", "web", "service_role", *platform.ours}
@@ -113,7 +113,7 @@ def test_a_key_that_the_calls_are_to_carry_again_is_not_deleted(
     result = _auto(platform)
     [made] = platform.ours
     if by == "setup":
-        assert said[0].startswith(f"rotate --auto is at work on {made} since")
+        assert said[0].startswith(f"rotate --auto is working on {made} since")
         assert (result.outcome, result.deleted) == ("rotated", "cron")
     else:
         assert (result.outcome, result.deleted) == ("replaced since", None)

@@ -63,7 +63,7 @@ def test_setup_is_refused_beside_an_automatic_one(project: Project, moment: str)
         begin()
     third = keys.secret()
     project.gate.accept(project.key, third)
-    with pytest.raises(ConflictError, match="rotate --auto is at work on autosync_made since"):
+    with pytest.raises(ConflictError, match="rotate --auto is working on autosync_made since"):
         run.run(project.configuration, Given(service_key=third), Reporter(lambda step: None, doing))
     project.lapse()
     refused = project.run("setup", "--service-role-key-file", "-", "-q", stdin=third.reveal())

@@ -22,7 +22,7 @@ HISTORY = (
 )
 # as on platforms that give their owner less
 BLIND, SEEING = "revoke pg_read_all_data from postgres", "grant pg_read_all_data to postgres"
-UNUSED = "used no more: delete it"
+UNUSED = "no longer used: delete it"
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_whoever_holds_the_old_value_is_named_by_place(busy: Project) -> None:
     _plant(busy, busy.key.reveal())
     _, result = _rotate(busy)
     assert UNUSED not in result.err
-    assert "warning: the old one is still held by what is listed" in result.err
+    assert "warning: the listed places still hold the old one" in result.err
     number = busy.value("select jobid from cron.job where jobname = 'theirs'")
     for place, name in (
         ("cron job", f"theirs (job {number})"),
@@ -206,7 +206,7 @@ class TestUnseen:
         _as_admin(busy, BLIND, broken)
         _, result = _rotate(busy)
         assert UNUSED not in result.err
-        assert "warning: who else holds the old one is not known" in result.err
+        assert "warning: some places could not be searched for the old one" in result.err
         assert [line for line in result.out.splitlines() if line.startswith(where) and line.strip().endswith(reason)], (
             result.out
         )

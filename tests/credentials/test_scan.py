@@ -235,7 +235,7 @@ class TestCommand:
     def test_nothing_found_exits_0_and_says_how_much_was_read(self, tmp_path: Path) -> None:
         _write(tmp_path, PUBLIC[Kind.ANON])
         result = command.succeeds(command.run("secrets", "scan", str(tmp_path)))
-        assert (result.out, result.err) == ("", "scanned 1 text files\n")
+        assert (result.out, result.err) == ("", "scanned 1 text file\n")
 
     def test_public_keys_are_no_failure(self, tmp_path: Path) -> None:
         _write(tmp_path, PUBLIC[Kind.ANON])
@@ -257,7 +257,7 @@ class TestCommand:
         monkeypatch.setattr(os, "scandir", refusing)
         result = command.run("secrets", "scan", str(tmp_path))
         assert "1 file could not be read" in command.refused(result, 2)
-        assert f"cannot read {closed}: Permission denied\nscanned 1 text files" in result.err
+        assert f"cannot read {closed}: Permission denied\nscanned 1 text file" in result.err
 
     def test_a_missing_place_exits_2(self, tmp_path: Path) -> None:
         command.refused(command.run("secrets", "scan", str(tmp_path / "nowhere")), 2)

@@ -148,7 +148,7 @@ def test_a_copy_of_the_folder_does_not_touch_the_container_of_the_original(run: 
 
 
 def test_an_image_needs_a_container(run: Run) -> None:
-    assert "runs no image" in command.refused(run("local", "up", "--engine", "system", "--image", "postgres:17"), 2)
+    assert "not run images" in command.refused(run("local", "up", "--engine", "system", "--image", "postgres:17"), 2)
 
 
 def test_without_an_engine_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

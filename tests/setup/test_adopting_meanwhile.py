@@ -85,7 +85,7 @@ def test_a_job_that_is_not_as_the_user_saw_it_is_not_taken_over(
     kept, before = _kept(project), project.cron()
     project.execute(change)
     changed = project.cron()
-    with pytest.raises(ConflictError, match=f"report was {said} meanwhile"):
+    with pytest.raises(ConflictError, match=f"report was {said} in the meantime"):
         adopting.adopt(configuration, adoption, SILENT)
     assert (project.cron(), _kept(project), project.stub.requests) == (changed, kept, [])
 
@@ -93,7 +93,7 @@ def test_a_job_that_is_not_as_the_user_saw_it_is_not_taken_over(
     adoption, configuration = _foreseen(project)
     assert project.cron() == before
     _meanwhile(monkeypatch, lambda: project.execute(change))
-    with pytest.raises(ConflictError, match=f"report was {said} meanwhile"):
+    with pytest.raises(ConflictError, match=f"report was {said} in the meantime"):
         adopting.adopt(configuration, adoption, SILENT)
     assert (project.cron(), _kept(project), len(project.stub.requests)) == (changed, kept, 1)
 
@@ -108,7 +108,7 @@ def test_who_changes_a_job_in_the_moment_that_it_is_handed_over_comes_first(
             owner.execute(change.encode())
             adopted = pool.submit(adopting.adopt, configuration, adoption, SILENT)
             clusters.wait_for(lambda: project.execute(WAITING), "the adoption to wait for the change")
-        with pytest.raises(ConflictError, match=f"report was {said} meanwhile"):
+        with pytest.raises(ConflictError, match=f"report was {said} in the meantime"):
             adopted.result()
     assert OURS not in str(project.cron())
 

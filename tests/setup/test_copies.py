@@ -349,13 +349,13 @@ class TestRebind:
         before = copy.rows("select * from public.pg_cron_secrets order by 1")
         parents = Secret(copy.secrets["service_role_key"])
         assert "the given key is the one that the copy came with" in command.refused(copy.rebind(key=parents), 6)
-        assert "a copy takes a key of its own" in command.refused(copy.run("setup", "--rebind"), 6)
+        assert "a copy needs its own key" in command.refused(copy.run("setup", "--rebind"), 6)
         other = copy.rebind("--project-ref", PARENT)
         assert f"this is the database of the project {OWN}, not of {PARENT}" in command.refused(other, 2)
         legacy = copy.rebind(key=keys.legacy(ref=PARENT))
         assert legacy.code == 6
         bare = command.run("setup", "--rebind", database=copy.cluster.url(), variables=RARELY)
-        assert "it is not known which project to bind to" in command.refused(bare, 2)
+        assert "the project to bind to is not known" in command.refused(bare, 2)
         assert copy.rows("select * from public.pg_cron_secrets order by 1") == before
         assert copy.handed_over == []
 

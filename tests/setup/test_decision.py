@@ -207,9 +207,9 @@ def test_what_is_to_be_done(
         (BLANK, Given(URL, cron_secret=Secret("short")), BY_SECRET, SecretError, "at least 32"),
         (BOUND, Given(OTHER_URL, KEY), {}, UsageError, f"bound to the project {keys.PROJECT_REF}, not to {OTHER_REF}"),
         (BLANK, Given("http://localhost:1", KEY, rebind=True), {}, None, ""),
-        (dataclasses.replace(WORKING, called_ref=None), Given(rebind=True), {}, UsageError, "which project to bind"),
-        (BOUND, Given(rebind=True), {}, UsageError, "which project to bind"),
-        (BOUND, Given(OTHER_URL, rebind=True), {}, SecretError, "a key of its own"),
+        (dataclasses.replace(WORKING, called_ref=None), Given(rebind=True), {}, UsageError, "to bind to is not known"),
+        (BOUND, Given(rebind=True), {}, UsageError, "to bind to is not known"),
+        (BOUND, Given(OTHER_URL, rebind=True), {}, SecretError, "a copy needs its own key"),
         (
             dataclasses.replace(
                 WORKING,

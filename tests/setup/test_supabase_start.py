@@ -174,7 +174,7 @@ def test_ports_come_from_the_settings_up_the_tree(monkeypatch: pytest.MonkeyPatc
         "https://127.0.0.1:7001",
     ]
     monkeypatch.setenv("API", "many")
-    with pytest.raises(UsageError, match=r"api\.port is no port"):
+    with pytest.raises(UsageError, match=r"api\.port is not a port"):
         config.load(Flags(target="supabase"))
 
 

@@ -99,8 +99,8 @@ def test_an_empty_project_is_empty_again(blank: Cluster) -> None:
         ("schema", "autosync"), ("extension", "pg_cron"), ("extension", "pg_net"),
     }  # fmt: skip
     details = {item["name"]: item["detail"] for item in done["removed"]}
-    assert details["public.auto_sync_schedules"] == "with 1 rows and what was added to it: column notes"
-    assert "1 ticks" in details["autosync"]
+    assert details["public.auto_sync_schedules"] == "with 1 row and what was added to it: column notes"
+    assert "1 tick," in details["autosync"]
     assert (done["dry_run"], done["given_back"], done["stays"], done["refused"], done["warnings"]) == (
         False, [], [], [], [],
     )  # fmt: skip
@@ -336,7 +336,7 @@ def test_killed_at_the_end_nothing_has_changed_and_the_next_run_ends_it(
     configuration = config.load(config.Flags(blank.url(), None, None))
     agreed = teardown.foresee(configuration)
     rows(blank, "insert into public.pg_cron_secrets values ('late', 'x')")
-    with pytest.raises(MigrationError, match="the secret late has come meanwhile"):
+    with pytest.raises(MigrationError, match="the secret late was added in the meantime"):
         teardown.run(configuration, agreed)
     gone(blank, "--drop-extensions")
     assert state(blank) == clean

@@ -148,7 +148,7 @@ def test_a_legacy_key_whose_end_is_missing_is_refused() -> None:
 def test_the_key_of_every_local_stack_fits_no_hosted_project() -> None:
     key = _jwt(role="service_role", iss="supabase-demo")
     assert credential.inspect(key).kind is KeyKind.LEGACY
-    assert "which everybody knows" in _refusal(key, keys.PROJECT_REF).message
+    assert "which everyone knows" in _refusal(key, keys.PROJECT_REF).message
 
 
 def test_each_kind_travels_on_its_own_header_alone() -> None:

@@ -250,7 +250,7 @@ def test_a_preview_branch_is_migrated_and_verified_where_its_address_is_given(
         first = machine.run(workflow, PULL_REQUEST)["preview"]
         assert first.result == "success", first.log
         assert "## autosync-db verify: warning" in first.summary
-        assert "| warning | `secrets_present` | nobody has set this database up" in first.summary
+        assert "| warning | `secrets_present` | this database is not set up" in first.summary
         # its job has no key, and its runs fail, which is as it should be
         with clusters.connect(blank, "supabase_admin") as connection:
             connection.execute(

@@ -51,7 +51,7 @@ def test_a_name_that_would_break_out_of_its_place_is_refused() -> None:
         assert not WORKFLOW.exists(), (name, value)
     for target, variable in (("a'b", "X"), ("${{ x }}", "X"), ("a", "X Y"), ("a", "X}}"), ('a"\nb', "X")):
         Path("autosync.toml").write_text(f"[targets.{json.dumps(target)}]\ndatabase_url_env = {json.dumps(variable)}\n")
-        with pytest.raises(UsageError, match="cannot stand in a CI file"):
+        with pytest.raises(UsageError, match="cannot be used in a CI file"):
             write("github")
         assert not WORKFLOW.exists(), (target, variable)
 

@@ -1,4 +1,4 @@
-"""Whoever is to be notified of faults takes the messages."""
+"""Every receiver of alerts accepts its messages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,20 +16,18 @@ def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
 
 CHECK = Check(
     layer="job",
-    claim="whoever is to be notified of faults takes the messages",
+    claim="every receiver of alerts accepts its messages",
     remedy=ByYou(
-        "let it take messages again, or set another address: autosync-db alerts set {receiver}",
+        "make it accept messages again, or set another address: autosync-db alerts set {receiver}",
         then="autosync-db alerts test {receiver}",
     ),
     remedies={
         "of_job": ByYou(
-            "let it take messages again, or set another address: autosync-db alerts set {receiver} --job {name}",
+            "make it accept messages again, or set another address: autosync-db alerts set {receiver} --job {name}",
             then="autosync-db alerts test {receiver} --job {name}",
         ),
-        "orphaned": ByYou(
-            "the job that it spoke of was removed", then="autosync-db alerts delete {receiver} --removed"
-        ),
-        "error": ByYou("end what the error names", then="autosync-db verify --wait 10m"),
+        "orphaned": ByYou("its job was removed", then="autosync-db alerts delete {receiver} --removed"),
+        "error": ByYou("fix the cause of the error", then="autosync-db verify --wait 10m"),
     },
     tell=_tell,
     needs=("head_applied", "privileges_sufficient"),

@@ -9,11 +9,11 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     found: list[Repair | Refusal] = []
     if any("privileges" in facts for facts in scene.findings):
         close = drafts.reapply(scene, ["sql/access/autosync.sql"])
-        found.append(Repair("take back what the roles of the API may do in the schema autosync", close))
+        found.append(Repair("revoke what the roles of the API may do in the schema autosync", close))
     if hide := drafts.withdraw(scene, ["autosync"]):
         found.append(
             Repair(
-                "take the schema autosync out of the setting pgrst.db_schemas",
+                "remove the schema autosync from the setting pgrst.db_schemas",
                 hide,
                 destructive=True,
                 as_owner=scene.acts_as_owner,

@@ -8,7 +8,7 @@ def _draft(_scene: Scene) -> list[Repair]:
     """Let schedules go that were claimed over an hour ago, longer than any function lives, or in the future."""
     return [
         Repair(
-            "take back the claims of over an hour ago or of the future, so that the next call takes their schedules",
+            "release claims that are over an hour old or in the future, so that the next call takes their schedules",
             drafts.fixed("claims_not_stuck"),
             in_batches=True,
         )

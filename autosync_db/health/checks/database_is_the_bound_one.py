@@ -82,23 +82,23 @@ CHECK = Check(
     layer="secrets",
     claim="this is the database that was bound to the project whose function it calls",
     remedy=ByYou(
-        "a copy keeps calling nobody; only if this database belongs to that project now, bind it again",
+        "a copy stays silent; only if this database belongs to that project now, bind it again",
         then="autosync-db setup --rebind --project-ref REF --service-role-key-file PATH",
     ),
     remedies={
-        "inherited": ByYou("nothing, while nothing is to be called from here; for calls of its own", then=_SETUP),
+        "inherited": ByYou("nothing, if it should make no calls; to let it make its own", then=_SETUP),
         "inherited_here": ByYou(
-            "nothing, while nothing is to be called from here; for calls of its own",
+            "nothing, if it should make no calls; to let it make its own",
             then="autosync-db setup --rebind --service-role-key-file PATH",
         ),
-        "came_back": ByYou("see that this is the project's own database", then=_SETUP),
-        "calls_on": ByYou("pause its jobs, if nothing is to be called from here; for calls of its own", then=_SETUP),
+        "came_back": ByYou("make sure that this is the project's own database", then=_SETUP),
+        "calls_on": ByYou("pause its jobs, if it should make no calls; to let it make its own", then=_SETUP),
         "other_address": ByYou(
             "a copy calls its source's functions: pause its jobs, or set it up with --rebind and"
-            " --service-role-key-file PATH; where it is no copy, setup stores the file's address",
+            " --service-role-key-file PATH; if it is not a copy, setup stores the file's address",
             then="autosync-db setup",
         ),
-        "unproven": ByYou("the set-up of the copy's own project did not end; repeat it", then="autosync-db setup"),
+        "unproven": ByYou("the setup of the copy's own project did not finish; repeat it", then="autosync-db setup"),
     },
     needs=("head_applied", "secrets_readable_by_job", "privileges_sufficient"),
     causes=("head_applied",),

@@ -15,7 +15,8 @@ CHECK = Check(
             then="autosync-db jobs trigger {job}",
         ),
         "this_machine": ByYou(
-            "put {function} where functions are served from on this machine (supabase/functions, for supabase start)",
+            "put {function} into the folder that functions are served from on this machine"
+            " (supabase/functions, for supabase start)",
             then="autosync-db jobs trigger {job}",
         ),
     },

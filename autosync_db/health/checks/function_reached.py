@@ -7,7 +7,7 @@ CHECK = Check(
     layer="function",
     scope="call",
     claim="the calls reach the function, and no gateway, firewall or web page answers in its place",
-    remedy=ByYou("start what the gateway forwards functions to", then="autosync-db jobs trigger {job}"),
+    remedy=ByYou("start the service that the gateway forwards functions to", then="autosync-db jobs trigger {job}"),
     remedies={
         "page": "autosync-db setup --project-url URL",
         "no_route": "autosync-db setup --project-url URL",

@@ -12,7 +12,7 @@ def _draft(scene: Scene) -> list[Repair]:
     found = []
     if ours:
         close = drafts.reapply(scene, ours)
-        found.append(Repair("take the functions of this package away from the roles of the API", close))
+        found.append(Repair("revoke the functions of this package from the roles of the API", close))
     if foreign:
         roles = scene.rows(
             "select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated') order by 1"
@@ -21,7 +21,7 @@ def _draft(scene: Scene) -> list[Repair]:
         revoke = sql.SQL("revoke all on function {} from {}")
         found.append(
             Repair(
-                f"take {', '.join(foreign)} away from the roles of the API",
+                f"revoke {', '.join(foreign)} from the roles of the API",
                 [revoke.format(drafts.text(signature), callers) for signature in foreign],
                 destructive=True,
                 as_owner=scene.acts_as_owner,

@@ -1,4 +1,4 @@
-"""Housekeeping runs, and writes down what became of the calls."""
+"""Housekeeping runs, and records the outcome of the calls."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 def _refusal(scene: Scene) -> Refusal:
     if "paused" in scene.reasons:
-        return Refusal("somebody paused it", f"end the pause: autosync-db jobs resume {HOUSEKEEPING_JOB}")
+        return Refusal("it was paused", f"end the pause: autosync-db jobs resume {HOUSEKEEPING_JOB}")
     if "stuck" in scene.reasons:
         way = "select pg_cancel_backend(pid) from pg_stat_activity where query like 'select autosync.keep_house()%'"
         return Refusal("a run of it does not end", f"as its owner run: {way}")
@@ -141,7 +141,7 @@ def _refusal(scene: Scene) -> Refusal:
 
 CHECK = Check(
     layer="job",
-    claim="housekeeping runs, and writes down what became of the calls",
+    claim="housekeeping runs, and records the outcome of the calls",
     remedy="autosync-db repair housekeeping_runs",
     needs=("head_applied", "pg_cron_installed", "pg_net_installed", "privileges_sufficient"),
     causes=(

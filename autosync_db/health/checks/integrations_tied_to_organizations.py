@@ -20,8 +20,8 @@ CHECK = Check(
     remedy="autosync-db repair integrations_tied_to_organizations",
     remedies={
         "unreadable": ByYou(
-            "let the policy see whose an integration is: grant select on {integrations} to authenticated; or add a"
-            " foreign key of integration_id and organization_id",
+            "let the policy read which organization an integration belongs to: grant select on {integrations} to"
+            " authenticated; or add a foreign key of integration_id and organization_id",
             then="autosync-db repair integrations_tied_to_organizations",
         ),
     },

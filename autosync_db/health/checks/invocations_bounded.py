@@ -8,7 +8,7 @@ def _draft(_scene: Scene) -> list[Repair]:
     """Delete the ticks and runs that are older than they are kept."""
     return [
         Repair(
-            "delete the ticks and calls of every job that are older than they are kept",
+            "delete the ticks and calls of every job that are past their retention",
             drafts.fixed("invocations_bounded"),
             destructive=True,
             in_batches=True,

@@ -1,11 +1,11 @@
-"""Which schedules API users see was chosen."""
+"""The mode that decides which schedules API users see was chosen."""
 
 from autosync_db.health.model import Check
 from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="security",
-    claim="which schedules API users see was chosen",
+    claim="the mode that decides which schedules API users see was chosen",
     remedy=ByYou("choose [isolation] mode in autosync.toml", then="autosync-db migrate"),
     needs=("head_applied",),
     causes=("head_applied",),

@@ -7,7 +7,7 @@ CHECK = Check(
     layer="job",
     scope="job",
     claim="the newest run of the job did not fail",
-    remedy=ByYou("end what the error names", then="autosync-db jobs trigger {job}"),
+    remedy=ByYou("fix the cause of the error", then="autosync-db jobs trigger {job}"),
     remedies={
         "startup": ByYou(
             "let fewer jobs begin in the same minute, or raise cron.max_running_jobs or max_worker_processes",
@@ -15,7 +15,7 @@ CHECK = Check(
         ),
         "sequence": "select setval(pg_get_serial_sequence('{table}', 'id'), (select max(id) from {table}))",
         "connection": ByYou(
-            "see what refused it (autosync-db explain job_can_connect); the next run of pg_cron clears it, no call",
+            "find what refused it (autosync-db explain job_can_connect); only pg_cron's next run clears it, not a call",
             then="autosync-db verify --wait 10m",
         ),
     },

@@ -47,7 +47,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
                 "write another one under [job] in autosync.toml, then run: autosync-db setup",
             )
         ]
-    return [Repair("give the job the schedule of autosync.job again", drafts.schedule_job(scene))]
+    return [Repair("set the job's schedule to that of autosync.job again", drafts.schedule_job(scene))]
 
 
 CHECK = Check(

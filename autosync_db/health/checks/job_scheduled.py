@@ -17,7 +17,7 @@ CHECK = Check(
     remedy="autosync-db repair job_scheduled",
     remedies={
         "watched": ByYou(
-            "schedule it again where it was made, or take its table out of autosync.toml and run"
+            "schedule it again where it was made, or remove its table from autosync.toml and run"
             " autosync-db jobs remove {job}",
             then="autosync-db verify",
         ),

@@ -1,4 +1,4 @@
-"""What role and database set for every session lets the next run of the jobs end."""
+"""The settings of role and database let the next run of the jobs finish."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def _draft(scene: Scene) -> Sequence[Repair | Refusal]:
 
 CHECK = Check(
     layer="job",
-    claim="what role and database set for every session lets the next run of the jobs end",
+    claim="the settings of role and database let the next run of the jobs finish",
     remedy="autosync-db repair job_settings_bearable",
     needs=("pg_cron_installed", "head_applied", "privileges_sufficient"),
     causes=("server_writable",),

@@ -1,4 +1,4 @@
-"""The job has ticked when its schedule last said so."""
+"""The job ticked when its schedule last required it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -141,7 +141,7 @@ def _late(job: str, runs: list[_Run]) -> list[Row]:
 CHECK = Check(
     layer="job",
     scope="scheduled",
-    claim="the job has ticked when its schedule last said so",
+    claim="the job ticked when its schedule last required it",
     remedy=ByYou(
         "restart PostgreSQL (on Supabase: Project Settings > General > Restart project)",
         then="autosync-db verify --wait 10m",

@@ -1,4 +1,4 @@
-"""Pg_cron's process has in memory what cron.job says.
+"""The jobs in the memory of pg_cron's process match cron.job.
 
 Nothing shows that memory. What it ran shows what it had then, and that it read cron.job no more since is shown by one
 of two things: its last activity is still the writing of that run (before pg_cron 1.5, which reports every look into the
@@ -236,14 +236,14 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     )
     if found is None:
         way = "select cron.unschedule(cron.schedule('0 0 1 1 *', 'select 1'))"
-        return [Refusal("there is no job of ours to touch", f"any change of a job does it: {way}")]
+        return [Refusal("there is no job of ours to change", f"any change of a job does it: {way}")]
     touch = sql.SQL("select cron.alter_job(c.jobid, schedule := c.schedule) from cron.job as c where c.jobid = {}")
     return [Repair("let pg_cron read its jobs again", [touch.format(sql.Literal(found))])]
 
 
 CHECK = Check(
     layer="cron",
-    claim="pg_cron's process has in memory what cron.job says",
+    claim="the jobs in the memory of pg_cron's process match cron.job",
     remedy="autosync-db repair launcher_matches_table",
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     causes=(

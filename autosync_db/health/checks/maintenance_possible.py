@@ -1,4 +1,4 @@
-"""The owner of our objects may do what the next change of a job or of the schema needs."""
+"""The owner of our objects has the privileges for the next change of a job or of the schema."""
 
 from psycopg import sql
 
@@ -28,7 +28,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="job",
-    claim="the owner of our objects may do what the next change of a job or of the schema needs",
+    claim="the owner of our objects has the privileges for the next change of a job or of the schema",
     remedy="autosync-db repair maintenance_possible",
     needs=("pg_cron_installed", "head_applied"),
     repair=_draft,

@@ -1,4 +1,4 @@
-"""Every column, function, trigger, policy, grant and job is as this version's files say."""
+"""Every column, function, trigger, policy, grant and job matches this version's files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -96,7 +96,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 CHECK = Check(
     layer="migrations",
-    claim="every column, function, trigger, policy, grant and job is as this version's files say",
+    claim="every column, function, trigger, policy, grant and job matches this version's files",
     remedy="autosync-db repair objects_current",
     remedies={"table": ByYou(_COLUMNS, then="autosync-db verify")},
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),

@@ -1,11 +1,11 @@
-"""What other jobs call answers well."""
+"""The calls of other jobs are answered well."""
 
 from autosync_db.health.model import Check
 from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="neighbours",
-    claim="what other jobs call answers well",
+    claim="the calls of other jobs are answered well",
     remedy=ByYou(
         "correct those jobs; with jobs import each call has its job and its outcome", then="autosync-db jobs import"
     ),

@@ -43,10 +43,8 @@ def _read(answer: Answer) -> list[Row]:
 
 CHECK = Check(
     layer="neighbours",
-    claim="what the texts of other jobs send is there when they run",
-    remedy=ByYou(
-        "give the setting or the secret that is named its value, or schedule the job again with what it is to send"
-    ),
+    claim="the values that other jobs send exist when the jobs run",
+    remedy=ByYou("set the value of the setting or secret named above, or schedule the job again with the right value"),
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     question=Question(_query, _read),
 )

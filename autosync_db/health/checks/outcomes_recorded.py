@@ -1,4 +1,4 @@
-"""What became of the newest calls is known."""
+"""The outcome of the newest calls is known."""
 
 from autosync_db.health.model import Check
 from autosync_db.remedies import ByYou
@@ -6,7 +6,7 @@ from autosync_db.remedies import ByYou
 CHECK = Check(
     layer="net",
     scope="call",
-    claim="what became of the newest calls is known",
+    claim="the outcome of the newest calls is known",
     remedy="autosync-db jobs trigger {job}",
     remedies={
         "unwritten": ByYou(

@@ -17,7 +17,7 @@ CHECK = Check(
     remedy="autosync-db repair pg_net_installed",
     remedies={
         "in_the_way": ByYou(
-            "the schema net belongs to {role}: move what is in it elsewhere, and drop it",
+            "the schema net belongs to {role}: move its objects elsewhere, and drop it",
             then="autosync-db repair pg_net_installed",
         ),
     },

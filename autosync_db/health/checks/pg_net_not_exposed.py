@@ -28,7 +28,7 @@ CHECK = Check(
     remedy="autosync-db repair pg_net_not_exposed",
     remedies={
         "privilege": ByYou(
-            "if it needs no login: alter role {role} nologin; else let the calls carry a secret of little worth:"
+            "if it needs no login: alter role {role} nologin; else let the calls carry a secret with limited access:"
             ' auth = "cron_secret" in autosync.toml',
             then="autosync-db setup",
         ),

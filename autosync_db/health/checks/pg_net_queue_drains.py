@@ -19,7 +19,7 @@ CHECK = Check(
     remedy="autosync-db repair pg_net_queue_drains",
     remedies={
         "busy": ByYou(
-            "wait for the batch to end; a slow call holds the others up: let it answer 202 and report",
+            "wait for the batch to end; a slow call holds up the others: let it answer 202 and report",
             then="autosync-db verify",
         ),
     },

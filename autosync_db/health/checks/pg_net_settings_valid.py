@@ -1,4 +1,4 @@
-"""The settings of pg_net are such that its worker can work."""
+"""Pg_net's worker can work with the settings of pg_net."""
 
 import re
 from typing import Any
@@ -103,7 +103,7 @@ def _fault_of_username(name: str | None, can_login: bool | None, lacking: list[s
 
 CHECK = Check(
     layer="net",
-    claim="the settings of pg_net are such that its worker can work",
+    claim="pg_net's worker can work with the settings of pg_net",
     remedy=("alter system reset {setting}; select pg_reload_conf(); select net.worker_restart(); -- as a superuser"),
     needs=("pg_net_installed", "pg_net_preloaded", "privileges_sufficient"),
     question=Question(_query, _read),

@@ -13,7 +13,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
         return [Refusal("the queue is large, and what waits in it may not have been sent", way)]
     return [
         Repair(
-            "delete the answers that pg_net should have removed a day ago; ours are written down first",
+            "delete the answers that pg_net should have removed a day ago; ours are recorded first",
             [sql.SQL("select autosync.settle()"), *drafts.fixed("pg_net_tables_bounded")],
             destructive=True,
             in_batches=True,

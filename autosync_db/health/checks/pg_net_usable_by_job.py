@@ -1,4 +1,4 @@
-"""The role as which the job makes its calls may use pg_net."""
+"""The role that makes the job's calls may use pg_net."""
 
 from psycopg import sql
 
@@ -41,7 +41,7 @@ def _draft(scene: Scene) -> list[Repair]:
 
 CHECK = Check(
     layer="net",
-    claim="the role as which the job makes its calls may use pg_net",
+    claim="the role that makes the job's calls may use pg_net",
     remedy="autosync-db repair pg_net_usable_by_job",
     needs=(
         "head_applied",

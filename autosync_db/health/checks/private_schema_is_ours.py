@@ -1,4 +1,4 @@
-"""The schema autosync is ours, and holds no function, operator, trigger or rule of somebody else's."""
+"""The schema autosync is ours, and contains no foreign function, operator, trigger or rule."""
 
 from functools import cache
 from typing import Any
@@ -179,13 +179,15 @@ def _take(scene: Scene, facts: dict[str, Any]) -> Repair | Refusal:
     statement = sql.SQL("alter schema autosync owner to {}").format(owner)
     if not (scene.is_superuser or scene.may_act_as(facts["role"])):
         text = sql.SQL("grant {} to {}; {}").format(role, owner, statement).as_string()
-        return Refusal(f"the schema is the role {facts['role']}'s", f"as a superuser, or as who may, run: {text}")
+        return Refusal(
+            f"the schema is the role {facts['role']}'s", f"as a superuser, or as a role that may, run: {text}"
+        )
     return Repair(f"give the schema autosync to the role {facts['owner']}", [statement], as_owner=False)
 
 
 CHECK = Check(
     layer="security",
-    claim="the schema autosync is ours, and holds no function, operator, trigger or rule of somebody else's",
+    claim="the schema autosync is ours, and contains no foreign function, operator, trigger or rule",
     remedy="autosync-db repair private_schema_is_ours",
     needs=("head_applied",),
     causes=("head_applied",),

@@ -1,4 +1,4 @@
-"""This role may see everything that the checks look at."""
+"""This role may read everything that the checks need."""
 
 import re
 from functools import cache
@@ -181,7 +181,7 @@ def _without_comments(text: str) -> str:
 
 CHECK = Check(
     layer="server",
-    claim="this role may see everything that the checks look at",
+    claim="this role may read everything that the checks need",
     remedy=ByYou(
         "run the grants named above as an administrator, or connect as the role that ran migrate",
         then="autosync-db verify --database-url URL",

@@ -28,7 +28,7 @@ CHECK = Check(
         ),
         "local": "autosync-db local up",
         "this_machine": ByYou(
-            "start what serves the functions at that address (supabase start, for one), or store another address",
+            "start the service for functions at that address (for example: supabase start), or store another address",
             then="autosync-db jobs trigger {job}",
         ),
     },

@@ -7,7 +7,9 @@ CHECK = Check(
     layer="schedules",
     scope="draining",
     claim="no enabled schedule fails again and again",
-    remedy=ByYou("see what fails in the function's log, and fix it", then="autosync-db schedules list --state failing"),
+    remedy=ByYou(
+        "find the failure in the function's log, and fix it", then="autosync-db schedules list --state failing"
+    ),
     needs=("head_applied", "privileges_sufficient"),
     causes=("function_succeeds", "function_accepts_key", "function_deployed"),
 )

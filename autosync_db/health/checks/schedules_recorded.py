@@ -7,7 +7,7 @@ CHECK = Check(
     layer="schedules",
     claim="every schedule that is claimed is completed",
     remedy=ByYou(
-        "let the function complete what it claims; what it answers: autosync-db runs",
+        "let the function complete what it claims; its answers: autosync-db runs",
         then="autosync-db jobs trigger {job}",
     ),
     needs=("head_applied", "privileges_sufficient"),

@@ -1,4 +1,4 @@
-"""The project URL and what the function knows its caller by are stored."""
+"""The project URL and the credential of the calls are stored."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,7 +46,7 @@ def _way(name: str) -> str:
 CHECK = Check(
     layer="secrets",
     scope="call",
-    claim="the project URL and what the function knows its caller by are stored",
+    claim="the project URL and the credential of the calls are stored",
     remedy="autosync-db setup --project-url URL",
     remedies={
         "address": "autosync-db repair secrets_present",
@@ -54,11 +54,11 @@ CHECK = Check(
         "both": "autosync-db setup --project-url URL --service-role-key-file PATH",
         "named": "autosync-db secrets set {secret} --from-file PATH",
         "cron_secret": ByYou(
-            "the function must have the same cron secret: setup makes another one and says how to hand it over",
+            "the function must have the same cron secret: setup makes another and says how to give it to the function",
             then="autosync-db setup",
         ),
         "repeated": ByYou(
-            "delete the wrong rows from public.pg_cron_secrets and give it its key back: alter table"
+            "delete the wrong rows from public.pg_cron_secrets and restore its primary key: alter table"
             " public.pg_cron_secrets add primary key (name)",
             then="autosync-db jobs trigger {job}",
         ),

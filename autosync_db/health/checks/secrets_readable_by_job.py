@@ -1,4 +1,4 @@
-"""The role that the job reads the secrets as can read them."""
+"""The role with which the job reads the secrets can read them."""
 
 from psycopg import sql
 
@@ -28,7 +28,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
         statements.append(sql.SQL("grant usage on schema public to {}").format(sql.Identifier(reader)))
     if "forced_row_security" in scene.reasons:
         statements.append(drafts.text("alter table public.pg_cron_secrets no force row level security"))
-    return [Repair(f"let {reader}, as which the job reads the secrets, read them", statements)]
+    return [Repair(f"let {reader}, with which the job reads the secrets, read them", statements)]
 
 
 def _give_back(scene: Scene, reader: str, keeper: str, caller: str) -> Repair | Refusal:
@@ -43,7 +43,7 @@ def _give_back(scene: Scene, reader: str, keeper: str, caller: str) -> Repair | 
 
 def _open_vault(scene: Scene, reader: str) -> Repair | Refusal:
     if "undecryptable" in scene.reasons:
-        return Refusal("the vault does not decrypt its secrets any more", "store them again: autosync-db setup")
+        return Refusal("the vault can no longer decrypt its secrets", "store them again: autosync-db setup")
     if "missing" in scene.reasons:
         return Refusal("the secrets were put into a vault that is gone", "store them again: autosync-db setup")
     name = sql.Identifier(reader)
@@ -52,14 +52,14 @@ def _open_vault(scene: Scene, reader: str) -> Repair | Refusal:
         sql.SQL("grant select on table vault.decrypted_secrets to {}").format(name),
     ]
     if scene.is_superuser:
-        return Repair(f"let {reader}, as which the job reads the secrets, read the vault", grants, as_owner=False)
+        return Repair(f"let {reader}, with which the job reads the secrets, read the vault", grants, as_owner=False)
     text = "; ".join(grant.as_string() for grant in grants)
     return Refusal(f"the vault is not {scene.me}'s to open to {reader}", f"as its owner or a superuser run: {text};")
 
 
 CHECK = Check(
     layer="secrets",
-    claim="the role that the job reads the secrets as can read them",
+    claim="the role with which the job reads the secrets can read them",
     remedy="autosync-db repair secrets_readable_by_job",
     remedies={
         "foreign_reader": ByYou(

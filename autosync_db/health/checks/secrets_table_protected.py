@@ -39,7 +39,7 @@ def _publications(scene: Scene) -> list[Repair | Refusal]:
     drop = sql.SQL("alter publication {} drop table public.pg_cron_secrets")
     return [
         Repair(
-            f"take the secrets out of the publication {name}",
+            f"remove the secrets from the publication {name}",
             [drop.format(sql.Identifier(name))],
             destructive=True,
             as_owner=scene.acts_as_owner,

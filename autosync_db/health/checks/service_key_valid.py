@@ -1,11 +1,11 @@
-"""The stored service key is one in form: right kind, right role, not expired."""
+"""The stored service key has a valid form: right kind, right role, not expired."""
 
 from autosync_db.health.model import Check
 
 CHECK = Check(
     layer="secrets",
     scope="call",
-    claim="the stored service key is one in form: right kind, right role, not expired",
+    claim="the stored service key has a valid form: right kind, right role, not expired",
     remedy="autosync-db setup --service-role-key-file PATH",
     needs=(
         "head_applied",

@@ -5,9 +5,9 @@ from autosync_db.remedies import ByYou
 
 CHECK = Check(
     layer="server",
-    claim="no session keeps everybody from reading the tables that are looked at",
+    claim="no session blocks all reads of the tables that the checks read",
     remedy=ByYou(
-        "wait until it commits, or end it with pg_terminate_backend(pid); who it is: select distinct a.pid, a.usename,"
+        "wait until it commits, or end it with pg_terminate_backend(pid); to find it: select distinct a.pid, a.usename,"
         " a.application_name, a.xact_start, a.query from pg_locks as l join pg_stat_activity as a on a.pid = l.pid"
         " where l.granted and l.mode = 'AccessExclusiveLock'"
     ),

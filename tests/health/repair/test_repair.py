@@ -45,7 +45,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_done(live: LiveProject) -
     before = jobs(live)
     refused = repair(live)
     assert refused.code == 2
-    assert refused.errors == ["1 repairs could be made: confirmation is needed"]
+    assert refused.errors == ["1 repair could be made: confirmation is needed"]
     assert "--dry-run" in refused.hints[0]
     assert "--yes" in refused.hints[0]
     assert jobs(live) == before
