@@ -142,7 +142,7 @@ def test_a_real_secret_key_is_not_taken_for_a_placeholder(tail: str) -> None:
 def test_a_legacy_key_whose_end_is_missing_is_refused() -> None:
     for missing in (1, 2, 3, 10, 43, 44, 60):
         assert "cut off" in _refusal(Secret(keys.legacy().reveal()[:-missing])).message
-    assert "behind its signature" in _refusal(Secret(keys.legacy().reveal() + "a")).message
+    assert "after its signature" in _refusal(Secret(keys.legacy().reveal() + "a")).message
 
 
 def test_the_key_of_every_local_stack_fits_no_hosted_project() -> None:
