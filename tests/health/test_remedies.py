@@ -69,7 +69,7 @@ REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
     "nobody listens on this machine": (
         "project_url_reachable",
         steps(stored(project_url="http://127.0.0.1:9"), unanswered("Couldn't connect to server")),
-        "# by you: start what serves the functions at that address",
+        "# by you: start the service for functions at that address",
     ),
     "nobody listens elsewhere": (
         "project_url_reachable",
@@ -100,12 +100,12 @@ REMEDIES: dict[str, tuple[str, Action[Project], str]] = {
     ),
     "a firewall": ("function_reached", answers(403, "error code: 1020"), "# by you, in the settings of the content"),
     "a paused project": ("function_reached", answers(540), "# by you, in the dashboard: restore"),
-    "no upstream": ("function_reached", answers(503, "no healthy upstream"), "# by you: start what the gateway"),
+    "no upstream": ("function_reached", answers(503, "no healthy upstream"), "# by you: start the service"),
     "PostgREST's cache": ("function_succeeds", answers(500, {"code": "PGRST202"}), "notify pgrst, 'reload schema'"),
     "too many jobs at once": (
         "job_runs_succeed", run("failed", "job startup timeout"), "# by you: let fewer jobs begin",
     ),
-    "no connection": ("job_runs_succeed", run("failed", "connection failed"), "# by you: see what refused it"),
+    "no connection": ("job_runs_succeed", run("failed", "connection failed"), "# by you: find what refused it"),
 }  # fmt: skip
 
 
