@@ -41,6 +41,11 @@ PAGES = {"web page", "vercel", "netlify", "github pages"}
 # those of success; what else stands before a function gives itself away by an error only
 NOT_THE_FUNCTION = PAGES | {"cloudflare", "imperva", "ngrok", "railway"}
 
+_QUOTED_PATH = (
+    r'(cannot (get|post) |route (get|post):|no route found for "?(get|post) )\S*/functions/v1'
+    r'|"path" *: *"/functions/v1|route functions/v1\S* could not'
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -158,6 +163,11 @@ def _gateways(seen: _Seen) -> Iterator[str]:
         yield "render"
     if 502 <= seen.status <= 504 and seen.says == "" and seen.server_is("^fly/"):
         yield "fly"
+    if seen.is_error and (seen.server_is("^amazons3") or seen.words(r"^(<\?xml[^>]*>\s*)?<error>\s*<code>")):
+        yield "object storage"
+    # inside of a project's function the path begins with its name
+    if seen.status == 404 and not seen.is_page and seen.words(_QUOTED_PATH):
+        yield "web framework"
 
 
 def _own_gateways(seen: _Seen) -> Iterator[str]:
@@ -172,11 +182,21 @@ def _own_gateways(seen: _Seen) -> Iterator[str]:
         )
     ):
         yield "kong"
-    if re.match(
-        "(upstream connect error|upstream request timeout|no healthy upstream|stream timeout|RBAC: access denied|Jwt "
-        "|Jwks |filter chain not found)",
-        says,
-    ) or (seen.server == "envoy" and says == "" and not seen.header("x-envoy-upstream-service-time")):
+    if (
+        seen.status == 404
+        and len(says) < 60
+        and re.match(r'\{.*"requested path is invalid".*\}$', says.lower(), re.DOTALL)
+    ):
+        yield "supabase"
+    if (
+        says == "local_rate_limited"
+        or re.match(
+            "(upstream connect error|upstream request timeout|no healthy upstream|stream timeout|RBAC: access denied"
+            "|Jwt |Jwks |filter chain not found)",
+            says,
+        )
+        or (seen.server == "envoy" and says == "" and not seen.header("x-envoy-upstream-service-time"))
+    ):
         yield "envoy"
     if seen.words("<center>(nginx|openresty)"):
         yield "nginx"
@@ -188,6 +208,8 @@ def _own_gateways(seen: _Seen) -> Iterator[str]:
         yield "haproxy"
     if seen.server_is("^awselb"):
         yield "load balancer"
+    if seen.status == 404 and says == "default backend - 404":
+        yield "kubernetes"
     if re.fullmatch("404 page not found|Bad Gateway|Gateway Timeout|Service Unavailable|no available server", says):
         yield "traefik"
     if says == "" and seen.server == "caddy":
@@ -206,9 +228,10 @@ def _rented_gateways(seen: _Seen) -> Iterator[str]:
     is_page, says = seen.is_page, seen.says
     if seen.words("<center>microsoft-azure-application-gateway") or (is_page and seen.header("x-azure-ref")):
         yield "azure"
-    if (seen.header("via", r".*\bgoogle\b") or seen.server_is("^(google frontend|gws|ghs)")) and (
-        is_page or says == "" or says.startswith("Rate exceeded")
-    ):
+    if (
+        (seen.header("via", r".*\bgoogle\b") or seen.server_is("^(google frontend|gws|ghs)"))
+        and (is_page or says == "" or says.startswith("Rate exceeded"))
+    ) or (seen.status == 404 and says.startswith("response 404 (backend NotFound)")):
         yield "google"
     if seen.header("x-amzn-errortype", r"\S"):
         yield "aws"

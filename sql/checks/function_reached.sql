@@ -11,7 +11,8 @@ select f.status as status, format('function %s', f.function_name) as object,
             when f.status_code = 540 then 'paused'
             when f.cause = 'page' then 'page'
             when autosync.answerer_kind(f.answered_by) = 'firewall' then 'firewall'
-            when f.status_code in (403, 429) then 'firewall'
+            when f.answered_by = 'object storage' then 'no_route'
+            when f.status_code in (403, 407, 429) then 'firewall'
             when f.status_code = 404 then 'no_route'
             else 'gateway'
         end) as facts

@@ -16,6 +16,7 @@ as $$
         when cause = 'page' then case when answered_by = 'web page' then 'a web page answered, not the function'
             else format('a host of web pages answered (%s), not the function', answered_by) end
         when cause = 'gateway' and status_code = 540 then 'the project is paused'
+        when cause = 'gateway' and status_code = 407 then 'a proxy on the way wants a credential of its own, the function never ran'
         when cause = 'gateway' and autosync.answerer_kind(answered_by) = 'firewall'
             then format('the content network or firewall before it answered (%s), the function never ran', answered_by)
         when cause = 'gateway' and status_code = 404 then format('the gateway (%s) has no route to functions at that address', answered_by)
@@ -29,22 +30,27 @@ as $$
         when error_message like 'the answer cannot be read%' then 'it holds what no database can keep'
         when error_message like '%did not report within%' then 'it may still be at work'
         when error_message ~* 'resolve host' then 'the host name has no address'
-        when error_message ~ 'handshake time: 0\.?0* ms, HTTP Request/Response time: 0\.?0* ms'
-            then case cause when 'network' then 'no name server answered in time'
-                else 'over a connection that was open already, so the function took that time' end
+        when cause = 'slow' and error_message ~ 'handshake time: 0\.?0* ms, HTTP Request/Response time: 0\.?0* ms'
+            then 'over a connection that was open already, so the function took that time'
+        -- what follows the lookup takes no time then, or less than none
+        when cause = 'network' and 2 * cast(substring(error_message from 'DNS time: ([0-9]+[.]?[0-9]*) ms') as numeric)
+                > cast(substring(error_message from 'Total time: ([0-9]+[.]?[0-9]*) ms') as numeric)
+            then 'no name server answered in time'
         when cause = 'network' and error_message ~* '^timeout' then 'nobody completed the connection in time, as behind a firewall'
         when error_message ~* 'connect to server|failed to connect|connection refused' then 'nobody listens there'
         when error_message ~* 'certificate|remote key' then 'the certificate is not trusted'
         when error_message ~* 'SSL|TLS' and cause = 'network' then 'the port does not speak TLS as it should'
         when error_message ~* 'returned nothing|empty reply' then 'the connection was closed without an answer'
+        when cause = 'network' and status_code = 400 then 'the port speaks TLS, so the address has to begin with https://'
         when cause = 'network' and status_code between 520 and 530 then 'the network before the server does not reach it'
         when error_code = 'BOOT_ERROR' or error_code like 'LOAD_FUNCTION%' then 'the function does not start'
         when error_code in ('WORKER_LIMIT', 'WORKER_RESOURCE_LIMIT') or status_code = 546
             then 'it used up its processor time, memory or duration'
         when error_code in ('EDGE_FUNCTION_ERROR', 'WORKER_ERROR') then 'the function threw an error'
         when error_code = 'INVALID_RESPONSE_STATUS_CODE' then 'the function answered with a status that is none'
-        when error_code = 'RATE_LIMIT_EXCEEDED' or status_code = 429 then 'functions call each other too often'
-        when error_code = 'IDLE_TIMEOUT' or status_code = 504 then 'the platform waited in vain'
+        when error_code = 'RATE_LIMIT_EXCEEDED' then 'functions call each other too often'
+        when status_code = 429 then 'the function, or somebody whom it calls, was called too often'
+        when error_code = 'IDLE_TIMEOUT' or status_code in (504, 524) then 'the platform waited in vain'
         when status_code = 402 then 'the organization is over its quota'
         when status_code = 405 then 'the function takes no POST'
         when cause = 'key' and error_code is null then case

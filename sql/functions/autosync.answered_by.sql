@@ -1,9 +1,9 @@
 -- answered_by(status_code, headers, body): who answered, where the answer gives it away; null where it does not.
 -- requires: 0005
--- function; platform, which the function's own code runs behind; a gateway (kong, envoy, nginx, apache, traefik, caddy, haproxy,
--- varnish, squid, iis, load balancer, those of google, azure, aws, heroku, render, railway and fly, ngrok); a content network or its
--- firewall (cloudflare, cloudfront, akamai, fastly, imperva, sucuri, bunny); a host of web pages (vercel, netlify, github pages);
--- web page. docs/reference/answers.md has the cases. A proxy's name in a header says only through whom an answer came: it counts
+-- function; platform, which the function's own code runs behind; a gateway (kong, supabase, envoy, nginx, apache, traefik, caddy,
+-- haproxy, varnish, squid, iis, load balancer, kubernetes, those of google, azure, aws, heroku, render, railway and fly, ngrok), or what
+-- else stands at an address without such a function (object storage, web framework); a content network or its firewall (cloudflare,
+-- cloudfront, akamai, fastly, imperva, sucuri, bunny); a host of web pages (vercel, netlify, github pages); web page. docs/reference/answers.md has the cases. A proxy's name in a header says only through whom an answer came: it counts
 -- with the proxy's own words, or where nothing else is said. A page is known by its body: some frameworks call any answer HTML.
 create or replace function autosync.answered_by(status_code integer, headers jsonb, body text)
 returns text
@@ -65,8 +65,11 @@ begin
         or says ~* 'no route matched with those values|"name resolution failed"|an invalid response was received from the upstream server|the upstream server is timing out|failure to get a peer from the ring-balancer|no api key found in request|"invalid authentication credentials"'
     ) then
         return 'kong';
+    elsif status_code = 404 and length(says) < 60 and lower(says) like '{%"requested path is invalid"%}' then
+        return 'supabase';
     elsif is_error and (
         says ~ '^(upstream connect error|upstream request timeout|no healthy upstream|stream timeout|RBAC: access denied|Jwt |Jwks |filter chain not found)'
+        or says = 'local_rate_limited'
         or server = 'envoy' and says = '' and lines !~ '(?n)^x-envoy-upstream-service-time:'
     ) then
         return 'envoy';
@@ -78,6 +81,8 @@ begin
         return 'haproxy';
     elsif is_error and server ~ '^awselb' then
         return 'load balancer';
+    elsif status_code = 404 and says = 'default backend - 404' then
+        return 'kubernetes';
     elsif is_error and says ~ '^(404 page not found|Bad Gateway|Gateway Timeout|Service Unavailable|no available server)$' then
         return 'traefik';
     elsif is_error and says = '' and server = 'caddy' then
@@ -90,7 +95,9 @@ begin
         return 'iis';
     elsif is_error and (says ~* '<center>microsoft-azure-application-gateway' or is_page and lines ~ '(?n)^x-azure-ref:') then
         return 'azure';
-    elsif is_error and (lines ~* '(?n)^via:.*\mgoogle\M' or server ~ '^(google frontend|gws|ghs)') and (is_page or says = '' or says ~ '^Rate exceeded') then
+    elsif is_error and (lines ~* '(?n)^via:.*\mgoogle\M' or server ~ '^(google frontend|gws|ghs)') and (is_page or says = '' or says ~ '^Rate exceeded')
+        or status_code = 404 and says like 'response 404 (backend NotFound)%'
+    then
         return 'google';
     elsif is_error and lines ~ '(?n)^x-amzn-errortype:\s*\S' then
         return 'aws';
@@ -104,6 +111,13 @@ begin
         return 'render';
     elsif status_code between 502 and 504 and says = '' and server ~ '^fly/' then
         return 'fly';
+    elsif is_error and (server like 'amazons3%' or left(says, 1) = '<' and says ~* '^(<\?xml[^>]*>\s*)?<error>\s*<code>') then
+        return 'object storage';
+    -- inside of a project's function the path begins with its name
+    elsif status_code = 404 and not is_page and strpos(says, 'functions/v1') > 0
+        and says ~* '(cannot (get|post) |route (get|post):|no route found for "?(get|post) )\S*/functions/v1|"path" *: *"/functions/v1|route functions/v1\S* could not'
+    then
+        return 'web framework';
     end if;
     if lines ~ '(?n)^x-vercel-error:' or is_page and (server = 'vercel' or lines ~ '(?n)^x-vercel-id:')
         or is_error and says ~ '(DEPLOYMENT_NOT_FOUND|The deployment could not be found on Vercel)'

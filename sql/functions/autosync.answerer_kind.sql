@@ -12,8 +12,8 @@ begin
         when answered_by in ('web page', 'vercel', 'netlify', 'github pages') then 'pages'
         when answered_by in ('cloudflare', 'cloudfront', 'akamai', 'fastly', 'imperva', 'sucuri', 'bunny') then 'firewall'
         when answered_by in (
-            'kong', 'envoy', 'nginx', 'apache', 'traefik', 'caddy', 'haproxy', 'load balancer', 'varnish', 'squid', 'iis', 'azure', 'google', 'aws',
-            'ngrok', 'heroku', 'railway', 'render', 'fly'
+            'kong', 'supabase', 'envoy', 'nginx', 'apache', 'traefik', 'caddy', 'haproxy', 'load balancer', 'varnish', 'squid', 'iis', 'azure', 'google', 'aws',
+            'ngrok', 'heroku', 'railway', 'render', 'fly', 'kubernetes', 'object storage', 'web framework'
         ) then 'gateway'
         when answered_by in ('function', 'platform') then answered_by
     end;

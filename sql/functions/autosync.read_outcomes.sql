@@ -47,10 +47,11 @@ as $$
         case
             when r.id is null then
                 case when q.id is not null and p.same_epoch then 'pending' else 'lost' end
-            when r.error_msg ~ 'HTTP Request/Response time: 0\.?0* ms'
+            when r.error_msg ~ 'HTTP Request/Response time: -?0\.?0* ms'
                 and (
-                    r.error_msg !~ 'handshake time: 0\.?0* ms'
-                    -- pg_net says the same of a slow answer on a connection that it kept open, at most for two minutes
+                    r.error_msg !~ 'Total time: ([0-9]+[.]?[0-9]?)[0-9]* ms \(DNS time: \1[0-9]* ms, TCP/SSL handshake time: 0\.?0* ms'
+                    -- pg_net says the same of a slow answer on a connection that it kept open, at most for two minutes: all of
+                    -- the time was lookup, to the last digit
                     or not exists (
                         select from net._http_response as o
                         where o.created between p.queued_at - interval '3 minutes' and p.queued_at

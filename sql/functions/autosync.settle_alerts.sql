@@ -80,9 +80,9 @@ begin
                 complaint := 'the receiver answered ' || answer.status_code;
             end if;
         elsif answer.timed_out and not (
-            answer.error_msg ~ 'HTTP Request/Response time: 0\.?0* ms'
+            answer.error_msg ~ 'HTTP Request/Response time: -?0\.?0* ms'
             -- pg_net says the same of a slow answer on a connection that it kept open
-            and (answer.error_msg !~ 'handshake time: 0\.?0* ms' or not exists (
+            and (answer.error_msg !~ 'Total time: ([0-9]+[.]?[0-9]?)[0-9]* ms \(DNS time: \1[0-9]* ms, TCP/SSL handshake time: 0\.?0* ms' or not exists (
                 select from net._http_response as o
                 where o.created between item.posted_at - interval '3 minutes' and item.posted_at and o.status_code is not null
             ))

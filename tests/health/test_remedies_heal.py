@@ -251,6 +251,7 @@ HEALS = (
     Heal("project_url_reachable", lambda project: address(project.stub.url.replace("http:", "https:"))(project)),
     Heal("project_url_reachable", _astray(with_key=False), "redirected"),
     Heal("project_url_reachable", _astray(with_key=True), "redirected_with_key"),
+    Heal("project_url_reachable", _elsewhere("Client sent an HTTP request to an HTTPS server.", 400), "wants_https"),
     Heal("schemas_keep_the_jobs", _undeclared, tidy=lambda _: shutil.rmtree("supabase")),
     Heal("function_reached", _elsewhere("<!doctype html><p>App"), "page"),
     Heal("function_reached", _elsewhere({"message": "no Route matched with those values"}, 404), "no_route"),

@@ -265,6 +265,28 @@ GATEWAYS = [
     gateway("fastly", 503, "<html>Guru Meditation: Varnish cache server", {"x-served-by": "cache-fra", **PAGE}),
     gateway("iis", 503, HTML, {"server": "Microsoft-HTTPAPI/2.0", **PAGE}),
     gateway("imperva", 403, HTML, {"x-iinfo": "1-2", **PAGE}),
+    gateway("supabase", 404, {"error": "requested path is invalid"}),
+    gateway("envoy", 429, "local_rate_limited", {"server": "envoy"}),
+    gateway("kubernetes", 404, "default backend - 404", {"content-type": "text/plain"}),
+    gateway("google", 404, "response 404 (backend NotFound), service rules for the path non-existent", {}),
+    gateway("object storage", 403, '<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', {}),
+    gateway("object storage", 403, "<Error><Code>InvalidToken</Code><Message>The token", {"server": "AmazonS3"}),
+    gateway("object storage", 405, "", {"server": "AmazonS3", "allow": "GET, HEAD"}),
+    gateway("web framework", 404, {"message": "Cannot POST /functions/v1/x", "error": "Not Found"}),
+    gateway("web framework", 404, {"message": "Route POST:/functions/v1/x not found", "statusCode": 404}),
+    gateway("web framework", 404, {"status": 404, "error": "Not Found", "path": "/functions/v1/x"}),
+    gateway("web framework", 404, {"message": "The route functions/v1/x could not be found."}),
+    gateway("cloudflare", 524, "error code: 524", {"server": "cloudflare"}, cause="slow"),
+    # http to a port of TLS, and a proxy on the way
+    Answer("network", 400, "Client sent an HTTP request to an HTTPS server.\n", {}),
+    gateway(
+        "nginx",
+        400,
+        NGINX.replace("502 Bad Gateway", "400 The plain HTTP request was sent to HTTPS port"),
+        PAGE,
+        "network",
+    ),
+    Answer("gateway", 407, "Proxy Authentication Required", {}),
     # an error page of nobody in particular
     gateway("web page", 503, HTML, PAGE),
     gateway("web page", 403, HTML, PAGE),
@@ -292,6 +314,16 @@ FUNCTION = [
             {"x-varnish": "3"},
         )
     ),
+    # and what only sounds like somebody else's
+    failed({"error": "requested path is invalid", "path": "in the bucket of the organization"}, 404),
+    failed({"error": "rate limited by the partner"}, 429),
+    failed({"error": "local_rate_limited"}, 429),
+    failed({"message": "Cannot POST /auto-sync-cron", "error": "Not Found"}, 404),
+    failed({"error": "https://x.supabase.co/functions/v1/other: 404 not found"}, 404),
+    failed({"error": "edge function config for org 12 not found"}, 404),
+    failed({"error": "missing entrypoint parameter of the report"}, 500),
+    failed({"msg": "InvalidWorkerCreation: worker boot error: Uncaught SyntaxError: x"}, 500),
+    failed({"error": "the plain HTTP request was refused"}, 400),
     failed("boom", 500, headers=PAGE),
     failed("FUNCTION_INVOCATION_FAILED", 500, headers={"x-vercel-error": "FUNCTION_INVOCATION_FAILED"}, by="function"),
     failed(
@@ -312,8 +344,31 @@ KEYS = [
     failed({"message": "new row violates row-level security policy"}, 403),
     failed({"error": "your IP is not allowed"}, 403),
     failed("CSRF token missing", 403, headers=PAGE),
+    failed({"message": "You have exceeded a secondary rate limit"}, 403),
+    failed({"error": "invalid_grant", "error_description": "Token has been expired or revoked."}, 401),
+    failed({"error": "OAuth refresh token was revoked"}, 401),
+    failed({"error": "Strava access token expired"}, 401),
+    failed({"error": "Mailchimp: API key invalid"}, 401),
+    failed({"error": "Acme: API key invalid"}, 401),
+    failed({"error": "Acme access token expired"}, 401),
+    *(
+        Answer("key", 401, {"error": words})
+        for words in (
+            "Unauthorized: API key missing",
+            "Error: Invalid API key",
+            "AuthError: API key",
+            "Invalid API key",
+            "Expired access token",
+            "Supabase API key missing",
+            "invalid_token",
+            "shopify-sync: not authorized",
+            "Stripe is called by the service role alone",
+        )
+    ),
     Answer("key", 401, "Unauthorized", PAGE),
     Answer("missing", 404, "Function not found"),
+    Answer("missing", 404, {"code": "NOT_FOUND", "message": "Requested function was not found"}),
+    Answer("missing", 500, {"msg": "InvalidWorkerCreation: worker boot error: failed to determine entrypoint"}),
 ]
 CASES = [*STATED, *UNPROVEN, *EXPECTED, *GATEWAYS, *FUNCTION, *KEYS]
 

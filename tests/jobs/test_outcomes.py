@@ -191,6 +191,7 @@ CLASSES: list[tuple[str, int | None, str | None, str | None, str]] = [
     ("http_error", 546, "WORKER_LIMIT", None, "function"),
     ("http_error", 522, None, "<html>", "network"),
     ("http_error", 522, "WORKER_ERROR", None, "function"),
+    ("http_error", 524, None, "error code: 524", "slow"),
     ("http_error", 302, None, None, "network"),
 ]
 

@@ -26,6 +26,9 @@ CHECK = Check(
             "autosync-db setup --project-url URL  # the address that it should go to; then replace the key,"
             " which another host has seen: autosync-db rotate"
         ),
+        "wants_https": (
+            "autosync-db setup --project-url URL  # the same with https://; a job's own `url` is in autosync.toml"
+        ),
         "local": "autosync-db local up",
         "this_machine": ByYou(
             "start the service for functions at that address (for example: supabase start), or store another address",

@@ -136,6 +136,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                 ("the gateway reaches nobody", 503, "no healthy upstream", "the gateway (envoy) answered"),
                 ("a gateway without a name", 502, "", "the gateway answered, the function never ran"),
                 ("the project is paused", 540, "", "the project is paused"),
+                ("a proxy wants a credential", 407, "", "a proxy on the way wants a credential of its own"),
             )
         ),
         fine("the function answers 503 itself", answers(503, {"error": "busy"})),
@@ -166,6 +167,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         *(
             failed(f"it answers {status} {code}", answers(status, body, code), says="nope")
             for status, code, body in _FAILURES
+        ),
+        failed(
+            "it, or somebody whom it calls, is called too often",
+            answers(429, {"error": "too many requests"}),
+            says="429 (the function, or somebody whom it calls, was called too often)",
         ),
         failed("one of two", answers(500), says="1 of the last 2 calls failed in the function"),
         failed(

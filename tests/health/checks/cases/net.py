@@ -77,6 +77,14 @@ def _elsewhere(project: Project, location: str = "https://api.example.com/elsewh
     project.tick()
 
 
+def _timed_out(dns: float, handshake: float) -> Action[Project]:
+    return unanswered(
+        f"Timeout of 1000 ms reached. Total time: 1000.123000 ms (DNS time: {dns:f} ms,"
+        f" TCP/SSL handshake time: {handshake:f} ms, HTTP Request/Response time: 0.000000 ms)",
+        timed_out=True,
+    )
+
+
 def _no_call(project: Project) -> None:
     project.owner.execute("delete from autosync.tick")
 
@@ -327,6 +335,16 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="522 (the network before the server does not reach it)",
         ),
         failed(
+            "it speaks TLS, and the address begins with http",
+            answers(400, "Client sent an HTTP request to an HTTPS server."),
+            says="did not get through since",
+        ),
+        failed(
+            "the handshake does not end, whose time counts from the lookup backwards",
+            _timed_out(20.4, -20.4),
+            says="(nobody completed the connection in time",
+        ),
+        failed(
             "the address redirects",
             _elsewhere,
             says="was redirected to https://api.example.com/elsewhere (another host; a key in the header",
@@ -369,7 +387,17 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "Could not resolve host: abcdefghijklmnopqrst.supabase.co",
             )
         ),
+        *(
+            # an answer of the last minutes shows that names are found, unless the lookup itself ended too late
+            failed(
+                f"no name server answers, and the handshake took {handshake} ms",
+                _timed_out(999.1, handshake),
+                says="no name server answered",
+            )
+            for handshake in (0, -999.1)
+        ),
         fine("nobody listens", unanswered("Couldn't connect to server"), says="the host name was resolved"),
+        fine("the handshake does not end", _timed_out(20.4, 979.7), says="the host name was resolved"),
         unseen("nothing was called yet", _no_call),
     ),
 }
