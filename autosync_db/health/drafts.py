@@ -155,6 +155,18 @@ def dropping_policies(scene: Scene, table: str, sentence: str, statements: list[
     return Repair(f"{sentence}; this drops the policy {names}", statements, destructive=True)
 
 
+def revoke_views(scene: Scene, views: Collection[tuple[str, str]], whom: str) -> Repair:
+    """Return the repair that takes views, named as the server quotes them, away from a role each."""
+    revokes = [
+        sql.SQL("revoke all on {} from {}").format(
+            text(view), sql.SQL("public") if role == "public" else sql.Identifier(role)
+        )
+        for view, role in views
+    ]
+    sentence = f"take {', '.join(sorted({view for view, _ in views}))} away from {whom}"
+    return Repair(sentence, revokes, destructive=True, as_owner=scene.acts_as_owner)
+
+
 def drop_triggers(scene: Scene, schema: str, tables: Collection[str], own: str = "") -> list[Repair | Refusal]:
     """Return the repair that drops the triggers on an extension's tables, but for its own one.
 

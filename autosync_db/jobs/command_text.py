@@ -5,7 +5,7 @@ The text is parsed by PostgreSQL's own grammar (pgparse) and never run.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from autosync_db.errors import UsageError
@@ -52,13 +52,15 @@ class Reading:
     """What a text was understood to do.
 
     `functions`: all functions that it names, with their schema where the text has it. `reason`: why a call in it cannot
-    be said in settings, or why nothing is understood.
+    be said in settings, or why nothing is understood. `undone`: how its own transaction ends, if
+    nothing of it lasts.
     """
 
     kind: Kind
     call: Call | None = None
     functions: tuple[tuple[str, ...], ...] = ()
     reason: str | None = None
+    undone: str | None = None
 
 
 def read(text: str) -> Reading:
@@ -67,6 +69,33 @@ def read(text: str) -> Reading:
         statements = parse(text)
     except Untranslatable as error:
         return Reading("unknown", reason=str(error))
+    return replace(_understood(statements), undone=_undone(statements))
+
+
+def _undone(statements: list[Node]) -> str | None:
+    """Return why what a text does is not kept; None where at least a part of it is, or there is nothing to keep."""
+    is_open = has_work = False
+    ended: str | None = None
+    for statement in statements:
+        [(kind, inner)] = statement.items()
+        match inner.get("kind") if kind == "TransactionStmt" else kind:
+            case "TRANS_STMT_BEGIN" | "TRANS_STMT_START":
+                is_open = True
+            case "TRANS_STMT_COMMIT":
+                if has_work:
+                    return None
+                is_open = bool(inner.get("chain"))
+            case "TRANS_STMT_ROLLBACK":
+                ended = "is rolled back" if has_work else ended
+                is_open, has_work = bool(inner.get("chain")), False
+            case str() as other if other not in _QUIET and not other.startswith("TRANS_STMT_"):
+                has_work = True
+    if has_work:
+        return "is never committed" if is_open else None
+    return ended
+
+
+def _understood(statements: list[Node]) -> Reading:
     try:
         work = [found for statement in statements for found in work_of(statement)]
     except Untranslatable as error:

@@ -254,7 +254,8 @@ def _function(inner: Node, look: Look) -> Value:
     if name == "format" and values:
         return sql_functions.formatted(literal_of(values[0], "format"), values[1:])
     if name == "current_setting" and values:
-        return Text((Origin("setting", literal_of(values[0], "name of a setting")),))
+        may_miss = len(values) > 1 and values[1] is True
+        return Text((Origin("setting", literal_of(values[0], "name of a setting"), must_be_there=not may_miss),))
     if name == "nullif" and len(values) == 2:
         return values[0]
     if name in sql_functions.UNCHANGED and values:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -13,13 +13,17 @@ class Untranslatable(Exception):  # noqa: N818 - it is a result, caught where th
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value is read from: a secret of the vault, a row of a table, or a setting of the server."""
+    """Where a value is read from: a secret of the vault, a row of a table, or a setting of the server.
+
+    `must_be_there`: where it is not, SQL gives no null but raises.
+    """
 
     kind: Literal["vault", "table", "setting"]
     name: str
     table: str = ""
     column: str = ""
     conditions: tuple[tuple[str, str], ...] = ()
+    must_be_there: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         match self.kind:

@@ -149,6 +149,10 @@ class Functions:
         """Return whether there is one of this name that ticks a job of ours."""
         return name[-1] in self._ticking and bool(self._named(name))
 
+    def source_of(self, name: str | None) -> str:
+        """Return the bodies of those of a name, with or without its schema."""
+        return "\n".join(one.source for one in self._named(tuple(name.split(".")))) if name else ""
+
     def _named(self, name: tuple[str, ...]) -> list[_Function]:
         return [one for one in self._by_name.get(name[-1], ()) if len(name) == 1 or one.schema == name[-2]]
 

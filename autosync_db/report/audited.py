@@ -31,6 +31,8 @@ _ABOUT = {
     "schedule_misread": "pg_cron reads a schedule otherwise than it is written",
     "secret_in_text": "the text of a cron job holds a secret",
     "secret_in_function": "a function or a trigger holds a secret",
+    "call_undone": "a call is never sent, as its transaction is undone",
+    "credential_misplaced": "a call has its credential in the address",
     "credential_missing": "a call is sent without its credential",
     "twin": "two cron jobs do the same",
     "history_large": "pg_cron's history fills the database",

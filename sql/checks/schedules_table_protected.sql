@@ -1,6 +1,7 @@
--- schedules_table_protected: row level security is on, no policy but the chosen one lets API users in, and no API user writes what
--- belongs to the trigger and the function.
-with schedules as (
+-- schedules_table_protected: row level security is on, no policy but the chosen one lets API users in, no API user writes what
+-- belongs to the trigger and the function, and no view or function shows them rows with its owner's rights. One that asks who the
+-- user is decides for itself.
+with recursive schedules as (
     select c.oid, c.relrowsecurity, c.relowner, c.relacl
     from pg_catalog.pg_class as c
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
@@ -21,6 +22,44 @@ chosen as (
             select from autosync.setting as t where t.name = 'isolation' and t.value ->> 'mode' = 'custom'
         ) as is_custom
     ) as m
+),
+readers as (
+    select s.oid from schedules as s
+    union
+    select w.ev_class
+    from readers as r
+    join pg_catalog.pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid and d.classid = 'pg_rewrite'::regclass
+    join pg_catalog.pg_rewrite as w on w.oid = d.objid
+),
+way as (
+    select 'view' as kind, v.oid::regclass::text as name, v.relnamespace as namespace, a.oid as role, a.rolname
+    from readers as r
+    join pg_catalog.pg_class as v on v.oid = r.oid and v.relkind in ('v', 'm')
+    cross join api as a
+    where has_schema_privilege(a.oid, v.relnamespace, 'usage')
+        and (has_table_privilege(a.oid, v.oid, 'select, insert, update, delete') or has_any_column_privilege(a.oid, v.oid, 'select, insert, update'))
+        and not exists (
+            select from pg_catalog.pg_options_to_table(v.reloptions) as o
+            where o.option_name = 'security_invoker' and o.option_value::boolean
+        )
+        and pg_get_viewdef(v.oid) !~* '\mauth\.\w+\(|request\.jwt'
+    union all
+    select 'function', p.oid::regprocedure::text, p.pronamespace, a.oid, a.rolname
+    from (
+        select o.oid, o.pronamespace, coalesce(pg_get_function_sqlbody(o.oid), o.prosrc) as body
+        from pg_catalog.pg_proc as o
+        join pg_catalog.pg_namespace as n on n.oid = o.pronamespace
+        where o.prosecdef and o.prokind in ('f', 'p') and o.prorettype <> 'trigger'::regtype
+            and n.nspname not in ('autosync', 'cron', 'net', 'extensions', 'information_schema', 'pg_catalog')
+            and not (n.nspname = 'public' and o.proname in ('auto_sync_claim', 'auto_sync_complete', 'auto_sync_report'))
+        -- apart, so that the planner has no text searched but of these
+        offset 0
+    ) as p
+    cross join api as a
+    where p.body ~* '\mauto_sync_schedules\M'
+        and p.body !~* '\mauth\.\w+\s*\(|request\.jwt|\mcurrent_(user|role)\M|\msession_user\M'
+        and has_schema_privilege(a.oid, p.pronamespace, 'usage')
+        and has_function_privilege(a.oid, p.oid, 'execute')
 )
 select f.status, f.object, f.detail, f.facts
 from schedules as s
@@ -75,6 +114,15 @@ cross join lateral (
             and coalesce(p.with_check, p.qual) like '%auth.uid()%'
         )
 ) as f
+union all
+select case w.kind when 'view' then 'critical' else 'warning' end, format('%s %s', w.kind, w.name),
+    format(case w.kind when 'view' then '%s may use it, and it shows schedules with its owner''s rights, whoever asks'
+        else '%s may execute it, and it works on the schedules with its owner''s rights, whoever asks' end,
+        string_agg(w.rolname, ' and ' order by w.rolname)),
+    jsonb_build_object('reason', w.kind, case w.kind when 'view' then 'view' else 'signature' end, w.name,
+        'roles', jsonb_agg(w.rolname order by w.rolname))
+from way as w
+group by w.kind, w.name
 union all
 select 'unknown', 'table public.auto_sync_schedules', 'does not exist',
     jsonb_build_object('reason', 'missing', 'table', 'public.auto_sync_schedules')

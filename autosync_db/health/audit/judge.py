@@ -90,7 +90,11 @@ def _of_text(job: FoundJob, text: Text, twin: FoundJob | None) -> Iterator[Findi
             f"its text holds {' and '.join(text.secrets)}: cron.job shows it, and each run keeps a copy",
         )
     for missing in text.missing:
-        yield Finding("credential_missing", "warning", f"{missing}: it is sent without it")
+        yield Finding("credential_missing", "warning", missing)
+    if text.undone:
+        yield Finding("call_undone", "critical", f"its transaction {text.undone}, so pg_net never sends its call")
+    for misplaced in text.misplaced:
+        yield Finding("credential_misplaced", "warning", misplaced)
     if text.has_no_timeout and job.active:
         yield Finding(
             "timeout_unstated", "info", "it states no timeout_milliseconds: pg_net waits 5 seconds, before 0.8 only 2"

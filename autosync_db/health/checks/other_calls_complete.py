@@ -1,4 +1,4 @@
-"""The calls of other jobs carry the credentials that their texts name."""
+"""The calls of other jobs are sent, with the credentials that their texts name."""
 
 from autosync_db.errors import UsageError
 from autosync_db.health import other_jobs
@@ -33,17 +33,23 @@ def _read(answer: Answer) -> list[Row]:
         # what another role's settings and rights are is not known here
         if job.id not in others or job.role != facts["role"]:
             continue
-        for missing in read_text(job, about, functions).missing:
+        text = read_text(job, about, functions)
+        undone = [f"its transaction {text.undone}, so pg_net never sends its call"] if text.undone else []
+        for what in (*undone, *text.misplaced, *text.missing):
             name = job.name if job.name is not None else "(unnamed)"
-            detail = f"job {job.id} sends null: {missing}"
-            named = {"job_id": job.id, "job": job.name, "role": job.role}
-            rows.append(Row("warning", f"cron job {name}", detail, named))
+            reason = "undone" if what in undone else "misplaced" if what in text.misplaced else None
+            named = {"job_id": job.id, "job": job.name, "role": job.role, "reason": reason}
+            rows.append(Row("warning", f"cron job {name}", f"job {job.id}: {what}", named))
     return rows
 
 
 CHECK = Check(
     layer="neighbours",
-    claim="the values that other jobs send exist when the jobs run",
+    claim="the calls of other jobs are sent, with the values that their texts name",
+    remedies={
+        "undone": ByYou("schedule the job again with a text that commits, or without begin, commit and rollback"),
+        "misplaced": ByYou("schedule the job again with the key in headers := …, and replace the key: logs contain it"),
+    },
     remedy=ByYou("set the value of the setting or secret named above, or schedule the job again with the right value"),
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     question=Question(_query, _read),

@@ -17,15 +17,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
         found.append(drafts.dropping_policies(scene, "public.pg_cron_secrets", sentence, close))
     views = [(facts["view"], facts["role"]) for facts in scene.findings if "view" in facts]
     if views:
-        revokes = [
-            # the server itself quoted the view's name
-            sql.SQL("revoke all on {} from {}").format(
-                drafts.text(view), sql.SQL("public") if role == "public" else sql.Identifier(role)
-            )
-            for view, role in views
-        ]
-        sentence = f"take {', '.join(sorted({view for view, _ in views}))} away from other roles"
-        found.append(Repair(sentence, revokes, destructive=True, as_owner=scene.acts_as_owner))
+        found.append(drafts.revoke_views(scene, views, "other roles"))
     return [*found, *_publications(scene)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
-from tests.health.actions import Action, other_job, sql
+from tests.health.actions import Action, admin, other_job, sql
 from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support import keys
 from tests.support.health import Project
@@ -135,6 +135,58 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "theirs", "select net.http_post(url := current_setting('app.nowhere', true) || '/functions/v1/x')"
             ),
             says="its address comes from the setting app.nowhere",
+        ),
+        warned(
+            "a setting that must be there",
+            other_job("theirs", _sends("'Bearer ' || current_setting('app.nowhere')")),
+            says="which is not there: the run fails, and nothing is sent",
+        ),
+        warned(
+            "its block ends for that",
+            other_job(
+                "theirs",
+                "do $$ declare key text := current_setting('app.nowhere', true);"
+                " begin if key is null then return; end if;"
+                f" perform {_sends('key').removeprefix('select ')}; end $$",
+            ),
+            says="nothing is sent where the text ends for that",
+        ),
+        *(
+            warned(f"nothing of it lasts: {text}", other_job("theirs", text), says=f"its transaction {says}, so pg_net")
+            for text, says in (
+                ("begin; select net.http_get('https://a.b/c'); rollback", "is rolled back"),
+                ("select net.http_get('https://a.b/c'); abort", "is rolled back"),
+                ("start transaction; select net.http_get('https://a.b/c')", "is never committed"),
+            )
+        ),
+        *(
+            warned(
+                f"the key is in the query: {what}",
+                sql("insert into public.pg_cron_secrets (name, secret) values ('app', 'a value of theirs')"),
+                other_job("theirs", f"select net.http_post('https://a.b/c', {arguments})"),
+                says=f"its query has {name}, which belongs into a header",
+            )
+            for what, name, arguments in (
+                (
+                    "by its name",
+                    "Authorization",
+                    "'{}'::jsonb, jsonb_build_object('Authorization', 'Bearer ' || (select secret from"
+                    " public.pg_cron_secrets where name = 'app'))",
+                ),
+                (
+                    "by what it is",
+                    "k",
+                    "params := jsonb_build_object('k', (select secret from public.pg_cron_secrets"
+                    " where name = 'service_role_key'))",
+                ),
+            )
+        ),
+        fine(
+            "it commits, and its query is one",
+            other_job("theirs", "begin; select net.http_get('https://a.b/c'); commit"),
+            other_job("part", "begin; select net.http_get('https://a.b/d'); commit; begin; select 1; rollback"),
+            other_job("query", "select net.http_get('https://a.b/e', jsonb_build_object('page', '1', 'apikey', 'x'))"),
+            other_job("plain", "begin; select 1; rollback"),
         ),
         fine(
             "it is there, or decided when it runs",
@@ -282,6 +334,57 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
             says="thing: holds a credential",
             hides=_OPAQUE,
+        ),
+        *(
+            warned(place, *made, says=f"{place}: holds a key", hides=_KEY)
+            for place, made in (
+                (
+                    "default of an argument of public.open_door(text)",
+                    (
+                        sql(
+                            f"create function public.open_door(k text default '{_KEY}') returns text language sql"
+                            " as $$ select k $$"
+                        ),
+                    ),
+                ),
+                ("view public.keyed", (sql(f"create view public.keyed as select '{_KEY}'::text as k"),)),
+                (
+                    "default of the column public.keyed.k",
+                    (sql(f"create table public.keyed (k text default '{_KEY}')"),),
+                ),
+                (
+                    "policy mine on public.keyed",
+                    (
+                        sql(
+                            "create table public.keyed (k text)",
+                            f"create policy mine on public.keyed using (k = '{_KEY}')",
+                        ),
+                    ),
+                ),
+                (
+                    "setting app.settings.service_role_key of the database postgres",
+                    (admin(f"alter database postgres set app.settings.service_role_key = '{_KEY}'"),),
+                ),
+                (
+                    "setting app.key of the role authenticator",
+                    (admin(f"alter role authenticator set app.key = '{_KEY}'"),),
+                ),
+            )
+        ),
+        failed(
+            "a setting that holds what is stored here",
+            sql("insert into public.pg_cron_secrets (name, secret) values ('partner', 'an opaque value of theirs')"),
+            admin("alter role anon in database postgres set app.partner = 'an opaque value of theirs'"),
+            says="of the role anon in the database postgres: holds a secret that is stored here",
+            reason="setting",
+        ),
+        fine(
+            "settings, a view and a default without one",
+            admin(
+                "alter database postgres set app.settings.jwt_secret = 'super-secret-jwt-token-with-32-characters'",
+                "alter role authenticator set pgrst.db_schemas = 'public, graphql_public, storage'",
+                "create view public.keyed as select 'a text of more than twenty bytes'::text as k",
+            ),
         ),
         fine("a placeholder", sql(_FUNCTION.format("sb_secret_YOUR_KEY"))),
         fine(

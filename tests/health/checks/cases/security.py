@@ -55,6 +55,11 @@ _OPENED = {
     "create policy writable on {} for insert to public with check (true)": "writable: lets {public} pass: true",
 }
 
+_SHOWS = (
+    f"create function public.all_plans() returns setof {SCHEDULES} language sql {{}} set search_path = ''"
+    " as $$ {} $$;"
+    " grant execute on function public.all_plans() to anon, authenticated"
+)
 _ORGANIZATIONS = sql(
     "insert into autosync.setting (name, value) values ('isolation', '{\"mode\": \"organization\"}')"
     " on conflict (name) do update set value = excluded.value",
@@ -203,6 +208,36 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "grant update (next_run_at, enabled) on {} to authenticated": "authenticated may write next_run_at,",
                 "alter policy auto_sync_schedules_nobody on {} using (true)": "_nobody: lets {public}",
             }.items()
+        ),
+        failed(
+            "a view that shows the rows, and one on it",
+            sql(
+                f"create view public.plans as select * from {SCHEDULES}",
+                "revoke all on public.plans from anon, authenticated",
+                "create view public.next_plans as select id, next_run_at from public.plans",
+                "grant select on public.next_plans to anon",
+            ),
+            says="view public.next_plans: anon",
+            repaired_by="postgres",
+        ),
+        warned(
+            "a function that shows the rows",
+            sql(_SHOWS.format("security definer", f"select * from {SCHEDULES}")),
+            says="function public.all_plans(): anon and authenticated may execute it",
+        ),
+        fine(
+            "a view and functions that ask who the user is, or have their caller's rights",
+            sql(
+                f"create view public.mine as select * from {SCHEDULES} as s where s.created_by = auth.uid()",
+                f"create view public.own with (security_invoker = true) as select * from {SCHEDULES}",
+                "grant select on public.mine, public.own to anon",
+                "create schema closed",
+                f"create view closed.plans as select * from {SCHEDULES}; grant select on closed.plans to anon",
+                _SHOWS.format("security invoker", f"select * from {SCHEDULES}"),
+                _SHOWS.replace("all_plans", "my_plans").format(
+                    "security definer", f"select * from {SCHEDULES} where created_by = auth.uid()"
+                ),
+            ),
         ),
         fine(
             "nobody of the API is let in",
