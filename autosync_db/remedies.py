@@ -28,9 +28,9 @@ _COMMAND = re.compile(rf"\b{PROGRAM} (?:(?P<group>{'|'.join(sorted(GROUPS))})(?:
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 # these bear the name of their schema, or of the extension that a setting is of
 _QUALIFIED = {"integrations", "setting", "table"}
-_PROGRAMS = {PROGRAM, "supabase"}
+_STATEMENTS = {"alter", "drop", "grant", "revoke", "select"}
 # what begins a command or a statement within what the user reads; a path of a folder begins none
-_BEGINNING = re.compile(rf"(?<![\w/])({'|'.join(_PROGRAMS)}|alter|drop|grant|revoke|select)(?= )")
+_BEGINNING = re.compile(rf"(?<![\w/])({PROGRAM}|supabase|{'|'.join(sorted(_STATEMENTS))})(?= )")
 _VARIABLES = re.compile(r"(?:[A-Z_]+=\S+ )*")
 _ADDRESS = re.compile(r" --project-(?:url URL|ref REF)\b")
 
@@ -112,10 +112,12 @@ def filled(remedy: str, facts: Mapping[str, Any]) -> str:
         # a name may hold anything, and what is printed stays in its line
         shown = printable(text).replace("\n", " ")
         before = remedy[: place.start()]
-        if kind is Kind.COMMAND or (kind is Kind.SQL and "--" in before) or _is_in_command(before):
+        if kind is Kind.COMMAND:
             return shlex.quote(shown)
         if before.endswith("'"):
             return shown.replace("'", "''")
+        if not (_is_in_statement(before) if kind is Kind.BY_YOU else "--" not in before):
+            return shlex.quote(shown)
         if isinstance(found, int):
             return text
         return sql_names.qualified(text) if place[1] in _QUALIFIED else sql_names.identifier(text)
@@ -123,10 +125,10 @@ def filled(remedy: str, facts: Mapping[str, Any]) -> str:
     return _PLACE.sub(value, remedy)
 
 
-def _is_in_command(text: str) -> bool:
-    """Return whether what follows a text belongs to the command of a shell that stands in it, and to no SQL."""
-    *_, last = ["", *_BEGINNING.findall(text)]
-    return last in _PROGRAMS
+def _is_in_statement(text: str) -> bool:
+    """Return whether what follows a text belongs to a statement that stands in it, and not to a command or to words."""
+    *_, last = ["", *_BEGINNING.findall(text.rpartition(";")[2])]
+    return last in _STATEMENTS
 
 
 def template(remedy: str) -> str:

@@ -77,7 +77,7 @@ def test_what_was_found_is_quoted_for_whoever_runs_it() -> None:
                 "if it needs none: alter role {role} nologin; else see {function}",
                 then="autosync-db jobs trigger {job}",
             ),
-            'alter role "App User" nologin; else see "my-fn"; then: autosync-db jobs trigger \'a job\'',
+            "alter role \"App User\" nologin; else see my-fn; then: autosync-db jobs trigger 'a job'",
         ),
         (ByYou("supabase functions deploy {function}", where="as {role}"), "deploy my-fn"),
         (ByYou("grant select on {table} to {role}"), 'grant select on public."My Table" to "App User"'),

@@ -37,5 +37,7 @@ CHECK = Check(
         "cron_slots_free",
         "job_settings_bearable",
         "objects_current",
+        "private_schema_is_ours",
+        "tables_not_locked",
     ),
 )

@@ -43,8 +43,24 @@ select jsonb_build_object(
 ) as fact
 from setting as s
 """  # noqa: E501
-# what needs no server to be understood
-_PLAIN_INTERVAL = re.compile(r"[1-9]\d{0,5} *(seconds?|minutes?|hours?|days?|s|min|h|d)")
+# what needs no server to be understood, and is long enough for any housekeeping
+_PLAIN_INTERVAL = re.compile(r"[1-9]\d{0,5} *(hours?|days?|h|d)|[3-9]\d *(minutes?|min)|[1-9]\d{2,4} *(minutes?|min)")
+# how long an answer lies there until housekeeping writes it down; pg_net counts from the beginning of the call's batch
+_NEEDED = r"""
+select n.needed, %s::interval < n.needed
+from (select make_interval(
+    mins => coalesce((
+        select case when c.schedule ~ '^\s*\*\s' then 1 else least(60, coalesce(substring(c.schedule from '^\s*\*/(\d{1,2})\s')::integer, 5)) end
+        from cron.job as c
+        where c.jobname = 'autosync-keep-house'
+        order by 1 desc
+        limit 1
+    ), 5),
+    secs => coalesce((
+        select max(j.timeout_milliseconds) / 1000.0 from autosync.job as j where j.function is not null or j.url is not null
+    ), 30)
+)) as n (needed)
+"""  # noqa: E501
 
 
 def _query() -> str:
@@ -71,7 +87,7 @@ def _read(answer: Answer) -> list[Row]:
 
 
 def _fault_of_ttl(connection: Connection, text: str | None) -> str | None:
-    if not text or _PLAIN_INTERVAL.fullmatch(text):
+    if text is None or _PLAIN_INTERVAL.fullmatch(text):
         return None
     try:
         # a text that is no interval raises, as it does in the worker
@@ -79,7 +95,18 @@ def _fault_of_ttl(connection: Connection, text: str | None) -> str | None:
             row = connection.execute("select %s::interval > interval '0'", [text]).fetchone()
     except psycopg.DataError:
         return f"is {text!r}, which is no interval, so the worker ends as soon as it starts"
-    return None if row == (True,) else f"is {text!r}, so every answer is deleted at once"
+    if row != (True,):
+        return f"is {text!r}, so every answer is deleted at once"
+    try:
+        with connection.transaction():
+            [(needed, is_short)] = connection.execute(_NEEDED, [text]).fetchall()
+    except psycopg.Error:
+        # what is not there yet, or not for this role, is said by others
+        return None
+    if not is_short:
+        return None
+    seconds = f"{needed.total_seconds():.0f} s"
+    return f"is {text!r}: an answer is deleted before housekeeping writes it down, which may take {seconds}"
 
 
 def _fault_of_batch_size(text: str | None) -> str | None:

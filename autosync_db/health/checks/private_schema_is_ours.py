@@ -1,4 +1,4 @@
-"""The schema autosync is ours, and contains no foreign function, operator, trigger or rule."""
+"""The schema autosync and its tables are ours, and contain no foreign function, operator, trigger or rule."""
 
 from functools import cache
 from typing import Any
@@ -29,6 +29,19 @@ foreign_function as (
             select from pg_catalog.pg_depend as d
             where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
         )
+),
+kept as (
+    select c.oid, c.relname, c.relowner, r.rolname as owner, r.rolsuper
+    from pg_catalog.pg_class as c
+    join pg_catalog.pg_roles as r on r.oid = c.relowner
+    where c.relnamespace = to_regnamespace('autosync') and c.relkind = 'r'
+),
+home as (
+    select n.nspname, n.nspowner, pg_get_userbyid(n.nspowner) as owner,
+        -- who owns most of what is in it is whose it should be
+        (select 2 * count(*) filter (where k.relowner = n.nspowner) >= count(*) from kept as k) as is_keeper
+    from pg_catalog.pg_namespace as n
+    where n.nspname = 'autosync'
 )
 select jsonb_build_object(
     'status', case when f.is_overload then 'critical' else 'warning' end,
@@ -55,25 +68,42 @@ union all
 select jsonb_build_object(
     'status', 'critical',
     'kind', 'schema',
-    'name', n.nspname,
-    'identity', n.nspname,
-    'role', o.rolname,
-    'owner', ours.rolname,
+    'name', s.nspname,
+    'identity', s.nspname,
+    'role', s.owner,
+    'owner', t.owner,
     'reason', 'owner'
 )
-from pg_catalog.pg_namespace as n
-join pg_catalog.pg_roles as o on o.oid = n.nspowner and not o.rolsuper
+from home as s
+join pg_catalog.pg_roles as o on o.oid = s.nspowner and not o.rolsuper
 join pg_catalog.pg_database as d on d.datname = current_database() and d.datdba <> o.oid
-cross join lateral (
-    select r.rolname
-    from pg_catalog.pg_class as c
-    join pg_catalog.pg_roles as r on r.oid = c.relowner and r.oid <> o.oid
-    where c.relnamespace = n.oid and c.relkind = 'r'
-        and (r.rolsuper or not pg_has_role(r.oid, o.oid, 'usage'))
-    order by c.relname
+join lateral (
+    select k.owner
+    from kept as k
+    where k.relowner <> s.nspowner and (k.rolsuper or not pg_has_role(k.relowner, o.oid, 'usage'))
+    order by k.relname
     limit 1
-) as ours
-where n.nspname = 'autosync'
+) as t on true
+where not s.is_keeper
+union all
+-- the functions work as the schema's owner
+select jsonb_build_object(
+    'status', case
+        when has_table_privilege(s.nspowner, k.oid, 'select') and has_table_privilege(s.nspowner, k.oid, 'insert')
+            and has_table_privilege(s.nspowner, k.oid, 'update')
+        then 'warning'
+        else 'critical'
+    end,
+    'kind', 'table',
+    'name', s.nspname || '.' || k.relname,
+    'identity', k.oid::regclass::text,
+    'role', k.owner,
+    'owner', s.owner,
+    'reason', 'owner'
+)
+from home as s
+join kept as k on k.relowner <> s.nspowner and not pg_has_role(s.nspowner, k.relowner, 'usage')
+where s.is_keeper
 union all
 select jsonb_build_object(
     -- one that gives back nothing, whatever it is asked, lets no row be written
@@ -134,11 +164,13 @@ def _read(answer: Answer) -> list[Row]:
     for found in answer.values:
         if found["reason"] == "owner":
             facts = {key: found[key] for key in ("reason", "kind", "identity", "role", "owner")}
-            detail = (
-                f"belongs to the role {found['role']}, which can put anything in the place of what"
-                f" {found['owner']} has in it"
+            danger = (
+                f"which can put anything in the place of what {found['owner']} has in it"
+                if found["kind"] == "schema"
+                else f"not to {found['owner']}, as whom the functions work that use it"
             )
-            rows.append(Row(found["status"], "schema autosync", detail, facts))
+            detail = f"belongs to the role {found['role']}, {danger}"
+            rows.append(Row(found["status"], f"{found['kind']} {found['name']}", detail, facts))
             continue
         what = (
             "has the name of a function of this package and other arguments, so a call may reach it instead"
@@ -160,7 +192,7 @@ def _read(answer: Answer) -> list[Row]:
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
-    """Take the schema back; drop what is not ours, functions last, since others need them."""
+    """Take back what is ours; drop what is not ours, functions last, since others need them."""
     taken: list[Repair | Refusal] = [_take(scene, facts) for facts in scene.findings if facts["reason"] == "owner"]
     things = sorted(
         ((facts["kind"], facts["identity"]) for facts in scene.findings if facts["reason"] != "owner"),
@@ -176,18 +208,19 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
 
 def _take(scene: Scene, facts: dict[str, Any]) -> Repair | Refusal:
     role, owner = (sql.Identifier(facts[name]) for name in ("role", "owner"))
-    statement = sql.SQL("alter schema autosync owner to {}").format(owner)
-    if not (scene.is_superuser or scene.may_act_as(facts["role"])):
-        text = sql.SQL("grant {} to {}; {}").format(role, owner, statement).as_string()
-        return Refusal(
-            f"the schema is the role {facts['role']}'s", f"as a superuser, or as a role that may, run: {text}"
-        )
-    return Repair(f"give the schema autosync to the role {facts['owner']}", [statement], as_owner=False)
+    thing = f"{facts['kind']} {facts['identity']}"
+    statement = sql.SQL("alter {} owner to {}").format(drafts.text(thing), owner)
+    if not (scene.is_superuser or (scene.may_act_as(facts["role"]) and scene.may_act_as(facts["owner"]))):
+        way = statement.as_string()
+        if not scene.value("select r.rolsuper from pg_catalog.pg_roles as r where r.rolname = %s", [facts["role"]]):
+            way = f"{sql.SQL('grant {} to {}').format(role, owner).as_string()}; {way}"
+        return Refusal(f"the {thing} is the role {facts['role']}'s", f"as a superuser, or as who may, run: {way}")
+    return Repair(f"give the {thing} to the role {facts['owner']}", [statement], as_owner=False)
 
 
 CHECK = Check(
     layer="security",
-    claim="the schema autosync is ours, and contains no foreign function, operator, trigger or rule",
+    claim="the schema autosync and its tables are ours, and contain no foreign function, operator, trigger or rule",
     remedy="autosync-db repair private_schema_is_ours",
     needs=("head_applied",),
     causes=("head_applied",),

@@ -1,20 +1,23 @@
 """What checks say of a server, its processes and its commands, which no rolled-back transaction can show."""
 
+import re
 import time
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from autosync_db import config
+from autosync_db.connection import holders
 from autosync_db.credentials import lease
 from autosync_db.health import catalogue, verify
 from autosync_db.health.model import Status
 from autosync_db.jobs.calls import Cause
 from autosync_db.schema import migrate
-from tests.health.actions import SCHEDULES, overdue
+from tests.health.actions import SCHEDULES, holding, overdue
 from tests.health.faults.modes.server import a_run_of_pg_cron
-from tests.support import clusters, health, keys, server, versions
+from tests.support import clusters, command, health, keys, server, versions
 from tests.support.health import NEVER, LiveProject
 
 stand_in_only = pytest.mark.skipif(clusters.REAL_PG_NET, reason="the server starts the real worker again")
@@ -323,6 +326,56 @@ def test_crash_is_a_warning_and_a_restart_is_none(live: LiveProject) -> None:
     live.must_fail("no_recent_crash", status=Status.WARNING, names="server: crashed and recovered at")
     live.restart_server()
     live.must_be_healthy()
+
+
+def _is_critical(live: LiveProject, id: str) -> bool:
+    return live.look(id).status is Status.CRITICAL
+
+
+def test_a_prepared_transaction_is_named_with_what_ends_it(live: LiveProject) -> None:
+    server.configure(live, "max_prepared_transactions = 2")
+    server.restart(live)
+    named = "prepared transaction 'it''s left'"
+    for table, id in (("cron.job_run_details", "pg_cron_not_blocked"), ("autosync.tick", "tables_not_locked")):
+        with clusters.connect(live.cluster, "supabase_admin") as session:
+            session.execute(f"begin; lock table {table} in access exclusive mode".encode())
+            session.execute("prepare transaction 'it''s left'")
+        clusters.wait_for(partial(_is_critical, live, id), "a lock of some seconds")
+        report = live.report()
+        assert health.roots(report) == {id: Status.CRITICAL}, health.described(report)
+        found = health.result_of(report, id)
+        assert found.verdict.summary.startswith(f"table {table}: is locked against everybody by the {named} (role supa")
+        held = holders.of_a_table(live.owner)
+        assert held is not None
+        assert f"{table} is locked by the {named} (user supabase_admin, for " in held.sentence
+        for way in (found.remedy, held.hint):
+            assert way is not None
+            assert "commit prepared 'it''s left'" in way
+        ended = re.search(r"rollback prepared '[^;]*'(?=;)", found.remedy or "")
+        assert ended is not None
+        if found.check.repairable:
+            done = command.run("repair", id, "--yes", database=live.cluster.url())
+            assert f"run: {ended[0]}; or: commit prepared" in done.out + done.err
+        live.admin.execute(ended[0].encode())
+    live.must_be_healthy()
+    server.configure(live)
+    server.restart(live)
+
+
+@pytest.mark.long
+def test_a_lasting_lock_on_what_ticks_write_explains_their_failure(live: LiveProject) -> None:
+    id = "tables_not_locked"
+    holding("lock table autosync.invocation in share mode", application="a report")(live)
+    # as of a vacuum: nobody who writes waits for it
+    holding("lock table autosync.tick in share update exclusive mode")(live)
+    assert live.look(id).status is Status.OK
+    assert live.run_by_cron() == "failed"
+    clusters.wait_for(lambda: live.look(id).status is Status.CRITICAL, "a lock of some seconds")
+    report = live.report()
+    assert health.roots(report) == {id: Status.CRITICAL}, health.described(report)
+    assert [item.object for item in health.result_of(report, id).verdict.evidence] == ["table autosync.invocation"]
+    assert "is locked against all who write by process" in health.result_of(report, id).verdict.summary
+    assert health.result_of(report, "job_runs_succeed").blocked_by == (id,)
 
 
 def test_remedy_of_a_stuck_run_ends_it(live: LiveProject) -> None:

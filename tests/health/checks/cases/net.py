@@ -95,7 +95,11 @@ _STAND_IN: dict[str, tuple[Case, ...]] = {
             failed(f"{name} is {value!r}", _setting(name, value), says=says)
             for name, value, says in (
                 ("pg_net.ttl", "6 hourz", "is '6 hourz', which is no interval"),
+                ("pg_net.ttl", "", "is '', which is no interval"),
+                ("pg_net.ttl", " ", "is ' ', which is no interval"),
                 ("pg_net.ttl", "-1 hour", "is '-1 hour', so every answer is deleted at once"),
+                ("pg_net.ttl", "1 second", "is '1 second': an answer is deleted before housekeeping writes it down"),
+                ("pg_net.ttl", "5 min", "before housekeeping writes it down, which may take 330 s"),
                 ("pg_net.batch_size", "0", "is 0, so no request is ever taken from the queue"),
                 ("pg_net.username", "nobody_at_all", "is 'nobody_at_all', and there is no such role"),
                 ("pg_net.username", "anon", "is 'anon', which may not log in"),
@@ -106,6 +110,12 @@ _STAND_IN: dict[str, tuple[Case, ...]] = {
             admin("revoke insert on net._http_response from public"),
             _setting("pg_net.username", "authenticator"),
             says="is 'authenticator', which lacks insert on net._http_response",
+        ),
+        fine("answers are kept for long enough", _setting("pg_net.ttl", "10 minutes")),
+        fine(
+            "they are, as housekeeping comes every minute",
+            sql("update autosync.job set schedule = '* * * * *'", "select autosync.sync_job('autosync-keep-house')"),
+            _setting("pg_net.ttl", "100 seconds"),
         ),
         fine(
             "its role may",

@@ -1,6 +1,6 @@
 """Who may see and do too much."""
 
-from tests.health.actions import SCHEDULES, Action, admin, equals, role, sql
+from tests.health.actions import SCHEDULES, Action, admin, equals, role, run, sql
 from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support.health import Project
 
@@ -271,6 +271,29 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="supabase_admin",
             then=equals("postgres", "select nspowner::regrole::text from pg_namespace where nspname = 'autosync'"),
         ),
+        failed(
+            "a table of a role that is not ours",
+            admin("alter table autosync.invocation owner to supabase_admin"),
+            run("failed", "ERROR:  permission denied for table invocation"),
+            says="table autosync.invocation: belongs to the role supabase_admin, not to postgres, as whom",
+            explains=("job_runs_succeed",),
+            repaired_by="supabase_admin",
+            then=equals("postgres", "select relowner::regrole::text from pg_class where relname = 'invocation'"),
+        ),
+        warned(
+            "a table of another role, which lets us use it",
+            admin(
+                "create role keeper; alter table autosync.tick owner to keeper",
+                "grant all on autosync.tick to postgres",
+            ),
+            says="table autosync.tick: belongs to the role keeper",
+            repaired_by="supabase_admin",
+        ),
+        fine(
+            "a table of a role that we belong to",
+            admin("create role keeper; grant keeper to postgres; alter table autosync.tick owner to keeper"),
+        ),
+        fine("the schema of who owns the database", admin("alter schema autosync owner to supabase_admin")),
         warned(
             "a function and an operator of somebody's",
             sql(
