@@ -163,10 +163,10 @@ class Scene:
         return not self.is_superuser
 
     def cron_jobs(self, numbers: list[int]) -> list[tuple[int, str | None, str, bool]]:
-        """Return number, name and role of those of these cron jobs that exist, and whether autosync.job has them."""
+        """Return number, name and role of those of these cron jobs that exist, and whether they are ours."""
         rows = self.rows(
             "select c.jobid, c.jobname::text, c.username,"
-            " exists (select from autosync.job as j where j.name = c.jobname)"
+            " exists (select from autosync.job as j where j.name = c.jobname and not j.watch)"
             " from cron.job as c where c.jobid = any(%s::bigint[]) order by c.jobid",
             [numbers],
         )

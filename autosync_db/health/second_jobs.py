@@ -21,7 +21,7 @@ from pg_catalog.pg_proc as p
 where p.pronamespace = to_regnamespace('cron') and p.proname = 'alter_job'
 """
 _IS_TAKEN = "select exists (select from cron.job as c where c.jobname = %s)"
-# pg_cron asks for that where it is told whose job it is
+# pg_cron asks for that where the role is named
 _LOGS_IN = "select r.rolcanlogin from pg_catalog.pg_roles as r where r.rolname = %s"
 _UNSCHEDULE = sql.SQL("select cron.unschedule({}::bigint)")
 _SWITCH_OFF = sql.SQL("select cron.alter_job({}, active := false)")
@@ -61,18 +61,20 @@ def end(scene: Scene, number: int, role: str, name: str | None) -> Repair | Refu
             return Refusal(f"job {number} of {role} cannot be given another name from here", f"as {role} {shown}")
         sentence = f"rename job {number} of {role} to {another}"
         if scene.is_superuser and scene.value(_LOGS_IN, [role]):
-            copy = _COPY_OF_ANY_ROLE.format(sql.Literal(another), sql.Literal(number))
-            return Repair(sentence, [copy, _UNSCHEDULE.format(sql.Literal(number))])
-        return Repair(sentence, drafts.acting_as(scene, role, *_renaming(number, another, is_active=is_active)))
+            as_theirs = _COPY_OF_ANY_ROLE.format(sql.Literal(another), sql.Literal(number))
+            return Repair(sentence, [as_theirs, _UNSCHEDULE.format(sql.Literal(number))])
+        renaming = [*copy(number, another, is_active=is_active), _UNSCHEDULE.format(sql.Literal(number))]
+        return Repair(sentence, drafts.acting_as(scene, role, *renaming))
     if not is_ours and not scene.is_superuser and not scene.value(_MAY_ALTER, [role]):
         return Refusal(f"{role} may not change job {number} with cron.alter_job()", f"as a superuser {shown}")
     statements = [way] if scene.is_superuser else drafts.acting_as(scene, role, way)
     return Repair(f"{'unschedule' if is_ours else 'switch off'} job {number} of {role}", statements)
 
 
-def _renaming(number: int, name: str, *, is_active: bool) -> list[sql.Composable]:
+def copy(number: int, name: str, *, is_active: bool) -> list[sql.Composable]:
+    """Return what schedules the text of a job once more under another name, as whoever runs it."""
     statements: list[sql.Composable] = [_COPY.format(sql.Literal(name), sql.Literal(number))]
     if not is_active:
         # pg_cron activates what it is given
         statements.append(_COPY_IS_OFF.format(sql.Literal(name)))
-    return [*statements, _UNSCHEDULE.format(sql.Literal(number))]
+    return statements

@@ -15,6 +15,7 @@ import pytest
 
 from autosync_db.health.audit import matching
 from autosync_db.health.audit.look import Answered
+from autosync_db.jobs import found
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from tests.schema import catalog
@@ -464,3 +465,25 @@ def test_of_more_answers_than_a_job_makes_calls_none_is_laid_to_it_unless_all_ar
     # one of the two would be blamed, because the other is well when it is alone
     busy = [_answered(None, minute=1), *mixed]
     assert _matched(busy, [(A, 1), (A, 0), (B, 0)], calls=1) == ({A: [None]}, [{B}, {B}])
+
+
+@pytest.mark.parametrize(
+    ("body", "calls"),
+    [
+        ("perform extensions.http(req);", True),
+        ("select (public.http(req)).status", True),
+        ('perform "extensions"."http" (req)', True),
+        ("perform http(req)", True),
+        ("perform http(('GET', 'https://a.example', null, null, null))", True),
+        ("perform http_patch('https://a.example', '{}', 'application/json')", True),
+        ("perform http_head('https://a.example')", True),
+        ("perform http_header('a', 'b')", False),
+        ("perform http_set_curlopt('CURLOPT_TIMEOUT', '9')", False),
+        ("perform app.http(req)", False),
+        ("perform my_http(req)", False),
+        ("-- http(req)", False),
+        ("raise notice 'http(req)'", False),
+    ],
+)
+def test_a_function_that_calls_by_the_extension_http_is_known(body: str, calls: bool) -> None:
+    assert found.calling([("via", body)]) == ({"via"} if calls else set())

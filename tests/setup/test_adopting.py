@@ -59,6 +59,15 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
         " headers := jsonb_build_object('x-token', k), body := '{\"a\": [1]}'::jsonb); end $$",
         {"path": "/functions/v1/report/sub", "body": {"a": [1]}},
     ),
+    "JSON without a cast": (
+        "select net.http_post(url:='{url}/functions/v1/report', headers:='{\"apikey\": \"{key}\"}', body:='{}')",
+        {"path": "/functions/v1/report", "body": {}},
+    ),
+    "block, GET, JSON without a cast": (
+        "do $$ begin perform net.http_get('{url}/functions/v1/in', '{}', '{\"x-token\": \"{key}\"}');"
+        " end $$",
+        {"path": "/functions/v1/in", "method": "GET"},
+    ),
     "GET of another address": (
         f"select net.http_get('{{url}}/in', headers := jsonb_build_object('x-token', {FROM_VAULT.format('token')}))",
         {"path": "/in", "method": "GET"},
@@ -189,6 +198,75 @@ def test_a_rollback_gives_the_text_back_too(project: Project) -> None:
         assert is_whole or (project.cron()[0][3] is False and "put its secret back" in said)
         _unschedule(project)
         project.stub.requests.clear()
+
+
+@pytest.mark.parametrize("arguments", [("plan", "--prune"), ("jobs", "remove", "report")])
+def test_what_was_taken_over_is_given_back_where_a_job_of_ours_is_removed(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
+    project.schedule(SHAPES["vault"][0])
+    before = project.cron()
+    project.imported()
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+    project.write('[jobs.mine]\nsql = "select 9"\nschedule = "0 4 * * *"\n')
+    assert "--yes" in project.run(*arguments).err
+    said = command.succeeds(project.run(*arguments, "--yes")).err
+    assert "the cron job report runs its own text again" in said
+    assert project.cron() == before
+
+
+@pytest.mark.parametrize("place", ["table", "vault"])
+def test_a_secret_that_a_job_reads_that_was_given_back_is_not_lost_in_silence(project: Project, place: str) -> None:
+    project.schedule(SHAPES["JSON without a cast"][0])
+    before = project.cron()
+    project.imported()
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+    [(secret,)] = project.execute("select name from public.pg_cron_secrets where secret = %s", [project.key.reveal()])
+    if place == "vault":
+        project.execute("insert into autosync.setting (name, value) values ('secrets', '{\"store\": \"vault\"}')")
+        project.execute("select autosync.put_secret(s.name, s.secret) from public.pg_cron_secrets as s")
+        project.execute("delete from public.pg_cron_secrets")
+    command.succeeds(project.run("jobs", "release", "report", "--yes"))
+    said = project.run("secrets", "delete", secret)
+    assert "is read by the own text of: report" in said.err
+    assert "--yes" in said.err
+    # it stays where the text reads it, and nothing else does
+    command.succeeds(project.run("teardown", "--yes"))
+    _is_given_back(project, "after a teardown", before)
+    assert project.execute("select to_regclass('public.pg_cron_secrets') is not null") == [(place == "table",)]
+
+
+def test_what_an_earlier_version_kept_comes_back_inactive_where_it_cannot_run(project: Project) -> None:
+    project.schedule(SHAPES["JSON without a cast"][0])
+    project.imported()
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+    project.execute("update autosync.adopted set undo = replace(replace(undo, 'cast(', ''), ' as jsonb)', '')")
+    said = command.succeeds(project.run("jobs", "release", "report", "--yes")).err
+    assert "is back, and inactive: its text would not run (function net.http_post" in said
+    assert [is_active for *_, is_active in project.cron()] == [False]
+
+
+def test_what_the_database_would_refuse_is_said_before_any_call(project: Project) -> None:
+    project.schedule(SHAPES["vault"][0])
+    project.imported()
+    own = project.cron()
+    project.admin("create role app login; grant usage on schema cron to app")
+    project.admin("set role app; select cron.schedule('report', '0 0 1 1 *', 'select 1')")
+    refused = project.run("jobs", "adopt", "report", "--yes")
+    said = command.refused(refused, 5)
+    [(number,)] = project.execute("select jobid from cron.job where username = 'postgres'")
+    assert "the role 'app' has a cron job 'report', too" in said
+    assert f"--from {number}" in refused.hints[0]
+    settings = Path("autosync.toml")
+    settings.write_text(settings.read_text().replace("[jobs.report]", "[jobs.mine]"))
+    project.admin("update pg_catalog.pg_extension set extversion = '1.4-1' where extname = 'pg_cron'")
+    in_fields = settings.read_text()
+    settings.write_text(in_fields.replace(f'"{RARELY}"', '"30 seconds"'))
+    command.refused(project.run("jobs", "adopt", "mine", "--from", str(number), "--yes"), 2)
+    assert own[0] in project.cron()
+    assert project.stub.requests == []
+    settings.write_text(in_fields)
+    command.succeeds(project.run("jobs", "adopt", "mine", "--from", str(number), "--yes"))
 
 
 def test_what_is_not_proven_stays_as_it_was(project: Project) -> None:

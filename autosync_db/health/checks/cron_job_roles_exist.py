@@ -4,12 +4,12 @@ from itertools import groupby
 
 from psycopg import sql
 
-from autosync_db.health import drafts
+from autosync_db.health import drafts, second_jobs
 from autosync_db.health.model import Check, Refusal, Repair, Scene
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
-    """Unschedule the jobs of roles that are gone.
+    """Unschedule the jobs of roles that are gone; the texts of those that are not ours are kept, switched off.
 
     A role that may not write to cron.job creates the missing role, unschedules the jobs as that role, and drops it,
     all in one transaction.
@@ -23,14 +23,21 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     if not (scene.is_superuser or may_revive):
         calls = " ".join(f"select cron.unschedule({number});" for number, *_ in jobs)
         return [Refusal(f"jobs {numbers} belong to roles that are gone", f"as a superuser run: {calls}")]
-    statements: list[sql.Composable] = []
+    # as whoever repairs: no text of somebody's is dropped
+    statements = [
+        one
+        for number, name, _, is_registered in jobs
+        if not is_registered
+        for one in second_jobs.copy(number, f"{name or 'job'}-{number}", is_active=False)
+    ]
+    kept = "; texts that are not ours are kept as jobs of this role, switched off" if statements else ""
     for role, group in groupby(sorted(jobs, key=lambda job: job[2]), key=lambda job: job[2]):
         calls_of_role = [_unschedule(number) for number, *_ in group]
         statements += calls_of_role if scene.is_superuser else _as_revived(scene, role, calls_of_role)
     if any(is_registered for *_, is_registered in jobs):
         sync = drafts.text("select autosync.sync_job(j.name) from autosync.job as j order by j.name")
         statements += drafts.acting_as(scene, str(scene.owner), sync)
-    return [Repair(f"unschedule {_jobs(numbers)}", statements, destructive=True, as_owner=False)]
+    return [Repair(f"unschedule {_jobs(numbers)}{kept}", statements, destructive=True, as_owner=False)]
 
 
 def _jobs(numbers: str) -> str:

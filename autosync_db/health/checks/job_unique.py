@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import sql
 
 from autosync_db import cron
-from autosync_db.errors import UsageError
+from autosync_db.credentials import store
+from autosync_db.errors import UnreachableError, UsageError
 from autosync_db.health import drafts, other_jobs, second_jobs
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 from autosync_db.remedies import ByYou
@@ -43,7 +45,9 @@ select jsonb_build_object('job_id', c.jobid, 'job', c.jobname, 'role', c.usernam
     'own_schedule', o.schedule, 'is_statement', o.sql is not null,
     'is_tick', text.is_tick, 'is_at_any_time', c.jobname = checked.name or o.sql is null and text.is_tick,
     'is_registered',
-        exists (select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name)) as fact
+        exists (
+            select from autosync.job as j where j.name = c.jobname and c.jobname <> checked.name and not j.watch
+        )) as fact
 from own as o
 join written as c on c.jobid <> o.jobid
 cross join lateral (
@@ -72,8 +76,7 @@ where c.jobname = checked.name
 union all
 select jsonb_build_object('own', to_jsonb(o), 'is_hidden', row_security_active('cron.job'),
     'roles', (select jsonb_agg(r.rolname) from pg_catalog.pg_roles as r where pg_has_role(r.oid, 'member')),
-    'are_there', o.sql is null and {other_jobs.ARE_THERE_AT_ALL},
-    'project_url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'))
+    'are_there', o.sql is null and {other_jobs.ARE_THERE_AT_ALL})
 from (select) as always
 left join own as o on true
 """  # noqa: S608 - our own text
@@ -121,7 +124,7 @@ def _others(answer: Answer, others: "list[OtherJob]", about: dict[str, Any]) -> 
     from autosync_db.jobs import found, sameness
 
     own, facts = about["own"], found.DatabaseFacts(answer.connection, None)
-    call = sameness.own(own, about["project_url"], facts.stored).certain
+    call = sameness.own(own, _project_url(answer), facts.stored).certain
     for job in others:
         through = f" through the function {job.through}" if job.through else ""
         twin = {"job_id": job.id, "job": job.name, "role": job.role, "schedule": job.schedule}
@@ -134,6 +137,15 @@ def _others(answer: Answer, others: "list[OtherJob]", about: dict[str, Any]) -> 
         elif not job.is_watched and (host := call.other_host(job.sent, facts)):
             row = _row(twin, f"makes the same calls to another address, {host}{through}", about)
             yield replace(row, status="warning", facts=row.facts | {"reason": "other_address"})
+
+
+def _project_url(answer: Answer) -> str | None:
+    try:
+        with answer.connection.transaction():
+            return store.project_url(answer.connection)
+    except (UnreachableError, psycopg.DatabaseError):
+        # secrets_present and secrets_readable_by_job say so
+        return None
 
 
 def _row(twin: dict[str, Any], what: str, about: dict[str, Any]) -> Row:

@@ -106,6 +106,14 @@ _NOTED = sql(
 _OURS, _TICK = "auto-sync-cron-job", "select autosync.dispatch()"
 _TOUCHED = sql("select cron.alter_job(c.jobid, schedule := c.schedule) from cron.job as c limit 1")
 
+
+def _text_is_kept(project: Project) -> None:
+    [kept] = project.admin.execute(
+        "select command, active, username <> 'leaver' from cron.job where jobname like 'left behind-%'"
+    ).fetchall()
+    assert kept == ("select 1", False, True)
+
+
 CASES: dict[str, tuple[Case, ...]] = {
     "cron_database_matches": (
         failed(
@@ -139,6 +147,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             orphan,
             says="cron job left behind: job",
             repaired_by="supabase_admin",
+            then=_text_is_kept,
         ),
         failed("the role was renamed", _renamed, says="belongs to the role leaver, which does not exist"),
         failed(
