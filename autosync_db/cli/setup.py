@@ -13,6 +13,7 @@ from autosync_db.cli.console import Session
 from autosync_db.cli.ending import Run
 from autosync_db.cli.options import command
 from autosync_db.errors import AutosyncError, ExitCode, StoppedError, UnreachableError, UsageError
+from autosync_db.progress import Step
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
@@ -88,14 +89,15 @@ def _given(
     if address is None and configuration.target.stack is not None:
         address = _gateway(session, configuration.target.stack, checklist)
     is_by_key = _is_by_key(configuration)
+    if not is_by_key and (key_file is not None or key_variable is not None):
+        checklist.done(Step("warning", "the given service key is not stored: no job of the settings sends it", False))
     key = _key_at_hand(session, checklist, key_file, key_variable) if is_by_key else None
     decision.validate(address, key, configuration)
     return Given(address, key)
 
 
 def _is_by_key(configuration: "Configuration") -> bool:
-    jobs = configuration.settings.jobs.values()
-    return any(job.kind == "function" and job.auth == "service_key" for job in jobs)
+    return any(job.sends_service_key for job in configuration.settings.jobs.values())
 
 
 def _completed(session: Session, given: "Given", checklist: Checklist) -> "Given":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autosync_db.cli import completion
+from autosync_db.cli import completion, secret_input
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import UsageError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from autosync_db.jobs.importing import Import, Imported
+    from autosync_db.secret import Secret
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +61,11 @@ def _adopt(
         int | None,
         typer.Option("--from", help="Number of the cron job, if it has no name or another one.", metavar="ID"),
     ] = None,
+    project_url: Annotated[
+        str | None, typer.Option(help="The project's address, if the job's text does not have it.", metavar="URL")
+    ] = None,
+    service_role_key_file: secret_input.KeyFile = None,
+    service_role_key_env: secret_input.KeyVariable = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
 ) -> None:
@@ -69,15 +75,16 @@ def _adopt(
     is as it was. `release` restores the job.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import binding
+    from autosync_db.jobs import binding, registry
     from autosync_db.progress import Reporter
     from autosync_db.report import as_calls
     from autosync_db.setup import adopting, takeover
 
     configuration = session.configuration
+    given = _given(session, name, project_url, service_role_key_file, service_role_key_env)
     with connect(configuration.target.database_url) as connection:
         binding.require_own(binding.inherited(connection, configuration.target))
-        adoption = adopting.foresee(connection, configuration, name, cron_id)
+        adoption = adopting.foresee(connection, configuration, name, cron_id, given=given)
     if adoption is None:
         session.say(f"nothing to do: {name} is a job of autosync-db")
         return
@@ -95,10 +102,31 @@ def _adopt(
         reporter = Reporter(session.say_done, say)
         takeover.prepare(configuration, reporter)
         answers = adopting.adopt(configuration, adoption, reporter)
+    with connect(configuration.target.database_url) as connection:
+        waiting = registry.taken(connection, configuration.settings)
     if session.is_json:
         session.print_json({"job": name, "steps": steps, "answers": answers})
     elif answers:
         as_calls.table(answers, session.out)
+    session.say(f"next: autosync-db jobs adopt {waiting[0]}" if waiting else "next: autosync-db verify")
+
+
+def _given(
+    session: Session, name: str, project_url: str | None, key_file: str | None, key_variable: str | None
+) -> "dict[str, Secret]":
+    """Return what was named for a job, judged by its form. Raises UsageError for what its calls do not carry."""
+    from autosync_db.setup import decision
+    from autosync_db.setup.decision import Given
+
+    named = key_file is not None or key_variable is not None
+    key = secret_input.service_key(session, key_file, key_variable) if named else None
+    job = session.configuration.settings.jobs.get(name)
+    if job is not None and ((named and not job.sends_service_key) or (project_url and job.kind != "function")):
+        what = "service key" if named and not job.sends_service_key else "address of the project"
+        raise UsageError(f"the calls of {name} have no use for the {what}", hint="leave that option out")
+    secret = key.key if key else None
+    decision.validate(project_url, secret, session.configuration)
+    return Given(project_url, secret).secrets
 
 
 def _release(
@@ -170,4 +198,9 @@ def _remarks(found: "Import", added: "list[Imported] | None") -> list[str]:
         said.append(f"added {', '.join(one.name for one in added)}" if added else "nothing to add: all are in the file")
     for name, job in {take.name: one.name for one in found.jobs for take in one.takes}.items():
         said.append(f"the secret {name} is stored by: autosync-db jobs adopt {job}")
+    adoptable = [one for one in found.jobs if one.table is not None and "watch" not in one.table]
+    if added is not None and adoptable:
+        first = adoptable[0]
+        number = "" if first.job.name == first.name else f" --from {first.job.id}"
+        said.append(f"next: autosync-db jobs adopt {first.name}{number}")
     return said

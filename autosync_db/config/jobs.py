@@ -229,6 +229,12 @@ class JobSettings(Section):
         return self.kind in {"function", "url"}
 
     @property
+    def sends_service_key(self) -> bool:
+        """Whether its settings let the calls carry the project's service key, in whichever header."""
+        named = isinstance(self.auth, SecretAuth) and self.auth.secret == "service_role_key"  # noqa: S105 - a name
+        return self.kind == "function" and (named or self.auth == "service_key")
+
+    @property
     def patience(self) -> timedelta:
         """How long an answer may take, and the report after it where there is one."""
         return self.timeout + (self.reports_within or timedelta())

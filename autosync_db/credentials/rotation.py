@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
-from autosync_db.config import Configuration
-from autosync_db.connection import Connection, connect
+from autosync_db.config import Configuration, SecretAuth
+from autosync_db.connection import Connection, connect, exists
 from autosync_db.credentials import holders, journal, lease, proof, store
 from autosync_db.credentials.holders import Holder, Look, Unseen
 from autosync_db.credentials.lease import Replacement, Rotation
@@ -106,6 +106,7 @@ def replace(
         new, on = {subject.name: value}, (KeyboardInterrupt, SystemExit)
         with lease.undone_when_interrupted(configuration, token, new, interrupts=on):
             reporter.doing("looking at what is stored")
+            configuration = carrying(connection, configuration, subject.name)
             active = old or fingerprint_to_replace(connection, configuration, subject)
             unchanged = Result("unchanged", (Replacement(subject.name, active, active),))
             if active == key.fingerprint(value) and not lease.unfinished(connection):
@@ -139,6 +140,8 @@ def resume(
         if taken is None:
             return Result("nothing")
         since, begun = taken
+        for change in begun.changes:
+            configuration = carrying(connection, configuration, change.name)
         with lease.released_when_interrupted(configuration, begun.token):
             reporter.done(Step("resume", f"{_shown(begun)}, not proven since {since:%Y-%m-%d %H:%M:%S} UTC", False))
             proven = _prove(connection, configuration, begun, prove, reporter)
@@ -168,8 +171,27 @@ def stored_address(connection: Connection) -> str:
     return address
 
 
+def carrying(connection: Connection, configuration: Configuration, name: str) -> Configuration:
+    """Return the configuration with a job as its main one whose calls carry a secret; as it is where there is none."""
+    settings = configuration.settings
+    if not exists(connection, "autosync.job"):
+        return configuration
+    calling = {job.name for job in registry.all_jobs(connection) if job.kind == "function"}
+    carriers = [
+        job
+        for job in settings.jobs.values()
+        if job.kind == "function" and job.name in calling and name in store.needed(connection, job.name)
+    ]
+    if not carriers or settings.main in carriers:
+        return configuration
+    # one that is on, and that shows the secret as all do
+    chosen = min(carriers, key=lambda job: (not job.enabled, isinstance(job.auth, SecretAuth)))
+    return dataclasses.replace(configuration, settings=settings.only([chosen.name]))
+
+
 def fingerprint_to_replace(connection: Connection, configuration: Configuration, subject: Subject) -> str:
     """Return the fingerprint of the active value. Raises when there is none, or no call could prove another one."""
+    configuration = carrying(connection, configuration, subject.name)
     job_name = configuration.settings.main.name
     store.require_history(connection)
     store.require_chosen(connection, configuration)
@@ -195,7 +217,10 @@ def ask(configuration: Configuration, address: str, subject: Subject, value: Sec
     settings = configuration.settings.main
     assert settings.function is not None  # only calls of a function carry the project's own credentials
     here = configuration.target.reachable(address)
-    return function.preflight(here, settings.function, subject.headers(value), settings.timeout)
+    headers, auth = subject.headers(value), settings.auth
+    if isinstance(auth, SecretAuth) and auth.secret == subject.name:
+        headers = {auth.header: auth.prefix + value.reveal()}
+    return function.preflight(here, settings.function, headers, settings.timeout)
 
 
 def until_accepted(
@@ -204,6 +229,7 @@ def until_accepted(
     """Return what the function says once it no longer refuses `value`, or still does after a minute."""
     with connect(configuration.target.database_url) as connection:
         address = stored_address(connection)
+        configuration = carrying(connection, configuration, subject.name)
     deadline = time.monotonic() + SPREAD_SECONDS
     while True:
         reporter.doing(f"waiting until the function accepts the new {what}")

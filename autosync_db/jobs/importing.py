@@ -15,7 +15,7 @@ from autosync_db.config.jobs import check_name
 from autosync_db.config.reading import fault_of
 from autosync_db.config.secret_text import holds_secret, sql_holds_secret, strings
 from autosync_db.connection import Connection, value
-from autosync_db.jobs import command_text, found
+from autosync_db.jobs import command_text, found, twins
 from autosync_db.jobs.command_text import Call
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.sources import PROJECT_URL, SERVICE_KINDS, Names, Take
@@ -82,7 +82,16 @@ def understand(connection: Connection, job: FoundJob, project_url: str | None) -
     """Return the table of one cron job, as read() has it where no other job is there."""
     command_text.require_parser()
     facts = found.DatabaseFacts(connection, project_url)
-    return _import(job, facts, found.helpers_that_call(connection), Names(), set())
+    made = _import(job, facts, found.helpers_that_call(connection), Names(), set())
+    if made.kind != "helper" or made.translation is None:
+        return made
+    # what it is to call the settings say; where its secrets are, the function does
+    call = twins.understand(job.command, twins.functions_of(connection)).call
+    shown = translate(call, facts, Names(), made.name) if call else None
+    if shown is None or shown.reason:
+        return made
+    project = replace(made.translation, takes=shown.takes, project=shown.project)
+    return replace(made, takes=shown.takes, translation=project)
 
 
 def toml(jobs: Iterable[Imported]) -> str:

@@ -85,10 +85,12 @@ def wanted(settings: Settings) -> sql.Composed:
         ).format(text=sql.Literal(name), name=sql.Identifier(name))
         for name in ("function", "schedule", "timeout_milliseconds")
     }
-    kept["auth"] = sql.SQL(
-        "case when e.item -> 'kept' ? 'auth' and w.function is not null and p.auth in ('service_key', 'cron_secret')"
-        " then p.auth else w.auth end"
+    is_kept = (
+        "e.item -> 'kept' ? 'auth' and w.function is not null and (p.auth in ('service_key', 'cron_secret') or"
+        " p.auth = 'secret' and exists (select from autosync.adopted as a where a.object = 'cron job ' || p.name))"
     )
+    for name in ("auth", "secret_name", "secret_header", "secret_prefix"):
+        kept[name] = sql.SQL(f"case when {is_kept} then p.{{0}} else w.{{0}} end").format(sql.Identifier(name))
     return sql.SQL(
         "select (e.item ->> 'position')::integer as position, {columns}"
         " from jsonb_array_elements({jobs}) as e (item)"

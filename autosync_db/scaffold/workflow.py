@@ -66,7 +66,7 @@ def accesses(settings: Settings, target: str | None, secret: str | None) -> tupl
         raise UsageError(
             f"--secret {secret} would be that of {len(chosen)} targets", hint="choose one of them with --target NAME"
         )
-    calls_with_key = any(job.kind == "function" and job.auth == "service_key" for job in settings.jobs.values())
+    calls_with_key = any(job.sends_service_key for job in settings.jobs.values())
     first = next(iter(settings.targets), None)
     found: list[Access] = []
     names: set[str] = set()

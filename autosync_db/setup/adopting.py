@@ -108,7 +108,14 @@ def foresee(
     settings = _settings(configuration, name, understood)
     if settings.schedule is not None:
         cron.check(settings.schedule, preflight.pg_cron_version(connection))
-    takes = taken_secrets.to_store(connection, settings, understood, given or {}, prefers_text=prefers_text)
+    takes = taken_secrets.to_store(
+        connection,
+        settings,
+        understood,
+        given or {},
+        prefers_text=prefers_text,
+        address=configuration.target.project_url,
+    )
     pasted = {take.name: take.source for take in understood.takes if isinstance(take.source, Secret)}
     text = kept_text.checked(connection, kept_text.kept(job.command, taken_secrets.named(pasted, takes)))
     return Adoption(job, settings, takes, text, _notes(understood), store.look(connection, takes))

@@ -118,7 +118,9 @@ def decide(situation: Situation, configuration: Configuration, given: Given, new
     if functions:
         secrets |= _address(situation, given)
     credentials = {_chosen(situation, job) if job is settings.main else job.auth for job in functions}
-    if "service_key" in credentials:
+    if "service_key" in credentials or any(
+        job.sends_service_key for job in functions if isinstance(job.auth, SecretAuth)
+    ):
         secrets |= _service_key(situation, given, moves=moves)
         if given.service_key:
             key.inspect(given.service_key, project_ref=ref)

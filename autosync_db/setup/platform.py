@@ -94,7 +94,7 @@ def choose(found: Sequence[ApiKey]) -> ApiKey | None:
 
 
 def _wants_key(functions: Sequence[JobSettings], given: Given, stored: Stored, ref: str) -> bool:
-    if given.service_key or not any(job.auth == "service_key" for job in functions):
+    if given.service_key or not any(job.sends_service_key for job in functions):
         return False
     is_of_another = given.rebind and stored.bound_ref not in {None, ref}
     return stored.key_kind is None or is_of_another
@@ -155,7 +155,7 @@ def slug_of(job: JobSettings) -> str:
 
 def _no_jwt(job: JobSettings, key_kind: str | None, stored: Stored) -> str | None:
     """Return what a job's calls carry in place of a JWT, None where they carry one or it is not known."""
-    if job.auth == "service_key":
+    if job.sends_service_key:
         return "an sb_secret_ key" if key_kind == KeyKind.SECRET else None
     if stored.has_gateway_key:
         return None

@@ -221,10 +221,11 @@ def _host(plan: Plan) -> str:
 def _provers(work: _Work, begun: Rotation) -> list[Configuration]:
     """Return the configurations whose main job proves what was replaced: that of all, and one that carries the key."""
     settings, main = work.settings, work.settings.main
-    carriers = [name for name, job in settings.jobs.items() if job.kind == "function" and job.auth == "service_key"]
+    carriers = [name for name, job in settings.jobs.items() if job.sends_service_key]
     is_key_new = any(change.name == store.SERVICE_KEY for change in begun.changes)
     found = [work.configuration] if main.calls else []
-    if is_key_new and carriers and (work.plan.auth != "service_key" or main.kind != "function"):
+    is_of_main = main.name in carriers and (work.plan.auth == "service_key" or isinstance(main.auth, SecretAuth))
+    if is_key_new and carriers and not is_of_main:
         found.append(replace(work.configuration, settings=settings.only(carriers)))
     return found
 

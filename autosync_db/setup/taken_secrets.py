@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from autosync_db.config import JobSettings, SecretAuth
+from autosync_db.config import GUIDE_JOB, JobSettings, SecretAuth
 from autosync_db.connection import Connection
 from autosync_db.credentials import store
 from autosync_db.errors import MigrationError
@@ -19,8 +19,11 @@ def to_store(
     given: Mapping[str, Secret],
     *,
     prefers_text: bool,
+    address: str | None = None,
 ) -> dict[str, Source]:
     """Return the secrets that the job needs and that are to be stored, from where its text has them.
+
+    `address` is that of the project by the settings, for a text that does not say it.
 
     Raises MigrationError for one that is neither stored nor found in the text.
     """
@@ -35,6 +38,8 @@ def to_store(
         source: Source | None = given.get(name) or (_project_source(project) if name == PROJECT_URL else None)
         if source is None and (take := by_name.get(name) or _shown_in(settings, understood.takes)) is not None:
             source = take.source if name != PROJECT_URL else None
+        if source is None and name == PROJECT_URL and address and name not in stored:
+            source = Secret(address)
         is_new = name not in stored or name in given or (prefers_text and not _is_in_place(source, name))
         if source is not None and is_new:
             takes[name] = source
@@ -46,7 +51,7 @@ def to_store(
             f"{'is' if len(missing) == 1 else 'are'} not stored, and its text does not say where to find it"
             + (f" ({understood.reason})" if understood.reason else "")
             + "; nothing was changed",
-            hint=_how_to_store(missing[0]),
+            hint=_how_to_store(missing[0], settings, understood),
         )
     if isinstance(settings.auth, SecretAuth) and GATEWAY_KEY in by_name and GATEWAY_KEY not in stored:
         takes[GATEWAY_KEY] = by_name[GATEWAY_KEY].source
@@ -98,7 +103,12 @@ def _project_source(project: Text | None) -> Source | None:
     return part if isinstance(part, Origin) else Secret(str(part).rstrip("/")) if isinstance(part, str) else None
 
 
-def _how_to_store(name: str) -> str:
-    if name in {SERVICE_KEY, PROJECT_URL}:
+def _how_to_store(name: str, settings: JobSettings, understood: Imported) -> str:
+    if name not in {SERVICE_KEY, PROJECT_URL}:
+        return f"store it with: autosync-db secrets set {name}"
+    if settings.name == GUIDE_JOB:
         return "store it with: autosync-db setup --project-ref REF --service-role-key-file PATH"
-    return f"store it with: autosync-db secrets set {name}"
+    number = "" if understood.job.name == settings.name else f" --from {understood.job.id}"
+    # of the two only what its calls need
+    key = " --service-role-key-file PATH" if settings.sends_service_key else ""
+    return f"pass it: autosync-db jobs adopt {settings.name}{number} --project-url URL{key}"

@@ -3,17 +3,20 @@
 import os
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pexpect
 import pytest
 
 from autosync_db import progress
+from autosync_db.config import Settings
 from autosync_db.credentials import lease, proof, rotation, store
 from autosync_db.credentials.rotation import Result
 from autosync_db.errors import AutosyncError, MigrationError, SecretError, StoppedError, UnreachableError
-from autosync_db.jobs import readers
+from autosync_db.jobs import plan, readers, registry
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import migrate
 from autosync_db.secret import Secret
@@ -70,6 +73,41 @@ def test_json_has_fingerprints_and_proofs(project: Project) -> None:
     assert "401" in result["preflight"], "without a credential"
     assert [change["name"] for change in result["changes"]] == ["service_role_key"]
     assert len({result["changes"][0]["fingerprint_before"], result["changes"][0]["fingerprint_after"]}) == 2
+
+
+# the first job of the file shows a secret of its own
+_JOBS = """
+[jobs.a-hook]
+function = "hook"
+schedule = "0 1 1 1 *"
+auth = { secret = "hook_token", header = "x-hook-token" }
+[jobs.sync]
+function = "sync"
+schedule = "0 1 1 1 *"
+"""
+_GUIDES = {"function": "auto-sync-cron", "schedule": "*/5 * * * *", "drains": "auto_sync_schedules"}
+_AS_BEARER = 'auth = { secret = "service_role_key", header = "Authorization", prefix = "Bearer " }\n'
+
+
+@pytest.fixture
+def beside(project: Project) -> Iterator[Project]:
+    """A project whose settings can name other jobs than the one that it has."""
+    yield project
+    for name in ("a-hook", "sync"):
+        registry.remove(project.owner, name)
+
+
+@pytest.mark.parametrize("auth", ["", _AS_BEARER])
+def test_a_job_that_shows_the_key_proves_it_wherever_it_stands_in_the_file(beside: Project, auth: str) -> None:
+    newer = keys.legacy()
+    beside.gate.accept(beside.key, newer)
+    Path("autosync.toml").write_text(_JOBS + auth)
+    every = Settings.model_validate({"jobs": {"auto-sync-cron-job": _GUIDES} | tomllib.loads(_JOBS + auth)["jobs"]})
+    plan.apply(beside.owner, every)
+    done = command.succeeds(beside.rotate(newer))
+    assert "✓ prove" in done.err
+    assert beside.gate.seen == [newer.reveal()]
+    assert {request.path for request in beside.stub.requests} == {"/functions/v1/sync"}
 
 
 @pytest.mark.parametrize(("first", "second"), [("secret", "legacy"), ("legacy", "secret"), ("legacy", "legacy")])

@@ -157,6 +157,11 @@ def test_what_was_there_before_keeps_what_no_setting_names(database: Connection)
     plan.apply(database, _settings(job={"name": "kept", "function": "own", "schedule": "7 * * * *", "timeout": "9s"}))
     assert _differences(database, job={"name": "kept"}) == []
     assert _differences(database, job={"name": "kept", "timeout": "8s"}) == [("kept", "change")]
+    auth = {"secret": "service_role_key", "header": "Authorization", "prefix": "Bearer "}
+    plan.apply(database, _settings(job={"name": "kept", "auth": auth}))
+    assert _differences(database, job={"name": "kept"}) == []
+    applied = plan.apply(database, _settings(job={"name": "kept", "auth": "service_key"}))
+    assert applied[0].changes == ("auth", "secret_name", "secret_header", "secret_prefix")
 
 
 def test_limits_are_a_setting_of_the_database_once_they_are_chosen(database: Connection) -> None:

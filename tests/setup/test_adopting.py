@@ -344,6 +344,46 @@ def test_plain_sql_and_what_cannot_be_adopted(project: Project) -> None:
     assert [row for row in project.cron() if row[0] != "later"] == before
 
 
+def test_a_helpers_job_is_adopted_by_a_table_with_the_secrets_of_the_function_or_given_ones(project: Project) -> None:
+    table = '[jobs.report]\nfunction = "report"\nschedule = "59 23 31 12 *"\nbody = { full = true }\n'
+    Path("key").write_text(project.key.reveal())
+    reads = f"jsonb_build_object('apikey', {FROM_VAULT.format('edge key')})"
+    address = FROM_VAULT.format("project_url") + " || '/functions/v1/' || fn"
+    for body in (
+        f"return net.http_post(url := {address}, headers := {reads}, body := body);",
+        f"perform 1; if fn = 'report' then return net.http_post(url := {address}, headers := {reads}); end if;",
+    ):
+        project.execute(
+            "create or replace function public.call(fn text, body jsonb) returns bigint language plpgsql as"
+            f" $$ begin {body} end $$"
+        )
+        project.schedule("select public.call('report', '{\"full\": true}')")
+        before = project.cron()
+        project.write(table)
+        done = project.run("jobs", "adopt", "report", "--yes")
+        if "if" in body:  # what it reads is not known
+            command.refused(done, 5)
+            hint = "pass it: autosync-db jobs adopt report --project-url URL --service-role-key-file PATH"
+            assert done.hints == [hint]
+            given = ("--project-url", project.stub.url, "--service-role-key-file", "key")
+            done = project.run("jobs", "adopt", "report", *given, "--yes")
+        assert "next: autosync-db verify" in command.succeeds(done).err
+        assert json.loads(project.stub.requests[-1].body) == {"full": True}
+        assert project.accepts(project.stub.requests[-1])
+        command.succeeds(project.run("jobs", "release", "report", "--yes"))
+        assert project.cron() == before
+        _unschedule(project)
+        project.execute("delete from public.pg_cron_secrets")
+    project.write('[jobs.report]\nsql = "select 1"\nschedule = "59 23 31 12 *"\n')
+    project.schedule("select 1")
+    refused = project.run("jobs", "adopt", "report", "--service-role-key-file", "key", "--yes")
+    assert "have no use for the service key" in command.refused(refused, 2)
+    # setup does not store it either, and says so
+    command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+    done = project.run("setup", "--service-role-key-file", "key")
+    assert "the given service key is not stored: no job of the settings sends it" in done.err
+
+
 def test_a_working_chain_of_the_guide_is_never_turned_off(project: Project) -> None:
     setup = ("setup", "--project-url", project.stub.url)
     for shape, arguments in (
