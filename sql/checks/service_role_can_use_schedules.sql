@@ -102,7 +102,7 @@ cross join lateral (
     select 'critical', 'may not become service_role, so the Data API refuses every call with the service key', 'member', null
     where not pg_has_role(a.oid, r.oid, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end)
     union all
-    select 'warning', format('its password expired at %s: whoever logs in with it is refused', autosync.moment(a.rolvaliduntil)), 'login', null
+    select 'warning', format('its password expired at %s: whoever logs in with it is refused', to_char(a.rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')), 'login', null
     where a.rolvaliduntil <= now()
 ) as w
 union all
