@@ -1,7 +1,7 @@
 """`init`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,12 @@ from autosync_db.cli.checklist import Checklist
 from autosync_db.cli.console import Session
 from autosync_db.cli.options import command
 from autosync_db.errors import StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from autosync_db.progress import Onward
+    from autosync_db.supabase.folder import Link
 
 app = typer.Typer(add_completion=False)
 
@@ -29,7 +35,7 @@ def _init(
     config.toml.
     """
     from autosync_db import scaffold
-    from autosync_db.progress import Onward, Step
+    from autosync_db.progress import Step
     from autosync_db.supabase import address, folder
 
     scaffold.require_free(path, force=force)
@@ -59,22 +65,30 @@ def _init(
         is_written = any(step.name == "file" and step.changed for step in checklist.steps)
         kept = f"{path} is written" if is_written else f"{path} was not written"
         raise StoppedError(f"interrupted; {kept}", hint="begin again with: autosync-db init") from None
-    linked = folder.link(found) if found else None
+    onward = _onward(path, targets, folder.link(found) if found else None)
+    if session.is_json:
+        session.print_json({"path": str(path), "targets": targets, "steps": checklist.steps, "next": onward})
+    else:
+        session.say_onward(onward)
+
+
+def _onward(path: Path, targets: "Mapping[str, str | None]", linked: "Link | None") -> "tuple[Onward, ...]":
+    """Return the commands that come after, for the targets with their refs."""
+    from autosync_db import scaffold
+    from autosync_db.progress import Onward
+    from autosync_db.supabase import folder
+
     is_linked = linked is not None and linked.project_ref == targets["production"]
     variable = f"{folder.PASSWORD_VARIABLE}='...'" if is_linked else "SUPABASE_DB_URL='postgresql://...'"
     where = "Settings > Database" if is_linked else "Connect > Session pooler"
     options = " --target production" if len(targets) > 1 else ""
     options += "" if targets["production"] else " --project-ref REF"
     options += scaffold.config_option(path)
-    onward = (
+    return (
         Onward(f"export {variable}", where),
         Onward("autosync-db scaffold function", "or keep the one deployed"),
         Onward(f"autosync-db setup{options}", "the rest, with a real call"),
     )
-    if session.is_json:
-        session.print_json({"path": str(path), "targets": targets, "steps": checklist.steps, "next": onward})
-    else:
-        session.say_onward(onward)
 
 
 def _asked_ref(session: Session) -> str | None:
