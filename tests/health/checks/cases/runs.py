@@ -230,6 +230,18 @@ CASES: dict[str, tuple[Case, ...]] = {
             hides="CONTEXT",
         ),
         failed(
+            "with no word of a sequence",
+            run("failed", "ERROR:  division by zero"),
+            says="division by zero",
+            hides="is behind its rows",
+        ),
+        failed(
+            "a ledger that was restored without its numbers",
+            run("failed", 'ERROR:  duplicate key value violates unique constraint "tick_pkey"\nDETAIL:  Key (id)=(1)'),
+            says='"tick_pkey"; the sequence of autosync.tick.id is behind its rows',
+            reason="sequence",
+        ),
+        failed(
             "a secret was missing",
             sql("delete from public.pg_cron_secrets where name = 'service_role_key'"),
             run("failed", 'ERROR:  the secret "service_role_key" is missing from public.pg_cron_secrets'),

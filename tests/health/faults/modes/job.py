@@ -100,7 +100,13 @@ MODES: tuple[AnyMode, ...] = (
         "C8",
         "the job's role lost CONNECT on the database",
         "job_can_connect",
-        steps(admin("revoke connect on database postgres from public, postgres"), run("failed", "connection failed")),
+        steps(
+            admin(
+                "revoke connect on database postgres from public, postgres",
+                "grant connect on database postgres to authenticator",
+            ),
+            run("failed", "connection failed"),
+        ),
         reason="forbidden",
         says="the role postgres may not connect to the database postgres",
         undo=steps(admin("grant connect on database postgres to public, postgres"), tick),
