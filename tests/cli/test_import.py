@@ -61,17 +61,23 @@ def test_every_job_becomes_a_table_and_no_secret_is_printed(blank: Cluster, tmp_
         assert secret not in done.out + done.err
     assert tomllib.loads(done.out)["jobs"] == {
         "cleanup": {"sql": "select app.cleanup()", "schedule": "0 1 1 1 *"},
-        "daily-report": {"function": "report", "schedule": "0 1 1 1 *", "body": {"full": True}},
-        "weekly-report": {"function": "report?mode=weekly", "schedule": "0 1 1 1 *", "body": {"full": True}},
+        "daily-report": {"function": "report", "schedule": "0 1 1 1 *", "timeout": "5s", "body": {"full": True}},
+        "weekly-report": {
+            "function": "report?mode=weekly",
+            "schedule": "0 1 1 1 *",
+            "timeout": "5s",
+            "body": {"full": True},
+        },
         "partner": {
             "url": "https://example.com/functions/v1/in",
             "schedule": "0 1 1 1 *",
+            "timeout": "5s",
             "body": {"full": True},
             "auth": {"secret": "x_cron_token", "header": "x-cron-token"},
         },
         "other-host": {"watch": True},
         "hourly": {"watch": True},
-        "unnamed": {"function": "unnamed", "schedule": "0 1 1 1 *", "body": {"full": True}},
+        "unnamed": {"function": "unnamed", "schedule": "0 1 1 1 *", "timeout": "5s", "body": {"full": True}},
     }
     assert "# only watched: it makes its calls through the function public.hourly" in done.out
     assert '# the cron job "through a helper" is left out' in done.out

@@ -228,7 +228,8 @@ def test_a_secret_that_a_job_reads_that_was_given_back_is_not_lost_in_silence(pr
         project.execute("delete from public.pg_cron_secrets")
     command.succeeds(project.run("jobs", "release", "report", "--yes"))
     said = project.run("secrets", "delete", secret)
-    assert "is read by the own text of: report" in said.err
+    assert "these cron jobs read " in said.err
+    assert "and fail without it: report" in said.err
     assert "--yes" in said.err
     # it stays where the text reads it, and nothing else does
     command.succeeds(project.run("teardown", "--yes"))
