@@ -115,7 +115,7 @@ def test_delete_asks_on_a_terminal(project: Project, answer: str) -> None:
     program, *arguments = [*command.PROGRAM, "secrets", "delete", "project_url"]
     environment = command.environment(project.cluster.url(), {"TERM": "dumb"})
     with pexpect.spawn(program, arguments, env=environment, timeout=60) as terminal:
-        terminal.expect_exact("Without project_url no call is made. Delete it?")
+        terminal.expect_exact("Jobs need project_url: without it they make no calls. Delete it anyway?")
         terminal.sendline(answer)
         terminal.expect(pexpect.EOF)
     assert terminal.exitstatus == (0 if answer == "y" else 2)

@@ -11,10 +11,7 @@ def _draft(scene: Scene) -> list[Repair]:
         sentence = "compute next_run_at for the enabled schedules that have none"
         found.append(Repair(sentence, drafts.fixed("schedules_have_next_run"), in_batches=True))
     if "far" in scene.reasons:
-        again = [
-            *drafts.fixed("schedules_not_too_far"),
-            drafts.text("select current_setting('autosync.moved')::bigint"),
-        ]
+        again = [*drafts.fixed("schedules_too_late_off"), *drafts.fixed("schedules_too_late_on")]
         sentence = (
             "compute next_run_at again for the enabled schedules that wait longer than frequency and window explain"
         )
