@@ -277,6 +277,8 @@ begin
                                 and (s.claim_expires_at is null or s.claim_expires_at <= moment)
                                 and (not s.time_window_enabled
                                     or autosync.window_is_open(moment, s.time_window_start, s.time_window_end, s.timezone))
+                            -- without statistics the planner takes the index on what is due, and reads all of it
+                            order by s.id
                             for no key update skip locked
                         ) as ids,
                         (select w.organization from walk as w where w.steps = batch_size - cardinality(taken)) as organization,

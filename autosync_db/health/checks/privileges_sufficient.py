@@ -190,7 +190,7 @@ CHECK = Check(
         # what the session was given stands in the way of whoever takes it back, too
         "role": "set role none; alter role {role} reset role",
         "role_database": "set role none; alter role {role} in database {database} reset role",
-        "database": "set role none; alter database {database} reset role; -- as the owner of the database",
+        "database": "set role none; alter database {database} reset role; -- as its owner or a superuser",
     },
     question=Question(_query, _read),
 )
