@@ -72,10 +72,17 @@ def test_dry_run_shows_the_plan_and_changes_nothing(blank: Cluster, contents: Du
 
 def test_a_second_migration_changes_nothing(blank: Cluster, contents: Dump) -> None:
     command.succeeds(_run(blank, "migrate"))
-    before = contents(blank)
-    second = command.succeeds(_run(blank, "migrate"))
+    runs = "select count(*) from cron.job_run_details"
+    with clusters.connect(blank) as owner:
+        for _ in range(3):
+            begun, before = owner.execute(runs).fetchone(), contents(blank)
+            second = command.succeeds(_run(blank, "migrate"))
+            after = contents(blank)
+            # when a minute begins pg_cron runs the housekeeping, which changes what it may
+            if owner.execute(runs).fetchone() == begun:
+                break
     assert "nothing to do" in second.err
-    assert contents(blank) == before
+    assert after == before
 
 
 @pytest.mark.long

@@ -200,9 +200,10 @@ def test_the_same_call_twice_is_worked_once(function: Function) -> None:
     function.call(idempotency_key=str(uuid.uuid4()))
     assert function.times_worked() == 2
     function.stub.status = 503
-    assert function.call(idempotency_key="a" + key[1:]).status_code == 500
+    another = str(uuid.uuid4())
+    assert function.call(idempotency_key=another).status_code == 500
     function.stub.status = 200
-    assert function.call(idempotency_key="a" + key[1:]).status_code == 200
+    assert function.call(idempotency_key=another).status_code == 200
 
 
 def test_an_acknowledged_call_that_comes_twice_is_worked_once_and_reported_again(function: Function) -> None:
