@@ -78,7 +78,7 @@ def test_the_old_trigger_computes_again(deployed: Cluster) -> None:
     migrate.downgrade(deployed.url(), "base", drop_rows=True)
     pushed = _value(
         deployed,
-        f"update {TABLE} set only_online = false where id::text like '%01'"
+        f"update {TABLE} set only_online = false where id::text like '0000%01'"
         " returning next_run_at = now() + interval '60 minutes'",
     )
     assert pushed is True
@@ -87,8 +87,8 @@ def test_the_old_trigger_computes_again(deployed: Cluster) -> None:
 def test_what_was_changed_since_is_kept(deployed: Cluster) -> None:
     migrate.upgrade(deployed.url())
     with clusters.connect(deployed) as owner:
-        owner.execute(f"update {TABLE} set frequency_minutes = 45 where id::text like '%10'".encode())
-        owner.execute(f"update {TABLE} set timezone = 'Europe/Paris' where id::text like '%01'".encode())
+        owner.execute(f"update {TABLE} set frequency_minutes = 45 where id::text like '0000%10'".encode())
+        owner.execute(f"update {TABLE} set timezone = 'Europe/Paris' where id::text like '0000%01'".encode())
         owner.execute(
             f"insert into {TABLE} (integration_id, organization_id) values (%s, %s)".encode(),
             [conftest.FREE_INTEGRATION, conftest.ORGANIZATION[1]],
@@ -99,7 +99,7 @@ def test_what_was_changed_since_is_kept(deployed: Cluster) -> None:
     said = command.succeeds(command.run("rollback", "base", "--yes", database=deployed.url())).err
     assert "warning: the time zones of 1 schedules are lost: the table had no place for them" in said
     with clusters.connect(deployed) as owner:
-        query = f"select right(id::text, 2), frequency_minutes from {TABLE} where id::text ~ '1[01]$' order by 1"
+        query = f"select right(id::text, 2), frequency_minutes from {TABLE} where id::text ~ '^0000.*1[01]$' order by 1"
         assert owner.execute(query.encode()).fetchall() == [("10", 45), ("11", 100000)]
         assert owner.execute(f"select count(*) from {TABLE}".encode()).fetchone() == (14,)
         assert owner.execute("select secret from public.pg_cron_secrets order by name").fetchone() == (
