@@ -5,21 +5,18 @@ for calls that are the same otherwise. What cannot be looked up is equal to what
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from autosync_db.jobs import translation
 from autosync_db.jobs.command_text import Call
 from autosync_db.jobs.sources import Facts, Source, SourceKind
 from autosync_db.jobs.sql_values import Origin, Text, Untranslatable
+from autosync_db.supabase import address
 
-_PORTS = {"https": 443, "http": 80}
 # keys that any call of a project's functions may carry: which of them it is makes no other call
 _OF_THE_PROJECT = frozenset({"service", "service_secret", "public", "publishable"})
-_OLD_HOST = re.compile(r"([a-z]{20})\.supabase\.in")
 
 Shown = tuple[str, str, str | None]  # header, what stands before the secret, and its fingerprint
 T = TypeVar("T")
@@ -48,8 +45,8 @@ class Sent:
         [part] = self.project.parts
         if isinstance(part, Origin):
             found = known.origin_of(part)
-            return repr(part) if found is None else place(found)
-        return place(str(part))
+            return repr(part) if found is None else address.origin(found)
+        return address.origin(str(part))
 
     def shows(self, known: Known) -> frozenset[Shown]:
         """Return the secrets of its own: not the keys of the project, which every call of its functions may carry."""
@@ -101,7 +98,7 @@ def sent(call: Call) -> Sent:
 def own(row: Mapping[str, Any], project_url: str | None, stored: Callable[[str], tuple[SourceKind, str | None]]) -> Own:
     """Return the call of a row of autosync.job; `stored` says of what kind a secret is, and its fingerprint."""
     plain = {name: row[name] for name in ("method", "body", "headers", "function", "url")}
-    host, is_elsewhere = place(project_url) if project_url else None, False
+    host, is_elsewhere = address.origin(project_url) if project_url else None, False
     if row["url"]:
         host, is_elsewhere = None, True
         try:
@@ -111,7 +108,7 @@ def own(row: Mapping[str, Any], project_url: str | None, stored: Callable[[str],
         else:
             plain |= {"function": None, "url": None} | target
             if project is not None:
-                host, is_elsewhere = place(str(project.literal)), False
+                host, is_elsewhere = address.origin(str(project.literal)), False
     shows = [frozenset[Shown]()]
     if row["auth"] == "secret":
         kind, fingerprint = stored(row["secret_name"])
@@ -137,18 +134,6 @@ def twins(items: Iterable[tuple[T, Any, str, Sent | None]], known: Known) -> Ite
                 break
         else:
             alike.append((item, call))
-
-
-def place(address: str) -> str:
-    """Return scheme, host and port of an address in one way to write them."""
-    try:
-        parts = urlsplit(address.strip())
-        port = parts.port
-    except ValueError:
-        return address
-    host = _OLD_HOST.sub(r"\1.supabase.co", (parts.hostname or "").rstrip("."))
-    shown = "" if port in {None, _PORTS.get(parts.scheme.lower())} else f":{port}"
-    return f"{parts.scheme.lower()}://{host}{shown}"
 
 
 def _are_same(one: Sent, other: Sent, known: Known) -> bool:

@@ -114,7 +114,6 @@ def _own(
     own: Credential, public: list[Credential], names: Names, job: str, notes: list[str]
 ) -> tuple[dict[str, str], tuple[Take, ...]]:
     """Return what shows a secret of its own, and the public key beside it as the gateway is shown it here."""
-    source = own.source
     source, wanted = own.source, own.header
     if isinstance(source, Origin) and not (source.kind == "vault" and source.conditions):  # an id says nothing
         wanted = source.name.rpartition(".")[2]

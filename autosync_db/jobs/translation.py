@@ -161,7 +161,7 @@ def _target(call: Call, facts: Facts) -> tuple[dict[str, str], Text | None]:
     if found_function := _FUNCTION.fullmatch(shown):
         base = found_function["base"].rstrip("/")  # as an address that is stored may end
         ours = facts.project_url
-        if base == "\0" or ours is None or _same_host(base, ours):
+        if base == "\0" or ours is None or address.origin(base) == address.origin(ours):
             project = Text((url.parts[0],)) if origins and url.parts[0] is origins[0] else Text((base,))
             if base != "\0" and not _is_origin(base):
                 raise Untranslatable("what comes before the function in its address is no address of a project")
@@ -175,7 +175,7 @@ def _target(call: Call, facts: Facts) -> tuple[dict[str, str], Text | None]:
 
 
 def _function(path: str, project: Text, facts: Facts) -> tuple[dict[str, str], Text | None]:
-    if facts.project_url is not None and not _same_host(str(project.literal), facts.project_url):
+    if facts.project_url is not None and address.origin(str(project.literal)) != address.origin(facts.project_url):
         return {"url": f"{project.literal}/functions/v1/{path}"}, None
     return {"function": path}, project
 
@@ -186,11 +186,6 @@ def _is_origin(text: str) -> bool:
     except UsageError:
         return False
     return True
-
-
-def _same_host(one: str, other: str) -> bool:
-    first, second = urlsplit(one), urlsplit(other)
-    return (first.scheme, first.netloc) == (second.scheme, second.netloc)
 
 
 def _query(params: Mapping[str, Text], shown: str) -> str:

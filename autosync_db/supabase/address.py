@@ -17,6 +17,9 @@ _OF_DATABASE = re.compile(
 _API_OF_DATABASE = re.compile(
     r"^postgres(?:ql)?://(?:[^@/]*@)?([a-z]{20})\.supabase\.(?:co|in)\b|\bhost\s*=\s*'?([a-z]{20})\.supabase\.(?:co|in)\b"
 )
+# those that an address need not name
+_PORTS = {"https": 443, "http": 80}
+_OLD_HOST = re.compile(r"([a-z]{20})\.supabase\.in")
 _WHERE_DATABASES_ARE = "copy the database's address from the dashboard under Connect: it begins with postgresql://"
 # what a message may quote: a password or a token that was given in the place of an address has other characters, or
 # is a word of letters and digits as no host has
@@ -129,6 +132,23 @@ def host_in(project_url: str | None) -> str | None:
         return urlsplit((project_url or "").strip()).hostname
     except ValueError:
         return None
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an address in one way to write them; one that cannot be read as it is.
+
+    The old domain of a project's API is that of today, as both lead to it.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url
+    host = _OLD_HOST.sub(r"\1.supabase.co", (parts.hostname or "").rstrip("."))
+    host = f"[{host}]" if ":" in host else host
+    shown = "" if port in {None, _PORTS.get(parts.scheme.lower())} else f":{port}"
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return f"{parts.scheme.lower()}://{user}{host}{shown}"
 
 
 def check_url(project_url: str) -> str:

@@ -1,7 +1,6 @@
 """Cron jobs of the shapes that projects have: taken over by a proven call, and given back as they were."""
 
 import json
-import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -296,9 +295,11 @@ def test_a_job_that_reports_later_is_proven_by_its_report(project: Project, monk
     monkeypatch.setattr(calls, "GRACE", timedelta())
 
     def report() -> None:
-        accepted = "select 1 from autosync.invocation where outcome = 'accepted'"
-        clusters.wait_for(lambda: project.stub.requests and project.execute(accepted), "its answer")
-        time.sleep(1.5)  # longer than the timeout
+        late = (
+            "select 1 from autosync.invocation"
+            " where outcome = 'accepted' and queued_at + interval '1500 milliseconds' < clock_timestamp()"
+        )
+        clusters.wait_for(lambda: project.stub.requests and project.execute(late), "the end of its timeout")
         key = project.stub.requests[0].headers["idempotency-key"]
         project.execute("select public.auto_sync_report(%s, 'success')", [key])
 

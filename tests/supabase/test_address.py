@@ -163,3 +163,18 @@ def test_what_is_no_ref_is_refused(ref: str) -> None:
 )
 def test_other_addresses_name_no_ref(url: str) -> None:
     assert address.ref_of(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("https://API.example.com:443/functions/v1/a?b=c", "https://api.example.com"),
+        (" http://localhost:54321/ ", "http://localhost:54321"),
+        (f"https://{keys.PROJECT_REF}.supabase.in", f"https://{keys.PROJECT_REF}.supabase.co"),
+        ("http://[::1]:8000/a", "http://[::1]:8000"),
+        ("https://me@api.example.com", "https://me@api.example.com"),
+        ("https://[::1", "https://[::1"),
+    ],
+)
+def test_an_origin_is_written_in_one_way(url: str, written: str) -> None:
+    assert address.origin(url) == written
