@@ -119,6 +119,15 @@ FAULTS = {
         post("null", headers="'Authorization', 'Bearer ' || current_setting('app.nowhere', true)"),
         "failing", FAILING | {"credential_missing"}, (401, {"message": "no key"}),
     ),
+    "rolled back": Job(
+        f"begin; {post('undone')}; rollback", "failing", frozenset({"call_undone"}), calls=("undone",),
+        schedule="0 0 29 2 *", runs=0,
+    ),
+    "key as third argument": Job(
+        "select net.http_post('{url}/functions/v1/misplaced', '{}'::jsonb, jsonb_build_object('apikey',"
+        " (select decrypted_secret from vault.decrypted_secrets where name = 'key')), timeout_milliseconds := 30000)",
+        findings=frozenset({"credential_misplaced"}),
+    ),
     "null address": Job("select net.http_post(url := null)", "failing", frozenset({"runs_failing"})),
     "no such function": Job("select extensions.http_get('x')", "failing", frozenset({"runs_failing"})),
     "gateway": Job(post("gateway"), "failing", FAILING, (503, "no healthy upstream")),
