@@ -1,6 +1,7 @@
 """Who holds a lock that somebody else waits for, as a message names them."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -38,7 +39,7 @@ def of_a_table(connection: psycopg.Connection[Any]) -> Holder | None:
     if row is None:
         return None
     table, pid, user, application, age, gid = row
-    lasting = f"for {duration.describe(age)}" if age is not None else "since an unknown time"
+    lasting = _lasting(age)
     if pid is None:
         return _prepared(f"{table} is locked by", gid, user, lasting)
     return _named(f"{table} is locked by", pid, f"user {user}, application {application}, in a transaction {lasting}")
@@ -52,14 +53,17 @@ def of_the_advisory_lock(connection: psycopg.Connection[Any], key: int) -> Holde
     pid, user, application, age, gid = row
     # such a lock may be a session's, which has ended its transaction
     if pid is None:
-        lasting = f"for {duration.describe(age)}" if age is not None else "since an unknown time"
-        return _prepared("the lock of migrations is held by", gid, user, lasting)
+        return _prepared("the lock of migrations is held by", gid, user, _lasting(age))
     began = f"{duration.describe(age)} ago" if age is not None else "at an unknown time"
     return _named(
         "the lock of migrations is held by",
         pid,
         f"user {user}, application {application}, its newest statement began {began}",
     )
+
+
+def _lasting(age: timedelta | None) -> str:
+    return f"for {duration.describe(age)}" if age is not None else "since an unknown time"
 
 
 def _prepared(what: str, gid: str | None, user: str, lasting: str) -> Holder:

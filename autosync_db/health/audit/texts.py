@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from autosync_db.jobs import command_text, translation, twins
 from autosync_db.jobs.command_text import Call
 from autosync_db.jobs.found import DatabaseFacts, FoundJob
+from autosync_db.jobs.sources import SERVICE_KINDS
 from autosync_db.jobs.sql_values import Origin, Untranslatable
 from autosync_db.jobs.sql_values import Text as SqlText
 from autosync_db.jobs.twins import Functions, Understood
@@ -114,7 +115,7 @@ def _misplaced(call: Call, facts: DatabaseFacts) -> list[str]:
     return [
         f"its query has {name}, which belongs into a header: the call is sent without it, and logs keep the address"
         for name, text in call.query.items()
-        if name.lower() == "authorization" or any(facts.kind(part) == "service" for part in _origins(text))
+        if name.lower() == "authorization" or any(facts.kind(part) in SERVICE_KINDS for part in _origins(text))
     ]
 
 

@@ -14,7 +14,7 @@ from autosync_db.credentials import lease
 from autosync_db.health import catalogue, verify
 from autosync_db.health.model import Status
 from autosync_db.jobs.calls import Cause
-from autosync_db.schema import migrate
+from autosync_db.schema import locks, migrate
 from tests.health.actions import SCHEDULES, holding, overdue
 from tests.health.faults.modes.server import a_run_of_pg_cron
 from tests.support import clusters, command, health, keys, server, versions
@@ -358,6 +358,14 @@ def test_a_prepared_transaction_is_named_with_what_ends_it(live: LiveProject) ->
             assert f"run: {ended[0]}; or: commit prepared" in done.out + done.err
         live.admin.execute(ended[0].encode())
     live.must_be_healthy()
+    # a migration waits for another lock
+    with clusters.connect(live.cluster) as session:
+        session.execute(f"begin; select pg_advisory_xact_lock({locks.ADVISORY_LOCK}); prepare transaction 'm'".encode())
+    held = holders.of_the_advisory_lock(live.owner, locks.ADVISORY_LOCK)
+    assert held is not None
+    assert "held by the prepared transaction 'm' (user postgres, for " in held.sentence
+    assert "rollback prepared 'm'" in held.hint
+    live.owner.execute("rollback prepared 'm'")
     server.configure(live)
     server.restart(live)
 
