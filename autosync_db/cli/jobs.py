@@ -202,14 +202,16 @@ def _remove(
     settings = session.configuration.settings
     with connect(session.configuration.target.database_url) as connection:
         job = registry.find(connection, name)
-        if releasing.adopted(connection, [job.name]):
-            question = f"The job {job.name} was taken over. Restore its own text?"
-            session.confirm(question, flag="--yes", given=yes)
-            said = releasing.release(connection, job.name).said
-        else:
-            session.confirm(f"Remove the job {job.name} ({job.does})?", flag="--yes", given=yes)
-            registry.remove(connection, job.name)
-            said = [f"removed {job.name}"]
+        is_theirs = bool(releasing.adopted(connection, [job.name]))
+        question = (
+            f"The job {job.name} was taken over. Restore its own text?"
+            if is_theirs
+            else f"Remove the job {job.name} ({job.does})?"
+        )
+        session.confirm(question, flag="--yes", given=yes)
+        said = releasing.remove(connection, job.name)
+    if session.is_json:
+        session.print_json({"name": job.name, "outcome": "restored" if is_theirs else "removed"})
     for sentence in said:
         session.say(sentence)
     if settings.names_jobs and job.name in settings.jobs:

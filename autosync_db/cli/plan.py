@@ -71,20 +71,17 @@ def _plan(
 
 def _prune(session: Session, connection: "Connection", names: list[str], *, yes: bool) -> None:
     """Remove jobs, and give those back that were taken over."""
-    from autosync_db.jobs import registry
     from autosync_db.setup import releasing
 
     theirs = releasing.adopted(connection, names)
     own = [name for name in names if name not in theirs]
     what = [f"Remove the jobs {', '.join(own)}?"] if own else []
     if theirs:
-        what.append(f"Give the jobs {', '.join(theirs)} back to their own text?")
+        what.append(f"Restore the own text of the jobs {', '.join(theirs)}?")
     session.confirm(" ".join(what), flag="--yes", given=yes)
     with connection.transaction():
-        said = [sentence for name in theirs for sentence in releasing.release(connection, name).said]
-        for name in own:
-            registry.remove(connection, name)
-    for sentence in [*said, *(f"removed {name}" for name in own)]:
+        said = [sentence for name in [*theirs, *own] for sentence in releasing.remove(connection, name)]
+    for sentence in said:
         session.say(sentence)
 
 

@@ -11,12 +11,12 @@ from typing import Any, Protocol, TypeVar
 
 from autosync_db.jobs import translation
 from autosync_db.jobs.command_text import Call
-from autosync_db.jobs.sources import Facts, Source, SourceKind
+from autosync_db.jobs.sources import PUBLIC_KINDS, SERVICE_KINDS, Facts, Source, SourceKind
 from autosync_db.jobs.sql_values import Origin, Text, Untranslatable
 from autosync_db.supabase import address
 
 # keys that any call of a project's functions may carry: which of them it is makes no other call
-_OF_THE_PROJECT = frozenset({"service", "service_secret", "public", "publishable"})
+_OF_THE_PROJECT = frozenset({*SERVICE_KINDS, *PUBLIC_KINDS})
 
 Shown = tuple[str, str, str | None]  # header, what stands before the secret, and its fingerprint
 T = TypeVar("T")

@@ -5,12 +5,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autosync_db.config.secret_text import holds_secret, is_named_secret
-from autosync_db.jobs.sources import GATEWAY_KEY, SERVICE_KEY, SERVICE_KINDS, Facts, Names, Source, SourceKind, Take
+from autosync_db.jobs.sources import (
+    GATEWAY_KEY,
+    PUBLIC_KINDS,
+    SERVICE_KEY,
+    SERVICE_KINDS,
+    Facts,
+    Names,
+    Source,
+    SourceKind,
+    Take,
+)
 from autosync_db.jobs.sql_values import Origin, Text, Untranslatable
 from autosync_db.secret import Secret
 from autosync_db.supabase import key, opaque
 
-PUBLIC_KINDS = ("public", "publishable")
 _SCHEMES = re.compile(r"((?:Bearer|Basic|Token) )(.*)", re.IGNORECASE | re.DOTALL)
 # of a header that has a scheme before its value, whichever
 _ANY_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,28} )(.*)", re.DOTALL)

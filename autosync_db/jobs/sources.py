@@ -15,6 +15,7 @@ Source = Origin | Secret  # a secret is one that is pasted into the text
 # legacy keys, which are JWTs, are `service` and `public`; those of the form sb_… `service_secret` and `publishable`
 SourceKind = Literal["service", "service_secret", "public", "publishable", "other", "missing", "unreadable"]
 SERVICE_KINDS = ("service", "service_secret")
+PUBLIC_KINDS = ("public", "publishable")
 
 
 class Facts(Protocol):

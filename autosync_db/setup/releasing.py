@@ -76,8 +76,19 @@ def release(connection: Connection, name: str) -> Released:
 
 
 def adopted(connection: Connection, names: Iterable[str]) -> list[str]:
-    """Return those of the jobs that were taken over, which are given back and not removed."""
+    """Return those of the jobs that were taken over, which remove() restores."""
     return [name for name in names if found.standing(connection, name) == "adopted"]
+
+
+def remove(connection: Connection, name: str) -> list[str]:
+    """Remove a job from the registry: restore one that was taken over, unschedule one of ours; return what was done.
+
+    Raises what registry.remove() and release() raise.
+    """
+    if adopted(connection, [name]):
+        return release(connection, name).said
+    registry.remove(connection, name)
+    return [f"removed {name}"]
 
 
 def kept_undo(connection: Connection, name: str) -> str:

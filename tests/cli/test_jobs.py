@@ -258,7 +258,9 @@ def test_a_job_is_changed_by_commands_and_the_file_is_spoken_of(several: Project
     command.succeeds(several.run("plan", "--prune", "--yes", "--check"))
     assert "cleanup" not in command.succeeds(several.run("jobs", "list")).out
     assert "--yes" in several.run("jobs", "remove", "report", "-q").hints[0]
-    said = command.succeeds(several.run("jobs", "remove", "report", "--yes")).err
+    removed = command.succeeds(several.run("jobs", "remove", "report", "--yes", "--format", "json"))
+    assert removed.json() == {"name": "report", "outcome": "removed"}
+    said = removed.err
     assert "autosync.toml still has it" in said
     with clusters.connect(several.cluster) as connection:
         assert connection.execute("select jobname from cron.job order by 1").fetchall() == [
@@ -347,4 +349,4 @@ def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_pro
     # nor does a job get another name unseen
     Path("autosync.toml").write_text(table.format("0 7 * * *", "true").replace("daily]", "renamed]"))
     renamed = command.succeeds(new_project.run("setup", "--no-wait"))
-    assert "daily is not in the file and runs on" in renamed.err
+    assert "daily is not in the file and goes on running" in renamed.err
