@@ -1,9 +1,6 @@
 """What these tests share: what a database holds, a server that must not be called, a project."""
 
-import os
-import re
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,31 +15,6 @@ from tests.support.http_stub import Stub
 
 # once a year: no tick of pg_cron's own joins the calls that a test counts
 RARELY = {"AUTOSYNC_JOB__SCHEDULE": "59 23 31 12 *"}
-Dump = Callable[[Cluster], str]
-
-
-def _dump(cluster: Cluster, *options: str) -> str:
-    done = subprocess.run(
-        [str(cluster.installation.bin / "pg_dump"), *options],
-        env={**os.environ, **cluster.environment("supabase_admin")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    # newer pg_dump guards its scripts with a random word
-    return re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.MULTILINE)
-
-
-@pytest.fixture
-def contents() -> Dump:
-    """A function that returns everything a database holds, schema and rows."""
-    return lambda cluster: _dump(cluster)
-
-
-@pytest.fixture
-def schema() -> Dump:
-    """A function that returns the schema of a database."""
-    return lambda cluster: _dump(cluster, "--schema-only")
 
 
 @dataclass

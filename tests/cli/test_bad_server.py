@@ -11,8 +11,8 @@ from psycopg import sql
 
 from autosync_db.local.cluster import HOST, Cluster
 from autosync_db.secret import Secret
-from tests.cli.conftest import Dump
 from tests.support import cases, clusters, command, keys, pooler
+from tests.support.dumps import contents
 
 KEY = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
 SETUP = ("setup", "--project-url", "http://127.0.0.1:9", "--no-wait")
@@ -179,7 +179,7 @@ def bare() -> Iterator[Cluster]:
         yield made
 
 
-def _unchanged_by(cluster: Cluster, contents: Dump, code: int, database: Secret | None = None) -> tuple[str, str]:
+def _unchanged_by(cluster: Cluster, code: int, database: Secret | None = None) -> tuple[str, str]:
     before = contents(cluster)
     said = {_refused(database or cluster.url(), arguments, code) for arguments in CHANGING}
     assert contents(cluster) == before
@@ -188,14 +188,14 @@ def _unchanged_by(cluster: Cluster, contents: Dump, code: int, database: Secret 
 
 
 @pytest.mark.long
-def test_pg_cron_is_not_available(bare: Cluster, contents: Dump) -> None:
+def test_pg_cron_is_not_available(bare: Cluster) -> None:
     taken = list((bare.installation.share / "extension").glob("pg_cron*"))
     assert taken
     targets = {path: path.readlink() for path in taken}
     for path in taken:
         path.unlink()
     try:
-        message, hint = _unchanged_by(bare, contents, 5)
+        message, hint = _unchanged_by(bare, 5)
     finally:
         for path, target in targets.items():
             path.symlink_to(target)
@@ -204,36 +204,36 @@ def test_pg_cron_is_not_available(bare: Cluster, contents: Dump) -> None:
     assert "Integrations > Cron" in hint
 
 
-def test_pg_net_is_not_available(bare: Cluster, contents: Dump) -> None:
+def test_pg_net_is_not_available(bare: Cluster) -> None:
     control = bare.installation.share / "extension" / "pg_net.control"
     away = control.rename(bare.folder / "pg_net.control")
     try:
-        message, hint = _unchanged_by(bare, contents, 5)
+        message, hint = _unchanged_by(bare, 5)
     finally:
         away.rename(control)
     assert message == "pg_net is not available on this server"
     assert "Supabase" in hint
 
 
-def test_pg_cron_is_not_preloaded(bare: Cluster, contents: Dump) -> None:
+def test_pg_cron_is_not_preloaded(bare: Cluster) -> None:
     with _setting(bare, "shared_preload_libraries = ''\n"):
-        message, hint = _unchanged_by(bare, contents, 5)
+        message, hint = _unchanged_by(bare, 5)
     assert "pg_cron is not in shared_preload_libraries" in message
     assert "shared_preload_libraries = '" in hint
     assert "pg_cron" in hint
     assert "restart" in hint
 
 
-def test_other_preloaded_libraries_are_kept_in_the_hint(bare: Cluster, contents: Dump) -> None:
+def test_other_preloaded_libraries_are_kept_in_the_hint(bare: Cluster) -> None:
     with _setting(bare, "shared_preload_libraries = 'auto_explain'\n"):
-        _, hint = _unchanged_by(bare, contents, 5)
+        _, hint = _unchanged_by(bare, 5)
     assert "auto_explain,pg_cron" in hint
 
 
-def test_pg_cron_runs_in_another_database(bare: Cluster, contents: Dump) -> None:
+def test_pg_cron_runs_in_another_database(bare: Cluster) -> None:
     with clusters.connect(bare, "supabase_admin") as connection:
         connection.execute("create database other owner postgres")
-    message, hint = _unchanged_by(bare, contents, 5, bare.url(database="other"))
+    message, hint = _unchanged_by(bare, 5, bare.url(database="other"))
     assert message == "pg_cron runs in the database 'postgres', not in 'other'"
     # which may be that of another project: what takes things away must not send anybody there
     assert "connect to 'postgres' if that is this project's database" in hint
@@ -251,14 +251,14 @@ def _powerless(cluster: Cluster) -> Iterator[Secret]:
             connection.execute("drop role powerless")
 
 
-def test_a_role_without_privileges_on_an_empty_database(bare: Cluster, contents: Dump) -> None:
+def test_a_role_without_privileges_on_an_empty_database(bare: Cluster) -> None:
     with _powerless(bare) as url:
-        message, hint = _unchanged_by(bare, contents, 4, url)
+        message, hint = _unchanged_by(bare, 4, url)
     assert "may not create" in message
     assert "postgres" in hint
 
 
-def test_a_role_without_privileges_on_a_migrated_database(shared: Cluster, contents: Dump) -> None:
+def test_a_role_without_privileges_on_a_migrated_database(shared: Cluster) -> None:
     with _powerless(shared) as url:
         before = contents(shared)
         for arguments in (

@@ -8,8 +8,9 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
-from tests.cli.conftest import Dump, Project
+from tests.cli.conftest import Project
 from tests.support import cases, clusters, command, keys
+from tests.support.dumps import contents
 
 
 def _active(project: Project) -> bool:
@@ -304,7 +305,7 @@ def test_a_statement_that_fails_and_a_watched_job_exit_with_the_reason(several: 
         assert "ousekeeping" in command.refused(several.run("jobs", *words, "-q"), 2)
 
 
-def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project: Project, contents: Dump) -> None:
+def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project: Project) -> None:
     with clusters.connect(new_project.cluster) as connection:
         connection.execute("create extension pg_cron; select cron.schedule('cleanup', '0 3 * * 0', 'delete from t')")
     before = contents(new_project.cluster)
@@ -324,7 +325,7 @@ def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project:
 
 
 @pytest.mark.long
-def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_project: Project, contents: Dump) -> None:
+def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_project: Project) -> None:
     """As after `jobs import --write` of a job whose name no table can have."""
     call = f"select net.http_post(url := '{new_project.stub.url}/functions/v1/daily', body := '{{\"full\": true}}');"
     with clusters.connect(new_project.cluster) as connection:

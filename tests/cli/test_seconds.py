@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
-from tests.cli.conftest import Dump, Project
+from tests.cli.conftest import Project
 from tests.support import clusters, command, versions
+from tests.support.dumps import contents
 
 EVERY_TWO_SECONDS = {"AUTOSYNC_JOB__SCHEDULE": "2 seconds"}
 
@@ -36,9 +37,7 @@ def setup(project: Project) -> command.Result:
     )  # fmt: skip
 
 
-def test_an_older_pg_cron_refuses_by_naming_the_version_and_nothing_is_changed(
-    project: Project, contents: Dump
-) -> None:
+def test_an_older_pg_cron_refuses_by_naming_the_version_and_nothing_is_changed(project: Project) -> None:
     versions.needs_older_pg_cron(project.cluster, versions.SECONDS, "the refusal of schedules in seconds")
     before = contents(project.cluster)
     said = command.refused(setup(project), 2)

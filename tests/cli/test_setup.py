@@ -14,8 +14,9 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
-from tests.cli.conftest import RARELY, Dump, Listener, Project, forget
+from tests.cli.conftest import RARELY, Listener, Project, forget
 from tests.support import cases, clusters, command, keys
+from tests.support.dumps import contents
 
 # the rows that setup writes, each with the transaction that wrote it
 ROWS = """
@@ -40,7 +41,7 @@ def _stored(cluster: Cluster) -> dict[str, str]:
         return dict(connection.execute("select name, secret from public.pg_cron_secrets").fetchall())
 
 
-def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(new_project: Project, contents: Dump) -> None:
+def test_the_first_run_makes_one_real_call_and_the_second_changes_nothing(new_project: Project) -> None:
     first = command.succeeds(new_project.setup())
     assert [request.path for request in new_project.stub.requests] == ["/functions/v1/auto-sync-cron"]
     assert new_project.stub.requests[0].headers["apikey"] == new_project.key.reveal()
@@ -236,9 +237,7 @@ def test_setup_after_a_manual_edit_repairs_the_job(new_project: Project) -> None
 class TestRefusedBeforeAnythingChanges:
     """What can only be found out on the server must still be found out before the first change."""
 
-    def test_a_key_or_an_address_that_is_nowhere_and_a_schedule_that_pg_cron_refuses(
-        self, blank: Cluster, contents: Dump
-    ) -> None:
+    def test_a_key_or_an_address_that_is_nowhere_and_a_schedule_that_pg_cron_refuses(self, blank: Cluster) -> None:
         address = ("--project-url", "http://127.0.0.1:9")
         key = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
         wrong: tuple[tuple[tuple[str, ...], dict[str, str], int], ...] = (

@@ -11,9 +11,10 @@ import pytest
 from autosync_db.health import catalogue
 from autosync_db.local.cluster import Cluster
 from autosync_db.report import pages
-from tests.cli.conftest import Dump, Project
+from tests.cli.conftest import Project
 from tests.support import cases, clusters, command
 from tests.support.command import Result
+from tests.support.dumps import contents
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "schemas" / "verify.schema.json").read_text())
 
@@ -77,7 +78,7 @@ def test_a_database_that_nobody_has_set_up_is_a_warning_where_that_is_expected(m
         assert verified("--branch")[:2] == (3, "critical")
 
 
-def test_a_healthy_project_exits_0(project: Project, contents: Dump) -> None:
+def test_a_healthy_project_exits_0(project: Project) -> None:
     command.succeeds(project.setup())
     before = contents(project.cluster)
     result = command.succeeds(project.run("verify", "--format", "json"))

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import os
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 from autosync_db.credentials import cron_secret, store
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
-from tests.support import clusters, command, http_stub, keys
+from tests.support import clusters, command, dumps, http_stub, keys
 from tests.support.command import Result
 from tests.support.http_stub import Request, Stub
 
@@ -345,11 +344,4 @@ def _settle(world: World) -> None:
 
 def dump(cluster: Cluster) -> str:
     """Return everything that a dump of the database holds, but for the rows of pg_cron_secrets."""
-    done = subprocess.run(
-        [str(cluster.installation.bin / "pg_dump"), "--exclude-table-data=public.pg_cron_secrets"],
-        env={**os.environ, **cluster.environment("supabase_admin")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
+    return dumps.dump(cluster, "--exclude-table-data=public.pg_cron_secrets")

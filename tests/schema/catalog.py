@@ -1,14 +1,11 @@
 """A database as text: what two databases must agree in to count as the same."""
 
-import os
-import re
-import subprocess
 from typing import Any, LiteralString
 
 import psycopg
 
 from autosync_db.local.cluster import Cluster
-from tests.support import clusters
+from tests.support import clusters, dumps
 
 # pg_dump shows objects, comments, policies and grants; these are the rows that decide what runs
 _JOBS = "select jobname, schedule, command, username, database, active from cron.job order by jobname, jobid"
@@ -45,13 +42,7 @@ order by 1, 2, 3
 
 def snapshot(cluster: Cluster, *, registry: bool = True) -> str:
     """Return schemas public and autosync as pg_dump shows them, and our rows; `registry` adds the hashes."""
-    done = subprocess.run(
-        [str(cluster.installation.bin / "pg_dump"), "--schema-only", "-n", "public", "-n", "autosync"],
-        env={"PATH": os.environ["PATH"], **cluster.environment("postgres")},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    # newer pg_dumps write a random token
-    dump = re.sub(r"^(--.*|\\(un)?restrict .*|)\n", "", done.stdout, flags=re.MULTILINE)
+    dump = dumps.statements(cluster, "-n", "public", "-n", "autosync")
     with clusters.connect(cluster) as connection:
         parts = [dump, *(str(row) for row in connection.execute(_EXTENSIONS))]
         parts += [str(row) for row in privileges(connection)]

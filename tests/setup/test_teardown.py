@@ -1,9 +1,7 @@
 """`teardown`: what was made here goes, what was there before is back, and nothing of anybody else's is touched."""
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from autosync_db.secret import Secret
 from autosync_db.setup import belongings, teardown
 from autosync_db.setup import run as setup
 from autosync_db.setup.decision import Given
-from tests.support import cases, clusters, command, handmade, keys
+from tests.support import cases, clusters, command, dumps, handmade, keys
 from tests.support.command import Result
 from tests.support.http_stub import Stub
 
@@ -36,12 +34,7 @@ IDS = ["00000000-0000-4000-8000-00000000c014", "00000000-0000-4000-8000-00000000
 
 def state(cluster: Cluster) -> list[str]:
     """Return the whole schema as pg_dump shows it, sorted as the order of grants means nothing; jobs; the vault."""
-    done = subprocess.run(
-        [str(cluster.installation.bin / "pg_dump"), "--schema-only"],
-        env={"PATH": os.environ["PATH"], **cluster.environment("supabase_admin")},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    dump = re.sub(r"^(--.*|\\(un)?restrict .*|)\n", "", done.stdout, flags=re.MULTILINE)
+    dump = dumps.statements(cluster, role="supabase_admin")
     found = sorted(dump.splitlines())
     for table, columns in (("cron.job", "jobname, schedule, command, active"), ("vault.secrets", "name, description")):
         if rows(cluster, f"select to_regclass('{table}')") != [(None,)]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,11 @@ import pytest
 from autosync_db.errors import UsageError
 from autosync_db.health import repair as runner
 from autosync_db.health.model import Status
-from autosync_db.local.cluster import Cluster
 from autosync_db.schema import revisions
 from tests.health.actions import recorded_migration
 from tests.support import clusters, command, keys
 from tests.support.command import Result
+from tests.support.dumps import contents
 from tests.support.health import LiveProject, Project, described, result_of
 from tests.support.trial import Trial
 
@@ -450,19 +449,6 @@ def test_name_of_a_job_cannot_smuggle_a_statement_into_the_script(live: LiveProj
     # the one of the other role has another name now
     assert len(jobs(live)) == 2
     live.admin.execute("delete from cron.job where jobname <> 'auto-sync-cron-job'")
-
-
-def contents(cluster: Cluster) -> str:
-    """Return everything a database holds, schema and rows."""
-    done = subprocess.run(
-        [str(cluster.installation.bin / "pg_dump")],
-        env=cluster.environment("supabase_admin"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    # newer pg_dump guards its scripts with a random word
-    return re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.MULTILINE)
 
 
 SECRETS = "select array_agg(s.name || s.secret order by s.name) from public.pg_cron_secrets as s"

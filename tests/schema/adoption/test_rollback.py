@@ -1,8 +1,5 @@
 """`rollback` to before the adoption gives everything back as it was, and says what it cannot."""
 
-import os
-import re
-import subprocess
 from typing import Any
 
 from autosync_db.local.cluster import Cluster
@@ -10,7 +7,7 @@ from autosync_db.schema import migrate
 from tests.schema import catalog
 from tests.schema.adoption import conftest
 from tests.schema.adoption.conftest import checksums
-from tests.support import clusters, command
+from tests.support import clusters, command, dumps
 
 TABLE = "public.auto_sync_schedules"
 JOBS = "select jobid, jobname, schedule, command, active from cron.job"
@@ -18,12 +15,7 @@ JOBS = "select jobid, jobname, schedule, command, active from cron.job"
 
 def state(cluster: Cluster) -> list[str]:
     """Return what pg_dump shows of the schema public, and the jobs; sorted, as the order of grants means nothing."""
-    done = subprocess.run(
-        [str(cluster.installation.bin / "pg_dump"), "--schema-only", "-n", "public"],
-        env={"PATH": os.environ["PATH"], **cluster.environment("postgres")},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    dump = re.sub(r"^(--.*|\\(un)?restrict .*|)\n", "", done.stdout, flags=re.MULTILINE)
+    dump = dumps.statements(cluster, "-n", "public")
     with clusters.connect(cluster) as connection:
         jobs = [str(row) for row in connection.execute(JOBS.encode()).fetchall()]
     return sorted(dump.splitlines()) + jobs
