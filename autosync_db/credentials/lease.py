@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect, exists, is_broken, rows, value
 from autosync_db.credentials import store
-from autosync_db.errors import AutosyncError, ConflictError, StoppedError, UnreachableError
+from autosync_db.errors import AutosyncError, ConflictError, MigrationError, StoppedError, UnreachableError
 from autosync_db.secret import Secret
 
 LEASE = timedelta(seconds=30)
@@ -194,6 +194,9 @@ def undone_when_interrupted(
     except interrupts as cause:
         try:
             state = _put_back_by_another_connection(configuration, token, values)
+        except MigrationError:
+            # another command took everything away in the meantime, and nothing is left to put back
+            raise
         except AutosyncError as failure:
             raise _unknown(failure) from None
         if isinstance(cause, KeyboardInterrupt):

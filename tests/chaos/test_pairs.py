@@ -31,7 +31,7 @@ _BREAK = """
 select cron.alter_job(c.jobid, active := false) from cron.job as c where c.jobname = 'auto-sync-cron-job';
 create or replace function autosync.moment(instant timestamptz) returns text language sql as 'select $$broken$$';
 """
-_STAYS_OUT = ("at work", "under way", "meanwhile", "locked by", "run it again", "another")
+_STAYS_OUT = ("at work", "under way", "meanwhile", "in the meantime", "locked by", "run it again", "another")
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,7 +313,7 @@ class TestRotation:
             )
         try:
             result = working.run("secrets", "delete", "cron_secret", "-q", variables=variables)
-            assert "Without cron_secret no call is made" in command.refused(result, 2)
+            assert "without it they make no calls" in command.refused(result, 2)
             variables["AUTOSYNC_FUNCTION__AUTH"] = "cron_secret"
             result = working.run(
                 "setup", "--cron-secret-file", "-", "-q",

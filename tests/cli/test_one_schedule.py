@@ -270,7 +270,7 @@ def test_the_beginning_of_an_id_is_enough_unless_it_is_that_of_several(function:
                 assert "no schedule ffff" in command.refused(function.schedules(name, "ffffffff", *options), 2)
                 for text in ("aaa", "wxyz", "%", "aaaa'--"):
                     short = function.schedules(name, text, *options)
-                    assert "no id" in command.refused(short, 2)
+                    assert "is not the id of a schedule" in command.refused(short, 2)
                     assert "at least 4" in short.hints[0]
     assert function.admin.execute("select count(*) from public.auto_sync_schedules").fetchone() == (3,)
 

@@ -295,7 +295,7 @@ class TestUnfinished:
     def test_keeps_every_other_rotation_away_and_says_how_to_end_it(self, platform: Platform) -> None:
         self._left(platform)
         said = platform.run("rotate", "--auto", "-q")
-        assert "is at work on autosync_left since" in command.refused(said, 5)
+        assert "is working on autosync_left since" in command.refused(said, 5)
         assert "its lease ends in" in said.hints[0]
         command.refused(platform.run("rotate", "--resume", "-q"), 5)
         platform.project.lapse()

@@ -50,15 +50,16 @@ class Planned(psycopg.Connection[R]):
     def _prepared_look(self, query: bytes) -> list[bytes]:
         """Return the names under which the statements of a text are prepared."""
         look = hashlib.md5(query, usedforsecurity=False).hexdigest().encode()
-        if look not in self._prepared_looks:
-            self._prepared_looks[look] = []
-            # as verify puts together what composer.statements() returns
-            for number, statement in enumerate(re.split(rb";\n(?=with chosen_jobs )", query)):
+        # it is the newest now; one that could not be prepared is tried again
+        names = self._prepared_looks[look] = self._prepared_looks.pop(look, [])
+        # as verify puts together what composer.statements() returns
+        for number, statement in enumerate(re.split(rb";\n(?=with chosen_jobs )", query)):
+            if number == len(names):
                 name = b"look_%s_%d" % (look, number)
                 super().execute(b"prepare " + name + b" as " + statement)
-                self._prepared_looks[look].append(name)
+                names.append(name)
         # the plans of a look take some twenty megabytes
         if len(self._prepared_looks) > MOST:
             for name in self._prepared_looks.pop(next(iter(self._prepared_looks))):
                 super().execute(b"deallocate " + name)
-        return self._prepared_looks[look]
+        return names

@@ -221,7 +221,7 @@ def test_a_pull_request_is_red_for_what_a_push_could_not_do(migrated: Cluster, s
     machine.secrets = {"SUPABASE_DB_URL": "postgresql://postgres@127.0.0.1:1/postgres"}
     assert "cannot use the database" in check().log
     machine.secrets = {}
-    assert "SUPABASE_DB_URL, which is not set" in check().log
+    assert "SUPABASE_DB_URL, which is set, and empty" in check().log
 
 
 @pytest.mark.long

@@ -10,6 +10,7 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.scaffold import workflow
+from autosync_db.schema import revisions
 from tests.support import command, tools
 from tests.support.health import LiveProject
 from tests.workflows.conftest import Runner, write
@@ -75,7 +76,7 @@ def test_it_works_from_any_folder_with_the_settings_and_the_name_of_the_secret(
         cwd=tmp_path, check=False, capture_output=True, text=True, timeout=90,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
-    assert "the database is at 0007" in checked.stderr
+    assert f"the database is at {revisions.head()}" in checked.stderr
 
 
 @pytest.mark.long
