@@ -14,6 +14,14 @@ oldest as (
     select t.ticked_at
     from autosync.tick as t
     where t.job_id between checked.id and checked.id
+        -- the tick of the newest call stays, however old
+        and t.id is distinct from (
+            select i.tick_id
+            from autosync.invocation as i
+            where i.job_id between checked.id and checked.id and i.outcome not in ('pending', 'accepted', 'lost')
+            order by i.job_id desc, i.id desc
+            limit 1
+        )
     order by t.job_id, t.id
     limit 1
 )

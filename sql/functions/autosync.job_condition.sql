@@ -178,9 +178,9 @@ begin
         expected := null;
     end if;
     if cron_job.active and expected is not null and (job.sql is not null or job.watch) then
-        select min(d.start_time) as oldest, max(d.start_time) as newest, count(*) as runs into history
+        select min(d.start_time) as oldest, max(d.start_time) as newest into history
         from (select n.start_time from cron.job_run_details as n order by n.runid desc limit 1000) as d;
-        if history.newest is null or history.newest < expected or history.runs >= 1000 and history.oldest > expected then
+        if history.newest is null or history.newest < expected or history.oldest > expected then
             expected := null;
         end if;
     end if;

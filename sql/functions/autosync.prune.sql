@@ -1,5 +1,6 @@
 -- prune(): delete a bounded number of rows of the ledger that are older than their job's retention, or whose job is gone.
 -- requires: 0005
+-- A job's newest tick and its newest call with an outcome stay: of a job that seldom ticks, or has nothing due, they say how it does.
 -- Small deletes in the order of an index, and none that waits for another session. Returns how many rows went. What goes is
 -- chosen once, as an array: a plan may run a subquery again, and one that skips locked rows then finds others.
 create or replace function autosync.prune()
@@ -11,6 +12,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     item record;
+    newest_tick bigint;
+    newest_call bigint;
     step integer;
     deleted integer := 0;
 begin
@@ -40,6 +43,21 @@ begin
         left join autosync.job as j on j.id = k.job_id
         where k.job_id is not null
     loop
+        newest_tick := null;
+        newest_call := null;
+        if isfinite(item.keep_from) then
+            -- by a range, as recent_outcomes() does: a rare job is not looked for among all others
+            select t.id into newest_tick
+            from autosync.tick as t
+            where t.job_id between item.job_id and item.job_id
+            order by t.job_id desc, t.id desc
+            limit 1;
+            select i.id into newest_call
+            from autosync.invocation as i
+            where i.job_id between item.job_id and item.job_id and i.outcome not in ('pending', 'accepted', 'lost')
+            order by i.job_id desc, i.id desc
+            limit 1;
+        end if;
         delete from autosync.invocation as i
         where i.id = any (array(
             select o.id
@@ -52,7 +70,7 @@ begin
                 limit 1000
                 for update skip locked
             ) as o
-            where o.queued_at < item.keep_from
+            where o.queued_at < item.keep_from and o.id is distinct from newest_call
         ));
         get diagnostics step = row_count;
         deleted := deleted + step;
@@ -69,7 +87,7 @@ begin
                 limit 1000
                 for update skip locked
             ) as o
-            where o.ticked_at < item.keep_from
+            where o.ticked_at < item.keep_from and o.id is distinct from newest_tick
                 and not exists (select from autosync.invocation as i where i.tick_id = o.id)
         ));
         get diagnostics step = row_count;

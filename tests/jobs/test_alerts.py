@@ -1,6 +1,7 @@
 """Who hears what, and how often: the real chain, with HTTP receivers that fail, are slow, redirect and come back."""
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -593,3 +594,35 @@ def test_a_rollback_takes_receivers_and_their_addresses_away(migrated: Cluster) 
         assert "errors" not in done, done
         command.succeeds(command.run("migrate", database=migrated.url()))
         assert owner.execute("select autosync.raise_alerts()").fetchone() == (0,)
+
+
+def test_a_run_that_somebody_deleted_is_not_missed(transaction: psycopg.Connection[Any]) -> None:
+    """What was purged from pg_cron's history is no sign of anything; what it still has shows what did not run."""
+    # the server of a test was started a moment ago
+    [(text,)] = transaction.execute(
+        "select pg_get_functiondef('autosync.job_condition(text)'::regprocedure)"
+    ).fetchall()
+    for start in ("pg_postmaster_start_time()", "autosync.server_epoch()"):
+        assert start in text
+        text = text.replace(start, "timestamptz '2026-01-01'")
+    transaction.execute(text)
+    transaction.execute(
+        "insert into autosync.job (name, sql, schedule, created_at, updated_at)"
+        " values ('nightly', 'select 1', %s, '2026-01-01', '2026-01-01')",
+        [NEVER],
+    )
+    transaction.execute("select autosync.sync_job('nightly')")
+    transaction.execute("update autosync.job set updated_at = '2026-01-01' where name = 'nightly'")
+    hourly = f"{(time.gmtime().tm_min + 30) % 60} * * * *"
+    transaction.execute(
+        "select cron.alter_job(c.jobid, schedule := %s) from cron.job as c where c.jobname = 'nightly'", [hourly]
+    )
+    for first, state in (("10 minutes", None), ("5 hours", "ticks_missed")):
+        transaction.execute("delete from cron.job_run_details")
+        transaction.execute(
+            "insert into cron.job_run_details (jobid, runid, status, start_time, end_time)"
+            " select 4711, m.id, 'succeeded', m.moment, m.moment"
+            " from (values (1000001, now() - %s::interval), (1000002, now())) as m (id, moment)",
+            [first],
+        )
+        assert transaction.execute("select c.state from autosync.job_condition('nightly') as c").fetchone() == (state,)

@@ -87,6 +87,27 @@ def test_old_ticks_go_with_their_invocations_and_young_ones_stay(admin: psycopg.
     assert counted.fetchone() == (2, 2)
 
 
+def test_the_newest_tick_and_the_newest_outcome_of_a_job_stay(admin: psycopg.Connection[Any]) -> None:
+    """Of a job that seldom ticks, or has nothing due, they are all that says how it does."""
+    add_ticks(admin, "auto-sync-cron-job", "90 days", 3)
+    admin.execute(
+        "update autosync.invocation set outcome = 'lost' where id = (select max(id) from autosync.invocation)"
+    )
+    admin.execute(
+        "insert into autosync.tick (job_id, ticked_at, caller, due, decision)"
+        " select j.id, now() - n * interval '40 days', 'test', 0, 'idle'"
+        " from autosync.job as j, generate_series(2, 1, -1) as n"
+        " where j.name = 'auto-sync-cron-job'"
+    )
+    prune(admin)
+    assert admin.execute("select t.decision from autosync.tick as t order by t.id").fetchall() == [
+        ("posted",),
+        ("idle",),
+    ]
+    assert admin.execute("select i.outcome from autosync.invocation as i").fetchall() == [("ok",)]
+    assert prune(admin) == 0
+
+
 def test_the_ledger_of_a_job_that_is_gone_goes(admin: psycopg.Connection[Any]) -> None:
     add_ticks(admin, "gone", "1 minute", 2)
     assert prune(admin) == 4
@@ -100,12 +121,14 @@ def test_one_tick_deletes_a_bounded_number(admin: psycopg.Connection[Any]) -> No
     for plan in ("hashjoin", "mergejoin", "material", "hashagg", "sort"):
         admin.execute(f"set local enable_{plan} = off")
     add_ticks(admin, "auto-sync-cron-job", "31 days", 2299)
+    add_ticks(admin, "auto-sync-cron-job", "1 minute", 1)
     add_runs(admin, "auto-sync-cron-job", "8 days", 1001, 3300)
     assert [prune(admin) for _ in range(4)] == [3000, 3000, 900, 0]
 
 
 def test_the_retention_is_the_jobs(admin: psycopg.Connection[Any]) -> None:
     add_ticks(admin, "auto-sync-cron-job", "3 days", 1)
+    add_ticks(admin, "auto-sync-cron-job", "1 minute", 1)
     add_runs(admin, "auto-sync-cron-job", "3 days", 1001, 1001)
     assert prune(admin) == 0
     admin.execute("update autosync.job set keep_invocations = '2 days', keep_run_details = '2 days'")
@@ -149,6 +172,7 @@ def test_a_run_that_goes_on_stays(admin: psycopg.Connection[Any]) -> None:
 
 def test_a_history_that_cannot_be_pruned_stops_nothing_else(admin: psycopg.Connection[Any]) -> None:
     add_ticks(admin, "auto-sync-cron-job", "31 days", 3)
+    add_ticks(admin, "auto-sync-cron-job", "1 minute", 1)
     admin.execute("reset role")
     admin.execute("revoke all on cron.job_run_details from postgres, public")
     admin.execute("revoke pg_read_all_data from postgres")

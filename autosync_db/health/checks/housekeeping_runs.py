@@ -23,8 +23,7 @@ select jsonb_build_object(
     'since', greatest(autosync.server_epoch(), pg_postmaster_start_time(), j.created_at, j.updated_at),
     'zone', (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
     'sees_jobs', not row_security_active('cron.job'),
-    'is_cut', h.runs >= 1000,
-    'oldest', h.oldest,
+    'history', HISTORY,
     'newest_run', h.newest_run,
     'waiting', w.calls,
     'waiting_since', w.since
@@ -35,8 +34,7 @@ left join lateral (
     select o.* from cron.job as o where o.jobname = house.name order by o.jobid limit 1
 ) as c on true
 cross join lateral (
-    select count(*) as runs, (array_agg(d.start_time order by d.runid))[1] as oldest,
-        (array_agg(
+    select (array_agg(
             jsonb_build_object('run_id', d.runid, 'status', d.status, 'message', d.return_message,
                 'started_at', d.start_time)
             order by d.runid desc
@@ -58,7 +56,7 @@ cross join lateral (
         -- what pg_net has not sent yet is a matter of pg_net_queue_drains
         and not exists (select from net.http_request_queue as q where q.id = o.request_id)
 ) as w
-"""
+""".replace("HISTORY", ticks.HISTORY)
 
 
 def _query() -> str:
@@ -96,19 +94,21 @@ def _fault(facts: dict[str, Any]) -> tuple[str, str, str] | None:
 
 def _fault_of_runs(facts: dict[str, Any]) -> tuple[str, str, str] | None:
     now, since = ticks.moment(facts["now"]), ticks.moment(facts["since"])
-    run = facts["newest_run"] or {}
+    recorded = since and ticks.recorded_since(facts["history"], since)
+    # one that was recorded before nothing was any more says nothing of today
+    run = {} if facts["history"]["is_off"] else facts["newest_run"] or {}
     if run.get("status") == "failed":
         message = (run["message"] or "").removeprefix("ERROR:").strip().partition("\n")[0]
         return "critical", "failed", f"its newest run failed: {message}"
-    started, oldest = ticks.moment(run.get("started_at")), ticks.moment(facts["oldest"])
-    if since and facts["is_cut"] and oldest:
-        since = max(since, oldest)
-    if now and since and (expected := ticks.missed(facts["schedule"], started, since, now, zone=facts["zone"])):
+    started = ticks.moment(run.get("started_at"))
+    if now and recorded and (expected := ticks.missed(facts["schedule"], started, recorded, now, zone=facts["zone"])):
         if run and run["status"] != "succeeded":
             return "critical", "stuck", f"run {run['run_id']} has been going since {ticks.shown(started)}"
         seen = f"it ran last at {ticks.shown(started)}" if started else "it never ran"
         return "critical", "no_run", f"{seen}, and should have at {ticks.shown(expected[0])}"
-    if facts["waiting"] and started and (waits := ticks.moment(facts["waiting_since"])) and started > waits:
+    waits = ticks.moment(facts["waiting_since"])
+    # where no run is recorded, what waits for it is all that shows whether it works
+    if facts["waiting"] and (recorded is None or (started and waits and started > waits)):
         return "critical", "unsettled", "runs, but does not do its work: the server's log has its warnings"
     return None
 

@@ -7,10 +7,11 @@ from autosync_db.health import ticks
 from autosync_db.health.model import Answer, Check, Question, Row
 from autosync_db.remedies import ByYou
 
-# of the runs of all jobs the newest 1000, by primary key: bounded
+# of the runs of all jobs the newest 20000, by primary key: bounded. What a call's tick did is in the ledger, too
 _QUERY = """
 select jsonb_build_object(
     'schedule', c.schedule,
+    'makes_calls', j.function is not null or j.url is not null,
     'is_on', c.active and j.paused_at is null and j.enabled,
     'now', now(),
     'since', greatest(autosync.server_epoch(), pg_postmaster_start_time(), j.created_at, j.updated_at),
@@ -35,26 +36,14 @@ select jsonb_build_object(
         select from pg_catalog.pg_settings as s where s.name = 'cron.match_dom_and_dow' and s.setting = 'on'
     ),
     'sees_settings', pg_has_role('pg_read_all_settings', 'usage'),
-    'is_cut', (
-        select count(*) >= 1000
-        from (select i.runid from cron.job_run_details as i order by i.runid desc limit 1000) as n
-    ),
-    'oldest', (
-        select n.start_time
-        from (select i.runid, i.start_time from cron.job_run_details as i order by i.runid desc limit 1000) as n
-        order by n.runid
-        limit 1
-    ),
+    'kept_since', now() - j.keep_invocations,
+    'history', HISTORY,
     'newest_runs', (
         select jsonb_agg(jsonb_build_array(d.start_time, d.end_time) order by d.runid desc)
         from (
             select o.runid, o.start_time, o.end_time
             from (select n.* from cron.job_run_details as n order by n.runid desc limit 20000) as o
             join cron.job as r on r.jobid = o.jobid and r.jobname = c.jobname
-            where o.runid >= (
-                select min(n.runid)
-                from (select i.runid from cron.job_run_details as i order by i.runid desc limit 1000) as n
-            )
             order by o.runid desc
             limit 2
         ) as d
@@ -65,7 +54,7 @@ from (
 ) as c
 -- one that is only in autosync.toml is not ours to judge
 left join autosync.job as j on j.name = c.jobname
-"""
+""".replace("HISTORY", ticks.HISTORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +81,13 @@ def _read(answer: Answer) -> list[Row]:
     runs = [_Run(ticks.moment(start), ticks.moment(end)) for start, end in facts["newest_runs"] or ()]
     if runs and runs[0].started_at is None:
         return []  # it was started; when, this version of pg_cron did not write down
-    oldest = ticks.moment(facts["oldest"])
-    if facts["is_cut"] and oldest:
-        # what lies before the runs that were read cannot be said to be missing
-        since = max(since, oldest)
     seen_at = (ticks.moment(facts["ticked_at"]), runs[0].started_at if runs else None)
     last = max((moment for moment in seen_at if moment), default=None)
+    # what lies before the oldest tick that is kept cannot be said to be missing
+    kept = ticks.moment(facts["kept_since"]) if facts["makes_calls"] else ticks.recorded_since(facts["history"], since)
+    if kept is None:
+        return []
+    since = max(since, kept)
     if expected := ticks.missed(facts["schedule"], last, since, now, zone=facts["zone"], both_days=facts["both_days"]):
         seen = f"its last tick was at {ticks.shown(last)}" if last else "it never ticked"
         return [

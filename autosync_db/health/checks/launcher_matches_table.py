@@ -23,7 +23,7 @@ with history as materialized (
     from (select n.*, n.xmin from cron.job_run_details as n order by n.runid desc limit 1000) as d
 ),
 newest as (
-    select max(h.written_at) as written_at, min(h.age) as age, count(*) as runs, min(h.start_time) as oldest
+    select max(h.written_at) as written_at, min(h.age) as age, min(h.start_time) as oldest
     from history as h
 ),
 launcher as (
@@ -58,7 +58,8 @@ select jsonb_build_object(
     'both_days', exists (
         select from pg_catalog.pg_settings as s where s.name = 'cron.match_dom_and_dow' and s.setting = 'on'
     ),
-    'oldest', case when n.runs >= 1000 then n.oldest end,
+    -- what lies before it was not looked at, or somebody deleted it
+    'oldest', n.oldest,
     -- it has done nothing since it wrote down the newest run: a look into cron.job would be later
     'is_unread', coalesce(l.wrote_at between n.written_at - interval '1 ms' and n.written_at + interval '100 ms'
         and l.at < l.wrote_at + interval '100 ms', false),

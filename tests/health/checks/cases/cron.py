@@ -1,11 +1,14 @@
 """pg_cron: its library, its settings, its process and its tables."""
 
+from autosync_db.health.checks import launcher_matches_table
 from tests.health.actions import (
     Action,
     admin,
     equals,
+    half_an_hour_away,
     holding,
     orphan,
+    other_job,
     overdue,
     pretended,
     role,
@@ -15,7 +18,7 @@ from tests.health.actions import (
 )
 from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support import clusters, versions
-from tests.support.health import NEVER, Project
+from tests.support.health import NEVER, Project, patched
 
 _FORBIDDEN = ("privileges_sufficient",)
 _NOTHING = "create function public.nothing() returns trigger language plpgsql as $$ begin return new; end $$"
@@ -103,8 +106,22 @@ _NOTED = sql(
     "insert into autosync.setting (name, value)"
     f" values ('gone_jobs', jsonb_build_object('{_GONE}', now() - interval '10 minutes'))"
 )
+_THEIRS = other_job("theirs", "select 1")
 _OURS, _TICK = "auto-sync-cron-job", "select autosync.dispatch()"
 _TOUCHED = sql("select cron.alter_job(c.jobid, schedule := c.schedule) from cron.job as c limit 1")
+
+
+def _scheduled_for_a_day(project: Project) -> None:
+    """Let the job be hourly, as it has been since yesterday, without a run in the history."""
+    # no savepoint, whose changes would count as younger than the runs
+    for table, name in (("autosync.job", "name"), ("cron.job", "jobname")):
+        project.admin.execute(
+            f"update {table} set schedule = %s where {name} = %s".encode(), [half_an_hour_away(), project.job_name]
+        )
+    project.admin.execute("delete from cron.job_run_details")
+    start = "greatest(autosync.server_epoch(), pg_postmaster_start_time(), j.created_at, j.updated_at)"
+    earlier = launcher_matches_table._QUERY.replace(start, "now() - interval '1 day'", 1)
+    project.hold(patched(launcher_matches_table, "_QUERY", earlier))
 
 
 def _text_is_kept(project: Project) -> None:
@@ -300,6 +317,19 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="postgres",
         ),
         fine("it has not run since", _NOTED, _ran(_GONE, "now() - interval '11 minutes'")),
+        failed(
+            "other jobs ran after it should have, twice",
+            _scheduled_for_a_day,
+            _THEIRS,
+            _ran("theirs", "now() - interval '3 hours'", "now()"),
+            says="never ran, although it should have at",
+        ),
+        fine(
+            "its runs were deleted, and others ran since",
+            _scheduled_for_a_day,
+            _THEIRS,
+            _ran("theirs", "now() - interval '1 minute'", "now()"),
+        ),
         fine("it was cancelled", _NOTED, _ran(_GONE, _AGO.format(1), message="job canceled")),
         fine("another job was changed since", _NOTED, _ran(_GONE, _AGO.format(1)), _TOUCHED),
         fine("a job that ran a moment ago was unscheduled", _ran(_GONE, "clock_timestamp()")),

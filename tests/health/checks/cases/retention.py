@@ -35,6 +35,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="postgres",
             then=equals(0, "select count(*) from autosync.tick where ticked_at < now() - interval '1 day'"),
         ),
+        fine(
+            "the newest call is old, as nothing was due since",
+            admin(
+                "update autosync.tick set ticked_at = now() - interval '90 days'",
+                "update autosync.invocation set queued_at = now() - interval '90 days'",
+            ),
+            ticks(12, first=100000, age="0"),
+        ),
         fine("the job was just resumed", ticks(40, first=-100, age="90 days"), ticks(10, first=100000, age="0")),
         fine(
             "two days more than they are kept", ticks(40, first=-100, age="31 days"), ticks(12, first=100000, age="0")

@@ -59,6 +59,23 @@ def _running(minutes: int, statement: str = "select pg_sleep(300)") -> Action[Pr
     return act
 
 
+# a job that makes no call leaves nothing but its runs
+_STATEMENT = admin(
+    "update autosync.job set function = null, drains = null, sql = 'select 1' where function is not null"
+)
+_EMPTIED = admin("select nextval('cron.runid_seq')", "delete from cron.job_run_details")
+_NOT_RECORDED = pretended({"cron.log_run": "off"})
+
+
+def _others_ran(times: int, first: str, every: str) -> Action[Project]:
+    """Return what records so many runs of another job, the first of which began at a moment."""
+    return admin(
+        "insert into cron.job_run_details (jobid, runid, status, start_time, end_time)"
+        f" select 4711, nextval('cron.runid_seq'), 'succeeded', {first} + n * interval '{every}',"
+        f" {first} + n * interval '{every}' from generate_series(1, {times}) as n"
+    )
+
+
 HOUSE = "autosync-keep-house"
 _HOUSE_GONE = sql(f"select cron.unschedule('{HOUSE}')")
 
@@ -122,7 +139,21 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="postgres",
         ),
         failed("it failed", _house_run("failed", "ERROR:  division by zero\n"), says="run failed: division by zero"),
-        failed("pg_cron does not start it", _house_looked_at_later, says="it never ran, and should have at"),
+        failed(
+            "pg_cron does not start it",
+            run("succeeded", "1 row"),
+            _house_looked_at_later,
+            says="it never ran, and should have at",
+        ),
+        fine("somebody emptied the history", _EMPTIED, _house_looked_at_later),
+        fine("no run is recorded", _house_run("failed", "ERROR:  x"), _NOT_RECORDED, _house_looked_at_later),
+        failed(
+            "no run is recorded, and the work is not done",
+            _unsettled,
+            _NOT_RECORDED,
+            _house_looked_at_later,
+            says="does not do its work",
+        ),
         failed("a run does not end", _house_run("running"), _house_looked_at_later, says="has been going since"),
         failed(
             "it does not do its work",
@@ -289,6 +320,28 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         fine("it ticked", _later("3 hours"), run("succeeded", "1 row", ended="now() + interval '3 hours'")),
         fine("one tick did not come", _later("1 hour 20 minutes")),
+        failed(
+            "more ran since its last tick than are looked at",
+            _others_ran(1001, "now() + interval '2 hours 50 minutes'", "1 ms"),
+            _later("3 hours"),
+            says="it should have ticked at",
+        ),
+        failed(
+            "a statement did not run",
+            _later("3 hours"),
+            _STATEMENT,
+            run("succeeded", "1 row"),
+            says="it should have ticked at",
+        ),
+        fine(
+            "a statement ran, and its runs were deleted since",
+            _later("3 hours"),
+            _STATEMENT,
+            _EMPTIED,
+            _others_ran(3, "now() + interval '2 hours 30 minutes'", "1 minute"),
+        ),
+        fine("the runs of a statement were all deleted", _later("3 hours"), _STATEMENT, _EMPTIED),
+        fine("the runs of a statement are not recorded", _later("3 hours"), _STATEMENT, _NOT_RECORDED),
         fine(
             "pg_cron wants the day of the month and that of the week",
             pretended({"cron.match_dom_and_dow": "on"}),
