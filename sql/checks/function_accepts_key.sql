@@ -11,13 +11,20 @@ select case when f.status = 'critical' and k.changed_at > f.last_at then 'unknow
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
-        'changed_at', k.changed_at,
+        'changed_at', k.changed_at, 'secret', c.secret_name,
         'reason', case
             when f.status = 'ok' then null
             -- the gateway never sees the cron secret: what it refuses is the key beside it, or that there is none
             when (f.error_code like 'UNAUTHORIZED\_%' or f.answer ~* 'legacy api keys')
                 and autosync.function_auth(checked.name) = 'cron_secret' then 'gateway_key'
+            when c.auth = 'secret' and c.function is not null and f.error_code like 'UNAUTHORIZED\_%'
+                and lower(c.secret_header) not in ('authorization', 'apikey') then 'gateway_key'
             when k.changed_at > f.last_at then 'untried'
+            when c.auth = 'secret' and c.secret_name <> 'service_role_key' then 'own_secret'
+            when c.auth = 'none' then 'no_credential'
+            -- it is no JWT, and nothing but one passes a gateway that verifies them
+            when f.error_code in ('UNAUTHORIZED_NO_AUTH_HEADER', 'UNAUTHORIZED_INVALID_JWT_FORMAT')
+                and exists (select from autosync.service_key_facts() as s where s.kind = 'secret') then 'verify_jwt'
             when f.answer ~* 'legacy api keys' then 'legacy_disabled'
             when f.answer ~* 'x-autosync-cron-secret|cron secret' then 'cron_secret'
             when f.answer ~* 'named? .{0,3}default|key.{0,20}default' then 'default_key'
@@ -46,3 +53,4 @@ left join (
         select t.updated_at from autosync.setting as t where t.name = 'function_auth'
     ) as c
 ) as k on true
+left join autosync.job as c on c.name = checked.name

@@ -6,7 +6,8 @@ select f.status as status, format('function %s', f.function_name) as object,
     end as detail,
     -- as it is deployed: a sub-path and a query may follow
     jsonb_build_object('function', substring(f.function_name from '^(?:https?://.*|[^/?]+)'), 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
-        'local_port', case when f.status in ('critical', 'warning') then (
+        'reason', case when f.status in ('critical', 'warning') and f.function_name ~ '^https?://' then 'own_url' end,
+        'local_port', case when f.status in ('critical', 'warning') and not f.function_name ~ '^https?://' then (
             select substring(s.secret, '^\s*https?://(?:localhost|127\.[0-9.]+|\[::1\]|host\.docker\.internal|172\.17\.0\.1):([0-9]{1,5})')::integer
             from autosync.stored_secrets() as s
             where s.name = 'project_url'

@@ -6,7 +6,11 @@ select f.status as status, format('function %s', f.function_name) as object,
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
         'proof', f.proof, 'answered_by', f.answered_by,
-        'reason', case when f.status <> 'ok' and f.answer ~ 'PGRST20[0-5]' then 'schema_cache' end) as facts
+        'reason', case
+            when f.status = 'ok' then null
+            when f.answer ~ 'not what the job''s `expect` says' then 'expect'
+            when f.answer ~ 'PGRST20[0-5]' then 'schema_cache'
+        end) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok']) then c.passed else c.elsewhere end

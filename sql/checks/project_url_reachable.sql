@@ -8,12 +8,19 @@ select f.status as status, format('function %s', f.function_name) as object,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at, 'error_code', f.error_code,
         'reason', case
             when f.status = 'ok' then null
+            when f.function_name ~ '^https?://' then case when f.error_code = 'REDIRECTED_WITH_KEY' then 'own_url_with_secret' else 'own_url' end
             when f.status_code = 400 then 'wants_https'
-            when not f.is_redirected then null
+            when not f.is_redirected then case when exists (
+                select
+                from (select o.* from autosync.invocation as o order by o.id desc limit 200) as i
+                join autosync.job as k on k.id = i.job_id and k.function is not null
+                where i.queued_at > f.last_at and i.status_code is not null
+            ) then 'reached_since' end
             when f.error_code = 'REDIRECTED_WITH_KEY' then 'redirected_with_key'
             else 'redirected'
         end,
-        'local_port', case when f.status in ('critical', 'warning') and f.answer ~* 'nobody listens there' then (
+        'secret', (select j.secret_name from autosync.job as j where j.name = checked.name),
+        'local_port', case when f.status in ('critical', 'warning') and f.answer ~* 'nobody listens there' and not f.function_name ~ '^https?://' then (
             select substring(s.secret, '^\s*https?://(?:localhost|127\.[0-9.]+|\[::1\]|host\.docker\.internal|172\.17\.0\.1):([0-9]{1,5})')::integer
             from autosync.stored_secrets() as s
             where s.name = 'project_url'

@@ -8,7 +8,18 @@ select case when f.status in ('critical', 'warning') and not f.answer ~* 'resolv
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at,
-        'reason', case when f.status = 'unknown' then 'unanswered' end) as facts
+        'reason', case
+            when f.status = 'unknown' then 'unanswered'
+            when f.status = 'ok' then null
+            when f.function_name ~ '^https?://' then 'own_url'
+            -- the address is the project's, and leads there
+            when exists (
+                select
+                from (select o.* from autosync.invocation as o order by o.id desc limit 200) as i
+                join autosync.job as k on k.id = i.job_id and k.function is not null
+                where i.queued_at > f.last_at and i.status_code is not null
+            ) then 'reached_since'
+        end) as facts
 from (
     select c.*, j.status,
         case j.status when 'unknown' then c.elsewhere when 'ok' then case when c.cause = any (array['ok', 'key', 'missing', 'function', 'slow', 'gateway', 'page']) then c.passed else c.elsewhere end

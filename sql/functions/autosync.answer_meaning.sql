@@ -28,6 +28,7 @@ as $$
         when error_code = 'REDIRECTED_ELSEWHERE' then 'another host; a key in the header Authorization does not go along'
         when error_code = 'REDIRECTED' then 'it arrives there as a GET without its body, unless the answer was a 307 or 308'
         when error_message like 'the answer cannot be read%' then 'it holds what no database can keep'
+        when error_message like '%the setting expect%' then 'not what the job''s `expect` says'
         when error_message like '%did not report within%' then 'it may still be at work'
         when error_message ~* 'resolve host' then 'the host name has no address'
         when cause = 'slow' and error_message ~ 'handshake time: 0\.?0* ms, HTTP Request/Response time: 0\.?0* ms'

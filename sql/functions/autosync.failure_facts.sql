@@ -17,7 +17,13 @@ as $$
             coalesce(' (' || autosync.answer_meaning(cause, cast(call ->> 'status_code' as integer), call ->> 'error_code',
                 case when call ->> 'status_code' is null then call ->> 'error_message' end, call ->> 'answered_by') || ')', ''),
             autosync.moment(cast(call ->> 'queued_at' as timestamptz)), ticks)),
-        'fix', case when j.function is null then format('autosync-db runs --job %s', j.name) else m.fix end
+        'fix', case
+            when cause = 'key' and j.auth = 'secret' and j.secret_name <> 'service_role_key'
+                then format('autosync-db secrets set %s --from-file PATH', j.secret_name)
+            when j.function is null then format('autosync-db runs --job %s', j.name)
+            when cause = 'key' and j.auth = 'none' then format('autosync-db verify --job %s', j.name)
+            else m.fix
+        end
     )
     from (values
         ('key', 'function_accepts_key', 'the function, or the gateway before it, refuses the stored credential',

@@ -73,6 +73,7 @@ as $$
             when r.id is null and not p.same_epoch then 'pg_net''s tables began again before an answer was kept'
             when r.id is null and q.id is null then 'pg_net no longer knows the request: expired, deleted or never sent'
             when g.is_expected and g.matches is false then 'the answer is not the one that the setting expect describes'
+            when not g.is_expected and r.status_code between 200 and 299 then 'its status is none that the setting expect names'
             when g.is_expected and g.is_page then 'a web page answered'
             else autosync.excerpt(coalesce(r.error_msg, a.facts ->> 'error'))
         end,

@@ -124,6 +124,26 @@ def secrets_again(project: Project) -> None:
     project.tick()
 
 
+def carried(auth: str, *, url: str | None = None) -> Action[Project]:
+    """Return what lets the job carry another credential: a secret of its own, or none; `url` is another address."""
+
+    def act(project: Project) -> None:
+        project.owner.execute(
+            "update autosync.job set function = case when %(url)s::text is null then function end, url = %(url)s,"
+            " auth = %(auth)s, secret_name = case %(auth)s when 'secret' then 'partner_token' end,"
+            " secret_header = case %(auth)s when 'secret' then 'x-token' end where drains is not null",
+            {"url": url, "auth": auth},
+        )
+        project.store(partner_token="t0ken-of-nobody")
+
+    return act
+
+
+def expecting(expect: str) -> Action[Project]:
+    """Return what lets the job take no other answer for a good one."""
+    return sql(f"update autosync.job set expect = '{expect}' where drains is not null")
+
+
 def schedule(**columns: object) -> Action[Project]:
     """Return what adds an enabled schedule as it is, past the trigger."""
     return lambda project: project.add_schedule(**columns)

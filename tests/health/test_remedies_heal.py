@@ -14,7 +14,7 @@ from autosync_db import config
 from autosync_db.credentials import cron_secret, lease
 from autosync_db.health import catalogue
 from autosync_db.health.model import CheckResult, Status
-from autosync_db.jobs import plan
+from autosync_db.jobs import calls, plan
 from autosync_db.remedies import Kind, kind_of
 from autosync_db.schema import migrate
 from autosync_db.secret import Secret
@@ -186,6 +186,30 @@ def _named_secret(project: LiveProject) -> None:
     project.configuration = dataclasses.replace(project.configuration, settings=settings)
 
 
+def _refused_secret(project: LiveProject) -> None:
+    _named_secret(project)
+    project.store(partner_token="t0ken-of-nobody")
+    answers(401, {"error": "invalid token"})(project)
+
+
+def _passed(error: str) -> Action[LiveProject]:
+    """Return what lets a call fail on its way, and another job's reach the same address after that."""
+
+    def act(project: LiveProject) -> None:
+        project.call(error)
+        project.owner.execute(
+            "insert into autosync.job (name, function, schedule) values ('another', 'another', %s)", [NEVER]
+        )
+        project.owner.execute("select autosync.sync_job('another')")
+        tick = int(project.value("select autosync.dispatch('another')"))
+        assert calls.wait(project.owner, "another", tick, health.PATIENCE)[0].cause is calls.Cause.OK
+
+    return act
+
+
+_NO_OTHER = sql("select cron.unschedule('another')", "delete from autosync.job where name = 'another'")
+
+
 def _untied(project: LiveProject) -> None:
     """Let a user of one organization schedule the integration of another."""
     project.owner.execute(
@@ -268,6 +292,8 @@ HEALS = (
         steps(sql("delete from autosync.invocation"), sql("delete from autosync.tick")),
         "unanswered",
     ),
+    Heal("project_url_resolves", _passed("Couldn't resolve host name"), "reached_since", tidy=_NO_OTHER),
+    Heal("project_url_reachable", _passed("Server returned nothing"), "reached_since", tidy=_NO_OTHER),
     Heal("project_url_reachable", lambda project: address(project.stub.url.replace("http:", "https:"))(project)),
     Heal("project_url_reachable", _astray(with_key=False), "redirected"),
     Heal("project_url_reachable", _astray(with_key=True), "redirected_with_key"),
@@ -279,6 +305,7 @@ HEALS = (
     Heal("function_accepts_key", answers(401, {"message": "Invalid JWT"}), key=keys.legacy),
     Heal("function_accepts_key", answers(401, {"msg": "Legacy API keys are disabled"}), "legacy_disabled", keys.secret),
     Heal("function_accepts_key", answers(401, {"error": "not the key named default"}), "default_key", keys.secret),
+    Heal("function_accepts_key", _refused_secret, "own_secret", keys.secret, settings=_BY_SECRET),
     Heal("function_accepts_key", _refused_and_put_back, "untried"),
     Heal(
         "function_accepts_key",

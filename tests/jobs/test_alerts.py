@@ -626,3 +626,25 @@ def test_a_run_that_somebody_deleted_is_not_missed(transaction: psycopg.Connecti
             [first],
         )
         assert transaction.execute("select c.state from autosync.job_condition('nightly') as c").fetchone() == (state,)
+
+
+@pytest.mark.parametrize(
+    ("columns", "fix"),
+    [
+        ("function = 'f'", "autosync-db rotate --from-file PATH"),
+        ("function = 'f', auth = 'none'", "autosync-db verify --job other"),
+        ("function = 'f', auth = 'secret', secret_name = 'tok', secret_header = 'x'", "autosync-db secrets set tok"),
+        (
+            "url = 'https://api.example.com', auth = 'secret', secret_name = 'tok', secret_header = 'x'",
+            "secrets set tok",
+        ),
+        ("url = 'https://api.example.com', auth = 'none'", "autosync-db runs --job other"),
+    ],
+)
+def test_a_message_on_a_refusal_names_the_credential_that_the_job_sends(
+    columns: str, fix: str, transaction: psycopg.Connection[Any]
+) -> None:
+    transaction.execute("insert into autosync.job (name, sql, schedule) values ('other', 'select 1', %s)", [NEVER])
+    transaction.execute(f"update autosync.job set sql = null, {columns} where name = 'other'".encode())
+    [(facts,)] = transaction.execute("select autosync.failure_facts('other', 'key', 2, '{}')").fetchall()
+    assert fix in facts["fix"]

@@ -19,6 +19,16 @@ CHECK = Check(
             "autosync-db rotate --from-file PATH"
             "  # the secret key named default, or let the function accept the name of yours"
         ),
+        "verify_jwt": ByYou(
+            "the gateway wants a JWT, and the key is none: write verify_jwt = false for the function in"
+            " supabase/config.toml, and deploy it again (on this machine: start it again)",
+            then="autosync-db jobs trigger {job}",
+        ),
+        "own_secret": "autosync-db secrets set {secret} --from-file PATH",
+        "no_credential": ByYou(
+            "say in autosync.toml which credential the job {job} sends (auth), or let the function take calls without",
+            then="autosync-db setup",
+        ),
         "untried": "autosync-db jobs trigger {job}",
     },
     needs=("head_applied", "function_deployed", "privileges_sufficient"),

@@ -11,6 +11,7 @@ CHECK = Check(
     remedies={
         "page": "autosync-db setup --project-url URL",
         "no_route": "autosync-db setup --project-url URL",
+        "own_url": ByYou("correct `url` of the job {job} in autosync.toml", then="autosync-db setup"),
         "firewall": ByYou(
             "let the database's requests pass",
             where="in the settings of the content network or firewall",

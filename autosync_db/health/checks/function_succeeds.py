@@ -10,7 +10,13 @@ CHECK = Check(
     remedy=ByYou(
         "read the function's log (on Supabase: Edge Functions > Logs) and fix it", then="autosync-db jobs trigger {job}"
     ),
-    remedies={"schema_cache": "notify pgrst, 'reload schema'; -- then: autosync-db jobs trigger {job}"},
+    remedies={
+        "expect": ByYou(
+            "let the function answer what the job's `expect` in autosync.toml says, or change `expect`",
+            then="autosync-db setup",
+        ),
+        "schema_cache": "notify pgrst, 'reload schema'; -- then: autosync-db jobs trigger {job}",
+    },
     needs=("head_applied", "function_accepts_key", "privileges_sufficient"),
     causes=("service_role_can_use_schedules",),
 )

@@ -19,15 +19,20 @@ CHECK = Check(
     claim="the project URL answers pg_net over the network",
     remedy="autosync-db setup --project-url URL",
     remedies={
-        "redirected": (
-            "autosync-db setup --project-url URL  # the address that it leads to; a job's own `url` is in autosync.toml"
-        ),
+        "redirected": "autosync-db setup --project-url URL  # the address that it leads to",
         "redirected_with_key": (
             "autosync-db setup --project-url URL  # the address that it should go to; then replace the key,"
             " which another host has seen: autosync-db rotate"
         ),
-        "wants_https": (
-            "autosync-db setup --project-url URL  # the same with https://; a job's own `url` is in autosync.toml"
+        "wants_https": "autosync-db setup --project-url URL  # the same with https://",
+        "reached_since": "autosync-db jobs trigger {job}",
+        "own_url": ByYou(
+            "start what answers at the `url` of the job {job}, or correct it in autosync.toml", then="autosync-db setup"
+        ),
+        "own_url_with_secret": ByYou(
+            "correct `url` of the job {job} in autosync.toml; then replace the secret, which another host has seen:"
+            " autosync-db secrets set {secret} --from-file PATH",
+            then="autosync-db setup",
         ),
         "local": "autosync-db local up",
         "this_machine": ByYou(

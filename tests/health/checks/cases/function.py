@@ -1,7 +1,7 @@
 """The Edge Function and the gateway before it."""
 
 from autosync_db.health.model import Status
-from tests.health.actions import Action, answers, answers_again, sql, stored, unanswered
+from tests.health.actions import Action, answers, answers_again, carried, expecting, sql, stored, unanswered
 from tests.health.checks.case import Case, failed, fine, unseen
 from tests.support import health, keys
 from tests.support.health import Project
@@ -40,6 +40,19 @@ _FAILURES: tuple[tuple[int, str | None, object], ...] = (
     (546, "WORKER_LIMIT", {"error": "nope: CPU time exceeded"}),
     (200, None, {"ok": False, "error": "nope"}),
 )
+_OWN = carried("secret", url="https://api.example.com/cron")
+_NO_HEADER = answers(401, {"message": "Missing authorization header"}, "UNAUTHORIZED_NO_AUTH_HEADER")
+
+
+def _unreported(project: Project) -> None:
+    """Let the function take the job on, and never say how it went."""
+    project.owner.execute("update autosync.job set reports_within = '1 minute' where drains is not null")
+    project.stub.answer(202, {"accepted": True})
+    project.tick()
+    project.owner.execute("update autosync.invocation set report_due_at = now() where outcome = 'accepted'")
+    project.owner.execute("select autosync.end_unreported(10)")
+
+
 _ALONE = sql("update net._http_response set created = created - interval '10 minutes'")
 
 
@@ -87,6 +100,34 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="UNAUTHORIZED_LEGACY_JWT",
             blocked_by=("service_key_valid",),
         ),
+        failed(
+            "a secret of the job's own is refused",
+            _OWN,
+            answers(401, {"error": "invalid token"}),
+            says="refused with 401",
+            reason="own_secret",
+        ),
+        failed(
+            "the job carries nothing",
+            carried("none"),
+            answers(401, {"error": "no"}),
+            says="401",
+            reason="no_credential",
+        ),
+        failed(
+            "a gateway wants a key beside the job's own secret",
+            carried("secret"),
+            _NO_HEADER,
+            says="UNAUTHORIZED_NO_AUTH_HEADER",
+            reason="gateway_key",
+        ),
+        failed(
+            "a gateway wants a JWT, and the key is none",
+            stored(service_role_key=keys.secret()),
+            _NO_HEADER,
+            says="UNAUTHORIZED_NO_AUTH_HEADER",
+            reason="verify_jwt",
+        ),
         fine("another key was accepted", answers(401), stored(service_role_key=keys.legacy()), answers_again),
         fine("the function failed with the word of somebody else", answers(500, {"error": "device-sync answered 401"})),
     ),
@@ -101,6 +142,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             "the platform gave it up",
             answers(504, {"message": "idle timeout"}, "IDLE_TIMEOUT"),
             says="504 IDLE_TIMEOUT",
+            reason="gateway",
         ),
         failed("the time went into the function", _ALONE, _timed_out(4.1, 80.2, 29900.7), says="got no answer in time"),
         failed(
@@ -117,6 +159,7 @@ CASES: dict[str, tuple[Case, ...]] = {
                 ("the lookup", (30001.5, 0, 0), "project_url_resolves"),
             )
         ),
+        failed("it did not report", _unreported, says="202 (it may still be at work)", reason="report"),
         fine("an answer just in time", _slow(0.9)),
         fine(
             "a longer timeout", _slow(1.6), sql("update autosync.job set timeout_milliseconds = 20000"), answers_again
@@ -139,6 +182,13 @@ CASES: dict[str, tuple[Case, ...]] = {
                 ("a proxy wants a credential", 407, "", "a proxy on the way wants a credential of its own"),
             )
         ),
+        *(
+            failed(
+                "the job's own address leads elsewhere", _OWN, answers(status, body), says="answered", reason="own_url"
+            )
+            for status, body in ((200, "<!doctype html><html></html>"), (404, "404 page not found\n"))
+        ),
+        failed("the job's own host is ill", _OWN, answers(502, ""), says="502", reason=""),
         fine("the function answers 503 itself", answers(503, {"error": "busy"})),
         fine("the function answers 404 itself", answers(404, {"error": "no such device"})),
         fine("it was put right", answers(502, ""), answers_again),
@@ -159,6 +209,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             answers(404, "Function not found"),
             says="function auto-sync-cron/stats?mode=daily",
             then=_names("auto-sync-cron"),
+        ),
+        failed(
+            "the job's own address has none",
+            _OWN,
+            answers(404, "Function not found"),
+            says="function https://api.example.com/cron",
+            reason="own_url",
         ),
         fine("it was deployed", answers(404, "Function not found"), answers_again),
         fine("the function does not find something", answers(404, {"ok": False, "error": "device not found"})),
@@ -184,6 +241,16 @@ CASES: dict[str, tuple[Case, ...]] = {
             "all of its counts failed",
             answers(200, {"succeeded": 0, "failed": 2}),
             says="it says itself that it failed",
+        ),
+        *(
+            failed(
+                f"it answers otherwise than {expect}",
+                expecting(expect),
+                answers(200, {"state": "open"}),
+                says="200 (not what the job's `expect` says)",
+                reason="expect",
+            )
+            for expect in ('{"status": [204]}', '{"json": {"state": "done"}}')
         ),
         fine(
             "a success that mentions schedules that failed",

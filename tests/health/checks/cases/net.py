@@ -5,6 +5,7 @@ from tests.health.actions import (
     admin,
     answers,
     answers_again,
+    carried,
     lost_call,
     role,
     run,
@@ -75,6 +76,16 @@ def _elsewhere(project: Project, location: str = "https://api.example.com/elsewh
     project.stub.answer(200)
     project.stub.headers = {"location": location}
     project.tick()
+
+
+_OWN = carried("secret", url="https://api.example.com/cron")
+# a call of it that was answered after the newest of the job
+_ANOTHER_ANSWERED = sql(
+    "insert into autosync.job (name, function, schedule) values ('another', 'another', '0 0 1 1 *')",
+    "insert into autosync.invocation (job_id, queued_at, request_id, timeout_milliseconds, settled_at, outcome,"
+    " status_code) select j.id, clock_timestamp(), -1, 1000, clock_timestamp(), 'http_error', 500"
+    " from autosync.job as j where j.name = 'another'",
+)
 
 
 def _timed_out(dns: float, handshake: float) -> Action[Project]:
@@ -381,6 +392,30 @@ CASES: dict[str, tuple[Case, ...]] = {
             lambda project: _elsewhere(project, "/elsewhere"),
             says="(it arrives there as a GET without its body, unless",
         ),
+        *(
+            failed(
+                f"of the job's own address: {message}",
+                _OWN,
+                unanswered(message),
+                says="got no HTTP answer",
+                reason="own_url",
+            )
+            for message in ("Couldn't connect to server", "Server returned nothing (no headers, no data)")
+        ),
+        failed(
+            "the job's own address redirects, and its secret goes along",
+            _OWN,
+            lambda project: _elsewhere(project, "https://elsewhere.example.com/"),
+            says="went astray",
+            reason="own_url_with_secret",
+        ),
+        failed(
+            "another job was answered from there since",
+            unanswered("Server returned nothing (no headers, no data)"),
+            _ANOTHER_ANSWERED,
+            says="got no HTTP answer",
+            reason="reached_since",
+        ),
         fine("a created thing is named with its place", _location),
         fine(
             "a gateway's error page",
@@ -405,6 +440,20 @@ CASES: dict[str, tuple[Case, ...]] = {
                 says="no name server answered",
             )
             for handshake in (0, -999.1)
+        ),
+        *(
+            failed(
+                f"{what} has no address",
+                *acts,
+                unanswered("Couldn't resolve host name"),
+                *later,
+                says="got no HTTP answer",
+                reason=reason,
+            )
+            for what, acts, later, reason in (
+                ("the job's own host", (_OWN,), (), "own_url"),
+                ("a host that answered another job since", (), (_ANOTHER_ANSWERED,), "reached_since"),
+            )
         ),
         fine("nobody listens", unanswered("Couldn't connect to server"), says="the host name was resolved"),
         fine("the handshake does not end", _timed_out(20.4, 979.7), says="the host name was resolved"),
