@@ -314,6 +314,19 @@ def test_what_another_command_took_away_is_named_and_a_fault_of_ours_passes(migr
                 connection.connect(migrated.url()) as opened,
             ):
                 opened.execute("set lock_timeout = '50ms'; select from autosync.job")
+        for taken, statement in (
+            ("drop extension pg_net cascade", "select from net._http_response"),
+            ("alter table public.auto_sync_schedules rename to x", "select from public.auto_sync_schedules"),
+            ("drop function autosync.settle()", "select autosync.settle()"),
+            ("alter table autosync.tick rename column due to number", "select t.due from autosync.tick as t"),
+        ):
+            admin.execute(taken.encode())
+            with (
+                pytest.raises(MigrationError, match="this database lacks something: ") as caught,
+                connection.connect(migrated.url()) as opened,
+            ):
+                opened.execute(statement.encode())
+            assert "autosync-db verify" in caught.value.hint
         for taken, said, hint in (
             ("update autosync.alembic_version set version_num = '0005'", "at revision 0005, and this", "db migrate"),
             ("update autosync.alembic_version set version_num = '9999'", "9999, which is newer", "newer autosync-db"),

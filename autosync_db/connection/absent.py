@@ -1,5 +1,6 @@
 """What it means that something of ours is not in the database: not set up yet, behind this program, or newer."""
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -7,6 +8,9 @@ import psycopg
 
 from autosync_db import resources
 from autosync_db.errors import MigrationError
+
+_COLUMNS = re.compile(r'^ {4}"?(\w+)"? [a-z]', re.MULTILINE)
+_TABLES = re.compile(r"^create (?:unlogged )?table ([\w.]+) ", re.MULTILINE)
 
 
 def explain(connection: psycopg.Connection[Any]) -> MigrationError | None:
@@ -28,6 +32,24 @@ def explain(connection: psycopg.Connection[Any]) -> MigrationError | None:
     with suppress(psycopg.Error):
         connection.rollback()
     return of_revision(revision)
+
+
+def dropped(said: str, *, of_a_column: bool = False) -> MigrationError | None:
+    """Return what a database lacks at the newest revision, by the server's words: somebody has dropped or renamed it.
+
+    None where they name nothing that is ours or of the extensions.
+    """
+    tables = resources.read("templates/supabase/schemas/tables.sql")
+    known = _TABLES.findall(tables)
+    known += [name.removesuffix(".sql") for name in resources.names("sql/functions", ".sql")]
+    named = re.findall(r"[\w.]+", said)
+    if of_a_column:
+        # with the name that the statement gave its table
+        known = _COLUMNS.findall(tables)
+        named = [name.rpartition(".")[2] for name in named]
+    if not any(name in known or name.startswith(("net.", "cron.")) for name in named):
+        return None
+    return MigrationError(f"this database lacks something: {said}", hint="see what is wrong with: autosync-db verify")
 
 
 def of_revision(revision: str | None) -> MigrationError | None:

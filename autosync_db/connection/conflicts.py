@@ -41,7 +41,9 @@ def explained(connection: Patient) -> Iterator[None]:
         said = error.diag.message_primary or ""
         if isinstance(error, psycopg.errors.InternalError_) and not said.startswith(_GONE_UNDER_WAY):
             raise
-        if (found := absent.explain(connection)) is None:
+        of_a_column = isinstance(error, psycopg.errors.UndefinedColumn)
+        found = absent.explain(connection) or absent.dropped(said, of_a_column=of_a_column)
+        if found is None:
             raise
         raise found from error
 

@@ -23,7 +23,7 @@ from autosync_db.schema import revisions
 _SCHEDULES = f"""
     select count(*) filter (where s.enabled), count(*) filter (where s.enabled and s.next_run_at <= now()),
         count(*) filter (where {table.OVERDUE}),
-        min(s.next_run_at) filter (where s.enabled and s.next_run_at > now())
+        min(s.next_run_at) filter (where s.enabled and s.next_run_at > now() and isfinite(s.next_run_at))
     from public.auto_sync_schedules as s
 """  # noqa: S608 - a constant
 

@@ -1,6 +1,7 @@
-"""The columns that the newest revision gives our tables, and how a database's own compare with them."""
+"""The columns that the newest revision gives our tables, and how a database's own tables compare with them."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,43 @@ where a.attname is null
 """
 
 
+# what keeps rows from being written: a view in the place of a table, a column that nobody here fills, and a publication
+# that sends the updates of a table whose rows it cannot tell apart
+_UNWRITABLE = """
+select coalesce(jsonb_agg(jsonb_build_array(w.relation, f.reason, f.name) order by w.relation, f.reason, f.name), '[]')
+from (
+    select u.relation, array_agg(u.name) as names
+    from unnest({tables}::text[], {names}::text[]) as u (relation, name)
+    group by u.relation
+) as w
+join pg_catalog.pg_class as c on c.oid = to_regclass(w.relation)
+cross join lateral (
+    select 'view' as reason, null as name
+    where c.relkind not in ('r', 'p')
+    union all
+    select 'not_null', a.attname
+    from pg_catalog.pg_attribute as a
+    where c.relkind in ('r', 'p') and a.attrelid = c.oid and a.attnum > 0 and a.attname <> all (w.names)
+        and a.attnotnull and not a.atthasdef and a.attidentity = '' and not a.attisdropped
+        -- whoever adds schedules knows the columns of their own
+        and w.relation <> 'public.auto_sync_schedules'
+    union all
+    select case when exists (select from pg_catalog.pg_index as i where i.indrelid = c.oid and i.indisprimary)
+        then 'replica_identity' else 'primary_key' end, min(p.pubname)
+    from pg_catalog.pg_publication as p
+    join pg_catalog.pg_publication_tables as t on t.pubname = p.pubname
+    where t.schemaname || '.' || t.tablename = w.relation and (p.pubupdate or p.pubdelete)
+        and not case c.relreplident
+            when 'f' then true
+            when 'd' then exists (select from pg_catalog.pg_index as i where i.indrelid = c.oid and i.indisprimary)
+            when 'i' then exists (select from pg_catalog.pg_index as i where i.indrelid = c.oid and i.indisreplident)
+            else false
+        end
+    having count(*) > 0
+) as f
+"""
+
+
 @cache
 def expected() -> tuple[tuple[str, str, str], ...]:
     """Return table, column and type of every column of our tables."""
@@ -42,15 +80,35 @@ def expected() -> tuple[tuple[str, str, str], ...]:
 
 @cache
 def question() -> str:
-    """Return the query of the columns that are not as expected, as one JSON value; a table may not be there at all."""
+    """Return the query of what is not as expected, as one JSON value; a table may not be there at all."""
     tables, names, types = (sql.Literal(list(values)).as_string() for values in zip(*expected(), strict=True))
-    return _DIFFERENT.format(tables=tables, names=names, types=types)
+    different = _DIFFERENT.format(tables=tables, names=names, types=types)
+    unwritable = _UNWRITABLE.format(tables=tables, names=names)
+    return f"select jsonb_build_object('different', ({different}), 'unwritable', ({unwritable}))"
 
 
-def answered(found: list[list[Any]]) -> list[tuple[str, str | None, str]]:
+def unwritable(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return table, reason and what keeps rows from being written there, by the answer to `question`."""
+    return [
+        (
+            table,
+            reason,
+            {
+                "view": "is a view, not a table",
+                "not_null": f"has the column {name}, which takes no null and has no default: no row can be written",
+            }.get(
+                reason,
+                f"the publication {name} sends its updates, and it has no replica identity: no row can be changed",
+            ),
+        )
+        for table, reason, name in found["unwritable"]
+    ]
+
+
+def answered(found: Mapping[str, Any]) -> list[tuple[str, str | None, str]]:
     """Return table, column and what is wrong, by the answer to `question`; no column where the table is gone."""
     wrong: dict[tuple[str, str | None], str] = {}
-    for table, column, wanted, is_there, type_ in found:
+    for table, column, wanted, is_there, type_ in found["different"]:
         if not is_there:
             wrong[table, None] = "does not exist"
         elif type_ is None:

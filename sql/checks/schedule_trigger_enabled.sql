@@ -4,7 +4,7 @@ with schedules as (
     select c.oid
     from pg_catalog.pg_class as c
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
-    where c.relname = 'auto_sync_schedules'
+    where c.relname = 'auto_sync_schedules' and c.relkind in ('r', 'p')
 ),
 ours as (
     select t.tgenabled, t.tgtype, t.tgqual, t.tgattr, p.proname, n.nspname

@@ -5,7 +5,7 @@ with recursive schedules as (
     select c.oid, c.relrowsecurity, c.relowner, c.relacl
     from pg_catalog.pg_class as c
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
-    where c.relname = 'auto_sync_schedules'
+    where c.relname = 'auto_sync_schedules' and c.relkind in ('r', 'p')
 ),
 api as (
     select r.oid, r.rolname from pg_catalog.pg_roles as r where r.rolname in ('anon', 'authenticated')

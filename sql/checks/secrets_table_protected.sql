@@ -64,3 +64,18 @@ select 'critical', format('publication %s', p.pubname), 'sends public.pg_cron_se
     jsonb_build_object('reason', 'publication', 'publication', p.pubname, 'table', 'public.pg_cron_secrets')
 from pg_catalog.pg_publication_tables as p
 where p.schemaname = 'public' and p.tablename = 'pg_cron_secrets'
+union all
+-- one that writes the row, or the secret of it, somewhere else: such as that of an audit of all tables
+select 'critical', format('trigger %s', t.tgname),
+    format('hands each secret that is stored to %s.%s(), which writes it elsewhere: replace what it has copied', n.nspname, p.proname),
+    jsonb_build_object('reason', 'copied', 'trigger', t.tgname, 'function', format('%I.%I', n.nspname, p.proname))
+from secrets as s
+join pg_catalog.pg_trigger as t on t.tgrelid = s.oid and not t.tgisinternal and t.tgenabled <> 'D'
+join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+join pg_catalog.pg_namespace as n on n.oid = p.pronamespace and n.nspname <> 'autosync'
+cross join lateral (
+    -- without comments
+    select regexp_replace(regexp_replace(lower(p.prosrc), '/\*.*?\*/', ' ', 'g'), '--[^\n]*', ' ', 'g') as text
+) as b
+where b.text ~ '\m(insert\s+into|http_(post|get|request)|pg_notify|dblink\w*)\M'
+    and b.text ~ '\m(to_jsonb?|row_to_json|hstore|jsonb_build_\w+|json_build_\w+)\s*\(\s*(new|old)\M|\m(new|old)\s*(\.\s*(\*|secret\M)|::)|\m(values|select)\s*\(?[^;]*\m(new|old)\M\s*[,)]|cast\s*\(\s*(new|old)\M'

@@ -8,7 +8,7 @@ schedules as (
     select c.oid, c.relowner, c.relnamespace, c.relrowsecurity, c.relforcerowsecurity
     from pg_catalog.pg_class as c
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'public'
-    where c.relname = 'auto_sync_schedules'
+    where c.relname = 'auto_sync_schedules' and c.relkind in ('r', 'p')
 ),
 door as (
     select a.oid, a.rolcanlogin, a.rolconnlimit, a.rolsuper, a.rolvaliduntil from pg_catalog.pg_roles as a where a.rolname = 'authenticator'

@@ -44,6 +44,23 @@ def test_status_and_runs_tell_what_really_happened(project: Project) -> None:
     assert "function" in table[1]
 
 
+def test_status_is_shown_whatever_moment_a_schedule_waits_for(project: Project) -> None:
+    command.succeeds(project.setup())
+    with clusters.connection(project.cluster, "supabase_admin") as connection:
+        connection.execute("set session_replication_role = replica")
+        for moment in ("infinity", "-infinity"):
+            connection.execute(
+                "insert into public.auto_sync_schedules (integration_id, enabled, next_run_at)"
+                " values (gen_random_uuid(), true, %s)",
+                [moment],
+            )
+        try:
+            found = command.succeeds(project.run("status", "--format", "json")).json()
+        finally:
+            connection.execute("delete from public.auto_sync_schedules")
+    assert (found["schedules_enabled"], found["next_schedule_at"]) == (2, None)
+
+
 def test_show_compares_registry_and_pg_cron(new_project: Project) -> None:
     command.succeeds(new_project.setup("--no-wait"))
     shown = _show(new_project)

@@ -19,6 +19,6 @@ CHECK = Check(
     layer="schedules",
     claim="no claim keeps a due schedule from being run for over an hour",
     remedy="autosync-db repair claims_not_stuck",
-    needs=("head_applied", "privileges_sufficient"),
+    needs=("head_applied", "objects_current", "privileges_sufficient"),
     repair=_draft,
 )

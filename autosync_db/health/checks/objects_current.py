@@ -1,7 +1,9 @@
 """Every column, function, trigger, policy, grant and job matches this version's files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from psycopg import sql
 
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
@@ -24,11 +26,19 @@ def _read(answer: Answer) -> list[Row]:
     at = revisions.check_known(found["revision"])
     wanted = objects.available_at(at)
     # an older revision has other columns
-    different = columns.answered(found["columns"]) if at == revisions.head() else []
+    is_newest = at == revisions.head()
+    different = columns.answered(found["columns"]) if is_newest else []
+    unwritable = columns.unwritable(found["columns"]) if is_newest else []
     return [
         *(
             Row("critical", f"table {table}", detail, {"reason": "table", "table": table, "column": column})
             for table, column, detail in different
+        ),
+        *(
+            Row("critical", f"table {table}", detail, {"reason": reason, "table": table})
+            for table, reason, detail in unwritable
+            # a column of another name is what the table lacks
+            if reason != "not_null" or table not in {one for one, *_ in different}
         ),
         *_objects(wanted, found),
     ]
@@ -70,8 +80,8 @@ _DETAILS = {
 }
 # a column may have been renamed, and a value may fit no other type
 _COLUMNS = (
-    "name the column again, add it or give it its type again, each with alter table; bring a table that is gone back"
-    " from a backup"
+    "give the table or the column its name again, add the column or give it its type again, each with alter table;"
+    " bring back from a backup only a table that has no other name now"
 )
 
 
@@ -82,8 +92,9 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     others = [path for path, state in states.items() if state != State.EDITED and path != drafts.SCHEDULES_ACCESS]
     # its text is older, or it was never applied
     found: list[Repair | Refusal] = []
-    if tables := scene.named("table"):
+    if tables := [facts["table"] for facts in scene.findings if facts.get("reason") == "table"]:
         found.append(Refusal(f"the columns of {', '.join(tables)} are for who knows what was meant", _COLUMNS))
+    found += _let_write(scene)
     if drafts.SCHEDULES_ACCESS in states:
         found.append(drafts.protect_schedules(scene))
     if others:
@@ -94,11 +105,33 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     return found
 
 
+def _let_write(scene: Scene) -> Iterator[Repair | Refusal]:
+    for facts in scene.findings:
+        match facts.get("reason"):
+            case "replica_identity":
+                schema, name = facts["table"].split(".")
+                identity = sql.SQL("alter table {} replica identity default").format(sql.Identifier(schema, name))
+                sentence = f"let publications tell the rows of {facts['table']} apart by its primary key"
+                yield Repair(sentence, [identity])
+            case "view" | "not_null" | "primary_key" as reason:
+                yield Refusal(f"{facts['table']} is for who knows what was meant", str(_WAYS[reason]))
+
+
+# how a table becomes one again that can be written to, where that is for the user
+_WAYS = {
+    "view": "give the view another name, and the table its own: alter view … rename, alter table … rename",
+    "not_null": "give the column a default, or drop it: alter table … alter column … set default",
+    "primary_key": "add the table's primary key again: alter table … add primary key (…)",
+}
+
 CHECK = Check(
     layer="migrations",
     claim="every column, function, trigger, policy, grant and job matches this version's files",
     remedy="autosync-db repair objects_current",
-    remedies={"table": ByYou(_COLUMNS, then="autosync-db verify")},
+    remedies={
+        "table": ByYou(_COLUMNS, then="autosync-db verify"),
+        **{reason: ByYou(way, then="autosync-db verify") for reason, way in _WAYS.items()},
+    },
     needs=("head_applied", "pg_cron_installed", "privileges_sufficient"),
     causes=("head_applied",),
     overlaps=(

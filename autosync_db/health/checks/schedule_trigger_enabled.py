@@ -59,7 +59,7 @@ CHECK = Check(
             then="autosync-db verify",
         ),
     },
-    needs=("head_applied",),
+    needs=("head_applied", "objects_current"),
     causes=("head_applied",),
     repair=_draft,
 )

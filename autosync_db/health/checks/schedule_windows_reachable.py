@@ -10,8 +10,5 @@ CHECK = Check(
     remedy=ByYou(
         "give each another window or time zone: autosync-db schedules set ID", then="autosync-db schedules list"
     ),
-    needs=(
-        "head_applied",
-        "privileges_sufficient",
-    ),
+    needs=("head_applied", "objects_current", "privileges_sufficient"),
 )

@@ -23,7 +23,7 @@ CHECK = Check(
     layer="schedules",
     claim="every enabled schedule has a next run, which comes in time",
     remedy="autosync-db repair schedules_have_next_run",
-    needs=("head_applied", "privileges_sufficient"),
+    needs=("head_applied", "objects_current", "privileges_sufficient"),
     causes=("schedule_trigger_enabled",),
     repair=_draft,
 )

@@ -10,6 +10,6 @@ CHECK = Check(
     remedy=ByYou(
         "find the failure in the function's log, and fix it", then="autosync-db schedules list --state failing"
     ),
-    needs=("head_applied", "privileges_sufficient"),
+    needs=("head_applied", "objects_current", "privileges_sufficient"),
     causes=("function_succeeds", "function_accepts_key", "function_deployed"),
 )

@@ -11,7 +11,7 @@ CHECK = Check(
         "see why the function leaves them: autosync-db schedules list --state overdue, and its log",
         then="autosync-db jobs trigger {job}",
     ),
-    needs=("head_applied", "privileges_sufficient"),
+    needs=("head_applied", "objects_current", "privileges_sufficient"),
     causes=(
         "pg_cron_scheduler_running",
         "job_scheduled",

@@ -10,7 +10,7 @@ CHECK = Check(
         "let the function complete what it claims; its answers: autosync-db runs",
         then="autosync-db jobs trigger {job}",
     ),
-    needs=("head_applied", "privileges_sufficient"),
+    needs=("head_applied", "objects_current", "privileges_sufficient"),
     causes=(
         "function_succeeds",
         "function_answers_in_time",

@@ -32,7 +32,7 @@ CHECK = Check(
     claim="no API user sees or writes more of the schedules than the isolation mode allows",
     remedy="autosync-db repair schedules_table_protected",
     remedies={"function": ByYou(_FUNCTION, then="autosync-db verify")},
-    needs=("head_applied",),
+    needs=("head_applied", "objects_current"),
     causes=("head_applied",),
     repair=_draft,
 )

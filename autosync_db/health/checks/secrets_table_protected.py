@@ -18,7 +18,15 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     views = [(facts["view"], facts["role"]) for facts in scene.findings if "view" in facts]
     if views:
         found.append(drafts.revoke_views(scene, views, "other roles"))
-    return [*found, *_publications(scene)]
+    return [*found, *_publications(scene), *_triggers(scene)]
+
+
+def _triggers(scene: Scene) -> list[Repair]:
+    names = scene.named("trigger")
+    drop = sql.SQL("drop trigger {} on public.pg_cron_secrets")
+    sentence = f"drop the trigger {', '.join(names)}; what it has copied stays where it is"
+    drops = [drop.format(sql.Identifier(name)) for name in names]
+    return [Repair(sentence, drops, destructive=True, as_owner=scene.acts_as_owner)] if names else []
 
 
 def _publications(scene: Scene) -> list[Repair | Refusal]:

@@ -95,6 +95,56 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="supabase_admin",
             then=equals("postgres", "select proowner::regrole::text from pg_proc where proname = 'settle'"),
         ),
+        failed(
+            "a view stands in the place of a table",
+            sql(f"alter table {SCHEDULES} rename to schedules", f"create view {SCHEDULES} as select * from schedules"),
+            says=f"table {SCHEDULES}: is a view, not a table",
+            reason="view",
+        ),
+        failed(
+            "a column that nobody here fills takes no null",
+            sql(
+                "alter table public.pg_cron_secrets add column tenant text not null default ''",
+                "alter table public.pg_cron_secrets alter column tenant drop default",
+            ),
+            says="table public.pg_cron_secrets: has the column tenant, which takes no null",
+            reason="not_null",
+        ),
+        *(
+            failed(
+                f"{table} is published, and its rows have no identity",
+                admin(f"create publication p for table {table}", f"alter table {table} replica identity nothing"),
+                says=f"table {table}: the publication p sends its updates, and it has no replica identity",
+                repaired_by="postgres",
+            )
+            for table in (SCHEDULES, "autosync.invocation")
+        ),
+        failed(
+            "a table without a primary key is published",
+            admin(
+                "create publication p for table autosync.run_mark",
+                "alter table autosync.run_mark drop constraint run_mark_pkey",
+            ),
+            says="table autosync.run_mark: the publication p sends its updates",
+            reason="primary_key",
+        ),
+        fine(
+            "all is published", admin(f"create publication p for table {SCHEDULES}, autosync.tick, autosync.invocation")
+        ),
+        fine(
+            "inserts alone are published",
+            admin(
+                f"create publication p for table {SCHEDULES} with (publish = 'insert')",
+                f"alter table {SCHEDULES} replica identity nothing",
+            ),
+        ),
+        fine(
+            "columns of the project's own",
+            admin(
+                f"alter table {SCHEDULES} add column tenant text not null",
+                "alter table autosync.tick add column tenant text not null default 'x'",
+            ),
+        ),
         *(
             failed(what, sql(fault), says=f"table {table}: {says}", reason="table")
             for what, fault, table, says in (

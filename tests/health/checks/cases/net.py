@@ -285,6 +285,15 @@ CASES: dict[str, tuple[Case, ...]] = {
             waiting_call("10 minutes"),
             says="1 of the newest 2 calls still wait there, the longest since",
         ),
+        failed(
+            "and others wait before it",
+            admin(
+                "insert into net.http_request_queue (method, url, timeout_milliseconds)"
+                " select 'POST', 'http://127.0.0.1:9/', 5000 from generate_series(1, 300)"
+            ),
+            waiting_call("10 minutes"),
+            says="; 300 requests of others wait before it",
+        ),
         fine("with the default timeout of 30 s", waiting_call("70 seconds")),
     ),
     "pg_net_usable_by_job": (

