@@ -1,11 +1,13 @@
 -- runs: of each chosen job, and of housekeeping, what pg_cron says of its runs among the newest 20,000 of all.
--- A restart or unscheduling during a run is recorded as failed although the statement may have committed: not counted.
+-- A restart or unscheduling during a run is recorded as failed although the statement may have committed: not counted. With
+-- cron.log_run off what the history has is of another time.
 with run as (
     select d.runid, d.jobid, d.start_time, d.end_time,
         case when d.status in ('succeeded', 'failed') then d.status else 'under_way' end as status,
         max(d.runid) filter (where d.status = 'succeeded') over (partition by d.jobid) as succeeded_id
     from (select h.* from cron.job_run_details as h order by h.runid desc limit 20000) as d
     where coalesce(d.return_message, '') not in ('server restarted', 'job canceled')
+        and not exists (select from pg_catalog.pg_settings as s where s.name = 'cron.log_run' and s.setting = 'off')
 ),
 counted as materialized (
     select r.jobid,

@@ -3,7 +3,7 @@
 from autosync_db.health import verify
 from autosync_db.health.work import Work
 from autosync_db.report import as_prometheus
-from tests.health.actions import admin, answers, overdue, waiting_call
+from tests.health.actions import admin, answers, overdue, pretended, waiting_call
 from tests.support import promtool
 from tests.support.trial import Trial
 
@@ -76,6 +76,14 @@ def test_a_statement_has_the_runs_of_pg_cron(project: Trial) -> None:
     assert job.interval == 3 * 86400
     assert job.last_success_at
     assert job.last_duration is not None
+
+
+def test_runs_of_a_time_when_they_were_recorded_say_nothing_of_today(project: Trial) -> None:
+    project.set_job(sql="select 1", schedule="0 6 * * 1-5")
+    project.record_run("failed", "")
+    pretended({"cron.log_run": "off"})(project)
+    [job] = looked(project)[0].jobs
+    assert (job.last_success_at, job.failures_in_a_row, job.last_duration) == (None, 0, None)
 
 
 def test_busy_ledgers_are_counted_to_the_end_of_the_hour(project: Trial) -> None:
