@@ -15,9 +15,9 @@ failed as (
     from runs as r
     where r.age < coalesce((select min(s.age) from runs as s where s.status = 'succeeded'), 20001)
 )
-select 'critical' as status, format('cron job %s', checked.name) as object,
-    format('the last %s of %s runs failed%s: %s', f.runs, (select count(*) from runs),
-        coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''),
+select case when o.explanation is null then 'critical' else 'warning' end as status, format('cron job %s', checked.name) as object,
+    format('the last %s of %s runs failed%s%s: %s', f.runs, (select count(*) from runs),
+        coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''), o.explanation,
         regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')
             || coalesce('; the sequence of ' || n.relation || '.id is behind its rows', '')) as detail,
     jsonb_build_object('job', checked.name, 'count', f.runs, 'since', f.since, 'last_at', f.last_at,
@@ -28,6 +28,15 @@ from failed as f
 cross join lateral (
     select 'autosync.' || substring(f.message from 'duplicate key value violates unique constraint "(tick|invocation)_pkey"') as relation
 ) as n
+-- a job that is off does not fail
+left join lateral (
+    select case
+        when j.paused_at > f.last_at then ', before the job was paused'
+        when not j.enabled and j.updated_at > f.last_at then ', before the job was switched off'
+    end as explanation
+    from autosync.job as j
+    where j.name = checked.name
+) as o on true
 where f.runs > 0
     -- a tick that was triggered manually and succeeded since then proves that an error in it is fixed, but not that pg_cron can connect
     and not (

@@ -1,15 +1,18 @@
 -- secrets_present: what the job's calls are made with exists and holds something. Values are not shown.
-select 'critical' as status, format('secret %s', w.name) as object,
+-- A job that is off makes no call.
+select case when not j.enabled then 'ok' when j.paused_at is not null then 'warning' else 'critical' end as status,
+    format('secret %s', w.name) as object,
     case when s.name is not null then 'is blank'
         when autosync.secret_store() = 'vault' then 'is missing from the vault'
         else 'is missing from public.pg_cron_secrets'
-    end as detail,
+    end || case when j.enabled and j.paused_at is null then '' else format('; the job %s is off', j.name) end as detail,
     jsonb_build_object('reason', case when s.name is null then 'missing' else 'blank' end, 'secret', w.name,
         'is_known', w.name = 'project_url' and autosync.proven_address() is not null,
         'is_set_up', exists (select from autosync.secret_facts()) or autosync.proven_address() is not null) as facts
-from unnest(autosync.needed_secrets(checked.name)) as w (name)
+from autosync.job as j
+cross join lateral unnest(autosync.needed_secrets(j.name)) as w (name)
 left join autosync.secret_facts() as s on s.name = w.name
-where autosync.secrets_hidden() is null
+where j.name = checked.name and autosync.secrets_hidden() is null
     and (s.name is null or s.is_blank)
 union all
 -- without the primary key

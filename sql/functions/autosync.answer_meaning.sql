@@ -53,7 +53,7 @@ as $$
         when status_code = 429 then 'the function, or somebody whom it calls, was called too often'
         when error_code = 'IDLE_TIMEOUT' or status_code in (504, 524) then 'the platform waited in vain'
         when status_code = 402 then 'the organization is over its quota'
-        when status_code = 405 then 'the function takes no POST'
+        when status_code = 405 then 'the function takes no call by this method'
         when cause = 'key' and error_code is null then case
             when answered_by = 'platform' then 'by the platform''s gateway'
             when answered_by = 'function' or answered_by is null then 'by the function itself, or a gateway of one''s own'

@@ -1,7 +1,8 @@
 -- call_findings(job_name): what the newest answered call of a job says, in one row; each check on calls judges one part of the chain.
 -- requires: 0005
 -- cause: that of the newest call, null where none was answered. calls and since: the length of the run of calls of that cause.
--- A failure of more than a day ago, or from before a pause, after which no call was due is_over: nothing is failing.
+-- A failure of more than a day ago, or from before the job was paused or switched off, after which no call was due is_over: nothing is
+-- failing. So it is with a job that is off and was never called.
 create or replace function autosync.call_findings(job_name text)
 returns table (
     cause text,
@@ -43,6 +44,7 @@ as $$
     later as (
         select case
             when j.paused_at > n.queued_at then ', before the job was paused'
+            when not j.enabled and j.updated_at > n.queued_at then ', before the job was switched off'
             when n.queued_at < now() - interval '1 day' and t.decision = 'idle' then ', and none was due after that'
         end as explanation
         from newest as n
@@ -58,7 +60,7 @@ as $$
     )
     select
         n.cause,
-        l.explanation is not null,
+        l.explanation is not null or n.id is null and (j.paused_at is not null or not j.enabled),
         coalesce(j.function, j.url, call_findings.job_name),
         (select count(*) from streak),
         (select count(*) from answered),
@@ -76,7 +78,7 @@ as $$
             || coalesce(' (' || autosync.answer_meaning(n.cause, n.status_code, n.error_code, n.error_message, n.answered_by) || ')', '')
             -- its own words
             || coalesce(' ' || left(nullif(btrim(n.body_excerpt, E' \t\r\n'), ''), 160), ''),
-        case when n.id is null then 'no call has been answered yet'
+        case when n.id is null then 'no call has been answered yet' || case when j.paused_at is not null or not j.enabled then ', and the job is off' else '' end
             else 'the newest call failed before it got that far' || coalesce(l.explanation, '') end,
         n.status_code,
         n.error_code,

@@ -217,6 +217,13 @@ def pause(project: Project) -> None:
     project.pause()
 
 
+def switch_off(project: Project) -> None:
+    """Switch the job off, as `enabled = false` in the file does."""
+    project.owner.execute(
+        "update autosync.job set enabled = false, updated_at = clock_timestamp() where name = %s", [project.job_name]
+    )
+
+
 def old_runs(count: int, *, first: int, age: str, ended: bool = True) -> Action[Project]:
     """Return what records runs that pruning passed over when `first` is small, and has not come to when it is not."""
 

@@ -14,6 +14,7 @@ from autosync_db.health.model import Report, Status
 from autosync_db.jobs.calls import Cause
 from autosync_db.report import as_json, as_prometheus, as_text
 from tests.support import health
+from tests.support.health import NEVER
 from tests.support.trial import Trial
 
 FIRST, SECOND, THIRD = "auto-sync-cron-job", "daily-report", "cleanup"
@@ -80,6 +81,21 @@ def test_a_failure_is_explained_by_its_own_job_and_never_by_another(jobs: Trial)
     report = jobs.report()
     runs = {result.job: result.blocked_by for result in report.results if result.id == "job_runs_succeed"}
     assert (runs[SECOND], runs[THIRD]) == ((), ("job_command_matches",)), health.described(report)
+
+
+def test_a_job_that_is_off_and_was_never_called_makes_nothing_unknown(jobs: Trial) -> None:
+    for name in ("off", "paused"):
+        jobs.owner.execute(
+            "insert into autosync.job (name, function, schedule, enabled, paused_at, auth, secret_name, secret_header)"
+            " values (%(name)s, %(name)s, %(never)s, %(name)s <> 'off', case %(name)s when 'paused' then now() end,"
+            " 'secret', 'nowhere', 'x-token')",
+            {"name": name, "never": NEVER},
+        )
+        jobs.owner.execute("select autosync.sync_job(%s)", [name])
+    report = jobs.report()
+    assert {(result.id, result.job, result.status) for result in report.root_causes} == {
+        ("secrets_present", "paused", Status.WARNING)
+    }, health.described(report)
 
 
 def test_a_job_that_seldom_runs_is_not_hidden_behind_busy_ones(jobs: Trial) -> None:

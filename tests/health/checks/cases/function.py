@@ -1,8 +1,8 @@
 """The Edge Function and the gateway before it."""
 
 from autosync_db.health.model import Status
-from tests.health.actions import Action, answers, answers_again, carried, expecting, sql, stored, unanswered
-from tests.health.checks.case import Case, failed, fine, unseen
+from tests.health.actions import Action, answers, answers_again, carried, expecting, sql, stored, switch_off, unanswered
+from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support import health, keys
 from tests.support.health import Project
 
@@ -258,6 +258,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         fine("nothing is said of the run", answers(200, {"hello": "world"}), says="unproven: its JSON says neither"),
         fine("an empty answer", answers(200, ""), says="unproven: an empty body"),
+        warned("it was switched off after that", answers(500), switch_off, says="before the job was switched off: 500"),
         fine("a failure that was overcome", answers(500), answers_again),
     ),
 }

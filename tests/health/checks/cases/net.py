@@ -7,12 +7,14 @@ from tests.health.actions import (
     answers_again,
     carried,
     lost_call,
+    pause,
     role,
     run,
     session_named,
     sql,
     steps,
     stored,
+    switch_off,
     unanswered,
     waiting_call,
 )
@@ -467,5 +469,9 @@ CASES: dict[str, tuple[Case, ...]] = {
         fine("nobody listens", unanswered("Couldn't connect to server"), says="the host name was resolved"),
         fine("the handshake does not end", _timed_out(20.4, 979.7), says="the host name was resolved"),
         unseen("nothing was called yet", _no_call),
+        *(
+            fine("and the job is off", _no_call, act, says="no call has been answered yet")
+            for act in (pause, switch_off)
+        ),
     ),
 }

@@ -17,6 +17,7 @@ from tests.health.actions import (
     run,
     sql,
     stored,
+    switch_off,
     waiting_call,
 )
 from tests.health.checks.case import Case, failed, fine, unseen, warned
@@ -292,6 +293,18 @@ CASES: dict[str, tuple[Case, ...]] = {
             run("failed", "connection failed", ended=None),
             says="runs failed: connection failed",
             blocked_by=("job_can_connect",),
+        ),
+        *(
+            warned(
+                f"the job was {what} after that", run("failed", "ERROR:  x"), act, says=f"before the job was {what}: x"
+            )
+            for what, act in (("paused", pause), ("switched off", switch_off))
+        ),
+        failed(
+            "it failed after it was switched off, when somebody triggered it",
+            switch_off,
+            run("failed", "ERROR:  x"),
+            says="runs failed since",
         ),
         fine("a tick came through", run("failed", "ERROR:  deadlock detected"), run("succeeded", "1 row")),
         fine(

@@ -9,11 +9,13 @@ from tests.health.actions import (
     command,
     equals,
     other_job,
+    pause,
     recorded_migration,
     role,
     run,
     sql,
     stored,
+    switch_off,
     tick,
 )
 from tests.health.checks.case import Case, failed, fine, unseen, warned
@@ -26,6 +28,7 @@ _JOURNAL = (
     "insert into autosync.key_rotation (made, subject, project_ref, token, lease_expires_at)"
     " values ('autosync_left', 'service_role_key', 'none', gen_random_uuid(), {})"
 )
+_WITHOUT_KEY = sql("delete from public.pg_cron_secrets where name = 'service_role_key'")
 _LAPSE = "update autosync.secret_rotation set lease_expires_at = now() - interval '1 second'"
 _LEGACY, _SECRET, _TOKEN = keys.legacy().reveal(), keys.secret().reveal(), "sbp_" + "0a" * 20
 _OPAQUE = "8f3kd92jf02kd8s7"
@@ -351,6 +354,8 @@ CASES: dict[str, tuple[Case, ...]] = {
             )
             for name in ("project_url", "service_role_key")
         ),
+        fine("of a job that is off by the file", _WITHOUT_KEY, switch_off, says="the job auto-sync-cron-job is off"),
+        warned("of a job that is paused", _WITHOUT_KEY, pause, says="the job auto-sync-cron-job is off"),
         failed("it is blank", _spoiled("project_url", "E' \\n'"), says="secret project_url: is blank"),
         failed(
             "a name that nothing reads",
