@@ -19,6 +19,8 @@ _OPEN_IN_COPY = frozenset({"no_secret_in_job_command", "no_secret_in_migration_h
 
 # the checks that say who holds a lock
 LOCKERS = ("tables_not_locked", "pg_cron_not_blocked")
+# the check that says what of ours was dropped or renamed
+OBJECTS = "objects_current"
 
 
 def blocked_by(
@@ -53,6 +55,8 @@ def _blocked_by(
     failing += [
         cause for cause in catalogue[id].overlaps if any(_covers(found, verdict) for found in _of(verdicts, cause, job))
     ]
+    if verdict.lacking and id != OBJECTS:
+        failing += [OBJECTS for found in _of(verdicts, OBJECTS, job) if found.status is Status.CRITICAL]
     if verdict.locked_out:
         # whoever holds the locks is the whole explanation, unless they were let go meanwhile
         lockers = [cause for cause in LOCKERS if any(_fails(found) for found in _of(verdicts, cause, job))]

@@ -53,12 +53,13 @@ class Evidence:
 class Verdict:
     """A judgement with its reason in one plain sentence, and the findings behind it.
 
-    `locked_out`: another session's lock kept it from looking."""
+    `locked_out`: another session's lock kept it from looking. `lacking`: what it looks at is not there."""
 
     status: Status
     summary: str
     evidence: tuple[Evidence, ...] = ()
     locked_out: bool = False
+    lacking: bool = False
 
 
 def judge_rows(rows: list[Row], claim: str) -> Verdict:

@@ -367,11 +367,14 @@ def _try(connection: Connection, look: Callable[[], list[T]]) -> list[T] | Blind
         return error
 
 
+_ABSENT = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
+
+
 def _judge(check: Check, found: list[Row] | Blind) -> Verdict:
     if isinstance(found, psycopg.errors.LockNotAvailable):
         return Verdict(Status.UNKNOWN, LOCKED_OUT, locked_out=True)
     if isinstance(found, Blind):
         primary = found.diag.message_primary if isinstance(found, psycopg.Error) else found.message
         reason = primary or type(found).__name__
-        return Verdict(Status.UNKNOWN, f"could not look: {reason}")
+        return Verdict(Status.UNKNOWN, f"could not look: {reason}", lacking=isinstance(found, _ABSENT))
     return check.judge(found, check.claim)

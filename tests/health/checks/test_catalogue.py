@@ -229,3 +229,12 @@ def test_cause_is_reported_though_it_was_not_chosen(project: Trial) -> None:
 def test_pages_and_queries_ship_with_the_package() -> None:
     assert set(resources.names("docs/checks", ".md")) == set(IDS)
     assert set(resources.names("sql/checks", ".sql")) == set(QUERIES)
+
+
+def test_what_cannot_be_looked_at_follows_from_what_is_gone(project: Trial) -> None:
+    for renamed in ("autosync.alert rename to elsewhere", "public.auto_sync_schedules rename column timezone to zone"):
+        project.admin.execute(f"alter table {renamed}".encode())
+    report = project.report()
+    assert health.roots(report) == {"objects_current": Status.CRITICAL}, health.described(report)
+    unseen = {result.id for result in report.results if result.blocked_by == ("objects_current",)}
+    assert unseen >= {"alerts_delivered", "schedule_windows_reachable", "schedules_not_overdue"}
