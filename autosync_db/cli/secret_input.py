@@ -1,5 +1,6 @@
 """Where a secret comes from: a file, standard input, the environment or a hidden prompt; never the command line."""
 
+import codecs
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from autosync_db.credentials.known import KnownKey
 
 KEY_VARIABLE = "SUPABASE_SERVICE_ROLE_KEY"
+# a device or a wrong file would fill the memory
+_MOST_BYTES = 2**20
+# what editors of Windows write before a text, and what a page puts around one that is copied from it
+_UNSEEN = "\ufeff\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064"
 KeyFile = Annotated[
     str | None, typer.Option(help="File that holds the service key; - reads standard input.", metavar="PATH")
 ]
@@ -59,7 +64,7 @@ def chosen(session: Session, from_file: str | None, from_env: str | None, noun: 
         raise UsageError(
             f"the {noun} was not given", hint="pass --from-file PATH (- reads standard input) or --from-env VAR"
         )
-    return Secret(session.ask(f"New {noun}", hidden=True))
+    return Secret(_bare(session.ask(f"New {noun}", hidden=True)))
 
 
 def variable(name: str, noun: str) -> Secret:
@@ -69,17 +74,38 @@ def variable(name: str, noun: str) -> Secret:
     found = config.environment_secret(name)
     if found is None:
         raise UsageError(f"the variable {name} is not set or empty", hint=f"export {name}=... with the {noun}")
-    return Secret(found.reveal().strip())
+    return Secret(_bare(found.reveal()))
 
 
 def read(path: str, noun: str) -> Secret:
     """Return the secret in the file `path`; `-` is standard input. Raises UsageError where it cannot be read."""
+    name = "standard input" if path == "-" else path
     try:
-        # a file and a pipe end in a line break that is not part of the secret
-        return Secret((sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")).strip())
+        if path == "-":
+            found = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                found = file.read(_MOST_BYTES + 1)
+        if len(found) > _MOST_BYTES:
+            raise UsageError(f"{name} holds more than 1 MB", hint=f"pass a file that holds only the {noun}")
+        return Secret(_bare(_decoded(found)))
     except OSError as error:
         raise UsageError(
             f"cannot read the {noun} from {path}: {error.strerror}", hint="check path and permissions"
         ) from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is not a text file", hint=f"pass a file that holds only the {noun}") from None
+        raise UsageError(
+            f"{name} is not a text file", hint=f"pass a file in UTF-8 that holds only the {noun}"
+        ) from None
+
+
+def _decoded(found: bytes) -> str:
+    """Return a text in UTF-8, or in UTF-16 if it says so, as the redirections of Windows PowerShell write it."""
+    return found.decode("utf-16" if found.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
+
+
+def _bare(text: str) -> str:
+    """Return a text without what nobody sees at its ends: blanks, the line break of a file, a byte order mark."""
+    while (shorter := text.strip().strip(_UNSEEN)) != text:
+        text = shorter
+    return text

@@ -96,6 +96,8 @@ def _require_open_query(address: str) -> None:
             raise ValueError(f"{name} holds a secret, which belongs in a header: {_ADVICE}")
 
 
+# as they stand under auth, and as they are stored
+_OF_THE_PROJECT = frozenset({"service_key", "cron_secret", "service_role_key", "cron_secret_next"})
 _ADVICE = 'store it with autosync-db secrets set NAME and say auth = { secret = "NAME", header = "..." }'
 
 
@@ -266,7 +268,8 @@ class JobSettings(Section):
             raise wrong(key, f"has no meaning here: {reason}")
 
     def _check_call(self) -> None:
-        if self.kind == "url" and self.auth in {"service_key", "cron_secret"} and "auth" in self.model_fields_set:
+        by_name = self.auth.secret if isinstance(self.auth, SecretAuth) else self.auth
+        if self.kind == "url" and by_name in _OF_THE_PROJECT and "auth" in self.model_fields_set:
             raise wrong("auth", f"no credential of the project goes to another address than its own; {_ADVICE}")
         if self.method == "GET" and self.body is not None:
             raise wrong("body", 'is not sent with method = "GET"')

@@ -185,6 +185,9 @@ def write_environment(path: Path, values: Iterable[Secret]) -> bool:
     Other lines of a file that exists are kept. Raises UsageError when it cannot be written.
     """
     line = f"{VARIABLE}={listed(values).reveal()}"
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # it would be shown on a terminal and in the log of a pipeline, and `supabase secrets set` reads nothing from it
+        raise UsageError(f"{path} is no regular file", hint="choose another file, such as cron.env")
     try:
         before = path.read_bytes().decode() if path.exists() else ""
         ending = "\r\n" if "\r\n" in before else "\n"

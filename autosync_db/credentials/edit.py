@@ -34,13 +34,15 @@ def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome
     store.require_value(name, value)
     with connect(configuration.target.database_url) as connection:
         require_changeable(connection, configuration, name)
+        needed = store.needed(connection)
+        if name in needed:
+            store.require_sendable(name, value)
         seen = store.look(connection, [name])
         if name == store.GATEWAY_KEY:
             url = store.project_url(connection)
             key.inspect_public(value, project_ref=address.ref_of(url) if url else None)
         with undisturbed(connection, name):
             changed = bool(store.store(connection, {name: value}, seen=seen))
-        needed = store.needed(connection)
     outcome = "unchanged" if not changed else "replaced" if seen[name] else "stored"
     return Outcome(name, outcome, key.fingerprint(value), None if name in needed else meant(name, needed))
 

@@ -198,11 +198,10 @@ def fingerprint_to_replace(connection: Connection, configuration: Configuration,
     registry.find(connection, job_name)
     journal.require_none(connection)
     lease.require_idle(connection)
-    if subject.name not in store.needed(connection, job_name):
-        raise UsageError(
-            f"no call carries the {subject.noun}, so none could prove a new one",
-            hint="see [function] auth of the settings, and what the job uses: autosync-db secrets list",
-        )
+    needed = store.needed(connection, job_name)
+    if subject.name not in needed:
+        is_carried = subject.name in store.needed(connection)
+        raise _not_carried(configuration, subject, needed if is_carried else None)
     active = store.stored(connection).get(subject.name)
     if active is None:
         raise SecretError(
@@ -210,6 +209,25 @@ def fingerprint_to_replace(connection: Connection, configuration: Configuration,
             hint="store the first one with: autosync-db setup",
         )
     return active.fingerprint
+
+
+def _not_carried(configuration: Configuration, subject: Subject, needed: tuple[str, ...] | None) -> UsageError:
+    """Return the refusal to replace what no call carries; `needed` by the job that is meant, where others carry it."""
+    name = configuration.settings.main.name
+    if needed is None:
+        return UsageError(
+            f"no call carries the {subject.noun}, so none could prove a new one",
+            hint="see [function] auth of the settings, and what the job uses: autosync-db secrets list",
+        )
+    own = next((one for one in needed if one not in {store.PROJECT_URL, subject.name}), None)
+    hint = "see which secret each job uses: autosync-db secrets list"
+    if own in {store.SERVICE_KEY, store.CRON_SECRET}:
+        hint = f"it sends the {own}: say so in auth of its settings, and run this again"
+    elif own is not None:
+        hint = f"it sends {own}; replace that with: autosync-db secrets set {own}"
+    return UsageError(
+        f"the job {name} does not send the {subject.noun}, so no call of it could prove a new one", hint=hint
+    )
 
 
 def ask(configuration: Configuration, address: str, subject: Subject, value: Secret) -> Finding:

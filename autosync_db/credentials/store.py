@@ -38,6 +38,8 @@ CHANGED_SINCE = "AS004"
 # the addresses of those who are notified of faults
 _ALERT_ADDRESS = re.compile(r"alert_(?P<kind>slack|webhook|heartbeat)(?:_[0-9]+)?")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# as autosync.read_secret() demands
+_SENDABLE = re.compile(r"[!-~]+")
 SHORT_LOCKS = b"set local lock_timeout = '3s'"
 
 _FACTS = """
@@ -58,6 +60,9 @@ from autosync.job as j
 cross join unnest(autosync.needed_secrets(j.name)) as n (name)
 where %(job)s::text is null or j.name = %(job)s
 order by 1
+"""
+_IS_REGISTERED = """
+select exists (select from autosync.job as j where %(job)s::text is null or j.name = %(job)s)
 """
 _VALUE = r"select btrim(s.secret, E' \t\r\n') from autosync.stored_secrets() as s where s.name = %s"
 _PUT = "select i.name from pg_temp.incoming_secret as i where autosync.put_secret(i.name, i.secret) order by 1"
@@ -120,7 +125,8 @@ def needed(connection: Connection, job_name: str | None = None) -> tuple[str, ..
     if not exists(connection, "autosync.needed_secrets(text)"):
         return (PROJECT_URL, SERVICE_KEY)
     names = tuple(name for (name,) in rows(connection, _NEEDED, {"job": job_name}))
-    return names or (PROJECT_URL, SERVICE_KEY)
+    # a job that makes no call needs none; where there is no job yet, the first one needs these
+    return names if names or value(connection, _IS_REGISTERED, {"job": job_name}) else (PROJECT_URL, SERVICE_KEY)
 
 
 def stored(connection: Connection) -> dict[str, StoredSecret]:
@@ -244,9 +250,16 @@ def require_settable(name: str) -> None:
             f"{name} is the secret that the next rotation activates", hint="make it with: autosync-db rotate --generate"
         )
     refuse_address(name, "set")
+    # the history would show it for ever
+    if key.LOOKS_SECRET.search(name):
+        raise UsageError(
+            "a key stands where the name of a secret belongs",
+            hint="pass it by --from-file or --from-env, and replace it soon: others could see the command line",
+        )
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is not a name of a secret", hint="use small letters, digits and _, beginning with a letter"
+            f"{name!r} is not a name of a secret",
+            hint="use small letters, digits and _, at most 63, beginning with a letter",
         )
 
 
@@ -277,6 +290,16 @@ def require_value(name: str, value: Secret) -> None:
         )
     if len(text) < 60 and key.PLACEHOLDER.fullmatch(text):
         raise SecretError(f"the value of {name} is a placeholder", hint="pass the value itself")
+
+
+def require_sendable(name: str, value: Secret) -> None:
+    """Return if a call can carry `value` in a header. Raises SecretError if not: each tick would refuse it."""
+    if not _SENDABLE.fullmatch(value.reveal().strip(" \t\r\n")):
+        raise SecretError(
+            f"the value of {name} contains blanks, line breaks or other characters that no header carries, and a job"
+            " sends it; nothing was changed",
+            hint="pass only the value, on one line; what stands before it, as Basic, is the prefix in the job's auth",
+        )
 
 
 def require_history(connection: Connection) -> None:

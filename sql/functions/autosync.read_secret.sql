@@ -11,6 +11,9 @@ as $$
 declare
     found_value text;
     place text;
+    -- setup stores what it can prove
+    missing constant text := case when secret_name in ('project_url', 'service_role_key', 'cron_secret')
+        then 'run: autosync-db setup' else format('run: autosync-db secrets set %s --from-file PATH', secret_name) end;
 begin
     select btrim(s.secret, E' \t\r\n') into found_value
     from autosync.stored_secrets() as s
@@ -21,14 +24,14 @@ begin
     place := case autosync.secret_store() when 'vault' then 'the vault' else 'public.pg_cron_secrets' end;
     if found_value is null then
         raise exception 'the secret "%" is missing from %', secret_name, place
-            using errcode = 'no_data_found', hint = 'run: autosync-db setup';
+            using errcode = 'no_data_found', hint = missing;
     end if;
     if found_value = '' then
         raise exception 'the secret "%" in % is blank', secret_name, place
-            using errcode = 'no_data_found', hint = 'run: autosync-db setup';
+            using errcode = 'no_data_found', hint = missing;
     end if;
     raise exception 'the secret "%" in % contains blanks or other characters that no header carries', secret_name, place
-        using errcode = 'invalid_text_representation', hint = 'run: autosync-db setup';
+        using errcode = 'invalid_text_representation', hint = 'run: autosync-db repair secrets_clean';
 end
 $$;
 

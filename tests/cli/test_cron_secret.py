@@ -1,5 +1,6 @@
 """`[function] auth = "cron_secret"`: generated, given to the function in a file, proven, rotated."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from autosync_db.credentials import cron_secret, lease, rotation, store
-from autosync_db.errors import SecretError
+from autosync_db.errors import SecretError, UsageError
 from autosync_db.local.cluster import Cluster
 from autosync_db.secret import Secret
 from autosync_db.supabase import function as probe
@@ -313,7 +314,7 @@ class TestRotation:
             )
         try:
             result = working.run("secrets", "delete", "cron_secret", "-q", variables=variables)
-            assert "without it they make no calls" in command.refused(result, 2)
+            assert "Jobs need cron_secret" in command.refused(result, 2)
             variables["AUTOSYNC_FUNCTION__AUTH"] = "cron_secret"
             result = working.run(
                 "setup", "--cron-secret-file", "-", "-q",
@@ -362,6 +363,11 @@ def test_the_file_is_the_owners_alone_and_keeps_its_other_lines(tmp_path: Path) 
     assert cron_secret.write_environment(tmp_path / "link.env", [Secret("one")])
     assert (tmp_path / "link.env").is_symlink()
     assert path.read_bytes() == b"OTHER=1\r\nAUTOSYNC_CRON_SECRET=one\r\n"
+    # what shows it to whoever reads a terminal, a pipe or the log of a pipeline is no file to keep it in
+    os.mkfifo(tmp_path / "pipe.env")
+    for place in (tmp_path / "pipe.env", Path("/dev/null")):
+        with pytest.raises(UsageError, match="is no regular file"):
+            cron_secret.write_environment(place, [Secret("one")])
 
 
 def test_only_a_public_key_goes_beside_it(place: Place) -> None:

@@ -341,6 +341,36 @@ def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project:
     assert contents(new_project.cluster) == before
 
 
+def test_setup_makes_no_job_whose_statement_a_cron_job_of_another_name_runs(new_project: Project) -> None:
+    """As after `jobs import --write` of a statement under a name that no table can have: it would run twice."""
+    with clusters.connect(new_project.cluster) as connection:
+        connection.execute("create extension pg_cron")
+        connection.execute("select cron.schedule('Nightly (EU)', '0 6 * * *', ' SELECT  app.bill();')")
+    before = contents(new_project.cluster)
+    table = "[jobs.nightly]\nsql = 'select app.bill()'\nschedule = '{}'\n"
+    Path("autosync.toml").write_text(table.format("0 6 * * *"))
+    refused = new_project.setup("-q")
+    assert "'Nightly (EU)' (number 1) runs the statement of nightly already" in command.refused(refused, 5)
+    assert "jobs adopt nightly --from 1" in refused.hints[0]
+    planned = new_project.run("plan", "-q")
+    assert (planned.code, planned.errors) == (5, refused.errors)
+    assert contents(new_project.cluster) == before
+    # one that is switched off, and another time, are no second run
+    for change in (
+        "select cron.alter_job(1, active := false)",
+        "select cron.alter_job(1, '0 7 * * *', active := true)",
+    ):
+        with clusters.connect(new_project.cluster) as connection:
+            connection.execute(change)
+        command.succeeds(new_project.run("plan", "-q"))
+    # as the hint says
+    with clusters.connect(new_project.cluster) as connection:
+        connection.execute("select cron.alter_job(1, '0 6 * * *')")
+    command.succeeds(new_project.run("migrate"))
+    command.succeeds(new_project.run("jobs", "adopt", "nightly", "--from", "1", "--yes"))
+    assert "nightly" not in command.succeeds(new_project.run("plan")).out
+
+
 @pytest.mark.long
 def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_project: Project) -> None:
     """As after `jobs import --write` of a job whose name no table can have."""

@@ -200,6 +200,14 @@ BAD_FILES = (
         "[jobs.x]\nurl = 'https://example.com'\nauth = 'service_key'\nschedule = '0 * * * *'\n",
         "jobs.x.auth: no credential of the project goes to another address",
     ),
+    *(
+        (
+            "[jobs.x]\nurl = 'https://example.com'\nschedule = '0 * * * *'\n"
+            f"auth = {{ secret = '{name}', header = 'x-a' }}\n",
+            "jobs.x.auth: no credential of the project goes to another address",
+        )
+        for name in ("service_role_key", "cron_secret", "cron_secret_next")
+    ),
     (
         "[jobs.x]\nurl = 'https://example.com/?key=3f2a9c1be84d7760aa'\nschedule = '0 * * * *'\n",
         "jobs.x.url: key holds a secret",

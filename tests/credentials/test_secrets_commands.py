@@ -1,5 +1,7 @@
 """`secrets list`, `set` and `delete`: facts and never values; what the job needs is not lost by accident."""
 
+from pathlib import Path
+
 import pexpect
 import pytest
 
@@ -69,6 +71,8 @@ def test_set_refuses_what_must_be_proven_and_what_is_no_name(project: Project) -
         "project_url": "autosync-db setup",
         "Not A Name": "small letters",
         "service_role_key.previous": "small letters",
+        "a" * 64: "at most 63",
+        keys.access_token().reveal(): "--from-file",
     }.items():
         result = project.run("secrets", "set", name, "--from-file", "-", "-q", stdin=keys.secret().reveal())
         command.refused(result, 2)
@@ -80,6 +84,77 @@ def test_set_refuses_what_is_no_value(project: Project) -> None:
     for value in ("", "  \n", "changeme"):
         command.refused(project.run("secrets", "set", "other", "--from-file", "-", "-q", stdin=value), 6)
         assert project.stored("other") is None
+
+
+def test_a_value_is_read_as_editors_and_shells_write_it_and_never_without_end(project: Project, tmp_path: Path) -> None:
+    """A byte order mark, or what a page puts around a text that is copied, would be part of the value for ever."""
+    path = tmp_path / "value.txt"
+    for written in (
+        f"\ufeff{VALUE}\r\n".encode(),
+        f"{VALUE}\r\n".encode("utf-16"),
+        f"\ufeff \u200b{VALUE}\u200b\u00a0\n".encode(),
+    ):
+        path.write_bytes(written)
+        command.succeeds(project.run("secrets", "set", "other", "--from-file", str(path)))
+        assert project.stored("other") == VALUE, written
+    command.succeeds(project.run("secrets", "set", "piped", "--from-file", "-", stdin=f"\ufeff{VALUE}\n"))
+    assert project.stored("piped") == VALUE
+    # what is inside stays
+    inside = f"{VALUE}\nof two \u200b lines"
+    command.succeeds(project.run("secrets", "set", "piped", "--from-file", "-", stdin=inside))
+    assert project.stored("piped") == inside
+    path.write_bytes(b"\xff\x00\xfe")
+    for place, said in (("/dev/zero", "holds more than 1 MB"), (str(path), "is not a text file")):
+        assert said in command.refused(project.run("secrets", "set", "other", "--from-file", place, "-q"), 2)
+    assert project.stored("other") == VALUE
+
+
+def test_set_refuses_what_no_call_of_a_job_can_carry(project: Project) -> None:
+    project.owner.execute(
+        "insert into autosync.job (name, function, schedule, auth, secret_name, secret_header)"
+        " values ('partner', 'partner', '0 0 1 1 *', 'secret', 'partner_token', 'x-token')"
+    )
+    try:
+        for value, code in {
+            "good": 0,
+            "two\nlines": 6,
+            "Basic b64": 6,
+            "p\u00e4ss": 6,
+            '"quoted"': 0,
+            "good\r\n": 0,
+        }.items():
+            done = project.run("secrets", "set", "partner_token", "--from-file", "-", "-q", stdin=value)
+            assert done.code == code, value
+            assert (project.stored("partner_token") == value.strip()) == (code == 0), value
+        assert "that no header carries" in command.refused(
+            project.run("secrets", "set", "partner_token", "--from-file", "-", "-q", stdin="a b"), 6
+        )
+        # what no job sends may have lines, such as a private key that a function reads
+        command.succeeds(project.run("secrets", "set", "pem", "--from-file", "-", stdin="-----BEGIN\nabc\n-----END"))
+        # what is missing is stored by the command of its kind, and what was spoiled by SQL is cleaned
+        for change, hint in (
+            ("update public.pg_cron_secrets set secret = 'a b' where name = 'partner_token'", "repair secrets_clean"),
+            (
+                "delete from public.pg_cron_secrets where name = 'partner_token'",
+                "secrets set partner_token --from-file",
+            ),
+        ):
+            project.owner.execute(change)
+            result = project.run("jobs", "trigger", "partner", "-q")
+            command.refused(result, 3)
+            assert hint in result.hints[0]
+        # nor is a key of the project what that job sends
+        result = project.run("rotate", "--job", "partner", "--from-file", "-", "-q", stdin=keys.secret().reveal())
+        assert "the job partner does not send the service key" in command.refused(result, 2)
+        assert "secrets set partner_token" in result.hints[0]
+        project.owner.execute(
+            "insert into autosync.job (name, sql, schedule) values ('plain', 'select 1', '0 0 1 1 *')"
+        )
+        assert store.needed(project.owner, "plain") == ()
+        result = project.run("rotate", "--job", "plain", "--from-file", "-", "-q", stdin=keys.secret().reveal())
+        assert "the job plain does not send the service key" in command.refused(result, 2)
+    finally:
+        project.owner.execute("delete from autosync.job where name in ('partner', 'plain')")
 
 
 def test_set_asks_on_a_terminal_without_showing_it(project: Project) -> None:
