@@ -29,11 +29,15 @@ def _rollback(
 
     Refuses to drop tables that hold rows unless --yes is given. A dry run takes the same locks, for as long.
     """
+    from functools import partial
+
+    from autosync_db.credentials import unfinished
     from autosync_db.schema import migrate, revisions
 
-    url = session.configuration.target.database_url
+    url, wanted = session.configuration.target.database_url, revisions.named(revision)
+    begins = partial(unfinished.require_none_lost, revision=wanted)
     with session.progress("trying it" if dry_run else "rolling back") as say:
-        outcome = migrate.downgrade(url, revisions.named(revision), drop_rows=yes, is_trial=dry_run, on_retry=say)
+        outcome = migrate.downgrade(url, wanted, drop_rows=yes, is_trial=dry_run, begins=begins, on_retry=say)
     if session.is_json:
         session.print_json(outcome)
         return

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from autosync_db.config import Configuration
-from autosync_db.connection import connect
+from autosync_db.connection import Connection, connect, exists
 from autosync_db.credentials import automatic, automatic_secret, hosted, journal, lease, rotation, store
 from autosync_db.credentials.hosted import Hosted
 from autosync_db.credentials.journal import Entry
@@ -14,6 +14,18 @@ from autosync_db.jobs import binding
 from autosync_db.jobs.binding import Inherited
 from autosync_db.progress import Reporter
 from autosync_db.supabase.management_request import ManagementError
+
+# the revision that makes the tables of both kinds
+_MADE_AT = "0006"
+
+
+def require_none_lost(connection: Connection, *, revision: str) -> None:
+    """Return if a rollback to `revision` forgets no rotation. Raises ConflictError that says which, and what to do.
+
+    Only these rows know which key was made at the platform, and what was active and proven before.
+    """
+    if (revision == "base" or revision < _MADE_AT) and exists(connection, "autosync.key_rotation"):
+        automatic.require_none(connection)
 
 
 def resume(configuration: Configuration, reporter: Reporter) -> Result:

@@ -142,12 +142,12 @@ def protect_schedules(scene: Scene) -> Repair:
 
 
 def dropping_policies(scene: Scene, table: str, sentence: str, statements: list[sql.Composable]) -> Repair:
-    """Return a repair that applies a table's access file, which drops all policies: by consent if one is not ours."""
+    """Return a repair that applies a table's access file, which drops permissive policies: by consent if not ours."""
     name = table.rpartition(".")[2]
     foreign = scene.rows(
         "select p.policyname from pg_catalog.pg_policies as p where p.schemaname = 'public' and p.tablename = %s"
-        " and p.policyname not like replace(%s, '_', '\\_') || '\\_%%' order by 1",
-        [name, name],
+        " and p.permissive = 'PERMISSIVE' and p.policyname <> all(%s) order by 1",
+        [name, [f"{name}_{mode}" for mode in ("nobody", "owner", "organization")]],
     )
     if not foreign:
         return Repair(sentence, statements)

@@ -25,6 +25,7 @@ DATA_TABLES = (
     "autosync.tick",
     "autosync.invocation",
     "autosync.secret_change",
+    "autosync.alert_receiver",
 )
 
 

@@ -19,6 +19,7 @@ SECRETS = "public.pg_cron_secrets"
 SCHEDULES = "public.auto_sync_schedules"
 JOB_NAME = "auto-sync-cron-job"
 # what declarative schema files made, and alembic/make_way.sql takes away
+_NARROWS = "as it is: a restrictive one lets nobody in"
 _DECLARED = ("schema autosync", "function public.auto_sync_")
 _INDEXES = (
     "auto_sync_schedules_claimable_idx",
@@ -97,7 +98,9 @@ def _secrets(connection: Connection, table: Table) -> list[Note]:
     found += _unprotected(connection, SECRETS)
     found += [
         Note("replace", f"policy {policy} on {SECRETS}", "by pg_cron_secrets_nobody: only service_role reads")
-        for policy, *_ in _policies(connection, SECRETS)
+        if is_permissive
+        else Note("keep", f"policy {policy} on {SECRETS}", _NARROWS)
+        for policy, _, is_permissive in _policies(connection, SECRETS)
     ]
     held_before = privileges(connection, SECRETS)
     return found + revocations(
@@ -152,10 +155,12 @@ def _access(connection: Connection, table: Table, isolation: IsolationSettings |
         found.append(Note("replace", name, f'policies, by isolation mode "{mode}", {what}'))
         ours = f"auto_sync_schedules_{'nobody' if mode == 'none' else mode}"
         found += [
-            Note("remove", f"policy {policy} on {name}", "service_role passes without it")
+            Note("keep", f"policy {policy} on {name}", _NARROWS)
+            if not is_permissive
+            else Note("remove", f"policy {policy} on {name}", "service_role passes without it")
             if roles == ["service_role"]
             else Note("replace", f"policy {policy} on {name}", f"by {ours}")
-            for policy, roles in policies
+            for policy, roles, is_permissive in policies
         ]
     before = privileges(connection, name)
     return found + revocations(name, before, _kept(connection, table, before, mode, detected))
@@ -316,13 +321,13 @@ def _unprotected(connection: Connection, table: str) -> list[Note]:
     return [] if row == (True,) else [Note("replace", table, "row level security is turned on")]
 
 
-def _policies(connection: Connection, table: str) -> list[tuple[str, list[str]]]:
+def _policies(connection: Connection, table: str) -> list[tuple[str, list[str], bool]]:
     rows = connection.execute(
-        "select policyname, roles::text[] from pg_policies where format('%%I.%%I', schemaname, tablename) = %s"
-        " order by 1",
+        "select policyname, roles::text[], permissive = 'PERMISSIVE' from pg_policies"
+        " where format('%%I.%%I', schemaname, tablename) = %s order by 1",
         [table],
     ).fetchall()
-    return [(str(name), list(roles)) for name, roles in rows]
+    return [(str(name), list(roles), bool(is_permissive)) for name, roles, is_permissive in rows]
 
 
 def _columns(connection: Connection, table: str) -> dict[str, bool]:

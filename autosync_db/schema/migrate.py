@@ -119,14 +119,15 @@ def downgrade(
     *,
     drop_rows: bool = False,
     is_trial: bool = False,
+    begins: Around | None = None,
     on_retry: Callable[[str], None] | None = None,
 ) -> MigrationResult:
-    """Take the database back to `revision` (`base` for none), in one transaction.
+    """Take the database back to `revision` (`base` for none), in one transaction; `begins` as for upgrade().
 
     Raises MigrationError when that would drop a table that holds rows, unless `drop_rows`; nothing is changed then.
     A trial does it all, under the same locks, and takes it back: its result is what it would be.
     """
-    attributes = {"drop_rows": drop_rows or is_trial, "is_trial": is_trial}
+    attributes = {"drop_rows": drop_rows or is_trial, "is_trial": is_trial, "begins": begins}
     return _migrate(database_url, revision, command.downgrade, on_retry, attributes)
 
 

@@ -3,7 +3,7 @@
 -- The choice is autosync.setting's row 'isolation'; a database where nobody chose one has the mode "none".
 alter table public.auto_sync_schedules enable row level security;
 
--- one policy, ours: several permissive ones would widen each other
+-- one permissive policy, ours: several would widen each other
 do $$
 declare
     chosen constant jsonb := '{
@@ -28,21 +28,38 @@ declare
     integrations constant text := pg_catalog.format('%I.%I',
         pg_catalog.split_part(chosen ->> 'integration_table', '.', 1),
         pg_catalog.split_part(chosen ->> 'integration_table', '.', 2));
-    stale name;
+    ours constant name[] := array[
+        'auto_sync_schedules_nobody', 'auto_sync_schedules_owner', 'auto_sync_schedules_organization'
+    ];
+    stale record;
     missing text;
     condition text;
     written text;
 begin
     for stale in
-        select p.policyname
+        select p.policyname as name,
+            p.policyname = any(ours) or exists (
+                select from autosync.adopted as a where a.revision = '0003' and a.object = 'policy ' || p.policyname
+            ) as can_be_made_again,
+            pg_catalog.format('create policy %I on public.auto_sync_schedules for %s to %s%s%s', p.policyname, p.cmd,
+                (
+                    select pg_catalog.string_agg(
+                        case r.role_name when 'public' then 'public' else pg_catalog.quote_ident(r.role_name) end, ', ')
+                    from pg_catalog.unnest(p.roles) as r (role_name)
+                ),
+                ' using (' || p.qual || ')', ' with check (' || p.with_check || ')') as statement
         from pg_catalog.pg_policies as p
         where p.schemaname = 'public' and p.tablename = 'auto_sync_schedules'
-            -- in the mode "custom" the project's own policies decide, and ours would widen them
-            and (mode <> 'custom' or p.policyname = any(array[
-                'auto_sync_schedules_nobody', 'auto_sync_schedules_owner', 'auto_sync_schedules_organization'
-            ]))
+            -- in the mode "custom" the project's own policies decide, and ours would widen them; a restrictive one lets
+            -- nobody in, and stays
+            and (p.policyname = any(ours) or (mode <> 'custom' and p.permissive = 'PERMISSIVE'))
     loop
-        execute pg_catalog.format('drop policy %I on public.auto_sync_schedules', stale);
+        if not stale.can_be_made_again then
+            raise warning 'the policy % of public.auto_sync_schedules is dropped: in the mode "%" nobody but ours lets users in; '
+                'to have it again, choose mode = "custom" under [isolation] in autosync.toml, then migrate after: %;',
+                stale.name, mode, stale.statement;
+        end if;
+        execute pg_catalog.format('drop policy %I on public.auto_sync_schedules', stale.name);
     end loop;
 
     if mode in ('none', 'custom') then
@@ -50,6 +67,7 @@ begin
         if not exists (
             select from pg_catalog.pg_policies as p
             where p.schemaname = 'public' and p.tablename = 'auto_sync_schedules'
+                and (mode = 'custom' or p.permissive = 'PERMISSIVE')
         ) then
             create policy auto_sync_schedules_nobody on public.auto_sync_schedules
                 as permissive

@@ -5,12 +5,30 @@ alter table public.pg_cron_secrets enable row level security;
 -- the owner and service_role bypass row level security; a stray grant to anybody else still shows no row
 do $$
 declare
-    stale name;
+    stale record;
 begin
-    for stale in select p.policyname from pg_catalog.pg_policies as p
+    for stale in
+        select p.policyname as name,
+            p.policyname = 'pg_cron_secrets_nobody' or exists (
+                select from autosync.adopted as a where a.revision = '0002' and a.object = 'policy ' || p.policyname
+            ) as can_be_made_again,
+            pg_catalog.format('create policy %I on public.pg_cron_secrets for %s to %s%s%s', p.policyname, p.cmd,
+                (
+                    select pg_catalog.string_agg(
+                        case r.role_name when 'public' then 'public' else pg_catalog.quote_ident(r.role_name) end, ', ')
+                    from pg_catalog.unnest(p.roles) as r (role_name)
+                ),
+                ' using (' || p.qual || ')', ' with check (' || p.with_check || ')') as statement
+        from pg_catalog.pg_policies as p
         where p.schemaname = 'public' and p.tablename = 'pg_cron_secrets'
+            -- a restrictive one lets nobody in, and stays
+            and (p.policyname = 'pg_cron_secrets_nobody' or p.permissive = 'PERMISSIVE')
     loop
-        execute pg_catalog.format('drop policy %I on public.pg_cron_secrets', stale);
+        if not stale.can_be_made_again then
+            raise warning 'the policy % of public.pg_cron_secrets is dropped: only the owner and service_role read the secrets; '
+                'it was made by: %;', stale.name, stale.statement;
+        end if;
+        execute pg_catalog.format('drop policy %I on public.pg_cron_secrets', stale.name);
     end loop;
 end
 $$;

@@ -59,7 +59,8 @@ select w.path, encode(sha256(convert_to(case w.kind
                     ])) then string_agg(
                         concat_ws('|', p.policyname, p.permissive, p.roles, p.cmd, p.qual, p.with_check),
                         ';' order by p.policyname
-                    )
+                    -- a restrictive one is the project's own: it lets nobody in, and stays
+                    ) filter (where p.permissive = 'PERMISSIVE')
                     -- in the mode "custom" they are the project's own
                     else 'policies of the project'
                 end

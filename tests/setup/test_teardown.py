@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from autosync_db import config
-from autosync_db.credentials import store
+from autosync_db.credentials import lease, store
 from autosync_db.errors import ConflictError, MigrationError
 from autosync_db.local.cluster import Cluster
 from autosync_db.progress import Reporter
@@ -299,10 +299,35 @@ def test_an_unfinished_rotation_that_the_platform_knows_of_is_not_forgotten(blan
         " values ('autosync_x', 'service_role_key', 'abcdefghijklmnopqrst', gen_random_uuid(), now())",
     )
     before = state(blank)
-    refused = command.run("teardown", "--yes", database=blank.url())
-    assert "autosync_x" in command.refused(refused, 5)
-    assert "rotate --resume" in refused.hints[0]
-    assert state(blank) == before
+    for words in (("teardown",), ("rollback", "base"), ("rollback", "0005")):
+        refused = command.run(*words, "--yes", "-q", database=blank.url())
+        assert "autosync_x" in command.refused(refused, 5)
+        assert "rotate --resume" in refused.hints[0]
+        assert state(blank) == before
+    # going back to where the journal is kept forgets nothing
+    command.succeeds(command.run("rollback", "0007", "--dry-run", database=blank.url()))
+    # nor is an ordinary rotation forgotten: the key that it replaced is nowhere else
+    rows(blank, "delete from autosync.key_rotation")
+    with clusters.connect(blank) as owner:
+        store.store(owner, {"service_role_key": keys.secret()})
+        begun = lease.begin(owner, {"service_role_key": keys.secret()})
+        assert begun
+        lease.release(owner, begun.token)
+    refused = command.run("rollback", "0005", "--yes", "-q", database=blank.url())
+    assert "is not finished" in command.refused(refused, 5)
+    # as the hint says, or without a call
+    command.succeeds(command.run("rotate", "--abort", database=blank.url()))
+    command.succeeds(command.run("rollback", "0005", "--yes", database=blank.url()))
+
+
+@pytest.mark.long
+def test_receivers_of_alerts_are_rows_that_a_rollback_deletes_only_by_consent(blank: Cluster) -> None:
+    migrate.upgrade(blank.url())
+    given = command.run("alerts", "set", "slack", "--from-file", "-", database=blank.url(), stdin="https://h.example/x")
+    command.succeeds(given)
+    refused = command.run("rollback", "0007", "-q", database=blank.url())
+    assert "autosync.alert_receiver" in command.refused(refused, 5)
+    command.succeeds(command.run("rollback", "0007", "--yes", database=blank.url()))
 
 
 def test_killed_at_the_end_nothing_has_changed_and_the_next_run_ends_it(

@@ -70,6 +70,24 @@ def test_yes_does_what_is_harmless_and_what_is_destructive_only_by_name(live: Li
     assert "repaired" not in again.out
 
 
+def test_a_policy_of_the_project_is_dropped_by_consent_alone_and_a_restrictive_one_never(live: LiveProject) -> None:
+    """Also one whose name begins as ours do."""
+    table = "public.auto_sync_schedules"
+    made = f"create policy auto_sync_schedules_members on {table}"
+    live.owner.execute(
+        f"{made} for select to authenticated using (true);"
+        f"create policy narrow on {table} as restrictive for all to authenticated using (true)".encode()
+    )
+    there = "select array_agg(p.policyname::text order by p.policyname) from pg_policies as p where p.tablename = %s"
+    before = live.value(there, ["auto_sync_schedules"])
+    done = command.run("repair", "--yes", "-q", database=live.cluster.url())
+    assert "this drops the policy auto_sync_schedules_members\n" in done.out
+    assert live.value(there, ["auto_sync_schedules"]) == before
+    command.succeeds(command.run("repair", "schedules_table_protected", "--yes", database=live.cluster.url()))
+    assert live.value(there, ["auto_sync_schedules"]) == ["auto_sync_schedules_nobody", "narrow"]
+    live.must_be_healthy()
+
+
 def test_dry_run_prints_what_would_be_done_and_changes_nothing(live: LiveProject) -> None:
     live.owner.execute(OFF.encode())
     twin = live.value(TWIN)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from autosync_db.config import IsolationSettings
 from autosync_db.errors import MigrationError
 from autosync_db.schedules.table import SETTABLE
 from autosync_db.schema import migrate
@@ -64,8 +65,43 @@ def test_policies_and_grants_made_manually_go_away(fresh: World) -> None:
             "grant update (last_run_at) on public.auto_sync_schedules to authenticated"
         )
     assert fresh.access() != expected
-    assert fresh.switch("organization").objects == [PATH]
+    switched = fresh.switch("organization")
+    assert switched.objects == [PATH]
     assert fresh.access() == expected
+    # what is dropped is named, with the statement that makes it again where the project's own policies decide
+    [warning] = switched.warnings
+    assert 'the policy members may see of public.auto_sync_schedules is dropped: in the mode "organization"' in warning
+    statement = warning.partition("migrate after: ")[2]
+    with clusters.connect(fresh.cluster) as connection:
+        connection.execute(statement.encode())
+    assert migrate.upgrade(fresh.cluster.url(), isolation=IsolationSettings(mode="custom")).warnings == []
+    command.succeeds(command.run("migrate", "--check", database=fresh.cluster.url()))
+    assert '"members may see"' in statement
+    assert "members may see" in str(fresh.access())
+
+
+@pytest.mark.parametrize("mode", ["none", "organization"])
+def test_a_restrictive_policy_of_the_project_stays_for_it_lets_nobody_in(fresh: World, mode: Mode) -> None:
+    """As for a second factor: without it more users would be let in than before."""
+    fresh.switch(mode)
+    names = [("public.auto_sync_schedules", "schedules_with_2fa"), ("public.pg_cron_secrets", "secrets_with_2fa")]
+    with clusters.connect(fresh.cluster) as connection:
+        for table, name in names:
+            connection.execute(
+                f"create policy {name} on {table} as restrictive for all to authenticated"
+                " using (current_setting('request.jwt.claims', true) like '%aal2%')".encode()
+            )
+    command.succeeds(command.run("migrate", "--check", database=fresh.cluster.url()))
+    order: tuple[Mode, ...] = ("owner", mode)
+    for other in order:
+        assert fresh.switch(other).warnings == []
+        with clusters.connect(fresh.cluster) as connection:
+            found = connection.execute(
+                "select schemaname || '.' || tablename, policyname from pg_policies where policyname like '%_2fa'"
+                " order by 1"
+            ).fetchall()
+        assert found == names
+        command.succeeds(command.run("migrate", "--check", database=fresh.cluster.url()))
 
 
 def test_a_migration_that_knows_no_settings_keeps_the_mode(fresh: World) -> None:
