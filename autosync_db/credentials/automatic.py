@@ -330,8 +330,24 @@ def _settle(work: _Work, cause: BaseException) -> str:
             return f"the old key is active; whether {work.entry.made} was made is not known: {resume_it}"
         _undo(work)
     except AutosyncError as failure:
-        return f"the key {work.entry.made} may be left ({failure.message}): {resume_it}"
+        return f"{_as_stored(work)} ({failure.message}): {resume_it}"
     return f"the old key is active, and {work.entry.made} does not exist (any more)"
+
+
+def _as_stored(work: _Work) -> str:
+    """Return in words how things stand by what the database knows alone; the platform does not answer."""
+    try:
+        with connect(work.configuration.target.database_url) as connection:
+            entry = journal.find(connection) or work.entry
+            active = store.look(connection, [store.SERVICE_KEY])[store.SERVICE_KEY]
+            is_open = any(one.name == store.SERVICE_KEY for one in lease.unfinished(connection))
+    except AutosyncError:
+        return f"the key {work.entry.made} may be left"
+    if active is not None and active == entry.new_fingerprint:
+        proven = "unproven" if is_open else "proven; whether the old one is deleted is not known"
+        return f"the new key {entry.made} is active and {proven}"
+    which = "the old key" if active == entry.old.fingerprint else "another key"
+    return f"{which} is active, and the key {entry.made} may be left"
 
 
 def _undo(work: _Work) -> None:

@@ -268,13 +268,27 @@ class TestTroubles:
         assert (done["outcome"], done["deleted"]) == ("finished", "cron")
         assert platform.project.verdict()[0] == "ok"
 
+    def test_a_token_that_expires_after_the_proof_leaves_no_doubt_about_the_active_key(
+        self, platform: Platform
+    ) -> None:
+        """Whoever read that the new key may be left would delete the active one in the dashboard."""
+        platform.api.trouble = lambda request: Trouble(401) if platform.project.gate.calls else None
+        result = platform.run("rotate", "--auto", "-q")
+        said = command.refused(result, 4)
+        [made] = platform.ours
+        assert f"the new key {made} is active and proven; whether the old one is deleted is not known" in said
+        assert "may be left" not in said
+        assert platform.is_whole()
+        platform.api.trouble = lambda request: None
+        assert command.succeeds(platform.run("rotate", "--resume", "--format", "json")).json()["deleted"] == "cron"
+
     @pytest.mark.long
     def test_a_key_that_may_have_been_made_is_found_again(self, platform: Platform) -> None:
         """The answer is lost, and so is every look for it: the journal knows its name."""
         platform.api.trouble = lambda request: (
             Trouble(500, done=True) if request.method == "POST" else Trouble(503) if platform.ours else None
         )
-        with pytest.raises(ManagementError, match=r"may be left .*rotate --resume"):
+        with pytest.raises(ManagementError, match=r"the old key is active, .* may be left .*rotate --resume"):
             _auto(platform)
         assert len(platform.ours) == 1
         assert platform.journal() is not None
