@@ -38,19 +38,20 @@ def _plan(
     schedule. Declarative schemas of the Supabase CLI that would unschedule the jobs are reported as a warning.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import plan
+    from autosync_db.jobs import plan, undeclared
     from autosync_db.setup import refusals
 
     settings, target = session.configuration.settings, session.configuration.target
+    declared = undeclared.declared_jobs(session.configuration)
     with connect(target.database_url) as connection:
         copy = session.say_copy(connection)
         # what setup would do it refuses to a copy
-        found = [] if copy else plan.read(connection, settings, target)
+        found = [] if copy else plan.read(connection, settings, target, declared)
         refused = [] if copy else refusals.read(connection, session.configuration)
         extra = [one.job for one in found if one.action == "not in the file" and one.job]
         if prune and extra:
             _prune(session, connection, extra, yes=yes)
-            found = plan.read(connection, settings, target)
+            found = plan.read(connection, settings, target, declared)
         session.look(connection)
     lacking = _undeclared(session)
     _print(session, found, refused, lacking, copy)

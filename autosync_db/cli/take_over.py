@@ -75,7 +75,7 @@ def _adopt(
     is as it was. `release` restores the job.
     """
     from autosync_db.connection import connect
-    from autosync_db.jobs import binding, registry
+    from autosync_db.jobs import binding, registry, undeclared
     from autosync_db.progress import Reporter
     from autosync_db.report import as_calls
     from autosync_db.setup import adopting, takeover
@@ -103,7 +103,7 @@ def _adopt(
         takeover.prepare(configuration, reporter)
         answers = adopting.adopt(configuration, adoption, reporter)
     with connect(configuration.target.database_url) as connection:
-        waiting = registry.taken(connection, configuration.settings)
+        waiting = registry.taken(connection, configuration.settings, undeclared.declared_jobs(configuration))
     if session.is_json:
         session.print_json({"job": name, "steps": steps, "answers": answers})
     elif answers:

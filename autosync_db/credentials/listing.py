@@ -8,6 +8,7 @@ from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import lease
 from autosync_db.credentials import store as secret_store
 from autosync_db.errors import unknown
+from autosync_db.jobs import registry
 
 # a bounded look back: the ledger keeps thousands of calls
 _LAST_SUCCESS = """
@@ -63,10 +64,15 @@ def require_known(connection: Connection, name: str) -> None:
 
 
 def collect(connection: Connection, job_names: Iterable[str]) -> list[Listed]:
-    """Return every stored secret by name, and which these jobs use. Reads only; no value leaves the server."""
+    """Return every stored secret by name, and which are used by these jobs or by any other that is registered.
+
+    Reads only; no value leaves the server.
+    """
     secret_store.require_history(connection)
     successes: dict[str, list[datetime]] = {}
-    for job_name in job_names:
+    # who reads that no job uses it deletes it
+    registered = [job.name for job in registry.all_jobs(connection)]
+    for job_name in dict.fromkeys([*job_names, *registered]):
         succeeded_at: datetime | None = value(connection, _LAST_SUCCESS, [job_name])
         for name in secret_store.needed(connection, job_name):
             successes.setdefault(name, []).extend([succeeded_at] if succeeded_at else [])

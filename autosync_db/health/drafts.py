@@ -7,7 +7,7 @@ from psycopg import sql
 from autosync_db import resources
 from autosync_db.errors import CheckFailedError
 from autosync_db.health.model import Refusal, Repair, Scene
-from autosync_db.jobs import plan
+from autosync_db.jobs import plan, registry, undeclared
 from autosync_db.schema import isolation, objects, revisions
 
 SCHEDULES_ACCESS = isolation.ACCESS_FILE
@@ -57,6 +57,10 @@ def schedule_job(scene: Scene) -> list[sql.Composable]:
         raise CheckFailedError(
             f"neither autosync.job nor the settings have a job {scene.job}", hint="add it to autosync.toml"
         )
+    declared = [] if registered else undeclared.declared_jobs(scene.configuration)
+    if not registered and scene.job in registry.taken(scene.connection, scene.configuration.settings, declared):
+        refused = registry.name_is_taken(str(scene.job))
+        raise CheckFailedError(refused.message, hint=refused.hint)
     known = [] if registered else plan.registration(scene.configuration.settings)
     return [*known, SYNC.format(sql.Literal(scene.job))]
 

@@ -170,17 +170,19 @@ def _pause_elsewhere(connection: Connection, settings: Settings) -> list[Applied
     return [Applied(name, "paused") for (name,) in found]
 
 
-def read(connection: Connection, settings: Settings, target: Target | None = None) -> list[Difference]:
+def read(
+    connection: Connection, settings: Settings, target: Target | None = None, declared: Collection[str] = ()
+) -> list[Difference]:
     """Return what differs, the file's jobs first and in its order; nothing when all is the same. Reads only.
 
-    With `target`, also the address that it has and the calls do not go to.
+    With `target`, also the address that it has and the calls do not go to; `declared` as for registry.taken().
     """
     if not exists(connection, "autosync.job", "autosync.adopted"):
-        taken = set(registry.taken(connection, settings))
+        taken = set(registry.taken(connection, settings, declared))
         return [Difference(name, "taken" if name in taken else "create") for name in settings.jobs]
     address = _of_address(connection, target) if target else []
     settings = registry.registered(connection, settings)
-    taken = set(registry.taken(connection, settings))
+    taken = set(registry.taken(connection, settings, declared))
     differences = [
         Difference(one.job, "taken") if one.job in taken else one for one in _of_jobs(connection, settings, taken)
     ]

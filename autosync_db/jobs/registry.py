@@ -1,7 +1,7 @@
 """The scheduled jobs: what autosync.job says they must be, and what cron.job is."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -197,8 +197,12 @@ _OURS = sql.SQL(
 )
 
 
-def taken(connection: Connection, settings: Settings) -> list[str]:
-    """Return the names of the settings that a cron job has which nobody here made or took over. At any revision."""
+def taken(connection: Connection, settings: Settings, declared: Collection[str] = ()) -> list[str]:
+    """Return the names of the settings that a cron job has which nobody here made or took over. At any revision.
+
+    One with the same text is somebody's, too: registered without a record of it, `jobs remove` would drop it. But not
+    one that is `declared`: our own schema files make it before it is registered.
+    """
     wanted = {name: job.sql for name, job in settings.jobs.items() if job.kind != "watch"}
     if not wanted or not exists(connection, "cron.job"):
         return []
@@ -206,7 +210,7 @@ def taken(connection: Connection, settings: Settings) -> list[str]:
     # what the guide made is taken over by the migration
     ours = _OURS if has_registry else sql.SQL("c.jobname = 'auto-sync-cron-job'")
     found = rows(connection, _NOT_OURS.format(ours=ours), [list(wanted)])
-    return [name for name, command in found if command != wanted[name]]
+    return [name for name, command in found if command != wanted[name] or name not in declared]
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """Whether a project's declarative schemas would take the jobs away: what their files do not have, `db diff` drops."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autosync_db.config import HOUSEKEEPING_JOB, Configuration
+from autosync_db.errors import UsageError
 from autosync_db.supabase import declared
 from autosync_db.supabase.declared import Declared
 
 SCHEMA = "autosync"
+# of the files that `export supabase --schemas` writes
+_OURS = "zz_autosync_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,20 @@ def look(configuration: Configuration, jobs: Collection[str] = ()) -> Undeclared
         return None
     is_missing, missing = bool(found.lacks([SCHEMA])), found.lacks(list(dict.fromkeys(names)))
     return Undeclared(found.folder, len(found.files), is_missing, tuple(missing)) if is_missing or missing else None
+
+
+def declared_jobs(configuration: Configuration) -> list[str]:
+    """Return the jobs of the settings that our own schema files make; none where the files cannot be read."""
+    try:
+        found = files_of(configuration)
+        if found is None:
+            return []
+        ours = [path.read_text("utf-8", errors="replace") for path in found.files if path.name.startswith(_OURS)]
+    except (UsageError, OSError):
+        return []
+    names = list(configuration.settings.jobs)
+    missing = replace(found, text="\n".join(ours)).lacks(names)
+    return [name for name in names if name not in missing]
 
 
 def files_of(configuration: Configuration) -> Declared | None:

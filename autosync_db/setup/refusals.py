@@ -6,7 +6,7 @@ from autosync_db import cron
 from autosync_db.config import Configuration, Settings
 from autosync_db.connection import Connection
 from autosync_db.errors import AutosyncError, UsageError
-from autosync_db.jobs import doubles, registry
+from autosync_db.jobs import doubles, registry, undeclared
 from autosync_db.jobs.doubles import Double
 from autosync_db.schema import preflight
 
@@ -17,7 +17,7 @@ def read(connection: Connection, configuration: Configuration) -> list[AutosyncE
     return list(
         of_jobs(
             settings,
-            registry.taken(connection, settings),
+            registry.taken(connection, settings, undeclared.declared_jobs(configuration)),
             doubles.of_new_jobs(connection, settings, configuration.target.project_url),
             preflight.pg_cron_version(connection),
         )

@@ -9,7 +9,7 @@ from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import cron_secret, lease, store, vault
 from autosync_db.credentials.cron_secret import Auth
 from autosync_db.credentials.store import Store, StoredSecret
-from autosync_db.jobs import binding, calls, doubles, registry
+from autosync_db.jobs import binding, calls, doubles, registry, undeclared
 from autosync_db.jobs.binding import Inherited
 from autosync_db.jobs.calls import Cause
 from autosync_db.jobs.doubles import Double
@@ -67,7 +67,7 @@ def read(connection: Connection, configuration: Configuration, project_ref: str 
         binding=binding.stored(connection),
         called_ref=binding.called_ref(connection),
         database_ref=binding.ref_of_database(connection),
-        taken=tuple(registry.taken(connection, settings)),
+        taken=tuple(registry.taken(connection, settings, undeclared.declared_jobs(configuration))),
         inherited=binding.inherited(connection, configuration.target, project_ref),
         doubles=tuple(doubles.of_new_jobs(connection, settings, configuration.target.project_url)),
         called_host=address.host_in(binding.called_url(connection)),

@@ -341,6 +341,42 @@ def test_setup_refuses_a_name_that_is_taken_before_anything_changes(new_project:
     assert contents(new_project.cluster) == before
 
 
+def test_a_plain_job_of_the_same_name_and_text_is_taken_over_by_consent_and_can_be_given_back(
+    new_project: Project,
+) -> None:
+    """Registered without a record of it, `plan --prune`, `jobs remove` and `teardown` would drop what was there."""
+    with clusters.connect(new_project.cluster) as connection:
+        connection.execute("create extension pg_cron; select cron.schedule('bill', '0 6 * * *', 'select app.bill()')")
+        connection.execute("select cron.schedule('asleep', '0 6 * * *', 'select app.sleep()')")
+        connection.execute("select cron.alter_job(jobid, active := false) from cron.job where jobname = 'asleep'")
+    there = "select jobname, schedule, command, active from cron.job where command like '%app.%' order by 1"
+
+    def cron() -> list[tuple[object, ...]]:
+        with clusters.connect(new_project.cluster) as connection:
+            return connection.execute(there.encode()).fetchall()
+
+    before = cron()
+    Path("autosync.toml").write_text("")
+    command.succeeds(new_project.run("jobs", "import", "--write"))
+    command.succeeds(new_project.run("migrate"))
+    refused = new_project.run("setup", "-q")
+    assert "there is a cron job 'bill' already" in command.refused(refused, 5)
+    differs = new_project.run("plan", "--format", "json").json()["differences"]
+    assert {one["job"] for one in differs if one["action"] == "taken"} == {"asleep", "bill"}
+    # nor does a repair switch on or register what somebody else made
+    done = new_project.run("repair", "job_active", "--yes")
+    assert (done.code, "jobs adopt asleep" in done.out + done.err, cron()) == (3, True, before), done.out + done.err
+    for name in ("asleep", "bill"):
+        command.succeeds(new_project.run("jobs", "adopt", name, "--yes"))
+    assert "taken" not in command.succeeds(new_project.run("plan")).out
+    for words in (("jobs", "remove", "asleep", "--yes"), ("teardown", "--yes")):
+        command.succeeds(new_project.run(*words))
+        assert cron() == before
+    # but what our own schema files make before it is registered is ours
+    command.succeeds(new_project.run("export", "supabase", "--schemas"))
+    command.succeeds(new_project.run("plan"))
+
+
 def test_setup_makes_no_job_whose_statement_a_cron_job_of_another_name_runs(new_project: Project) -> None:
     """As after `jobs import --write` of a statement under a name that no table can have: it would run twice."""
     with clusters.connect(new_project.cluster) as connection:

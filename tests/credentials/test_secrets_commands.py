@@ -109,7 +109,7 @@ def test_a_value_is_read_as_editors_and_shells_write_it_and_never_without_end(pr
     assert project.stored("other") == VALUE
 
 
-def test_set_refuses_what_no_call_of_a_job_can_carry(project: Project) -> None:
+def test_set_refuses_what_no_call_of_a_job_can_carry(project: Project, tmp_path: Path) -> None:
     project.owner.execute(
         "insert into autosync.job (name, function, schedule, auth, secret_name, secret_header)"
         " values ('partner', 'partner', '0 0 1 1 *', 'secret', 'partner_token', 'x-token')"
@@ -129,6 +129,10 @@ def test_set_refuses_what_no_call_of_a_job_can_carry(project: Project) -> None:
         assert "that no header carries" in command.refused(
             project.run("secrets", "set", "partner_token", "--from-file", "-", "-q", stdin="a b"), 6
         )
+        # a job that the settings at hand do not name uses it all the same
+        (tmp_path / "other.toml").write_text("[jobs.another]\nsql = 'select 1'\nschedule = '0 0 1 1 *'\n")
+        listed = project.run("secrets", "list", "--format", "json", "--config", str(tmp_path / "other.toml")).json()
+        assert {one["name"]: one["is_needed"] for one in listed}["partner_token"]
         # what no job sends may have lines, such as a private key that a function reads
         command.succeeds(project.run("secrets", "set", "pem", "--from-file", "-", stdin="-----BEGIN\nabc\n-----END"))
         # what is missing is stored by the command of its kind, and what was spoiled by SQL is cleaned

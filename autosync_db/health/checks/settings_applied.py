@@ -5,7 +5,7 @@ from psycopg import sql
 
 from autosync_db.config import HOUSEKEEPING_JOB, Configuration, Settings
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.jobs import columns, plan, registry
+from autosync_db.jobs import columns, plan, registry, undeclared
 
 # the parts of the query that depend on the settings
 _WANTED, _UNEQUAL, _NAMES, _ELSEWHERE = "{wanted}", "{unequal}", "{names}", "{elsewhere}"
@@ -107,7 +107,8 @@ def _waiting(answer: Answer) -> set[str]:
         return set()
     try:
         with answer.connection.transaction():
-            return set(registry.taken(answer.connection, answer.configuration.settings))
+            declared = undeclared.declared_jobs(answer.configuration)
+            return set(registry.taken(answer.connection, answer.configuration.settings, declared))
     except psycopg.DatabaseError:
         return set()  # it may not be looked at
 
