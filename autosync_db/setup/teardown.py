@@ -14,7 +14,7 @@ from psycopg import errors, sql
 from autosync_db import resources
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect, exists, rows
-from autosync_db.credentials import journal, vault
+from autosync_db.credentials import journal, lease, vault
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.jobs import found
 from autosync_db.schema import declarative, export, migrate, revisions
@@ -78,7 +78,7 @@ def run(
     """Do it, in one transaction, and return what was done.
 
     Raises MigrationError, with nothing changed, when something of somebody else's needs what would go, or when more
-    would go by now than was `agreed`; ConflictError while a rotate --auto is unfinished.
+    would go by now than was `agreed`; ConflictError while a rotation is under way, or a rotate --auto unfinished.
     """
     seen: list[Belongings] = []
     left: list[Item] = []
@@ -88,6 +88,8 @@ def run(
         seen[:] = [there]
         # the platform has a key that only the journal knows of
         journal.require_none(connection)
+        # it would find nothing to finish or to put back
+        lease.require_idle(connection)
         require_free(there.refusals)
         if more := {item.key for item in there.removes} - {item.key for item in agreed.removed}:
             kind, name = sorted(more)[0]

@@ -312,6 +312,8 @@ def test_an_unfinished_rotation_that_the_platform_knows_of_is_not_forgotten(blan
         store.store(owner, {"service_role_key": keys.secret()})
         begun = lease.begin(owner, {"service_role_key": keys.secret()})
         assert begun
+        refused = command.run("teardown", "--yes", "-q", database=blank.url())
+        assert "is under way since" in command.refused(refused, 5)
         lease.release(owner, begun.token)
     refused = command.run("rollback", "0005", "--yes", "-q", database=blank.url())
     assert "is not finished" in command.refused(refused, 5)
