@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from autosync_db.jobs.effects import Beside
 from autosync_db.jobs.expressions import Look, Node, evaluate, nothing, single_value
 from autosync_db.jobs.sql_values import Untranslatable, Value
 
@@ -11,6 +12,8 @@ Parse = Callable[[str], list[Node]]
 _CALLS = re.compile(r"\bhttp(_\w+)?\"?\s*\(|\bautosync\"?\s*\.\s*\"?dispatch\"?\s*\(", re.IGNORECASE)
 _ASSIGNED = re.compile(r"\A[\w.\[\]\"]+\s*:=")
 _GUARDS = {"PLpgSQL_stmt_raise", "PLpgSQL_stmt_return"}
+_TELL = _GUARDS | {"PLpgSQL_stmt_getdiag", "PLpgSQL_stmt_assign"}
+_ERROR = 21  # elog.h
 
 
 def parser() -> Any:
@@ -20,14 +23,17 @@ def parser() -> Any:
     return pgparse
 
 
-def statements(body: str, parse: Parse, given: Mapping[str, Value] | None = None) -> Iterator[tuple[Node, Look]]:
+def statements(
+    body: str, parse: Parse, given: Mapping[str, Value] | None = None, beside: Beside | None = None
+) -> Iterator[tuple[Node, Look]]:
     """Yield the statements of a block that do something, with what names mean in each. Raises Untranslatable.
 
-    With `given`, the values of its arguments, it is the body of a function.
+    With `given`, the values of its arguments, it is the body of a function. `beside` is given what it does besides, and
+    on what conditions it goes on.
     """
     function = _parsed(body, ["void"] if given is None else ["text", "void", "setof text"])
-    block = _Block(function.get("datums", []), parse, given or {})
-    yield from block.walk(function["action"]["PLpgSQL_stmt_block"].get("body", []))
+    block = _Block(function.get("datums", []), parse, given or {}, beside or Beside())
+    yield from block.walk_block(function["action"]["PLpgSQL_stmt_block"])
 
 
 def queries(body: str) -> Iterator[str]:
@@ -69,8 +75,10 @@ def _parsed(body: str, results: list[str]) -> Node:
 
 
 class _Block:
-    def __init__(self, datums: list[Node], parse: Parse, given: Mapping[str, Value]) -> None:
+    def __init__(self, datums: list[Node], parse: Parse, given: Mapping[str, Value], beside: Beside) -> None:
         self._parse = parse
+        self._beside = beside
+        self._end: str | None = None  # by which statement it ends, before what follows
         self._names = [next(iter(datum.values())).get("refname", "").lower() for datum in datums]
         # a value, or why it is not known, which matters only where it is used
         self._values: dict[str, Value | Untranslatable] = dict(given)
@@ -79,12 +87,25 @@ class _Block:
             if variable is not None and "default_val" in variable:
                 self._assign(variable["refname"], variable["default_val"]["PLpgSQL_expr"]["query"])
 
+    def walk_block(self, block: Node) -> Iterator[tuple[Node, Look]]:
+        yield from self.walk(block.get("body", []))
+        handlers = block.get("exceptions", {}).get("PLpgSQL_exception_block", {}).get("exc_list", [])
+        if handlers and self._end == "PLpgSQL_stmt_raise":
+            self._end = None
+        for handler in handlers:
+            action = handler["PLpgSQL_exception"].get("action", [])
+            if not all(kind in _TELL for statement in action for kind in statement):
+                self._beside.reasons.append("it does something else when its call fails")
+
     def walk(self, body: list[Node]) -> Iterator[tuple[Node, Look]]:
         for statement in body:
+            if self._end is not None:
+                return
             [(kind, inner)] = statement.items()
+            self._end = kind if _ends(kind, inner) else None
             match kind:
                 case "PLpgSQL_stmt_block":
-                    yield from self.walk(inner.get("body", []))
+                    yield from self.walk_block(inner)
                 case "PLpgSQL_stmt_assign":
                     yield from self._assignment(inner)
                 case "PLpgSQL_stmt_perform" | "PLpgSQL_stmt_call":
@@ -95,10 +116,16 @@ class _Block:
                     yield from self._statement(f"select {inner['expr']['PLpgSQL_expr']['query']}")
                 case "PLpgSQL_stmt_return_query" if "query" in inner:
                     yield from self._statement(inner["query"]["PLpgSQL_expr"]["query"])
-                case "PLpgSQL_stmt_raise" | "PLpgSQL_stmt_return" | "PLpgSQL_stmt_assert" | "PLpgSQL_stmt_getdiag":
+                case "PLpgSQL_stmt_raise":
+                    for query in _queries_of(inner.get("params", []), inner.get("options", [])):
+                        self._beside.note({"raised": self._parse(f"select {query}")})
+                case "PLpgSQL_stmt_assert":
+                    self._require([inner])
+                case "PLpgSQL_stmt_return" | "PLpgSQL_stmt_getdiag":
                     continue
                 case "PLpgSQL_stmt_if" if _only_guards(inner):
-                    continue
+                    if any(_ends(*one) for branch in _branches(inner) for made in branch for one in made.items()):
+                        self._require([inner, *(one["PLpgSQL_if_elsif"] for one in inner.get("elsif_list", []))])
                 case "PLpgSQL_stmt_if" | "PLpgSQL_stmt_case":
                     raise Untranslatable("it decides what to do while it runs")
                 case "PLpgSQL_stmt_dynexecute":
@@ -128,12 +155,15 @@ class _Block:
             return
         names = _fields(target, self._names)
         [parsed] = self._parse(query)
+        self._beside.note(parsed)
         select = parsed.get("SelectStmt", {})
         targets = select.get("targetList", [])
         # all are read before any is set
         found = [self._known(select | {"targetList": [one]}) for one in targets] if len(targets) == len(names) else []
         for at, name in enumerate(names):
             self._values[name] = found[at] if found else Untranslatable(f"{name} is known only when it runs")
+        unknown = [one for one in found if isinstance(one, Untranslatable)]
+        self._values["found"] = found if found and not unknown else Untranslatable("found is known only when it runs")
 
     def _known(self, select: Node) -> Value | Untranslatable:
         try:
@@ -144,11 +174,18 @@ class _Block:
     def _assign(self, name: str, expression: str) -> None:
         try:
             [parsed] = self._parse(f"select {expression}")
+            self._beside.note(parsed)
             self._values[name.lower()] = evaluate(
                 parsed["SelectStmt"]["targetList"][0]["ResTarget"]["val"], self._look()
             )
         except Untranslatable as error:
             self._values[name.lower()] = error
+
+    def _require(self, conditions: list[Node]) -> None:
+        for query in _queries_of([one["cond"] for one in conditions]):
+            [parsed] = self._parse(f"select {query}")
+            [target] = parsed["SelectStmt"]["targetList"]
+            self._beside.require(target["ResTarget"]["val"], self._look())
 
     def _statement(self, query: str) -> Iterator[tuple[Node, Look]]:
         for parsed in self._parse(query):
@@ -170,9 +207,31 @@ class _Block:
 
 def _only_guards(inner: Node) -> bool:
     """Return whether an IF only gives up, as when a secret is missing: a call that is made is made as without it."""
-    bodies = [inner.get("then_body", []), inner.get("else_body", [])]
-    bodies += [one["PLpgSQL_if_elsif"].get("stmts", []) for one in inner.get("elsif_list", [])]
-    return all(kind in _GUARDS for body in bodies for statement in body for kind in statement)
+    return all(kind in _GUARDS for branch in _branches(inner) for statement in branch for kind in statement)
+
+
+def _branches(inner: Node) -> list[list[Node]]:
+    elsifs = [one["PLpgSQL_if_elsif"].get("stmts", []) for one in inner.get("elsif_list", [])]
+    return [inner.get("then_body", []), inner.get("else_body", []), *elsifs]
+
+
+def _ends(kind: str, inner: Node) -> bool:
+    """Return whether a block ends with a statement: a RETURN, or a RAISE of an error."""
+    return kind == "PLpgSQL_stmt_return" or (kind == "PLpgSQL_stmt_raise" and inner.get("elog_level", 0) >= _ERROR)
+
+
+def _queries_of(*trees: Any) -> Iterator[str]:
+    """Yield the texts of the expressions in parts of a statement."""
+    pending = list(trees)
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, list):
+            pending.extend(node)
+        elif isinstance(node, dict):
+            if "PLpgSQL_expr" in node:
+                yield str(node["PLpgSQL_expr"]["query"])
+            else:
+                pending.extend(node.values())
 
 
 def _fields(target: Node | None, names: list[str]) -> list[str]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from autosync_db.errors import UsageError
-from autosync_db.jobs import blocks
+from autosync_db.jobs import blocks, effects
 from autosync_db.jobs.expressions import Look, Node, arguments, function_name, nothing, scope
-from autosync_db.jobs.sql_values import Text, Untranslatable, Value, as_text, literal_of, parse_json
+from autosync_db.jobs.sql_values import Origin, Text, Untranslatable, Value, as_text, literal_of, parse_json
 
 Kind = Literal["call", "sql", "autosync", "unknown"]
 
@@ -32,7 +32,7 @@ _SYNCHRONOUS = {
     "http_head": ("uri",),
     "http": ("request",),
 }
-_QUIET = {"VariableSetStmt", "TransactionStmt", "NotifyStmt"}
+_QUIET = {"VariableSetStmt", "TransactionStmt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,15 @@ class Reading:
     """What a text was understood to do.
 
     `functions`: all functions that it names, with their schema where the text has it. `reason`: why a call in it cannot
-    be said in settings, or why nothing is understood. `undone`: how its own transaction ends, if
-    nothing of it lasts.
+    be said in settings, or why nothing is understood. `beside`: what it does besides its call, or on what condition it
+    calls. `undone`: how its own transaction ends, if nothing of it lasts.
     """
 
     kind: Kind
     call: Call | None = None
     functions: tuple[tuple[str, ...], ...] = ()
     reason: str | None = None
+    beside: str | None = None
     undone: str | None = None
 
 
@@ -96,8 +97,9 @@ def _undone(statements: list[Node]) -> str | None:
 
 
 def _understood(statements: list[Node]) -> Reading:
+    beside = effects.Beside()
     try:
-        work = [found for statement in statements for found in work_of(statement)]
+        work = [found for statement in statements for found in work_of(statement, beside)]
     except Untranslatable as error:
         functions = tuple(functions_in(statements))
         return Reading("call" if _calls_http(functions) else "sql", functions=functions, reason=str(error))
@@ -107,7 +109,9 @@ def _understood(statements: list[Node]) -> Reading:
     if not _calls_http(functions):
         return Reading("sql", functions=functions)
     try:
-        return Reading("call", _only_call(work), functions)
+        call = _only_call(work)
+        reason = effects.beside(work[0][0], is_http) or beside.reason(_origins(call))
+        return Reading("call", call, functions, beside=reason)
     except Untranslatable as error:
         return Reading("call", functions=functions, reason=str(error))
     except (KeyError, IndexError, TypeError, ValueError, RecursionError):
@@ -126,15 +130,18 @@ def parse(text: str) -> list[Node]:
         raise Untranslatable("it is too deeply nested") from None
 
 
-def work_of(statement: Node) -> Iterator[tuple[Node, Look]]:
-    """Yield the statements that do something, with what the names in them mean; a DO block is taken apart."""
+def work_of(statement: Node, beside: effects.Beside | None = None) -> Iterator[tuple[Node, Look]]:
+    """Yield the statements that do something, with what the names in them mean; a DO block is taken apart.
+
+    `beside` is given what such a block does besides.
+    """
     [(kind, inner)] = statement.items()
     if kind in _QUIET:
         return
     if kind != "DoStmt":
         yield statement, nothing
         return
-    yield from blocks.statements(body_of(inner) or "", parse)
+    yield from blocks.statements(body_of(inner) or "", parse, beside=beside)
 
 
 def body_of(block: Node) -> str | None:
@@ -154,10 +161,14 @@ def body_of(block: Node) -> str | None:
 def _only_call(work: list[tuple[Node, Look]]) -> Call:
     if len(work) != 1:
         calling = [node for node, _ in work if _calls_http(tuple(functions_in([node])))]
-        raise Untranslatable(
-            f"it makes {len(calling)} calls in one job" if len(calling) > 1 else "it does more than make its call"
-        )
+        raise Untranslatable(f"it makes {len(calling)} calls in one job" if len(calling) > 1 else effects.MORE)
     return call_of(*work[0])
+
+
+def _origins(call: Call) -> Iterator[Origin]:
+    """Yield what a call is made of that its text reads from elsewhere."""
+    for text in (call.url, *call.query.values(), *call.headers.values(), as_text(call.body or Text())):
+        yield from (part for part in text.parts if isinstance(part, Origin))
 
 
 def call_of(statement: Node, look: Look) -> Call:
@@ -247,6 +258,8 @@ def _call(node: Node, look: Look) -> Call:
         return _synchronous(name, given)
     method = name.removeprefix("http_").upper()
     timeout = given.get("timeout_milliseconds")
+    if isinstance(timeout, Text) and re.fullmatch(r"\s*[0-9]+\s*", timeout.literal or ""):
+        timeout = int(timeout.literal or "")
     if timeout is not None and (not isinstance(timeout, int) or isinstance(timeout, bool)):
         raise Untranslatable("its timeout is known only when it runs")
     return Call(

@@ -224,6 +224,8 @@ def _operation(inner: Node, look: Look) -> Value:
     left, right = evaluate(inner["lexpr"], look), evaluate(inner["rexpr"], look)
     if operator in {"->>", "->"}:
         return sql_functions.picked(left, right, as_plain_text=operator == "->>")
+    if operator in {"+", "-", "*"} and all(type(one) is int for one in (left, right)):
+        return {"+": left + right, "-": left - right, "*": left * right}[operator]
     if operator != "||":
         raise Untranslatable(sql_functions.reason((left, right), "it calculates a value"))
     if isinstance(left, dict) or isinstance(right, dict):

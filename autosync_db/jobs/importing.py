@@ -84,7 +84,8 @@ def understand(connection: Connection, job: FoundJob, project_url: str | None) -
     facts = found.DatabaseFacts(connection, project_url)
     made = _import(job, facts, found.helpers_that_call(connection), Names(), set())
     if made.kind != "helper" or made.translation is None:
-        return made
+        # who has written a table for a job that does more than its call adopts it with the secrets of its text
+        return replace(made, takes=made.translation.takes) if made.translation else made
     # what it is to call the settings say; where its secrets are, the function does
     call = twins.understand(job.command, twins.functions_of(connection)).call
     shown = translate(call, facts, Names(), made.name) if call else None
@@ -138,6 +139,8 @@ def _import(
         kind, made = "helper", watched(f"it makes its calls through the function {helper}")
     elif reading.call is not None:
         made = translate(reading.call, facts, names, name)
+        if reading.beside is not None and made.reason is None:
+            made = replace(made, table={"watch": True}, notes=(), reason=reading.beside)
     elif reading.kind == "sql":
         made = _plain(job.command)
     else:
@@ -154,7 +157,8 @@ def _import(
         )
     else:
         notes = made.notes
-    return Imported(name, job, kind, made.table, made.takes, notes, made.reason, made)
+    takes = () if "watch" in made.table else made.takes
+    return Imported(name, job, kind, made.table, takes, notes, made.reason, made)
 
 
 def _scheduled(job: FoundJob, name: str, made: Translation, call: Call | None) -> Translation:

@@ -53,6 +53,9 @@ def test_every_job_becomes_a_table_and_no_secret_is_printed(blank: Cluster, tmp_
             "through a helper": "select public.hourly()",
             "hourly": "select public.hourly()",
             "cleanup": "select app.cleanup()",
+            "beside": CALL.format(url=URL, path="report", header="apikey", credential=key.reveal()).replace(
+                " as request_id", ", app.cleanup()"
+            ),
             None: CALL.format(url=URL, path="unnamed", header="apikey", credential=key.reveal()),
         },
     )
@@ -77,9 +80,12 @@ def test_every_job_becomes_a_table_and_no_secret_is_printed(blank: Cluster, tmp_
         },
         "other-host": {"watch": True},
         "hourly": {"watch": True},
+        "beside": {"watch": True},
         "unnamed": {"function": "unnamed", "schedule": "0 1 1 1 *", "timeout": "5s", "body": {"full": True}},
     }
     assert "# only watched: it makes its calls through the function public.hourly" in done.out
+    assert "# only watched: it calls the function app.cleanup as well" in done.out
+    assert "jobs adopt beside" not in done.err
     assert '# the cron job "through a helper" is left out' in done.out
     assert "adopt unnamed --from" in done.out
 

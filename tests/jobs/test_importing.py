@@ -154,6 +154,8 @@ DETAILS: dict[str, tuple[str, dict[str, Any]]] = {
         _post(more=""", params := '{"mode": "a b"}'::jsonb"""), {"function": "report?mode=a+b"}
     ),
     "timeout": (_post(more=", timeout_milliseconds := 120000"), {"timeout": "120s"}),
+    "timeout in minutes": (_post(more=", timeout_milliseconds := 2 * 60 * 1000"), {"timeout": "120s"}),
+    "timeout in quotes": (_post(more=", timeout_milliseconds := '120000'"), {"timeout": "120s"}),
     "own header": (
         _post(headers=f"jsonb_build_object('x-region', 'eu', 'Authorization', 'Bearer ' || {VAULT_KEY})"),
         {"headers": {"x-region": "eu"}},
@@ -290,6 +292,7 @@ WATCHED = {
     "a loop": "do $$ begin for i in 1..3 loop perform net.http_post('https://a.example/x'); end loop; end $$",
     "a decision": "do $$ begin if now() > 'today' then perform net.http_post('https://a.example'); end if; end $$",
     "made SQL": "do $$ begin execute 'select net.http_post(''https://a.example/x'')'; end $$",
+    "a notification": f"notify a; {_post()}",
     "an insert": "insert into app.log select net.http_post('https://a.example/x')",
     "a body that is read": _post(more=", body := (select to_jsonb(t) from app.t)"),
     "a body with a secret": _post(more=f", body := jsonb_build_object('token', {VAULT_KEY})"),
@@ -342,6 +345,95 @@ def test_what_settings_cannot_say_is_watched_with_the_reason(text: str) -> None:
     made = _translated(text)
     assert made.table == {"watch": True}
     assert made.reason
+
+
+CALL = _post().removeprefix("select ")
+KEY = "select decrypted_secret into k from vault.decrypted_secrets where name = 'service_role_key'; "
+GUARDED = f"do $$ declare k text; begin {KEY}{{}} perform net.http_post('{URL}/functions/v1/report', headers :=" + (
+    " jsonb_build_object('Authorization', 'Bearer ' || k)); end $$"
+)
+# a text, and what would be lost if only its call was made
+BESIDE = {
+    "another column": (f"{_post()}, app.log('x')", "calls the function app.log as well"),
+    "a column before it": (f"select pg_notify('a', 'b'), {CALL}", "calls the function pg_notify as well"),
+    "around it": (f"select app.log(r.id) from ({_post()} as id) as r", "calls the function app.log as well"),
+    "of what it returns": (f"select app.log(id) from {CALL} as id", "calls the function app.log as well"),
+    "its order": (f"{_post()} as id order by app.log('x')", "calls the function app.log as well"),
+    "a common table that writes": (f"with l as (insert into app.log default values) {_post()}", "does more"),
+    "a common table that calls": (f"with l as (select app.log('x')) {_post()}", "calls the function app.log as well"),
+    "into a table": (f"{_post()} as id into app.requests", "does more"),
+    "a lock": (f"{_post()} from app.t where id = '1' for update", "locks rows"),
+    "having": (f"{_post()} having count(*) > 0", "on a condition"),
+    "a default": (f"do $$ declare v bigint := app.log('x'); begin perform {CALL}; end $$", "app.log as well"),
+    "an assignment": (f"do $$ declare v bigint; begin v := app.log('x'); perform {CALL}; end $$", "app.log as well"),
+    "a row that is written": (
+        f"do $$ declare v int; begin insert into app.runs default values returning id into v; perform {CALL}; end $$",
+        "does more",
+    ),
+    "what it says": (f"do $$ begin raise notice '%', app.log('x'); perform {CALL}; end $$", "app.log as well"),
+    "work that there is not": (
+        f"do $$ begin if not exists (select from app.work) then return; end if; perform {CALL}; end $$",
+        "on a condition",
+    ),
+    "work that is counted": (
+        "do $$ declare n int; begin select count(*) into n from app.work; if n = 0 then return; end if;"
+        f" perform {CALL}; end $$",
+        "on a condition",
+    ),
+    "work that is looked for": (
+        "do $$ declare v int; begin select id into v from app.work limit 1; if not found then return; end if;"
+        f" perform {CALL}; end $$",
+        "on a condition",
+    ),
+    "a flag": (
+        "do $$ declare v text; begin select value into v from app.flags where name = 'sync'; if v <> 'on' then"
+        f" return; end if; perform {CALL}; end $$",
+        "on a condition",
+    ),
+    "a lock of its own": (
+        f"do $$ begin if not pg_try_advisory_lock(1) then return; end if; perform {CALL}; end $$",
+        "on a condition",
+    ),
+    "an hour": (
+        f"do $$ begin if extract(hour from now()) <> 3 then raise exception 'x'; end if; perform {CALL}; end $$",
+        "on a condition",
+    ),
+    "an assertion": (f"do $$ begin assert (select count(*) from app.t) > 0; perform {CALL}; end $$", "on a condition"),
+    "a failure that is written": (
+        f"do $$ begin perform {CALL}; exception when others then insert into app.e values (sqlerrm); end $$",
+        "when its call fails",
+    ),
+}
+NOTHING_BESIDE = {
+    "other columns": f"{_post()}, now() as at, to_char(now(), 'YYYY') as year",
+    "a guard of its key": GUARDED.format("if k is null then raise exception 'no key'; end if;"),
+    "a guard by found": GUARDED.format("if not found then raise exception 'no key'; end if;"),
+    "a guard of an empty key": GUARDED.format("if coalesce(k, '') = '' or length(trim(k)) = 0 then return; end if;"),
+    "a guard by exists": GUARDED.format(
+        "if not exists (select 1 from vault.decrypted_secrets where name = 'service_role_key') then return; end if;"
+    ),
+    "a word on a condition": GUARDED.format("if extract(hour from now()) > 3 then raise notice 'late'; end if;"),
+    "what it returns is said": f"do $$ declare v bigint; t timestamptz := clock_timestamp(); begin v := {CALL};"
+    " raise log '% after %', v, clock_timestamp() - t; exception when others then raise warning '%', sqlerrm; end $$",
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), BESIDE.values(), ids=BESIDE)
+def test_a_call_is_watched_where_it_is_not_all_that_a_text_does(text: str, reason: str) -> None:
+    reading = command_text.read(text)
+    assert reading.call is not None
+    assert reason in (reading.beside or "")
+
+
+@pytest.mark.parametrize("text", NOTHING_BESIDE.values(), ids=NOTHING_BESIDE)
+def test_a_guard_of_what_a_call_needs_is_nothing_beside_it(text: str) -> None:
+    reading = command_text.read(text)
+    assert (reading.call is not None, reading.beside) == (True, None)
+
+
+@pytest.mark.parametrize("ends", ["return;", "raise exception 'off';"])
+def test_a_call_that_is_never_reached_is_none(ends: str) -> None:
+    assert command_text.read(f"do $$ begin {ends} perform {CALL}; end $$").kind == "sql"
 
 
 def test_a_missing_secret_is_named() -> None:

@@ -386,6 +386,20 @@ def test_a_helpers_job_is_adopted_by_a_table_with_the_secrets_of_the_function_or
     assert "the given service key is not stored: no job of the settings sends it" in done.err
 
 
+def test_a_job_that_writes_a_row_as_well_is_watched_and_adopted_by_a_table_of_ones_own(project: Project) -> None:
+    project.execute("create table public.made (at timestamptz default now())")
+    block = "do $$ declare v timestamptz; begin insert into public.made default values returning at into v; {} end $$"
+    project.schedule(block.format(SHAPES["vault"][0].replace("select net", "perform net").replace(" as id", "")))
+    project.imported()
+    assert tomllib.loads(Path("autosync.toml").read_text())["jobs"] == {"report": {"watch": True}}
+    assert command.run("jobs", "adopt", "report", "--yes", database=project.cluster.url()).code == 2
+    project.write(f'[jobs.report]\nfunction = "report"\nschedule = "{RARELY}"\n')
+    before = project.cron()
+    _adopt(project, "a row as well", before[0][2], SHAPES["vault"][1])
+    command.succeeds(project.run("jobs", "release", "report", "--yes"))
+    assert project.cron() == before
+
+
 def test_a_working_chain_of_the_guide_is_never_turned_off(project: Project) -> None:
     setup = ("setup", "--project-url", project.stub.url)
     for shape, arguments in (
