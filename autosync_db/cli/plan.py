@@ -11,7 +11,7 @@ from autosync_db.errors import AutosyncError, ExitCode, UsageError
 if TYPE_CHECKING:
     from autosync_db.connection import Connection
     from autosync_db.jobs.binding import Inherited
-    from autosync_db.jobs.plan import Difference
+    from autosync_db.jobs.plan import Change, Difference
     from autosync_db.jobs.undeclared import Undeclared
 
 app = typer.Typer(add_completion=False)
@@ -133,7 +133,7 @@ def _print(
     for one in found:
         subject = one.job or f"[{one.table}]"
         # of a new job, what is not as usual would be lost among the defaults
-        changes = [change for change in one.changes if one.action != "create" or change.name in _TELLING]
+        changes = [change for change in one.changes if one.action != "create" or _tells(change)]
         action = Cell(one.action, status=Status.CRITICAL if one.action == "taken" else Status.WARNING)
         rows += [(subject, action, change.name, _shown(change.database), _shown(change.file)) for change in changes]
         if not changes:
@@ -152,6 +152,11 @@ def _print(
 
 
 _TELLING = {"function", "url", "sql", "watch", "schedule"}
+
+
+def _tells(change: "Change") -> bool:
+    """Return whether a row of a new job is worth a line."""
+    return change.name in _TELLING and change.file not in (None, False)
 
 
 def _shown(value: Any) -> str:

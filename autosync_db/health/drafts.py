@@ -7,7 +7,7 @@ from psycopg import sql
 from autosync_db import resources
 from autosync_db.errors import CheckFailedError
 from autosync_db.health.model import Refusal, Repair, Scene
-from autosync_db.jobs import plan, registry, undeclared
+from autosync_db.jobs import doubles, plan, registry, undeclared
 from autosync_db.schema import isolation, objects, revisions
 
 SCHEDULES_ACCESS = isolation.ACCESS_FILE
@@ -37,8 +37,8 @@ def acting_as(scene: Scene, role: str, *statements: sql.Composable) -> list[sql.
 def schedule_job(scene: Scene) -> list[sql.Composable]:
     """Return what makes cron.job say what autosync.job says; a job that is not registered there is registered first.
 
-    Raises CheckFailedError when the job belongs to another role: it must be taken over first; and for a job that is
-    only watched.
+    Raises CheckFailedError when the job belongs to another role: it must be taken over first; for a job that is only
+    watched; and MigrationError for a new one that somebody else's cron job does already.
     """
     if scene.value("select j.watch from autosync.job as j where j.name = %s", [scene.job]):
         raise CheckFailedError(
@@ -53,16 +53,23 @@ def schedule_job(scene: Scene) -> list[sql.Composable]:
             f"the job belongs to the role {other}", hint="run first: autosync-db repair job_owner_matches job_unique"
         )
     registered = scene.value("select exists (select from autosync.job as j where j.name = %s)", [scene.job])
-    if not registered and scene.job not in scene.configuration.settings.jobs:
+    if registered:
+        return [SYNC.format(sql.Literal(scene.job))]
+    configuration = scene.configuration
+    settings, url = configuration.settings, configuration.target.project_url
+    if scene.job not in settings.jobs:
         raise CheckFailedError(
             f"neither autosync.job nor the settings have a job {scene.job}", hint="add it to autosync.toml"
         )
-    declared = [] if registered else undeclared.declared_jobs(scene.configuration)
-    if not registered and scene.job in registry.taken(scene.connection, scene.configuration.settings, declared):
+    declared = undeclared.declared_jobs(configuration)
+    if scene.job in registry.taken(scene.connection, settings, declared):
         refused = registry.name_is_taken(str(scene.job))
         raise CheckFailedError(refused.message, hint=refused.hint)
-    known = [] if registered else plan.registration(scene.configuration.settings)
-    return [*known, SYNC.format(sql.Literal(scene.job))]
+    for double in doubles.of_new_jobs(scene.connection, settings, url):
+        if double.name == scene.job:
+            raise double.refusal
+    # the others are no part of this repair, and may be somebody else's until they are taken over
+    return [*plan.registration(settings, scene.job), SYNC.format(sql.Literal(scene.job))]
 
 
 def reapply(scene: Scene, paths: Collection[str]) -> list[sql.Composable]:

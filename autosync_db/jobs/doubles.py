@@ -1,13 +1,11 @@
 """Jobs of the settings that are not there yet and that a cron job of somebody else does already, under another name."""
 
-import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from autosync_db import cron
-from autosync_db.config import JobSettings, Settings
+from autosync_db.config import Settings
 from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.errors import MigrationError, UsageError
 from autosync_db.jobs import binding, columns, command_text, found, sameness, twins
@@ -16,26 +14,25 @@ from autosync_db.jobs.found import FoundJob
 
 @dataclass(frozen=True, slots=True)
 class Double:
-    """A job of the settings, and the cron job that makes the same calls, or runs its statement, at the same times."""
+    """A job of the settings, and the cron job that makes the same calls, or runs the same, at the same times."""
 
     name: str
     job: FoundJob
-    is_statement: bool = False
+    does: str  # what it does already
 
     @property
     def refusal(self) -> MigrationError:
         """Return the refusal to make the second one."""
         other = "without a name" if self.job.name is None else repr(self.job.name)
-        does = "runs the statement" if self.is_statement else "makes the calls"
         return MigrationError(
-            f"the cron job {other} (number {self.job.id}) {does} of {self.name} already, at the same times;"
+            f"the cron job {other} (number {self.job.id}) {self.does} of {self.name} already, at the same times;"
             " nothing was changed",
             hint=f"take it over with: autosync-db jobs adopt {self.name} --from {self.job.id}",
         )
 
 
 def of_new_jobs(connection: Connection, settings: Settings, project_url: str | None = None) -> list[Double]:
-    """Return what setup would make a second time. Reads only, at any revision; no calls without PostgreSQL's parser.
+    """Return what setup would make a second time. Reads only, at any revision; none without PostgreSQL's parser.
 
     `project_url` is the one of the settings, else the stored one; without any, a function of any project may be meant.
     """
@@ -43,7 +40,7 @@ def of_new_jobs(connection: Connection, settings: Settings, project_url: str | N
     new = [
         job
         for job in settings.jobs.values()
-        if (job.calls or job.sql is not None) and job.schedule is not None and job.name not in registered
+        if job.kind != "watch" and job.schedule is not None and job.name not in registered
     ]
     database = str(value(connection, "select current_database()"))
     others = [
@@ -53,49 +50,37 @@ def of_new_jobs(connection: Connection, settings: Settings, project_url: str | N
     ][: twins.MOST_JOBS]
     if not others:
         return []
-    statements = [
-        Double(job.name, other, is_statement=True)
-        for other in others
-        for job in new
-        if job.sql is not None
-        and cron.plain(str(job.schedule)) == cron.plain(other.schedule)
-        and _statement(job.sql) == _statement(other.command)
-    ]
-    callers = [job for job in new if job.calls]
-    return [*statements, *_calls(connection, settings, callers, others, project_url)]
-
-
-def _calls(
-    connection: Connection,
-    settings: Settings,
-    new: Sequence[JobSettings],
-    others: Sequence[FoundJob],
-    project_url: str | None,
-) -> Iterator[Double]:
-    """Yield the jobs whose calls are made already."""
-    if not new:
-        return
     try:
         command_text.require_parser()
     except UsageError:
-        return
+        return []
     functions = twins.functions_of(connection)
     facts = found.DatabaseFacts(connection, None)
     url = project_url or _stored_url(connection)
-    made = [
+    calls = [
         (job.name, cron.plain(str(job.schedule)), sameness.own(columns.of(job, settings.retention), url, facts.stored))
         for job in new
+        if job.calls
     ]
-    for job in others:
-        if (call := twins.understand(job.command, functions).sent) is not None:
-            for name, schedule, own in made:
-                if schedule == cron.plain(job.schedule) and own.is_same(call, facts):
-                    yield Double(name, job)
-
-
-def _statement(text: str) -> str:
-    """Return a text as the check job_unique compares it."""
-    return re.sub(r"[\s;]+$", "", re.sub(r"^\s*select\s+", "select ", text, count=1, flags=re.IGNORECASE))
+    statements = [
+        (job.name, cron.plain(str(job.schedule)), twins.understand(str(job.sql), functions).effect)
+        for job in new
+        if job.kind == "sql"
+    ]
+    doubles = []
+    for other in others:
+        done, at = twins.understand(other.command, functions), cron.plain(other.schedule)
+        doubles += [
+            Double(name, other, "makes the calls")
+            for name, schedule, own in calls
+            if done.sent is not None and schedule == at and own.is_same(done.sent, facts)
+        ]
+        doubles += [
+            Double(name, other, "runs the statement")
+            for name, schedule, effect in statements
+            if done.sent is None and (schedule, effect) == (at, done.effect)
+        ]
+    return doubles
 
 
 def _registered(connection: Connection) -> list[tuple[str]]:

@@ -105,12 +105,15 @@ def wanted(settings: Settings) -> sql.Composed:
     )
 
 
-def registration(settings: Settings) -> list[sql.Composed]:
-    """Return the statements that make autosync.job say what the settings say.
+def registration(settings: Settings, only: str | None = None) -> list[sql.Composed]:
+    """Return the statements that make autosync.job say what the settings say, of all their jobs or of `only` one.
 
     The last one returns the names of what changed and whether each is new. The job that the migration made is renamed
     to the main one, if it never ticked and nobody had it before: it would go on ticking beside it.
     """
+    before = _take_over_default(settings) if only in {None, settings.main.name} else []
+    if only is not None:
+        settings = settings.model_copy(update={"jobs": {only: settings.jobs[only]}})
     # no upsert: it takes a number of the sequence for each row that is there
     register = sql.SQL(
         "with wanted as materialized ({wanted}),"
@@ -128,7 +131,7 @@ def registration(settings: Settings) -> list[sql.Composed]:
         new=_list(columns.CHANGEABLE, "w"),
         old=_list(columns.CHANGEABLE, "j"),
     )
-    return [*_take_over_default(settings), register]
+    return [*before, register]
 
 
 def apply(connection: Connection, settings: Settings) -> list[Applied]:

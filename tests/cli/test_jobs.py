@@ -423,6 +423,12 @@ def test_setup_makes_no_job_whose_calls_a_cron_job_of_another_name_makes(new_pro
     planned = new_project.run("plan", "-q")
     assert (planned.code, planned.errors) == (5, refused.errors)
     assert contents(new_project.cluster) == before
+    # so it is with a statement
+    with clusters.connect(new_project.cluster) as connection:
+        connection.execute("select cron.schedule('0 7 * * *', 'select  2;')")
+    Path("autosync.toml").write_text('[jobs.nightly]\nsql = "select  2"\nschedule = "0 7 * * *"\n')
+    refused = new_project.setup("-q")
+    assert "without a name (number 2) runs the statement of nightly already" in command.refused(refused, 5)
     # another body or another time is another job
     Path("autosync.toml").write_text(table.format("0 6 * * *", "false"))
     command.succeeds(new_project.setup("--no-wait"))

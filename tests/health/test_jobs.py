@@ -124,6 +124,27 @@ def test_a_repair_acts_on_the_job_that_fails(jobs: Trial) -> None:
     assert jobs.report().status is Status.OK
 
 
+def test_a_repair_makes_no_job_that_is_done_already_and_no_other_of_the_file(jobs: Trial) -> None:
+    call = f"select net.http_post(url := '{jobs.stub.url}/functions/v1/planned')"
+    report = {"function": "planned", "schedule": "0 6 * * *"}
+    settings = Settings.model_validate({"jobs": {"planned": report, "other": report | {"function": "other"}}})
+    planning = dataclasses.replace(jobs.configuration, settings=settings)
+    session = jobs.acting_as("postgres")
+
+    def repaired(name: str) -> repair.Plan:
+        return repair.plan(session, planning, verify.run(session, planning, ["job_scheduled"], jobs=[name]))
+
+    [(number,)] = jobs.owner.execute("select cron.schedule('Planned (EU)', '0 6 * * *', %s)", [call]).fetchall()
+    done = repaired("planned")
+    assert done.proposals == ()
+    assert "makes the calls of planned already" in done.refusals[0].reason
+    assert done.refusals[0].hint.endswith(f"autosync-db jobs adopt planned --from {number}")
+    # the other one is made, and nothing of the first is
+    assert not repair.apply(session, planning, repaired("other").proposals)[0].error
+    names = {name for (name,) in jobs.owner.execute("select name from autosync.job")}
+    assert names == {FIRST, SECOND, THIRD, "other", "autosync-keep-house"}
+
+
 def test_the_settings_say_which_jobs_are_spoken_of_and_without_them_all_that_are_registered(jobs: Trial) -> None:
     session = jobs.acting_as("postgres")
     assert verify.run(session, _speaking_of(jobs, SECOND)).jobs == (SECOND,)

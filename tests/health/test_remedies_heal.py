@@ -178,6 +178,13 @@ def _waits_for_adoption(project: LiveProject) -> None:
     project.configuration = dataclasses.replace(project.configuration, settings=settings)
 
 
+def _is_done_under_another_name(project: LiveProject) -> None:
+    """Let the settings name what a cron job of somebody's does that has no name."""
+    _waits_for_adoption(project)
+    project.owner.execute("select cron.unschedule('cleanup')")
+    project.owner.execute(f"select cron.schedule('{NEVER}', 'select 2;')".encode())
+
+
 def _named_secret(project: LiveProject) -> None:
     """Let the job's calls carry a secret that is not stored."""
     settings = config.Settings.model_validate(tomllib.loads(_BY_SECRET))
@@ -246,18 +253,14 @@ _BY_SECRET = _JOB.replace("[job]", '[job]\nauth = { secret = "partner_token", he
 _BY_ORGANIZATION = _JOB + '[isolation]\nmode = "organization"\n'
 _OPTIONS = ("--target", remedies.TARGET, "--config", remedies.CONFIG)
 _OF_A_PROJECT = f"https://{keys.PROJECT_REF}.supabase.co"
+_NO_CLEANUP = sql(
+    "select cron.unschedule('cleanup')",
+    "delete from autosync.adopted where object = 'cron job cleanup'",
+    "delete from autosync.job where name = 'cleanup'",
+)
 HEALS = (
-    Heal(
-        "settings_applied",
-        _waits_for_adoption,
-        "waiting",
-        settings=_JOB + _CLEANUP,
-        tidy=sql(
-            "select cron.unschedule('cleanup')",
-            "delete from autosync.adopted where object = 'cron job cleanup'",
-            "delete from autosync.job where name = 'cleanup'",
-        ),
-    ),
+    Heal("settings_applied", _waits_for_adoption, "waiting", settings=_JOB + _CLEANUP, tidy=_NO_CLEANUP),
+    Heal("settings_applied", _is_done_under_another_name, "double", settings=_JOB + _CLEANUP, tidy=_NO_CLEANUP),
     Heal("settings_applied", sql("update autosync.job set timeout_milliseconds = 9000 where drains is not null")),
     Heal("rotation_finished", _lapsed_rotation),
     Heal("outcomes_recorded", _unheard),

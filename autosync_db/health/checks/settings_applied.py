@@ -5,7 +5,8 @@ from psycopg import sql
 
 from autosync_db.config import HOUSEKEEPING_JOB, Configuration, Settings
 from autosync_db.health.model import Answer, Check, Question, Row
-from autosync_db.jobs import columns, plan, registry, undeclared
+from autosync_db.jobs import columns, doubles, plan, registry, undeclared
+from autosync_db.jobs.doubles import Double
 
 # the parts of the query that depend on the settings
 _WANTED, _UNEQUAL, _NAMES, _ELSEWHERE = "{wanted}", "{unequal}", "{names}", "{elsewhere}"
@@ -71,7 +72,7 @@ def _of_retention(settings: Settings) -> str:
 def _read(answer: Answer) -> list[Row]:
     settings = answer.configuration.settings
     chosen = plan.chosen(settings)
-    waiting = _waiting(answer)
+    waiting, done = _waiting(answer)
     rows = []
     for found in answer.values:
         if "table" in found:
@@ -85,6 +86,12 @@ def _read(answer: Answer) -> list[Row]:
             detail = "is in autosync.toml, and the cron job of that name, which somebody else made, runs its own text"
             row = _row("warning", f"job {found['job']}", detail, "waiting", found["job"])
             row.facts["name"] = found["job"]
+            rows.append(row)
+        elif not found["is_registered"] and found["job"] in done:
+            double = done[found["job"]]
+            detail = f"is in autosync.toml, and the cron job number {double.job.id} {double.does} already"
+            row = _row("warning", f"job {found['job']}", detail, "double", found["job"])
+            row.facts.update(name=found["job"], number=double.job.id)
             rows.append(row)
         elif not found["is_registered"]:
             detail = "is in autosync.toml, and not in the database"
@@ -101,16 +108,19 @@ def _read(answer: Answer) -> list[Row]:
     return rows
 
 
-def _waiting(answer: Answer) -> set[str]:
-    """Return the jobs of the file whose cron job somebody else made, and that nobody has taken over yet."""
+def _waiting(answer: Answer) -> tuple[set[str], dict[str, Double]]:
+    """Return the jobs of the file whose cron job somebody else made, and those that another cron job does already."""
     if all("table" in found or found["is_registered"] for found in answer.values):
-        return set()
+        return set(), {}
+    configuration = answer.configuration
+    settings, url = configuration.settings, configuration.target.project_url
     try:
         with answer.connection.transaction():
-            declared = undeclared.declared_jobs(answer.configuration)
-            return set(registry.taken(answer.connection, answer.configuration.settings, declared))
+            declared = undeclared.declared_jobs(configuration)
+            taken = set(registry.taken(answer.connection, settings, declared))
+            return taken, {one.name: one for one in doubles.of_new_jobs(answer.connection, settings, url)}
     except psycopg.DatabaseError:
-        return set()  # it may not be looked at
+        return set(), {}  # it may not be looked at
 
 
 def _row(status: str, object: str, detail: str, reason: str, job: str | None = None) -> Row:
@@ -122,7 +132,10 @@ CHECK = Check(
     claim="autosync.toml and the database agree on the jobs and settings",
     remedy="autosync-db setup",
     # `setup` leaves what somebody else made alone
-    remedies={"waiting": "autosync-db jobs adopt {name}"},
+    remedies={
+        "waiting": "autosync-db jobs adopt {name}",
+        "double": "autosync-db jobs adopt {name} --from {number}",
+    },
     needs=("head_applied", "privileges_sufficient"),
     causes=("head_applied",),
     question=Question(lambda: "autosync.job, autosync.adopted, autosync.setting", _read, _query),
