@@ -109,6 +109,34 @@ def test_a_url_that_cannot_be_read_is_refused_without_being_quoted(form: str) ->
 
 
 @pytest.mark.parametrize(
+    ("form", "said", "hint"),
+    [
+        ("'postgresql://u:{}@h/db'", "has quotation marks around it", "alone"),
+        ("DB_URL=postgresql://u:{}@h/db", "begins with the name of a variable, DB_URL=", "alone"),
+        ('export DB_URL="postgresql://u:{}@h/db"', "begins with the name of a variable, DB_URL=", "alone"),
+        ('psql "postgresql://u:{}@h/db"', "is a command of psql", "alone"),
+        ("psql -h h -U u -d db password={}", "is a command of psql", "alone"),
+        ("jdbc:postgresql://h/db?user=u&password={}", "is one for JDBC", "postgresql://USER"),
+        ("postgresql+psycopg2://u:{}@h/db", "names a driver", "leave +psycopg2 out"),
+        ("prisma+postgres://accelerate.example.com/?api_key={}", "of Prisma's proxy", "of the database itself"),
+        (
+            "postgresql://u:{}@h:6543/db?pgbouncer=true&connection_limit=1",
+            "knows: pgbouncer, connection_limit",
+            "AUTOS",
+        ),
+        ("postgresql://u:{}@h/db?sslmode=require&schema=public", "knows: schema", "export AUTOSYNC_DATABASE_URL"),
+    ],
+)
+def test_what_was_copied_with_more_or_for_another_program_is_named(form: str, said: str, hint: str) -> None:
+    canary = keys.secret().reveal()
+    with pytest.raises(UsageError) as caught:
+        _of(form.format(canary))
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+    assert canary not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("https://{ref}.supabase.co", "an address of the web"),

@@ -64,7 +64,7 @@ class Session:
         Chosen.seconds = _seconds(timeout) if timeout is not None else None
         self._spinner: Status | Live | None = None
         self._target, self._config = target, config
-        self._database_url = Secret(database_url) if database_url else None
+        self._database_url = Secret(database_url.strip()) if database_url else None
         self.format = format
         self._is_quiet = quiet
         self.place: Place | None = None

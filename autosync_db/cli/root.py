@@ -6,6 +6,7 @@ import re
 import sys
 import traceback
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -75,14 +76,26 @@ class Root(quick_help.Group):
             # Typer and Rich leave with 1 when nobody reads stdout any more
             code = Run.code_if_unread if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
         except Exception as error:
-            code = _fail(
-                f"internal error ({type(error).__name__})",
-                "run it again with -vv for the traceback and report it: this is a bug in autosync-db",
-                ExitCode.BUG,
-            )
+            code = _unforeseen(error)
         code = _flush(code)
         Chosen.seconds = None
         sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
+
+
+def _unforeseen(error: Exception) -> int:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return _fail(
+            "the current folder does not exist any more",
+            "go to a folder that does; to one that was made again under the same name: cd .",
+            ExitCode.USAGE,
+        )
+    return _fail(
+        f"internal error ({type(error).__name__})",
+        "run it again with -vv for the traceback and report it: this is a bug in autosync-db",
+        ExitCode.BUG,
+    )
 
 
 def _shown(text: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """`runs`: the calls and their outcome."""
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ _SHOW = "show"
 def _runs(
     session: Session,
     show: Annotated[
-        tuple[str, str] | None,
+        list[str] | None,
         typer.Argument(
             help="Show one call; ID is its number in the list, or the beginning of its idempotency key.",
             metavar="show ID",
@@ -41,9 +42,13 @@ def _runs(
 
     `runs show ID` shows one call: its answer, its ids, its times and where its log is.
     """
-    if show is not None:
+    if show:
+        if len(show) == 1 and show[0] != _SHOW and re.fullmatch(r"[0-9a-f-]+", show[0]):
+            raise UsageError(f"{show[0]!r} is no command of runs", hint=f"one call: autosync-db runs show {show[0]}")
         if show[0] != _SHOW:
             raise unknown("command of runs", show[0], [_SHOW], hint="one call: autosync-db runs show ID")
+        if len(show) != 2:
+            raise UsageError("show takes the id of one call", hint="list them with: autosync-db runs")
         _show(session, show[1], log=log)
         return
     if log:

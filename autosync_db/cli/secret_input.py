@@ -71,10 +71,22 @@ def variable(name: str, noun: str) -> Secret:
     """Return the secret in an environment variable. Raises UsageError when it is not set or empty."""
     from autosync_db import config
 
+    if is_secret(name):
+        raise UsageError(
+            f"the {noun} itself was given as the name of a variable",
+            hint=f"pass only the variable's name; the {noun} is in the shell's history now: replace it",
+        )
     found = config.environment_secret(name)
     if found is None:
         raise UsageError(f"the variable {name} is not set or empty", hint=f"export {name}=... with the {noun}")
     return Secret(_bare(found.reveal()))
+
+
+def is_secret(text: str) -> bool:
+    """Return whether a text has the form of a key, and so is no name."""
+    from autosync_db.supabase.key import redact
+
+    return redact(text) != text
 
 
 def read(path: str, noun: str) -> Secret:
@@ -90,6 +102,11 @@ def read(path: str, noun: str) -> Secret:
             raise UsageError(f"{name} holds more than 1 MB", hint=f"pass a file that holds only the {noun}")
         return Secret(_bare(_decoded(found)))
     except OSError as error:
+        if is_secret(path):
+            raise UsageError(
+                f"the {noun} itself was given as the name of a file",
+                hint=f"write it into a file, and pass its path; the {noun} is in the shell's history now: replace it",
+            ) from None
         raise UsageError(
             f"cannot read the {noun} from {path}: {error.strerror}", hint="check path and permissions"
         ) from None

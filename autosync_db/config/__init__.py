@@ -38,6 +38,7 @@ from autosync_db.config.target import (
     Target,
     environment_secret,
     local_port,
+    no_database,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "local_port",
     "make_local_folder",
     "management_of",
+    "no_database",
     "read",
     "state_folder",
     "target_name",

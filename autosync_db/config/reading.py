@@ -21,6 +21,8 @@ from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Targ
 from autosync_db.errors import UsageError, meant, of_bearable_depth
 from autosync_db.remedies import Aim
 
+# tables of tables
+_TABLES_BY_NAME = ("jobs", "targets")
 # every variable that is read, with its meaning; the README's table is generated from it
 ENVIRONMENT = {
     "AUTOSYNC_DATABASE_URL": "the database: any libpq URL or keyword string",
@@ -170,7 +172,8 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _judged(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        # editors of Windows write a mark before the text
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the file's permissions") from None
     except UnicodeDecodeError:
@@ -209,15 +212,30 @@ def _explain(error: ValidationError, source: Path | None) -> UsageError:
     place, message = fault_of(error)
     if first["type"] == "extra_forbidden":
         near = meant(place[-1], _keys_of(place[:-1]))
-        message = "is not a setting" + (f"; did you mean {near}?" if near else "")
+        home = _home_of(place, is_table=isinstance(error.errors(include_url=False)[0]["input"], dict))
+        message = "is not a setting" + (
+            f"; did you mean {near}?" if near else f": it belongs in {home}" if home else ""
+        )
     elif first["type"] in {"model_type", "dict_type", "model_attributes_type"}:
         message = "this is to be a table"
+        if len(place) == 2 and place[0] in _TABLES_BY_NAME:
+            message += f" with a name of its own: [{place[0]}.NAME]"
     variable = "AUTOSYNC_" + "__".join(place).upper()
     return UsageError(
         f"{f'the variable {variable}' if variable in os.environ else source or 'the environment'}: "
         f"{'.'.join(place)}: {message}",
         hint="list them with: autosync-db explain settings; a file with all of them is written by: autosync-db init",
     )
+
+
+def _home_of(place: tuple[str, ...], *, is_table: bool) -> str | None:
+    """Return the table that has the last key of a place, None where none or several have it."""
+    if is_table:
+        return f"[jobs.{place[1]}]" if place[0] == "job" and len(place) == 2 else None
+    tables = {f"[{name}]": _keys_of((name,)) for name in Settings.model_fields if name not in _TABLES_BY_NAME}
+    tables |= {f"[{name}.NAME]": _keys_of((name, "NAME")) for name in _TABLES_BY_NAME}
+    found = [name for name, keys in tables.items() if place[-1] in keys and name not in {"[job]", "[function]"}]
+    return found[0] if len(found) == 1 else None
 
 
 def _keys_of(place: tuple[str, ...]) -> list[str]:

@@ -99,6 +99,27 @@ def environment_secret(variable: str) -> Secret | None:
     return Secret(value) if value else None
 
 
+def _trimmed(variable: str) -> Secret | None:
+    """Return the address or the password in a variable, without the line break that a file and a CI system leave."""
+    value = os.environ.get(variable, "").strip()
+    return Secret(value) if value else None
+
+
+def no_database() -> UsageError:
+    """Return the error where nobody named a database, with what there is instead."""
+    others = sorted(
+        name
+        for name, value in os.environ.items()
+        if name not in DATABASE_VARIABLES and re.match(r"postgres(ql)?://", value.strip())
+    )
+    hint = "pass --database-url, or set AUTOSYNC_DATABASE_URL, or choose a --target"
+    if others:
+        hint = f'{others[0]} may hold one, but is not read: export AUTOSYNC_DATABASE_URL="${others[0]}"'
+    if nearest(FILE_NAME) is None:
+        hint += f"; there is no {FILE_NAME} here or in a folder above: go to its folder, or make one: autosync-db init"
+    return UsageError("no database was named", hint=hint)
+
+
 def _named(name: str, flags: Flags, settings: Settings) -> Target:
     chosen = settings.targets.get(name)
     if chosen is None and name == LOCAL_TARGET:
@@ -130,7 +151,7 @@ def _unnamed(name: str, chosen: TargetSettings, flags: Flags, link: supabase.Lin
     own = _own(name, chosen)
     database: Secret | UsageError | None = own
     # a link says less than any address that somebody wrote down
-    named = flags.database_url or (_of_environment() if link else environment_secret(DATABASE_VARIABLES[0]))
+    named = flags.database_url or (_of_environment() if link else _trimmed(DATABASE_VARIABLES[0]))
     if named:
         if named != own and (ref is None or address.ref_of_database(named) != ref):
             return None
@@ -153,13 +174,18 @@ def _project_url(name: str, chosen: TargetSettings) -> str | None:
             f"target {name!r} has both project_ref and project_url",
             hint="keep one of them in the settings file",
         )
-    url = chosen.project_url and address.check_url(chosen.project_url)
-    return address.url_of(chosen.project_ref) if chosen.project_ref else url
+    key = "project_ref" if chosen.project_ref else "project_url"
+    try:
+        url = chosen.project_url and address.check_url(chosen.project_url)
+        return address.url_of(chosen.project_ref) if chosen.project_ref else url
+    except UsageError as error:
+        hint = re.sub(r"^(pass|use) ", "write ", error.hint)
+        raise UsageError(f"targets.{name}.{key} of {FILE_NAME}: {error.message}", hint=hint) from None
 
 
 def _own(name: str, chosen: TargetSettings) -> Secret | UsageError | None:
     """Return the database that a target says it has, an error where that is not known, None where it says nothing."""
-    found = environment_secret(chosen.database_url_env) if chosen.database_url_env else None
+    found = _trimmed(chosen.database_url_env) if chosen.database_url_env else None
     if found is None and chosen.database_url and not chosen.database_url_env:
         found = Secret(chosen.database_url)
     found = found or (_completed(chosen.project_ref) if chosen.project_ref else None)
@@ -182,7 +208,7 @@ def _lack(variable: str) -> str:
 
 def _completed(project_ref: str) -> Secret | None:
     """Return a project's address with the password of SUPABASE_DB_PASSWORD, None where it is not that project's."""
-    password = environment_secret(PASSWORD_VARIABLE)
+    password = _trimmed(PASSWORD_VARIABLE)
     link = _link()
     if password is None or (link and link.project_ref != project_ref):
         return None
@@ -217,7 +243,7 @@ def is_name(text: str) -> bool:
 
 
 def _of_environment() -> Secret | None:
-    return next((found for name in DATABASE_VARIABLES if (found := environment_secret(name))), None)
+    return next((found for name in DATABASE_VARIABLES if (found := _trimmed(name))), None)
 
 
 def _link() -> supabase.Link | None:

@@ -19,7 +19,7 @@ from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import config
 from autosync_db import patience as patiences
-from autosync_db.connection import absent, conflicts, names
+from autosync_db.connection import absent, conflicts, names, pasted
 from autosync_db.connection.silence import Patient
 from autosync_db.errors import AutosyncError, MigrationError, UnreachableError, UsageError
 from autosync_db.secret import Secret
@@ -62,10 +62,7 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
     its password; the message never quotes it.
     """
     if not database_url:
-        raise UsageError(
-            "no database was named",
-            hint="pass --database-url, or set AUTOSYNC_DATABASE_URL, or choose a --target",
-        )
+        raise config.no_database()
     text = database_url.reveal()
     if _PLACEHOLDER.search(unquote(text)):
         raise UsageError(
@@ -82,7 +79,7 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
     except (psycopg.ProgrammingError, UnicodeError):  # %a5 is no character
         given = {}
     if not given or _is_misread(text, given):
-        raise UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL)
+        raise pasted.explain(text) or UsageError("the database URL cannot be parsed", hint=_PARTS_OF_A_URL)
     chosen: dict[str, Any] = {**patiences.OF_THE_LINE, **given}
     chosen.setdefault("application_name", APPLICATION_NAME)
     chosen.setdefault("connect_timeout", patiences.of_connecting(CONNECT_TIMEOUT_SECONDS))

@@ -11,7 +11,7 @@ from autosync_db.supabase import whole_file
 
 def job_names(path: Path) -> frozenset[str]:
     """Return the names of the jobs that a settings file has tables of; the file was read before."""
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     names = set(values.get("jobs", {}))
     if isinstance(values.get("job"), dict):
         names.add(values["job"].get("name", "auto-sync-cron-job"))

@@ -96,7 +96,7 @@ def _verify_jwt(functions: Path, key_kind: KeyKind) -> str:
     chosen: dict[str, bool] = {}
     for path in (functions.parent / "config.toml", functions / "config.toml"):
         try:
-            entries = tomllib.loads(path.read_text(encoding="utf-8")).get("functions", {})
+            entries = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("functions", {})
         except FileNotFoundError:
             continue
         except (OSError, ValueError, RecursionError) as error:

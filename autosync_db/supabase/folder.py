@@ -70,7 +70,7 @@ def values(folder: Path) -> Mapping[str, Any]:
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is no file", hint="make one with: supabase init")
         with of_bearable_depth(path):
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except OSError as error:

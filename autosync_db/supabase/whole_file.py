@@ -28,7 +28,11 @@ def write(path: Path, text: str, *, replace: bool = False, mode: int | None = No
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*{_ENDING}"):
         left.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_ENDING)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_ENDING)
+    except OSError as error:
+        # of the file that is meant, not of its part
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     part = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

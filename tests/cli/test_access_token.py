@@ -274,4 +274,8 @@ def test_runs_says_what_is_lacking_to_show_a_log(hosted: Project, api: Api) -> N
     assert "there is no hosted project" in command.refused(hosted.run(*show), 2)
     assert "there is no call" in command.refused(hosted.run("runs", "show", "9" * 25), 2)
     assert "--log is for one call" in command.refused(hosted.run("runs", "--log"), 2)
+    number = hosted.run("runs", "3")
+    assert "'3' is no command of runs" in command.refused(number, 2)
+    assert "runs show 3" in number.hints[0]
+    assert "show takes the id of one call" in command.refused(hosted.run("runs", "show"), 2)
     assert "no command" in command.refused(hosted.run("runs", "list", "1"), 2)

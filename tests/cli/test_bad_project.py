@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from autosync_db.cli import secret_input
 from autosync_db.secret import Secret
 from tests.cli.conftest import Listener
 from tests.support import cases, command, keys
@@ -155,6 +156,18 @@ def test_a_key_typed_where_none_belongs_is_not_repeated(listener: Listener) -> N
                 assert len(result.errors) == len(result.hints) == 1
                 assert all(part not in result.out + result.err for part in (canary, canary.rpartition(".")[2]))
                 assert not listener.was_called
+
+
+def test_a_key_in_the_place_of_a_name_is_said_to_be_one_and_a_mark_before_it_is_none(
+    listener: Listener, tmp_path: Path
+) -> None:
+    key = keys.secret().reveal()
+    for flag, said in (("--service-role-key-file", "name of a file"), ("--service-role-key-env", "of a variable")):
+        result = command.run("setup", "--project-url", URL, flag, key, database=listener.database)
+        assert said in command.refused(result, 2)
+        assert "is in the shell's history now: replace it" in result.hints[0]
+    (tmp_path / "key.txt").write_bytes(b"\xef\xbb\xbf" + key.encode() + b"\r\n")
+    assert secret_input.read(str(tmp_path / "key.txt"), "service key").reveal() == key
 
 
 def test_an_absent_variable_named_by_flag_is_refused_instead_of_using_the_stored_key(

@@ -4,6 +4,7 @@ import itertools
 import re
 from pathlib import Path
 
+from autosync_db.local.cluster import Cluster
 from tests.cli.conftest import Listener
 from tests.support import cases, command, keys
 
@@ -29,7 +30,11 @@ BAD_FILES = (
     ("[job\nname = 'x'\n", "is not valid TOML"),
     ("[job]\nname = 'a'\nname = 'b'\n", "is not valid TOML"),
     ("[job]\nshedule = '*/5 * * * *'\n", "job.shedule: is not a setting"),
-    ("[jobs]\nname = 'x'\n", "jobs.name: this is to be a table"),
+    ("[jobs]\nname = 'x'\n", "jobs.name: this is to be a table with a name of its own: [jobs.NAME]"),
+    ("[job.daily]\nfunction = 'daily'\n", "job.daily: is not a setting: it belongs in [jobs.daily]"),
+    ("project_ref = 'x'\n", "project_ref: is not a setting: it belongs in [targets.NAME]"),
+    ("[secrets]\nmode = 'none'\n", "secrets.mode: is not a setting: it belongs in [isolation]"),
+    ("[targets.production]\nproject_ref = 'my-project'\n", "targets.production.project_ref of autosync.toml: 'my-"),
     ("[jobs.x]\nwatch = true\n[job]\nname = 'x'\n", "jobs.x: this job is named twice"),
     ("[jobs.x]\nfunction = 'x'\nschedule = '0 0 31 2 *'\n", "jobs.x.schedule: the schedule '0 0 31 2 *'"),
     ("[targets.production]\npassword_file = 'x'\n", "targets.production.password_file: is not a setting"),
@@ -166,6 +171,17 @@ def test_no_database_at_all_is_refused_with_the_ways_to_name_one() -> None:
                 result = command.run(*arguments, variables={"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()})
                 command.refused(result, 2)
                 assert "--database-url" in result.hints[0]
+                assert "there is no autosync.toml here or in a folder above" in result.hints[0]
+    other = command.run("status", variables={"POSTGRES_URL": "postgresql://u:p@h/db"})
+    assert 'export AUTOSYNC_DATABASE_URL="$POSTGRES_URL"' in other.hints[0]
+    command.succeeds(command.run("init"))
+    assert "no autosync.toml" not in command.run("status", variables={"AUTOSYNC_TARGET": ""}).hints[0]
+
+
+def test_what_an_editor_or_a_ci_system_leaves_around_a_value_is_no_part_of_it(shared: Cluster, tmp_path: Path) -> None:
+    Path("autosync.toml").write_bytes(b'\xef\xbb\xbf[targets.mine]\r\ndatabase_url_env = "MINE"\r\n')
+    variables = {"MINE": f" {shared.url().reveal()}\n"}
+    command.succeeds(command.run("status", "--target", "mine", variables=variables))
 
 
 def test_a_database_url_that_cannot_be_parsed_is_refused_without_being_quoted() -> None:

@@ -20,6 +20,13 @@ def _tree(folder: Path) -> dict[str, tuple[str, int]]:
     }
 
 
+def test_where_nothing_can_be_written_the_file_that_is_meant_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = command.refused(command.run("init", "--path", "/proc/autosync.toml"), 2)
+    assert "cannot write /proc/autosync.toml: " in refused
+    monkeypatch.chdir("/proc")
+    assert "cannot write /proc/.autosync: " in command.refused(command.run("local", "up"), 2)
+
+
 class TestInit:
     def test_writes_every_setting_at_its_default(self) -> None:
         command.succeeds(command.run("init", "--project-ref", keys.PROJECT_REF))

@@ -42,6 +42,13 @@ def test_an_internal_error_is_a_bug_and_shows_its_traceback_only_when_asked(migr
     assert "Traceback" in loud.err
 
 
+def test_a_folder_that_was_deleted_is_no_bug() -> None:
+    for typed in ("verify", "init", "local up"):
+        run = f"mkdir gone && cd gone && rmdir ../gone && exec {shlex.join(command.PROGRAM)} {typed}"
+        done = subprocess.run(["sh", "-c", run], capture_output=True, text=True, env=command.environment(), check=False)
+        assert (done.returncode, "error: the current folder does not exist any more" in done.stderr) == (2, True)
+
+
 def test_json_is_the_only_thing_on_stdout(project: Project) -> None:
     command.succeeds(project.setup())
     with cases.collected() as case:
