@@ -65,11 +65,21 @@ def _init(
         is_written = any(step.name == "file" and step.changed for step in checklist.steps)
         kept = f"{path} is written" if is_written else f"{path} was not written"
         raise StoppedError(f"interrupted; {kept}", hint="begin again with: autosync-db init") from None
+    if (above := _above(path)) is not None:
+        session.say(f"warning: {above} is not read in this folder any more: the new file is nearer")
     onward = _onward(path, targets, folder.link(found) if found else None)
     if session.is_json:
         session.print_json({"path": str(path), "targets": targets, "steps": checklist.steps, "next": onward})
     else:
         session.say_onward(onward)
+
+
+def _above(path: Path) -> Path | None:
+    """Return the settings file of a folder above that was read here until this one was written."""
+    folder = path.absolute().parent
+    if path.name != "autosync.toml" or folder != Path.cwd():
+        return None
+    return next((one / path.name for one in folder.parents if (one / path.name).is_file()), None)
 
 
 def _onward(path: Path, targets: "Mapping[str, str | None]", linked: "Link | None") -> "tuple[Onward, ...]":

@@ -30,7 +30,7 @@ app = typer.Typer(add_completion=False)
 _CronSecretFile = Annotated[
     str | None,
     typer.Option(
-        help='With auth = "cron_secret" (for [job] in [function]): file with the secret that the function already has;'
+        help='With auth = "cron_secret" (or [function]): file with the secret that the function already has;'
         " - reads standard input. Without it a secret is made.",
         metavar="PATH",
     ),

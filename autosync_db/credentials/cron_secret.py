@@ -1,4 +1,4 @@
-"""A random secret that the function alone knows: the credential of the calls with [function] auth = "cron_secret".
+"""A random secret that the function alone knows: the credential of the calls of jobs with auth = "cron_secret".
 
 It opens one function and nothing else, so that whoever reads it in pg_net's queue has little. It is made here and kept
 beside the project URL; the function gets it as a variable, from a file that only its owner can read. A new one is
@@ -33,6 +33,7 @@ _BYTES = 32
 _FORM = re.compile(r"[A-Za-z0-9_-]{32,200}")
 _LINE = re.compile(rf"\s*(export\s+)?{VARIABLE}\s*=")
 _FILE = "cron.env"
+_CHOOSE = 'set auth = "cron_secret" in the job\'s table of autosync.toml'
 _AUTH = "select autosync.function_auth(%s)"
 
 
@@ -147,7 +148,7 @@ def _require_use(connection: Connection, configuration: Configuration) -> None:
     if active_auth(connection, job_name) != "cron_secret":
         raise UsageError(
             f"the function of {job_name} knows its caller by the service key, which cannot be made here",
-            hint='choose [function] auth = "cron_secret" and run autosync-db setup, or pass --from-file PATH',
+            hint=f"{_CHOOSE} and run autosync-db setup, or pass --from-file PATH",
         )
 
 
@@ -173,9 +174,7 @@ def known(connection: Connection) -> list[Secret]:
     ]
     values = list(dict.fromkeys(value for value in found if value is not None))
     if not values:
-        raise SecretError(
-            "no cron secret is stored", hint='choose [function] auth = "cron_secret", then run: autosync-db setup'
-        )
+        raise SecretError("no cron secret is stored", hint=f"{_CHOOSE}, then run: autosync-db setup")
     return values
 
 

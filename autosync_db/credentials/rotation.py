@@ -217,7 +217,7 @@ def _not_carried(configuration: Configuration, subject: Subject, needed: tuple[s
     if needed is None:
         return UsageError(
             f"no call carries the {subject.noun}, so none could prove a new one",
-            hint="see [function] auth of the settings, and what the job uses: autosync-db secrets list",
+            hint="see auth in the job's table of autosync.toml, and what the job uses: autosync-db secrets list",
         )
     own = next((one for one in needed if one not in {store.PROJECT_URL, subject.name}), None)
     hint = "see which secret each job uses: autosync-db secrets list"

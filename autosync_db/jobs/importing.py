@@ -140,7 +140,8 @@ def _import(
     elif reading.call is not None:
         made = translate(reading.call, facts, names, name)
         if reading.beside is not None and made.reason is None:
-            made = replace(made, table={"watch": True}, notes=(), reason=reading.beside)
+            lost = f"of its text only the call is made from then on: {reading.beside}"
+            made = replace(made, table={"watch": True}, notes=(*made.notes, lost), reason=reading.beside)
     elif reading.kind == "sql":
         made = _plain(job.command)
     else:
@@ -156,8 +157,9 @@ def _import(
             f"the cron job {called}; take it over with: autosync-db jobs adopt {name} --from {job.id}",
         )
     else:
-        notes = made.notes
-    takes = () if "watch" in made.table else made.takes
+        # what is said of a translation is said of nobody who is only watched
+        notes = () if made.reason else made.notes
+    takes = () if made.reason else made.takes
     return Imported(name, job, kind, made.table, takes, notes, made.reason, made)
 
 

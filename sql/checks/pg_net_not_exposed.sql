@@ -30,7 +30,7 @@ where e.name in ('net', 'cron')
 union all
 select case when k.is_sent then 'warning' else 'ok' end, format('role %s', r.rolname),
     'may log in and read net.http_request_queue, which holds the '
-    || case when k.is_sent then 'service key of each request until it is sent; [function] auth = "cron_secret" would send one of little worth'
+    || case when k.is_sent then 'service key of each request until it is sent; auth = "cron_secret" would send one of little worth'
         else 'cron secret of each request until it is sent; it opens the function alone' end,
     jsonb_build_object('reason', 'privilege', 'role', r.rolname, 'table', 'net.http_request_queue', 'privilege', 'select')
 from queue as q

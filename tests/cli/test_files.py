@@ -57,6 +57,13 @@ class TestInit:
         command.succeeds(command.run("init", "--force"))
         assert "[jobs." in Path("autosync.toml").read_text()
 
+    def test_a_file_above_that_it_hides_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        above = Path("autosync.toml").absolute()
+        assert "is not read" not in command.succeeds(command.run("init")).err
+        Path("app").mkdir()
+        monkeypatch.chdir("app")
+        assert f"warning: {above} is not read in this folder any more" in command.succeeds(command.run("init")).err
+
     def test_writes_to_the_given_path(self) -> None:
         command.succeeds(command.run("init", "--path", "deep/folder/settings.toml"))
         assert Path("deep/folder/settings.toml").is_file()

@@ -395,6 +395,8 @@ def test_a_job_that_writes_a_row_as_well_is_watched_and_adopted_by_a_table_of_on
     assert command.run("jobs", "adopt", "report", "--yes", database=project.cluster.url()).code == 2
     project.write(f'[jobs.report]\nfunction = "report"\nschedule = "{RARELY}"\n')
     before = project.cron()
+    said = "of its text only the call is made from then on: it does more than make its call"
+    assert said in project.run("jobs", "adopt", "report", "--dry-run").out
     _adopt(project, "a row as well", before[0][2], SHAPES["vault"][1])
     command.succeeds(project.run("jobs", "release", "report", "--yes"))
     assert project.cron() == before

@@ -44,7 +44,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
         return [
             Refusal(
                 "autosync.job itself holds that schedule",
-                "write another one under [job] in autosync.toml, then run: autosync-db setup",
+                "write another one into its table of autosync.toml, then run: autosync-db setup",
             )
         ]
     return [Repair("set the job's schedule to that of autosync.job again", drafts.schedule_job(scene))]

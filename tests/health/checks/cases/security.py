@@ -182,7 +182,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         warned(
             "and a secret of little worth would be no fault",
             role("reporting"),
-            says='[function] auth = "cron_secret" would send one of little worth',
+            says='auth = "cron_secret" would send one of little worth',
         ),
         fine("it may not log in", role("reporting"), admin("alter role reporting nologin")),
         fine("it reads a cron secret and no key", role("reporting"), _cron_secret, says="role reporting: may log in"),
