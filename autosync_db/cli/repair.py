@@ -64,6 +64,9 @@ def _repair(
             session.say(f"{refused.id}{of_job}: {refused.reason}; {refused.hint}")
         if dry_run:
             _show(session, plan, plan.consented(named) if yes else plan.proposals)
+            for result in () if named else report.root_causes:
+                if not result.check.repairable:
+                    session.say(f"{result.id} fails and is not repaired from here; its remedy: {result.remedy}")
             return
         chosen = _chosen(session, plan, named, yes=yes)
         outcomes: tuple[Outcome, ...] = ()

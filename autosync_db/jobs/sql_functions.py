@@ -91,7 +91,7 @@ def formatted(pattern: str, values: list[Value]) -> Text:
         elif piece == "%%":
             made += Text(("%",))
         elif piece.endswith(("L", "I")):
-            raise Untranslatable("it makes SQL while it runs")
+            raise Untranslatable(f"it writes a value as SQL does ({piece} of format)")
         elif position := re.match(r"%(\d+)\$", piece):
             if not 0 < int(position[1]) <= len(values):
                 raise Untranslatable("it formats a value that is not there")

@@ -22,6 +22,10 @@ as $$
                 then format('autosync-db secrets set %s --from-file PATH', j.secret_name)
             when j.function is null then format('autosync-db runs --job %s', j.name)
             when cause = 'key' and j.auth = 'none' then format('autosync-db verify --job %s', j.name)
+            -- the platform deploys the functions of its own projects alone: elsewhere verify knows where they belong
+            when k.cause = 'missing' and not exists (
+                select from autosync.setting as s where s.name = 'binding' and s.value ->> 'project_ref' is not null
+            ) then format('autosync-db verify --job %s', j.name)
             else m.fix
         end
     )

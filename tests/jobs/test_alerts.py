@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from autosync_db import cron, resources
 from autosync_db.jobs import registry
@@ -152,6 +153,19 @@ def test_a_fault_is_said_once_and_its_end_once(night: Night, stub: Stub) -> None
     assert "the function fails: failed since" in heard(slack)[1]["text"]
     assert "the words of the answer" not in str([request.body for request in webhook.requests + slack.requests])
     assert set(night.outcomes()) == {"delivered"}
+
+
+def test_a_missing_function_is_deployed_where_the_platform_has_it(transaction: psycopg.Connection[Any]) -> None:
+    def fix() -> Any:
+        call = Jsonb({"outcome": "http_error", "status_code": 404, "queued_at": "2026-11-28T03:10:00Z"})
+        query = "select autosync.failure_facts(%s, 'missing', 2, %s) ->> 'fix'"
+        return transaction.execute(query, [JOB, call]).fetchall()[0][0]
+
+    assert fix() == f"autosync-db verify --job {JOB}"
+    transaction.execute(
+        "insert into autosync.setting (name, value) values ('binding', %s)", [Jsonb({"project_ref": keys.PROJECT_REF})]
+    )
+    assert fix() == "supabase functions deploy auto-sync-cron"
 
 
 def test_a_missing_secret_is_said_at_once_and_ends_with_a_good_call(night: Night) -> None:

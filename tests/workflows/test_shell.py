@@ -10,7 +10,6 @@ import pytest
 
 from autosync_db.local.cluster import Cluster
 from autosync_db.scaffold import workflow
-from autosync_db.schema import revisions
 from tests.support import command, tools
 from tests.support.health import LiveProject
 from tests.workflows.conftest import Runner, write
@@ -31,14 +30,16 @@ def ci(
 
 
 def test_it_is_executable_and_passes_shellcheck() -> None:
-    Path("autosync.toml").write_text('[targets.production]\ndatabase_url_env = "OUR_DATABASE"\n')
-    write("shell", target="production", secret="OTHER_NAME")
-    assert os.access(SCRIPT, os.X_OK)
     shellcheck = tools.find("shellcheck", Path(sys.executable).parent, install="install it: make setup")
-    done = subprocess.run([str(shellcheck), str(SCRIPT)], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    # the shell of a small image, too
-    assert subprocess.run(["sh", "-n", str(SCRIPT)], check=False).returncode == 0
+    # the second ticks too seldom for a check that waits
+    for job in ("", '[jobs.report]\nfunction = "report"\nschedule = "0 6 * * *"\n'):
+        Path("autosync.toml").write_text(f'{job}[targets.production]\ndatabase_url_env = "OUR_DATABASE"\n')
+        write("shell", target="production", secret="OTHER_NAME", force=True)
+        assert os.access(SCRIPT, os.X_OK)
+        done = subprocess.run([str(shellcheck), str(SCRIPT)], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        # the shell of a small image, too
+        assert subprocess.run(["sh", "-n", str(SCRIPT)], check=False).returncode == 0
 
 
 def test_without_the_secret_it_says_which(runner: Runner) -> None:
@@ -76,7 +77,7 @@ def test_it_works_from_any_folder_with_the_settings_and_the_name_of_the_secret(
         cwd=tmp_path, check=False, capture_output=True, text=True, timeout=90,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
-    assert f"the database is at {revisions.head()}" in checked.stderr
+    assert "nothing to do: the database is at " in checked.stderr
 
 
 @pytest.mark.long

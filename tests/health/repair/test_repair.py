@@ -117,6 +117,14 @@ def test_dry_run_prints_what_would_be_done_and_changes_nothing(live: LiveProject
     assert contents(live.cluster) == before
 
 
+def test_a_dry_run_names_what_fails_and_is_not_repaired(live: LiveProject) -> None:
+    live.stub.answer(404, {"code": "NOT_FOUND", "message": "Requested function was not found"}, "NOT_FOUND")
+    live.call()
+    shown = command.succeeds(repair(live, "--dry-run"))
+    assert shown.out == "-- nothing to repair\n"
+    assert "function_deployed fails and is not repaired from here; its remedy: # by you: " in shown.err
+
+
 @pytest.mark.long
 def test_json_says_what_was_done_and_what_is_left(live: LiveProject) -> None:
     live.owner.execute(OFF.encode())
