@@ -13,18 +13,24 @@ Meant = Callable[[tuple[str, ...]], bool]
 MORE = "it does more than make its call"
 CONDITION = "it calls on a condition"
 _CHANGES = {"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "intoClause", "IntoClause"}
-_SECRETS = {"vault.decrypted_secrets", "vault.secrets", "public.pg_cron_secrets", "pg_cron_secrets"}
+# whether a row of these is there asks whether a call can be made at all
+_NEEDED = {
+    "vault.decrypted_secrets", "vault.secrets", "public.pg_cron_secrets", "pg_cron_secrets",
+    "pg_extension", "pg_catalog.pg_extension",
+}  # fmt: skip
 _LENGTHS = {"length", "char_length", "character_length", "octet_length"}
 _COMPARISONS = {"AEXPR_OP", "AEXPR_DISTINCT", "AEXPR_NOT_DISTINCT"}
 # PostgreSQL's own that change nothing, and http_header, which makes a value
 _CALCULATIONS = """
-    abs age array_agg array_to_string avg bool_and bool_or ceil ceiling coalesce concat concat_ws convert_from
-    convert_to count current_database current_setting date_part date_trunc decode encode extract floor format
-    gen_random_uuid greatest http_header initcap json_agg json_build_array json_build_object json_object
-    jsonb_agg jsonb_build_array jsonb_build_object jsonb_object jsonb_pretty jsonb_set jsonb_strip_nulls least
-    left lower lpad make_date make_interval max md5 min nullif quote_ident quote_literal quote_nullable random
-    regexp_replace replace reverse right round row_to_json rpad set_config sha256 split_part string_agg substr
-    substring sum timezone to_char to_timestamp trunc upper
+    abs age array_agg array_length array_to_string avg bool_and bool_or cardinality ceil ceiling coalesce
+    concat concat_ws convert_from convert_to count current_database current_schema current_setting date_part
+    date_trunc decode encode extract floor format gen_random_uuid greatest http_header initcap json_agg
+    json_array_length json_build_array json_build_object json_object jsonb_agg jsonb_array_length
+    jsonb_build_array jsonb_build_object jsonb_object jsonb_pretty jsonb_set jsonb_strip_nulls least left
+    lower lpad make_date make_interval make_timestamp make_timestamptz max md5 min nullif pg_typeof
+    quote_ident quote_literal quote_nullable random regexp_replace replace reverse right round row_to_json
+    rpad set_config sha256 split_part string_agg substr substring sum timezone to_char to_timestamp trunc
+    upper version
 """
 _PURE = UNCHANGED | CLOCKS | _LENGTHS | set(_CALCULATIONS.split())
 
@@ -81,7 +87,7 @@ def _asked(condition: Node, look: Look) -> Iterator[Origin]:
         case "ColumnRef" if function_name({"funcname": inner["fields"]}) == ("found",):
             yield from _origins(look(("found",)))
             return
-        case "SubLink" if _reads_secrets(inner):
+        case "SubLink" if _asks_for_needs(inner):
             return
         case "A_Expr" if inner.get("kind") in _COMPARISONS and "lexpr" in inner:
             for one, other in ((inner["lexpr"], inner["rexpr"]), (inner["rexpr"], inner["lexpr"])):
@@ -122,8 +128,8 @@ def _is_length(node: Node) -> bool:
     return "FuncCall" in node and function_name(node["FuncCall"])[-1] in _LENGTHS
 
 
-def _reads_secrets(link: Node) -> bool:
-    """Return whether a sub-select only asks whether a secret is there."""
+def _asks_for_needs(link: Node) -> bool:
+    """Return whether a sub-select only asks whether a secret, or an extension, is there."""
     sources = [one.get("RangeVar", {}) for one in link["subselect"].get("SelectStmt", {}).get("fromClause", [])]
     names = [".".join(filter(None, (one.get("schemaname"), one.get("relname")))) for one in sources]
-    return link.get("subLinkType") == "EXISTS_SUBLINK" and bool(names) and set(names) <= _SECRETS
+    return link.get("subLinkType") == "EXISTS_SUBLINK" and bool(names) and set(names) <= _NEEDED

@@ -412,6 +412,9 @@ NOTHING_BESIDE = {
     "a guard by exists": GUARDED.format(
         "if not exists (select 1 from vault.decrypted_secrets where name = 'service_role_key') then return; end if;"
     ),
+    "a guard of the extension": GUARDED.format(
+        "if not exists (select from pg_extension where extname = 'pg_net') then raise exception 'no pg_net'; end if;"
+    ),
     "a word on a condition": GUARDED.format("if extract(hour from now()) > 3 then raise notice 'late'; end if;"),
     "what it returns is said": f"do $$ declare v bigint; t timestamptz := clock_timestamp(); begin v := {CALL};"
     " raise log '% after %', v, clock_timestamp() - t; exception when others then raise warning '%', sqlerrm; end $$",

@@ -1,6 +1,7 @@
 """The plain shell variant, run as any CI system would run it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -46,6 +47,21 @@ def test_without_the_secret_it_says_which(runner: Runner) -> None:
     done = ci(runner, "check", None)
     assert done.returncode == 2
     assert "error: AUTOSYNC_DATABASE_URL is not set" in done.stderr
+
+
+def test_an_old_python_is_named_before_anything_is_installed(tmp_path: Path) -> None:
+    write("shell")
+    for name in ("python3", "dirname"):
+        (tmp_path / name).write_text("#!/bin/sh\n" + ("exit 1\n" if name == "python3" else "echo .\n"))
+        (tmp_path / name).chmod(0o755)
+    shell = shutil.which("sh")
+    assert shell is not None
+    done = subprocess.run(
+        [shell, str(SCRIPT), "check"],
+        env={"PATH": str(tmp_path), "AUTOSYNC_DATABASE_URL": "postgresql://h/db"},
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, "error: autosync-db needs Python 3.11" in done.stderr) == (2, True)
 
 
 def test_an_unknown_word_is_answered_with_the_usage(runner: Runner, shared: Cluster) -> None:
