@@ -65,7 +65,8 @@ class Beside:
         """Take note of a condition on which a block ends, which may be that something is missing."""
         try:
             self.needed |= set(_asked(condition, look))
-        except Untranslatable:
+        except (Untranslatable, KeyError, IndexError, TypeError):
+            # also a form of the parse tree that nobody thought of
             self.reasons.append(CONDITION)
 
     def reason(self, used: Iterable[Origin]) -> str | None:

@@ -398,6 +398,11 @@ BESIDE = {
         f"do $$ begin if extract(hour from now()) <> 3 then raise exception 'x'; end if; perform {CALL}; end $$",
         "on a condition",
     ),
+    "a condition of no known form": (
+        "do $$ declare r record; begin if r.* is null or length() = 0 or r.* then return; end if;"
+        f" perform {CALL}; end $$",
+        "on a condition",
+    ),
     "an assertion": (f"do $$ begin assert (select count(*) from app.t) > 0; perform {CALL}; end $$", "on a condition"),
     "a failure that is written": (
         f"do $$ begin perform {CALL}; exception when others then insert into app.e values (sqlerrm); end $$",
