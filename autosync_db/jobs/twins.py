@@ -199,7 +199,9 @@ def understand(text: str, functions: Functions) -> Understood:
     except (Untranslatable, KeyError, IndexError, TypeError, ValueError, RecursionError):
         # a form that nobody thought of is no reason to fail
         pass
-    return Understood("text " + re.sub(r"[\s;]+$", "", text))
+    # as the check job_unique compares them
+    same = re.sub(r"^\s*select\s+", "select ", text, count=1, flags=re.IGNORECASE)
+    return Understood("text " + re.sub(r"[\s;]+$", "", same))
 
 
 def _ticked(work: list[tuple[Node, Look]], functions: Functions, through: list[str]) -> str | None:

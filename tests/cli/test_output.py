@@ -33,7 +33,7 @@ def test_a_mistyped_command_is_a_usage_error() -> None:
 def test_an_internal_error_is_a_bug_and_shows_its_traceback_only_when_asked(migrated: Cluster) -> None:
     # a table that no version of the toolkit could have made
     with clusters.connect(migrated) as connection:
-        connection.execute("alter table autosync.tick rename column decision to decided")
+        connection.execute("alter table autosync.invocation alter column queued_at type text")
     quiet = command.run("status", database=migrated.url())
     command.refused(quiet, 1)
     assert "-vv" in quiet.hints[0]
