@@ -190,7 +190,7 @@ def test_a_teardown_gives_back_nothing_that_was_not_taken_yet(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The way back of a job without a name makes a new one."""
-    adoption, configuration = _foreseen(project, None)
+    adoption, configuration = _foreseen(project, None, is_stored=True)
     before = project.cron()
     _meanwhile(monkeypatch, lambda: command.succeeds(project.run("teardown", "--yes")))
     with pytest.raises(MigrationError, match="another command has just removed it"):

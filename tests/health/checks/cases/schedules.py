@@ -451,6 +451,25 @@ CASES: dict[str, tuple[Case, ...]] = {
             blocked_by=("privileges_sufficient",),
         ),
     ),
+    "schedules_are_drained": (
+        failed(
+            "none is registered that does",
+            schedule(next_run_at="now() - interval '16 minutes'"),
+            sql("update autosync.job set drains = null"),
+            says="UTC, and no job drains them",
+        ),
+        fine("a job does, late as it is", schedule(next_run_at="now() - interval '16 minutes'")),
+        fine(
+            "none does, and something else ran it in time",
+            schedule(next_run_at="now() - interval '14 minutes'"),
+            sql("update autosync.job set drains = null"),
+        ),
+        fine(
+            "none does, and it is disabled",
+            schedule(next_run_at="now() - interval '16 minutes'"),
+            sql(f"update {SCHEDULES} set enabled = false", "update autosync.job set drains = null"),
+        ),
+    ),
     "schedules_not_overdue": (
         failed(
             "nobody ran it",
