@@ -99,4 +99,13 @@ MODES: tuple[AnyMode, ...] = (
         says="1 due schedules have been claimed for over an hour",
         repairable=True,
     ),
+    Mode(
+        "schedules_are_drained: no job drains",
+        "a schedule is due, and no job drains",
+        "schedules_are_drained",
+        steps(overdue, sql("update autosync.job set drains = null")),
+        says="UTC, and no job drains them",
+        also=("settings_applied",),
+        undo=steps(no_schedules, sql("update autosync.job set drains = 'auto_sync_schedules' where sql is null")),
+    ),
 )
