@@ -43,6 +43,8 @@ def main() -> None:
         with suppress(OSError):
             os.write(1, f"{version_line()}\n".encode())
             return
+    # a plugin of pydantic would be shown what is validated, secrets among it; and looking for plugins takes time
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     gc.set_threshold(_COLLECT_EVERY)
     # what is left at the end goes with the process
     atexit.register(gc.freeze)

@@ -19,7 +19,7 @@ from autosync_db.errors import UsageError
 from autosync_db.report import as_json
 from autosync_db.secret import Secret
 from tests.leaks.conftest import Sampler, World, dump
-from tests.support import clusters, keys
+from tests.support import clusters, command, keys
 
 TABLES = {
     "cron.job": "select command from cron.job",
@@ -226,3 +226,19 @@ def test_the_users_keys_do_not_reach_what_a_scan_starts(tmp_path: Path, monkeypa
     written = (tmp_path / "environment").read_text()
     assert "PATH=" in written
     assert key not in written
+
+
+def test_no_plugin_of_pydantic_is_shown_the_settings(tmp_path: Path) -> None:
+    # as an installed package registers one, such as those that write down what is validated
+    (tmp_path / "spy-1.dist-info").mkdir()
+    (tmp_path / "spy-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: spy\nVersion: 1\n")
+    (tmp_path / "spy-1.dist-info" / "entry_points.txt").write_text("[pydantic]\nspy = spy\n")
+    spy = "from pathlib import Path\nPath(__file__).with_name('loaded').touch()\n"
+    (tmp_path / "spy.py").write_text(f"{spy}def new_schema_validator(*_): return None, None, None\n")
+    seen = tmp_path / "loaded"
+    on_path = {"PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))}
+    unreachable = Secret(f"postgresql://u:{keys.secret().reveal()}@127.0.0.1:1/postgres")
+    assert command.run_process("verify", database=unreachable, variables=on_path).code == 4
+    assert not seen.exists()
+    subprocess.run([sys.executable, "-c", "import autosync_db.config"], env={**os.environ, **on_path}, check=True)
+    assert seen.exists(), "elsewhere they are loaded"
