@@ -237,6 +237,8 @@ def _break(world: World) -> None:
         ),
     }
     with as_owner, as_admin:
+        # what breaks these commands would break a run of the housekeeping, too
+        as_admin.execute("update cron.job set active = false where jobname = 'autosync-keep-house'")
         for name, (broken, repaired) in faults.items():
             as_admin.execute(broken.encode())
             try:
@@ -252,6 +254,7 @@ def _break(world: World) -> None:
             finally:
                 as_admin.execute("reset all")
                 as_admin.execute(repaired.encode())
+        as_admin.execute("update cron.job set active = true where jobname = 'autosync-keep-house'")
         _cancel_a_copy(world)
         _fail_a_call(world, as_owner)
 

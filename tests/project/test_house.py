@@ -17,7 +17,8 @@ FOLDERS = (PACKAGE, ROOT / "alembic", ROOT / "tests", ROOT / "benchmarks")
 # paths below autosync_db/ that may
 OPEN_CONNECTIONS, OPEN_OF_THEIR_OWN = ("connection/",), ("local/",)
 # these hand their environment on to what they start; the worker stands for libcurl, which reads its own
-READ_ENVIRONMENT = ("config/", "local/cluster.py", "local/process.py", "local/pg_net/")
+# cli/__init__.py sets a variable, before anything is loaded that reads it
+READ_ENVIRONMENT = ("config/", "cli/__init__.py", "local/cluster.py", "local/process.py", "local/pg_net/")
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "base", "misc", "lib"}
 
 
