@@ -194,9 +194,6 @@ def undone_when_interrupted(
     except interrupts as cause:
         try:
             state = _put_back_by_another_connection(configuration, token, values)
-        except MigrationError:
-            # another command took everything away in the meantime, and nothing is left to put back
-            raise
         except AutosyncError as failure:
             raise _unknown(failure) from None
         if isinstance(cause, KeyboardInterrupt):
@@ -242,10 +239,14 @@ def _put_back_by_another_connection(configuration: Configuration, token: UUID, v
 
 
 def _unknown(failure: AutosyncError) -> AutosyncError:
-    kind = ConflictError if isinstance(failure, ConflictError) else UnreachableError
+    # another command, as a teardown, took away in the meantime what --resume would read
+    is_gone = isinstance(failure, MigrationError)
+    kind = ConflictError if is_gone or isinstance(failure, ConflictError) else UnreachableError
     return kind(
         f"interrupted, and it is not known whether the previous value is active again: {failure.message}",
-        hint="see which value is active with autosync-db verify, then run: autosync-db rotate --resume",
+        hint=failure.hint
+        if is_gone
+        else "see which value is active with autosync-db verify, then run: autosync-db rotate --resume",
     )
 
 

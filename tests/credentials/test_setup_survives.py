@@ -3,10 +3,17 @@
 import os
 import signal
 import subprocess
+from uuid import UUID
 
+import psycopg
 import pytest
 
-from autosync_db.credentials import store
+from autosync_db import config
+from autosync_db.config import Configuration
+from autosync_db.credentials import lease, store
+from autosync_db.errors import ConflictError
+from autosync_db.local.cluster import Cluster
+from autosync_db.secret import Secret
 from tests.credentials.conftest import Project
 from tests.support import clusters, command, health, keys
 
@@ -88,3 +95,23 @@ def test_a_key_for_a_function_that_never_worked_stays_and_is_reported_as_unprove
     project.run("setup", variables=RARELY)
     assert project.is_finished()
     assert project.stored() == newer.reveal()
+
+
+def _remove_all(
+    configuration: Configuration, token: UUID, values: dict[str, Secret], admin: psycopg.Connection[clusters.Row]
+) -> None:
+    with lease.undone_when_interrupted(configuration, token, values):
+        admin.execute("drop schema autosync cascade")
+        raise RuntimeError
+
+
+def test_where_all_was_removed_meanwhile_it_says_so_and_what_is_not_known(migrated: Cluster) -> None:
+    configuration = config.load(config.Flags(database_url=migrated.url()))
+    values = {"service_role_key": keys.secret()}
+    with clusters.connection(migrated) as owner, clusters.connection(migrated, "supabase_admin") as admin:
+        begun = lease.begin(owner, values)
+        assert begun
+        with pytest.raises(ConflictError, match=r"not known .* another command has just removed it") as caught:
+            _remove_all(configuration, begun.token, values, admin)
+    # there is no rotation left that could be resumed
+    assert "setup" in caught.value.hint
