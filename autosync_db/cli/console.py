@@ -14,6 +14,7 @@ import typer
 from autosync_db.cli.ending import Run
 from autosync_db.errors import UsageError
 from autosync_db.patience import Chosen
+from autosync_db.plain import printable
 from autosync_db.secret import Secret
 
 if TYPE_CHECKING:
@@ -116,9 +117,14 @@ class Session:
 
     def say(self, message: str) -> None:
         """Print a message on stderr, whose commands can be pasted; nothing with --quiet."""
-        from autosync_db.report import lines
+        text = Run.aim.at(message)
+        if sys.stderr.isatty():
+            from autosync_db.report import lines
 
-        lines.say(Run.aim.at(message), self.err)
+            lines.say(text, self.err)
+        elif not self._is_quiet:
+            # a log gets it in one line, for which Rich need not be loaded
+            sys.stderr.write(printable(text) + "\n")
 
     def look(self, connection: "Connection") -> datetime:
         """Remember which database the screen speaks of; return the time of its clock, to which ages are relative."""

@@ -153,6 +153,8 @@ def test_with_nothing_to_do_neither_alembic_nor_sqlalchemy_is_loaded(migrated: C
                 loaded = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
                 assert "psycopg" in loaded
                 assert not SELDOM & loaded
+                # what goes to a log needs none; the others print a table
+                assert ("rich.console" in loaded) == (name != "migrate")
 
 
 @pytest.mark.long
