@@ -11,7 +11,7 @@ import pytest
 from autosync_db import config
 from autosync_db.config import Flags
 from autosync_db.errors import UsageError
-from autosync_db.local.cluster import Cluster
+from autosync_db.local.cluster import Cluster, password_lines
 from autosync_db.setup import gateway
 from autosync_db.setup.gateway import Rank
 from tests.support import clusters, command
@@ -63,6 +63,8 @@ def project(blank: Cluster) -> Iterator[Project]:
     # the stand-in's worker is connected by then
     with clusters.pg_net_worker(blank), clusters.connection(blank, "supabase_admin") as connection:
         connection.execute("alter role postgres password 'postgres'")
+        # pg_cron connects with it, too
+        blank.password_file.write_text(password_lines({**blank.passwords, "postgres": "postgres"}))
         yield Project(Path.cwd(), blank)
 
 
