@@ -62,8 +62,12 @@ class Done:
 
 
 def foresee(configuration: Configuration, *, keep_data: bool = False, drop_extensions: bool = False) -> Done:
-    """Return what run() would do, and what stands in its way. Changes nothing."""
+    """Return what run() would do, and what stands in its way. Changes nothing.
+
+    Raises ConflictError while a rotation is under way, or a rotate --auto unfinished.
+    """
     with connect(configuration.target.database_url) as connection:
+        _require_no_rotation(connection)
         return _done(_look(connection, keep_data, drop_extensions), files(configuration))
 
 
@@ -86,10 +90,7 @@ def run(
     def begins(connection: Connection) -> None:
         there = _look(connection, keep_data, drop_extensions)
         seen[:] = [there]
-        # the platform has a key that only the journal knows of
-        journal.require_none(connection)
-        # it would find nothing to finish or to put back
-        lease.require_idle(connection)
+        _require_no_rotation(connection)
         require_free(there.refusals)
         if more := {item.key for item in there.removes} - {item.key for item in agreed.removed}:
             kind, name = sorted(more)[0]
@@ -163,6 +164,13 @@ def _exported(folder: Path) -> list[tuple[Path, str]]:
 
 def _look(connection: Connection, keep_data: bool, drop_extensions: bool) -> Belongings:
     return belongings.look(connection, keep_data=keep_data, drop_extensions=drop_extensions)
+
+
+def _require_no_rotation(connection: Connection) -> None:
+    # the platform has a key that only the journal knows of
+    journal.require_none(connection)
+    # it would find nothing to finish or to put back
+    lease.require_idle(connection)
 
 
 def _done(there: Belongings, exported: list[Item]) -> Done:

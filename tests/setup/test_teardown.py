@@ -299,8 +299,14 @@ def test_an_unfinished_rotation_that_the_platform_knows_of_is_not_forgotten(blan
         " values ('autosync_x', 'service_role_key', 'abcdefghijklmnopqrst', gen_random_uuid(), now())",
     )
     before = state(blank)
-    for words in (("teardown",), ("rollback", "base"), ("rollback", "0005")):
-        refused = command.run(*words, "--yes", "-q", database=blank.url())
+    refuse = (
+        ("teardown", "--dry-run"),
+        ("teardown", "--yes"),
+        ("rollback", "base", "--yes"),
+        ("rollback", "0005", "--yes"),
+    )
+    for words in refuse:
+        refused = command.run(*words, "-q", database=blank.url())
         assert "autosync_x" in command.refused(refused, 5)
         assert "rotate --resume" in refused.hints[0]
         assert state(blank) == before
