@@ -104,9 +104,9 @@ class JobStatus:
         if self.tick_failed:
             return Severity.CRITICAL, "tick failed"
         if self.job.makes_calls:
-            return (Severity.UNKNOWN, "no call yet") if self.last_call is None else condition_of(self.last_call)
+            return (Severity.UNKNOWN, "no call recorded") if self.last_call is None else condition_of(self.last_call)
         if self.last_run_status is None:
-            return Severity.UNKNOWN, "no run yet"
+            return Severity.UNKNOWN, "no run recorded"
         if self.last_run_status == "failed":
             return Severity.CRITICAL, "failed"
         return Severity.OK, "ok" if self.last_run_status == "succeeded" else self.last_run_status
