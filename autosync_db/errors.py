@@ -5,11 +5,8 @@ one exit code. Anything else that reaches the command line is a bug in this pack
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import IntEnum
-from pathlib import Path
-from typing import Literal
 
 # a part of a name that says enough
 _HALF = 3
@@ -106,25 +103,3 @@ class SecretError(AutosyncError):
     """A secret was refused; the one that was stored before is still active."""
 
     exit_code = ExitCode.SECRET
-
-
-@contextmanager
-def files_of_the_user(verb: Literal["read", "write"] = "write") -> Iterator[None]:
-    """Turn what the file system refuses inside the block into a UsageError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(
-            f"cannot {verb} {error.filename}: {error.strerror}", hint="check the path and its permissions"
-        ) from error
-
-
-@contextmanager
-def of_bearable_depth(path: Path) -> Iterator[None]:
-    """Raise UsageError for a file whose values are nested deeper than its parser or its readers can go."""
-    try:
-        yield
-    except RecursionError:
-        raise UsageError(
-            f"{path} is nested too deep to be read", hint="correct the value with so many brackets"
-        ) from None

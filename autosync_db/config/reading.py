@@ -13,12 +13,13 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from autosync_db import user_files
 from autosync_db.config import jobs, secret_text
 from autosync_db.config.folder import nearest
 from autosync_db.config.section import AT_KEY
 from autosync_db.config.settings import IsolationSettings, Settings
 from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Target, is_name, known_targets, resolve
-from autosync_db.errors import UsageError, meant, of_bearable_depth
+from autosync_db.errors import UsageError, meant
 from autosync_db.remedies import Aim
 
 # tables of tables
@@ -166,21 +167,15 @@ def _find_file(flag: Path | None) -> Path | None:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
-    with of_bearable_depth(path):
-        return _judged(path)
-
-
-def _judged(path: Path) -> dict[str, Any]:
-    try:
+    with user_files.toml_refusals(path):
         # editors of Windows write a mark before the text
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the file's permissions") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        # the parser's message names line and column and quotes no value
-        raise UsageError(f"{path} is not valid TOML: {error}", hint="correct the line it names") from None
+        _check_texts(path, values)
+    return values
+
+
+def _check_texts(path: Path, values: dict[str, Any]) -> None:
+    """Raise UsageError for a text in the file that no database keeps, or that holds a secret."""
     for where, text in secret_text.strings(values):
         if "\0" in text:
             raise UsageError(f"{path}: {where} holds a NUL character, which no database keeps", hint="remove it")
@@ -192,7 +187,6 @@ def _judged(path: Path) -> dict[str, Any]:
                 hint="remove it from the file (and from version control), rotate it, and pass it by "
                 "environment, file or standard input: see autosync-db setup --help",
             )
-    return values
 
 
 def fault_of(error: ValidationError) -> tuple[tuple[str, ...], str]:

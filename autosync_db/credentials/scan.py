@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db import user_files
+from autosync_db.errors import UsageError
 from autosync_db.supabase import judge, key
 from autosync_db.supabase.judge import Kind
 
@@ -48,7 +49,7 @@ def scan(places: Sequence[Path], *, include_ignored: bool = False, include_publi
 
     Raises UsageError when a place does not exist.
     """
-    with files_of_the_user("read"):
+    with user_files.refusals("read"):
         absent = next((place for place in places if not place.exists()), None)
     if absent is not None:
         raise UsageError(

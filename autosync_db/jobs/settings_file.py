@@ -4,8 +4,9 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+from autosync_db import user_files
 from autosync_db.config import Flags, load
-from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db.errors import UsageError
 from autosync_db.supabase import whole_file
 
 
@@ -24,7 +25,7 @@ def append(path: Path, tables: str) -> None:
     text = f"{before.rstrip()}\n\n{tables}" if before.strip() else tables
     if "\r\n" in before:
         text = text.replace("\r\n", "\n").replace("\n", "\r\n")
-    with files_of_the_user():
+    with user_files.refusals():
         _require_valid(path, text)
         whole_file.write(path, text, replace=True)
 

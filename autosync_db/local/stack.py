@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psycopg
 
-from autosync_db import config
-from autosync_db.errors import UsageError, files_of_the_user, unknown
+from autosync_db import config, user_files
+from autosync_db.errors import UsageError, unknown
 from autosync_db.local import cluster as clusters
 from autosync_db.local import container, edge_runtime, engine, keys, process, require, state
 from autosync_db.local.cluster import HOST, SUPERUSER, Cluster
@@ -104,7 +104,7 @@ class Stack:
         """
         require("pycurl")
         deno = edge_runtime.find_deno()
-        with files_of_the_user():
+        with user_files.refusals():
             config.make_local_folder(self.folder)
         with self._locked():
             if self.exists():

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autosync_db import resources
-from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db import resources, user_files
+from autosync_db.errors import UsageError
 from autosync_db.scaffold.files import write
 from autosync_db.supabase import whole_file
 from autosync_db.supabase.function_settings import Change, unverified
@@ -72,7 +72,7 @@ def is_of_project(directory: Path) -> bool:
 
 def write_change(change: Change) -> None:
     """Write a changed file of the user's whole or not at all. Raises UsageError when it was changed in the meantime."""
-    with files_of_the_user():
+    with user_files.refusals():
         path = change.path.resolve()  # a link stays one
         before = path.read_bytes() if path.exists() else None
         if before != (None if change.before is None else change.before.encode()):
@@ -96,7 +96,7 @@ def write_settings(path: Path, targets: Mapping[str, str | None], *, force: bool
     require_free(path, force=force)
     variables = {name: variable_of(name, targets) for name in targets}
     text = resources.render("templates/autosync.toml.j2", targets=targets, variables=variables)
-    with files_of_the_user():
+    with user_files.refusals():
         whole_file.write(path.resolve(), text, replace=True)
 
 

@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db import user_files
+from autosync_db.errors import UsageError
 
 
 def write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list[Path]:
     """Write the files that differ, or none: without `force` a file with another content is refused."""
-    with files_of_the_user("read"):
+    with user_files.refusals("read"):
         pending = {path: text for path, text in wanted.items() if not path.exists() or path.read_bytes() != text}
     if not force and (taken := [path for path in pending if path.exists()]):
         raise UsageError(
             f"{taken[0]} exists and differs" + (f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""),
             hint=f"compare it, then pass --force to overwrite, or {elsewhere} to write elsewhere",
         )
-    with files_of_the_user():
+    with user_files.refusals():
         for path, text in pending.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from autosync_db import __version__, cron, resources
+from autosync_db import __version__, cron, resources, user_files
 from autosync_db.config import LOCAL_TARGET, STACK_TARGET, Settings, TargetSettings
 from autosync_db.config.target import DATABASE_VARIABLES, LINKED_TARGET, is_name
-from autosync_db.errors import UsageError, files_of_the_user, meant
+from autosync_db.errors import UsageError, meant
 from autosync_db.scaffold.files import write
 from autosync_db.supabase import folder as supabase
 
@@ -161,7 +161,7 @@ def write_workflow(
     )
     written = write({chosen: text.encode()}, "--path", force=force)
     if written and kind == "shell":
-        with files_of_the_user():
+        with user_files.refusals():
             chosen.chmod(chosen.stat().st_mode | 0o111)
     return Workflow(chosen, found, bool(written))
 

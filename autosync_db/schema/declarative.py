@@ -15,9 +15,9 @@ from pathlib import Path
 
 from psycopg import sql
 
-from autosync_db import resources
+from autosync_db import resources, user_files
 from autosync_db.config import IsolationSettings, Settings
-from autosync_db.errors import UsageError, files_of_the_user
+from autosync_db.errors import UsageError
 from autosync_db.jobs import scheduled
 from autosync_db.schema import objects, revisions
 from autosync_db.schema.isolation import ACCESS_FILE
@@ -71,7 +71,7 @@ class Schemas:
 
     def write(self) -> None:
         """Write what is pending. Raises UsageError when a file cannot be written."""
-        with files_of_the_user():
+        with user_files.refusals():
             for file in self.pending:
                 whole_file.write(file.path, file.text, replace=True)
 
@@ -82,7 +82,7 @@ def plan(directory: Path, settings: Settings) -> Schemas:
     Raises UsageError when other files there have the schema already.
     """
     found = []
-    with files_of_the_user("read"):
+    with user_files.refusals("read"):
         if other := _declared_elsewhere(directory):
             raise UsageError(
                 f"{other} declares the schema already",
@@ -97,7 +97,7 @@ def plan(directory: Path, settings: Settings) -> Schemas:
 
 def exported(directory: Path) -> list[Path]:
     """Return the files of an earlier export in a folder."""
-    with files_of_the_user("read"):
+    with user_files.refusals("read"):
         return [
             path
             for path in sorted(directory.glob(f"{_PREFIX}_*.sql"))

@@ -15,9 +15,9 @@ from typing import Any
 
 from psycopg import sql
 
-from autosync_db import resources
+from autosync_db import resources, user_files
 from autosync_db.config import IsolationSettings
-from autosync_db.errors import MigrationError, UsageError, files_of_the_user
+from autosync_db.errors import MigrationError, UsageError
 from autosync_db.plain import counted
 from autosync_db.schema import locks, migrate, objects
 from autosync_db.schema.isolation import ACCESS_FILE, choice
@@ -78,7 +78,7 @@ class Export:
 
         None is ever overwritten, but for those that were cut short.
         """
-        with files_of_the_user():
+        with user_files.refusals():
             for file in self.cut:
                 whole_file.write(file.path, file.text, replace=True)
             for file in self.pending:
@@ -153,7 +153,7 @@ def _whole_again(
 def _read(directory: Path) -> tuple[list[ExportedFile], str]:
     """Return the exported files, oldest first, and the newest version of any migration, '' for none."""
     found, newest = [], ""
-    with files_of_the_user("read"):
+    with user_files.refusals("read"):
         for path in sorted(directory.glob("*.sql")) if directory.is_dir() else []:
             named = _VERSION.fullmatch(path.name)
             if named is None:

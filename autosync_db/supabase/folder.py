@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from autosync_db.errors import UsageError, of_bearable_depth
+from autosync_db import user_files
+from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
 
@@ -66,20 +67,14 @@ def link(folder: Path) -> Link | None:
 def values(folder: Path) -> Mapping[str, Any]:
     """Return what config.toml holds, nothing where there is none. Raises UsageError when it cannot be read."""
     path = folder / CONFIG
-    try:
+    with user_files.toml_refusals(path):
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is no file", hint="make one with: supabase init")
-        with of_bearable_depth(path):
-            return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the file's permissions") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        # the parser's message names line and column and quotes no value
-        raise UsageError(f"{path} is not valid TOML: {error}", hint="correct the line it names") from None
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            return {}
+        return tomllib.loads(text)
 
 
 def remotes(folder: Path) -> dict[str, str]:

@@ -12,7 +12,8 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
-from autosync_db.errors import UsageError, of_bearable_depth
+from autosync_db import user_files
+from autosync_db.errors import UsageError
 from autosync_db.supabase.key import redact
 
 _REASON = (
@@ -46,17 +47,18 @@ def unverified(path: Path, functions: Sequence[str]) -> Change | None:
 
     Raises UsageError when the file cannot be read, or has the functions in a form that cannot be changed in place.
     """
-    before = _read(path)
-    if before is None:
-        # named as `supabase init` does it: the CLI wants a name
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.absolute().parent.parent.name).strip("-_.") or "app"
-        return Change(path, None, f'project_id = "{name}"\n\n{_REASON}{sections(functions)}')
-    with of_bearable_depth(path):
+    with user_files.toml_refusals(path):
+        try:
+            before = path.read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            # named as `supabase init` does it: the CLI wants a name
+            name = re.sub(r"[^A-Za-z0-9_.-]+", "-", path.absolute().parent.parent.name).strip("-_.") or "app"
+            return Change(path, None, f'project_id = "{name}"\n\n{_REASON}{sections(functions)}')
         return _changed(path, before, functions)
 
 
 def _changed(path: Path, before: str, functions: Sequence[str]) -> Change | None:
-    old = _parsed(path, before)
+    old = tomllib.loads(before)
     wanted = _wanted(old, functions)
     if wanted is not None and wanted == old:
         return None
@@ -77,24 +79,6 @@ def _changed(path: Path, before: str, functions: Sequence[str]) -> Change | None
         lines = sections(functions).replace("\n\n", "\n").replace("\n", "; ").rstrip("; ")
         raise UsageError(f"{path} has its functions in a form that cannot be changed here", hint=f"add to it: {lines}")
     return Change(path, before, after)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the file's permissions") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from None
-
-
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}", hint="correct the line it names") from None
 
 
 def _wanted(old: Mapping[str, Any], functions: Sequence[str]) -> dict[str, Any] | None:
