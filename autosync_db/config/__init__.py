@@ -19,7 +19,6 @@ from autosync_db.config.reading import (
     load,
     read,
     state_folder,
-    target_name,
 )
 from autosync_db.config.settings import (
     FunctionSettings,
@@ -39,6 +38,7 @@ from autosync_db.config.target import (
     environment_secret,
     local_port,
     no_database,
+    target_name,
 )
 
 __all__ = [

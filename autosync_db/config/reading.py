@@ -18,7 +18,16 @@ from autosync_db.config import jobs, secret_text
 from autosync_db.config.folder import nearest
 from autosync_db.config.section import AT_KEY
 from autosync_db.config.settings import IsolationSettings, Settings
-from autosync_db.config.target import DATABASE_VARIABLES, FILE_NAME, Flags, Target, is_name, known_targets, resolve
+from autosync_db.config.target import (
+    DATABASE_VARIABLES,
+    FILE_NAME,
+    Flags,
+    Target,
+    known_targets,
+    no_target,
+    resolve,
+    target_name,
+)
 from autosync_db.errors import UsageError, meant
 from autosync_db.remedies import Aim
 
@@ -114,18 +123,10 @@ def _require_known(settings: Settings, source: Path | None) -> None:
     for name, job in settings.jobs.items():
         for one in job.targets or ():
             if one not in known:
-                near = meant(one, known) if is_name(one) else None
                 raise UsageError(
-                    f"{source or 'the environment'}: jobs.{name}.targets: there is no target "
-                    + (repr(one) if is_name(one) else "of that name")
-                    + (f"; did you mean {near}?" if near else ""),
+                    f"{source or 'the environment'}: jobs.{name}.targets: {no_target(one, known)}",
                     hint=f"known targets: {', '.join(sorted(known))}",
                 )
-
-
-def target_name(flags: Flags) -> str | None:
-    """Return the target that was named, by a flag or a variable."""
-    return flags.target or os.environ.get("AUTOSYNC_TARGET") or None
 
 
 def _options(flags: Flags) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ the project that `supabase link` chose; neither when a flag or a variable names 
 import json
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -75,7 +76,7 @@ class Target:
 
 def resolve(flags: Flags, settings: Settings) -> Target:
     """Return the target. Raises UsageError for one that is not known, or whose database is not."""
-    name = flags.target or os.environ.get("AUTOSYNC_TARGET") or None
+    name = target_name(flags)
     if name is not None:
         return _named(name, flags, settings)
     if len(settings.targets) > 1:
@@ -86,6 +87,11 @@ def resolve(flags: Flags, settings: Settings) -> Target:
         link = _link()
         found = _unnamed(LINKED_TARGET, TargetSettings(project_ref=link.project_ref), flags, link) if link else None
     return found or Target("default", flags.database_url or _of_environment(), None, None, is_named=False)
+
+
+def target_name(flags: Flags) -> str | None:
+    """Return the target that was named, by a flag or a variable."""
+    return flags.target or os.environ.get("AUTOSYNC_TARGET") or None
 
 
 def known_targets(settings: Settings) -> set[str]:
@@ -225,16 +231,22 @@ def _no_password(name: str, project_ref: str) -> UsageError:
 
 
 def _unknown(name: str, known: set[str]) -> UsageError:
-    near = meant(name, known) if is_name(name) else None
     return UsageError(
-        (f"there is no target {name!r}" if is_name(name) else "there is no target of that name")
-        + (f"; did you mean {near}?" if near else ""),
+        no_target(name, known),
         hint="start the local stack first: autosync-db local up"
         if name == LOCAL_TARGET
         else f"known targets: {', '.join(sorted(known))}"
         if known
         else f"add a [targets.{name if is_name(name) else 'NAME'}] table to {FILE_NAME}",
     )
+
+
+def no_target(name: str, known: Collection[str]) -> str:
+    """Return the words for a target that is not known, with the known one that is closest."""
+    if not is_name(name):
+        return "there is no target of that name"
+    near = meant(name, known)
+    return f"there is no target {name!r}" + (f"; did you mean {near}?" if near else "")
 
 
 def is_name(text: str) -> bool:

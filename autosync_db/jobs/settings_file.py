@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from autosync_db import user_files
-from autosync_db.config import Flags, load
+from autosync_db.config import GUIDE_JOB, Flags, load
 from autosync_db.errors import UsageError
 from autosync_db.supabase import whole_file
 
@@ -15,7 +15,7 @@ def job_names(path: Path) -> frozenset[str]:
     values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     names = set(values.get("jobs", {}))
     if isinstance(values.get("job"), dict):
-        names.add(values["job"].get("name", "auto-sync-cron-job"))
+        names.add(values["job"].get("name", GUIDE_JOB))
     return frozenset(names)
 
 

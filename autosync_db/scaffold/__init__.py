@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autosync_db import resources, user_files
+from autosync_db.config import HOUSEKEEPING_JOB
 from autosync_db.errors import UsageError
 from autosync_db.scaffold.files import write
 from autosync_db.supabase import whole_file
@@ -13,8 +14,6 @@ from autosync_db.supabase.function_settings import Change, unverified
 
 # the template of a function for any job; its name in the text gives way to that of the function
 PLAIN = "plain-function"
-# the name of the job that keeps house
-HOUSEKEEPING = "autosync-keep-house"
 # the settings file that every command finds by itself
 _SETTINGS = Path("autosync.toml")
 # the entries of the shipped functions in config.toml, to copy from
@@ -50,7 +49,7 @@ def check_function_name(name: str) -> None:
             hint="begin with a letter, then at most 62 letters, digits, - and _, for example: --plain daily-report",
         )
     shipped = {path.parts[0] for path, _ in shipped_functions()}
-    if name.lower() in shipped | {PLAIN, HOUSEKEEPING}:
+    if name.lower() in shipped | {PLAIN, HOUSEKEEPING_JOB}:
         raise UsageError(
             f"--plain {name!r} is the name of something that autosync-db has itself",
             hint="choose another name, for example: --plain daily-report",

@@ -9,6 +9,7 @@ from autosync_db import __version__, resources
 from autosync_db.config import Settings, TargetSettings
 from autosync_db.config.target import DATABASE_VARIABLES
 from autosync_db.errors import UsageError
+from autosync_db.scaffold import names
 from autosync_db.scaffold.files import write
 
 FOLDER = Path("monitoring")
@@ -17,8 +18,6 @@ DASHBOARD = Path("autosync-db.dashboard.json")
 _UNIT = "autosync-db-metrics"
 # how verify calls the only database of settings without targets
 _UNNAMED = "default"
-_TARGET = r"[A-Za-z0-9._-]+"
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _PLACE = r"[A-Za-z0-9._/@+-]+"
 
 
@@ -61,15 +60,13 @@ def exporters(settings: Settings, target: str | None) -> tuple[Exporter, ...]:
     } or {None: TargetSettings()}
     found: list[Exporter] = []
     for name, one in chosen.items():
-        _check("--target", name or _UNNAMED, _TARGET)
+        _check("--target", name or _UNNAMED, names.TARGET)
         # a target that says its address says it without the password
         usual = "PGPASSWORD" if one.database_url else DATABASE_VARIABLES[0]
-        variable = _check("the variable", one.database_url_env or usual, _VARIABLE)
+        variable = _check("the variable", one.database_url_env or usual, names.VARIABLE)
         plain = re.sub(r"[^A-Za-z0-9_-]", "_", name or _UNNAMED)
         taken = {exporter.name for exporter in found}
-        own = next(
-            text for number in range(1, 1000) if (text := plain if number == 1 else f"{plain}_{number}") not in taken
-        )
+        own = names.unused(plain, taken)
         found.append(Exporter(name, variable, f"{_UNIT}-{own}" if len(chosen) > 1 else _UNIT, own))
     return tuple(found)
 
@@ -121,6 +118,4 @@ def _files(found: Sequence[Exporter], source: Path | None) -> Iterator[tuple[Pat
 
 
 def _check(name: str, value: str, pattern: str) -> str:
-    if not re.fullmatch(pattern, value):
-        raise UsageError(f"{name} {value!r} cannot be used in a systemd unit", hint=f"use one that matches {pattern}")
-    return value
+    return names.check(name, value, pattern, file="a systemd unit")

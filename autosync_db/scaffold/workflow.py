@@ -10,8 +10,9 @@ from typing import Literal
 
 from autosync_db import __version__, cron, resources, user_files
 from autosync_db.config import LOCAL_TARGET, STACK_TARGET, Settings, TargetSettings
-from autosync_db.config.target import DATABASE_VARIABLES, LINKED_TARGET, is_name
-from autosync_db.errors import UsageError, meant
+from autosync_db.config.target import DATABASE_VARIABLES, LINKED_TARGET, is_name, no_target
+from autosync_db.errors import UsageError
+from autosync_db.scaffold import names
 from autosync_db.scaffold.files import write
 from autosync_db.supabase import folder as supabase
 
@@ -22,8 +23,6 @@ PATHS: Mapping[Kind, Path] = {"github": Path(".github/workflows/autosync-db.yml"
 _KEY = "SUPABASE_SERVICE_ROLE_KEY"
 # what may stand in both kinds of file without being read as anything else
 _BRANCH = r"[A-Za-z0-9._/*-]+"
-_TARGET = r"[A-Za-z0-9._-]+"
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _PLACE = r"[A-Za-z0-9._/@+-][A-Za-z0-9._/@+ -]*"
 # the longest time between two ticks for which a push waits
 _PATIENCE = timedelta(minutes=30)
@@ -69,22 +68,22 @@ def accesses(settings: Settings, target: str | None, secret: str | None) -> tupl
     calls_with_key = any(job.sends_service_key for job in settings.jobs.values())
     first = next(iter(settings.targets), None)
     found: list[Access] = []
-    names: set[str] = set()
+    endings: set[str] = set()
     for name, one in chosen or [(None, TargetSettings())]:
-        own = "" if name in {None, first} else _unused("_" + re.sub(r"\W", "_", name or "").upper(), names)
-        names.add(own)
+        own = "" if name in {None, first} else names.unused("_" + re.sub(r"\W", "_", name or "").upper(), endings)
+        endings.add(own)
         variable = one.database_url_env or (
             # a target that says its address says it without the password
             "PGPASSWORD" if one.database_url else DATABASE_VARIABLES[0]
         )
         usual = variable if one.database_url_env else variable + own
         taken = {access.suffix for access in found}
-        suffix = "" if len(chosen) < 2 else _unused("-" + re.sub(r"[^A-Za-z0-9_-]", "_", name or ""), taken)
+        suffix = "" if len(chosen) < 2 else names.unused("-" + re.sub(r"[^A-Za-z0-9_-]", "_", name or ""), taken)
         found.append(Access(name, variable, secret or usual.upper(), _KEY + own if calls_with_key else None, suffix))
     for access in found:
-        _check("--target", access.target or "none", _TARGET)
-        _check("the variable", access.variable, _VARIABLE)
-        _check("--secret", access.secret, _VARIABLE)
+        _check("--target", access.target or "none", names.TARGET)
+        _check("the variable", access.variable, names.VARIABLE)
+        _check("--secret", access.secret, names.VARIABLE)
         if access.secret.upper().startswith("GITHUB_"):
             raise UsageError(
                 f"GitHub does not allow a secret named {access.secret}", hint="name another one with --secret NAME"
@@ -109,18 +108,12 @@ def _outside_of_the_file(target: str, settings: Settings) -> TargetSettings:
             hint="choose another target, with --target NAME",
         )
     known = ", ".join(sorted({*settings.targets, *remotes}))
-    near = meant(target, {*settings.targets, *remotes}) if is_name(target) else None
     raise UsageError(
-        (f"there is no target {target!r}" if is_name(target) else "there is no target of that name")
-        + (f"; did you mean {near}?" if near else ""),
+        no_target(target, {*settings.targets, *remotes}),
         hint=f"known targets: {known}"
         if known
         else f"add a [targets.{target if is_name(target) else 'NAME'}] table to autosync.toml",
     )
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    return next(one for number in range(1, 1000) if (one := name if number == 1 else f"{name}_{number}") not in taken)
 
 
 def write_workflow(
@@ -141,8 +134,8 @@ def write_workflow(
     """
     found = accesses(settings, target, secret)
     if kind == "shell" and len(found) > 1:
-        names = ", ".join(str(access.target) for access in found)
-        raise UsageError(f"a script is for one target, and the settings have {names}", hint="pass --target NAME")
+        targets = ", ".join(str(access.target) for access in found)
+        raise UsageError(f"a script is for one target, and the settings have {targets}", hint="pass --target NAME")
     _check("--branch", branch, _BRANCH)
     here, top = Path.cwd(), _top()
     chosen = path or (Path(os.path.relpath(top / PATHS[kind], here)) if kind == "github" else PATHS[kind])
@@ -206,6 +199,4 @@ def _wait(settings: Settings) -> str | None:
 
 
 def _check(name: str, value: str, pattern: str) -> str:
-    if not re.fullmatch(pattern, value):
-        raise UsageError(f"{name} {value!r} cannot be used in a CI file", hint=f"use one that matches {pattern}")
-    return value
+    return names.check(name, value, pattern, file="a CI file")

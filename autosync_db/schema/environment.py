@@ -13,7 +13,7 @@ from alembic.util.exc import CommandError
 
 from autosync_db import config, patience, resources
 from autosync_db.config import IsolationSettings
-from autosync_db.connection import Connection, connect
+from autosync_db.connection import Connection, connect, exists
 from autosync_db.errors import AutosyncError, MigrationError
 from autosync_db.schema import isolation, locks, objects, preflight
 from autosync_db.schema.revisions import MAKE_WAY, SCHEMA, MigrationResult
@@ -128,7 +128,7 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             context.run_migrations()
             result.after = migration.get_current_revision()
             result.revisions = steps
-            result.emptied = [table for table in filled if not _exists(psycopg_connection, table)]
+            result.emptied = [table for table in filled if not exists(psycopg_connection, table)]
             if result.emptied and not context.config.attributes.get("drop_rows"):
                 raise MigrationError(
                     f"this would delete the rows of {' and '.join(result.emptied)}; nothing was changed",
@@ -173,10 +173,6 @@ def _filled_tables(connection: Connection) -> list[str]:
     return [
         table
         for table in DATA_TABLES
-        if _exists(connection, table)
+        if exists(connection, table)
         and connection.execute(f"select exists (select from {table})").fetchone() == (True,)  # noqa: S608 - constants
     ]
-
-
-def _exists(connection: Connection, table: str) -> bool:
-    return connection.execute("select to_regclass(%s) is not null", [table]).fetchone() == (True,)

@@ -268,17 +268,9 @@ def _common(texts: list[str]) -> dict[str, Any]:
         "schema": SCHEMA,
         "lock": ADVISORY_LOCK,
         "lock_timeout": locks.LOCK_TIMEOUT,
-        "tag": _tag("migration", texts),
-        "inner": _tag("text", texts),
+        "tag": objects.dollar_quote("autosync_migration", texts),
+        "inner": objects.dollar_quote("autosync_text", texts),
     }
-
-
-def _tag(name: str, texts: list[str]) -> str:
-    """Return a dollar quote that none of the texts contains."""
-    number = 0
-    while any((tag := f"$autosync_{name}{number or ''}$") in text for text in texts):
-        number += 1
-    return tag
 
 
 def _literal(text: str) -> str:

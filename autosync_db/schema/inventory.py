@@ -7,19 +7,17 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autosync_db.config import IsolationSettings
-from autosync_db.connection import Connection
+from autosync_db.config import GUIDE_JOB, IsolationSettings
+from autosync_db.connection import Connection, exists, rows
 from autosync_db.schema import adoption, revisions
 
 Action = Literal["refuse", "add", "replace", "fix", "remove", "revoke", "keep"]
-Row = tuple[Any, ...]
 Table = dict[str, Any]
 
 SECRETS = "public.pg_cron_secrets"
 SCHEDULES = "public.auto_sync_schedules"
-JOB_NAME = "auto-sync-cron-job"
-# what declarative schema files made, and alembic/make_way.sql takes away
 _NARROWS = "as it is: a restrictive one lets nobody in"
+# what declarative schema files made, and alembic/make_way.sql takes away
 _DECLARED = ("schema autosync", "function public.auto_sync_")
 _INDEXES = (
     "auto_sync_schedules_claimable_idx",
@@ -68,9 +66,9 @@ def notes(connection: Connection, pending: Collection[str], isolation: Isolation
         if is_declared:
             detail = "as schema files made it, without rows: it is made again, by the revisions"
             found.append(Note("replace", f"schema {revisions.SCHEMA}", detail))
-        if "0002" in pending and _exists(connection, SECRETS):
+        if "0002" in pending and exists(connection, SECRETS):
             found += _secrets(connection, tables[SECRETS])
-        if "0003" in pending and _exists(connection, SCHEDULES):
+        if "0003" in pending and exists(connection, SCHEDULES):
             found += _schedules(connection, tables[SCHEDULES], isolation)
         if "0005" in pending:
             found += _job(connection)
@@ -78,7 +76,7 @@ def notes(connection: Connection, pending: Collection[str], isolation: Isolation
 
 
 def _secrets(connection: Connection, table: Table) -> list[Note]:
-    names = [str(row[0]) for row in _rows(connection, "select s.name from public.pg_cron_secrets as s order by 1")]
+    names = [str(row[0]) for row in rows(connection, "select s.name from public.pg_cron_secrets as s order by 1")]
     present = _columns(connection, SECRETS)
     found = [Note("keep", SECRETS, f"{len(names)} rows: {', '.join(names)}" if names else "no rows")]
     found += [
@@ -112,7 +110,7 @@ def _schedules(connection: Connection, table: Table, isolation: IsolationSetting
     present = _columns(connection, SCHEDULES)
     checks = {check["name"]: check.get("shown") for check in adoption.ask(connection, "checks")}
     retired = adoption.ask(connection, "retired")
-    [(count,)] = _rows(connection, "select count(*) from public.auto_sync_schedules")
+    [(count,)] = rows(connection, "select count(*) from public.auto_sync_schedules")
     found = [Note("keep", SCHEDULES, f"{count} rows, with their ids")]
     found += [Note("add", SCHEDULES, f"column {column}") for column in _new_columns(table) if column not in present]
     found += _unknown_columns(table, present)
@@ -121,7 +119,7 @@ def _schedules(connection: Connection, table: Table, isolation: IsolationSetting
     found += [
         Note("add", f"index {index}", f"on {SCHEDULES}")
         for index in _INDEXES
-        if not _exists(connection, f"public.{index}")
+        if not exists(connection, f"public.{index}")
     ]
     found += [
         Note("remove", f"index {index}", "no query needs it in addition to the others") for index in retired["indexes"]
@@ -191,7 +189,7 @@ def _kept(connection: Connection, table: Table, before: set[Privilege], mode: st
 
 def _job(connection: Connection) -> list[Note]:
     found = []
-    name = f"cron job {JOB_NAME}"
+    name = f"cron job {GUIDE_JOB}"
     for job in adoption.ask(connection, "job_found"):
         if not job["is_served"]:
             continue  # it is taken over after the revisions, or not at all: see setup/takeover.py
@@ -223,7 +221,8 @@ def revocations(table: str, before: set[Privilege], kept: set[Privilege]) -> lis
 
 def privileges(connection: Connection, table: str) -> set[Privilege]:
     """Return what anybody but the owner may do; what can be granted by column stands by column."""
-    rows = connection.execute(
+    there = rows(
+        connection,
         """
         select case when a.grantee = 0 then 'public' else r.rolname end, a.privilege_type, t.attname
         from pg_class as c
@@ -242,8 +241,8 @@ def privileges(connection: Connection, table: str) -> set[Privilege]:
         where c.oid = to_regclass(%(table)s) and a.grantee <> c.relowner
         """,
         {"table": table},
-    ).fetchall()
-    return {Privilege(*row) for row in rows}
+    )
+    return {Privilege(*row) for row in there}
 
 
 def _fixes(connection: Connection) -> list[Note]:
@@ -255,12 +254,13 @@ def _fixes(connection: Connection) -> list[Note]:
 
 
 def _checks(connection: Connection, ours: Mapping[str, str | None]) -> list[Note]:
-    rows = connection.execute(
+    there = rows(
+        connection,
         "select conname, replace(pg_get_constraintdef(oid), ' NOT VALID', '') from pg_constraint"
         " where conrelid = to_regclass(%s) and contype = 'c'",
         [SCHEDULES],
-    ).fetchall()
-    present = {str(row[0]): str(row[1]) for row in rows}
+    )
+    present = {str(row[0]): str(row[1]) for row in there}
     found = []
     for check, shown in ours.items():
         if check not in present:
@@ -302,8 +302,8 @@ def _things(
     connection: Connection, table: str, kind: Literal["index", "constraint", "trigger"], besides: Collection[str] = ()
 ) -> list[Note]:
     """Return what belongs to the project and stays."""
-    rows = connection.execute(_THINGS[kind].encode(), [table]).fetchall()
-    return [Note("keep", f"{kind} {name}", str(detail)) for name, detail in rows if name not in besides]
+    there = rows(connection, _THINGS[kind].encode(), [table])
+    return [Note("keep", f"{kind} {name}", str(detail)) for name, detail in there if name not in besides]
 
 
 def _new_columns(table: Table) -> list[str]:
@@ -322,27 +322,21 @@ def _unprotected(connection: Connection, table: str) -> list[Note]:
 
 
 def _policies(connection: Connection, table: str) -> list[tuple[str, list[str], bool]]:
-    rows = connection.execute(
+    there = rows(
+        connection,
         "select policyname, roles::text[], permissive = 'PERMISSIVE' from pg_policies"
         " where format('%%I.%%I', schemaname, tablename) = %s order by 1",
         [table],
-    ).fetchall()
-    return [(str(name), list(roles), bool(is_permissive)) for name, roles, is_permissive in rows]
+    )
+    return [(str(name), list(roles), bool(is_permissive)) for name, roles, is_permissive in there]
 
 
 def _columns(connection: Connection, table: str) -> dict[str, bool]:
     """Return whether each column refuses null, by name."""
-    rows = connection.execute(
+    there = rows(
+        connection,
         "select attname, attnotnull from pg_attribute"
         " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
         [table],
-    ).fetchall()
-    return dict(rows)
-
-
-def _exists(connection: Connection, relation: str) -> bool:
-    return connection.execute("select to_regclass(%s) is not null", [relation]).fetchone() == (True,)
-
-
-def _rows(connection: Connection, query: str) -> list[Row]:
-    return connection.execute(query.encode()).fetchall()
+    )
+    return dict(there)

@@ -4,7 +4,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from autosync_db.config import IsolationSettings
-from autosync_db.connection import Connection
+from autosync_db.connection import Connection, exists
 
 # the file that makes policies and grants of the choice
 ACCESS_FILE = "sql/access/public.auto_sync_schedules.sql"
@@ -12,7 +12,7 @@ ACCESS_FILE = "sql/access/public.auto_sync_schedules.sql"
 
 def stored(connection: Connection) -> IsolationSettings:
     """Return the mode that the database was last given, or the default."""
-    if connection.execute("select to_regclass('autosync.setting') is null").fetchone() == (True,):
+    if not exists(connection, "autosync.setting"):
         return IsolationSettings()
     row = connection.execute("select value from autosync.setting where name = 'isolation'").fetchone()
     return IsolationSettings.model_validate(row[0]) if row else IsolationSettings()

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import sql
 
 from autosync_db import resources
-from autosync_db.connection import Connection, spelling
+from autosync_db.connection import Connection, exists, spelling, value
 
 # the folders in the order in which their files are applied
 _FOLDERS = ("sql/extensions", "sql/functions", "sql/triggers", "sql/access", "sql/jobs")
@@ -195,7 +195,7 @@ def apply(connection: Connection, revision: str | None) -> list[str]:
 
 def application(file: ObjectFile) -> sql.Composed:
     """Return the statement that applies one file, with its text as it is, for a script or a repair."""
-    tag = _dollar_quote(file.source)
+    tag = dollar_quote("source", [file.source])
     return sql.SQL("select autosync.apply_object({}, {}, {})").format(
         sql.Literal(file.path), sql.Literal(file.source_hash), sql.SQL(f"{tag}\n{file.source.strip()}\n{tag}")
     )
@@ -219,16 +219,17 @@ def script(revision: str | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _dollar_quote(text: str) -> str:
-    """Return a dollar quote that the text does not contain."""
+def dollar_quote(name: str, texts: Iterable[str]) -> str:
+    """Return a dollar quote of this name, with a number where it needs one, that none of the texts contains."""
+    texts = list(texts)
     number = 0
-    while (tag := f"$source{number or ''}$") in text:
+    while any((tag := f"${name}{number or ''}$") in text for text in texts):
         number += 1
     return tag
 
 
 def _recorded(connection: Connection) -> dict[str, tuple[str, str]]:
-    if connection.execute("select to_regclass('autosync.object')").fetchone() == (None,):
+    if not exists(connection, "autosync.object"):
         return {}
     rows = connection.execute("select path, source_hash, live_hash from autosync.object").fetchall()
     return {path: (source_hash, live_hash) for path, source_hash, live_hash in rows}
@@ -243,9 +244,7 @@ def _rendered(connection: Connection, wanted: list[ObjectFile]) -> dict[str, str
             connection.execute(query.encode(), [[file.path for file in wanted]]).fetchall()
         )
         # jobs are not shown: their content belongs to the user
-        judged = "select to_regprocedure('autosync.jobs_current()') is not null"
-        is_current = connection.execute(judged).fetchone() == (True,) and (
-            connection.execute("select autosync.jobs_current()").fetchone() == (True,)
-        )
+        judge = "autosync.jobs_current()"
+        is_current = exists(connection, judge) and bool(value(connection, f"select {judge}"))
     jobs = {path: "current" if is_current else None for path in rendered if path.startswith("sql/jobs/")}
     return rendered | jobs

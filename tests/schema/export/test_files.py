@@ -142,7 +142,10 @@ def test_what_somebody_added_is_an_edit_and_no_cut(tail: str) -> None:
 
 
 def test_a_dollar_quote_in_a_text_does_not_end_the_text() -> None:
-    assert export._tag("text", ["select $autosync_text$a$autosync_text$, $autosync_text1$"]) == "$autosync_text2$"
+    assert (
+        objects.dollar_quote("autosync_text", ["select $autosync_text$a$autosync_text$, $autosync_text1$"])
+        == "$autosync_text2$"
+    )
 
 
 def test_the_statements_are_those_of_the_printed_script() -> None:
