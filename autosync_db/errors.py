@@ -8,8 +8,8 @@ import difflib
 from collections.abc import Iterable
 from enum import IntEnum
 
-# a part of a name that says enough
-_HALF = 3
+# a part of a name that is no shorter says which name it is
+_LEAST_PART = 3
 
 
 class ExitCode(IntEnum):
@@ -51,13 +51,13 @@ class OutputError(AutosyncError):
     """What was printed could not be written, as on a full disk; what was changed before stays changed."""
 
 
-def meant(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to a mistyped one, None if none is close."""
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is closest to a mistyped one, None where none is close."""
     names = {one.lower(): one for one in known}
     typed = name.lower()
     near = difflib.get_close_matches(typed, names, n=1)
-    if not near and len(typed) >= _HALF:
-        # a part of a name, or nearly one, means the name that contains it
+    if not near and len(typed) >= _LEAST_PART:
+        # a part of a name, or nearly one, stands for the name that contains it
         near = [one for one in names if typed in one]
         near = near or [one for one in names if difflib.get_close_matches(typed, [one[: len(typed) + 1]], cutoff=0.8)]
     return names[near[0]] if near else None
@@ -65,7 +65,7 @@ def meant(name: str, known: Iterable[str]) -> str | None:
 
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str) -> UsageError:
     """Return the error for an unknown name, with the known one that is closest."""
-    near = meant(name, known)
+    near = closest(name, known)
     return UsageError(f"there is no {kind} {name!r}" + (f"; did you mean {near}?" if near else ""), hint=hint)
 
 

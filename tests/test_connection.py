@@ -10,6 +10,7 @@ from psycopg import sql
 
 from autosync_db import connection
 from autosync_db.connection import names, silence
+from autosync_db.connection.url import parameters
 from autosync_db.credentials import store
 from autosync_db.errors import ConflictError, MigrationError, UnreachableError, UsageError
 from autosync_db.local.cluster import HOST, Cluster
@@ -18,7 +19,7 @@ from tests.support import clusters, command, keys
 
 
 def _of(url: str) -> dict[str, object]:
-    return connection.parameters(Secret(url))
+    return parameters(Secret(url))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_every_connection_has_a_name_and_a_time_limit() -> None:
 @pytest.mark.parametrize("absent", [None, Secret("")])
 def test_no_url_is_refused_with_the_ways_to_give_one(absent: Secret | None) -> None:
     with pytest.raises(UsageError, match="no database") as caught:
-        connection.parameters(absent)
+        parameters(absent)
     assert "AUTOSYNC_DATABASE_URL" in caught.value.hint
 
 

@@ -62,7 +62,8 @@ def _database(context: typer.Context) -> "Iterator[tuple[Connection, Configurati
     """Yield a connection that soon gives up, and the settings."""
     from psycopg import conninfo
 
-    from autosync_db.connection import connect, parameters
+    from autosync_db.connection import connect
+    from autosync_db.connection.url import parameters
     from autosync_db.secret import Secret
 
     configuration = _chosen(context)

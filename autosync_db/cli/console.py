@@ -13,7 +13,7 @@ import typer
 
 from autosync_db.cli.ending import Run
 from autosync_db.errors import UsageError
-from autosync_db.patience import Chosen
+from autosync_db.patience import Timeout
 from autosync_db.plain import printable
 from autosync_db.secret import Secret
 
@@ -62,7 +62,7 @@ class Session:
         quiet: bool,
     ) -> None:
         Run.verbosity = -1 if quiet else verbose
-        Chosen.seconds = _seconds(timeout) if timeout is not None else None
+        Timeout.seconds = _seconds(timeout) if timeout is not None else None
         self._spinner: Status | Live | None = None
         self._target, self._config = target, config
         self._database_url = Secret(database_url.strip()) if database_url else None

@@ -16,8 +16,8 @@ from autosync_db.cli import quick_help
 from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.ending import Run
 from autosync_db.cli.examples import EXAMPLES
-from autosync_db.errors import AutosyncError, ExitCode, OutputError, meant
-from autosync_db.patience import Chosen
+from autosync_db.errors import AutosyncError, ExitCode, OutputError, closest
+from autosync_db.patience import Timeout
 from autosync_db.remedies import ANYWHERE, PROGRAM
 
 
@@ -78,7 +78,7 @@ class Root(quick_help.Group):
         except Exception as error:
             code = _unforeseen(error)
         code = _flush(code)
-        Chosen.seconds = None
+        Timeout.seconds = None
         sys.exit(int(code) if isinstance(code, int) else ExitCode.OK)
 
 
@@ -154,33 +154,35 @@ def _usage(error: typer.TyperException) -> int:
     # a database URL without its --database-url is quoted as an unexpected argument
     message = re.sub(r"postgres(ql)?://.*|\bpassword\s*=.*|[^\s(]*@.*", "***", _without_guess(error))
     message = message[:1].lower() + message[1:].rstrip(".")
-    near = _meant(error)
+    near = _closest(error)
     command = context.command_path if context is not None else PROGRAM
     return _fail(message + (f"; did you mean {near}?" if near else ""), f"see {command} --help", ExitCode.USAGE)
 
 
 def _without_guess(error: typer.TyperException) -> str:
-    """Return what is wrong, without Typer's own guess at what was meant, which has another form for each kind."""
+    """Return what is wrong, without Typer's own guess, which has another form for each kind."""
     if hasattr(error, "option_name"):
         return error.message
     text = error.format_message().partition(" Did you mean ")[0]
     return text.replace("Value error, ", "")
 
 
-def _meant(error: typer.TyperException) -> str | None:
-    """Return the option, the command or the value that was meant, None where none is near."""
+def _closest(error: typer.TyperException) -> str | None:
+    """Return the option, the command or the value that is closest to what was typed, None where none is close."""
     context: Any = getattr(error, "ctx", None)
     if context is None:
         return None
     if option := getattr(error, "option_name", None):
-        return meant(str(option), [name for one in context.command.params for name in (*one.opts, *one.secondary_opts)])
+        return closest(
+            str(option), [name for one in context.command.params for name in (*one.opts, *one.secondary_opts)]
+        )
     typed = re.search(r"'([^']*)'", error.message)
     if typed is None:
         return None
     if parameter := getattr(error, "param", None):
-        return meant(typed[1], _choices(parameter))
+        return closest(typed[1], _choices(parameter))
     commands = getattr(context.command, "commands", {})
-    return meant(typed[1], [*commands, *ALIASES]) or _below(commands, typed[1])
+    return closest(typed[1], [*commands, *ALIASES]) or _below(commands, typed[1])
 
 
 def _choices(parameter: Any) -> list[str]:

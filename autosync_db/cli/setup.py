@@ -102,7 +102,7 @@ def _is_by_key(configuration: "Configuration") -> bool:
 
 def _completed(session: Session, given: "Given", checklist: Checklist) -> "Given":
     """Return what was given, with the key from the platform or a prompt, and list what the platform said."""
-    from autosync_db.connection import parameters
+    from autosync_db.connection.url import parameters
     from autosync_db.setup import decision, platform
 
     seen = platform.look(session.configuration, given)

@@ -28,7 +28,7 @@ from autosync_db.config.target import (
     resolve,
     target_name,
 )
-from autosync_db.errors import UsageError, meant
+from autosync_db.errors import UsageError, closest
 from autosync_db.remedies import Aim
 
 # tables of tables
@@ -206,7 +206,7 @@ def _explain(error: ValidationError, source: Path | None) -> UsageError:
     first = error.errors(include_url=False, include_input=False)[0]
     place, message = fault_of(error)
     if first["type"] == "extra_forbidden":
-        near = meant(place[-1], _keys_of(place[:-1]))
+        near = closest(place[-1], _keys_of(place[:-1]))
         home = _home_of(place, is_table=isinstance(error.errors(include_url=False)[0]["input"], dict))
         message = "is not a setting" + (
             f"; did you mean {near}?" if near else f": it belongs in {home}" if home else ""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from autosync_db.config.folder import LOCAL_FOLDER, local_folder, nearest
 from autosync_db.config.settings import Settings, TargetSettings
-from autosync_db.errors import UsageError, meant
+from autosync_db.errors import UsageError, closest
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
 from autosync_db.supabase import folder as supabase
@@ -245,7 +245,7 @@ def no_target(name: str, known: Collection[str]) -> str:
     """Return the words for a target that is not known, with the known one that is closest."""
     if not is_name(name):
         return "there is no target of that name"
-    near = meant(name, known)
+    near = closest(name, known)
     return f"there is no target {name!r}" + (f"; did you mean {near}?" if near else "")
 
 

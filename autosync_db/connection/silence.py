@@ -13,7 +13,7 @@ from psycopg import capabilities
 from psycopg.pq import TransactionStatus
 
 from autosync_db.connection import names
-from autosync_db.patience import STATEMENT_SECONDS, Chosen
+from autosync_db.patience import STATEMENT_SECONDS, Timeout
 
 T = TypeVar("T")
 _CANCEL_SECONDS = 2.0
@@ -35,7 +35,7 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **named: Any) -> T:
         """Return what the server answers. Raises SilentError where it has not done so in `patience` seconds."""
-        seconds = Chosen.seconds or self.patience
+        seconds = Timeout.seconds or self.patience
         try:
             return super().wait(_within(gen, seconds), *arguments, **named)
         except SilentError:

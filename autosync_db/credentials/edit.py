@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.credentials import lease, store
-from autosync_db.errors import AutosyncError, UnreachableError, UsageError, meant, unknown
+from autosync_db.errors import AutosyncError, UnreachableError, UsageError, closest, unknown
 from autosync_db.jobs import references
 from autosync_db.secret import Secret
 from autosync_db.supabase import address, key
@@ -44,7 +44,7 @@ def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome
         with undisturbed(connection, name):
             changed = bool(store.store(connection, {name: value}, seen=seen))
     outcome = "unchanged" if not changed else "replaced" if seen[name] else "stored"
-    return Outcome(name, outcome, key.fingerprint(value), None if name in needed else meant(name, needed))
+    return Outcome(name, outcome, key.fingerprint(value), None if name in needed else closest(name, needed))
 
 
 def delete(configuration: Configuration, name: str, confirm: Callable[[list[str]], None]) -> Outcome:

@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, connect, place, value
+from autosync_db.connection import Connection, connect, value
+from autosync_db.connection.url import shown_place
 from autosync_db.errors import AutosyncError, UnreachableError
 from autosync_db.health import status, verify
 from autosync_db.health.model import Report
@@ -80,7 +81,7 @@ class Watcher:
     def __init__(self, configuration: Configuration, names: Sequence[str] = (), *, every: timedelta) -> None:
         self._configuration, self._names, self._every = configuration, tuple(names), every
         self._url = configuration.target.database_url
-        self.place = place(self._url)
+        self.place = shown_place(self._url)
         self._tell: Callable[[Message], None] = lambda message: None
         self._ledger = Ledger()
         self._ended, self._woken, self._verify = threading.Event(), threading.Event(), threading.Event()

@@ -69,7 +69,7 @@ def begin_alone(connection: Connection, say: Callable[[str], None] | None) -> No
 
     Raises MigrationError when that has taken as long as a migration may.
     """
-    deadline = time.monotonic() + (patience.Chosen.seconds or patience.MIGRATION_SECONDS)
+    deadline = time.monotonic() + (patience.Timeout.seconds or patience.MIGRATION_SECONDS)
     limit = FIRST_WAIT
     while True:
         try:

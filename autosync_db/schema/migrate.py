@@ -21,7 +21,7 @@ from alembic.util.exc import CommandError
 from autosync_db import patience, resources
 from autosync_db.config import IsolationSettings
 from autosync_db.connection import connect
-from autosync_db.errors import AutosyncError, MigrationError, meant
+from autosync_db.errors import AutosyncError, MigrationError, closest
 from autosync_db.schema import inventory, locks, objects, preflight, revisions
 from autosync_db.schema.environment import Around, TrialOver
 from autosync_db.schema.inventory import Note
@@ -234,7 +234,7 @@ def _run_alembic(run: Callable[..., None], configuration: Config, revision: str,
 
 
 def _unknown_revision(revision: str) -> AutosyncError:
-    near = meant(revision, ["base", "head", *revisions.known()])
+    near = closest(revision, ["base", "head", *revisions.known()])
     return MigrationError(
         f"there is no way to revision {revision!r} from here" + (f"; did you mean {near}?" if near else ""),
         hint="see the revisions with: autosync-db migrate --dry-run",

@@ -17,7 +17,7 @@ import typer.main
 from autosync_db import __version__, cli
 from autosync_db.cli.commands import ALIASES, COMMANDS
 from autosync_db.cli.examples import EXAMPLES
-from autosync_db.errors import meant
+from autosync_db.errors import closest
 from autosync_db.health import catalogue
 from autosync_db.local.cluster import Cluster
 from autosync_db.report import pages
@@ -174,12 +174,12 @@ def test_what_was_meant_is_asked_wherever_a_name_is_taken() -> None:
                 Path("autosync.toml").write_text("[targets.local]\n")
                 assert f"did you mean {right}?" in command.run(*typed.split()).err
     for known in (catalogue.ids(), pages.ids(), [*LINES, *ALIASES]):
-        found = {name: meant(_mistyped(name), known) for name in known}
+        found = {name: closest(_mistyped(name), known) for name in known}
         assert all(found.values())
         # two names may be one letter apart
         assert sum(name != near for name, near in found.items()) <= len(known) // 20, found
-    assert meant("daly", ["daily-report", "digest"]) == "daily-report"
-    assert meant("xyz", ["daily-report", "digest"]) is None
+    assert closest("daly", ["daily-report", "digest"]) == "daily-report"
+    assert closest("xyz", ["daily-report", "digest"]) is None
 
 
 def _options(path: tuple[str, ...]) -> list[str]:

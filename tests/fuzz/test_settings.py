@@ -9,9 +9,9 @@ import psycopg
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autosync_db import connection
 from autosync_db.config import Configuration, load
 from autosync_db.config.target import Flags
+from autosync_db.connection import url
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
@@ -129,9 +129,9 @@ def test_a_command_says_what_is_wrong_with_the_file(text: str, line: str) -> Non
 @examples(50)
 @given(mutated(URLS, PARTS).map(_without_planted).filter(_has_password_once).filter(lambda text: "\0" not in text))
 def test_an_address_of_a_database_is_understood_or_refused(text: str) -> None:
-    found = refused_or(lambda: connection.parameters(Secret(text)), UsageError)
+    found = refused_or(lambda: url.parameters(Secret(text)), UsageError)
     if found is not None:
-        inputs.no_secret(connection.place(Secret(text)))
+        inputs.no_secret(url.shown_place(Secret(text)))
 
 
 def _no_server(**chosen: object) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from autosync_db import config
 from autosync_db.cli.console import Format, Session
-from autosync_db.connection import parameters
+from autosync_db.connection.url import parameters
 from autosync_db.credentials import cron_secret, rotation, scan
 from autosync_db.errors import UsageError
 from autosync_db.report import as_json

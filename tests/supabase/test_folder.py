@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from autosync_db import connection
+from autosync_db.connection.url import parameters
 from autosync_db.errors import UsageError
 from autosync_db.secret import Secret
 from autosync_db.supabase import address, folder, function_settings
@@ -51,7 +51,7 @@ def test_a_password_completes_the_session_pooler(word: str, mark: str, port: str
     parts = urlsplit(url.reveal())
     assert (parts.hostname, parts.port, parts.path) == (POOLER_HOST, 5432, "/postgres")
     assert (parts.username, unquote(parts.password or "")) == (f"postgres.{keys.PROJECT_REF}", word)
-    assert connection.parameters(url)["password"] == word
+    assert parameters(url)["password"] == word
     assert address.ref_of_database(url) == keys.PROJECT_REF
 
 
