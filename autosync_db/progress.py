@@ -29,6 +29,9 @@ class Reporter:
     begins: Callable[[str], None] = _nothing
 
 
+SILENT = Reporter(done=lambda step: None, doing=_nothing)
+
+
 @dataclass(frozen=True, slots=True)
 class Onward:
     """What to look at next: a command, and why in a few words."""

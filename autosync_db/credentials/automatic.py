@@ -9,10 +9,9 @@ there. The old key is deleted last, and only when a call has proven the new one.
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
@@ -21,8 +20,8 @@ from autosync_db.credentials import hosted as hosting
 from autosync_db.credentials.hosted import Hosted
 from autosync_db.credentials.journal import Entry, Old
 from autosync_db.credentials.rotation import SERVICE_KEY, Result
-from autosync_db.errors import AutosyncError, ConflictError, SecretError, StoppedError, UsageError
-from autosync_db.progress import Reporter, Step
+from autosync_db.errors import AutosyncError, ConflictError, SecretError, UsageError
+from autosync_db.progress import SILENT, Reporter, Step
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 from autosync_db.supabase.function import Verdict
@@ -41,7 +40,7 @@ _HARMLESS = {"migration"}
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step has at hand; `token` is the journal's."""
+    """What every step has at hand; `entry` is that of the journal."""
 
     hosted: Hosted
     entry: Entry
@@ -86,14 +85,14 @@ def rotate(
     if entry is None or entry.token != token:
         raise ConflictError("another command took over this rotation", hint="run: autosync-db rotate --resume")
     work = _Work(hosted, entry, reporter, preflight)
-    with journal.kept_alive(configuration, token), _settled(work):
+    with journal.kept_alive(configuration, token), hosting.settled(partial(_settle, work)):
         return _finish(work, _replaced(work, _make(work)))
 
 
 def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
     """End an automatic rotation that was interrupted and taken over: go on where it was, or undo it."""
     work = _Work(hosted, entry, reporter, preflight=True)
-    with _settled(work):
+    with hosting.settled(partial(_settle, work)):
         state = _state(work)
         since = f"{entry.made}, begun at {entry.started_at:%Y-%m-%d %H:%M:%S} UTC"
         reporter.done(Step("resume", since + (", is active" if state.new_is_active else ""), False))
@@ -110,7 +109,7 @@ def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
 
 def undo(hosted: Hosted, entry: Entry) -> None:
     """Delete the key that was made, when the old one is active again, and end the journal."""
-    _undo(_Work(hosted, entry, Reporter(lambda step: None, lambda text: None), preflight=False))
+    _undo(_Work(hosted, entry, SILENT, preflight=False))
 
 
 def left_of_new(entry: Entry) -> str:
@@ -296,26 +295,10 @@ class _State:
 
 def _state(work: _Work) -> _State:
     made = _named(work.hosted.api.api_keys(reveal=True), work.entry.made)
-    with connect(work.configuration.target.database_url) as connection:
-        entry = journal.find(connection) or work.entry
-        active = store.look(connection, [store.SERVICE_KEY])[store.SERVICE_KEY]
-        is_open = any(one.name == store.SERVICE_KEY for one in lease.unfinished(connection))
+    found = journal.standing(work.configuration, store.SERVICE_KEY)
+    entry = found.entry or work.entry
     new = {made.fingerprint if made else None, entry.new_fingerprint} - {None}
-    return _State(made, active in new, active == entry.old.fingerprint, is_open)
-
-
-@contextmanager
-def _settled(work: _Work) -> Iterator[None]:
-    """Undo what is left when the block fails before the new key is proven; say in what is raised how things stand."""
-    try:
-        yield
-    except (Exception, KeyboardInterrupt, SystemExit) as cause:
-        said = _settle(work, cause)
-        if isinstance(cause, KeyboardInterrupt):
-            raise StoppedError(f"interrupted; {said}", hint="run: autosync-db rotate --auto") from None
-        if isinstance(cause, AutosyncError):
-            cause.add(said)
-        raise
+    return _State(made, found.active in new, found.active == entry.old.fingerprint, found.is_open)
 
 
 def _settle(work: _Work, cause: BaseException) -> str:
@@ -337,16 +320,14 @@ def _settle(work: _Work, cause: BaseException) -> str:
 def _as_stored(work: _Work) -> str:
     """Return in words how things stand by what the database knows alone; the platform does not answer."""
     try:
-        with connect(work.configuration.target.database_url) as connection:
-            entry = journal.find(connection) or work.entry
-            active = store.look(connection, [store.SERVICE_KEY])[store.SERVICE_KEY]
-            is_open = any(one.name == store.SERVICE_KEY for one in lease.unfinished(connection))
+        found = journal.standing(work.configuration, store.SERVICE_KEY)
     except AutosyncError:
         return f"the key {work.entry.made} may be left"
-    if active is not None and active == entry.new_fingerprint:
-        proven = "unproven" if is_open else "proven; whether the old one is deleted is not known"
+    entry = found.entry or work.entry
+    if found.active is not None and found.active == entry.new_fingerprint:
+        proven = "unproven" if found.is_open else "proven; whether the old one is deleted is not known"
         return f"the new key {entry.made} is active and {proven}"
-    which = "the old key" if active == entry.old.fingerprint else "another key"
+    which = "the old key" if found.active == entry.old.fingerprint else "another key"
     return f"{which} is active, and the key {entry.made} may be left"
 
 

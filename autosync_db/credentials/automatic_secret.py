@@ -6,19 +6,19 @@
 The function accepts a list, so that at each of these moments the active secret is one that it knows.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from autosync_db.config import Configuration
 from autosync_db.connection import Connection, connect
 from autosync_db.credentials import cron_secret, journal, lease, rotation, store
+from autosync_db.credentials import hosted as hosting
 from autosync_db.credentials.hosted import Hosted
 from autosync_db.credentials.journal import Entry, Old
 from autosync_db.credentials.rotation import Result, Subject
-from autosync_db.errors import AutosyncError, SecretError, StoppedError
-from autosync_db.progress import Reporter, Step
+from autosync_db.errors import AutosyncError, SecretError
+from autosync_db.progress import SILENT, Reporter, Step
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 from autosync_db.supabase.function import Verdict
@@ -51,14 +51,14 @@ def rotate(hosted: Hosted, active: str, reporter: Reporter, *, preflight: bool =
     with connect(hosted.configuration.target.database_url) as connection:
         token = journal.begin(connection, cron_secret.VARIABLE, store.CRON_SECRET, hosted.ref, Old(active))
     work = _Work(hosted, token, active, cron_secret.subject(hosted.configuration), reporter, preflight)
-    with journal.kept_alive(hosted.configuration, token), _settled(work):
+    with journal.kept_alive(hosted.configuration, token), hosting.settled(partial(_settle, work)):
         return _finish(work, _replaced(work))
 
 
 def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
     """End a rotation of the cron secret that was interrupted and taken over."""
     work = _of(hosted, entry, reporter)
-    with _settled(work):
+    with hosting.settled(partial(_settle, work)):
         is_active, is_open = _state(work, entry.new_fingerprint)
         if is_active and is_open:
             return _finish(work, rotation.resume(work.configuration, reporter=reporter, note=_note(work)))
@@ -69,7 +69,7 @@ def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
 
 def undo(hosted: Hosted, entry: Entry) -> None:
     """Let the function know the active secret alone, when that is the old one again, and end the journal."""
-    _tell_the_active_one(_of(hosted, entry, Reporter(lambda step: None, lambda text: None)))
+    _tell_the_active_one(_of(hosted, entry, SILENT))
 
 
 def left_of_new(entry: Entry) -> str:
@@ -146,29 +146,13 @@ def _tell_the_active_one(work: _Work) -> None:
 
 def _state(work: _Work, new: str | None) -> tuple[bool, bool]:
     """Return whether the new secret is active, and whether what is active is still to be proven."""
-    with connect(work.configuration.target.database_url) as connection:
-        entry = journal.find(connection)
-        active = store.look(connection, [store.CRON_SECRET])[store.CRON_SECRET]
-        is_open = any(one.name == store.CRON_SECRET for one in lease.unfinished(connection))
-    new = entry.new_fingerprint if entry else new
-    return new is not None and active == new, is_open
+    found = journal.standing(work.configuration, store.CRON_SECRET)
+    new = found.entry.new_fingerprint if found.entry else new
+    return new is not None and found.active == new, found.is_open
 
 
-@contextmanager
-def _settled(work: _Work) -> Iterator[None]:
-    """Undo what is left when the block fails before the new secret is proven, and say how things stand."""
-    try:
-        yield
-    except (Exception, KeyboardInterrupt, SystemExit) as cause:
-        said = _settle(work)
-        if isinstance(cause, KeyboardInterrupt):
-            raise StoppedError(f"interrupted; {said}", hint="run: autosync-db rotate --auto") from None
-        if isinstance(cause, AutosyncError):
-            cause.add(said)
-        raise
-
-
-def _settle(work: _Work) -> str:
+def _settle(work: _Work, _cause: BaseException) -> str:
+    """Return in words how things stand after a failure, when everything that can be undone is undone."""
     try:
         is_active, is_open = _state(work, None)
         if is_active:

@@ -1,5 +1,7 @@
 """A project on the hosted platform, as `rotate --auto` works on it: its Management API and the database's journal."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -7,7 +9,7 @@ from autosync_db import config
 from autosync_db.config import Configuration
 from autosync_db.connection import connect
 from autosync_db.credentials import journal, store
-from autosync_db.errors import UsageError
+from autosync_db.errors import AutosyncError, StoppedError, UsageError
 from autosync_db.jobs import binding
 from autosync_db.secret import Secret
 from autosync_db.supabase.management import FunctionSecret, Management
@@ -70,6 +72,23 @@ def of(configuration: Configuration) -> Hosted:
             " or replace the key yourself: autosync-db rotate --from-file PATH",
         )
     return Hosted(configuration, api)
+
+
+@contextmanager
+def settled(settle: Callable[[BaseException], str]) -> Iterator[None]:
+    """Let `settle` undo what can be undone when the block fails or is stopped; what is raised says how things stand.
+
+    `settle` gets what was raised, and returns the words.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit) as cause:
+        said = settle(cause)
+        if isinstance(cause, KeyboardInterrupt):
+            raise StoppedError(f"interrupted; {said}", hint="run: autosync-db rotate --auto") from None
+        if isinstance(cause, AutosyncError):
+            cause.add(said)
+        raise
 
 
 def _holds(variable: FunctionSecret, fingerprint: str | None) -> bool:

@@ -76,6 +76,15 @@ class Entry:
     lease_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an automatic rotation stands, as far as the database knows; the platform may know more."""
+
+    entry: Entry | None  # None where it has ended
+    active: str | None  # the fingerprint of the value that is active
+    is_open: bool  # that value is not proven
+
+
 def find(connection: Connection) -> Entry | None:
     """Return what is under way or unfinished, None when nothing is. Reads only."""
     if not exists(connection, _TABLE):
@@ -83,6 +92,16 @@ def find(connection: Connection) -> Entry | None:
     for made, subject, ref, token, key_id, key_name, old, *others in rows(connection, _FIND):
         return Entry(made, subject, ref, token, Old(old, key_id, key_name), *others)
     return None
+
+
+def standing(configuration: Configuration, subject: str) -> Standing:
+    """Return how the rotation of the secret `subject` stands, by a connection of its own. Reads only."""
+    with connect(configuration.target.database_url) as connection:
+        return Standing(
+            entry=find(connection),
+            active=store.look(connection, [subject])[subject],
+            is_open=any(one.name == subject for one in lease.unfinished(connection)),
+        )
 
 
 def require_none(connection: Connection) -> None:

@@ -119,10 +119,8 @@ def _require_same(project: Hosted, entry: Entry) -> None:
 
 def _is_proven(configuration: Configuration, entry: Entry) -> bool:
     """Return whether the new value is active and proven, as the database alone has it."""
-    with connect(configuration.target.database_url) as connection:
-        active = store.look(connection, [entry.subject])[entry.subject]
-        is_open = any(one.name == entry.subject for one in lease.unfinished(connection))
-    return entry.new_fingerprint is not None and active == entry.new_fingerprint and not is_open
+    found = journal.standing(configuration, entry.subject)
+    return entry.new_fingerprint is not None and found.active == entry.new_fingerprint and not found.is_open
 
 
 def _forget(configuration: Configuration, entry: Entry) -> None:

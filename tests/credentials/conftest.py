@@ -20,7 +20,7 @@ from tests.support.command import Result
 from tests.support.http_stub import Request, Stub
 from tests.support.management import Api
 
-SILENT = progress.Reporter(lambda step: None, lambda text: None)
+SILENT = progress.SILENT
 LAPSE = """
 with k as (update autosync.key_rotation set lease_expires_at = clock_timestamp() - interval '1 second')
 update autosync.secret_rotation set lease_expires_at = clock_timestamp() - interval '1 second'

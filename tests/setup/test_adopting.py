@@ -20,7 +20,7 @@ from tests.support import clusters, command, keys
 from tests.support.cron_jobs import RARELY, Project
 
 OTHER_KEY = keys.secret().reveal()
-SILENT = progress.Reporter(lambda step: None, lambda text: None)
+SILENT = progress.SILENT
 HEADERS = "jsonb_build_object('Content-Type', 'application/json', {})"
 HELPER = """
 create or replace function public.helper() returns bigint language sql as

@@ -20,7 +20,7 @@ from tests.setup.test_adopting import SHAPES
 from tests.support import clusters, command
 from tests.support.cron_jobs import RARELY, Project
 
-SILENT = progress.Reporter(lambda step: None, lambda text: None)
+SILENT = progress.SILENT
 TEXT = SHAPES["pasted key, body"][0]
 OURS = "select autosync.dispatch('report')"
 # what the owner of a cron job does to it, and what is said of it
