@@ -13,8 +13,6 @@ from autosync_db.cli.options import command, group
 from autosync_db.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
-    from autosync_db.config import JobSettings
-    from autosync_db.connection import Connection
     from autosync_db.local.stack import Stack
 
 app = group()
@@ -128,6 +126,7 @@ def _tick(
     from autosync_db import config
     from autosync_db.config import duration
     from autosync_db.connection import connect
+    from autosync_db.jobs import firing
 
     try:
         pause = duration.parse(every) if every else None
@@ -141,7 +140,7 @@ def _tick(
     remaining = count or (None if pause else 1)
     with connect(configuration.target.database_url) as connection:
         while remaining is None or remaining > 0:
-            session.print_text(_tick_once(connection, configuration.settings.main))
+            session.print_text(firing.tick(connection, configuration.settings.main))
             remaining = None if remaining is None else remaining - 1
             if pause and remaining != 0:
                 time.sleep(pause.total_seconds())
@@ -168,19 +167,6 @@ def _demo(
         session.print_report(report)
         session.say_onward(onward)
     raise typer.Exit(report.exit_code())
-
-
-def _tick_once(connection: "Connection", job: "JobSettings") -> str:
-    """Run one tick as pg_cron would, which makes no call when nothing is due, and return its outcome in one line."""
-    from autosync_db.connection import rows
-    from autosync_db.jobs import calls
-
-    tick_id, answers = calls.trigger_and_wait(connection, job.name, job.patience, force=False)
-    [(decision, due, ticked_at)] = rows(
-        connection, "select decision, due, ticked_at from autosync.tick where id = %s", [tick_id]
-    )
-    outcome = ", ".join(f"{answer.cause.value} {answer.account}" for answer in answers) or decision
-    return f"{ticked_at:%H:%M:%S} tick {tick_id}: {due} due, {outcome}"
 
 
 def _stack() -> "Stack":

@@ -2,7 +2,7 @@
 
 import shlex
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,6 +37,27 @@ _CronSecretFile = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """The flags that say which project it is, and where its key is."""
+
+    url: str | None
+    ref: str | None
+    key_file: str | None
+    key_variable: str | None
+    rebind: bool
+
+    @property
+    def command(self) -> str:
+        """The command with these flags; the others say nothing of the project."""
+        named = {
+            "--project-url": self.url, "--project-ref": self.ref,
+            "--service-role-key-file": self.key_file, "--service-role-key-env": self.key_variable,
+        }  # fmt: skip
+        words = [word for flag, value in named.items() if value for word in (flag, shlex.quote(value))]
+        return " ".join(["autosync-db setup", *words, *(["--rebind"] if self.rebind else [])])
+
+
 @command(app, "setup")
 def _setup(
     session: Session,
@@ -60,9 +81,9 @@ def _setup(
 
     configuration = session.configuration
     checklist = Checklist(session, _STEPS, configuration.aim.at)
-    again = _command(session, project_url, project_ref, service_role_key_file, service_role_key_env, rebind=rebind)
-    with _how_it_stands(session, checklist, again) as note, checklist.open():
-        given = _given(session, checklist, project_url, project_ref, service_role_key_file, service_role_key_env)
+    typed = _Typed(project_url, project_ref, service_role_key_file, service_role_key_env, rebind)
+    with _how_it_stands(session, checklist, typed.command) as note, checklist.open():
+        given = _given(session, checklist, typed)
         given = replace(given, cron_secret=_own_secret(session, cron_secret_file), wait=not no_wait, rebind=rebind)
         given = _completed(session, given, checklist)
         note(given)
@@ -72,26 +93,19 @@ def _setup(
     _finish(session, checklist, outcome, is_verified=not no_wait)
 
 
-def _given(
-    session: Session,
-    checklist: Checklist,
-    project_url: str | None,
-    project_ref: str | None,
-    key_file: str | None,
-    key_variable: str | None,
-) -> "Given":
+def _given(session: Session, checklist: Checklist, typed: _Typed) -> "Given":
     """Return the address and the key that somebody named or that are at hand, judged by their form."""
     from autosync_db.setup import decision
     from autosync_db.setup.decision import Given
 
     configuration = session.configuration
-    address = _address(session, project_url, project_ref)
+    address = _address(session, typed.url, typed.ref)
     if address is None and configuration.target.stack is not None:
         address = _gateway(session, configuration.target.stack, checklist)
     is_by_key = _is_by_key(configuration)
-    if not is_by_key and (key_file is not None or key_variable is not None):
+    if not is_by_key and (typed.key_file is not None or typed.key_variable is not None):
         checklist.done(Step("warning", "the given service key is not stored: no job of the settings sends it", False))
-    key = _key_at_hand(session, checklist, key_file, key_variable) if is_by_key else None
+    key = _key_at_hand(session, checklist, typed.key_file, typed.key_variable) if is_by_key else None
     decision.validate(address, key, configuration)
     return Given(address, key)
 
@@ -169,18 +183,6 @@ def _stopped(session: Session, given: "Given", again: str) -> StoppedError:
     # what is stored need not be given again
     command = "autosync-db setup" if found.has(given.secrets) else again
     return StoppedError(f"interrupted; {found.sentence}", hint=f"go on with: {command}")
-
-
-def _command(
-    session: Session, url: str | None, ref: str | None, key_file: str | None, key_variable: str | None, *, rebind: bool
-) -> str:
-    """Return this command as it was typed, but for what says nothing of the project."""
-    named = {
-        "--project-url": url, "--project-ref": ref,
-        "--service-role-key-file": key_file, "--service-role-key-env": key_variable,
-    }  # fmt: skip
-    words = [word for flag, value in named.items() if value for word in (flag, shlex.quote(value))]
-    return " ".join(["autosync-db setup", *words, *(["--rebind"] if rebind else [])])
 
 
 def _finish(session: Session, checklist: Checklist, outcome: "Outcome", *, is_verified: bool) -> None:

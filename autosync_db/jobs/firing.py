@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from autosync_db.config import Configuration
-from autosync_db.connection import Connection
+from autosync_db.config import Configuration, JobSettings
+from autosync_db.connection import Connection, rows
 from autosync_db.errors import CheckFailedError
 from autosync_db.jobs import binding, calls, registry, statement
 from autosync_db.jobs.registry import Job
@@ -32,3 +32,13 @@ def fire(connection: Connection, job: Job, say: Callable[[str], None] | None = N
     if not answers:
         raise CheckFailedError(f"the tick of {job.name} made no call", hint="find the cause with: autosync-db verify")
     return ", ".join(answer.account for answer in answers)
+
+
+def tick(connection: Connection, job: JobSettings) -> str:
+    """Run one tick as pg_cron would, which makes no call when nothing is due, and return in a line what came of it."""
+    tick_id, answers = calls.trigger_and_wait(connection, job.name, job.patience, force=False)
+    [(decision, due, ticked_at)] = rows(
+        connection, "select t.decision, t.due, t.ticked_at from autosync.tick as t where t.id = %s", [tick_id]
+    )
+    outcome = ", ".join(f"{answer.cause.value} {answer.account}" for answer in answers) or decision
+    return f"{ticked_at:%H:%M:%S} tick {tick_id}: {due} due, {outcome}"
