@@ -1,7 +1,7 @@
--- answer_facts(body): what an answer or a report says of the run itself: is, error, duration_ms and counts, as far as it does.
+-- answer_facts(body): what an answer or a report says of the run itself; null where it is no JSON, or says nothing that can be read.
 -- requires: 0005
--- `is` is good or failed where it states that; json is true.
--- null for what is no JSON, or too much of it. A function may say anything, so what is kept is bounded.
+-- Keys, each where the body has it: json (true: all of it was read), is (good or failed, where it states that), error, duration_ms,
+-- counts. A function may say anything, so what is kept is bounded.
 -- JSON that jsonb does not hold is read without that: the character 0, halves of pairs of surrogates, NaN, numbers without end, control
 -- characters in texts, bytes that are no UTF-8. Of what cannot be read to its end, the texts and numbers before the first list or
 -- object may state a failure, never a success.

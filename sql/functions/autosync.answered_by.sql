@@ -3,8 +3,9 @@
 -- function; platform, which the function's own code runs behind; a gateway (kong, supabase, envoy, nginx, apache, traefik, caddy,
 -- haproxy, varnish, squid, iis, load balancer, kubernetes, those of google, azure, aws, heroku, render, railway and fly, ngrok), or what
 -- else stands at an address without such a function (object storage, web framework); a content network or its firewall (cloudflare,
--- cloudfront, akamai, fastly, imperva, sucuri, bunny); a host of web pages (vercel, netlify, github pages); web page. docs/reference/answers.md has the cases. A proxy's name in a header says only through whom an answer came: it counts
--- with the proxy's own words, or where nothing else is said. A page is known by its body: some frameworks call any answer HTML.
+-- cloudfront, akamai, fastly, imperva, sucuri, bunny); a host of web pages (vercel, netlify, github pages); web page.
+-- docs/reference/answers.md has the cases. A proxy's name in a header says only through whom an answer came: it counts with the
+-- proxy's own words, or where nothing else is said. A page is known by its body: some frameworks call any answer HTML.
 create or replace function autosync.answered_by(status_code integer, headers jsonb, body text)
 returns text
 language plpgsql

@@ -1,8 +1,8 @@
 -- call_findings(job_name): what the newest answered call of a job says, in one row; each check on calls judges one part of the chain.
 -- requires: 0005
 -- cause: that of the newest call, null where none was answered. calls and since: the length of the run of calls of that cause.
--- A failure of more than a day ago, or from before the job was paused or switched off, after which no call was due is_over: nothing is
--- failing. So it is with a job that is off and was never called.
+-- is_over: nothing is failing any more. The newest call is from before the job was paused or switched off, or more than a day old with
+-- none due since. So it is with a job that is off and was never called.
 create or replace function autosync.call_findings(job_name text)
 returns table (
     cause text,

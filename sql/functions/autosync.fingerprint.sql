@@ -1,7 +1,7 @@
 -- fingerprint(value): some hex digits of a hash that tell two secrets apart and help nobody to find either.
 -- requires: 0004
 -- Twelve digits for what has the length of a key. A shorter value might be guessed from them, so it gets four, which
--- one guess in 65,536 fits. credential.fingerprint() computes the same.
+-- one guess in 65,536 fits. fingerprint() in autosync_db/supabase/key.py computes the same.
 create or replace function autosync.fingerprint(value text)
 returns text
 language sql

@@ -1,8 +1,8 @@
 -- note_heartbeats(): a ping for each heartbeat whose job, or all of whose jobs, did well since the last one; return how many.
 -- requires: 0008
--- Well is a proven success: an answer that states it or that the job's settings expect, or a statement that ran through. Unless the newest
--- finished tick of every job that is meant was one, and none of them has a fault, nothing is sent: silence is the message then. One at a
--- time for each receiver.
+-- A job did well when its success is proven: by an answer that states it or that the job's settings expect, or by a statement that ran
+-- through. A ping is sent only if the newest finished tick of each of these jobs was such a success and none of them has a fault:
+-- otherwise silence is the message. One ping at a time for each receiver.
 create or replace function autosync.note_heartbeats()
 returns integer
 language plpgsql

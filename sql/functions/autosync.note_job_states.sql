@@ -1,8 +1,9 @@
 -- note_job_states(): write down which jobs changed their state, and the messages that say so; return how many messages.
 -- requires: 0008
--- The only place that decides what is said. A job fails after [alerts] after failing ticks in a row, and at once where nothing has to
--- be counted. It works again when something newer than the fault shows it. Evidence that is older than the last sight of a fault makes
--- no other fault of it. At most one message per job in ten minutes: what changed in between is one summary.
+-- The only place that decides what is said. A job fails after as many failing ticks in a row as `after` in [alerts] says, and at once
+-- where nothing has to be counted. It works again when something newer than the fault shows it. Evidence that is older than the time at
+-- which a fault was last seen does not turn it into another fault. At most one message per job in ten minutes: what changed in between
+-- is one summary.
 create or replace function autosync.note_job_states()
 returns integer
 language plpgsql

@@ -2,7 +2,8 @@
 -- requires: 0005
 -- Reads only: an outcome that is not settled yet is looked up in pg_net. Called by the checks and by runs and status.
 -- Of one job by a range, in the order of the index on (job_id, id): with `=` the planner may walk through the calls of all other
--- jobs by the primary key, which for a job that seldom calls is all of the ledger. In PL/pgSQL, whose plans last: the checks call it several times for every job.
+-- jobs by the primary key, which for a job that seldom calls is all of the ledger. In PL/pgSQL, whose plans last: the checks call it
+-- several times for every job.
 create or replace function autosync.recent_outcomes(job_name text default 'auto-sync-cron-job', max_rows integer default 20)
 returns table (
     id bigint,

@@ -40,12 +40,11 @@ begin
         new.created_by := case when inserted then new.updated_by else old.created_by end;
     end if;
     -- a clock that is ahead must not park a schedule; one that is not ahead of the transaction is not ahead
-    if new.last_run_at > moment or new.last_run_at = '-infinity' then
-        if new.last_run_at = '-infinity' then
-            new.last_run_at := null;
-        elsif (inserted or new.last_run_at is distinct from old.last_run_at) and new.last_run_at > clock_timestamp() then
-            new.last_run_at := clock_timestamp();
-        end if;
+    if new.last_run_at = '-infinity' then
+        new.last_run_at := null;
+    elsif new.last_run_at > moment and new.last_run_at > clock_timestamp()
+        and (inserted or new.last_run_at is distinct from old.last_run_at) then
+        new.last_run_at := clock_timestamp();
     end if;
 
     -- One expression for the row that there is nothing to say of, which is nearly every row. Of a new row's old values
@@ -132,13 +131,11 @@ begin
         if window_changed
             and (new.time_window_enabled or new.time_window_start is not null or new.time_window_end is not null) then
             -- 24:00 is a time to Postgres and to nobody else
-            if time '24:00' in (new.time_window_start, new.time_window_end) then
-                if new.time_window_start = time '24:00' then
-                    new.time_window_start := time '00:00';
-                end if;
-                if new.time_window_end = time '24:00' then
-                    new.time_window_end := time '00:00';
-                end if;
+            if new.time_window_start = time '24:00' then
+                new.time_window_start := time '00:00';
+            end if;
+            if new.time_window_end = time '24:00' then
+                new.time_window_end := time '00:00';
             end if;
             if complaint is null and (new.time_window_start = new.time_window_end) is not false then
                 wrong_constraint := 'valid_time_window';
@@ -249,12 +246,11 @@ begin
                 new.consecutive_failures :=
                     case when new.last_run_status = 'failed' then old.consecutive_failures + 1 else 0 end;
             end if;
-            if coalesce(new.claim_expires_at, new.claimed_at) is not null or new.claim_id is not null then
-                if new.claim_id is not distinct from old.claim_id then
-                    new.claim_id := null;
-                    new.claimed_at := null;
-                    new.claim_expires_at := null;
-                end if;
+            if num_nonnulls(new.claim_id, new.claimed_at, new.claim_expires_at) > 0
+                and new.claim_id is not distinct from old.claim_id then
+                new.claim_id := null;
+                new.claimed_at := null;
+                new.claim_expires_at := null;
             end if;
             if new.claims_since_run <> 0 or new.claim_retry_at is not null then
                 new.claims_since_run := 0;

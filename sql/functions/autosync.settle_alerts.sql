@@ -15,6 +15,7 @@ declare
     item record;
     answer record;
     location text;
+    retry_after integer;
     wait_seconds integer;
     verdict text;
     complaint text;
@@ -61,9 +62,9 @@ begin
                 select max(h.value collate "C") filter (where lower(h.key collate "C") = 'location'),
                     least(3600, cast(substring(max(h.value collate "C") filter (where lower(h.key collate "C") = 'retry-after')
                         from '^\d{1,6}$') as integer))
-                into location, answer.id
+                into location, retry_after
                 from jsonb_each_text(case when jsonb_typeof(answer.headers) = 'object' then answer.headers end) as h;
-                wait_seconds := greatest(wait_seconds, case when answer.status_code in (429, 503) then answer.id end);
+                wait_seconds := greatest(wait_seconds, case when answer.status_code in (429, 503) then retry_after end);
             exception
                 -- headers that no text can be
                 when others then

@@ -18,6 +18,7 @@ declare
     result text := 'unchanged';
     house_schedule text;
     is_on boolean;
+    is_elsewhere boolean;
 begin
     -- Whoever changes a job waits here for whoever changes one: what is decided below stays true until it is done. First the row of
     -- housekeeping, whose schedule follows from all jobs, so that no two wait for each other.
@@ -80,7 +81,8 @@ begin
     select c.jobid, c.schedule, c.command, c.active, c.database, c.nodeport into present
     from cron.job as c
     where c.jobname = wanted.name and c.username = current_user;
-    if not found then
+    is_elsewhere := present.database <> current_database() or present.nodeport <> current_setting('port')::integer;
+    if present.jobid is null then
         made := cron.schedule(wanted.name, wanted.schedule, wanted_command);
         -- an upsert takes the job of somebody who made one of this name a moment ago: a row that was there has an xmax
         if exists (select from cron.job as c where c.jobid = made and cast(c.xmax as text) <> '0') then
@@ -89,12 +91,8 @@ begin
                 hint = pg_catalog.format('take it over with: autosync-db jobs adopt %s; or give yours another name', wanted.name);
         end if;
         result := 'created';
-    elsif present.schedule <> wanted.schedule
-        or present.command <> wanted_command
-        or present.database <> current_database()
-        or present.nodeport <> current_setting('port')::integer
-    then
-        if present.database <> current_database() or present.nodeport <> current_setting('port')::integer then
+    elsif present.schedule <> wanted.schedule or present.command <> wanted_command or is_elsewhere then
+        if is_elsewhere then
             -- an upsert keeps host and port, and before pg_cron 1.6.3 the database too
             perform cron.unschedule(present.jobid);
         end if;

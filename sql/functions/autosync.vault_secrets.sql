@@ -2,8 +2,8 @@
 -- requires: 0004
 -- A vault is shared with the rest of the project: ours are marked by their description, and where the project had the name
 -- before, ours is called autosync.NAME. What the project put there itself under a name that every call reads is read, as
--- long as none of ours has that name, and never changed. Supabase's belongs to a superuser: one that somebody else made is not
--- asked, as what its view says runs with the caller's rights.
+-- long as none of ours has that name, and never changed. Supabase's vault belongs to a superuser.
+-- One of any other role is not read: its view would run that role's code with the caller's rights.
 create or replace function autosync.vault_secrets()
 returns table (id uuid, name text, secret text, created_at timestamptz, updated_at timestamptz)
 language plpgsql

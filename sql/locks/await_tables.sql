@@ -1,6 +1,6 @@
 -- await_tables: wait for each table of the API in turn while nothing is locked, and let it go again.
--- Whoever waits behind a lock that is waited for waits as long. So a long transaction is met here, and not later, with one
--- table locked or a million rows changed.
+-- Whoever comes after a session that waits for a lock waits as long as it does. So a long transaction is waited for here, and not
+-- later, when a table is locked already or a million rows are changed.
 do $await$
 declare
     wanted regclass;

@@ -1,7 +1,7 @@
 -- claim_tables: lock every table of ours, or none.
--- A way back takes every table, and so do ticks, writes of the API and housekeeping, each in an order of its own. This one holds
--- some while it waits for others for less long than it takes until the server looks for a deadlock, which it would end by
--- failing one of those.
+-- A rollback locks every table. Ticks, writes of the API and housekeeping lock several, too, each in an order of its own. So this
+-- waits for the next table for less long than the server waits before it looks for a deadlock, which it would end by failing one
+-- of those.
 do $claim$
 declare
     share constant double precision := 0.6;

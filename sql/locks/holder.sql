@@ -1,5 +1,5 @@
--- holder: the longest transaction that has a lock on what a migration changes or commands read; first those that nobody can
--- read beside.
+-- holder: the longest transaction that has a lock on what a migration changes or commands read; first those that keep even
+-- readers out.
 -- Those of other roles show only to members of pg_monitor.
 select format('%I.%I', c.relnamespace::regnamespace, c.relname), l.pid, coalesce(a.usename, x.owner, a.backend_type, 'unknown'),
     coalesce(nullif(a.application_name, ''), 'unknown'), clock_timestamp() - coalesce(a.xact_start, x.prepared), x.gid
