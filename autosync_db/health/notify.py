@@ -22,7 +22,7 @@ from autosync_db.health import receivers
 from autosync_db.health.model import CheckResult, Report, Status
 from autosync_db.secret import Secret
 from autosync_db.supabase import key, whole_file
-from autosync_db.supabase.function import client_for
+from autosync_db.supabase.http_client import client_for
 
 try:
     import fcntl

@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from autosync_db import __version__
 from autosync_db.errors import UnreachableError
+from autosync_db.supabase.http_client import client_for
 
 if TYPE_CHECKING:
     import httpx
 
-CONNECT_TIMEOUT_SECONDS = 10
 CRON_SECRET_HEADER = "x-autosync-cron-secret"  # noqa: S105 - the name of a header
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _REFUSED = {401, 403}
 _PAGE_TYPE = re.compile(r"\s*(text/html|application/xhtml)", re.IGNORECASE)
 _PAGE = re.compile(r"[\s\ufeff]*(<!--.*?-->\s*)*(<!doctype\s+html|<html[\s>])", re.IGNORECASE | re.DOTALL)
@@ -93,19 +90,6 @@ def call_without_credential(project_url: str, function: str, headers: Mapping[st
 
 def _address(project_url: str, function: str) -> str:
     return f"{project_url.rstrip('/')}/functions/v1/{function}"
-
-
-def client_for(address: str, seconds: float) -> "httpx.Client":
-    """Return what calls an address from here, and follows no redirect from it."""
-    import httpx
-
-    return httpx.Client(
-        headers={"user-agent": f"autosync-db/{__version__}"},
-        timeout=httpx.Timeout(seconds, connect=CONNECT_TIMEOUT_SECONDS),
-        follow_redirects=False,  # a redirect would carry the credential to another address
-        trust_env=urlsplit(address).hostname not in _LOOPBACK,
-        verify=address.startswith("https:"),  # without TLS nothing is verified, and loading certificates takes longest
-    )
 
 
 def _preflight(client: "httpx.Client", address: str, credential: Mapping[str, str]) -> Finding:

@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from autosync_db import __version__
 from autosync_db.errors import UnreachableError, UsageError
 from autosync_db.plain import clean
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
+from autosync_db.supabase.http_client import CONNECT_SECONDS, LOOPBACK, client_for
 
 if TYPE_CHECKING:
     import httpx
@@ -28,7 +28,6 @@ DEFAULT_URL = "https://api.supabase.com"
 TOKEN_VARIABLE = "SUPABASE_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 URL_VARIABLE = "AUTOSYNC_SUPABASE_API_URL"
 WHERE_TOKENS_ARE = "https://supabase.com/dashboard/account/tokens"
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _ATTEMPTS = 4
 _MOST_BYTES = 8 << 20
 _WORDS, _MOST_WORDS = 160, 4000
@@ -125,7 +124,6 @@ def send(access: Access, request: Request) -> Any:
 
     What may pass is tried again, within `access.patience`: no connection, 5xx, 429 for as long as the API says.
     """
-    import httpx
     import tenacity
 
     ends_at = time.monotonic() + access.patience
@@ -154,13 +152,8 @@ def send(access: Access, request: Request) -> Any:
         sleep=access.wait,
         reraise=True,
     )
-    with httpx.Client(
-        base_url=access.url.rstrip("/"),
-        headers={"user-agent": f"autosync-db/{__version__}", "accept": "application/json"},
-        follow_redirects=False,  # a redirect would carry the token to another address
-        trust_env=urlsplit(access.url).hostname not in _LOOPBACK,
-        verify=access.url.startswith("https:"),
-    ) as client:
+    base_url = access.url.rstrip("/")
+    with client_for(access.url, access.patience, accepts="application/json", base_url=base_url) as client:
         return tries(_attempt, client, access, request, ends_at)
 
 
@@ -177,7 +170,7 @@ def _attempt(client: "httpx.Client", access: Access, request: Request, ends_at: 
             params=dict(request.query),
             json=request.body,
             headers={"authorization": f"Bearer {access.token.reveal()}"},
-            timeout=httpx.Timeout(left, connect=min(left, 10)),
+            timeout=httpx.Timeout(left, connect=min(left, CONNECT_SECONDS)),
         ) as answer:
             text = _read(answer, access, request, ends_at)
     except httpx.ConnectError as error:
@@ -318,7 +311,7 @@ def _check_url(url: str) -> None:
             f"{URL_VARIABLE} is not the address of an API",
             hint=f"use https://HOST[:PORT], or unset it for {DEFAULT_URL}",
         )
-    if parts.scheme == "http" and host not in _LOOPBACK:
+    if parts.scheme == "http" and host not in LOOPBACK:
         raise UsageError(
             f"{URL_VARIABLE} is not encrypted: the access token is not sent there",
             hint=f"use https://{parts.netloc}; plain http is only for this machine",
