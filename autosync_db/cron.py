@@ -1,8 +1,8 @@
 """Schedules as pg_cron reads them.
 
-pg_cron takes much that is not meant: a sixth field is ignored, a step larger than its range fires once an hour, and the
-30th of February never comes (docs/checks, job_schedule_matches). Here such a text is refused, as is what others take
-and pg_cron refuses: `5/15`, a step without a range (get_range() in its src/entry.c).
+pg_cron accepts schedules that do not do what they say: a sixth field is ignored, a step larger than its range fires
+once an hour, and the 30th of February never comes (docs/checks, job_schedule_matches). Such a text is refused here, and
+so is what other programs accept and pg_cron does not: `5/15`, a step without a range (get_range() in its src/entry.c).
 """
 
 import re
@@ -16,7 +16,7 @@ from autosync_db.errors import UsageError
 
 # TryParseInterval() in its src/job_metadata.c
 _SECONDS = re.compile(r"[ \t-\r]*\+?0*([1-9]|[1-5][0-9])[ \t-\r]*second(?:s[ \t-\r]*)?", re.IGNORECASE)
-# what pg_cron takes for a blank, and all that a schedule is made of
+# what pg_cron takes for a blank, and all characters that a schedule may have
 _BLANKS = " \t"
 _READABLE = re.compile(r"[\x21-\x7e \t]*")
 _STEP_IN_ONE = re.compile(r"(?<![\w-])(\w+)-\1/\d+(?![\w/])", re.IGNORECASE)
@@ -49,7 +49,7 @@ class Fault(NamedTuple):
 
 
 def check(schedule: str, pg_cron_version: str | None = None) -> None:
-    """Return if `schedule` is one that pg_cron runs as it reads; raise UsageError with the reason if not.
+    """Return if `schedule` is one that pg_cron runs as it is written; raise UsageError with the reason if not.
 
     `pg_cron_version`, where known, decides about schedules in seconds and about `$`.
     """
@@ -238,7 +238,7 @@ def _lines(schedule: str) -> list[str]:
 
 
 def _fields(schedule: str) -> list[str]:
-    """Return the fields as pg_cron parts them; str.split() knows blanks that are a part of a field there."""
+    """Return the fields as pg_cron splits them; str.split() also splits at blanks that are part of a field there."""
     return re.findall(rf"[^{_BLANKS}]+", schedule)
 
 

@@ -7,9 +7,9 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def printable(text: str) -> str:
-    """Return a text in as many lines: control characters are blanks, characters that nobody sees are left out.
+    """Return a text of the same lines, with control characters as blanks and without characters that nobody sees.
 
-    Marks that turn the direction of writing, or join characters into one of another width, would move what follows.
+    Marks that change the direction of writing, or join characters into one of another width, would move what follows.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -36,5 +36,5 @@ def counted(count: int, noun: str) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Return a text in which each run of control characters is a blank; else, as a name, it is as it was."""
+    """Return a text, such as a name, with one blank for each run of control characters, and otherwise as it is."""
     return _CONTROLS.sub(" ", text)

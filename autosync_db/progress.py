@@ -1,4 +1,4 @@
-"""How long work reports its progress: steps that are done, and what is under way."""
+"""How work that takes long reports its progress: steps that are done, and what is under way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ def _nothing(name: str) -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step and what came of it; `changed` is false when it found nothing to do, `is_good` when it went wrong."""
+    """One step and what came of it; `changed` is false if it found nothing to do, `is_good` if it went wrong."""
 
     name: str
     result: str

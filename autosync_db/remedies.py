@@ -1,4 +1,4 @@
-"""What is printed to be run: commands inside of hints and remedies, and what only a person can do.
+"""Commands and statements that are printed to be run, in hints and remedies; and what only a person can do.
 
 A command that is printed acts on the same database when it is pasted: it repeats the options that the run was started
 with, and does not ask for what the target knows.
@@ -26,7 +26,7 @@ _OF_NO_TARGET = {"init", "local"}
 _SINGLE = "|".join(sorted(COMMANDS - GROUPS))
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:(?P<group>{'|'.join(sorted(GROUPS))})(?: [a-z]+)?|(?P<single>{_SINGLE}))\b")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
-# these bear the name of their schema, or of the extension that a setting is of
+# the names in these places come with that of their schema, or of the extension whose setting it is
 _QUALIFIED = {"integrations", "setting", "table"}
 _STATEMENTS = {"alter", "drop", "grant", "revoke", "select"}
 # what begins a command or a statement within what the user reads; a path of a folder begins none

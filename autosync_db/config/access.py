@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _PATIENCE_SECONDS = 30
-# of a question on the way to an error message
+# of a question that only completes an error message
 _SHORT_SECONDS = 5
 _RESTORE = "restore it in the dashboard, then run this again: https://supabase.com/dashboard/project/{ref}"
 _WAIT = "wait until the dashboard shows it as healthy, then run this again"

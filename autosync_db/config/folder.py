@@ -1,4 +1,4 @@
-"""The folder of the local stack, and what is found up the tree."""
+"""Files and folders that are looked for up the tree, and the folder of the local stack."""
 
 import os
 from pathlib import Path
@@ -26,9 +26,9 @@ def local_folder() -> Path:
 
 
 def make_local_folder(folder: Path) -> None:
-    """Make the folder of the local stack its owner's alone, and let git ignore all that is in it: keys are.
+    """Make the folder of the local stack, which holds keys: only its owner can read it, and git ignores it.
 
-    One that is there already, with files that others may read or a .gitignore of the user's, becomes so, too.
+    A folder that is there already is changed to that, with the files in it; the user's own .gitignore keeps its lines.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # root's server runs as another user, who goes through it and reads nothing

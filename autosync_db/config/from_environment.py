@@ -1,4 +1,4 @@
-"""Settings of which variables of the environment say some; loaded where there is such a variable."""
+"""Settings that variables of the environment set in part; loaded only where there is such a variable."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ class _Settings(Settings, BaseSettings):
 def read(values: Mapping[str, Any]) -> Settings:
     """Return the settings of the environment, and for the rest those of the file, whose content is `values`.
 
-    Raises pydantic's ValidationError for values that cannot be meant, and UsageError for a variable that is no JSON.
+    Raises pydantic's ValidationError for invalid values, and UsageError for a variable that is no JSON.
     """
     try:
         found = _Settings(**values)

@@ -96,7 +96,7 @@ def _require_open_query(address: str) -> None:
             raise ValueError(f"{name} holds a secret, which belongs in a header: {_ADVICE}")
 
 
-# as they stand under auth, and as they are stored
+# credentials of the project, by the words of `auth` and by their names in the store
 _OF_THE_PROJECT = frozenset({"service_key", "cron_secret", "service_role_key", "cron_secret_next"})
 _ADVICE = 'store it with autosync-db secrets set NAME and say auth = { secret = "NAME", header = "..." }'
 
@@ -282,7 +282,7 @@ class JobSettings(Section):
             )
 
 
-# stands for the job that is meant where none of the settings runs on the target: it does nothing
+# the main job where no job of the settings runs on the target: it does nothing
 NO_JOB = JobSettings.model_construct(set(), name=GUIDE_JOB, watch=True)
 
 
@@ -295,9 +295,9 @@ class ShortJob(JobSettings):
 
 
 def resolved(job: JobSettings, name: str, auth: str | None = None) -> JobSettings:
-    """Return a job with its name and all that it left to be understood; `auth` is what [function] says.
+    """Return a job with its name and the defaults of its form; `auth` is what [function] says.
 
-    Which keys were set is kept: a job that was there before keeps what no setting names.
+    It still says which keys were set: a job that the database has already keeps what no setting names.
     """
     values: dict[str, Any] = {key: getattr(job, key) for key in JobSettings.model_fields} | {"name": name}
     chosen = set(job.model_fields_set)

@@ -137,12 +137,12 @@ class Settings(Section):
 
     @property
     def names_jobs(self) -> bool:
-        """Whether somebody named a job; if not, those that the database has are meant."""
+        """Whether the settings name a job; if not, commands speak of those that the database has."""
         return bool(self.model_fields_set & {"job", "jobs", "function"})
 
     @property
     def main(self) -> JobSettings:
-        """The job that is meant where one is spoken of: [job], the guide's, the first that drains or that calls."""
+        """The job of which commands speak that need one: [job], the guide's, the first that drains or that calls."""
         if self.job:
             return self.jobs[self.job.name]
         if GUIDE_JOB in self.jobs:
@@ -153,17 +153,17 @@ class Settings(Section):
 
     @property
     def elsewhere(self) -> Mapping[str, JobSettings]:
-        """The jobs of the file that run on other targets than the chosen one, and here not."""
+        """The jobs of the file that run on other targets, and not on the chosen one."""
         return self._elsewhere
 
     @property
     def paused_here(self) -> list[str]:
-        """The names of those that are paused where they are found; none where nobody named the target."""
+        """The names of those that setup pauses if the database has them; none where nobody named the target."""
         return [name for name, job in self._elsewhere.items() if not job.watch] if self._knows_target else []
 
     @property
     def kept_here(self) -> list[str]:
-        """The names of those that stay as they are where they are found, because nobody named the target."""
+        """The names of those that stay as they are if the database has them, because nobody named the target."""
         return [] if self._knows_target else list(self._elsewhere)
 
     def at(self, target: str | None) -> "Settings":

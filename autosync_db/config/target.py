@@ -151,7 +151,7 @@ def _named(name: str, flags: Flags, settings: Settings) -> Target:
 
 
 def _unnamed(name: str, chosen: TargetSettings, flags: Flags, link: supabase.Link | None = None) -> Target | None:
-    """Return the target that is meant where none is named, None where another database is named than its own."""
+    """Return the target to use where none was named; None where another database than its own was named."""
     url = _project_url(name, chosen)
     ref = address.ref_of(url) if url else None
     own = _own(name, chosen)

@@ -49,7 +49,7 @@ def connect(database_url: Secret | None, *, patience: float = STATEMENT_SECONDS)
     """
     chosen = parameters(database_url)
     place = place_of(database_url, chosen)
-    _require_a_way(chosen)
+    _require_route(chosen)
     try:
         opened = Patient.connect(**chosen, autocommit=True, prepare_threshold=None, cursor_factory=names.Pinned)
     except psycopg.OperationalError as error:
@@ -133,10 +133,10 @@ def access_denied(error: psycopg.Error) -> AutosyncError:
     )
 
 
-def _require_a_way(chosen: Mapping[str, Any]) -> None:
+def _require_route(chosen: Mapping[str, Any]) -> None:
     """Raise UnreachableError for a project's own host that has IPv6 addresses only, where this machine has no IPv6.
 
-    The system's words for it are of an address that cannot be assigned, after a wait on some machines.
+    The system itself only says that an address cannot be assigned, on some machines after a wait.
     """
     host = str(chosen.get("host") or "")
     if not _DIRECT_HOST.fullmatch(host) or chosen.get("hostaddr"):

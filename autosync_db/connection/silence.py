@@ -1,4 +1,4 @@
-"""The connection that does not wait for ever for what a server says.
+"""A connection that does not wait for ever for a server that says nothing.
 
 The limits of the server do not help where it hangs, and those of TCP only where the machine behind an address is gone.
 """

@@ -1,8 +1,8 @@
-"""How the server reads and writes texts, whatever role and database set for every session: as it does by default.
+"""The settings by which the server reads and writes texts, at their defaults: a role or a database may have others.
 
-Definitions are compared by how the server writes them, and a backslash of ours is one. It is set in each transaction
-where that matters: a session may be a pooler's. A statement that comes in the same message as its settings has been
-split into words before they hold: there a backslash stands in E'' alone.
+Definitions are compared in the server's own writing, and a backslash in our statements must mean itself. They are set
+in each transaction where that matters, because a session may be a pooler's. A statement in the same message as these
+settings is split into words before they take effect: in such a statement a backslash may stand only in E''.
 """
 
 SETTINGS = {

@@ -29,7 +29,7 @@ from autosync_db.supabase.management import LEGACY, ApiKey
 from autosync_db.supabase.management_request import ManagementError
 
 _PREFIX = "autosync_"
-_DEFAULT = "default"  # what functions of the project that never heard of us check for
+_DEFAULT = "default"  # functions that were not made for autosync-db check for this one
 _LEGACY = "legacy "
 _DESCRIPTION = "made by autosync-db rotate --auto"
 _LOOKS_AGAIN = 3

@@ -212,7 +212,7 @@ def fingerprint_to_replace(connection: Connection, configuration: Configuration,
 
 
 def _not_carried(configuration: Configuration, subject: Subject, needed: tuple[str, ...] | None) -> UsageError:
-    """Return the refusal to replace what no call carries; `needed` by the job that is meant, where others carry it."""
+    """Return the refusal to replace what no call carries; `needed` by the main job, where others carry it."""
     name = configuration.settings.main.name
     if needed is None:
         return UsageError(

@@ -29,7 +29,7 @@ DATA_TABLES = (
 )
 
 
-# what more is done in the transaction of a migration, before its first revision or after its last
+# more work in the transaction of a migration, before its first revision or after its last
 Around = Callable[[Connection], None]
 
 

@@ -1,4 +1,4 @@
-"""What a migration would do to tables and a job that were there before it: the honest half of `migrate --dry-run`.
+"""What a migration would do to tables and a job that were there before it, for `migrate --dry-run`.
 
 Everything is looked up in the catalog and in the rows; nothing is changed and no lock is taken that anybody waits for.
 """

@@ -106,8 +106,8 @@ def upgrade(
     `isolation` None keeps the mode that the database was last given. `begins` runs in the transaction before the first
     revision, when no other migration or teardown can be at work; what it raises leaves everything as it was.
     `on_retry` gets a message that names the lock after each attempt that failed because of one, and while another
-    migration is waited for. Raises LockedError
-    after the last attempt, and MigrationError when the migration is refused or fails; then nothing has changed.
+    migration is waited for. Raises LockedError after the last attempt, and MigrationError when the migration is
+    refused or fails; then nothing has changed.
     """
     attributes = {"isolation": isolation, "apply_objects": True, "drop_rows": True, "begins": begins}
     return _migrate(database_url, revision, command.upgrade, on_retry, attributes)

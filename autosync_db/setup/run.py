@@ -27,9 +27,10 @@ from autosync_db.supabase.function import Verdict
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step of one set-up has at hand; `token` names its rotation, `jobs_before` the cron jobs of before.
+    """What every step of one set-up has at hand; `token` names its rotation.
 
-    `seen` is what it is to replace or to delete, `bound` the project that the database was bound to then.
+    `jobs_before` are the cron jobs that were there, `seen` is what it is to replace or to delete, `bound` the project
+    that the database was bound to.
     """
 
     connection: Connection
@@ -179,7 +180,7 @@ def _forget_others(work: _Work) -> None:
         # their messages and heartbeats would speak for that project
         receivers = sorted(filter(store.is_address, theirs))
         store.send(connection, {})
-        store.require_as_seen(connection, _of(work, [*forgotten, *receivers]))
+        store.require_as_seen(connection, _seen_of(work, [*forgotten, *receivers]))
         connection.execute("delete from autosync.alert_receiver as r where r.secret_name = any(%s)", [receivers])
         for name in (*forgotten, *receivers):
             store.delete(connection, name)
@@ -239,7 +240,7 @@ def _introduce(work: _Work) -> bool:
     if plan.switch is not Switch.WHEN_ACCEPTED:
         return plan.auth != "cron_secret" or not plan.is_secret_new
     if plan.beside is not None:
-        store.store(work.connection, {store.CRON_SECRET: plan.beside}, seen=_of(work, [store.CRON_SECRET]))
+        store.store(work.connection, {store.CRON_SECRET: plan.beside}, seen=_seen_of(work, [store.CRON_SECRET]))
     is_known = not plan.is_secret_new and not _refuses(work, work.settings.main)
     if not is_known:
         work.reporter.done(Step("auth", "the calls go on with the service key", False))
@@ -281,7 +282,7 @@ def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
         _require_no_automatic(connection, plan)
         if switches:
             settings[cron_secret.SETTING] = cron_secret.new_setting(connection, work.job_name, plan.auth)
-        rotation = lease.begin(connection, plan.secrets, settings, token=work.token, seen=_of(work, plan.secrets))
+        rotation = lease.begin(connection, plan.secrets, settings, token=work.token, seen=_seen_of(work, plan.secrets))
         if rotation and not plan.must_be_proven:
             # nothing can have worked before, so there is nothing to go back to
             lease.finish(connection, work.token)
@@ -297,7 +298,7 @@ def _activate(work: _Work, *, is_known: bool, wait: bool) -> Rotation | None:
     return begun
 
 
-def _of(work: _Work, names: Iterable[str]) -> dict[str, str | None]:
+def _seen_of(work: _Work, names: Iterable[str]) -> dict[str, str | None]:
     return {name: work.seen[name] for name in names}
 
 

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from autosync_db.connection import Connection, rows, value
 from autosync_db.jobs import found, registry
 
-# an adoption begins before it makes the row
+# created_at >= paused_at where an adoption made the row: it begins before that
 _LOOK = """
     select to_jsonb(j), j.paused_by like %(unfinished)s || '%%', j.created_at >= j.paused_at
     from autosync.job as j
@@ -24,7 +24,7 @@ _LOOK = """
 _NEWEST = "select coalesce(max(a.id), 0) from autosync.adopted as a"
 _PAUSED_BY = "select j.paused_by from autosync.job as j where j.name = %s for no key update"
 _IS_UNFINISHED = "select exists (select from autosync.job as j where j.name = %s and j.paused_by like %s || '%%')"
-# by a setup since
+# the cron job that a setup has made since
 _UNSCHEDULE = """
     select cron.unschedule(c.jobid)
     from cron.job as c

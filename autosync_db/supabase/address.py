@@ -17,7 +17,7 @@ _OF_DATABASE = re.compile(
 _API_OF_DATABASE = re.compile(
     r"^postgres(?:ql)?://(?:[^@/]*@)?([a-z]{20})\.supabase\.(?:co|in)\b|\bhost\s*=\s*'?([a-z]{20})\.supabase\.(?:co|in)\b"
 )
-# those that an address need not name
+# the ports that an address need not name
 _PORTS = {"https": 443, "http": 80}
 _OLD_HOST = re.compile(r"([a-z]{20})\.supabase\.in")
 _WHERE_DATABASES_ARE = "copy the database's address from the dashboard under Connect: it begins with postgresql://"
@@ -152,7 +152,7 @@ def origin(url: str) -> str:
 
 
 def check_url(project_url: str) -> str:
-    """Return `project_url` unchanged if it is an origin that pg_net can call; raise UsageError with the cure if not.
+    """Return `project_url` unchanged if it is an origin that pg_net can call; else raise UsageError.
 
     Only scheme, host and port are allowed: dispatch appends the function's path. Plain http is allowed for
     this machine, container and private networks only, because a redirect to https turns the POST into a GET.

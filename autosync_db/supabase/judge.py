@@ -1,7 +1,7 @@
 """Which secrets a text holds, by their form: the one judge for files, jobs, functions and reports.
 
 autosync.holds_key() is the same in the database, written from the same expressions. What it finds, key.redact(),
-autosync.mask_keys() and the functions blot out. A legacy key is a JWT, whose payload says which role it is of.
+autosync.mask_keys() and the functions mask. A legacy key is a JWT, whose payload says which role it is of.
 """
 
 import base64

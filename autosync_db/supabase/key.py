@@ -32,7 +32,7 @@ _SIGNATURES = {"HS256": SHORTEST_SIGNATURE, "HS384": 64, "HS512": 86, "ES256": 8
 class Pattern:
     """A form of key, as regular expressions that Python, PostgreSQL and JavaScript read alike.
 
-    `expression` is what is blotted out, pieces of a key too; `whole` is what can be a key.
+    `expression` is what is masked, pieces of a key too; `whole` is what can be a whole key.
     """
 
     name: str

@@ -260,7 +260,7 @@ class Management:
 
 def _api_key(row: Mapping[str, Any]) -> ApiKey:
     text = _field(row, "api_key", str, None)
-    # what is not revealed is absent, null, or blotted out
+    # what is not revealed is absent, null, or masked
     value = Secret(text) if text and re.fullmatch(r"[\x21-\x7e]+", text) and "*" not in text else None
     name = _field(row, "name", str)
     kind = _field(row, "type", str, None) or (LEGACY if name in {"anon", "service_role"} else "")

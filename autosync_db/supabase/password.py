@@ -39,7 +39,7 @@ FORMS = (
     rf"({_POSTGRES}://{_PLAIN}{{0,255}}[?&]password=)({_IN_QUERY})()",
     *_PAIRED,
 )
-# what is blotted out: the password of any address, placeholders too
+# what is masked: the password of any address, placeholders too
 MASKED = (rf"({_USER}{_NO_PORT})({_CHARACTERS})(@)", rf"([?&]password=)({_IN_QUERY})()", *_PAIRED)
 MASK = r"\1***\3"
 # a variable, a format, a word in capitals or what stands between two literals, where a password would be

@@ -13,9 +13,9 @@ _ENDING = ".autosync-part"
 def write(path: Path, text: str, *, replace: bool = False, mode: int | None = None) -> None:
     """Write a file, and its folder. Raises FileExistsError when it is there and not `replace`.
 
-    What earlier attempts left beside it is removed. No program takes the part of a file for a file: it has no ending
-    of its own. With `replace` a device or a pipe is written to and stays what it is. The permissions of a file that is
-    there stay, unless `mode` says otherwise.
+    What earlier attempts left beside it is removed. No program takes such a part for a whole file: its name begins with
+    a dot and ends in .autosync-part. With `replace` a device or a pipe is written to and stays what it is. The
+    permissions of a file that is there stay, unless `mode` says otherwise.
     """
     # before a link is followed: what /dev/stdout leads to has no path
     if replace and path.exists() and not stat.S_ISREG(path.stat().st_mode):
@@ -31,7 +31,7 @@ def write(path: Path, text: str, *, replace: bool = False, mode: int | None = No
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_ENDING)
     except OSError as error:
-        # of the file that is meant, not of its part
+        # about the file itself, not about its part
         raise type(error)(error.errno, error.strerror, str(path)) from None
     part = Path(name)
     try:
@@ -47,7 +47,7 @@ def write(path: Path, text: str, *, replace: bool = False, mode: int | None = No
             part.replace(path)
         else:
             _name(part, path)
-        _keep(path.parent)
+        _sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -72,8 +72,8 @@ def _mask() -> int:
     return mask
 
 
-def _keep(folder: Path) -> None:
-    """Let the name in the folder outlive a crash of the machine, where the system can do that."""
+def _sync_folder(folder: Path) -> None:
+    """Write a folder to the disk, so that names in it outlive a crash of the machine, where the system can do that."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
