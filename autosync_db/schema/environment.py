@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy
@@ -27,10 +28,33 @@ DATA_TABLES = (
     "autosync.secret_change",
     "autosync.alert_receiver",
 )
-
+# PostgREST answers PGRST202 for a function that came after it had read the schema; without PostgREST nobody listens
+_RELOAD = "notify pgrst, 'reload schema'"
+# under which Alembic's configuration has the request
+REQUEST = "autosync_db"
 
 # more work in the transaction of a migration, before its first revision or after its last
 Around = Callable[[Connection], None]
+
+
+class TrialOver(Exception):  # noqa: N818 - no failure
+    """All was done, and is to be taken back: it was a trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a migration is asked for besides its revision. Without a connection the configured database is opened."""
+
+    connection: Connection | None = None
+    isolation: IsolationSettings | None = None  # None keeps the mode that the database was last given
+    applies_objects: bool = False  # also where no revision is run
+    drops_rows: bool = False
+    is_trial: bool = False
+    begins: Around | None = None
+    ends: Around | None = None
+    on_wait: Callable[[str], None] | None = None  # gets a message that names who is waited for
+    only_revisions: bool = False  # of a script: nothing but the statements of the revisions
+    result: MigrationResult = field(default_factory=MigrationResult)
 
 
 def run_revisions(context: EnvironmentContext) -> None:
@@ -38,29 +62,22 @@ def run_revisions(context: EnvironmentContext) -> None:
 
     Raises LockedError or MigrationError, for a connection opened here Alembic's CommandError; then nothing is changed.
     """
-    given = context.config.attributes.get("connection")
-    if given is not None:
-        _run_on(context, given)
+    request = _request(context)
+    if request.connection is not None:
+        _run_on(context, request.connection, request)
         return
     try:
         configuration = config.load()
-        context.config.attributes["isolation"] = configuration.isolation
+        request = replace(request, isolation=configuration.isolation)
         with connect(configuration.target.database_url, patience=patience.MIGRATION_SECONDS) as opened:
-            _run_on(context, opened)
+            _run_on(context, opened, request)
     except AutosyncError as error:
         raise CommandError(f"{error.message} (hint: {error.hint})") from None
 
 
-# PostgREST answers PGRST202 for a function that came after it had read the schema; without PostgREST nobody listens
-_RELOAD = "notify pgrst, 'reload schema'"
-
-
-class TrialOver(Exception):  # noqa: N818 - no failure
-    """All was done, and is to be taken back: it was a trial."""
-
-
 def write_script(context: EnvironmentContext) -> None:
     """Write the offline script: the revisions, then every replaceable object that they allow."""
+    request = _request(context)
     context.configure(
         dialect_name="postgresql",
         literal_binds=True,
@@ -68,36 +85,37 @@ def write_script(context: EnvironmentContext) -> None:
         version_table_schema=SCHEMA,
     )
     migration: MigrationContext = context.get_context()
-    if context.config.attributes.get("only_revisions"):
+    if request.only_revisions:
         context.run_migrations()
         return
-    chosen: IsolationSettings | None = context.config.attributes.get("isolation")
     with context.begin_transaction():
         migration.impl.static_output(locks.limits().strip())
         migration.impl.static_output(locks.one_at_a_time())
         migration.impl.static_output(f"create schema if not exists {SCHEMA};")
-        migration.impl.static_output(isolation.announcement(chosen))
+        migration.impl.static_output(isolation.announcement(request.isolation))
         migration.impl.static_output(locks.await_tables().strip())
         context.run_migrations()
-        if chosen is not None:
-            migration.impl.static_output(f"{isolation.choice(chosen).as_string()};")
+        if request.isolation is not None:
+            migration.impl.static_output(f"{isolation.choice(request.isolation).as_string()};")
         migration.impl.static_output(objects.script(_target(context)))
         migration.impl.static_output(f"{_RELOAD};")
 
 
-def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None:
-    result = context.config.attributes.setdefault("result", MigrationResult())
-    chosen: IsolationSettings | None = context.config.attributes.get("isolation")
+def _request(context: EnvironmentContext) -> Request:
+    found = context.config.attributes.get(REQUEST)
+    return found if isinstance(found, Request) else Request()
+
+
+def _run_on(context: EnvironmentContext, psycopg_connection: Connection, request: Request) -> None:
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg_connection,
         poolclass=sqlalchemy.StaticPool,
         use_native_hstore=False,  # would be one more query
     )
-    steps: list[str] = []
 
     def applied(ctx: Any, step: MigrationInfo, heads: Any, run_args: Any) -> None:
-        steps.append(str(step.up_revision_id))
+        request.result.revisions.append(str(step.up_revision_id))
 
     with locks.explained(psycopg_connection), _connected(engine, psycopg_connection) as connection:
         context.configure(
@@ -106,45 +124,50 @@ def _run_on(context: EnvironmentContext, psycopg_connection: Connection) -> None
             on_version_apply=applied,
             transaction_per_migration=False,
         )
-        migration = context.get_context()
         with context.begin_transaction():
-            if migration.opts.get("dont_mutate"):
+            if context.get_context().opts.get("dont_mutate"):
                 context.run_migrations()
                 return
             # SQLAlchemy's begin() has no effect on an autocommit connection; its commit() ends this transaction
-            locks.begin_alone(psycopg_connection, context.config.attributes.get("on_wait"))
-            result.before = migration.get_current_revision()
-            if psycopg_connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
-                psycopg_connection.execute(f"create schema {SCHEMA}")
-            preflight.require_schema(psycopg_connection)
-            psycopg_connection.execute(isolation.announcement(chosen).encode())
-            filled = _filled_tables(psycopg_connection)
-            is_moving = _lock(psycopg_connection, result.before, _target(context))
-            begins: Around | None = context.config.attributes.get("begins")
-            if begins is not None:
-                begins(psycopg_connection)
-            if result.before is None and is_moving:
-                psycopg_connection.execute(resources.read(MAKE_WAY).encode())
-            context.run_migrations()
-            result.after = migration.get_current_revision()
-            result.revisions = steps
-            result.emptied = [table for table in filled if not exists(psycopg_connection, table)]
-            if result.emptied and not context.config.attributes.get("drop_rows"):
-                raise MigrationError(
-                    f"this would delete the rows of {' and '.join(result.emptied)}; nothing was changed",
-                    hint="save what you need, then pass --yes",
-                )
-            if steps or context.config.attributes.get("apply_objects"):
-                if chosen is not None and result.after is not None:
-                    isolation.choose(psycopg_connection, chosen)
-                result.objects = objects.apply(psycopg_connection, result.after)
-            ends: Around | None = context.config.attributes.get("ends")
-            if ends is not None:
-                ends(psycopg_connection)
-            if steps or result.objects:
-                psycopg_connection.execute(_RELOAD)
-            if context.config.attributes.get("is_trial"):
-                raise TrialOver
+            locks.begin_alone(psycopg_connection, request.on_wait)
+            _migrate(context, psycopg_connection, request)
+
+
+def _migrate(context: EnvironmentContext, connection: Connection, request: Request) -> None:
+    """Do what is asked for in the transaction that has begun, and note it in the request's result.
+
+    Raises TrialOver at the end of a trial, MigrationError for what is refused.
+    """
+    migration, result = context.get_context(), request.result
+    result.before = migration.get_current_revision()
+    if connection.execute(f"select to_regnamespace('{SCHEMA}')").fetchone() == (None,):
+        connection.execute(f"create schema {SCHEMA}")
+    preflight.require_schema(connection)
+    connection.execute(isolation.announcement(request.isolation).encode())
+    filled = _filled_tables(connection)
+    is_moving = _lock(connection, result.before, _target(context))
+    if request.begins is not None:
+        request.begins(connection)
+    if result.before is None and is_moving:
+        connection.execute(resources.read(MAKE_WAY).encode())
+    context.run_migrations()
+    result.after = migration.get_current_revision()
+    result.emptied = [table for table in filled if not exists(connection, table)]
+    if result.emptied and not request.drops_rows:
+        raise MigrationError(
+            f"this would delete the rows of {' and '.join(result.emptied)}; nothing was changed",
+            hint="save what you need, then pass --yes",
+        )
+    if result.revisions or request.applies_objects:
+        if request.isolation is not None and result.after is not None:
+            isolation.choose(connection, request.isolation)
+        result.objects = objects.apply(connection, result.after)
+    if request.ends is not None:
+        request.ends(connection)
+    if result.revisions or result.objects:
+        connection.execute(_RELOAD)
+    if request.is_trial:
+        raise TrialOver
 
 
 def _lock(connection: Connection, before: str | None, target: str | None) -> bool:

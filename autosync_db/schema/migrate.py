@@ -7,7 +7,7 @@ that run at once one works and the others find nothing to do. Alembic's env.py r
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from io import StringIO
 from typing import Any, cast
@@ -23,7 +23,7 @@ from autosync_db.config import IsolationSettings
 from autosync_db.connection import connect
 from autosync_db.errors import AutosyncError, MigrationError, closest
 from autosync_db.schema import inventory, locks, objects, preflight, revisions
-from autosync_db.schema.environment import Around, TrialOver
+from autosync_db.schema.environment import REQUEST, Around, Request, TrialOver
 from autosync_db.schema.inventory import Note
 from autosync_db.schema.isolation import ACCESS_FILE, stored
 from autosync_db.schema.revisions import SCHEMA, MigrationResult
@@ -109,8 +109,8 @@ def upgrade(
     migration is waited for. Raises LockedError after the last attempt, and MigrationError when the migration is
     refused or fails; then nothing has changed.
     """
-    attributes = {"isolation": isolation, "apply_objects": True, "drop_rows": True, "begins": begins}
-    return _migrate(database_url, revision, command.upgrade, on_retry, attributes)
+    request = Request(isolation=isolation, applies_objects=True, drops_rows=True, begins=begins, on_wait=on_retry)
+    return _migrate(database_url, revision, command.upgrade, request)
 
 
 def downgrade(
@@ -127,8 +127,8 @@ def downgrade(
     Raises MigrationError when that would drop a table that holds rows, unless `drop_rows`; nothing is changed then.
     A trial does it all, under the same locks, and takes it back: its result is what it would be.
     """
-    attributes = {"drop_rows": drop_rows or is_trial, "is_trial": is_trial, "begins": begins}
-    return _migrate(database_url, revision, command.downgrade, on_retry, attributes)
+    request = Request(drops_rows=drop_rows or is_trial, is_trial=is_trial, begins=begins, on_wait=on_retry)
+    return _migrate(database_url, revision, command.downgrade, request)
 
 
 def remove(
@@ -143,9 +143,8 @@ def remove(
     `begins` runs in it before anything is dropped, with the tables of the API free of other sessions' locks a moment
     before; what it raises leaves everything as it was.
     """
-    return _migrate(
-        database_url, "base", command.downgrade, on_retry, {"drop_rows": True, "begins": begins, "ends": ends}
-    )
+    request = Request(drops_rows=True, begins=begins, ends=ends, on_wait=on_retry)
+    return _migrate(database_url, "base", command.downgrade, request)
 
 
 def script_sql(revision: str = "head", isolation: IsolationSettings | None = None) -> str:
@@ -153,7 +152,7 @@ def script_sql(revision: str = "head", isolation: IsolationSettings | None = Non
     buffer = StringIO()
     with _alembic_config() as configuration, redirect_stdout(buffer):
         configuration.output_buffer = buffer
-        configuration.attributes["isolation"] = isolation
+        configuration.attributes[REQUEST] = Request(isolation=isolation)
         _run_alembic(command.upgrade, configuration, revision, sql=True)
     return buffer.getvalue()
 
@@ -163,7 +162,7 @@ def steps() -> list[ScriptedRevision]:
     written = _Statements()
     with _alembic_config() as configuration, redirect_stdout(StringIO()):
         configuration.output_buffer = written
-        configuration.attributes["only_revisions"] = True
+        configuration.attributes[REQUEST] = Request(only_revisions=True)
         _run_alembic(command.upgrade, configuration, "head", sql=True)
     texts: dict[str, list[str]] = {}
     for text in written.texts:
@@ -194,20 +193,11 @@ class _Statements(StringIO):
         return len(text)
 
 
-def _migrate(
-    database_url: Secret | None,
-    revision: str,
-    run: Callable[..., None],
-    on_retry: Callable[[str], None] | None,
-    attributes: dict[str, Any],
-) -> MigrationResult:
-    attributes["on_wait"] = on_retry
-    return locks.retrying(partial(_attempt, database_url, revision, run, attributes), on_retry)
+def _migrate(database_url: Secret | None, revision: str, run: Callable[..., None], request: Request) -> MigrationResult:
+    return locks.retrying(partial(_attempt, database_url, revision, run, request), request.on_wait)
 
 
-def _attempt(
-    database_url: Secret | None, revision: str, run: Callable[..., None], attributes: dict[str, Any]
-) -> MigrationResult:
+def _attempt(database_url: Secret | None, revision: str, run: Callable[..., None], request: Request) -> MigrationResult:
     result = MigrationResult()
     # outside, so that the connection ends without a commit
     with suppress(TrialOver), connect(database_url, patience=patience.MIGRATION_SECONDS) as connection:
@@ -216,7 +206,7 @@ def _attempt(
             revisions.current(connection)  # an unknown revision is refused before Alembic stumbles over it
         with _alembic_config() as configuration:
             connection.add_notice_handler(partial(_hear, result))
-            configuration.attributes.update(attributes, connection=connection, result=result)
+            configuration.attributes[REQUEST] = replace(request, connection=connection, result=result)
             _run_alembic(run, configuration, revision)
     return result
 
