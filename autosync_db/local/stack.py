@@ -52,11 +52,6 @@ class Stack:
         """Return the key that the functions accept."""
         return keys.load(self.folder).service
 
-    @property
-    def anon_key(self) -> Secret:
-        """Return the public key, which the functions must refuse."""
-        return keys.load(self.folder).anon
-
     def exists(self) -> bool:
         """Return whether the stack was ever started here."""
         return state.exists(self.folder)

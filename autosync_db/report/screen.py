@@ -26,7 +26,6 @@ SHORTEST = 8
 _GAP = 2
 # a column that is broken at words is at least so wide
 _NARROWEST = 24
-_INDENT = 2
 # from there on a moment is shown by its date, because its time alone would be that of several days
 _TODAY, _THIS_YEAR = timedelta(hours=20), timedelta(days=300)
 _MINUTES_MATTER = timedelta(hours=10)

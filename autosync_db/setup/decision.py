@@ -16,7 +16,6 @@ from autosync_db.secret import Secret
 from autosync_db.setup import refusals
 from autosync_db.setup.situation import Situation
 from autosync_db.supabase import address, key
-from autosync_db.supabase.key import ServiceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Plan:
         return {**self.secrets, **({store.CRON_SECRET: self.beside} if self.beside else {})}
 
 
-def validate(project_url: str | None, service_key: Secret | None, configuration: Configuration) -> ServiceKey | None:
+def validate(project_url: str | None, service_key: Secret | None, configuration: Configuration) -> None:
     """Judge address and key by their form, before anything is contacted.
 
     Raises UsageError for the address and SecretError for the key; None stands for one that is already stored.
@@ -96,7 +95,8 @@ def validate(project_url: str | None, service_key: Secret | None, configuration:
                 hint="choose the other target, or change project_ref in the settings file",
             )
         bound = ref
-    return key.inspect(service_key, project_ref=bound) if service_key is not None else None
+    if service_key is not None:
+        key.inspect(service_key, project_ref=bound)
 
 
 def decide(situation: Situation, configuration: Configuration, given: Given, new_secret: Secret) -> Plan:

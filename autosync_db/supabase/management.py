@@ -63,7 +63,6 @@ class Function:
     status: str  # ACTIVE, REMOVED or THROTTLED
     version: int
     verify_jwt: bool | None
-    updated_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
@@ -76,7 +75,6 @@ class FunctionSecret:
     """The name of a secret that the project's functions see as a variable; of its value the API shows the SHA-256."""
 
     name: str
-    updated_at: datetime | None = None
     digest: str | None = None
 
 
@@ -273,24 +271,13 @@ def _function(row: Mapping[str, Any]) -> Function:
         _field(row, "status", str),
         _field(row, "version", int),
         _field(row, "verify_jwt", bool, None),
-        _moment(row.get("updated_at")),
     )
 
 
 def _secret(row: Mapping[str, Any]) -> FunctionSecret:
     digest = str(_field(row, "value", str, None) or "").lower()
     is_digest = re.fullmatch("[0-9a-f]{64}", digest) is not None
-    return FunctionSecret(_field(row, "name", str), _moment(row.get("updated_at")), digest if is_digest else None)
-
-
-def _moment(value: object) -> datetime | None:
-    """Return a time as the API writes it, in milliseconds or as text; None for what is none."""
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value / 1000, UTC)
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except (ValueError, OverflowError, OSError):
-        return None
+    return FunctionSecret(_field(row, "name", str), digest if is_digest else None)
 
 
 def _rows(answer: Any) -> list[Any]:

@@ -61,7 +61,6 @@ _DEFAULTS = """
     from pg_default_acl
     order by 1, 2, 3
 """
-_TRIGGER = "create trigger of_somebody before insert on {} execute function suppress_redundant_updates_trigger()"
 _ANY_COLUMN = "select has_any_column_privilege(%s, %s, %s)"
 
 
