@@ -46,6 +46,12 @@ _QUOTED_PATH = (
     r'|"path" *: *"/functions/v1|route functions/v1\S* could not'
 )
 
+# PostgREST at another path than its own, and what FastAPI and the like say of every path
+_NO_SUCH_PATH = (
+    r'^\{"detail" *: *"not found\.?"\}$|"code" *: *"PGRST125"|the table '
+    r"'[a-z_]+\.functions' in the schema cache"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -166,7 +172,7 @@ def _gateways(seen: _Seen) -> Iterator[str]:
     if seen.is_error and (seen.server_is("^amazons3") or seen.words(r"^(<\?xml[^>]*>\s*)?<error>\s*<code>")):
         yield "object storage"
     # inside of a project's function the path begins with its name
-    if seen.status == 404 and not seen.is_page and seen.words(_QUOTED_PATH):
+    if seen.status == 404 and (seen.words(_NO_SUCH_PATH) or (not seen.is_page and seen.words(_QUOTED_PATH))):
         yield "web framework"
 
 

@@ -16,6 +16,16 @@ _BLANK = " \t\r\n\ufeff"
 # of PostgreSQL's numeric: digits before the point, and after it
 _LARGEST_EXPONENT, _SMALLEST_EXPONENT = 131_071, -16_383
 _KNOWN = re.compile(r'[{\[]|"[ \t\r\n]*[{\[]|(event|data|id|retry)?:')
+# a text that is nothing but an error: its name before a colon, a trace, the usual words for a status, a fault in XML
+_ERROR_TEXT = re.compile(
+    r"((uncaught|unhandled) )?(php )?([a-z_.]*(error|exception)|(fatal|parse) error|fatal|panic): +"
+    r"(?!(0|none|null|no|false|ok|n/a|no errors?)[ \t]*($|[,;.|\r\n]))[^ \t\r\n]"
+    r"|(internal server error|bad gateway|service unavailable|gateway time-?out|unauthori[sz]ed|forbidden|error|failed"
+    r"|failure|timeout)[.!]?[ \t\r\n]*$|traceback \(most recent call last\)"
+    r"|(<\?xml[^>]*>[ \t\r\n]*)?<([a-z0-9_-]+:)?((fault|error|errors)[ />]"
+    r"|envelope[ />].*<([a-z0-9_-]+:)?fault[ />])",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
 _ERROR_EVENT = re.compile(r"^event: *(error|exception|failed|failure)[ \r]*$", re.IGNORECASE | re.MULTILINE)
 _EVENT_OF_JSON = re.compile(r"^data: *(\{|\[[^D\n])", re.MULTILINE)
 _DATA = re.compile("^data: *(.*)$", re.MULTILINE)
@@ -43,7 +53,7 @@ def read(body: str, *, is_cut: bool) -> Body:
     text = (body if is_whole else body[:_MOST_OF_A_START]).lstrip(_BLANK)
     names_error = False
     if not _KNOWN.match(text):
-        return Body()
+        return Body(names_error=_ERROR_TEXT.match(text[:_MOST_OF_A_START]) is not None)
     try:
         if text[0] not in '{["':
             if not is_whole:

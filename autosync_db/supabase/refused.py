@@ -21,7 +21,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
         " the dashboard under Connect, and replace [YOUR-PASSWORD] in it",
     ),
     (
-        r"password authentication failed|SASL authentication failed",
+        r"password authentication failed|SASL authentication failed|[Ww]rong password|\(EAUTH\)"
+        r"|[Ii]nvalid (authentication )?(credentials|password)",
         "check the password in the database URL (a reserved character in it as %XX: @ is %40), and that nothing is left"
         " of the placeholder [YOUR-PASSWORD]; on Supabase reset it under Settings > Database",
     ),
@@ -32,7 +33,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"EMAXCONN|[Mm]ax clients reached|Max client connections reached|no more connections allowed"
-        r"|query_wait_timeout",
+        r"|query_wait_timeout|ECHECKOUTTIMEOUT|check out (connection|process) from the pool|CheckoutTimeout",
         "the pooler is full: close other sessions, use its transaction mode (port 6543), or raise the pool size under"
         " Settings > Database",
     ),
@@ -47,7 +48,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"server_login_retry|server login has been failing|EDBHANDLEREXITED|EDBNXDOMAIN|cannot connect to server"
-        r"|server conn crashed",
+        r"|server conn crashed|[Aa]uthentication query failed|EAUTHQUERY|db_termination|EDBSHUTDOWN"
+        r"|client_login_timeout|establish connection to upstream|[Ff]ailed to connect to (the )?database",
         "the pooler runs and does not get to the database behind it: see in the dashboard whether the project is paused"
         " or restarting, and wait a minute after a change of its password",
     ),
@@ -83,8 +85,8 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "what listens there is no PostgreSQL server: check the port, which is 5432 or a pooler's 6543, on supabase"
         " start 54322, and not that of the API",
     ),
-    (r"database \".*\" does not exist", "check the database name; on Supabase it is postgres"),
-    (r"role \".*\" does not exist", "check the user name; on Supabase it is postgres"),
+    (r"database \".*\" does not exist|[Nn]o such database", "check the database name; on Supabase it is postgres"),
+    (r"role \".*\" does not exist|[Nn]o such user", "check the user name; on Supabase it is postgres"),
     (
         r"Cannot assign requested address|Address family not supported",
         "the host has an IPv6 address only, and this machine none: " + SESSION_POOLER,
@@ -100,8 +102,17 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"terminating connection|closed the connection|is (shutting down|starting up)|in recovery mode|"
-        r"not (yet )?accepting connections",
+        r"not (yet )?accepting connections|closed unexpectedly|EOF detected|[Cc]onnection reset|connection is lost",
         ENDED,
+    ),
+    (
+        r"could not access file",
+        "a setting names a library that the server does not have; as another role: alter role … reset"
+        " session_preload_libraries, or of local_preload_libraries, or alter database …",
+    ),
+    (
+        r"on socket .* failed: (No such file|Permission denied)",
+        "no server listens on a socket of this machine: give the host in the database URL",
     ),
     (r"Connection refused", "check host and port, and that the server is running"),
     (
@@ -109,7 +120,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "check sslmode in the database URL; use sslmode=disable only on a private network",
     ),
     (
-        r"too many (connections|clients)|remaining connection slots",
+        r"too many (connections|clients)|remaining connection slots|connection limit exceeded|number of connections",
         "close other connections, or use the pooler's address",
     ),
 )

@@ -12,10 +12,11 @@ select f.status as status, format('function %s', f.function_name) as object,
             when f.cause = 'page' and f.function_name ~ '^https?://' then 'own_url'
             when f.cause = 'page' then 'page'
             when autosync.answerer_kind(f.answered_by) = 'firewall' then 'firewall'
-            when f.function_name ~ '^https?://' and (f.answered_by = 'object storage' or f.status_code = 404) then 'own_url'
+            when f.function_name ~ '^https?://' and (f.answered_by = 'object storage' or f.status_code in (404, 405)) then 'own_url'
             when f.answered_by = 'object storage' then 'no_route'
             when f.status_code in (403, 407, 429) then 'firewall'
-            when f.status_code = 404 then 'no_route'
+            when f.status_code in (404, 405) then 'no_route'
+            when f.status_code between 400 and 499 then 'refused'
             else 'gateway'
         end) as facts
 from (

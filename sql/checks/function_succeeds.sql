@@ -9,7 +9,8 @@ select f.status as status, format('function %s', f.function_name) as object,
         'reason', case
             when f.status = 'ok' then null
             when f.answer ~ 'not what the job''s `expect` says' then 'expect'
-            when f.answer ~ 'PGRST20[0-5]' then 'schema_cache'
+            when f.answer ~* 'PGRST203|could not choose the best candidate function' then 'overload'
+            when f.answer ~* 'PGRST20[0-5]|in the schema cache' then 'schema_cache'
         end) as facts
 from (
     select c.*, j.status,

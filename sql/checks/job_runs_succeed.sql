@@ -21,7 +21,7 @@ select case when o.explanation is null then 'critical' else 'warning' end as sta
         regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')
             || coalesce('; the sequence of ' || n.relation || '.id is behind its rows', '')) as detail,
     jsonb_build_object('job', checked.name, 'count', f.runs, 'since', f.since, 'last_at', f.last_at,
-        'reason', case when f.message ~ 'startup timeout' then 'startup' when f.message ~ 'connection failed' then 'connection' when n.relation is not null then 'sequence' end,
+        'reason', case when f.message ~* 'startup timeout|could not (start|register) background (process|worker)' then 'startup' when f.message ~ 'connection failed' then 'connection' when n.relation is not null then 'sequence' end,
         'table', n.relation) as facts
 from failed as f
 -- of a restore that brought rows and not the numbers that were given to them

@@ -28,5 +28,16 @@ from owner as o
 cross join (values ('public'), ('autosync')) as s (name)
 where to_regnamespace(s.name) is not null and not has_schema_privilege(o.oid, to_regnamespace(s.name), 'create')
 union all
+-- the runs that pg_cron keeps, which housekeeping deletes
+select 'warning', 'table cron.job_run_details',
+    format('the role %s may not delete from it, so housekeeping keeps every run for ever', o.name),
+    jsonb_build_object('table', 'cron.job_run_details', 'role', o.name, 'privilege', 'delete')
+from owner as o
+where to_regclass('cron.job_run_details') is not null
+    and not (
+        has_table_privilege(o.oid, to_regclass('cron.job_run_details'), 'select')
+        and has_table_privilege(o.oid, to_regclass('cron.job_run_details'), 'delete')
+    )
+union all
 select 'unknown', 'schema autosync', 'does not exist', jsonb_build_object('reason', 'missing')
 where not exists (select from owner)

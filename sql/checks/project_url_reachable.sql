@@ -2,7 +2,7 @@
 select f.status as status, format('function %s', f.function_name) as object,
     case
         when f.status in ('critical', 'warning') then format('%s of the last %s calls %s since %s: %s', f.calls, f.total,
-            case when f.is_redirected then 'went astray' when f.status_code = 400 then 'did not get through' else 'got no HTTP answer' end, f.since, f.answer)
+            case when f.is_redirected or f.status_code between 300 and 399 then 'went astray' when f.status_code = 400 then 'did not get through' else 'got no HTTP answer' end, f.since, f.answer)
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at, 'error_code', f.error_code,

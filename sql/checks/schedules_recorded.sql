@@ -25,7 +25,8 @@ select
     format('schedule %s', w.id) as object,
     format('claimed %s times, never completed%s', w.claims_since_run,
         case when c.schedules > 1 then format('; so were %s schedules in all', c.schedules) else '' end) as detail,
-    jsonb_build_object('schedule', w.id, 'claims', w.claims_since_run, 'count', c.schedules) as facts
+    jsonb_build_object('schedule', w.id, 'claims', w.claims_since_run, 'count', c.schedules,
+        'job', (select j.name from autosync.job as j where j.drains = 'auto_sync_schedules' order by not j.enabled, j.id limit 1)) as facts
 from worst as w
 cross join (select count(*) as schedules from again) as c
 union all

@@ -1,7 +1,8 @@
--- answer_facts(body): what an answer or a report says of the run itself; null where it is no JSON, or says nothing that can be read.
+-- answer_facts(body): what an answer or a report says of the run itself; null where that says nothing that can be read.
 -- requires: 0005
 -- Keys, each where the body has it: json (true: all of it was read), is (good or failed, where it states that), error, duration_ms,
--- counts. A function may say anything, so what is kept is bounded.
+-- counts; text (true) of a text that is nothing but an error: its name before a colon, a trace, the usual words for a status, a fault
+-- in XML. A function may say anything, so what is kept is bounded.
 -- JSON that jsonb does not hold is read without that: the character 0, halves of pairs of surrogates, NaN, numbers without end, control
 -- characters in texts, bytes that are no UTF-8. Of what cannot be read to its end, the texts and numbers before the first list or
 -- object may state a failure, never a success.
@@ -14,6 +15,7 @@ set search_path = pg_catalog, pg_temp
 set standard_conforming_strings = on
 as $$
 declare
+    error_text constant text := '^(((uncaught|unhandled) )?(php )?([a-z_.]*(error|exception)|(fatal|parse) error|fatal|panic): +(?!(0|none|null|no|false|ok|n/a|no errors?)[ \t]*($|[,;.|\r\n]))[^ \t\r\n]|(internal server error|bad gateway|service unavailable|gateway time-?out|unauthori[sz]ed|forbidden|error|failed|failure|timeout)[.!]?[ \t\r\n]*$|traceback \(most recent call last\)|(<\?xml[^>]*>[ \t\r\n]*)?<([a-z0-9_-]+:)?(fault|error|errors)[ />]|(<\?xml[^>]*>[ \t\r\n]*)?<([a-z0-9_-]+:)?envelope[ />].*<([a-z0-9_-]+:)?fault[ />])';
     is_whole constant boolean := octet_length(body) <= 100000;
     said jsonb;
     stated jsonb;
@@ -23,7 +25,7 @@ declare
 begin
     -- a byte order mark is no part of what is said
     content := ltrim(case when is_whole then body else left(body, 4000) end, E' \t\r\n\ufeff');
-    if content !~ '^([{[]|"[ \t\r\n]*[{[]|(event|data|id|retry)?:)' then
+    if content !~ '^([{[]|"[ \t\r\n]*[{[]|(event|data|id|retry)?:)' and left(content, 4000) !~* error_text then
         return null;
     end if;
     begin
@@ -34,7 +36,11 @@ begin
             -- as Latin-1 any bytes are a text, and what JSON is made of is the same
             content := convert_from(cast(replace(content, E'\\', E'\\\\') as bytea), 'LATIN1');
     end;
-    if content ~ '^[^{["]' then
+    if content !~ '^([{["]|(event|data|id|retry)?:)' then
+        content := rtrim(left(content, 4000), E' \t\r\n');
+        return jsonb_build_object('is', 'failed', 'text', true, 'error', btrim(case when content ~* '^traceback'
+            then regexp_replace(content, '^.*\n', '') else split_part(content, E'\n', 1) end, E' \t\r'));
+    elsif content ~ '^[^{["]' then
         -- of events the last counts that is JSON or names itself an error
         select e.block
         into event

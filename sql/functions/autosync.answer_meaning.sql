@@ -30,7 +30,7 @@ as $$
         when error_message like 'the answer cannot be read%' then 'it holds what no database can keep'
         when error_message like '%the setting expect%' then 'not what the job''s `expect` says'
         when error_message like '%did not report within%' then 'it may still be at work'
-        when error_message ~* 'resolve host' then 'the host name has no address'
+        when cause = 'network' and error_message ~* 'resolve host' then 'the host name has no address'
         when cause = 'slow' and error_message ~ 'handshake time: 0\.?0* ms, HTTP Request/Response time: 0\.?0* ms'
             then 'over a connection that was open already, so the function took that time'
         -- what follows the lookup takes no time then, or less than none
@@ -38,10 +38,11 @@ as $$
                 > cast(substring(error_message from 'Total time: ([0-9]+[.]?[0-9]*) ms') as numeric)
             then 'no name server answered in time'
         when cause = 'network' and error_message ~* '^timeout' then 'nobody completed the connection in time, as behind a firewall'
-        when error_message ~* 'connect to server|failed to connect|connection refused' then 'nobody listens there'
-        when error_message ~* 'certificate|remote key' then 'the certificate is not trusted'
+        when cause = 'network' and error_message ~* 'connect to server|failed to connect|connection refused' then 'nobody listens there'
+        when cause = 'network' and error_message ~* 'certificate|remote key' then 'the certificate is not trusted'
         when error_message ~* 'SSL|TLS' and cause = 'network' then 'the port does not speak TLS as it should'
-        when error_message ~* 'returned nothing|empty reply' then 'the connection was closed without an answer'
+        when cause = 'network' and error_message ~* 'returned nothing|empty reply' then 'the connection was closed without an answer'
+        when cause = 'network' and status_code between 300 and 399 then 'a redirect that leads to no address'
         when cause = 'network' and status_code = 400 then 'the port speaks TLS, so the address has to begin with https://'
         when cause = 'network' and status_code between 520 and 530 then 'the network before the server does not reach it'
         when error_code = 'BOOT_ERROR' or error_code like 'LOAD_FUNCTION%' then 'the function does not start'

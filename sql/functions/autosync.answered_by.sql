@@ -114,6 +114,9 @@ begin
         return 'fly';
     elsif is_error and (server like 'amazons3%' or left(says, 1) = '<' and says ~* '^(<\?xml[^>]*>\s*)?<error>\s*<code>') then
         return 'object storage';
+    -- PostgREST at another path than its own, and what FastAPI and the like say of every path
+    elsif status_code = 404 and says ~* '^\{"detail" *: *"not found\.?"\}$|"code" *: *"PGRST125"|the table ''[a-z_]+\.functions'' in the schema cache' then
+        return 'web framework';
     -- inside of a project's function the path begins with its name
     elsif status_code = 404 and not is_page and strpos(says, 'functions/v1') > 0
         and says ~* '(cannot (get|post) |route (get|post):|no route found for "?(get|post) )\S*/functions/v1|"path" *: *"/functions/v1|route functions/v1\S* could not'

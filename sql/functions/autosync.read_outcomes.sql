@@ -60,6 +60,8 @@ as $$
                 ) then 'network_error'
             when r.error_msg is not null and (r.timed_out or r.error_msg ilike 'timeout%') then 'timed_out'
             when r.error_msg is not null or t.redirected_to is not null then 'network_error'
+            -- neither a status nor an error: no proof of anything
+            when r.status_code is null then case when r.timed_out then 'timed_out' else 'network_error' end
             when not g.is_expected then 'http_error'
             when g.matches then 'ok'
             when g.matches is false or g.is_page or a.facts ->> 'is' = 'failed' then 'failed'
@@ -75,6 +77,7 @@ as $$
             when g.is_expected and g.matches is false then 'the answer is not the one that the setting expect describes'
             when not g.is_expected and r.status_code between 200 and 299 then 'its status is none that the setting expect names'
             when g.is_expected and g.is_page then 'a web page answered'
+            when r.id is not null and r.status_code is null and coalesce(r.error_msg, '') = '' then 'pg_net wrote down neither a status nor an error'
             else autosync.excerpt(coalesce(r.error_msg, a.facts ->> 'error'))
         end,
         autosync.excerpt(r.content),
@@ -99,7 +102,11 @@ as $$
         on r.id = p.request_id
         and r.created >= p.queued_at - interval '5 seconds'
         and p.same_epoch
-    cross join lateral (select autosync.answer_facts(r.content) as facts) as a
+    -- what a text says counts with a good status alone: of another status it is the usual form
+    cross join lateral (
+        select case when not f.facts ? 'text' or r.status_code between 200 and 299 then f.facts end as facts
+        from (select autosync.answer_facts(r.content) as facts) as f
+    ) as a
     left join lateral (
         select max(h.value collate "C") filter (where lower(h.key collate "C") = 'sb-error-code') as error_code,
             max(h.value collate "C") filter (where lower(h.key collate "C") = 'sb-request-id') as sb_request_id,

@@ -196,7 +196,10 @@ begin
                 from autosync.setting as t
                 where t.name = 'limits' and jsonb_typeof(t.value -> 'schedules_per_organization') = 'number'
             );
-            if most is not null then
+            -- an upsert of a schedule that is there comes by as an insert, and adds none
+            if most is not null and not (inserted and exists (
+                select from public.auto_sync_schedules as s where s.integration_id = new.integration_id or s.id = new.id
+            )) then
                 -- two requests at once must not both take the last place
                 perform pg_catalog.pg_advisory_xact_lock(
                     hashtext('autosync.limits'), cast(hashtext(cast(new.organization_id as text)) as integer));

@@ -327,6 +327,14 @@ HEALS = (
         key=keys.legacy,
     ),
     Heal("pg_net_settings_valid", _setting("pg_net.batch_size", "0")),
+    Heal(
+        "pg_net_settings_valid",
+        steps(
+            admin("revoke insert, delete on net._http_response from public, postgres"),
+            _setting("pg_net.username", "postgres"),
+        ),
+        "rights",
+    ),
     Heal("server_log_hides_secrets", _setting("log_statement", "all")),
     Heal("server_writable", admin("alter database postgres set default_transaction_read_only = on"), "database"),
     Heal("server_writable", admin("alter role supabase_admin set default_transaction_read_only = on"), "role"),

@@ -154,8 +154,21 @@ STATED = [
     failed({"completed": False, "reason": "lock not obtained"}),
     failed({"passed": False, "reason": "3 assertions"}),
     failed({"type": "error", "message": "boom"}),
+    # a text that is nothing but an error
+    failed("Error: connect ECONNREFUSED 10.0.0.1:443"),
+    failed("TypeError: null is not an object\n    at handler (file:///index.ts:3:4)"),
+    failed("Traceback (most recent call last):\n  File x\nKeyError: 'a'\n"),
+    failed("PHP Fatal error: out of memory"),
+    failed("Internal Server Error"),
+    failed('<?xml version="1.0"?>\n<soap:Envelope xmlns:soap="x"><soap:Body><soap:Fault>'),
+    failed("<error code='7'>quota</error>"),
 ]
 UNPROVEN = [
+    good("text", "Error: none"),
+    good("text", "Errors: 0, synced: 4"),
+    good("text", "The report on server errors was sent. Internal server error: 0"),
+    good("text", "<soap:Envelope><soap:Body><default/></soap:Body></soap:Envelope>"),
+    good("text", "<errata/>"),
     good("empty"),
     good("empty", "", 204),
     good("empty", " \n"),
@@ -211,6 +224,7 @@ EXPECTED = [
     good("expected", {"state": "done", "n": 1}, expect={"json": {"state": "done"}}),
     good("expected", {"ok": False, "why": "nothing to do"}, expect={"json": {"why": "nothing to do"}}),
     good("expected", "", 404, expect={"status": [200, 404]}),
+    good("expected", "Forbidden", 403, expect={"status": [200, 403]}),
     failed({"state": "open"}, expect={"json": {"state": "done"}}),
     failed("done", expect={"json": {"state": "done"}}),
     failed("", 201, expect={"status": [200]}),
@@ -276,6 +290,9 @@ GATEWAYS = [
     gateway("web framework", 404, {"message": "Route POST:/functions/v1/x not found", "statusCode": 404}),
     gateway("web framework", 404, {"status": 404, "error": "Not Found", "path": "/functions/v1/x"}),
     gateway("web framework", 404, {"message": "The route functions/v1/x could not be found."}),
+    gateway("web framework", 404, {"code": "PGRST125", "message": "Invalid path specified in request URL"}),
+    gateway("web framework", 404, {"message": "Could not find the table 'public.functions' in the schema cache"}),
+    gateway("web framework", 404, '{"detail":"Not Found"}'),
     gateway("cloudflare", 524, "error code: 524", {"server": "cloudflare"}, cause="slow"),
     # http to a port of TLS, and a proxy on the way
     Answer("network", 400, "Client sent an HTTP request to an HTTPS server.\n", {}),
@@ -315,6 +332,10 @@ FUNCTION = [
         )
     ),
     # and what only sounds like somebody else's
+    failed({"detail": "Not found: device 7"}, 404),
+    failed({"error": "Could not find the table 'public.device_functions' in the schema cache"}, 404),
+    # a text with another status is the usual form
+    failed("Error: boom", 500),
     failed({"error": "requested path is invalid", "path": "in the bucket of the organization"}, 404),
     failed({"error": "rate limited by the partner"}, 429),
     failed({"error": "local_rate_limited"}, 429),
@@ -366,6 +387,14 @@ KEYS = [
         )
     ),
     Answer("key", 401, "Unauthorized", PAGE),
+    Answer("key", 401, {"message": "Unregistered API key", "hint": "This API key has been deleted"}),
+    Answer("key", 401, {"message": "Suspended API key"}),
+    failed({"message": "Invalid login credentials"}, 401),
+    failed({"statusCode": 401, "name": "restricted_api_key", "message": "This API key may only send emails"}, 401),
+    failed({"errors": [{"message": "The provided authorization grant is invalid, expired, or revoked"}]}, 401),
+    failed({"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}}, 401),
+    failed({"message": "The security token included in the request is expired"}, 403),
+    failed({"message": "Your IP address is not in the allow list of this project"}, 403),
     Answer("missing", 404, "Function not found"),
     Answer("missing", 404, {"code": "NOT_FOUND", "message": "Requested function was not found"}),
     Answer("missing", 500, {"msg": "InvalidWorkerCreation: worker boot error: failed to determine entrypoint"}),

@@ -130,6 +130,25 @@ def test_what_may_pass_is_repeated_under_the_same_key_and_only_so_often(jobs: Ch
     assert [request.headers["x-autosync-attempt"] for request in stub.requests] == ["1", "2", "3"]
 
 
+def test_a_worker_that_stands_still_gets_no_more_repeated_calls_than_it_can_send(unsent: Chain) -> None:
+    unsent.store(URL, keys.legacy())
+    for name, most in (("retrying", 4), ("single", 1)):
+        _add(unsent, name, retry_attempts=3, max_requests=most)
+        unsent.connection.execute(
+            "insert into autosync.invocation (job_id, request_id, timeout_milliseconds, settled_at, outcome, retry_at)"
+            " select j.id, -n, 1000, now(), 'network_error', now() - interval '1 minute'"
+            " from autosync.job as j, generate_series(1, 9) as n where j.name = %s",
+            [name],
+        )
+    # the call of a tick that has just posted keeps no repeated one from being made
+    _tick(unsent, "single")
+    assert [unsent.value("select autosync.keep_house() ->> 'repeated'") for _ in range(3)] == ["6", "0", "0"]
+    left = "select count(*) from autosync.invocation where retry_at is not null"
+    assert unsent.value(left) == 12
+    unsent.connection.execute("delete from net.http_request_queue")
+    assert unsent.value("select autosync.keep_house() ->> 'repeated'") == "6"
+
+
 @pytest.mark.parametrize("status", [200, 401, 403, 404, 500])
 def test_what_does_not_pass_by_itself_is_not_repeated(status: int, jobs: Chain, stub: Stub) -> None:
     _add(jobs, "retrying", retry_attempts=3, retry_wait="1 second")

@@ -68,6 +68,31 @@ def test_an_id_that_starts_again_at_1_gets_no_older_requests_answer(own: Chain, 
     assert [outcome for outcome, _ in _settle(migrated, tick)] == ["lost"]
 
 
+@pytest.mark.parametrize(
+    "restart",
+    ["truncate net.http_request_queue restart identity", "alter sequence net.http_request_queue_id_seq restart"],
+)
+def test_ids_that_were_restarted_bring_no_answer_of_another(restart: str, own: Chain, migrated: Cluster) -> None:
+    answer = (
+        "insert into net._http_response (id, status_code, headers, content)"
+        " select request_id, 200, '{}', '{\"ok\":true}' from autosync.invocation where tick_id = %s"
+    )
+    before = own.dispatch()
+    with clusters.connect(migrated, "supabase_admin") as admin:
+        admin.execute("delete from net.http_request_queue")
+        # what only writes the table again restarts nothing
+        admin.execute("vacuum full net.http_request_queue")
+        admin.execute(answer, [before])
+        own.value("select autosync.settle()")
+        during = own.dispatch()
+        admin.execute(restart.encode())
+        admin.execute("delete from net._http_response")
+        admin.execute(answer, [during])
+    own.value("select autosync.settle()")
+    outcome = "select outcome from autosync.invocation where tick_id = %s"
+    assert [own.value(outcome, tick) for tick in (before, during)] == ["ok", "lost"]
+
+
 def test_the_ledger_goes_on_after_a_crash(own: Chain, migrated: Cluster) -> None:
     first = own.dispatch()
     _crash(migrated)

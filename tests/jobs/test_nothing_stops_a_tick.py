@@ -156,6 +156,23 @@ def test_a_worker_that_stands_still_gets_no_more_than_it_can_send(unsent: Chain)
     assert len(unsent.queued()) == 4
 
 
+def test_neither_a_status_nor_an_error_is_no_success(unsent: Chain) -> None:
+    unsent.store(URL, keys.legacy())
+    ticks = [unsent.dispatch() for _ in range(3)]
+    _answer(unsent, ticks[0], "null, null, null")
+    _answer(unsent, ticks[1], "null, '{}', '{\"ok\":true}'")
+    _answer(unsent, ticks[2], "null, null, null")
+    unsent.connection.execute(
+        "update net._http_response as r set timed_out = true from autosync.invocation as i"
+        " where i.request_id = r.id and i.tick_id = %s",
+        [ticks[2]],
+    )
+    assert unsent.value("select autosync.settle()") == 3
+    assert [_outcome(unsent, tick) for tick in ticks] == ["network_error", "network_error", "timed_out"]
+    said = "select error_message from autosync.invocation where tick_id = %s"
+    assert "neither a status nor an error" in unsent.value(said, ticks[0])
+
+
 def test_whatever_number_waits_what_was_answered_is_settled(unsent: Chain) -> None:
     unsent.store(URL, keys.legacy())
     unsent.connection.execute(

@@ -29,6 +29,15 @@ def test_an_organization_has_no_more_schedules_than_the_limit_says(schedule_db: 
         with pytest.raises(psycopg.errors.CheckViolation, match="may have 3 schedules") as refused, db.transaction():
             db.execute(statement.encode(), values)
         assert refused.value.diag.constraint_name == "schedules_per_organization"
+    # an upsert of a schedule that is there comes by as an insert
+    upsert = (
+        f"insert into {TABLE} (integration_id, organization_id, frequency_minutes) select {{}}, organization_id, 20"
+        f" from {TABLE} where organization_id = %s limit 1"
+        " on conflict (integration_id) do update set frequency_minutes = excluded.frequency_minutes"
+    )
+    assert db.execute(upsert.format("integration_id").encode(), [full]).rowcount == 1
+    with pytest.raises(psycopg.errors.CheckViolation, match="may have 3 schedules"), db.transaction():
+        db.execute(upsert.format("gen_random_uuid()").encode(), [full])
     db.rollback()
 
 

@@ -17,6 +17,10 @@ CHECK = Check(
             where="in the settings of the content network or firewall",
             then="autosync-db jobs trigger {job}",
         ),
+        "refused": ByYou(
+            "let the gateway take what the job sends: its address, the size of its headers and its body",
+            then="autosync-db jobs trigger {job}",
+        ),
         "paused": ByYou("restore the project", where="in the dashboard", then="autosync-db jobs trigger {job}"),
     },
     needs=("head_applied", "function_answers_in_time", "privileges_sufficient"),

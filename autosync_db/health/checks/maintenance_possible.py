@@ -18,6 +18,8 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
             # the server itself quoted the name
             name = drafts.text(facts["identity"])
             grants.append(sql.SQL("grant execute on function {} to {}").format(name, sql.Identifier(owner)))
+        elif "table" in facts:
+            grants.append(sql.SQL("grant select, delete on cron.job_run_details to {}").format(sql.Identifier(owner)))
         else:
             what = sql.SQL("grant usage" if facts["privilege"] == "usage" else "grant create")
             grants.append(

@@ -43,6 +43,7 @@ select jsonb_build_object(
 ) as fact
 from setting as s
 """  # noqa: E501
+_OF_THE_API = {"anon", "authenticated", "authenticator", "service_role"}
 # what needs no server to be understood, and is long enough for any housekeeping
 _PLAIN_INTERVAL = re.compile(r"[1-9]\d{0,5} *(hours?|days?|h|d)|[3-9]\d *(minutes?|min)|[1-9]\d{2,4} *(minutes?|min)")
 # how long an answer lies there until housekeeping writes it down; pg_net counts from the beginning of the call's batch
@@ -76,11 +77,21 @@ def _read(answer: Answer) -> list[Row]:
         detail = "are hidden from this role; as a superuser grant it pg_monitor"
         return [Row("unknown", "settings pg_net.*", detail, {"reason": "hidden", "lacks": "pg_monitor"})]
     return [
-        Row("critical", f"setting {name}", detail, {"setting": name, "value": values[name]})
-        for name, detail in (
-            ("pg_net.ttl", _fault_of_ttl(answer.connection, values["pg_net.ttl"])),
-            ("pg_net.batch_size", _fault_of_batch_size(values["pg_net.batch_size"])),
-            ("pg_net.username", _fault_of_username(values["pg_net.username"], found["can_login"], found["lacking"])),
+        Row(
+            "critical",
+            f"setting {name}",
+            detail,
+            {"setting": name, "value": values[name]} | ({"reason": reason, "role": values[name]} if reason else {}),
+        )
+        for name, detail, reason in (
+            ("pg_net.ttl", _fault_of_ttl(answer.connection, values["pg_net.ttl"]), ""),
+            ("pg_net.batch_size", _fault_of_batch_size(values["pg_net.batch_size"]), ""),
+            (
+                "pg_net.username",
+                _fault_of_username(values["pg_net.username"], found["can_login"], found["lacking"]),
+                # a role of the API gets no more rights
+                "rights" if found["can_login"] and values["pg_net.username"] not in _OF_THE_API else "",
+            ),
         )
         if detail
     ]
@@ -132,6 +143,12 @@ CHECK = Check(
     layer="net",
     claim="pg_net's worker can work with the settings of pg_net",
     remedy=("alter system reset {setting}; select pg_reload_conf(); select net.worker_restart(); -- as a superuser"),
+    remedies={
+        "rights": (
+            "grant select, delete on net.http_request_queue to {role}; grant select, insert, delete on"
+            " net._http_response to {role}; select net.worker_restart(); -- as a superuser"
+        ),
+    },
     needs=("pg_net_installed", "pg_net_preloaded", "privileges_sufficient"),
     question=Question(_query, _read),
 )

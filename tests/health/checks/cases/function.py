@@ -188,6 +188,22 @@ CASES: dict[str, tuple[Case, ...]] = {
             )
             for status, body in ((200, "<!doctype html><html></html>"), (404, "404 page not found\n"))
         ),
+        *(
+            failed(
+                f"a gateway refuses the call itself with {status}", answers(status, page), says="nginx", reason=reason
+            )
+            for status, page, reason in (
+                (405, "<center>nginx</center>", "no_route"),
+                (414, "<center>nginx</center>", "refused"),
+                (503, "<center>nginx</center>", ""),
+            )
+        ),
+        failed(
+            "the Data API of the project is at the address",
+            answers(404, {"code": "PGRST125", "message": "Invalid path specified in request URL"}),
+            says="has no route to functions at that address",
+            reason="no_route",
+        ),
         failed("the job's own host is ill", _OWN, answers(502, ""), says="502", reason=""),
         fine("the function answers 503 itself", answers(503, {"error": "busy"})),
         fine("the function answers 404 itself", answers(404, {"error": "no such device"})),
@@ -252,6 +268,23 @@ CASES: dict[str, tuple[Case, ...]] = {
             )
             for expect in ('{"status": [204]}', '{"json": {"state": "done"}}')
         ),
+        *(
+            failed(f"PostgREST: {words}", answers(500, {"error": words}), says=words[:40], reason=reason)
+            for words, reason in (
+                ("Could not find the function public.auto_sync_claim(batch_size) in the schema cache", "schema_cache"),
+                ("Could not find the 'timezone' column of 'auto_sync_schedules' in the schema cache", "schema_cache"),
+                ("PGRST205: no such table", "schema_cache"),
+                ("Could not choose the best candidate function between: public.auto_sync_claim(", "overload"),
+                ("the schema was read", ""),
+            )
+        ),
+        failed(
+            "a failure in its own words",
+            answers(500, {"error": "failed to connect to the shop"}),
+            says="failed in the function",
+            hides="nobody listens there",
+        ),
+        failed("a text that is an error", answers(200, "TypeError: null is not an object"), says="TypeError"),
         fine(
             "a success that mentions schedules that failed",
             answers(200, {"ok": True, "duration_ms": 3, "counts": {"claimed": 1, "succeeded": 0, "failed": 1}}),

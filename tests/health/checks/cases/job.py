@@ -124,6 +124,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="the role postgres may not execute it, so the next change of a job's schedule",
             repaired_by="supabase_admin",
         ),
+        warned(
+            "the runs that pg_cron keeps may not be deleted",
+            admin("revoke delete on cron.job_run_details from public, postgres"),
+            says="the role postgres may not delete from it, so housekeeping keeps every run",
+            repaired_by="supabase_admin",
+        ),
         fine("somebody else may not", admin("revoke execute on all functions in schema cron from anon")),
         fine("a grant to the owner is enough", admin("grant execute on all functions in schema cron to postgres")),
     ),

@@ -123,6 +123,14 @@ _STAND_IN: dict[str, tuple[Case, ...]] = {
             admin("revoke insert on net._http_response from public"),
             _setting("pg_net.username", "authenticator"),
             says="is 'authenticator', which lacks insert on net._http_response",
+            reason="",
+        ),
+        failed(
+            "the owner's role may not",
+            admin("revoke insert on net._http_response from public, postgres"),
+            _setting("pg_net.username", "postgres"),
+            says="is 'postgres', which lacks insert on net._http_response",
+            reason="rights",
         ),
         fine("answers are kept for long enough", _setting("pg_net.ttl", "10 minutes")),
         fine(

@@ -261,6 +261,10 @@ CASES: dict[str, tuple[Case, ...]] = {
             says=": canceling statement due to statement timeout",
             hides="CONTEXT",
         ),
+        *(
+            failed(message, run("failed", message), says=message, reason="startup")
+            for message in ("job startup timeout", "could not start background process; more details may be available")
+        ),
         failed(
             "with no word of a sequence",
             run("failed", "ERROR:  division by zero"),
