@@ -118,7 +118,9 @@ def _show_plan(session: Session, plan: "MigrationPlan", *, check: bool) -> None:
         raise MigrationError(
             f"the migration is prevented by {counted(len(plan.refusals), 'difference')}: "
             + "; ".join(f"{change.object}: {change.detail}" for change in plan.refusals),
-            hint="fix these differences, or rename the table and copy its rows over; see: autosync-db explain adoption",
+            hint="do what is said of the job; then run: autosync-db migrate"
+            if all(change.object.startswith("cron job ") for change in plan.refusals)
+            else "fix these differences, or rename the table and copy its rows over; see: autosync-db explain adoption",
         )
     if check and not plan.is_current:
         raise MigrationError(

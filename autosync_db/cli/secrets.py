@@ -32,9 +32,9 @@ def _list(session: Session) -> None:
     from autosync_db.report import as_secrets
 
     with connect(session.configuration.target.database_url) as connection:
-        names = registry.registered(connection, session.configuration.settings).jobs
-        found = listing.collect(connection, names)
-        missing = listing.missing(connection, names)
+        jobs = registry.registered(connection, session.configuration.settings).jobs
+        found = listing.collect(connection, jobs)
+        missing = listing.missing(connection, jobs)
         now = session.look(connection)
     if session.is_json:
         session.print_json(found)
@@ -89,10 +89,13 @@ def _delete(
     """Delete a secret. If a job needs it, you are asked first: the job makes no calls without it."""
     from autosync_db.credentials import edit
 
-    def confirm(readers: list[str]) -> None:
+    def confirm(readers: list[str], shows: list[str]) -> None:
         if readers:
             session.say(f"warning: these cron jobs read {name} and fail without it: {', '.join(readers)}")
-        session.confirm(f"Jobs need {name}: without it they make no calls. Delete it anyway?", flag="--yes", given=yes)
+        if shows:
+            session.say(f"warning: the calls of these jobs show {name} to the gateway: {', '.join(shows)}")
+        without = "the gateway may refuse their calls" if shows else "they make no calls"
+        session.confirm(f"Jobs need {name}: without it {without}. Delete it anyway?", flag="--yes", given=yes)
 
     done = edit.delete(session.configuration, name, confirm)
     if session.is_json:

@@ -237,6 +237,16 @@ class JobSettings(Section):
         return self.kind == "function" and (named or self.auth == "service_key")
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Return the secrets that its calls read, before a cron secret is active."""
+        if not self.calls:
+            return ()
+        # until setup has handed a cron secret over, the calls carry the service key
+        shown = self.auth.secret if isinstance(self.auth, SecretAuth) else self.auth
+        key = "service_role_key" if shown in {"service_key", "cron_secret"} else shown
+        return tuple((["project_url"] if self.kind == "function" else []) + ([] if key == "none" else [key]))
+
+    @property
     def patience(self) -> timedelta:
         """How long an answer may take, and the report after it where there is one."""
         return self.timeout + (self.reports_within or timedelta())

@@ -27,6 +27,9 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _WEAK_NAMES = re.compile(r"(?:^|[-_.])(?:key|code|sig|signature|auth)$", re.IGNORECASE)
+# letters of both cases and digits, as words are not mixed; and digits as of a hash
+_MIXED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9].*[0-9])[0-9A-Za-z]{12,}")
+_HEX = re.compile(r"(?=.*[0-9])(?=.*[A-Fa-f])(?:[0-9a-f]{24,}|[0-9A-F]{24,})")
 _OPAQUE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[0-9A-Za-z._~+/=-]{16,}")
 
 
@@ -54,6 +57,13 @@ def is_named_secret(name: str, value: object) -> bool:
     if not isinstance(value, str) or not value:
         return False
     return bool(_NAMES.search(name) or (_WEAK_NAMES.search(name) and _OPAQUE.fullmatch(value)))
+
+
+def looks_random(text: str) -> bool:
+    """Return whether a text is of characters as they are made at random for a secret, whatever it is called."""
+    if not re.fullmatch(r"[0-9A-Za-z_-]{20,}", text):
+        return False
+    return any(_MIXED.fullmatch(run) or _HEX.fullmatch(run) for run in re.findall(r"[0-9A-Za-z]+", text))
 
 
 def looks_like_a_value(name: str) -> bool:

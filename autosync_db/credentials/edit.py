@@ -47,10 +47,11 @@ def set_value(configuration: Configuration, name: str, value: Secret) -> Outcome
     return Outcome(name, outcome, key.fingerprint(value), None if name in needed else closest(name, needed))
 
 
-def delete(configuration: Configuration, name: str, confirm: Callable[[list[str]], None]) -> Outcome:
+def delete(configuration: Configuration, name: str, confirm: Callable[[list[str], list[str]], None]) -> Outcome:
     """Delete the secret `name`. One that a job needs is deleted only if `confirm` returns; it raises to refuse.
 
-    It gets the cron jobs that are not ours and read it, because they were given back or will be.
+    It gets the cron jobs that are not ours and read it, because they were given back or will be, and the jobs that show
+    it to the gateway besides.
 
     Raises UsageError when there is no such secret, ConflictError when a rotation is unfinished that it would disturb,
     or replaced the secret meanwhile.
@@ -69,8 +70,9 @@ def delete(configuration: Configuration, name: str, confirm: Callable[[list[str]
             absent = unreadable
         # another job may need it as well
         readers = references.readers(connection, name)
-        if name in store.needed(connection) or readers:
-            confirm(readers)
+        shows = store.showing_gateway_key(connection) if name == store.GATEWAY_KEY else []
+        if name in store.needed(connection) or readers or shows:
+            confirm(readers, shows)
         with undisturbed(connection, name):
             store.send(connection, {})
             store.require_as_seen(connection, seen)

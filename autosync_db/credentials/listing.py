@@ -1,9 +1,10 @@
 """What may be shown of the stored secrets: kind, age, and when a call last succeeded with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from autosync_db.config import JobSettings
 from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.credentials import lease
 from autosync_db.credentials import store as secret_store
@@ -50,10 +51,13 @@ class Listed:
     is_address: bool = False
 
 
-def missing(connection: Connection, job_names: Iterable[str]) -> list[str]:
-    """Return the secrets that these jobs need and that are not stored. Reads only."""
-    stored = secret_store.stored(connection)
-    return sorted({name for job in job_names for name in secret_store.needed(connection, job)} - stored.keys())
+def missing(connection: Connection, jobs: Mapping[str, JobSettings]) -> list[str]:
+    """Return the secrets that these jobs need and that are not stored, by their settings until they are registered."""
+    needed: set[str] = set()
+    for name, settings in jobs.items():
+        is_registered = secret_store.is_registered(connection, name)
+        needed.update(secret_store.needed(connection, name) if is_registered else settings.needs)
+    return sorted(needed - secret_store.stored(connection).keys())
 
 
 def require_known(connection: Connection, name: str) -> None:
@@ -72,9 +76,11 @@ def collect(connection: Connection, job_names: Iterable[str]) -> list[Listed]:
     successes: dict[str, list[datetime]] = {}
     # who reads that no job uses it deletes it
     registered = [job.name for job in registry.all_jobs(connection)]
+    showing = secret_store.showing_gateway_key(connection)
     for job_name in dict.fromkeys([*job_names, *registered]):
         succeeded_at: datetime | None = value(connection, _LAST_SUCCESS, [job_name])
-        for name in secret_store.needed(connection, job_name):
+        besides = [secret_store.GATEWAY_KEY] if job_name in showing else []
+        for name in (*secret_store.needed(connection, job_name), *besides):
             successes.setdefault(name, []).extend([succeeded_at] if succeeded_at else [])
     for name, delivered_at in rows(connection, _DELIVERED) if exists(connection, "autosync.alert") else ():
         successes.setdefault(name, []).extend([delivered_at] if delivered_at else [])

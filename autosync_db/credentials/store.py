@@ -61,6 +61,17 @@ cross join unnest(autosync.needed_secrets(j.name)) as n (name)
 where %(job)s::text is null or j.name = %(job)s
 order by 1
 """
+# as autosync.call_headers() adds it, where it is stored
+_SHOWING_GATEWAY_KEY = """
+select j.name
+from autosync.job as j
+where j.function is not null
+    and case autosync.function_auth(j.name)
+        when 'cron_secret' then true
+        when 'secret' then lower(j.secret_header) not in ('authorization', 'apikey')
+    end
+order by 1
+"""
 _IS_REGISTERED = """
 select exists (select from autosync.job as j where %(job)s::text is null or j.name = %(job)s)
 """
@@ -127,6 +138,18 @@ def needed(connection: Connection, job_name: str | None = None) -> tuple[str, ..
     names = tuple(name for (name,) in rows(connection, _NEEDED, {"job": job_name}))
     # a job that makes no call needs none; where there is no job yet, the first one needs these
     return names if names or value(connection, _IS_REGISTERED, {"job": job_name}) else (PROJECT_URL, SERVICE_KEY)
+
+
+def is_registered(connection: Connection, job_name: str) -> bool:
+    """Return whether the database has a job of this name."""
+    return exists(connection, "autosync.job") and bool(value(connection, _IS_REGISTERED, {"job": job_name}))
+
+
+def showing_gateway_key(connection: Connection) -> list[str]:
+    """Return the jobs whose calls show the public key besides, where one is stored: a gateway may want it."""
+    if not exists(connection, "autosync.function_auth(text)"):
+        return []
+    return [name for (name,) in rows(connection, _SHOWING_GATEWAY_KEY)]
 
 
 def stored(connection: Connection) -> dict[str, StoredSecret]:

@@ -126,6 +126,9 @@ class _Block:
                 case "PLpgSQL_stmt_if" if _only_guards(inner):
                     if any(_ends(*one) for branch in _branches(inner) for made in branch for one in made.items()):
                         self._require([inner, *(one["PLpgSQL_if_elsif"] for one in inner.get("elsif_list", []))])
+                case "PLpgSQL_stmt_if" if _goes_on(inner):
+                    self._require([inner])
+                    yield from self.walk(inner.get("then_body", []))
                 case "PLpgSQL_stmt_if" | "PLpgSQL_stmt_case":
                     raise Untranslatable("it decides what to do while it runs")
                 case "PLpgSQL_stmt_dynexecute":
@@ -208,6 +211,11 @@ class _Block:
 def _only_guards(inner: Node) -> bool:
     """Return whether an IF only gives up, as when a secret is missing: a call that is made is made as without it."""
     return all(kind in _GUARDS for branch in _branches(inner) for statement in branch for kind in statement)
+
+
+def _goes_on(inner: Node) -> bool:
+    """Return whether an IF does something on one condition and else only gives up, as when a secret is there."""
+    return "elsif_list" not in inner and all(kind in _GUARDS for made in inner.get("else_body", []) for kind in made)
 
 
 def _branches(inner: Node) -> list[list[Node]]:

@@ -6,7 +6,7 @@ a reason to print.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autosync_db.jobs import sql_functions
@@ -221,6 +221,8 @@ def _operation(inner: Node, look: Look) -> Value:
     operator = inner["name"][-1]["String"]["sval"] if inner.get("kind") == "AEXPR_OP" else ""
     if "lexpr" not in inner:
         raise Untranslatable("it calculates a value")
+    if operator in {"->>", "#>>"} and (read := _from_json(inner, operator, look)) is not None:
+        return read
     left, right = evaluate(inner["lexpr"], look), evaluate(inner["rexpr"], look)
     if operator in {"->>", "->"}:
         return sql_functions.picked(left, right, as_plain_text=operator == "->>")
@@ -236,6 +238,23 @@ def _operation(inner: Node, look: Look) -> Value:
     if isinstance(left, list) or isinstance(right, list):
         raise Untranslatable("it joins lists")
     return as_text(left) + as_text(right)
+
+
+def _from_json(inner: Node, operator: str, look: Look) -> Text | None:
+    """Return what is read from JSON that is kept somewhere, None where that is not what an operation does."""
+    of, cast = inner["lexpr"], inner["lexpr"].get("TypeCast")
+    if cast is not None and cast["typeName"]["names"][-1]["String"]["sval"] in {"json", "jsonb"}:
+        of = cast["arg"]
+    container, key = evaluate(of, look), evaluate(inner["rexpr"], look)
+    if not isinstance(container, Text) or not isinstance(key, Text) or key.literal is None:
+        return None
+    match container.parts:
+        case (Origin(path=None) as origin,):
+            path = re.fullmatch(r"\{((?:\w+(?:,\w+)*)?)\}", key.literal) if operator == "#>>" else None
+            if operator == "->>" or path is not None:
+                names = (key.literal,) if path is None else tuple(filter(None, path[1].split(",")))
+                return Text((replace(origin, path=names),))
+    return None
 
 
 def _function(inner: Node, look: Look) -> Value:

@@ -103,6 +103,9 @@ _BLANKS = " \t\r\n"
 # is compared here and shown nowhere
 _FINGERPRINT = sql.SQL("encode(sha256(convert_to(btrim(v.found, {}), 'UTF8')), 'hex')").format(sql.Literal(_BLANKS))
 _STORED = sql.SQL("select {}, {} from (select autosync.read_secret(%s) as found) as v").format(_KIND, _FINGERPRINT)
+_ALL_STORED = sql.SQL(
+    "select v.name, {} from (select s.name, s.secret as found from autosync.stored_secrets() as s) as v"
+).format(_FINGERPRINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,17 @@ def registered_names(connection: Connection) -> set[str]:
     if not exists(connection, "autosync.job"):
         return set()
     return {name for (name,) in rows(connection, "select j.name from autosync.job as j")}
+
+
+def stored_fingerprints(connection: Connection) -> dict[str, str]:
+    """Return a fingerprint of every stored secret by name, as of sources; none where they cannot be read."""
+    if not exists(connection, "autosync.stored_secrets()"):
+        return {}
+    try:
+        with _careful(connection):
+            return dict(rows(connection, _ALL_STORED))
+    except psycopg.Error:
+        return {}
 
 
 def helpers_that_call(connection: Connection) -> frozenset[str]:
@@ -290,11 +304,14 @@ def query_of(source: Origin) -> sql.Composed:
 
     The text of a job may name anything, and a view runs what its owner wrote as whoever reads it.
     """
+    path = None if source.path is None else sql.Literal(list(source.path))
     if source.kind == "setting":
-        return sql.SQL("select current_setting({}, true) as found").format(sql.Literal(source.name))
+        of_setting = _within(sql.SQL("current_setting({}, true)").format(sql.Literal(source.name)), path)
+        return sql.SQL("select {} as found").format(of_setting)
     column = "decrypted_secret" if source.kind == "vault" else source.column
     conditions = source.conditions or ((("name", source.name),) if source.kind == "vault" else ())
-    head = sql.SQL("select t.{}::text as found from ").format(sql.Identifier(column))
+    of_row = _within(sql.SQL("t.{}::text").format(sql.Identifier(column)), path)
+    head = sql.SQL("select {} as found from ").format(of_row)
     wanted = [sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(text)) for name, text in conditions]
     tail = sql.SQL(" as t where {} limit 2").format(sql.SQL(" and ").join([sql.SQL("true"), *wanted]))
     # a text that runs by the relation's own name, and not before it is known whose it is
@@ -304,6 +321,11 @@ def query_of(source: Origin) -> sql.Composed:
         " false, '') as rows from ({trusted}) as r) as q,"
         " xmltable('/table/row' passing q.rows columns found text path 'found') as x"
     ).format(pattern=sql.Literal(pattern), trusted=_trusted(source))
+
+
+def _within(text: sql.Composed, path: sql.Literal | None) -> sql.Composed:
+    """Return an expression for what a text has, as JSON, at a path; for all of it without one."""
+    return text if path is None else sql.SQL("({}::jsonb #>> {}::text[])").format(text, path)
 
 
 def _trusted(source: Origin) -> sql.Composed:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from autosync_db import cron
-from autosync_db.config import GUIDE_JOB, JobSettings
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, JobSettings
 from autosync_db.config.jobs import check_name
 from autosync_db.config.reading import fault_of
 from autosync_db.config.secret_text import holds_secret, sql_holds_secret, strings
@@ -60,7 +60,8 @@ def read(connection: Connection, project_url: str | None) -> Import:
     database = str(value(connection, "select current_database()"))
     there = found.jobs(connection)
     # a name that is made up is none that a job has already
-    names, used = Names(), {job.name for job in there if job.name is not None} | found.registered_names(connection)
+    names = Names(found.stored_fingerprints(connection), facts.fingerprint)
+    used = {job.name for job in there if job.name is not None} | found.registered_names(connection)
     imported, skipped = [], []
     for job in there:
         if job.name is not None and found.standing(connection, job.name) in {"ours", "adopted"}:
@@ -82,13 +83,14 @@ def understand(connection: Connection, job: FoundJob, project_url: str | None) -
     """Return the table of one cron job, as read() has it where no other job is there."""
     command_text.require_parser()
     facts = found.DatabaseFacts(connection, project_url)
-    made = _import(job, facts, found.helpers_that_call(connection), Names(), set())
+    names = Names(found.stored_fingerprints(connection), facts.fingerprint)
+    made = _import(job, facts, found.helpers_that_call(connection), names, set())
     if made.kind != "helper" or made.translation is None:
         # who has written a table for a job that does more than its call adopts it with the secrets of its text
         return replace(made, takes=made.translation.takes) if made.translation else made
     # what it is to call the settings say; where its secrets are, the function does
     call = twins.understand(job.command, twins.functions_of(connection)).call
-    shown = translate(call, facts, Names(), made.name) if call else None
+    shown = translate(call, facts, names, made.name) if call else None
     if shown is None or shown.reason:
         return made
     project = replace(made.translation, takes=shown.takes, project=shown.project)
@@ -146,6 +148,10 @@ def _import(
         made = _plain(job.command)
     else:
         made = watched(reading.reason or "it is not understood")
+    if name == HOUSEKEEPING_JOB:
+        return Imported(
+            name, job, kind, None, (), (), "it has the name of housekeeping, which no job of the file can have"
+        )
     made = _scheduled(job, name, made, reading.call)
     if job.name is None or not NAME.fullmatch(job.name):
         # what is only watched is looked for by its name in pg_cron

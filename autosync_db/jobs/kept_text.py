@@ -43,20 +43,28 @@ class KeptText:
         return "".join("(select cast('x' as text))" if isinstance(one, Secret) else one for one in self.pieces)
 
 
-def kept(text: str, pasted: Mapping[str, Secret]) -> KeptText:
-    """Return a text without secrets; `pasted` are those that it holds, by the names that they have in the store."""
+def kept(text: str, pasted: Mapping[str, Secret], homeless: Collection[Secret] = ()) -> KeptText:
+    """Return a text without secrets; `pasted` are those that it holds, by the names that they have in the store.
+
+    The `homeless` are stored under no name: there is nothing that the text could read in their place.
+    """
     pasted = {name: one for name, one in pasted.items() if one.reveal()}
     pieces = tuple(_merged(_pieces(text, pasted)))
     rest = "".join(one for one in pieces if isinstance(one, str))
     there = {one.reveal() for one in pieces if isinstance(one, Secret)}
-    looks_clean = not key.LOOKS_SECRET.search(rest) and not judge.holds_secret(rest)
-    is_clean = looks_clean and there == pasted.keys() and not any(one.reveal() in rest for one in pasted.values())
+    hidden = [one.reveal() for one in (*pasted.values(), *homeless) if one.reveal()]
+    is_clean = there == pasted.keys() and _looks_clean(rest) and not any(one in rest for one in hidden)
     if is_clean and (
         not there or _is_valid("".join("(select 'x')" if isinstance(one, Secret) else one for one in pieces))
     ):
         return KeptText(pieces, tuple(pasted))
-    masked = _masked(text, [one.reveal() for one in pasted.values()])
+    masked = _masked(text, hidden)
     return KeptText((key.redact(masked),), tuple(pasted), is_whole=False)
+
+
+def _looks_clean(text: str) -> bool:
+    looks_secret = (Secret(found[0]) for found in key.LOOKS_SECRET.finditer(text))
+    return all(key.is_public(one) for one in looks_secret) and not judge.holds_secret(text)
 
 
 def checked(connection: Connection, text: KeptText) -> KeptText:

@@ -331,11 +331,20 @@ def sync(connection: Connection, name: str, schedule: str | None = None) -> str:
         raise _explained(error, name, schedule) from error
 
 
+# of a job of somebody's that has the name of housekeeping, as autosync.sync_job() says it
+RENAMING = (
+    "give yours another name: select cron.schedule('my-keep-house', c.schedule, c.command), cron.unschedule(c.jobid)"
+    " from cron.job as c where c.jobname = 'autosync-keep-house'"
+)
+
+
 def name_is_taken(name: str) -> MigrationError:
     """Return the refusal to overwrite a cron job that nobody here made."""
     return MigrationError(
         f"there is a cron job {name!r} already, which autosync-db did not make; nothing was changed",
-        hint=f"take it over with: autosync-db jobs adopt {name}; or give yours another name",
+        hint=RENAMING
+        if name == HOUSEKEEPING_JOB
+        else f"take it over with: autosync-db jobs adopt {name}; or give yours another name",
     )
 
 

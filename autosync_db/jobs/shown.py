@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autosync_db.config.secret_text import holds_secret, is_named_secret
+from autosync_db.config.secret_text import holds_secret, is_named_secret, looks_random
 from autosync_db.jobs.sources import (
     GATEWAY_KEY,
     PUBLIC_KINDS,
@@ -24,6 +24,12 @@ _SCHEMES = re.compile(r"((?:Bearer|Basic|Token) )(.*)", re.IGNORECASE | re.DOTAL
 # of a header that has a scheme before its value, whichever
 _ANY_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,28} )(.*)", re.DOTALL)
 _OF_THE_GATEWAY = {"authorization", "apikey"}
+# of headers that say who, which or what version, in characters that look like a secret's
+_IDENTITIES = re.compile(
+    r"(?:^|-)(?:id|uuid|ref|tenant|org|organi[sz]ation|project|account|client|workspace|team|user|device|commit|sha|hash"
+    r"|checksum|etag|revision|version|build|release|trace|traceparent|tracestate|span|nonce)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,12 @@ def is_credential(name: str, text: str) -> bool:
     """Return whether what is written in a header is a credential, which no file may have."""
     if re.fullmatch(r"sb_publishable_\w+", text):
         return name.lower() in _OF_THE_GATEWAY  # everybody may know it; elsewhere it is any header
-    return opaque.is_credential_header(name) or is_named_secret(name, text) or holds_secret(text)
+    return (
+        opaque.is_credential_header(name)
+        or is_named_secret(name, text)
+        or holds_secret(text)
+        or (looks_random(text) and not _IDENTITIES.search(name))
+    )
 
 
 def credential(name: str, text: Text, facts: Facts) -> Credential:
@@ -60,10 +71,10 @@ def credential(name: str, text: Text, facts: Facts) -> Credential:
     origins = [part for part in text.parts if isinstance(part, Origin)]
     if not origins:
         written = text.literal or ""
-        if key.PLACEHOLDER.search(written):
-            raise Untranslatable(f"its header {name} holds a placeholder in place of a key")
         scheme = (_ANY_SCHEME if name.lower().endswith("authorization") else _SCHEMES).fullmatch(written)
         prefix, value = (scheme[1], scheme[2]) if scheme else ("", written)
+        if key.PLACEHOLDER.search(written) or opaque.stands_for_a_key(value.strip()):
+            raise Untranslatable(f"its header {name} holds a placeholder in place of a key")
         pasted = Secret(value.strip())
         if re.search(r"[^\x21-\x7e]", pasted.reveal()):
             raise Untranslatable(f"its header {name} holds a secret with blanks, which none that is stored has")
@@ -98,7 +109,9 @@ def auth_of(
     if own:
         return _own(own[0], public, names, job, notes)
     if public:
-        shown = next((one for one in public if one.header.lower() == "authorization"), public[0])
+        # as bearer alone, a publishable key is no JWT
+        ours = [one for one in public if one.is_as_ours]
+        shown = next((one for one in (*ours, *public) if one.is_of_the_gateway), public[0])
         name = names.name("anon_key", shown.source, job)
         notes += _left_out(one for one in public if one is not shown)
         return _shown(shown, name), (Take(name, shown.source, shown.kind),)

@@ -1,6 +1,7 @@
 """Where the text of a job has its secrets from, and the names under which they are stored."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -47,8 +48,10 @@ class Take:
 
 @dataclass(slots=True)
 class Names:
-    """The names that secrets are given, one for each source."""
+    """The names that secrets are given, one for each source; what is `stored`, by its fingerprint, keeps its own."""
 
+    stored: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: Callable[[Source], str | None] = lambda source: None
     given: dict[str, Source] = field(default_factory=dict)
 
     def name(self, wanted: str, source: Source, job: str) -> str:
@@ -56,13 +59,20 @@ class Names:
         for known, one in self.given.items():
             if one == source:
                 return known
+        value = self.fingerprint(source) if self.stored else None
+        for known in sorted(self.stored.keys() - _RESERVED):
+            if value is not None and self.stored[known] == value:
+                self.given[known] = source
+                return known
         plain = _plain_name(wanted)
         for candidate in (
             plain,
             _plain_name(f"{job}_{plain}"),
             *(_plain_name(f"{job}_{plain}_{n}") for n in range(2, 99)),
         ):
-            if candidate not in _RESERVED and self.given.setdefault(candidate, source) == source:
+            # what is stored under it is another secret, which other jobs send
+            is_free = candidate not in _RESERVED and candidate not in self.stored
+            if is_free and self.given.setdefault(candidate, source) == source:
                 return candidate
         raise Untranslatable("it has too many secrets")
 

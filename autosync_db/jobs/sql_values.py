@@ -23,6 +23,7 @@ class Origin:
     table: str = ""
     column: str = ""
     conditions: tuple[tuple[str, str], ...] = ()
+    path: tuple[str, ...] | None = None  # of what is read, within JSON
     must_be_there: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:

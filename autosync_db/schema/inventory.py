@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autosync_db.config import GUIDE_JOB, IsolationSettings
+from autosync_db.config import GUIDE_JOB, HOUSEKEEPING_JOB, IsolationSettings
 from autosync_db.connection import Connection, exists, rows
+from autosync_db.jobs.registry import RENAMING
 from autosync_db.schema import adoption, revisions
 
 Action = Literal["refuse", "add", "replace", "fix", "remove", "revoke", "keep"]
@@ -19,6 +20,10 @@ SCHEDULES = "public.auto_sync_schedules"
 _NARROWS = "as it is: a restrictive one lets nobody in"
 # what declarative schema files made, and alembic/make_way.sql takes away
 _DECLARED = ("schema autosync", "function public.auto_sync_")
+# by somebody else; without our schema its job may be left
+_TAKEN = """
+select from cron.job as c where c.jobname = 'autosync-keep-house' and c.command <> 'select autosync.keep_house()'
+"""
 _INDEXES = (
     "auto_sync_schedules_claimable_idx",
     "auto_sync_schedules_retries_idx",
@@ -62,6 +67,8 @@ def notes(connection: Connection, pending: Collection[str], isolation: Isolation
             if not (is_declared and refusal["object"].startswith(_DECLARED))
         ]:
             return [Note("refuse", refusal["object"], refusal["detail"]) for refusal in refusals]
+        if "0004" in pending and exists(connection, "cron.job") and rows(connection, _TAKEN):
+            return [Note("refuse", f"cron job {HOUSEKEEPING_JOB}", f"has the name of housekeeping: {RENAMING}")]
         found: list[Note] = []
         if is_declared:
             detail = "as schema files made it, without rows: it is made again, by the revisions"

@@ -116,9 +116,14 @@ def foresee(
         prefers_text=prefers_text,
         address=configuration.target.project_url,
     )
-    pasted = {take.name: take.source for take in understood.takes if isinstance(take.source, Secret)}
-    text = kept_text.checked(connection, kept_text.kept(job.command, taken_secrets.named(pasted, takes)))
-    return Adoption(job, settings, takes, text, _notes(understood), store.look(connection, takes))
+    facts, stored = found.DatabaseFacts(connection, url), found.stored_fingerprints(connection)
+    pasted = taken_secrets.pasted(understood, takes, facts, stored)
+    text = kept_text.checked(connection, kept_text.kept(job.command, pasted.named, pasted.homeless))
+    notes = [
+        f"it sends the stored {secret}, which is another than the one that its text shows"
+        for secret in taken_secrets.replaced(settings, understood, takes, facts, stored)
+    ]
+    return Adoption(job, settings, takes, text, (*_notes(understood), *notes), store.look(connection, takes))
 
 
 def adopt(configuration: Configuration, adoption: Adoption, reporter: Reporter) -> list[Invocation]:

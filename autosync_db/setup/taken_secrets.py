@@ -1,15 +1,19 @@
 """The secrets that a cron job takes along when it is taken over, and where its text has them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from autosync_db.config import GUIDE_JOB, JobSettings, SecretAuth
 from autosync_db.connection import Connection
 from autosync_db.credentials import store
 from autosync_db.errors import MigrationError
+from autosync_db.jobs.found import DatabaseFacts
 from autosync_db.jobs.importing import Imported
-from autosync_db.jobs.sources import GATEWAY_KEY, PROJECT_URL, SERVICE_KEY, Source, Take
+from autosync_db.jobs.sources import GATEWAY_KEY, PROJECT_URL, PUBLIC_KINDS, SERVICE_KEY, Source, Take
 from autosync_db.jobs.sql_values import Origin, Text
 from autosync_db.secret import Secret
+
+Stored = Mapping[str, str]  # the names of the stored secrets, with found.stored_fingerprints()
 
 
 def to_store(
@@ -27,14 +31,12 @@ def to_store(
 
     Raises MigrationError for one that is neither stored nor found in the text.
     """
-    if not settings.calls:
-        return {}
     stored = set(store.stored(connection))
     by_name = {take.name: take for take in understood.takes}
     project = understood.translation.project if understood.translation else None
     takes: dict[str, Source] = {}
     missing: list[str] = []
-    for name in _needed(settings):
+    for name in settings.needs:
         source: Source | None = given.get(name) or (_project_source(project) if name == PROJECT_URL else None)
         if source is None and (take := by_name.get(name) or _shown_in(settings, understood.takes)) is not None:
             source = take.source if name != PROJECT_URL else None
@@ -58,10 +60,43 @@ def to_store(
     return takes
 
 
-def named(pasted: Mapping[str, Secret], takes: Mapping[str, Source]) -> dict[str, Secret]:
-    """Return the pasted secrets by the names that they have in the store."""
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """The secrets in a text: those `named` in the store once the job is taken over, and the others."""
+
+    named: Mapping[str, Secret]
+    homeless: tuple[Secret, ...]
+
+
+def pasted(understood: Imported, takes: Mapping[str, Source], facts: DatabaseFacts, stored: Stored) -> Pasted:
+    """Return the secrets that a text holds; a public key that is not stored may stay in it."""
     names = {one: name for name, one in takes.items() if isinstance(one, Secret)}
-    return {names.get(secret, name): secret for name, secret in pasted.items()}
+    in_store = {value: name for name, value in stored.items() if name not in takes}
+    named: dict[str, Secret] = {}
+    homeless: list[Secret] = []
+    for take in understood.takes:
+        if not isinstance(take.source, Secret):
+            continue
+        name = names.get(take.source) or in_store.get(facts.fingerprint(take.source) or "")
+        if name is not None:
+            named[name] = take.source
+        elif take.kind not in PUBLIC_KINDS:
+            homeless.append(take.source)
+    return Pasted(named, tuple(homeless))
+
+
+def replaced(
+    settings: JobSettings, understood: Imported, takes: Mapping[str, Source], facts: DatabaseFacts, stored: Stored
+) -> Iterator[str]:
+    """Yield the names of the stored secrets that the job will send instead of other values, which its text shows."""
+    by_name = {take.name: take for take in understood.takes}
+    for name in settings.needs:
+        take = by_name.get(name) or _shown_in(settings, understood.takes)
+        if name == PROJECT_URL or name in takes or take is None:
+            continue
+        value = facts.fingerprint(take.source)
+        if value is not None and stored.get(name, value) != value:
+            yield name
 
 
 def described(source: Source) -> str:
@@ -76,16 +111,6 @@ def _is_in_place(source: Source | None, name: str) -> bool:
         and source.table.rpartition(".")[2] == "pg_cron_secrets"
         and source.conditions == (("name", name),)
     )
-
-
-def _needed(settings: JobSettings) -> Iterator[str]:
-    if settings.kind == "function":
-        yield PROJECT_URL
-    if isinstance(settings.auth, SecretAuth):
-        yield settings.auth.secret
-    elif settings.auth != "none":
-        # until setup has handed a cron secret over, the calls carry the service key
-        yield SERVICE_KEY
 
 
 def _shown_in(settings: JobSettings, takes: tuple[Take, ...]) -> Take | None:

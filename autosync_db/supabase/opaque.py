@@ -15,14 +15,21 @@ from autosync_db.supabase import key
 # a blank is one of these, and the borders of words are said, because each of the two programs has others of its own
 _JOINED = r"(?:(?:%s)?'[\t-\r ]*(?:\|\||,)[\t-\r ]*')?"
 _OPENED, _CLOSED = r"(?:''|['\"])", r"(?=['\"])"
-_THEN = rf"{_OPENED}(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?{_OPENED}"
+# what it is, or what it is compared with
+_IS = r"(?:[:,]|[)]?[\t-\r ]*(?:<>|!=|=))"
+_THEN = rf"{_OPENED}(?:::[a-z0-9_]+)?[\t-\r ]*{_IS}[\t-\r ]*e?{_OPENED}"
 _NAMED = (
     r"(?:authorization|key|secret|token|auth|password|bypass|cookie)"
-    r"['\"]{1,2}(?:::[a-z0-9_]+)?[\t-\r ]*[:,][\t-\r ]*e?['\"]"
+    rf"['\"]{{1,2}}(?:::[a-z0-9_]+)?[\t-\r ]*{_IS}[\t-\r ]*e?['\"]"
 )
-_GIVEN = r"(?:[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar))?[\t-\r ]*(?::=|=>)[\t-\r ]*e?"
+_TYPED = r"[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar|character[\t-\r ]+varying)(?:[(][0-9]+[)])?"
+_GIVEN = rf"(?:(?:{_TYPED})?[\t-\r ]*(?::=|=>)|{_TYPED}(?:[\t-\r ]*=|[\t-\r ]+default[\t-\r ]))[\t-\r ]*e?"
 _BEGIN, _END = "(?<![a-z0-9_])", "(?![a-z0-9_])"
 _WORD = r"[a-z0-9_]*(?:secret|token|password|api_?key|access_?key)"
+# a key of anything, of which only what has no words in it is a secret
+_ANY_KEY = (
+    r"(?:[a-z]{0,3}_)?(?:(?:service|role|cron|auth|internal|private|admin|edge|worker|webhook|job|shared|master)_)*key"
+)
 
 
 def _value(least: int, least_letters: int, marks: str = "_.~+/=-") -> str:
@@ -65,6 +72,11 @@ CREDENTIALS = (
         rf"(?:key|secret|token|password){_GIVEN}['\"]",
         rf"{_BEGIN}{_WORD}{_GIVEN}{_OPENED}{_value(12, 32, _ANY_MARKS)}{_CLOSED}",
     ),
+    Place(
+        "variable",
+        rf"key{_GIVEN}['\"]",
+        rf"{_BEGIN}{_ANY_KEY}{_GIVEN}{_OPENED}((?=[a-z+/=]*[0-9])[a-z0-9+/=]{{20,}}){_CLOSED}",
+    ),
     Place("scheme", r"bearer[\t-\r ]", rf"['\":=][\t-\r ]*bearer[\t-\r ]+{_JOINED}{_value(16, 32)}"),
     Place(
         "parameter",
@@ -99,7 +111,12 @@ CREDENTIALS = (
 # a text that has none of these need not be looked at; Python looks all the same, and the tests compare the two
 SIGNS = tuple(dict.fromkeys(one.sign for one in CREDENTIALS))
 # a value of a known form is judged by that, and these are none
-NONE = rf"^(?:eyJ|sb_|sbp_)|{key.PLACEHOLDER.pattern}|replace|redacted|dummy|[-_]here{_END}"
+_NAMES_A_KEY = (
+    r"^[{\[]*(?:(?:my|missing|next|public|vite|supabase|project|service|role|anon|publishable|cron|api|edge|functions?"
+    r"|secret)_)+(?:key|secret|token|jwt)[}\]]*$"
+)
+NONE = rf"^(?:eyJ|sb_|sbp_)|{key.PLACEHOLDER.pattern}|replace|redacted|dummy|[-_]here{_END}|{_NAMES_A_KEY}"
+_IN_PLACE_OF_A_KEY = rf"{_NAMES_A_KEY}|[-_]here$|^(?:todo|null|none|undefined|[*]+|\[.*\]|[{{].*[}}])$"
 # those that need no name beside them
 _BARE = ("user", "hook", "form")
 
@@ -119,6 +136,11 @@ def _none() -> re.Pattern[str]:
 @cache
 def _header() -> re.Pattern[str]:
     return re.compile(_HEADER, re.IGNORECASE | re.ASCII)
+
+
+def stands_for_a_key(text: str) -> bool:
+    """Return whether a text is what stands in an example, or the name of a variable, in place of a key."""
+    return re.search(_IN_PLACE_OF_A_KEY, text, re.IGNORECASE) is not None
 
 
 def is_credential_header(name: str) -> bool:

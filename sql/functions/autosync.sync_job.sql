@@ -19,6 +19,7 @@ declare
     house_schedule text;
     is_on boolean;
     is_elsewhere boolean;
+    taken_hint text;
 begin
     -- Whoever changes a job waits here for whoever changes one: what is decided below stays true until it is done. First the row of
     -- housekeeping, whose schedule follows from all jobs, so that no two wait for each other.
@@ -49,6 +50,12 @@ begin
             hint = 'a second job of that name would double every call; unschedule it as that role first';
     end if;
 
+    taken_hint := case
+        when wanted.name = 'autosync-keep-house' then
+            'give yours another name: select cron.schedule(''my-keep-house'', c.schedule, c.command), cron.unschedule(c.jobid)'
+            || ' from cron.job as c where c.jobname = ''autosync-keep-house'''
+        else pg_catalog.format('take it over with: autosync-db jobs adopt %s; or give yours another name', wanted.name)
+    end;
     -- what is somebody else's is not overwritten: a command that was neither made by us nor taken over
     if exists (
         select
@@ -61,7 +68,7 @@ begin
     ) then
         raise exception 'there is a cron job "%" already, which autosync-db did not make', wanted.name
             using errcode = 'AS010',
-            hint = pg_catalog.format('take it over with: autosync-db jobs adopt %s; or give yours another name', wanted.name);
+            hint = taken_hint;
     end if;
 
     -- the two-argument form of cron.schedule() leaves unnamed twins behind
@@ -88,7 +95,7 @@ begin
         if exists (select from cron.job as c where c.jobid = made and cast(c.xmax as text) <> '0') then
             raise exception 'there is a cron job "%" already, which autosync-db did not make', wanted.name
                 using errcode = 'AS010',
-                hint = pg_catalog.format('take it over with: autosync-db jobs adopt %s; or give yours another name', wanted.name);
+                hint = taken_hint;
         end if;
         result := 'created';
     elsif present.schedule <> wanted.schedule or present.command <> wanted_command or is_elsewhere then

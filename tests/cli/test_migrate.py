@@ -3,6 +3,8 @@
 import itertools
 import os
 import subprocess
+import tomllib
+from pathlib import Path
 
 import pytest
 from alembic import command as alembic
@@ -69,6 +71,34 @@ def test_dry_run_shows_the_plan_and_changes_nothing(blank: Cluster) -> None:
     plan = command.succeeds(_run(blank, "migrate", "--dry-run", "--format", "json")).json()
     assert [step["id"] for step in plan["upgrades"]] == revisions.known()
     assert set(plan["objects"].values()) == {"missing"}
+
+
+def test_a_job_of_somebody_that_has_the_name_of_housekeeping_is_named_with_the_way_to_rename_it(blank: Cluster) -> None:
+    house = "autosync-keep-house"
+    with clusters.connect(blank) as owner:
+        owner.execute("create extension if not exists pg_cron")
+        owner.execute("select cron.schedule(%s, '0 0 1 1 *', 'select 1')", [house])
+        there = "select jobname, command from cron.job"
+        before = owner.execute(there.encode()).fetchall()
+        said = {command.refused(_run(blank, "migrate", "-q"), PENDING): True}
+        for arguments in (("migrate", "--dry-run"), ("migrate", "--check")):
+            shown = _run(blank, *arguments)
+            assert shown.code == PENDING
+            assert "do what is said of the job" in shown.hints[0]
+            said[shown.errors[0]] = True
+        assert all(house in one for one in said)
+        assert owner.execute(there.encode()).fetchall() == before
+        assert not owner.execute("select to_regnamespace('autosync')").fetchall()[0][0]
+        Path("autosync.toml").write_text("")
+        command.succeeds(_run(blank, "jobs", "import", "--write"))
+        assert house not in tomllib.loads(Path("autosync.toml").read_text()).get("jobs", {})
+        # as it is printed
+        owner.execute(_run(blank, "migrate", "-q").hints[0].partition(": ")[2].encode())
+        command.succeeds(_run(blank, "migrate"))
+        assert owner.execute(
+            "select c.command, c.schedule from cron.job as c where c.jobname in ('my-keep-house', %s) order by 1",
+            [house],
+        ).fetchall() == [("select 1", "0 0 1 1 *"), ("select autosync.keep_house()", "*/5 * * * *")]
 
 
 def test_a_second_migration_changes_nothing(blank: Cluster) -> None:

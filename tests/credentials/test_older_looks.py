@@ -151,7 +151,7 @@ def test_a_deletion_that_was_confirmed_after_a_rotation_deletes_nothing(project:
     newer = keys.secret()
     project.gate.accept(project.key, newer)
     with pytest.raises(ConflictError, match=CHANGED):
-        edit.delete(project.configuration, store.SERVICE_KEY, lambda _: _rotate(project, newer) and None)  # type: ignore[arg-type]
+        edit.delete(project.configuration, store.SERVICE_KEY, lambda *_: _rotate(project, newer) and None)  # type: ignore[arg-type]
     assert project.active() == newer
 
 

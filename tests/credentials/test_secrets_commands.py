@@ -1,5 +1,6 @@
 """`secrets list`, `set` and `delete`: facts and never values; what the job needs is not lost by accident."""
 
+import re
 from pathlib import Path
 
 import pexpect
@@ -187,6 +188,42 @@ def test_delete_asks_only_about_what_the_job_needs(project: Project) -> None:
     assert project.stored() is None
 
     command.refused(project.run("secrets", "delete", "service_role_key", "-q"), 2)
+
+
+def test_a_public_key_that_calls_show_to_the_gateway_is_in_use(project: Project) -> None:
+    shown = keys.legacy("anon")
+    store.store(project.owner, {"gateway_key": shown, "partner": Secret(VALUE)})
+
+    def state() -> bool:
+        [one] = [
+            one for one in project.run("secrets", "list", "--format", "json").json() if one["name"] == "gateway_key"
+        ]
+        return bool(one["is_needed"])
+
+    change = "update autosync.job set auth = 'secret', secret_name = 'partner', secret_header = %s, secret_prefix = ''"
+    change += " where name = 'auto-sync-cron-job'"
+    assert not state()
+    for header, is_shown in (("Authorization", False), ("x-cron-secret", True)):
+        project.owner.execute(change.encode(), [header])
+        assert state() == is_shown
+    refused = project.run("secrets", "delete", "gateway_key", "-q")
+    command.refused(refused, 2)
+    assert project.stored("gateway_key") == shown.reveal()
+    done = command.succeeds(project.run("secrets", "delete", "gateway_key", "--yes"))
+    assert "the calls of these jobs show gateway_key to the gateway: auto-sync-cron-job" in done.err
+
+
+def test_what_a_job_of_the_file_needs_is_missing_before_it_is_registered(project: Project, tmp_path: Path) -> None:
+    file = tmp_path / "autosync.toml"
+    file.write_text(
+        '[jobs.mine]\nfunction = "f"\nschedule = "0 0 1 1 *"\nauth = { secret = "partner", header = "x-token" }\n'
+        "[jobs.theirs]\nwatch = true\n"
+    )
+    store.delete(project.owner, "service_role_key")
+    listed = command.succeeds(project.run("secrets", "list", "--config", str(file)))
+    assert re.search(r"^partner +missing", listed.out, re.MULTILINE)
+    assert re.search("next: autosync-db secrets set .*partner$", listed.err, re.MULTILINE)
+    assert "service_role_key" not in listed.out
 
 
 @pytest.mark.parametrize("answer", ["n", "y"])

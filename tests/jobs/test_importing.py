@@ -26,7 +26,12 @@ class Known(Facts):
 
     project_url: str | None = URL
     kinds: dict[str, SourceKind] = field(
-        default_factory=lambda: {"service_role_key": "service", "new_key": "service_secret", "anon": "public"}
+        default_factory=lambda: {
+            "service_role_key": "service",
+            "new_key": "service_secret",
+            "anon": "public",
+            "published": "publishable",
+        }
     )
 
     def kind(self, source: Source) -> SourceKind:
@@ -109,6 +114,11 @@ exception when others then
     raise warning 'failed: %', sqlerrm;
 end
 $job$""",
+    "a block that calls when its secrets are there": "do $$ declare u text; k text; begin select decrypted_secret into"
+    " u from vault.decrypted_secrets where name = 'project_url'; select decrypted_secret into k from"
+    " vault.decrypted_secrets where name = 'service_role_key'; if u is not null and length(k) > 0 then perform"
+    " net.http_post(url := u || '/functions/v1/report', headers := jsonb_build_object('Authorization', 'Bearer ' || k),"
+    " body := '{\"full\": true}'::jsonb); else raise warning 'no key'; end if; end $$",
     "the extension http": f"select status from extensions.http(('POST', '{URL}/functions/v1/report', array[extensions"
     f".http_header('Authorization', 'Bearer ' || {VAULT_KEY})], 'application/json',"
     " '{\"full\": true}')::extensions.http_request)",
@@ -186,6 +196,35 @@ DETAILS: dict[str, tuple[str, dict[str, Any]]] = {
         _post(headers="""'{"x-cron-secret": "s3cr3t-of-ours"}'::jsonb"""),
         {"auth": {"secret": "x_cron_secret", "header": "x-cron-secret"}},
     ),
+    "a secret under a name that says nothing": (
+        _post(headers="""'{"x-automation": "KfkI8gHgXJpM4fFlcX7SuqDFl6jj"}'::jsonb"""),
+        {"auth": {"secret": "x_automation", "header": "x-automation"}},
+    ),
+    "and in digits": (
+        _post(headers="""'{"x-hook": "b7f0c3a91d5e4f60a2c48e9d71f3b605"}'::jsonb"""),
+        {"auth": {"secret": "x_hook", "header": "x-hook"}},
+    ),
+    "headers that only resemble secrets": (
+        _post(headers="jsonb_build_object('x-tenant', 'KfkI8gHgXJpM4fFlcX7SuqDFl6jj', 'x-commit',"
+              " '9fceb02d0ae598e95dc970b74767f19372d61af8', 'x-run', '0b9f8e34-1d0c-4f3e-9a52-2f1f5c9f2a11', 'x-job',"
+              f" 'NightlyBatch-2025-v1-Full', 'Authorization', 'Bearer ' || {VAULT_KEY})"),
+        {"headers": {"x-tenant": "KfkI8gHgXJpM4fFlcX7SuqDFl6jj", "x-commit": "9fceb02d0ae598e95dc970b74767f19372d61af8",
+                     "x-run": "0b9f8e34-1d0c-4f3e-9a52-2f1f5c9f2a11", "x-job": "NightlyBatch-2025-v1-Full"}},
+    ),
+    "JSON in a table": (
+        _post(headers="jsonb_build_object('x-cron-token', (select value #>> '{}' from app.settings where key ="
+              " 'cron'))"),
+        {"auth": {"secret": "cron", "header": "x-cron-token"}},
+    ),
+    "within JSON in the vault": (
+        _post(headers="jsonb_build_object('x-cron-token', (select decrypted_secret::jsonb ->> 'cron' from"
+              " vault.decrypted_secrets where name = 'tokens'))"),
+        {"auth": {"secret": "tokens", "header": "x-cron-token"}},
+    ),
+    "a publishable key in both": (
+        _post(headers=_keys(apikey="published", Authorization="Bearer published")),
+        {"auth": {"secret": "anon_key", "header": "apikey"}},
+    ),
     "a scheme of its own": (
         _post(headers="""'{"Authorization": "ApiKey abcd-1234-efgh"}'::jsonb"""),
         {"auth": {"secret": "authorization", "header": "Authorization", "prefix": "ApiKey "}},
@@ -255,6 +294,15 @@ def test_what_becomes_of_the_rest_is_noted(text: str, note: str) -> None:
     assert any(note in one for one in made.notes), made.notes
 
 
+def test_a_stored_secret_keeps_its_name_and_what_equals_it_gets_that() -> None:
+    stored = {"x_token": "of another", "partner": "a"}
+    names = Names(
+        stored, lambda source: {"x-token": "b", "x-other": "a"}.get(source.name) if isinstance(source, Origin) else None
+    )
+    found = [names.name("x-token", Origin("setting", name), "a-job") for name in ("x-token", "x-other", "x-token")]
+    assert found == ["a_job_x_token", "partner", "a_job_x_token"]
+
+
 def test_a_secret_that_is_pasted_twice_is_stored_once() -> None:
     names = Names()
     texts = [_post(headers=f"""'{{"{header}": "s3cr3t-of-ours"}}'::jsonb""") for header in ("x-a-token", "x-b-token")]
@@ -290,7 +338,11 @@ WATCHED = {
     "two calls": f"{_post()}; {_post()}",
     "more than a call": f"{_post()}; delete from app.work",
     "a loop": "do $$ begin for i in 1..3 loop perform net.http_post('https://a.example/x'); end loop; end $$",
-    "a decision": "do $$ begin if now() > 'today' then perform net.http_post('https://a.example'); end if; end $$",
+    "a decision": "do $$ begin if now() > 'today' then perform net.http_post('https://a.example'); else perform"
+    " net.http_post('https://b.example'); end if; end $$",
+    "what is done besides, when a key is there": "do $$ declare k text; begin select decrypted_secret into k from"
+    " vault.decrypted_secrets where name = 'service_role_key'; if k is not null then insert into app.l values (1);"
+    f" perform net.http_post('{URL}/functions/v1/report', headers := jsonb_build_object('apikey', k)); end if; end $$",
     "made SQL": "do $$ begin execute 'select net.http_post(''https://a.example/x'')'; end $$",
     "a notification": f"notify a; {_post()}",
     "an insert": "insert into app.log select net.http_post('https://a.example/x')",
@@ -323,6 +375,12 @@ WATCHED = {
     "DELETE": f"select net.http_delete('{URL}/functions/v1/report')",
     "a secret of a function": _post(headers="jsonb_build_object('Authorization', public.get_key())"),
     "a placeholder": _post(headers="""'{"Authorization": "Bearer YOUR_ANON_KEY"}'::jsonb"""),
+    "the name of a variable": _post(headers="""'{"Authorization": "Bearer MISSING_SERVICE_KEY"}'::jsonb"""),
+    "and of another": _post(headers="""'{"x-api-key": "[CRON_API_KEY]"}'::jsonb"""),
+    "what is to be pasted": _post(headers="""'{"x-api-key": "paste-it-here"}'::jsonb"""),
+    "part of what JSON in a table has": _post(
+        headers="jsonb_build_object('x-a-token', (select (value -> 'a')::text from app.t where key = 'b'))"
+    ),
     "the project's key elsewhere": _post("'https://example.com/api'"),
     "two secrets": _post(headers="jsonb_build_object('x-a-token', current_setting('app.a'), 'x-b-token',"
                          " current_setting('app.b'))"),
@@ -354,6 +412,11 @@ GUARDED = f"do $$ declare k text; begin {KEY}{{}} perform net.http_post('{URL}/f
 )
 # a text, and what would be lost if only its call was made
 BESIDE = {
+    "a decision": (f"do $$ begin if now() > 'today' then perform {CALL}; end if; end $$", "on a condition"),
+    "work that is there": (
+        f"do $$ begin if exists (select from app.work) then perform {CALL}; end if; end $$",
+        "on a condition",
+    ),
     "another column": (f"{_post()}, app.log('x')", "calls the function app.log as well"),
     "a column before it": (f"select pg_notify('a', 'b'), {CALL}", "calls the function pg_notify as well"),
     "around it": (f"select app.log(r.id) from ({_post()} as id) as r", "calls the function app.log as well"),

@@ -124,6 +124,52 @@ def test_every_shape_is_imported_adopted_proven_and_released(project: Project) -
         project.stub.requests.clear()
 
 
+def test_a_job_reads_when_it_is_given_back_what_its_own_text_showed(project: Project) -> None:
+    """Not a secret that another job shows under the same header, nor none at all."""
+    project.stub.judge = lambda request: 200
+    first, second = "KfkI8gHgXJpM4fFlcX7SuqDFl6jj", "zz9Kq83hhs02kdLw7Tq1RrE4"
+    project.schedule(_post(f"'x-token', '{first}'"), "a-first")
+    project.schedule(_post(f"'x-other-secret', '{first}'"), "an-equal")
+    project.imported()
+    for name in ("a-first", "an-equal"):
+        command.succeeds(project.run("jobs", "adopt", name, "--yes"))
+    project.schedule(_post(f"'x-token', '{second}'"), "second")
+    command.succeeds(project.run("jobs", "import", "--write"))
+    command.succeeds(project.run("jobs", "adopt", "second", "--yes"))
+    assert project.stub.requests[-1].headers["x-token"] == second
+    stored = {name for (name,) in project.execute("select name from public.pg_cron_secrets")}
+    assert stored == {"project_url", "x_token", "second_x_token"}
+    for name, header, shown in (
+        ("a-first", "x-token", first),
+        ("an-equal", "x-other-secret", first),
+        ("second", "x-token", second),
+    ):
+        command.succeeds(project.run("jobs", "release", name, "--yes"))
+        [(text, is_active)] = project.execute("select command, active from cron.job where jobname = %s", [name])
+        assert (is_active, shown in text) == (True, False)
+        project.stub.requests.clear()
+        project.execute(text)
+        clusters.wait_for(lambda: project.stub.requests, f"the call of {name}")
+        assert project.stub.requests[0].headers[header] == shown
+
+
+def test_a_key_that_is_not_the_stored_one_is_said_and_the_text_that_had_it_comes_back_inactive(
+    project: Project,
+) -> None:
+    project.schedule(SHAPES["vault"][0], "first")
+    project.schedule(_post(f"'apikey', '{OTHER_KEY}'"), "second")
+    project.imported()
+    command.succeeds(project.run("jobs", "adopt", "first", "--yes"))
+    shown = command.succeeds(project.run("jobs", "adopt", "second", "--dry-run")).out
+    assert "it sends the stored service_role_key, which is another than the one that its text shows" in shown
+    assert "it comes back inactive" in shown
+    command.succeeds(project.run("jobs", "adopt", "second", "--yes"))
+    assert project.accepts(project.stub.requests[-1])
+    command.succeeds(project.run("jobs", "release", "second", "--yes"))
+    [(text, is_active)] = project.execute("select command, active from cron.job where jobname = 'second'")
+    assert (is_active, OTHER_KEY in text, "***" in text) == (False, False, True)
+
+
 OURS = f"'Authorization', 'Bearer ' || {FROM_VAULT.format('legacy key')}"
 VAULT_ID = "(select decrypted_secret from vault.decrypted_secrets where id = '{}')"
 OF_THE_PATH = "(select value from app_settings where key = '{}')"

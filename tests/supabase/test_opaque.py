@@ -39,6 +39,11 @@ FOUND = {
     "a bot": f"'https://api.telegram.org/bot1234567:{_VALUE}/sendMessage'",
     "a form": f'body := \'{{"with": "{"_".join(["sk", "live", _VALUE])}"}}\'',
     "a named argument": f"select call_it(secret => '{_VALUE}')",
+    "a variable of a size": f"declare v_secret character varying(80) default '{_VALUE}';",
+    "a key of any name": f"declare _key text := '{_VALUE}{_VALUE}';",
+    "a key of the service": f"declare v_service_key constant text = '{_VALUE}{_VALUE}';",
+    "compared": f"if headers->>'x-cron-secret' <> '{_VALUE}' then",
+    "compared in JSON": f"if (current_setting('request.headers')::json->>'authorization') = 'Bearer {_VALUE}' then",
 }
 HEALTHY = {
     "from the vault": "'Authorization', 'Bearer ' || (select decrypted_secret from vault.decrypted_secrets where name = 'k')",  # noqa: E501
@@ -64,6 +69,10 @@ HEALTHY = {
     "a name of a secret": "'secret_name', 'partner_key_2024'; where name = 'cron_secret_of_2024'",
     "public keys": f"'apikey', 'sb_publishable_{'a1' * 11}'; 'apikey', '{keys.legacy('anon').reveal()}'",
     "data": "'https://x.example/f?code=4242'; '{\"token\": \"optional\", \"password\": \"required\"}'",
+    "keys of other things": "declare v_key text := 'app_settings_v2_base_url'; cache_key text := 'daily2024report0000';"
+    " sort_key text := 'createdAt2024descending00'; primary_key text := 'aaaaaaaaaaaaaaaaaaaaaaaaa1';",
+    "names of variables": "'x-api-key', 'SUPABASE_SERVICE_ROLE_KEY'; 'Authorization', 'Bearer {EDGE_FUNCTION_SECRET}'",
+    "another comparison": "if headers->>'x-cron-secret' <> current_setting('app.cron_secret_of_2024') then",
     "prose": "comment on table t is 'the bearer authentication-of-2024'; 'basic authentication-required'",
 }  # fmt: skip
 

@@ -32,6 +32,8 @@ _WITHOUT_KEY = sql("delete from public.pg_cron_secrets where name = 'service_rol
 _LAPSE = "update autosync.secret_rotation set lease_expires_at = now() - interval '1 second'"
 _LEGACY, _SECRET, _TOKEN = keys.legacy().reveal(), keys.secret().reveal(), "sbp_" + "0a" * 20
 _OPAQUE = "8f3kd92jf02kd8s7"
+_ANON = keys.legacy("anon").reveal()
+_OF_A_PARTNER = keys.legacy("partner").reveal()
 _READER = admin(
     "create role reader nologin",
     "grant usage on schema public to reader",
@@ -166,9 +168,30 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         failed("our own job has it", command(f"select '{_LEGACY}'"), says="auto-sync-cron-job", repaired_by="postgres"),
         *(
+            fine(
+                f"a public key that is stored here as {name}, {key[:14]}",
+                sql(f"insert into public.pg_cron_secrets (name, secret) values ('{name}', '{key}')"),
+                other_job("mailer", f"select 'Bearer {key}'"),
+            )
+            for name, key in (
+                ("gateway_key", _ANON),
+                ("anon_key", _ANON),
+                ("anon_key", keys.legacy("anon", ref=keys.PROJECT_REF).reveal()),
+                ("anon_key", f"sb_publishable_{'a1' * 11}"),
+            )
+        ),
+        failed(
+            "a JWT of somebody else's that is stored here",
+            sql(f"insert into public.pg_cron_secrets (name, secret) values ('partner', '{_OF_A_PARTNER}')"),
+            other_job("mailer", f"select 'Bearer {_OF_A_PARTNER}'"),
+            says="holds a key",
+            hides=_OF_A_PARTNER,
+        ),
+        *(
             fine(f"a job with the text {text[:30]}", other_job("mailer", text))
             for text in (
                 f"select '{keys.legacy('anon').reveal()}'",
+                "select net.http_post('https://x', headers := '{\"apikey\": \"SUPABASE_SERVICE_ROLE_KEY\"}')",
                 "select autosync.read_secret('service_role_key')",
                 "select 'sb_secret_', 'eyJ', 'sb_publishable_' || repeat('a', 16)",
                 f"select 'sb_secret_{'YOUR_KEY_HERE_123'}'",
