@@ -6,7 +6,9 @@ so is what other programs accept and pg_cron does not: `5/15`, a step without a 
 """
 
 import re
+from collections.abc import Hashable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -143,18 +145,21 @@ def plain(schedule: str) -> str:
     return " ".join("*" if field == "*/1" else field for field in as_read(schedule.lower()).split(" "))
 
 
+@cache
+def times(schedule: str) -> Hashable:
+    """Return what is equal for schedules in cron.job that are read as the same times, however they are written."""
+    try:
+        found = _ticks(as_read(schedule), datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError:
+        return plain(schedule)
+    weekdays = {0 if day == 7 else day for day in found.weekdays}
+    parts = (found.minutes, found.hours, found.days, found.months, weekdays)
+    return (*(tuple(sorted(part, key=str)) for part in parts), found.day_and)
+
+
 def same(one: str, other: str) -> bool:
     """Return whether two schedules in cron.job are read as the same times, however they are written."""
-    if plain(one) == plain(other):
-        return True
-    try:
-        fields = [_ticks(as_read(text), datetime.now(UTC)) for text in (one, other)]
-    except CronSimError:
-        return False
-    first, second = (
-        (found.minutes, found.hours, found.days, found.months, found.weekdays, found.day_and) for found in fields
-    )
-    return first == second
+    return plain(one) == plain(other) or times(one) == times(other)
 
 
 def every(schedule: str) -> timedelta | None:

@@ -178,3 +178,18 @@ TICKS_OF_FEBRUARY = {
 @pytest.mark.parametrize("schedule", TICKS_OF_FEBRUARY)
 def test_ticks_of_february_are_counted(schedule: str) -> None:
     assert cron.count_ticks(schedule, date(2027, 2, 1), 28) == TICKS_OF_FEBRUARY[schedule]
+
+
+def test_schedules_of_the_same_times_are_the_same_however_they_are_written() -> None:
+    for one, other in (
+        ("*/5 * * * *", "0-59/5 * * * *"), ("0,30 * * * *", "*/30 * * * *"), ("0 0 * * 7", "0 0 * * sun"),
+        ("59 23 31 DEC *", "59  23 31 12 *"), ("@hourly", "0 */1 * * *"), ("0 9-11 * * *", "0 9,10,11 * * *"),
+        ("30 seconds", "30 second"), ("nonsense", "nonsense"),
+    ):  # fmt: skip
+        assert cron.same(one, other), (one, other)
+        assert cron.times(one) == cron.times(other)
+    for one, other in (
+        ("*/5 * * * *", "*/10 * * * *"), ("0 0 * * 1", "0 0 * * 2"), ("0 0 1 * 1", "0 0 1 * *"),
+        ("5 seconds", "* * * * *"), ("0 0 */2 * 1", "0 0 1-31/2 * 1"), ("nonsense", "other"),
+    ):  # fmt: skip
+        assert not cron.same(one, other), (one, other)

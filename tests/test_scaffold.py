@@ -94,3 +94,16 @@ def test_a_folder_without_permission_is_a_usage_error() -> None:
     FOLDER.mkdir(mode=0o500)
     with pytest.raises(UsageError, match="cannot write"):
         scaffold.write_functions(FOLDER)
+
+
+def test_a_killed_process_leaves_no_part_of_a_file() -> None:
+    child = os.fork()
+    if child == 0:
+        setattr(os, "fsync", lambda _: os._exit(9))  # noqa: B010 - mypy knows it as a function of its own
+        scaffold.write_functions(FOLDER)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not [path for path in FOLDER.rglob("*.*") if path.suffix in {".ts", ".json"}]
+    written = scaffold.write_functions(FOLDER)
+    # what the child left went, too
+    assert sorted(path for path in FOLDER.rglob("*") if path.is_file()) == sorted(written)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from autosync_db.errors import UsageError
+from autosync_db.supabase import whole_file
 
 LOCAL_FOLDER = ".autosync"
 
@@ -37,7 +38,7 @@ def make_local_folder(folder: Path) -> None:
     lines = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
     if "*" not in lines:
         # first, so that what the user excepts stays excepted
-        ignore.write_text("\n".join(["*", *lines]) + "\n", encoding="utf-8")
+        whole_file.write(ignore, "\n".join(["*", *lines]) + "\n", replace=True)
     for path in folder.iterdir():
         if path.is_file() and not path.is_symlink():
             path.chmod(path.stat().st_mode & 0o700)

@@ -58,18 +58,18 @@ def of_new_jobs(connection: Connection, settings: Settings, project_url: str | N
     facts = found.DatabaseFacts(connection, None)
     url = project_url or _stored_url(connection)
     calls = [
-        (job.name, cron.plain(str(job.schedule)), sameness.own(columns.of(job, settings.retention), url, facts.stored))
+        (job.name, cron.times(str(job.schedule)), sameness.own(columns.of(job, settings.retention), url, facts.stored))
         for job in new
         if job.calls
     ]
     statements = [
-        (job.name, cron.plain(str(job.schedule)), twins.understand(str(job.sql), functions).effect)
+        (job.name, cron.times(str(job.schedule)), twins.understand(str(job.sql), functions).effect)
         for job in new
         if job.kind == "sql"
     ]
     doubles = []
     for other in others:
-        done, at = twins.understand(other.command, functions), cron.plain(other.schedule)
+        done, at = twins.understand(other.command, functions), cron.times(other.schedule)
         doubles += [
             Double(name, other, "makes the calls")
             for name, schedule, own in calls

@@ -62,6 +62,7 @@ def read(connection: Connection, project_url: str | None) -> Import:
     # a name that is made up is none that a job has already
     names = Names(found.stored_fingerprints(connection), facts.fingerprint)
     used = {job.name for job in there if job.name is not None} | found.registered_names(connection)
+    functions: twins.Functions | None = None
     imported, skipped = [], []
     for job in there:
         if job.name is not None and found.standing(connection, job.name) in {"ours", "adopted"}:
@@ -75,6 +76,9 @@ def read(connection: Connection, project_url: str | None) -> Import:
             what = f"the role {job.role}" if job.role != role else f"the database {job.database}"
             one = Imported(one.name, job, one.kind, None, (), (), f"it belongs to {what}: import it there")
         used.add(one.name)
+        if one.kind == "helper" and one.table is not None:
+            functions = functions or twins.functions_of(connection)
+            one = replace(one, notes=tuple(_way_to_adopt(one, functions, facts, replace(names, given={}))))
         imported.append(one)
     return Import(tuple(imported), tuple(skipped), found.hides_others(connection))
 
@@ -95,6 +99,20 @@ def understand(connection: Connection, job: FoundJob, project_url: str | None) -
         return made
     project = replace(made.translation, takes=shown.takes, project=shown.project)
     return replace(made, takes=shown.takes, translation=project)
+
+
+def _way_to_adopt(one: Imported, functions: twins.Functions, facts: found.DatabaseFacts, names: Names) -> Iterable[str]:
+    """Yield the table that makes the call that the job's function makes, where that is understood."""
+    call = twins.understand(one.job.command, functions).call
+    made = translate(call, facts, names, one.name) if call else None
+    if made is None or made.reason is not None:
+        return
+    made = _scheduled(one.job, one.name, made, call)
+    if "watch" not in made.table:
+        yield f"to take it over, write this in place of watch, then: autosync-db jobs adopt {one.name}"
+        yield from ("  " + line for line in _lines(made.table))
+        yield from (f"  {note}" for note in made.notes)
+        yield "  what the function does besides this call is then not done"
 
 
 def toml(jobs: Iterable[Imported]) -> str:
@@ -229,12 +247,14 @@ def _table(one: Imported) -> str:
         shown = one.job.name if one.job.name is not None else f"number {one.job.id}"
         return "\n".join([*lines, f"# the cron job {_one_line(shown)} is left out: {one.reason}"]) + "\n"
     if one.reason:
-        lines.append(f"# only watched: {one.reason}")
-    lines.append(f"[jobs.{one.name}]")
+        lines.insert(0, f"# only watched: {one.reason}")
+    return "\n".join([*lines, f"[jobs.{one.name}]", *_lines(one.table)]) + "\n"
+
+
+def _lines(table: dict[str, Any]) -> list[str]:
     order = ("function", "url", "sql", "watch", "schedule")
-    keys = sorted(one.table, key=lambda name: order.index(name) if name in order else len(order))
-    lines += [f"{name} = {_value(one.table[name], name)}" for name in keys]
-    return "\n".join(lines) + "\n"
+    keys = sorted(table, key=lambda name: order.index(name) if name in order else len(order))
+    return [f"{name} = {_value(table[name], name)}" for name in keys]
 
 
 def _value(found_value: Any, name: str = "") -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from autosync_db import user_files
 from autosync_db.errors import UsageError
+from autosync_db.supabase import whole_file
 
 
 def write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list[Path]:
@@ -18,6 +19,6 @@ def write(wanted: Mapping[Path, bytes], elsewhere: str, *, force: bool) -> list[
         )
     with user_files.refusals():
         for path, text in pending.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text)
+            # whole, or a workflow that was cut off would run, and differ from what is to be written
+            whole_file.write(path, text.decode(), replace=True)
     return list(pending)

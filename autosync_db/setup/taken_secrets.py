@@ -74,7 +74,8 @@ def pasted(understood: Imported, takes: Mapping[str, Source], facts: DatabaseFac
     in_store = {value: name for name, value in stored.items() if name not in takes}
     named: dict[str, Secret] = {}
     homeless: list[Secret] = []
-    for take in understood.takes:
+    # what a function has, is in no text that is kept
+    for take in understood.takes if understood.kind != "helper" else ():
         if not isinstance(take.source, Secret):
             continue
         name = names.get(take.source) or in_store.get(facts.fingerprint(take.source) or "")

@@ -432,6 +432,49 @@ def test_a_helpers_job_is_adopted_by_a_table_with_the_secrets_of_the_function_or
     assert "the given service key is not stored: no job of the settings sends it" in done.err
 
 
+HELPERS = {
+    "guarded": (
+        "declare k text; begin select decrypted_secret into k from vault.decrypted_secrets where name = 'edge key';"
+        " if k is null then raise log 'no key'; return; end if; perform net.http_post('{url}/functions/v1/' || fn,"
+        " headers := jsonb_build_object('apikey', k), body := body, timeout_milliseconds := 9000); end"
+    ),
+    "pasted": (
+        "declare _key text := 'KfkI8gHgXJpM4fFlcX7SuqDFl6jj'; begin perform net.http_post('{url}/functions/v1/' || fn,"
+        " body, headers := jsonb_build_object('x-internal-key', _key)); end"
+    ),
+    "through another": "begin perform public.guarded(fn, body); end",
+}
+
+
+def test_the_table_that_an_import_suggests_for_a_helpers_job_makes_the_same_call(project: Project) -> None:
+    project.stub.judge = lambda request: 200
+    for name, body in HELPERS.items():
+        made = body.replace("{url}", project.stub.url)
+        project.execute(
+            f'create function public."{name}"(fn text, body jsonb) returns void language plpgsql as $$ {made} $$'
+        )
+        text = f"select public.\"{name}\"('report', '{{\"full\": true}}')"
+        project.schedule(text)
+        before = project.cron()
+        project.execute(text)
+        clusters.wait_for(lambda: project.stub.requests, f"the call of {name}")
+        [own] = project.stub.requests
+        shown = command.succeeds(project.run("jobs", "import")).out
+        assert tomllib.loads(shown)["jobs"] == {"report": {"watch": True}}, name
+        suggested = [line[4:] for line in shown.splitlines() if " = " in line and line.startswith("#   ")]
+        project.write("\n".join(["[jobs.report]", *suggested]))
+        command.succeeds(project.run("jobs", "adopt", "report", "--yes"))
+        made_here = project.stub.requests[-1]
+        assert (made_here.path, made_here.method, made_here.body) == (own.path, own.method, own.body), name
+        assert {key: made_here.headers.get(key) for key in ("apikey", "x-internal-key")} == {
+            key: own.headers.get(key) for key in ("apikey", "x-internal-key")
+        }, name
+        command.succeeds(project.run("jobs", "release", "report", "--yes"))
+        assert project.cron() == before, name
+        _unschedule(project)
+        project.stub.requests.clear()
+
+
 def test_a_job_that_writes_a_row_as_well_is_watched_and_adopted_by_a_table_of_ones_own(project: Project) -> None:
     project.execute("create table public.made (at timestamptz default now())")
     block = "do $$ declare v timestamptz; begin insert into public.made default values returning at into v; {} end $$"

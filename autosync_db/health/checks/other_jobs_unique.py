@@ -34,7 +34,7 @@ def _read(answer: Answer) -> list[Row]:
 
     # a second tick of a job of ours is a matter of job_unique
     others = [job for job in other_jobs.read(answer) if not job.names_ours]
-    alike = ((job, cron.plain(job.schedule), job.effect, job.sent) for job in others)
+    alike = ((job, cron.times(job.schedule), job.effect, job.sent) for job in others)
     return rows + [_row(*pair) for pair in sameness.twins(alike, found.DatabaseFacts(answer.connection, None))]
 
 

@@ -217,6 +217,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             other_job("second", "delete from t;\n"),
             says="runs the same text at the same times",
         ),
+        warned(
+            "at times that are written otherwise",
+            other_job("first", "delete from t"),
+            sql("select cron.schedule('second', '0-59/60 0 1 jan *', 'delete from t')"),
+            says="runs the same text at the same times",
+        ),
         fine(
             "much alike",
             other_job("first", "select net.http_post('https://a.example.com/functions/v1/report')"),
