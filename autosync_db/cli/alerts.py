@@ -110,7 +110,7 @@ def _test(session: Session, kind: Maybe = None, job: Job = None) -> None:
         session.print_json(tested)
     for one in tested:
         what = f"the receiver answered {one.status_code}" if one.status_code else "no answer"
-        why = f" ({one.error})" if one.error and not one.is_good else ""
+        why = f" ({one.error})" if one.error and not one.is_good and one.error != what else ""
         said = f": {one.said}" if one.said else ""
         session.say(f"{one.kind} for {one.job or 'all jobs'}: {one.outcome.replace('_', ' ')}, {what}{why}{said}")
     if not all(one.is_good for one in tested):

@@ -195,8 +195,10 @@ class Session:
         """Print `value` as JSON on stdout."""
         from autosync_db.report import as_json
 
+        # JSON is read as UTF-8, whatever the locale of the terminal is
+        is_utf = sys.stdout.encoding.lower().startswith("utf")
         # not through Rich: it would fold long lines
-        sys.stdout.write(as_json.dumps(value) + "\n")
+        sys.stdout.write(as_json.dumps(value, ascii=not is_utf) + "\n")
 
     def print_text(self, text: str) -> None:
         """Print text on stdout as it is."""

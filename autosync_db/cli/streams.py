@@ -59,7 +59,8 @@ def _text(raw: io.FileIO, instead_of: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=instead_of.encoding,
-        errors=instead_of.errors,
+        # in a locale without the sign in a text the rest is worth reading, and its writing is no reason to fail
+        errors="backslashreplace" if instead_of.errors == "strict" else instead_of.errors,
         line_buffering=instead_of.line_buffering,
         write_through=instead_of.write_through,
     )

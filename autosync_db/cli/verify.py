@@ -32,6 +32,8 @@ class ReportFormat(StrEnum):
 
 app = typer.Typer(add_completion=False)
 
+_STDOUT = Path("-")
+
 _Skipped = Annotated[
     list[str] | None,
     typer.Option(
@@ -46,7 +48,7 @@ _Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the report to this file, completely or not at all; not for tables.",
+        help="Write the report to this file, completely or not at all, or `-` to stdout; not for tables.",
     ),
 ]
 _Probe = Annotated[
@@ -155,10 +157,11 @@ def _teller(
     session: Session, selection: list[str], notify: bool, strict: bool
 ) -> "Callable[[Connection | None, Report], None]":
     """Return a function that sends a report to the receiver; it does nothing without --notify."""
-    from autosync_db import config
-
     if not notify:
         return lambda _connection, _report: None
+    from autosync_db import config
+    from autosync_db.health import notify as messages
+
     address = config.environment_secret("AUTOSYNC_ALERT_URL")
     if address is None:
         raise UsageError(
@@ -166,9 +169,10 @@ def _teller(
             hint="export AUTOSYNC_ALERT_URL=... with the address of a webhook",
         )
 
-    def tell(connection: "Connection | None", report: "Report") -> None:
-        from autosync_db.health import notify as messages
+    # before anybody waits for a verdict of which nobody would hear
+    messages.form_of(address)
 
+    def tell(connection: "Connection | None", report: "Report") -> None:
         notified = messages.tell(connection, report, address, selection, config.state_folder(), strict=strict)
         said = {
             "sent": "a message was sent",
@@ -181,6 +185,8 @@ def _teller(
 
 
 def _print(session: Session, report: "Report", format: ReportFormat, output: Path | None) -> None:
+    output = None if output == _STDOUT else output
+
     def put(text: str) -> None:
         if output is None:
             session.print_text(text)
@@ -216,8 +222,16 @@ def _print(session: Session, report: "Report", format: ReportFormat, output: Pat
 
             put(as_github.annotations(report))
             if (path := config.github_step_summary()) is not None:
-                with path.open("a", encoding="utf-8") as summary:
-                    summary.write(as_github.summary(report))
+                _add_summary(session, path, as_github.summary(report))
+
+
+def _add_summary(session: Session, path: Path, text: str) -> None:
+    """Add to the page of the run. A page that cannot be written takes nothing from the verdict."""
+    try:
+        with path.open("a", encoding="utf-8") as summary:
+            summary.write(text)
+    except OSError as error:
+        session.say(f"the summary cannot be written to {path}: {error.strerror}")
 
 
 def _await_tick(session: Session, connection: "Connection", patience: "timedelta", name: str) -> None:

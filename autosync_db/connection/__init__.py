@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.abc import Params, QueryNoTemplate
 
 from autosync_db import config
-from autosync_db.connection import absent, conflicts, names
+from autosync_db.connection import absent, conflicts, names, spelling
 from autosync_db.connection.silence import Patient
 from autosync_db.connection.url import PARTS_OF_A_URL, Place, parameters, place_of
 from autosync_db.errors import AutosyncError, MigrationError, UnreachableError, UsageError
@@ -58,6 +58,7 @@ def connect(database_url: Secret | None, *, patience: float = STATEMENT_SECONDS)
         # psycopg's own judgement of a parameter, which it quotes
         raise UsageError("the database URL cannot be parsed", hint=PARTS_OF_A_URL) from None
     opened.patience = patience
+    spelling.read_times(opened)
     try:
         with opened, conflicts.explained(opened):
             yield opened

@@ -3,7 +3,7 @@
 Whoever may create a schema named like the role, or something in `public`, would otherwise put a function, an operator
 or a type before PostgreSQL's, which a statement of ours would run with the role's rights. The path is set in each
 transaction: a session may be a pooler's. `pg_temp` is at its end, as it is searched first where it is not named.
-A backslash of a text is set to be one there, too.
+A backslash of a text is set to be one there, too, and times are written as `spelling` reads them.
 """
 
 from contextlib import suppress
@@ -13,7 +13,10 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
-PIN = b"set local search_path = pg_catalog, pg_temp; set local standard_conforming_strings = on"
+PIN = (
+    b"set local search_path = pg_catalog, pg_temp; set local standard_conforming_strings = on;"
+    b" set local datestyle = 'ISO, MDY'; set local intervalstyle = postgres"
+)
 # of a statement by itself, in which no more than that is waited for: anybody may lock pg_net's tables
 ALONE = PIN + b"; set local lock_timeout = '5s'"
 

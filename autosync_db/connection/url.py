@@ -57,7 +57,8 @@ def parameters(database_url: Secret | None) -> dict[str, Any]:
         given = {}
     if not given or _is_misread(text, given):
         raise pasted.explain(text) or UsageError("the database URL cannot be parsed", hint=PARTS_OF_A_URL)
-    chosen: dict[str, Any] = {**KEEPALIVE, **given}
+    # whatever role, database or PGCLIENTENCODING say: names are Unicode here
+    chosen: dict[str, Any] = {**KEEPALIVE, **given, "client_encoding": "UTF8"}
     chosen.setdefault("application_name", APPLICATION_NAME)
     chosen.setdefault("connect_timeout", connect_seconds(CONNECT_TIMEOUT_SECONDS))
     if "sslmode" not in chosen and not _is_local(str(chosen.get("hostaddr") or chosen.get("host") or "")):

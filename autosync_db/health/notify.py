@@ -67,9 +67,7 @@ def tell(
     `selection` are the options that chose the checks: runs of other checks have states of their own. Raises SecretError
     for an address that cannot be one.
     """
-    host = urlsplit(address.reveal()).hostname
-    is_slack = host in receivers.SLACK_HOSTS or address.reveal().endswith("/slack")
-    receivers.form_of("slack" if is_slack else "webhook", address)
+    is_slack = form_of(address) == "slack"
     identity = hashlib.sha256("\0".join([address.reveal(), report.target, *sorted(selection)]).encode()).hexdigest()[
         :32
     ]
@@ -92,6 +90,17 @@ def tell(
         return _by_file(folder / _FILE, identity, state, say)
     except TimeoutError:
         return Notice("unchanged", _ANOTHER)
+
+
+def form_of(address: Secret) -> Literal["slack", "webhook"]:
+    """Return in which form an address is written to. Raises SecretError for one that cannot be one."""
+    text = address.reveal()
+    with suppress(ValueError):  # of no address at all, which is said below
+        if receivers.takes_slack(urlsplit(text).hostname or "") or text.endswith("/slack"):
+            receivers.form_of("slack", address)
+            return "slack"
+    receivers.form_of("webhook", address)
+    return "webhook"
 
 
 def _state(report: Report, *, strict: bool) -> list[str]:

@@ -42,6 +42,11 @@ def form_of(kind: Kind, address: Secret) -> Form:
     if kind == "webhook":
         if host in SLACK_HOSTS:
             raise SecretError("Slack accepts only its own format", hint="run: autosync-db alerts set slack")
+        if _DISCORD.fullmatch(host):
+            raise SecretError(
+                "Discord accepts only its own format, and Slack's at the address that ends in /slack",
+                hint="add /slack to the end of the address, and run: autosync-db alerts set slack",
+            )
         return "webhook"
     form = _heartbeat(host, found.path)
     if (wrong := _NO_SUCCESS.get(form)) and wrong.search(found.path.rstrip("/")):
@@ -52,6 +57,11 @@ def form_of(kind: Kind, address: Secret) -> Form:
     if (own := _OWN_STATE.get(form)) and any(name == own for name, _ in parse_qsl(found.query)):
         raise SecretError(f"the address has {own} already", hint=f"leave ?{own}=... out: it is added to each ping")
     return form
+
+
+def takes_slack(host: str) -> bool:
+    """Return whether all webhooks of a host want Slack's form."""
+    return host in SLACK_HOSTS or _DISCORD.fullmatch(host) is not None
 
 
 def _split(address: Secret) -> SplitResult:

@@ -18,11 +18,14 @@ from autosync_db.config import JobSettings, Settings
 from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.errors import unknown
 from autosync_db.jobs import columns, registry
+from autosync_db.jobs.found import hides_others
 
 Basis = Literal["ledger", "schedule"]
 # quotas, and that failed calls count as well: what this page said then
 SOURCE = "https://supabase.com/docs/guides/platform/manage-your-usage/edge-function-invocations"
 AS_OF = "2026-11-27"
+_ABSENT = "not scheduled"
+_HIDDEN = "this role does not see whether it is scheduled"
 WINDOW = timedelta(days=30)
 MONTH = timedelta(days=365) / 12
 # a shorter ledger says little of a month
@@ -213,9 +216,11 @@ class _Look:
             states = {}
             if exists(self._connection, "cron.job"):
                 states = {job.name: job.state for job in registry.all_jobs(self._connection)}
+                if hides_others(self._connection):
+                    states = {name: _HIDDEN if state == _ABSENT else state for name, state in states.items()}
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 for row in cursor.execute("select j.* from autosync.job as j order by j.id").fetchall():
-                    found[row["name"]] = (columns.settings_of(row), row["id"], states.get(row["name"], "not scheduled"))
+                    found[row["name"]] = (columns.settings_of(row), row["id"], states.get(row["name"], _ABSENT))
         if settings.names_jobs or not found:
             for name, job in settings.jobs.items():
                 found.setdefault(name, (job, None, "not in the database yet"))
@@ -225,7 +230,7 @@ class _Look:
         """Return what one job costs."""
         ticks = self._ticks_a_month(job)
         ledger = self._ledger(id_)
-        is_stopped = state.startswith(("paused", "disabled", "inactive", "not scheduled")) or not job.enabled
+        is_stopped = state.startswith(("paused", "disabled", "inactive", _ABSENT)) or not job.enabled
         by_schedule = None
         if job.calls and ticks is not None:
             by_schedule = _by_schedule(job, ticks)
@@ -243,6 +248,8 @@ class _Look:
                 notes.append(f"up to {by_schedule.most:,} calls: fan-out and repeated calls")
         if job.calls and ticks is None:
             notes.append("its ticks cannot be foreseen")
+        if state == _HIDDEN and job.calls:
+            notes.append(f"{state}: counted as if it were")
         if is_stopped and job.calls:
             notes.append(f"{state}: makes no calls now")
             calls, schedules, basis = 0, None, "schedule"

@@ -24,9 +24,9 @@ def report(found: Report) -> dict[str, Any]:
     }
 
 
-def dumps(value: Any) -> str:
+def dumps(value: Any, *, ascii: bool = False) -> str:
     """Return `value` as JSON text: dataclasses as objects, times in RFC 3339, durations in seconds."""
-    text = json.dumps(value, default=_plain, indent=2, ensure_ascii=False)
+    text = json.dumps(value, default=_plain, indent=2, ensure_ascii=ascii)
     # JSON escapes the other control characters; names in facts are exact, and terminals obey these too
     return _C1.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

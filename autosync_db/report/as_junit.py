@@ -1,8 +1,12 @@
 """A health report as JUnit XML, for CI systems that show test results: a case per check, and per job it fails for."""
 
+import re
 from xml.etree import ElementTree  # writes only; nothing is parsed
 
 from autosync_db.health.model import CheckResult, Report, Status
+
+# what XML 1.0 has no way to write, not even as a reference: names of a database may hold it
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def report(found: Report) -> str:
@@ -22,7 +26,8 @@ def report(found: Report) -> str:
     for result in found.rows:
         _case(suite, result, found)
     ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    text = ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+    return _NO_XML.sub("\ufffd", text) + "\n"
 
 
 def _case(suite: ElementTree.Element, result: CheckResult, found: Report) -> None:

@@ -45,7 +45,7 @@ def test_a_receiver_is_set_tested_listed_and_deleted(new_project: Project, stub:
     stub.answer(404, f"no_service for {stub.url}{ADDRESS}")
     refused = project.run("alerts", "test", "slack")
     assert refused.code == 3
-    assert "given up, the receiver answered 404" in refused.err
+    assert "given up, the receiver answered 404: no_service" in refused.err
     stub.answer()
     assert {(one["kind"], one["job"], one["last_outcome"]) for one in _listed(project)} == {
         ("slack", None, "given_up"), ("webhook", GUIDE_JOB, "delivered"),
@@ -95,6 +95,7 @@ def test_a_heartbeat_is_tested_only_when_that_is_true(new_project: Project, stub
         ("webhook", "https://hooks.slack.com/services/T0/B0/x", "Slack accepts only its own format"),
         ("webhook", "https://hooks.slack-gov.com/services/T0/B0/x", "Slack accepts only its own format"),
         ("slack", "https://discord.com/api/webhooks/1/x", "/slack"),
+        ("webhook", "https://discord.com/api/webhooks/1/x", "add /slack to the end"),
         ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/fail", "other than success"),
         ("heartbeat", "https://hc-ping.com/d1665499-e827-441f-bf13-8f15e8f4c0b9/1", "other than success"),
         ("heartbeat", "https://uptime.betterstack.com/api/v1/heartbeat/x/fail", "other than success"),

@@ -1,6 +1,7 @@
 """What every command promises whatever it does: usage errors, JSON, quiet, plain, and a reader that leaves."""
 
 import io
+import json
 import os
 import pty
 import re
@@ -189,3 +190,19 @@ def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(shared: 
                 assert ("error: the output cannot be written" in done.stderr) == (is_heard and done.returncode == 1)
                 assert "Traceback" not in done.stderr
                 assert "internal error" not in done.stderr
+
+
+def test_a_locale_that_lacks_a_sign_is_no_reason_to_fail() -> None:
+    with cases.collected() as case:
+        for encoding in ("ascii", "latin-1"):
+            for typed in ("explain keys", "explain", "explain --format json", "explain keys --format json"):
+                with case(f"{typed} in {encoding}"):
+                    done = subprocess.run(
+                        [*command.PROGRAM, *typed.split()],
+                        env=command.environment(variables={"PYTHONIOENCODING": encoding}),
+                        capture_output=True,
+                        check=False,
+                    )
+                    assert (done.returncode, done.stderr) == (0, b"")
+                    if "json" in typed:
+                        assert json.loads(done.stdout.decode("utf-8")) == command.run(*typed.split()).json()

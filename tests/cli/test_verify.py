@@ -121,6 +121,22 @@ def test_what_keeps_a_chosen_check_from_looking_is_reported(blank: Cluster) -> N
     assert set(_report(only)["root_causes"]) < set(found)
 
 
+def test_a_report_goes_where_it_was_asked_for(shared: Cluster, tmp_path: Path) -> None:
+    """A summary that cannot be written takes nothing from the verdict, and `-` is stdout, as for `report`."""
+    chosen = ("verify", "--only", "pg_cron_installed", "--format")
+    for summary in ("", str(tmp_path / "none" / "summary"), "/dev/full", str(tmp_path)):
+        result = command.run(
+            *chosen, "github", database=shared.url(), folder=tmp_path, variables={"GITHUB_STEP_SUMMARY": summary}
+        )
+        command.succeeds(result)
+        assert result.out.startswith("::notice ")
+        assert ("the summary cannot be written" in result.err) == bool(summary)
+    for format in ("junit", "json"):
+        shown = command.succeeds(command.run(*chosen, format, "-o", "-", database=shared.url(), folder=tmp_path))
+        assert "pg_cron_installed" in shown.out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_and_skip(shared: Cluster) -> None:
     only = command.run("verify", "--only", "secrets_present", "--format", "json", database=shared.url())
     assert [check["id"] for check in _report(only)["checks"]] == ["secrets_present"]

@@ -88,6 +88,21 @@ def test_without_a_ledger_the_schedule_alone_is_counted_and_that_is_said(blank: 
     assert "pro:" not in said.out
 
 
+def test_a_job_that_the_role_does_not_see_is_not_taken_for_one_that_makes_no_calls(
+    transaction: psycopg.Connection[Any],
+) -> None:
+    transaction.execute("select autosync.sync_job(%s)", [GUIDE_JOB])
+    transaction.execute(
+        "create role plain; grant pg_read_all_data to plain; grant plain to postgres; set local role plain"
+    )
+    job = cost.collect(transaction, Settings(), [GUIDE_JOB]).jobs[0]
+    assert job.calls > 0
+    assert job.notes[-1].endswith("does not see whether it is scheduled: counted as if it were")
+    transaction.execute("reset role; select cron.unschedule(c.jobid) from cron.job as c")
+    job = cost.collect(transaction, Settings(), [GUIDE_JOB]).jobs[0]
+    assert (job.calls, job.notes[-1]) == (0, "not scheduled: makes no calls now")
+
+
 def test_the_ledger_counts_what_was_called_and_what_the_function_called(transaction: psycopg.Connection[Any]) -> None:
     transaction.execute(LEDGER)
     # what is older, and what is younger than a day, says nothing of a month

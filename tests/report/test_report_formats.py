@@ -50,6 +50,18 @@ def test_junit_has_one_case_per_check_and_says_how_each_ended() -> None:
     assert not ElementTree.fromstring(as_junit.report(HEALTHY)).findall(".//failure")
 
 
+def test_junit_is_well_formed_whatever_a_name_holds() -> None:
+    said = "".join(
+        map(chr, [*range(32), 0x7F, 0x85, 0x2028, 0xD7FF, 0xE000, 0xFFFD, 0xFFFE, 0xFFFF, 0x1F389, 0x10FFFF])
+    )
+    [result] = _report(("job_active", Status.CRITICAL, ())).root_causes
+    verdict = Verdict(Status.CRITICAL, said, (Evidence(said, said),))
+    found = dataclasses.replace(HEALTHY, results=(dataclasses.replace(result, verdict=verdict),))
+    failure = ElementTree.fromstring(as_junit.report(found)).find(".//failure")
+    assert failure is not None
+    assert "\U0001f389" in (failure.text or "")
+
+
 def test_github_annotates_root_causes_alone_one_line_each() -> None:
     lines = as_github.annotations(BROKEN).splitlines()
     assert len(lines) == 3

@@ -26,13 +26,14 @@ SPELLING = {
     "intervalstyle": "sql_standard",
     "datestyle": "German",
     "standard_conforming_strings": "off",
+    "client_encoding": "SQL_ASCII",
 }
 
 
 def _set(cluster: Cluster, **settings: str) -> int:
     """Give the role settings, and return how many of them this server knows."""
     with clusters.connect(cluster, "supabase_admin") as admin:
-        known = {name for (name,) in admin.execute("select name from pg_settings")} & settings.keys()
+        known = {name for (name,) in admin.execute("select lower(name) from pg_settings")} & settings.keys()
         for name in known:
             admin.execute(f"alter role postgres set {name} = '{settings[name]}'".encode())
     return len(known)
