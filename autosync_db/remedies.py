@@ -27,7 +27,7 @@ _SINGLE = "|".join(sorted(COMMANDS - GROUPS))
 _COMMAND = re.compile(rf"\b{PROGRAM} (?:(?P<group>{'|'.join(sorted(GROUPS))})(?: [a-z]+)?|(?P<single>{_SINGLE}))\b")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 # the names in these places come with that of their schema, or of the extension whose setting it is
-_QUALIFIED = {"integrations", "setting", "table"}
+_QUALIFIED = {"index", "integrations", "setting", "table"}
 _STATEMENTS = {"alter", "drop", "grant", "revoke", "select"}
 # what begins a command or a statement within what the user reads; a path of a folder begins none
 _BEGINNING = re.compile(rf"(?<![\w/])({PROGRAM}|supabase|{'|'.join(sorted(_STATEMENTS))})(?= )")

@@ -8,6 +8,7 @@ from autosync_db import resources
 from autosync_db.errors import CheckFailedError
 from autosync_db.health.model import Refusal, Repair, Scene
 from autosync_db.jobs import doubles, plan, registry, undeclared
+from autosync_db.remedies import ByYou, filled
 from autosync_db.schema import isolation, objects, revisions
 
 SCHEDULES_ACCESS = isolation.ACCESS_FILE
@@ -15,6 +16,14 @@ SYNC = sql.SQL("select autosync.sync_job({})")
 # `create extension` and `alter extension` want a schema to fall back on
 WITH_A_SCHEMA = sql.SQL("set local search_path = public")
 _EXPOSED = sql.SQL("pgrst.db_schemas")
+# what else than a trigger stands in the way of an extension that writes into its own tables, and how it is taken away
+_OBSTACLES = {
+    "rule": "drop rule {rule} on {table}",
+    "constraint": "alter table {table} drop constraint {constraint}",
+    "index": "drop index {index}",
+    "column": "alter table {table} alter column {column} drop not null",
+}
+OBSTACLES = {kind: ByYou(way, where="as {role}, the owner of the table") for kind, way in _OBSTACLES.items()}
 
 
 def fixed(id: str) -> list[sql.Composable]:
@@ -115,15 +124,14 @@ def reset_settings(scene: Scene) -> list[Repair]:
     for facts in scene.findings:
         if "setting" not in facts:
             continue
-        parts = [
+        parts: list[sql.Composable] = [
             sql.SQL("role {}" if kind == "role" else "database {}").format(sql.Identifier(facts[kind]))
             for kind in ("role", "database")
             if facts[kind]
-        ]
+        ] or [sql.SQL("role all")]
         statement = sql.SQL("alter {} reset {}").format(sql.SQL(" in ").join(parts), sql.Identifier(facts["setting"]))
-        sentence = f"reset {facts['setting']} of " + " in ".join(
-            f"the {kind} {facts[kind]}" for kind in ("role", "database") if facts[kind]
-        )
+        names = [f"the {kind} {facts[kind]}" for kind in ("role", "database") if facts[kind]] or ["all roles"]
+        sentence = f"reset {facts['setting']} of {' in '.join(names)}"
         # somebody set it on purpose, for other sessions as well
         found.append(Repair(sentence, [statement], destructive=True, as_owner=scene.acts_as_owner))
     return found
@@ -193,10 +201,13 @@ def drop_triggers(scene: Scene, schema: str, tables: Collection[str], own: str =
         join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
         join pg_catalog.pg_proc as p on p.oid = t.tgfoid
         where n.nspname = %s and c.relname = any (%s::text[]) and not t.tgisinternal and t.tgname <> %s
+            and t.tgenabled <> 'D'
         order by 1
         """,
         [schema, list(tables), own],
     )
+    if not found:
+        return []
     drops = "; ".join(row[0] for row in found)
     owner = str(found[0][1])
     if scene.may_act_as(owner):
@@ -209,3 +220,16 @@ def drop_triggers(scene: Scene, schema: str, tables: Collection[str], own: str =
     statements = [part for drop, role in functions for part in acting_as(scene, role, text(drop))]
     sentence = f"{'; '.join(drop for drop, _ in functions)}: that drops the triggers with them"
     return [Repair(sentence, statements, destructive=True, as_owner=False)]
+
+
+def drop_obstacles(scene: Scene) -> list[Repair | Refusal]:
+    """Return the repairs that take away what else the findings name on an extension's tables, as their owner."""
+    drafted: list[Repair | Refusal] = []
+    for facts in scene.findings:
+        for kind in _OBSTACLES.keys() & facts.keys():
+            way, owner = filled(_OBSTACLES[kind], facts), str(facts["role"])
+            if scene.may_act_as(owner):
+                drafted.append(Repair(way, acting_as(scene, owner, text(way)), destructive=True, as_owner=False))
+            else:
+                drafted.append(Refusal(f"only {owner}, who owns the table, may do that", f"as {owner} run: {way}"))
+    return drafted

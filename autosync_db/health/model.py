@@ -12,6 +12,7 @@ from autosync_db.config import Configuration
 from autosync_db.connection import Connection
 from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import ExitCode
+from autosync_db.health import precedence
 from autosync_db.health.findings import Evidence as Evidence
 from autosync_db.health.findings import Row as Row
 from autosync_db.health.findings import Status as Status
@@ -364,9 +365,9 @@ class Report:
 
     @property
     def root_causes(self) -> tuple[CheckResult, ...]:
-        """Return the failing checks that no other failing check explains, most severe first."""
-        failing = [result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}]
-        return tuple(sorted(failing, key=lambda result: -result.weight.severity))
+        """Return the failing checks that no other failing check explains: most severe first, then along the chain."""
+        roots = [result for result in self.results if result.status not in {Status.OK, Status.BLOCKED}]
+        return tuple(sorted(roots, key=lambda one: (-one.weight.severity, *precedence.place(one.id, one.check.layer))))
 
     @property
     def notes(self) -> tuple[CheckResult, ...]:

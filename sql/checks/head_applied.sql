@@ -2,15 +2,18 @@
 select 'critical' as status, 'schema autosync' as object,
     case
         when v.version_num is null then 'was never migrated'
+        when v.rows > 1 then format('names %s revisions at once, the newest is %s', v.rows, v.version_num)
         when v.version_num > current_setting('autosync.head')
             then format('is at revision %s, but this version of autosync-db knows only up to %s', v.version_num, current_setting('autosync.head'))
         else format('is at revision %s, the newest is %s', v.version_num, current_setting('autosync.head'))
     end as detail,
-    jsonb_build_object('revision', v.version_num, 'head', current_setting('autosync.head')) as facts
+    jsonb_build_object('revision', v.version_num, 'head', current_setting('autosync.head'), 'reason',
+        case when v.rows > 1 then 'several' when v.version_num > current_setting('autosync.head') then 'newer' end) as facts
 from (
-    select case when to_regclass('autosync.alembic_version') is not null then (
+    select max(f.version_num::text) as version_num, count(*) as rows
+    from unnest(case when to_regclass('autosync.alembic_version') is not null then
         xpath('/table/row/version_num/text()',
             query_to_xml('select version_num from autosync.alembic_version', false, false, ''))
-    )[1]::text end as version_num
+    end) as f (version_num)
 ) as v
-where v.version_num is distinct from current_setting('autosync.head')
+where v.rows > 1 or v.version_num is distinct from current_setting('autosync.head')

@@ -18,7 +18,7 @@ failed as (
 select case when o.explanation is null then 'critical' else 'warning' end as status, format('cron job %s', checked.name) as object,
     format('the last %s of %s runs failed%s%s: %s', f.runs, (select count(*) from runs),
         coalesce(to_char(f.since at time zone 'UTC', '" since "YYYY-MM-DD HH24:MI "UTC"'), ''), o.explanation,
-        regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', '')
+        coalesce(nullif(regexp_replace(split_part(f.message, E'\n', 1), '^ERROR: +', ''), ''), 'without a message')
             || coalesce('; the sequence of ' || n.relation || '.id is behind its rows', '')) as detail,
     jsonb_build_object('job', checked.name, 'count', f.runs, 'since', f.since, 'last_at', f.last_at,
         'reason', case when f.message ~* 'startup timeout|could not (start|register) background (process|worker)' then 'startup' when f.message ~ 'connection failed' then 'connection' when n.relation is not null then 'sequence' end,

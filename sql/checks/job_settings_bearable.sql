@@ -1,5 +1,5 @@
 -- job_settings_bearable: what the role and the database of a job set for every session, and so for its next run. The closest one
--- counts: of the role in this database, of the role, of the database. Units as the server writes them, milliseconds without one.
+-- counts: of the role in this database, of the role, of the database, of all roles. Units as the server writes them, milliseconds without one.
 with job as (
     select distinct c.username, c.database
     from cron.job as c
@@ -8,7 +8,8 @@ with job as (
 ),
 setting as (
     select distinct on (j.username, j.database, s.name) j.username, j.database, s.name, s.value,
-        case when d.setrole = 0 then format('database %s', j.database) else format('role %s', j.username) end as place,
+        case when d.setrole <> 0 then format('role %s', j.username) when d.setdatabase <> 0 then format('database %s', j.database)
+            else 'all roles' end as place,
         case when d.setrole <> 0 then j.username end as role, case when d.setdatabase <> 0 then j.database end as in_database
     from job as j
     left join pg_catalog.pg_roles as r on r.rolname = j.username

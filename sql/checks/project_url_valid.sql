@@ -9,6 +9,7 @@ parts as (
         lower(substring(u.url, '^([A-Za-z][A-Za-z0-9+.-]*)://')) as scheme,
         lower(substring(u.url, '^(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?(\[[^]/]*\]|[^/?#:]*)')) as host,
         substring(u.url, '^(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/?#]*(.*)$') as rest,
+        substring(u.url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:\[[^]/]*\]|[^/?#:]*):([^/?#@]*)(?:[/?#]|$)') as port,
         u.url ~ '^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@' as has_login
     from stored as u
     where u.url <> ''
@@ -27,7 +28,17 @@ cross join lateral (
     where p.host in ('http', 'https') and p.rest ~ '^//'
     union all
     select 'critical', 'names no host', 'host'
-    where p.host = '' or p.host !~ '^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)$'
+    where p.host = '' or p.host !~ '^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)$' or p.host ~ '^\.|\.\.'
+    union all
+    select 'critical', 'is the ref of a project alone: its address is https://REF.supabase.co', 'host'
+    where p.scheme is not null and p.host ~ '^[a-z]{20}$' and p.address is distinct from autosync.proven_address()
+    union all
+    select 'critical', 'has a port that does not exist', 'port'
+    where p.scheme is not null and p.port <> ''
+        and (p.port !~ '^[0-9]{1,5}$' or not lpad(p.port, 5, '0') between '00001' and '65535')
+    union all
+    select 'critical', format('names the port of the database (%s), not that of the project''s API', p.port), 'database'
+    where p.port in ('5432', '6543') and p.host ~ '\.supabase\.(co|in)$'
     union all
     select 'critical', format('is an address of the database (%s), not of the project''s API', p.host), 'database'
     where p.host ~ '^db\.[a-z]{20}\.supabase\.(co|in)$' or p.host ~ '\.pooler\.supabase\.com$'

@@ -67,7 +67,9 @@ harm as (
 ),
 -- sessions of a replica's kind do not fire it; of the roles of the Data API, the one that logs in brings its settings along
 silent as (
-    select case when r.oid is null then format('database %s', current_database()) else format('role %s', r.rolname) end as place,
+    select case when r.oid is not null then format('role %s', r.rolname)
+            when d.setdatabase <> 0 then format('database %s', current_database())
+            else 'all roles' end as place,
         r.rolname as role, case when d.setdatabase <> 0 then current_database() end as in_database,
         case when r.rolname = 'service_role' then 'warning' else 'critical' end as status
     from schedules as s
@@ -121,7 +123,7 @@ join pg_catalog.pg_rewrite as w on w.ev_class = s.oid and w.ev_type <> '1' and w
 union all
 select i.status, i.place, 'sets session_replication_role = replica, so the trigger that computes next_run_at does not fire',
     jsonb_build_object('reason', 'setting', 'setting', 'session_replication_role', 'value', 'replica', 'role', i.role,
-        'database', case when i.role is null then current_database() else i.in_database end)
+        'database', i.in_database)
 from silent as i
 union all
 select 'critical', 'setting session_replication_role', 'is replica for the whole server, so the trigger that computes next_run_at does not fire',

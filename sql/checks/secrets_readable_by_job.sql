@@ -63,5 +63,9 @@ from (select autosync.vault_error() as message) as e
 where e.message is not null
 union all
 select 'unknown', 'function autosync.read_secret', 'does not exist',
-    jsonb_build_object('reason', 'missing', 'function', 'autosync.read_secret')
-where not exists (select from reader) or not exists (select from secrets)
+    jsonb_build_object('reason', 'absent', 'function', 'autosync.read_secret')
+where not exists (select from reader)
+union all
+select 'unknown', 'table public.pg_cron_secrets', 'does not exist',
+    jsonb_build_object('reason', 'absent', 'table', 'public.pg_cron_secrets')
+where not exists (select from secrets)

@@ -1,8 +1,11 @@
 -- server_writable: default_transaction_read_only as pg_cron and pg_net get it; their processes die of it at every start.
 -- A default that this session or its role chose for itself is no fault; what it hides is looked up where it is stored.
 with stored as (
-    select case when d.setrole <> 0 then format('role %s', pg_get_userbyid(d.setrole)) else format('database %s', current_database()) end as place,
-        case when d.setrole <> 0 then pg_get_userbyid(d.setrole) end as role
+    select case when d.setrole <> 0 then format('role %s', pg_get_userbyid(d.setrole))
+            when d.setdatabase <> 0 then format('database %s', current_database())
+            else 'all roles' end as place,
+        case when d.setrole <> 0 then pg_get_userbyid(d.setrole) end as role,
+        case when d.setdatabase <> 0 then current_database() end as database
     from pg_catalog.pg_db_role_setting as d
     cross join lateral unnest(d.setconfig) as c (entry)
     where d.setdatabase in (0, (select b.oid from pg_catalog.pg_database as b where b.datname = current_database()))
@@ -34,8 +37,9 @@ select 'critical', 'setting default_transaction_read_only',
     format('is on for %s (the database holds %s): pg_cron and pg_net cannot write',
         p.place, pg_size_pretty(pg_database_size(current_database()))),
     jsonb_build_object('setting', 'default_transaction_read_only', 'source', p.place,
-        'reason', case when p.role is null then 'database' else 'role' end, 'role', p.role,
-        'database', case when p.role is null then current_database() end)
+        'reason', case when p.role is null then case when p.database is null then 'all_roles' else 'database' end
+            when p.database is null then 'role' else 'role_in_database' end,
+        'role', p.role, 'database', p.database)
 from stored as p
 union all
 select 'unknown', 'setting default_transaction_read_only',

@@ -12,7 +12,7 @@ _QUERY = """
 select jsonb_build_object(
     'findings', (select jsonb_agg(to_jsonb(f) order by f.status, f.object) from autosync.binding_findings() as f),
     'binding', (select s.value from autosync.setting as s where s.name = 'binding'),
-    'url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'),
+    'url', (select min(s.secret) from autosync.stored_secrets() as s where s.name = 'project_url'),
     'database', current_database()
 ) as fact
 """

@@ -38,6 +38,7 @@ CHECK = Check(
         "job_settings_bearable",
         "objects_current",
         "private_schema_is_ours",
+        "settings_applied",
         "tables_not_locked",
     ),
 )

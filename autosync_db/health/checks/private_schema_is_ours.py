@@ -30,16 +30,27 @@ foreign_function as (
             where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
         )
 ),
+api as (
+    select r.oid
+    from pg_catalog.pg_roles as r
+    where r.rolname in ('anon', 'authenticated', 'authenticator') and not r.rolsuper
+),
 kept as (
-    select c.oid, c.relname, c.relowner, r.rolname as owner, r.rolsuper
+    select c.oid, n.nspname, c.relname, c.relowner, r.rolname as owner, r.rolsuper
     from pg_catalog.pg_class as c
+    join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
     join pg_catalog.pg_roles as r on r.oid = c.relowner
-    where c.relnamespace = to_regnamespace('autosync') and c.relkind = 'r'
+    where c.relkind = 'r' and (n.nspname = 'autosync'
+        or n.nspname = 'public' and c.relname in ('pg_cron_secrets', 'auto_sync_schedules'))
 ),
 home as (
     select n.nspname, n.nspowner, pg_get_userbyid(n.nspowner) as owner,
         -- who owns most of what is in it is whose it should be
-        (select 2 * count(*) filter (where k.relowner = n.nspowner) >= count(*) from kept as k) as is_keeper
+        (
+            select 2 * count(*) filter (where k.relowner = n.nspowner) >= count(*)
+            from kept as k
+            where k.nspname = n.nspname
+        ) as is_keeper
     from pg_catalog.pg_namespace as n
     where n.nspname = 'autosync'
 )
@@ -80,7 +91,8 @@ join pg_catalog.pg_database as d on d.datname = current_database() and d.datdba 
 join lateral (
     select k.owner
     from kept as k
-    where k.relowner <> s.nspowner and (k.rolsuper or not pg_has_role(k.relowner, o.oid, 'usage'))
+    where k.nspname = s.nspname and k.relowner <> s.nspowner
+        and (k.rolsuper or not pg_has_role(k.relowner, o.oid, 'usage'))
     order by k.relname
     limit 1
 ) as t on true
@@ -95,7 +107,7 @@ select jsonb_build_object(
         else 'critical'
     end,
     'kind', 'table',
-    'name', s.nspname || '.' || k.relname,
+    'name', k.nspname || '.' || k.relname,
     'identity', k.oid::regclass::text,
     'role', k.owner,
     'owner', s.owner,
@@ -104,6 +116,73 @@ select jsonb_build_object(
 from home as s
 join kept as k on k.relowner <> s.nspowner and not pg_has_role(s.nspowner, k.relowner, 'usage')
 where s.is_keeper
+union all
+-- an owner sees all rows, whatever row level security says
+select jsonb_build_object(
+    'status', 'critical',
+    'kind', 'table',
+    'name', k.nspname || '.' || k.relname,
+    'identity', k.oid::regclass::text,
+    'role', k.owner,
+    'owner', s.owner,
+    'is_of_api', true,
+    'reason', 'owner'
+)
+from home as s
+join kept as k on k.relowner <> s.nspowner and pg_has_role(s.nspowner, k.relowner, 'usage')
+where s.is_keeper and exists (select from api as a where pg_has_role(a.oid, k.relowner, 'member'))
+union all
+select jsonb_build_object(
+    'status', case when pg_has_role(p.proowner, s.nspowner, 'usage') then 'warning' else 'critical' end,
+    'kind', 'function',
+    'name', n.nspname || '.' || p.proname,
+    'identity', p.oid::regprocedure::text,
+    'role', pg_get_userbyid(p.proowner),
+    'owner', s.owner,
+    'reason', 'owner'
+)
+from home as s
+join known as k on k.oid is not null
+join pg_catalog.pg_proc as p on p.oid = k.oid and p.proowner <> s.nspowner
+join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+-- secrets_readable_by_job says so of the one that reads the secrets
+where s.is_keeper and p.proname <> 'read_secret'
+union all
+-- what an owner took away from itself, the functions that work as it cannot do
+select jsonb_build_object(
+    'status', 'critical',
+    'kind', 'table',
+    'name', k.nspname || '.' || k.relname,
+    'identity', k.oid::regclass::text,
+    'role', s.owner,
+    'privileges', l.privileges,
+    'reason', 'privilege'
+)
+from home as s
+join kept as k on k.relowner = s.nspowner
+cross join lateral (
+    select jsonb_agg(w.privilege) as privileges
+    from unnest(array['select', 'insert', 'update', 'delete']) as w (privilege)
+    where not has_table_privilege(s.nspowner, k.oid, w.privilege)
+        -- secrets_readable_by_job says so
+        and not (k.relname = 'pg_cron_secrets' and w.privilege = 'select')
+) as l
+where l.privileges is not null
+union all
+select jsonb_build_object(
+    'status', 'critical',
+    'kind', 'function',
+    'name', n.nspname || '.' || p.proname,
+    'identity', p.oid::regprocedure::text,
+    'role', s.owner,
+    'privileges', jsonb_build_array('execute'),
+    'reason', 'privilege'
+)
+from home as s
+join known as k on k.oid is not null
+join pg_catalog.pg_proc as p on p.oid = k.oid and p.proowner = s.nspowner
+join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+where not has_function_privilege(s.nspowner, p.oid, 'execute')
 union all
 select jsonb_build_object(
     -- one that gives back nothing, whatever it is asked, lets no row be written
@@ -164,13 +243,15 @@ def _read(answer: Answer) -> list[Row]:
     for found in answer.values:
         if found["reason"] == "owner":
             facts = {key: found[key] for key in ("reason", "kind", "identity", "role", "owner")}
-            danger = (
-                f"which can put anything in the place of what {found['owner']} has in it"
-                if found["kind"] == "schema"
-                else f"not to {found['owner']}, as whom the functions work that use it"
-            )
-            detail = f"belongs to the role {found['role']}, {danger}"
+            detail = f"belongs to the role {found['role']}, {_danger(found)}"
             rows.append(Row(found["status"], f"{found['kind']} {found['name']}", detail, facts))
+            continue
+        if found["reason"] == "privilege":
+            facts = {key: found[key] for key in ("reason", "kind", "identity", "role", "privileges")}
+            detail = (
+                f"the role {found['role']}, as whom the functions work, may not {', '.join(found['privileges'])} it"
+            )
+            rows.append(Row("critical", f"{found['kind']} {found['name']}", detail, facts))
             continue
         what = (
             "has the name of a function of this package and other arguments, so a call may reach it instead"
@@ -191,11 +272,23 @@ def _read(answer: Answer) -> list[Row]:
     return sorted(rows, key=lambda row: (row.object, row.detail))
 
 
+def _danger(found: dict[str, Any]) -> str:
+    """Say what comes of it that something belongs to another role."""
+    if found["kind"] == "schema":
+        return f"which can put anything in the place of what {found['owner']} has in it"
+    if found["kind"] == "function":
+        return f"not to {found['owner']}, so it works with other rights, or that role can replace it"
+    if found.get("is_of_api"):
+        return f"not to {found['owner']}: whoever works as that role through the Data API sees and changes all rows"
+    return f"not to {found['owner']}, as whom the functions work that use it"
+
+
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Take back what is ours; drop what is not ours, functions last, since others need them."""
     taken: list[Repair | Refusal] = [_take(scene, facts) for facts in scene.findings if facts["reason"] == "owner"]
+    taken += _grants(scene)
     things = sorted(
-        ((facts["kind"], facts["identity"]) for facts in scene.findings if facts["reason"] != "owner"),
+        ((facts["kind"], facts["identity"]) for facts in scene.findings if facts["reason"] in {"foreign", "overload"}),
         key=lambda thing: thing[0] == "function",  # what needs it goes before it
     )
     if not things:
@@ -216,6 +309,22 @@ def _take(scene: Scene, facts: dict[str, Any]) -> Repair | Refusal:
             way = f"{sql.SQL('grant {} to {}').format(role, owner).as_string()}; {way}"
         return Refusal(f"the {thing} is the role {facts['role']}'s", f"as a superuser, or as who may, run: {way}")
     return Repair(f"give the {thing} to the role {facts['owner']}", [statement], as_owner=False)
+
+
+def _grants(scene: Scene) -> list[Repair]:
+    grants = [
+        sql.SQL("grant {} on {} to {}").format(
+            drafts.text(", ".join(facts["privileges"])),
+            # the server itself quoted the name
+            drafts.text(f"{facts['kind']} {facts['identity']}"),
+            sql.Identifier(facts["role"]),
+        )
+        for facts in scene.findings
+        if facts["reason"] == "privilege"
+    ]
+    if not grants:
+        return []
+    return [Repair("give the owner of our tables and functions back what it may do with them", grants)]
 
 
 CHECK = Check(

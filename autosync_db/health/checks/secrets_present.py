@@ -14,6 +14,8 @@ def _tell(findings: Sequence[Mapping[str, Any]]) -> str:
     lacking = {facts["secret"]: facts for facts in findings if facts.get("reason") in {"missing", "blank"}}
     if any(facts.get("reason") == "repeated" for facts in findings):
         return "repeated"
+    if lacking and all(facts.get("other") for facts in lacking.values()):
+        return "other_name"
     if store.CRON_SECRET in lacking:
         return "cron_secret"
     is_known = lacking.get(store.PROJECT_URL, {}).get("is_known")
@@ -56,6 +58,11 @@ CHECK = Check(
         "cron_secret": ByYou(
             "the function must have the same cron secret: setup makes another and says how to give it to the function",
             then="autosync-db setup",
+        ),
+        # under its old name it may serve somebody else
+        "other_name": (
+            "insert into public.pg_cron_secrets (name, secret)"
+            " select '{secret}', s.secret from public.pg_cron_secrets as s where s.name = '{other}'"
         ),
         "repeated": ByYou(
             "delete the wrong rows from public.pg_cron_secrets and restore its primary key: alter table"

@@ -77,6 +77,7 @@ CHECK = Check(
     },
     needs=(
         "head_applied",
+        "objects_current",
         "privileges_sufficient",
     ),
     causes=("head_applied",),

@@ -15,5 +15,13 @@ CHECK = Check(
             "set default_transaction_read_only = off; alter role {role} reset default_transaction_read_only;"
             " -- as a superuser"
         ),
+        "role_in_database": (
+            "set default_transaction_read_only = off;"
+            " alter role {role} in database {database} reset default_transaction_read_only; -- as a superuser"
+        ),
+        "all_roles": (
+            "set default_transaction_read_only = off; alter role all reset default_transaction_read_only;"
+            " -- as a superuser"
+        ),
     },
 )

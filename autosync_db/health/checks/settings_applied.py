@@ -34,6 +34,11 @@ from autosync.job as j
 where j.name <> {housekeeping}
 union all
 """
+_TICKING = """
+select c.jobname::text
+from cron.job as c
+where c.active and c.command = autosync.job_command(c.jobname)
+"""
 _SETTINGS = """
 select jsonb_build_object('table', w.name, 'value', s.value)
 from unnest(cast({chosen} as text[])) as w (name)
@@ -72,7 +77,7 @@ def _of_retention(settings: Settings) -> str:
 def _read(answer: Answer) -> list[Row]:
     settings = answer.configuration.settings
     chosen = plan.chosen(settings)
-    waiting, done = _waiting(answer)
+    waiting, done, ticking = _waiting(answer)
     rows = []
     for found in answer.values:
         if "table" in found:
@@ -93,6 +98,11 @@ def _read(answer: Answer) -> list[Row]:
             row = _row("warning", f"job {found['job']}", detail, "double", found["job"])
             row.facts.update(name=found["job"], number=double.job.id)
             rows.append(row)
+        elif not found["is_registered"] and found["job"] in ticking:
+            detail = (
+                "is in autosync.toml, and not in autosync.job, where its cron job looks for it: each of its runs fails"
+            )
+            rows.append(_row("critical", f"job {found['job']}", detail, "missing", found["job"]))
         elif not found["is_registered"]:
             detail = "is in autosync.toml, and not in the database"
             rows.append(_row("warning", f"job {found['job']}", detail, "missing", found["job"]))
@@ -108,19 +118,23 @@ def _read(answer: Answer) -> list[Row]:
     return rows
 
 
-def _waiting(answer: Answer) -> tuple[set[str], dict[str, Double]]:
-    """Return the jobs of the file whose cron job somebody else made, and those that another cron job does already."""
+def _waiting(answer: Answer) -> tuple[set[str], dict[str, Double], set[str]]:
+    """Return the jobs of the file whose cron job somebody else made, and those that another cron job does already.
+
+    And those whose cron job is ours, and has lost its row in autosync.job.
+    """
     if all("table" in found or found["is_registered"] for found in answer.values):
-        return set(), {}
+        return set(), {}, set()
     configuration = answer.configuration
     settings, url = configuration.settings, configuration.target.project_url
     try:
         with answer.connection.transaction():
             declared = undeclared.declared_jobs(configuration)
             taken = set(registry.taken(answer.connection, settings, declared))
-            return taken, {one.name: one for one in doubles.of_new_jobs(answer.connection, settings, url)}
+            ticking = {name for (name,) in answer.connection.execute(_TICKING).fetchall()}
+            return taken, {one.name: one for one in doubles.of_new_jobs(answer.connection, settings, url)}, ticking
     except psycopg.DatabaseError:
-        return set(), {}  # it may not be looked at
+        return set(), {}, set()  # it may not be looked at
 
 
 def _row(status: str, object: str, detail: str, reason: str, job: str | None = None) -> Row:

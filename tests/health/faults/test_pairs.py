@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from autosync_db.health.model import Status
 from tests.health.faults import look
 from tests.health.faults.catalogue import MODES, PAIRS
 from tests.health.faults.conftest import Note
@@ -44,6 +45,18 @@ def test_both_faults_of_a_server_are_root_causes(
     agrees = note(PAIR, workshop.environment, *_cells(pair, roots))
     assert set(roots) == expected
     agrees()
+
+
+# each is named before the one behind it
+_ORDERED = ("B3", "C4", "E1", "F7", "H6", "I1", "J1")
+
+
+def test_the_fault_nearest_to_the_beginning_of_the_chain_is_named_first(project: Trial) -> None:
+    modes = [mode for mode in chosen(MODES, *_ORDERED) if isinstance(mode, Mode)]
+    for mode in reversed(modes):
+        mode.inject(project)
+    roots = [id for id, status in health.roots(project.report()).items() if status is Status.CRITICAL]
+    assert roots == [mode.names for mode in modes]
 
 
 def _cells(pair: tuple[str, str], roots: Iterable[str]) -> tuple[str, str]:

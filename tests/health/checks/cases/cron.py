@@ -131,6 +131,14 @@ def _text_is_kept(project: Project) -> None:
     assert kept == ("select 1", False, True)
 
 
+# by what it is: what pg_cron's own writing stumbles over, or what takes it away
+_OBSTACLES = {
+    "rule": "create rule theirs as on insert to cron.job_run_details do instead nothing",
+    "constraint": "alter table cron.job_run_details add constraint theirs check (length(command) < 9) not valid",
+    "unique index": "create unique index theirs on cron.job_run_details (jobid, start_time)",
+    "column": "alter table cron.job_run_details alter column job_pid set not null",
+}
+
 CASES: dict[str, tuple[Case, ...]] = {
     "cron_database_matches": (
         failed(
@@ -285,6 +293,24 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="job_run_details: has the trigger watch (function public.nothing), which runs as supabase_admin",
             repaired_by="supabase_admin",
         ),
+        *(
+            warned(what, admin(statement), says=f"has the {what} ", repaired_by="supabase_admin")
+            for what, statement in _OBSTACLES.items()
+        ),
+        *(
+            fine(
+                f"a trigger that is {state}d",
+                admin(
+                    _NOTHING,
+                    "create trigger watch before insert on cron.job_run_details for each row"
+                    " execute function public.nothing()",
+                    f"alter table cron.job_run_details {state} trigger watch",
+                ),
+            )
+            for state in ("disable", "enable replica")
+        ),
+        fine("a column of theirs", admin("alter table cron.job_run_details add column team text not null default ''")),
+        fine("an index of theirs", admin("create index theirs on cron.job_run_details (start_time)")),
         fine(
             "a trigger on a table that is called job, too",
             admin(

@@ -150,6 +150,11 @@ CASES: dict[str, tuple[Case, ...]] = {
                 ),
                 ("another role", "alter role postgres set role = 'anon'", "role postgres: sets role = anon"),
                 ("another role in all", "alter database postgres set role = 'anon'", "database postgres: sets role"),
+                (
+                    "no time for anybody",
+                    "alter role all set statement_timeout = '1ms'",
+                    "all roles: sets statement_timeout",
+                ),
             )
         ),
         warned(
@@ -182,6 +187,13 @@ CASES: dict[str, tuple[Case, ...]] = {
             "a job was added to the file",
             _in_the_file(job={"schedule": NEVER}, jobs={"daily-report": _REPORT}),
             says="job daily-report: is in autosync.toml, and not in the database",
+        ),
+        failed(
+            "a job of the file that its cron job looks for in vain",
+            sql("delete from autosync.job where name = 'auto-sync-cron-job'"),
+            run("failed", 'ERROR:  autosync.job has no job named "auto-sync-cron-job"'),
+            says="job auto-sync-cron-job: is in autosync.toml, and not in autosync.job, where its cron job looks",
+            explains=("job_runs_succeed",),
         ),
         warned(
             "a job of the file is somebody else's still",

@@ -30,6 +30,11 @@ _WRONG_URLS = {
     f"https://{REF}.supabase.co/functions/v1": "ends in the path of the functions",
     f"https://{REF}.supabase.co/functions/v1/auto-sync-cron": "ends in the path of the functions",
     f"https://{REF}.supabase.co?x=1": "has a query or a fragment",
+    f"https://{REF}": "is the ref of a project alone",
+    f"https://{REF}..supabase.co": "names no host",
+    f"https://{REF}.supabase.co:6543": "names the port of the database (6543)",
+    "https://api.example.com:99999": "has a port that does not exist",
+    "http://[::1]:http": "has a port that does not exist",
     "https://": "names no host",
     "https://<ref>.supabase.co": "names no host",
     f"https://https://{REF}.supabase.co": "has its scheme twice",
@@ -55,7 +60,7 @@ _RIGHT_URLS = [
     "https://example.com/gateway", "https://example.com/rest", "https://my-shop.supabase.co",
     "https://yourcare.supabase.co",
     "https://your-project.example.com", "https://supabase.company.example", "http://http:8000",
-    "http://127.0.0.1:54321", "http://kong:8000", "http://[::1]:8000",
+    "http://127.0.0.1:54321", "http://kong:8000", "http://[::1]:8000", "http://functions:5432",
     "http://host.docker.internal:54321", "http://192.168.1.20", "http://172.16.0.1", "HTTPS://API.Example.com",
 ]  # fmt: skip
 

@@ -23,6 +23,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             "the schema of a newer version",
             sql("update autosync.alembic_version set version_num = '9999'"),
             says=f"knows only up to {revisions.head()}",
+            reason="newer",
+        ),
+        failed(
+            "two revisions at once",
+            sql("insert into autosync.alembic_version values ('0004')"),
+            says=f"names 2 revisions at once, the newest is {revisions.head()}",
+            explains=("objects_current",),
+            reason="several",
         ),
         failed(
             "an older schema",

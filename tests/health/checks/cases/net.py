@@ -259,6 +259,27 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="trigger refuse on net._http_response",
             explains=("pg_net_queue_drains",),
         ),
+        *(
+            failed(
+                what,
+                admin(statement),
+                says=f"table net.{table}: has the {what} ",
+                repaired_by="supabase_admin",
+            )
+            for what, table, statement in (
+                (
+                    "rule",
+                    "http_request_queue",
+                    "create rule r as on insert to net.http_request_queue do instead nothing",
+                ),
+                (
+                    "constraint",
+                    "_http_response",
+                    "alter table net._http_response add check (status_code < 500) not valid",
+                ),
+                ("column", "_http_response", "alter table net._http_response alter content set not null"),
+            )
+        ),
         failed("a role without privileges sees it", _watched("net._http_response"), role(), says="watch", role="plain"),
         fine(
             "it is disabled",

@@ -279,10 +279,15 @@ CASES: dict[str, tuple[Case, ...]] = {
             failed(
                 f"sessions of the {place} fire no trigger",
                 admin(f"alter {place} set session_replication_role = replica"),
-                says=f"{place}: sets session_replication_role = replica",
+                says=f"{says}: sets session_replication_role = replica",
                 repaired_by="supabase_admin",
             )
-            for place in ("database postgres", "role authenticator", "role postgres")
+            for place, says in (
+                ("database postgres", "database postgres"),
+                ("role authenticator", "role authenticator"),
+                ("role postgres", "role postgres"),
+                ("role all", "all roles"),
+            )
         ),
         failed(
             "a claimed schedule is never recorded for that",

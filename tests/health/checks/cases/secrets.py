@@ -383,7 +383,17 @@ CASES: dict[str, tuple[Case, ...]] = {
         failed(
             "a name that nothing reads",
             sql("update public.pg_cron_secrets set name = 'SERVICE_ROLE_KEY' where name = 'service_role_key'"),
-            says="secret service_role_key: is missing",
+            says='secret service_role_key: is missing from public.pg_cron_secrets, which has "SERVICE_ROLE_KEY"',
+            reason="other_name",
+        ),
+        failed(
+            "the column takes nulls",
+            admin(
+                "alter table public.pg_cron_secrets alter secret drop not null",
+                "update public.pg_cron_secrets set secret = null where name = 'service_role_key'",
+            ),
+            says="secret service_role_key: is blank",
+            explains=("service_key_valid", "service_key_fresh"),
         ),
         unseen(
             "row level security hides them",
@@ -400,6 +410,15 @@ CASES: dict[str, tuple[Case, ...]] = {
                 " from public.pg_cron_secrets where name = 'service_role_key'",
             ),
             says="secret service_role_key: has 2 rows",
+        ),
+        failed(
+            "an address that is stored twice",
+            sql(
+                "alter table public.pg_cron_secrets drop constraint pg_cron_secrets_pkey",
+                "insert into public.pg_cron_secrets select * from public.pg_cron_secrets where name = 'project_url'",
+            ),
+            says="secret project_url: has 2 rows",
+            explains=("service_key_matches_project",),
         ),
         failed(
             "the function knows its caller by another secret, which is missing",
@@ -442,6 +461,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="row level security, forced on its owner, hides",
             repaired_by="postgres",
             then=tick,
+        ),
+        unseen(
+            "the table is gone",
+            admin("alter table public.pg_cron_secrets rename to old_secrets"),
+            says="table public.pg_cron_secrets: does not exist",
+            blocked_by=("objects_current",),
         ),
         failed("a function of another owner", _READER, says="row level security hides its rows from the role reader"),
         fine(

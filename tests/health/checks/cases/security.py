@@ -1,6 +1,6 @@
 """Who may see and do too much."""
 
-from tests.health.actions import SCHEDULES, Action, admin, equals, role, run, sql
+from tests.health.actions import SCHEDULES, Action, admin, equals, role, run, sql, tick
 from tests.health.checks.case import Case, failed, fine, unseen, warned
 from tests.support.health import Project
 
@@ -293,6 +293,48 @@ CASES: dict[str, tuple[Case, ...]] = {
             "a table of a role that we belong to",
             admin("create role keeper; grant keeper to postgres; alter table autosync.tick owner to keeper"),
         ),
+        *(
+            failed(
+                f"the {kind} {name} of a role of the Data API",
+                admin(f"alter {kind} {name} owner to {role}"),
+                says=f"{kind} {name.partition('(')[0]}: belongs to the role {role}, not to postgres{danger}",
+                explains=explains,
+                repaired_by="postgres",
+            )
+            for kind, name, role, danger, explains in (
+                ("table", "public.pg_cron_secrets", "anon", ": whoever works as that role through the Data API", ()),
+                ("table", "public.auto_sync_schedules", "service_role", ": whoever works as that role", ()),
+                ("function", "autosync.dispatch(text,boolean)", "anon", ", so it works with", ("objects_current",)),
+            )
+        ),
+        failed(
+            "the secrets of a superuser",
+            admin("alter table public.pg_cron_secrets owner to supabase_admin"),
+            says="table public.pg_cron_secrets: belongs to the role supabase_admin",
+            repaired_by="supabase_admin",
+        ),
+        warned(
+            "a function of a superuser",
+            admin("alter function autosync.settle() owner to supabase_admin"),
+            says="function autosync.settle: belongs to the role supabase_admin",
+            repaired_by="supabase_admin",
+        ),
+        *(
+            failed(
+                f"the owner took away from itself what it needs of the {thing}",
+                admin(f"revoke {privilege} on {thing} from postgres"),
+                run("failed", "ERROR:  permission denied"),
+                says=f"the role postgres, as whom the functions work, may not {privilege} it",
+                explains=("job_runs_succeed",),
+                repaired_by="postgres",
+                then=tick,
+            )
+            for privilege, thing in (
+                ("insert", "table autosync.invocation"),
+                ("execute", "function autosync.dispatch()"),
+            )
+        ),
+        fine("others may not", admin("revoke all on autosync.invocation from service_role")),
         fine("the schema of who owns the database", admin("alter schema autosync owner to supabase_admin")),
         warned(
             "a function and an operator of somebody's",

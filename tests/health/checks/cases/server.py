@@ -58,6 +58,20 @@ CASES: dict[str, tuple[Case, ...]] = {
             "the database is read-only",
             admin("alter database postgres set default_transaction_read_only = on"),
             says="is on for database postgres",
+            reason="database",
+        ),
+        *(
+            failed(
+                f"for {place}",
+                admin(f"alter {place} set default_transaction_read_only = on"),
+                says=f"is on for {says}",
+                reason=reason,
+            )
+            for place, says, reason in (
+                ("role all", "all roles", "all_roles"),
+                ("role supabase_admin", "role supabase_admin", "role"),
+                ("role supabase_admin in database postgres", "role supabase_admin", "role_in_database"),
+            )
         ),
         fine(
             "this session alone is careful",

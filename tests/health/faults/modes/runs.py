@@ -42,10 +42,10 @@ MODES: tuple[AnyMode, ...] = (
     Mode(
         "D2",
         "the job's function lacks a privilege",
-        "job_runs_succeed",
+        "private_schema_is_ours",
         steps(sql("revoke insert on autosync.tick from postgres"), failed_tick),
-        says="permission denied for table tick",
-        undo=steps(sql("grant insert on autosync.tick to postgres"), tick),
+        says="table autosync.tick: the role postgres, as whom the functions work, may not insert it",
+        repairable=True,
     ),
     Mode(
         "D3",
