@@ -13,19 +13,17 @@ from autosync_db.supabase import key
 
 # a text may be put together of two, and a quote within a literal is doubled
 # a blank is one of these, and the borders of words are said, because each of the two programs has others of its own
-_JOINED = r"(?:(?:%s)?'[\t-\r ]*(?:\|\||,)[\t-\r ]*')?"
+_JOINED = r"(?:(?:%s['\"]{0,2}[})\]]*)?'[\t-\r ]*(?:\|\||,)[\t-\r ]*')?"
 _OPENED, _CLOSED = r"(?:''|['\"])", r"(?=['\"])"
-# what it is, or what it is compared with
-_IS = r"(?:[:,]|[)]?[\t-\r ]*(?:<>|!=|=))"
-_THEN = rf"{_OPENED}(?:::[a-z0-9_]+)?[\t-\r ]*{_IS}[\t-\r ]*e?{_OPENED}"
-_NAMED = (
-    r"(?:authorization|key|secret|token|auth|password|bypass|cookie)"
-    rf"['\"]{{1,2}}(?:::[a-z0-9_]+)?[\t-\r ]*{_IS}[\t-\r ]*e?['\"]"
-)
+# what it is, or what it is compared with: behind the name, or in a list of values of its own
+_IS = r"(?:[:,]|(?:[)][\t-\r ]*)?(?:<>|!=|=))"
+_NEXT = rf"(?:::[a-z0-9_]+)?[\t-\r ]*(?:\][\t-\r ]*,[\t-\r ]*array\[|{_IS})[\t-\r ]*e?"
+_THEN = rf"{_OPENED}{_NEXT}{_OPENED}"
+_NAMED = rf"(?:authorization|key|secret|token|auth|password|bypass|cookie)['\"]{{1,2}}{_NEXT}['\"]"
 _TYPED = r"[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar|character[\t-\r ]+varying)(?:[(][0-9]+[)])?"
 _GIVEN = rf"(?:(?:{_TYPED})?[\t-\r ]*(?::=|=>)|{_TYPED}(?:[\t-\r ]*=|[\t-\r ]+default[\t-\r ]))[\t-\r ]*e?"
 _BEGIN, _END = "(?<![a-z0-9_])", "(?![a-z0-9_])"
-_WORD = r"[a-z0-9_]*(?:secret|token|password|api_?key|access_?key)"
+_WORD = r"[a-z0-9_]*(?:secret|token|password|(?:api|access|auth|cron|private|webhook)_?key)"
 # a key of anything, of which only what has no words in it is a secret
 _ANY_KEY = (
     r"(?:[a-z]{0,3}_)?(?:(?:service|role|cron|auth|internal|private|admin|edge|worker|webhook|job|shared|master)_)*key"
@@ -52,7 +50,7 @@ class Place:
 
 
 _HEADER = (
-    r"(?:(?:proxy-)?authorization|api-?key"
+    r"(?:(?:proxy-)?authorization|(?:(?!x-)[a-z0-9]+-)?api-?key"
     r"|x-(?!idempotency|cache|dedup|partition|routing|surrogate|trace)[a-z0-9-]*(?:secret|token|key|auth|password|bypass)"
     r"|(?!x-|page-|next-|continuation-|sync-|csrf-)[a-z0-9]+(?:-[a-z0-9]+)*-(?:secret|token|password)"
     r"|[a-z0-9-]*(?:subscription|functions|access|admin|master)-key)"
@@ -66,7 +64,8 @@ CREDENTIALS = (
         rf"{_OPENED}{_HEADER}"
         rf"{_THEN}(?:(?:bearer|basic|token)[\t-\r ]+)?{_JOINED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
     ),
-    Place("word", _NAMED, rf"{_OPENED}{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
+    # also of a setting, whose name has dots
+    Place("word", _NAMED, rf"{_OPENED}(?:[a-z0-9_]+\.)*{_WORD}{_THEN}{_value(12, 32, _ANY_MARKS)}{_CLOSED}"),
     Place(
         "argument",
         rf"(?:key|secret|token|password){_GIVEN}['\"]",
@@ -80,16 +79,24 @@ CREDENTIALS = (
     Place("scheme", r"bearer[\t-\r ]", rf"['\":=][\t-\r ]*bearer[\t-\r ]+{_JOINED}{_value(16, 32)}"),
     Place(
         "parameter",
-        r"[?&][a-z0-9_-]*(?:key|secret|token|password|code|sig|signature|auth)=",
-        r"[?&](?:[a-z0-9_-]*(?:api[-_]?key|secret|token|password)|key|code|sig|signature|auth)="
-        rf"{_JOINED}{_value(12, 24)}",
+        r"[?&][a-z0-9_-]*(?:key|secret|token|password|pass|pwd|jwt|code|sig|signature|auth)=",
+        r"[?&](?:[a-z0-9_-]*(?:(?:api|access|auth|cron|functions|private|service|service_role|webhook)[-_]?key"
+        r"|secret|token|password)|key|pass|pwd|jwt|code|sig|signature|auth)="
+        rf"{_JOINED}{_value(12, 24, '_.~+/=%-')}",
     ),
     Place(
         "cookie",
         _NAMED,
         rf"{_OPENED}cookie{_THEN}[^'\"]*(?:sess|sid|auth|token|jwt)[a-z0-9_.-]{{0,255}}={_value(16, 32)}",
     ),
-    Place("user", "://[^/ ]+:[^/ ]+@", r"https?://[^\t-\r /@:'\"]+:((?!%s)[^\t-\r /@'\"|]{6,})@"),
+    Place(
+        "user", "://[^/ ]+:[^/ ]+@", r"https?://[^\t-\r /@:'\"]+:((?!%s|pass(?:word|wd)?@|secret@)[^\t-\r /@'\"|]{6,})@"
+    ),
+    Place(
+        "role",
+        r"password[\t-\r ]+e?['\"]",
+        rf"{_BEGIN}password[\t-\r ]+e?{_OPENED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
+    ),
     Place(
         "hook",
         "hooks?[.]|discord|telegram|ifttt",

@@ -27,6 +27,9 @@ select case when f.status = 'critical' and k.changed_at > f.last_at then 'unknow
                 and exists (select from autosync.service_key_facts() as s where s.kind = 'secret') then 'verify_jwt'
             when f.answer ~* 'legacy api keys' then 'legacy_disabled'
             when f.answer ~* 'x-autosync-cron-secret|cron secret' then 'cron_secret'
+            -- withSupabase(): of the secret keys it takes the one named default, and takes none as a bearer token
+            when f.answer ~ '@supabase/server' and c.auth = 'service_key' then case
+                when exists (select from autosync.service_key_facts() as s where s.kind = 'secret') then 'default_key' else 'legacy_disabled' end
             when f.answer ~* 'named? .{0,3}default|key.{0,20}default' then 'default_key'
         end) as facts
 from (

@@ -52,7 +52,7 @@ begin
                     -- a name that is in no list
                     or body ~ '(^|["({]) *(?!\w*(Error|Exception)\M|(Unauthori[sz]ed|Forbidden|Authentication|Authorization|Auth|Denied|Invalid|Missing|Supabase|Jwt|Http|Message|Reason|Details?|Refused|Failed|Failure|Access|Status|Key|Token|Gateway|Function|Worker|Server|Client|Caller|Request|Response|Sync|Cron|Job|Api|Hint|Note|Warning)\M)[A-Z][a-z]\w+: .{0,40}\m[Aa][Pp][Ii][ _-]?[Kk]ey\M'
                     or body ~ '\m(?!(Invalid|Missing|Expired|Unknown|Wrong|Bad|Malformed|Revoked|Incorrect|Disabled|Empty|Valid|Required|Expected|Provided|Unauthori[sz]ed|Forbidden|Denied|Supabase|Legacy|Service|Anon|Secret|Publishable|Project|Function|The|Your|This|No|An|Jwt|Bearer|Authorization|Authentication|Please|Check|Use|Set|Send|Pass|Provide|Cron|Internal|Admin|Master|Shared|Private|Public|User|Client|Server|Un[a-z]+|[A-Z][a-z]+ed)\M)[A-Z][a-z]+ (access|API) (token|key)\M')
-                and body !~* 'x-autosync-cron-secret|service[_ -]?role|legacy api keys'
+                and body !~* 'x-autosync-cron-secret|service[_ -]?role|legacy api keys|@supabase/server'
                 then 'function'
             when body ~* 'row[- ]level security|permission denied for|\mcsrf\M|\m(ip|country|region|origin)\M.{0,40}\m(not allowed|blocked|denied|forbidden|allow[- _]?list|white[- _]?list)\M|quota|plan limit|rate limit|too many requests'
                 then 'function'

@@ -389,6 +389,17 @@ KEYS = [
     Answer("key", 401, "Unauthorized", PAGE),
     Answer("key", 401, {"message": "Unregistered API key", "hint": "This API key has been deleted"}),
     Answer("key", 401, {"message": "Suspended API key"}),
+    # as @supabase/server 1.8 says it
+    Answer(
+        "key",
+        401,
+        {
+            "source": "@supabase/server",
+            "code": "INVALID_API_KEY",
+            "message": '[@supabase/server] The apikey header matched no key configured for auth mode(s): "secret".',
+            "docs": "https://github.com/supabase/server/blob/main/docs/error-handling.md#invalid_api_key",
+        },
+    ),
     failed({"message": "Invalid login credentials"}, 401),
     failed({"statusCode": 401, "name": "restricted_api_key", "message": "This API key may only send emails"}, 401),
     failed({"errors": [{"message": "The provided authorization grant is invalid, expired, or revoked"}]}, 401),

@@ -251,6 +251,27 @@ def test_windows_that_are_shut_stand_in_nobodys_way_and_move_to_their_opening(sc
     assert db.execute(moved).fetchone() == (count, 1)
 
 
+def test_what_becomes_due_now_is_claimed_behind_any_number_of_shut_windows(schedule_db: Connect) -> None:
+    db = schedule_db(None)
+    # 600 minutes with 13 windows each, more than a claim looks at
+    db.execute("set session_replication_role = replica")
+    db.execute(WINDOW, [7_800])
+    db.execute(
+        f"""
+        with numbered as (select s.id, row_number() over () as n from {TABLE} as s)
+        update {TABLE} as s
+        set next_run_at = now() - interval '20 minutes' - (n.n % 600) * interval '1 minute',
+            time_window_end = s.time_window_end + (n.n % 13) * interval '1 minute'
+        from numbered as n
+        where n.id = s.id
+        """.encode()
+    )
+    db.execute("reset session_replication_role")
+    assert claim(db) == []
+    fill(db, 100)
+    assert [len(claim(db)) for _ in range(3)] == [50, 50, 0]
+
+
 def test_a_zone_the_server_lost_stops_no_other_claim(schedule_db: Connect) -> None:
     db = schedule_db(None)
     fill(db, 2)

@@ -18,7 +18,7 @@ from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, R
 # the newest 1000 runs of all jobs, by primary key, and 1000 jobs: bounded; a higher number of a transaction is younger
 _QUERY = """
 with history as materialized (
-    select d.runid, d.jobid, d.command, d.status, d.return_message, d.start_time, d.end_time, d.job_pid,
+    select d.runid, d.jobid, d.command, d.username, d.database, d.status, d.return_message, d.start_time, d.end_time, d.job_pid,
         coalesce(d.end_time, d.start_time) as written_at, age(d.xmin) as age
     from (select n.*, n.xmin from cron.job_run_details as n order by n.runid desc limit 1000) as d
 ),
@@ -32,7 +32,7 @@ launcher as (
     where a.application_name = 'pg_cron scheduler'
 ),
 job as materialized (
-    select c.jobid, coalesce(c.jobname, format('(unnamed, %s)', c.jobid)) as name, c.schedule, c.command,
+    select c.jobid, coalesce(c.jobname, format('(unnamed, %s)', c.jobid)) as name, c.schedule, c.command, c.username, c.database, c.active,
         c.active and c.database = current_database()
             -- pg_cron may be set to skip theirs
             and not exists (select from pg_catalog.pg_roles as r where r.rolname = c.username and r.rolsuper) as is_on,
@@ -75,13 +75,30 @@ select jsonb_build_object(
     ),
     'older', (
         select jsonb_agg(jsonb_build_object('job_id', j.jobid, 'job', j.name, 'started_at', r.start_time,
-            'is_last', r.is_last, 'is_second', r.age < t.age and b.command <> j.command and b.age < j.age and r.job_pid + b.job_pid > 0) order by j.jobid)
+            'is_last', r.is_last, 'is_second', o.is_second, 'differs', d.differs) order by j.jobid)
         from job as j
-        -- what was masked in the history differs, too
-        join run as r on r.jobid = j.jobid and r.place = 1 and r.command <> j.command and strpos(r.command, '***') = 0
+        join run as r on r.jobid = j.jobid and r.place = 1
         left join run as b on b.jobid = j.jobid and b.place = 2
-        -- one run may have been under way when the job was changed; what has no process was not run by pg_cron
-        where r.is_last or r.age < t.age and b.command <> j.command and b.age < j.age and r.job_pid + b.job_pid > 0
+        cross join lateral (
+            select case
+                -- what was masked in the history differs, too
+                when r.command <> j.command and strpos(r.command, '***') = 0 then 'text'
+                when r.username <> j.username then 'role'
+                when r.database <> j.database then 'database'
+                when not j.active then 'off'
+            end as differs
+        ) as d
+        -- one run may have been under way when the job was changed; what has no process was not run by pg_cron, and of what a
+        -- restore wrote each row is of the same transaction
+        cross join lateral (
+            select coalesce(r.age < t.age and r.age < b.age and b.age < j.age and r.job_pid + b.job_pid > 0 and case d.differs
+                when 'text' then b.command <> j.command
+                when 'role' then b.username <> j.username
+                when 'database' then b.database <> j.database
+                else true
+            end, false) as is_second
+        ) as o
+        where d.differs is not null and (r.is_last or o.is_second)
     ),
     'changed', (
         select jsonb_agg(jsonb_build_object('job_id', j.jobid, 'job', j.name) order by j.jobid)
@@ -132,6 +149,13 @@ select exists (
 _LAG_SECONDS = 1.5
 _GRACE = timedelta(seconds=20)
 _PROMPT = 10  # seconds
+# how a run differs from what cron.job has
+_DIFFERS = {
+    "text": "ran another text {} than the one that cron.job has",
+    "role": "ran as another role {} than the one that cron.job has",
+    "database": "ran in another database {} than the one that cron.job has",
+    "off": "ran {}, although cron.job says that it is inactive",
+}
 
 
 def _query() -> str:
@@ -168,7 +192,7 @@ def _findings(facts: dict[str, Any]) -> list[Row]:
         rows.append(Row("critical", f"cron job number {run['job_id']}", shown, gone))
     for run in facts["older"] or ():
         if run["is_second"] or (is_unread and run["is_last"]):
-            detail = f"ran another text at {_second(run['started_at'])} than the one that cron.job has"
+            detail = _DIFFERS[run["differs"]].format(f"at {_second(run['started_at'])}")
             rows.append(_row(run, "command", detail))
     named = {row.facts["job_id"] for row in rows}
     if is_unread:

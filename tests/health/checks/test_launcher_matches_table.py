@@ -76,3 +76,32 @@ def test_a_text_that_was_changed_past_pg_cron_is_named(live: LiveProject) -> Non
     live.repair(_ID)
     live.must_be_healthy()
     live.owner.execute("select cron.unschedule('old')")
+
+
+@pytest.mark.long
+def test_what_was_switched_off_or_given_away_past_pg_cron_is_named_as_long_as_it_runs(live: LiveProject) -> None:
+    changes = {"off": "active = false", "role": "username = 'supabase_admin'", "database": "database = 'template1'"}
+    numbers = {name: _scheduled(live, name, f"select '{name}'") for name in [*changes, "properly"]}
+    for number in numbers.values():
+        _ran(live, number)
+    for name, change in changes.items():
+        live.admin.execute(_SILENTLY.format(f"update cron.job set {change} where jobname = '{name}'").encode())
+    for _ in range(2):
+        newest = _newest(live)
+        for number in numbers.values():
+            _ran(live, number, after=newest)
+    # past the moment in which pg_cron could still be about to read the table
+    live.admin.execute("select pg_sleep(3)")
+    found = health.evidence(live.look(_ID))
+    for name, says in {"off": "is inactive", "role": "as another role", "database": "in another database"}.items():
+        assert f"cron job {name}: ran " in found, found
+        assert says in found
+    assert "properly" not in found
+    live.repair(_ID)
+    live.owner.execute("select cron.alter_job(%s, active := false)", [numbers["properly"]])
+    live.admin.execute("select pg_sleep(2)")
+    assert live.look(_ID).status is Status.OK, health.evidence(live.look(_ID))
+    live.owner.execute(
+        "select cron.unschedule(jobid) from cron.job where username = current_user and jobname in ('off', 'properly')"
+    )
+    live.admin.execute("delete from cron.job where jobname in ('role', 'database')")

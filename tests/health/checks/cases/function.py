@@ -75,6 +75,14 @@ def _slow(seconds: float) -> Action[Project]:
     return act
 
 
+# as @supabase/server 1.8 says it
+_WITH_SUPABASE = {
+    "source": "@supabase/server",
+    "code": "INVALID_API_KEY",
+    "message": '[@supabase/server] The apikey header matched no key configured for auth mode(s): "secret".',
+    "docs": "https://github.com/supabase/server/blob/main/docs/error-handling.md#invalid_api_key",
+}
+
 CASES: dict[str, tuple[Case, ...]] = {
     "function_accepts_key": (
         *(
@@ -127,6 +135,16 @@ CASES: dict[str, tuple[Case, ...]] = {
             _NO_HEADER,
             says="UNAUTHORIZED_NO_AUTH_HEADER",
             reason="verify_jwt",
+        ),
+        *(
+            failed(
+                f"withSupabase() takes another key: {reason}",
+                stored(service_role_key=key),
+                answers(401, _WITH_SUPABASE),
+                says="matched no key configured",
+                reason=reason,
+            )
+            for key, reason in ((keys.secret(), "default_key"), (keys.legacy(), "legacy_disabled"))
         ),
         fine("another key was accepted", answers(401), stored(service_role_key=keys.legacy()), answers_again),
         fine("the function failed with the word of somebody else", answers(500, {"error": "device-sync answered 401"})),
