@@ -28,6 +28,18 @@ from owner as o
 cross join (values ('public'), ('autosync')) as s (name)
 where to_regnamespace(s.name) is not null and not has_schema_privilege(o.oid, to_regnamespace(s.name), 'create')
 union all
+-- a schema that was given away: whoever has the tables works on them, and nothing else shows it
+select 'warning', 'schema autosync',
+    format('belongs to the role %s and its tables to %s, which may not create anything in it, so the next migration will fail', o.name, t.name),
+    jsonb_build_object('schema', 'autosync', 'role', t.name, 'privilege', 'owner')
+from owner as o
+cross join lateral (
+    select c.relowner as oid, pg_get_userbyid(c.relowner) as name
+    from pg_catalog.pg_class as c
+    where c.oid = to_regclass('autosync.alembic_version') and c.relowner <> o.oid
+) as t
+where not has_schema_privilege(t.oid, to_regnamespace('autosync'), 'create')
+union all
 -- the runs that pg_cron keeps, which housekeeping deletes
 select 'warning', 'table cron.job_run_details',
     format('the role %s may not delete from it, so housekeeping keeps every run for ever', o.name),

@@ -88,14 +88,14 @@ select jsonb_build_object(
                 when not j.active then 'off'
             end as differs
         ) as d
-        -- one run may have been under way when the job was changed; what has no process was not run by pg_cron, and of what a
-        -- restore wrote each row is of the same transaction
+        -- one run may have been under way when the job was changed; what has no process was not run by pg_cron. A restore brings
+        -- earlier runs of a job that is off, in one transaction
         cross join lateral (
-            select coalesce(r.age < t.age and r.age < b.age and b.age < j.age and r.job_pid + b.job_pid > 0 and case d.differs
+            select coalesce(r.age < t.age and b.age < j.age and r.job_pid + b.job_pid > 0 and case d.differs
                 when 'text' then b.command <> j.command
-                when 'role' then b.username <> j.username
-                when 'database' then b.database <> j.database
-                else true
+                when 'role' then b.username <> j.username and r.age < b.age
+                when 'database' then b.database <> j.database and r.age < b.age
+                else r.age < b.age
             end, false) as is_second
         ) as o
         where d.differs is not null and (r.is_last or o.is_second)

@@ -18,6 +18,8 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
             # the server itself quoted the name
             name = drafts.text(facts["identity"])
             grants.append(sql.SQL("grant execute on function {} to {}").format(name, sql.Identifier(owner)))
+        elif facts["privilege"] == "owner":
+            grants.append(sql.SQL("alter schema autosync owner to {}").format(sql.Identifier(facts["role"])))
         elif "table" in facts:
             grants.append(sql.SQL("grant select, delete on cron.job_run_details to {}").format(sql.Identifier(owner)))
         else:

@@ -130,6 +130,16 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="the role postgres may not delete from it, so housekeeping keeps every run",
             repaired_by="supabase_admin",
         ),
+        warned(
+            "the schema was given away",
+            admin("alter schema autosync owner to supabase_admin"),
+            says="belongs to the role supabase_admin and its tables to postgres, which may not create anything in it",
+            repaired_by="supabase_admin",
+        ),
+        fine(
+            "the schema is a superuser's, and its tables' owner may create there",
+            admin("alter schema autosync owner to supabase_admin", "grant all on schema autosync to postgres"),
+        ),
         fine("somebody else may not", admin("revoke execute on all functions in schema cron from anon")),
         fine("a grant to the owner is enough", admin("grant execute on all functions in schema cron to postgres")),
     ),
