@@ -18,6 +18,14 @@ order by 1, 2
 """
 
 
+_INACTIVE = r"""
+select substr(a.object, length('cron job ') + 1), a.undo like '%***%' and a.undo not like '%autosync.secret_reference(%'
+from autosync.adopted as a
+where a.object like 'cron job %' and a.undo like '%active := false%'
+order by 1
+"""
+
+
 def names_in(text: str) -> list[str]:
     """Return the secrets that a text reads so."""
     return sorted({one or other for one, other in _REFERENCE.findall(text)})
@@ -31,6 +39,11 @@ def without(text: str) -> str:
 def to_be_read(connection: Connection) -> dict[str, str]:
     """Return the secrets that jobs read again when they are given back, with the name of a job."""
     return dict(rows(connection, _TO_BE_READ)) if exists(connection, "autosync.adopted") else {}
+
+
+def inactive(connection: Connection) -> dict[str, bool]:
+    """Return the jobs that are inactive when they are given back, and of each whether its text lacks a secret then."""
+    return dict(rows(connection, _INACTIVE)) if exists(connection, "autosync.adopted") else {}
 
 
 def readers(connection: Connection, name: str) -> list[str]:

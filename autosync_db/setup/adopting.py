@@ -123,6 +123,10 @@ def foresee(
         f"it sends the stored {secret}, which is another than the one that its text shows"
         for secret in taken_secrets.replaced(settings, understood, takes, facts, stored)
     ]
+    if takes and "secrets" in configuration.settings.model_fields_set:
+        there, wanted = store.store_of(connection), configuration.settings.secrets.store
+        if there != wanted:
+            notes.append(f"its secrets are stored in the {there}, where all are; setup moves them to the {wanted}")
     return Adoption(job, settings, takes, text, (*_notes(understood), *notes), store.look(connection, takes))
 
 

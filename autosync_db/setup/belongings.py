@@ -104,6 +104,13 @@ def left_in_schema(connection: Connection) -> list[Item]:
     ]
 
 
+def _given_back(lacks_secret: bool | None) -> str:
+    """Return how a job comes back that is inactive then, and lacks a secret or not; None for one that is active."""
+    if lacks_secret:
+        return "inactive, with *** in place of its secret: put that back into its text"
+    return "with the text, schedule and name that it had" + ("" if lacks_secret is None else ", inactive as kept")
+
+
 class _Look:
     def __init__(self, connection: Connection, *, keep_data: bool, drop_extensions: bool) -> None:
         self._connection = connection
@@ -136,6 +143,7 @@ class _Look:
         registered: dict[str, tuple[bool, bool]] = {}
         if exists(self._connection, "autosync.job"):
             registered = {name: (watch, scheduled) for name, watch, scheduled in rows(self._connection, _REGISTERED)}
+        inactive = references.inactive(self._connection)
         given_back = {object.removeprefix(_JOB) for _, object in self._adopted if object.startswith(_JOB)}
         jobs = found.jobs(self._connection)
         made.read_secrets = references.to_be_read(self._connection)
@@ -154,9 +162,7 @@ class _Look:
                     Item("job", extensions.called(job), f"it belongs to the role {job.role}: connect as that one")
                 )
             elif is_ours and job.name in given_back:
-                made.gives_back.append(
-                    Item("job", extensions.called(job), "with the text, schedule and name that it had")
-                )
+                made.gives_back.append(Item("job", extensions.called(job), _given_back(inactive.get(job.name))))
             elif is_ours:
                 made.removes.append(Item("job", extensions.called(job), job.schedule))
             else:

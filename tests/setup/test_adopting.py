@@ -159,12 +159,24 @@ def test_a_key_that_is_not_the_stored_one_is_said_and_the_text_that_had_it_comes
     project.schedule(SHAPES["vault"][0], "first")
     project.schedule(_post(f"'apikey', '{OTHER_KEY}'"), "second")
     project.imported()
+    tables = Path("autosync.toml").read_text()
+    project.write('[secrets]\nstore = "vault"\n' + tables)
+    shown = command.succeeds(project.run("jobs", "adopt", "first", "--dry-run")).out
+    assert "its secrets are stored in the table, where all are; setup moves them to the vault" in shown
+    project.write(tables)
     command.succeeds(project.run("jobs", "adopt", "first", "--yes"))
     shown = command.succeeds(project.run("jobs", "adopt", "second", "--dry-run")).out
     assert "it sends the stored service_role_key, which is another than the one that its text shows" in shown
     assert "it comes back inactive" in shown
     command.succeeds(project.run("jobs", "adopt", "second", "--yes"))
     assert project.accepts(project.stub.requests[-1])
+    lacking = "inactive, with *** in place of its secret"
+    listed = command.succeeds(project.run("teardown", "--dry-run")).out
+    assert f"second ({lacking}" in listed
+    assert "first (with the text, schedule and name that it had)" in listed
+    said = command.succeeds(project.run("rollback", "0004", "--dry-run")).err
+    assert f"warning: the job second comes back {lacking}" in said
+    assert "first" not in said
     command.succeeds(project.run("jobs", "release", "second", "--yes"))
     [(text, is_active)] = project.execute("select command, active from cron.job where jobname = 'second'")
     assert (is_active, OTHER_KEY in text, "***" in text) == (False, False, True)
@@ -241,6 +253,7 @@ def test_a_rollback_gives_the_text_back_too(project: Project) -> None:
         is_whole = project.cron() == before
         assert is_whole == (shape == "vault")
         assert is_whole or (project.cron()[0][3] is False and "put its secret back" in said)
+        assert is_whole != ("their secrets were deleted with public.pg_cron_secrets" in said)
         _unschedule(project)
         project.stub.requests.clear()
 
