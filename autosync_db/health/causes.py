@@ -55,7 +55,7 @@ def _blocked_by(
     failing += [
         cause for cause in catalogue[id].overlaps if any(_covers(found, verdict) for found in _of(verdicts, cause, job))
     ]
-    if verdict.lacking and id != OBJECTS:
+    if id != OBJECTS and (verdict.lacking or _lacks_table(verdict)):
         failing += [OBJECTS for found in _of(verdicts, OBJECTS, job) if found.status is Status.CRITICAL]
     if verdict.locked_out:
         # whoever holds the locks is the whole explanation, unless they were let go meanwhile
@@ -92,6 +92,13 @@ def _of(verdicts: Verdicts, id: str, job: str | None) -> list[Verdict]:
 
 def _fails(verdict: Verdict) -> bool:
     return verdict.status is not Status.OK
+
+
+def _lacks_table(verdict: Verdict) -> bool:
+    """Return whether a check could not look because one of our tables is gone."""
+    return verdict.status is Status.UNKNOWN and any(
+        item.facts.get("reason") == "missing" and "table" in item.facts for item in verdict.evidence
+    )
 
 
 def _covers(wider: Verdict, verdict: Verdict) -> bool:

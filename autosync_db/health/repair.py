@@ -305,7 +305,8 @@ def _transaction(proposal: Proposal) -> list[str]:
     """Return the statements of one transaction, each with its semicolon."""
     # a migration, or another repair, may be at work
     lock = f"select pg_catalog.pg_advisory_xact_lock({ADVISORY_LOCK})"
-    lines = ["begin", *_settings(proposal.job), lock, *proposal.statements, "commit"]
+    # where every session is read-only, so is this one, and what ends that would be refused
+    lines = ["begin read write", *_settings(proposal.job), lock, *proposal.statements, "commit"]
     return [_ended(line) for line in lines]
 
 

@@ -23,6 +23,9 @@ where p.pronamespace = to_regnamespace('cron') and p.proname = 'alter_job'
 _IS_TAKEN = "select exists (select from cron.job as c where c.jobname = %s)"
 # pg_cron asks for that where the role is named
 _LOGS_IN = "select r.rolcanlogin from pg_catalog.pg_roles as r where r.rolname = %s"
+_MAY_USE = "select has_schema_privilege(%s, n.oid, %s) from pg_catalog.pg_namespace as n where n.nspname = 'cron'"
+_LET = sql.SQL("grant usage on schema cron to {}")
+_LET_NO_MORE = sql.SQL("revoke usage on schema cron from {}")
 _UNSCHEDULE = sql.SQL("select cron.unschedule({}::bigint)")
 _SWITCH_OFF = sql.SQL("select cron.alter_job({}, active := false)")
 # pg_cron has no way to rename a job
@@ -68,6 +71,12 @@ def end(scene: Scene, number: int, role: str, name: str | None) -> Repair | Refu
     if not is_ours and not scene.is_superuser and not scene.value(_MAY_ALTER, [role]):
         return Refusal(f"{role} may not change job {number} with cron.alter_job()", f"as a superuser {shown}")
     statements = [way] if scene.is_superuser else drafts.acting_as(scene, role, way)
+    if not scene.is_superuser and role != scene.me and not scene.value(_MAY_USE, [role, "usage"]):
+        if not scene.value(_MAY_USE, [scene.me, "usage with grant option"]):
+            return Refusal(f"{role} may not use the schema cron any more", f"as a superuser {shown}")
+        # for the time of the statement
+        name_of = sql.Identifier(role)
+        statements = [_LET.format(name_of), *statements, _LET_NO_MORE.format(name_of)]
     return Repair(f"{'unschedule' if is_ours else 'switch off'} job {number} of {role}", statements)
 
 

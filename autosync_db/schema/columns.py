@@ -10,6 +10,7 @@ from psycopg import sql
 from autosync_db import resources
 
 _TABLES = "templates/supabase/schemas/tables.sql"
+_UNLOGGED = re.compile(r"^create unlogged table ([\w.]+) \(", re.MULTILINE)
 _TABLE = re.compile(r"^create (?:unlogged )?table ([\w.]+) \(\n(.*?)^\)", re.MULTILINE | re.DOTALL)
 # of a constraint every line is further in, or begins with one of these words
 _COLUMN = re.compile(
@@ -32,7 +33,7 @@ where a.attname is null
 
 
 # what keeps rows from being written: a view in the place of a table, a column that nobody here fills, and a publication
-# that sends the updates of a table whose rows it cannot tell apart
+# that sends the updates of a table whose rows it cannot tell apart; and what keeps them from staying
 _UNWRITABLE = """
 select coalesce(jsonb_agg(jsonb_build_array(w.relation, f.reason, f.name) order by w.relation, f.reason, f.name), '[]')
 from (
@@ -64,6 +65,10 @@ cross join lateral (
             else false
         end
     having count(*) > 0
+    union all
+    -- what a crash of the server takes away, and what it has to take away to be noticed
+    select case c.relpersistence when 'u' then 'unlogged' else 'logged' end, null
+    where c.relkind = 'r' and (c.relpersistence = 'u') <> (w.relation = any ({unlogged}::text[]))
 ) as f
 """
 
@@ -83,7 +88,8 @@ def question() -> str:
     """Return the query of what is not as expected, as one JSON value; a table may not be there at all."""
     tables, names, types = (sql.Literal(list(values)).as_string() for values in zip(*expected(), strict=True))
     different = _DIFFERENT.format(tables=tables, names=names, types=types)
-    unwritable = _UNWRITABLE.format(tables=tables, names=names)
+    unlogged = sql.Literal(_UNLOGGED.findall(resources.read(_TABLES))).as_string()
+    unwritable = _UNWRITABLE.format(tables=tables, names=names, unlogged=unlogged)
     return f"select jsonb_build_object('different', ({different}), 'unwritable', ({unwritable}))"
 
 
@@ -95,6 +101,8 @@ def unwritable(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             reason,
             {
                 "view": "is a view, not a table",
+                "unlogged": "is unlogged: a crash of the server empties it",
+                "logged": "is logged: it outlives a crash of the server, which nothing else here notices",
                 "not_null": f"has the column {name}, which takes no null and has no default: no row can be written",
             }.get(
                 reason,

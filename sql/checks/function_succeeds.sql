@@ -11,6 +11,9 @@ select f.status as status, format('function %s', f.function_name) as object,
             when f.answer ~ 'not what the job''s `expect` says' then 'expect'
             when f.answer ~* 'PGRST203|could not choose the best candidate function' then 'overload'
             when f.answer ~* 'PGRST20[0-5]|in the schema cache' then 'schema_cache'
+            when f.status_code = 402 then 'quota'
+            when f.error_code = 'BOOT_ERROR' or f.error_code like 'LOAD_FUNCTION%' then 'boot'
+            when f.error_code in ('WORKER_LIMIT', 'WORKER_RESOURCE_LIMIT') or f.status_code = 546 then 'limits'
         end) as facts
 from (
     select c.*, j.status,

@@ -2,7 +2,7 @@
 select f.status as status, format('function %s', f.function_name) as object,
     case
         when f.status in ('critical', 'warning') then format('%s of the last %s calls %s since %s: %s', f.calls, f.total,
-            case when f.is_redirected or f.status_code between 300 and 399 then 'went astray' when f.status_code = 400 then 'did not get through' else 'got no HTTP answer' end, f.since, f.answer)
+            case when f.is_redirected or f.status_code between 300 and 399 then 'went astray' when f.status_code is not null then 'did not get through' else 'got no HTTP answer' end, f.since, f.answer)
         else f.answer
     end as detail,
     jsonb_build_object('function', f.function_name, 'calls', f.calls, 'total', f.total, 'last_at', f.last_at, 'error_code', f.error_code,
@@ -15,7 +15,13 @@ select f.status as status, format('function %s', f.function_name) as object,
                 from (select o.* from autosync.invocation as o order by o.id desc limit 200) as i
                 join autosync.job as k on k.id = i.job_id and k.function is not null
                 where i.queued_at > f.last_at and i.status_code is not null
-            ) then 'reached_since' end
+            ) then 'reached_since' else case
+                when f.status_code between 520 and 530 then 'behind'
+                when f.answer ~ 'list of certificate authorities' then 'authorities'
+                when f.answer ~ 'certificate is not trusted' then 'certificate'
+                when f.answer ~ 'completed the connection in time' then 'shut_out'
+                when f.answer ~ 'was closed|was broken off' then 'broken_off'
+            end end
             when f.error_code = 'REDIRECTED_WITH_KEY' then 'redirected_with_key'
             else 'redirected'
         end,

@@ -86,5 +86,5 @@ where not exists (select from parts)
     and exists (
         select from chosen_jobs as c
         join autosync.job as j on j.name = c.name
-        where j.function is not null
+        where j.function is not null and (j.enabled and j.paused_at is null or autosync.secrets_hidden() is not null)
     )

@@ -16,8 +16,8 @@ with stored as (
 ),
 shown as (
     select case when s.source = 'session' then s.reset_val else s.setting end = 'on' as read_only, s.source,
-        -- client and role settings of this session lie over the server's
-        s.source = 'client' or exists (
+        -- client and role settings of this session lie over the server's, and so do those of its beginning that were taken back since
+        s.source in ('client', 'user', 'database user', 'database', 'global') or exists (
             select from pg_catalog.pg_db_role_setting as d
             cross join lateral unnest(d.setconfig) as c (entry)
             where d.setrole <> 0 and pg_get_userbyid(d.setrole) = session_user

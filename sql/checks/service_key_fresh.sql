@@ -25,6 +25,7 @@ where not exists (select from autosync.service_key_facts())
         select from chosen_jobs as c
         join autosync.job as j on j.name = c.name
         where 'service_role_key' = any (autosync.needed_secrets(j.name))
+            and (j.enabled and j.paused_at is null or autosync.secrets_hidden() is not null)
     )
 union all
 select 'ok', 'secret service_role_key',

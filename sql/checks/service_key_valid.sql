@@ -15,3 +15,6 @@ union all
 select 'unknown', 'secret service_role_key', 'is not stored', jsonb_build_object('secret', 'service_role_key', 'reason', 'missing')
 where not exists (select from autosync.service_key_facts())
     and 'service_role_key' = any (autosync.needed_secrets(checked.name))
+    -- a job that is off needs none
+    and (autosync.secrets_hidden() is not null
+        or exists (select from autosync.job as j where j.name = checked.name and j.enabled and j.paused_at is null))

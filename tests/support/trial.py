@@ -44,7 +44,7 @@ def _nested(text: bytes) -> bytes | None:
     """Return what a statement about transactions is inside of one; None for any other statement."""
     first, _, rest = text.partition(b";")
     match first.split():
-        case [b"begin"]:
+        case [b"begin"] | [b"begin", b"read", b"write"]:
             return b"savepoint step;" + rest
         case [b"begin", b"transaction", b"read", b"only"]:
             return b"savepoint step; set transaction read only;" + rest

@@ -20,6 +20,21 @@ CHECK = Check(
             " autosync-db verify --only private_schema_is_ours",
             then="autosync-db jobs trigger {job}",
         ),
+        "quota": ByYou(
+            "raise the organization's quota (on Supabase: Organization > Billing) or wait for its next cycle; where the"
+            " function itself answers 402, its log says whom it owes",
+            then="autosync-db jobs trigger {job}",
+        ),
+        "boot": ByYou(
+            "start the function on your machine, such as by supabase functions serve, correct what keeps it from"
+            " starting, and deploy it again",
+            then="autosync-db jobs trigger {job}",
+        ),
+        "limits": ByYou(
+            "let the function do less in one call: a smaller batch_size in autosync.toml for a job that drains"
+            " schedules, or parts of the work in calls of their own",
+            then="autosync-db setup",
+        ),
         "schema_cache": "notify pgrst, 'reload schema'; -- then: autosync-db jobs trigger {job}",
     },
     needs=("head_applied", "function_accepts_key", "privileges_sufficient"),

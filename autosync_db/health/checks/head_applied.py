@@ -13,6 +13,11 @@ CHECK = Check(
             " autosync-db",
             then="autosync-db verify",
         ),
+        # of a revision that was older, objects_current names what is missing
+        "forgotten": (
+            "create table if not exists autosync.alembic_version (version_num varchar(32) primary key);"
+            " insert into autosync.alembic_version values ('{head}')"
+        ),
         "several": ByYou(
             "delete from autosync.alembic_version where version_num <> '{revision}'", then="autosync-db migrate"
         ),

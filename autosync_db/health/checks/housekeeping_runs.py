@@ -4,11 +4,13 @@ from typing import Any
 
 from psycopg import sql
 
+from autosync_db import cron
 from autosync_db.config import HOUSEKEEPING_JOB
-from autosync_db.health import drafts, ticks
+from autosync_db.health import drafts, second_jobs, ticks
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 
 _OBJECT = f"cron job {HOUSEKEEPING_JOB}"
+_UNSCHEDULE = sql.SQL("select cron.unschedule(c.jobid) from cron.job as c where c.jobname = {}")
 
 # of the runs of all jobs the newest 1000, of the calls without an outcome the oldest 1000: bounded
 _QUERY = """
@@ -19,6 +21,13 @@ select jsonb_build_object(
     'schedule', c.schedule,
     'active', c.active,
     'is_ours', c.command = autosync.job_command(c.jobname),
+    'registered_schedule', j.schedule,
+    'role', c.username,
+    'owner', o.owner,
+    'database', c.database,
+    'is_here', c.database = current_database(),
+    'address', format('%s:%s', c.nodename, c.nodeport),
+    'is_other_port', c.nodeport <> current_setting('port')::integer,
     'now', now(),
     'since', greatest(autosync.server_epoch(), pg_postmaster_start_time(), j.created_at, j.updated_at),
     'zone', (select s.setting from pg_catalog.pg_settings as s where s.name = 'cron.timezone'),
@@ -33,6 +42,9 @@ left join autosync.job as j on j.name = house.name
 left join lateral (
     select o.* from cron.job as o where o.jobname = house.name order by o.jobid limit 1
 ) as c on true
+left join lateral (
+    select pg_get_userbyid(n.nspowner) as owner from pg_catalog.pg_namespace as n where n.nspname = 'autosync'
+) as o on true
 cross join lateral (
     select (array_agg(
             jsonb_build_object('run_id', d.runid, 'status', d.status, 'message', d.return_message,
@@ -89,7 +101,21 @@ def _fault(facts: dict[str, Any]) -> tuple[str, str, str] | None:
         return "critical", "inactive", "is inactive"
     if not facts["is_ours"]:
         return "critical", "command", "runs something else than autosync.keep_house()"
+    if facts["role"] != facts["owner"]:
+        return "critical", "owner", f"belongs to the role {facts['role']}, not to {facts['owner']}"
+    if not facts["is_here"]:
+        return "critical", "elsewhere", f"runs in the database {facts['database']}, where it finds nothing of ours"
+    if cron.plain(facts["schedule"]) != cron.plain(facts["registered_schedule"]) and _never_comes(facts):
+        detail = f'its schedule "{facts["schedule"]}" never comes; autosync.job says "{facts["registered_schedule"]}"'
+        return "critical", "schedule", detail
     return _fault_of_runs(facts)
+
+
+def _never_comes(facts: dict[str, Any]) -> bool:
+    schedule, now = facts["schedule"], ticks.moment(facts["now"])
+    if now is None or cron.every(schedule):
+        return False
+    return not cron.ticks_after(schedule, now, facts["zone"], count=1)
 
 
 def _fault_of_runs(facts: dict[str, Any]) -> tuple[str, str, str] | None:
@@ -99,6 +125,8 @@ def _fault_of_runs(facts: dict[str, Any]) -> tuple[str, str, str] | None:
     run = {} if facts["history"]["is_off"] else facts["newest_run"] or {}
     if run.get("status") == "failed":
         message = (run["message"] or "").removeprefix("ERROR:").strip().partition("\n")[0]
+        if message == "connection failed" and facts["is_other_port"]:
+            return "critical", "elsewhere", f"its newest run could not connect: it goes to {facts['address']}"
         return "critical", "failed", f"its newest run failed: {message}"
     started = ticks.moment(run.get("started_at"))
     if now and recorded and (expected := ticks.missed(facts["schedule"], started, recorded, now, zone=facts["zone"])):
@@ -116,9 +144,13 @@ def _fault_of_runs(facts: dict[str, Any]) -> tuple[str, str, str] | None:
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Register and schedule housekeeping again."""
     name = sql.Literal(HOUSEKEEPING_JOB)
-    if not scene.reasons & {"missing", "inactive", "command"}:
+    if "owner" in scene.reasons:
+        return _taken_back(scene)
+    if not scene.reasons & {"missing", "inactive", "command", "schedule", "elsewhere"}:
         return [_refusal(scene)]
     statements: list[sql.Composable] = [
+        # what is scheduled again gets this server's address, and this database
+        *([_UNSCHEDULE.format(name)] if "elsewhere" in scene.reasons else []),
         sql.SQL(
             "insert into autosync.job (name, sql, schedule)"
             " values ({}, 'select autosync.keep_house()', autosync.house_schedule()) on conflict (name) do nothing"
@@ -128,6 +160,20 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     overwrites = "command" in scene.reasons
     sentence = "overwrite the command of the job" if overwrites else "schedule the job"
     return [Repair(f"{sentence} {HOUSEKEEPING_JOB}", statements, destructive=overwrites)]
+
+
+def _taken_back(scene: Scene) -> list[Repair | Refusal]:
+    (found,) = scene.rows(
+        "select c.jobid, c.username from cron.job as c where c.jobname = %s order by c.jobid limit 1",
+        [HOUSEKEEPING_JOB],
+    )
+    number, role = found
+    ended = second_jobs.end(scene, number, role, HOUSEKEEPING_JOB)
+    if isinstance(ended, Refusal):
+        return [ended]
+    sync = drafts.SYNC.format(sql.Literal(HOUSEKEEPING_JOB))
+    statements = [*ended.statements, *drafts.acting_as(scene, str(scene.owner), sync)]
+    return [Repair(f"{ended.sentence}, and schedule it as {scene.owner}", statements, destructive=True, as_owner=False)]
 
 
 def _refusal(scene: Scene) -> Refusal:
@@ -158,6 +204,9 @@ CHECK = Check(
         "cron_slots_free",
         "launcher_matches_table",
         "objects_current",
+        "private_schema_is_ours",
+        "job_can_connect",
+        "job_settings_bearable",
     ),
     repair=_draft,
     question=Question(_query, _read),

@@ -95,7 +95,7 @@ def _read(answer: Answer) -> list[Row]:
     *same, about = sorted(answer.values, key=lambda facts: "own" in facts)
     rows = {}
     for twin in same:
-        if twin["is_at_any_time"] or cron.times(twin["schedule"]) == cron.times(twin["own_schedule"]):
+        if twin["is_at_any_time"] or cron.same(twin["schedule"], twin["own_schedule"]):
             rows[twin["job_id"]] = _row(twin, _what(twin, answer), about)
     own = about["own"]
     if own is not None and about["are_there"] and (own["function"] or own["url"]):
@@ -130,7 +130,7 @@ def _others(answer: Answer, others: "list[OtherJob]", about: dict[str, Any]) -> 
         twin = {"job_id": job.id, "job": job.name, "role": job.role, "schedule": job.schedule}
         if job.ticks(str(answer.job)):
             yield _row(twin, f"makes the same calls{through}", about)
-        elif call is None or job.sent is None or cron.times(job.schedule) != cron.times(own["schedule"]):
+        elif call is None or job.sent is None or not cron.same(job.schedule, own["schedule"]):
             continue
         elif call.is_same(job.sent, facts):
             yield _row(twin, f"makes the same calls{through}", about)

@@ -81,13 +81,20 @@ _DETAILS = {
 # a column may have been renamed, and a value may fit no other type
 _COLUMNS = (
     "give the table or the column its name again, add the column or give it its type again, each with alter table;"
-    " bring back from a backup only a table that has no other name now"
+    " bring back from a backup only a table that has no other name now, or make it as autosync-db export supabase"
+    " --schemas writes it"
 )
 
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Apply the files again whose objects are missing or outdated, and those that were edited in the database."""
-    states = {facts["path"]: facts["state"] for facts in scene.findings if "path" in facts}
+    # what is on a table that is gone comes back with it
+    gone = tuple(facts["table"] for facts in scene.findings if facts.get("reason") == "table" and not facts["column"])
+    states = {
+        facts["path"]: facts["state"]
+        for facts in scene.findings
+        if "path" in facts and not facts["path"].rpartition("/")[2].startswith(gone)
+    }
     edited = [path for path, state in states.items() if state == State.EDITED]
     others = [path for path, state in states.items() if state != State.EDITED and path != drafts.SCHEDULES_ACCESS]
     # its text is older, or it was never applied
@@ -113,6 +120,11 @@ def _let_write(scene: Scene) -> Iterator[Repair | Refusal]:
                 identity = sql.SQL("alter table {} replica identity default").format(sql.Identifier(schema, name))
                 sentence = f"let publications tell the rows of {facts['table']} apart by its primary key"
                 yield Repair(sentence, [identity])
+            case "unlogged" | "logged" as reason:
+                schema, name = facts["table"].split(".")
+                way, effect = ("set logged", "leave") if reason == "unlogged" else ("set unlogged", "empty")
+                change = sql.SQL("alter table {} {}").format(sql.Identifier(schema, name), drafts.text(way))
+                yield Repair(f"let a crash of the server {effect} {facts['table']}", [change])
             case "view" | "not_null" | "primary_key" as reason:
                 yield Refusal(f"{facts['table']} is for who knows what was meant", str(_WAYS[reason]))
 

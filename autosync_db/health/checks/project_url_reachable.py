@@ -26,6 +26,29 @@ CHECK = Check(
         ),
         "wants_https": "autosync-db setup --project-url URL  # the same with https://",
         "reached_since": "autosync-db jobs trigger {job}",
+        "behind": ByYou(
+            "see in the content network's settings why it does not reach the server behind it, or store the project's"
+            " own address: autosync-db setup --project-url URL",
+            then="autosync-db jobs trigger {job}",
+        ),
+        "authorities": ByYou(
+            "install the certificates of the authorities on the database's server (package ca-certificates)",
+            then="autosync-db jobs trigger {job}",
+        ),
+        "certificate": ByYou(
+            "give the address a certificate that has not expired, with its chain, of an authority that the database's"
+            " server knows; or store another address: autosync-db setup --project-url URL",
+            then="autosync-db jobs trigger {job}",
+        ),
+        "shut_out": ByYou(
+            "let the database's server reach that address (firewall, route, IPv6), or store another address:"
+            " autosync-db setup --project-url URL",
+            then="autosync-db jobs trigger {job}",
+        ),
+        "broken_off": ByYou(
+            "where it happens again, read the log of the gateway or proxy at that address",
+            then="autosync-db jobs trigger {job}",
+        ),
         "own_url": ByYou(
             "start what answers at the `url` of the job {job}, or correct it in autosync.toml", then="autosync-db setup"
         ),

@@ -11,6 +11,10 @@ select jsonb_build_object(
     'url', (select s.secret from autosync.stored_secrets() as s where s.name = 'project_url'),
     'has_key', exists (select from autosync.service_key_facts()),
     'needs_key', 'service_role_key' = any (autosync.needed_secrets(checked.name)),
+    -- and needs no secret
+    'is_off', autosync.secrets_hidden() is null and exists (
+        select from autosync.job as j where j.name = checked.name and (not j.enabled or j.paused_at is not null)
+    ),
     'ref_of_key', (select f.project_ref from autosync.service_key_facts() as f)
 ) as fact
 """
@@ -23,6 +27,8 @@ def _query() -> str:
 def _read(answer: Answer) -> list[Row]:
     found = answer.values[0]
     if found["url"] is None or (found["needs_key"] and not found["has_key"]):
+        if found["is_off"]:
+            return []
         name = "project_url" if found["url"] is None else "service_role_key"
         facts = {"reason": "missing", "secret": name}
         return [Row("unknown", f"secret {name}", "is not stored, or this role cannot see it", facts)]

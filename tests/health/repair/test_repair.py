@@ -101,7 +101,7 @@ def test_dry_run_prints_what_would_be_done_and_changes_nothing(live: LiveProject
     assert "select autosync.sync_job('auto-sync-cron-job');" in shown.out
     assert key not in shown.out + shown.err
     assert shown.out.count("repair does it by consent alone") == 1
-    assert shown.out.count("\nbegin;\n") == shown.out.count("\ncommit;\n") == 3
+    assert shown.out.count("\nbegin read write;\n") == shown.out.count("\ncommit;\n") == 3
 
     with_yes = command.succeeds(repair(live, "--dry-run", "--yes"))
     assert "cron.unschedule(" not in with_yes.out
@@ -115,6 +115,14 @@ def test_dry_run_prints_what_would_be_done_and_changes_nothing(live: LiveProject
     }  # fmt: skip
     assert all(entry["sql"] in shown.out for entry in document["repairs"])
     assert contents(live.cluster) == before
+
+
+def test_a_repair_writes_where_every_session_is_read_only(live: LiveProject) -> None:
+    live.admin.execute("alter role postgres in database postgres set default_transaction_read_only = on")
+    done = command.run("repair", "job_settings_bearable", "--yes", database=live.cluster.url())
+    live.disconnect()
+    assert command.succeeds(done).out.startswith("repaired  job_settings_bearable")
+    live.must_be_healthy()
 
 
 def test_a_dry_run_names_what_fails_and_is_not_repaired(live: LiveProject) -> None:

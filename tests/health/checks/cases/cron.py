@@ -235,6 +235,19 @@ CASES: dict[str, tuple[Case, ...]] = {
             repaired_by="postgres",
             then=equals(True, "select count(*) > 0 from cron.job_run_details"),
         ),
+        *(
+            warned(
+                f"the numbers of jobs begin again, {what}",
+                admin("alter sequence cron.jobid_seq restart with 1", *grants),
+                says="sequence cron.jobid_seq: its next value is 1, but jobs up to ",
+                repaired_by=by,
+                then=sql(f"select cron.schedule('new', '{NEVER}', 'select 1')"),
+            )
+            for what, grants, by in (
+                ("and a superuser sets them", (), "supabase_admin"),
+                ("and the owner draws them", ("grant usage on sequence cron.jobid_seq to postgres",), "postgres"),
+            )
+        ),
         fine("runs were recorded", run("succeeded", "1 row", times=3)),
         fine("an empty history needs nothing of its sequence", admin("delete from cron.job_run_details", _BEHIND)),
     ),

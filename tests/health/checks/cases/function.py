@@ -264,6 +264,15 @@ CASES: dict[str, tuple[Case, ...]] = {
             answers(429, {"error": "too many requests"}),
             says="429 (the function, or somebody whom it calls, was called too often)",
         ),
+        *(
+            failed(f"it answers {status} {code}", answers(status, {}, code), says=says, reason=reason)
+            for status, code, says, reason in (
+                (402, None, "the organization is over its quota", "quota"),
+                (503, "BOOT_ERROR", "the function does not start", "boot"),
+                (546, "WORKER_LIMIT", "it used up its processor time", "limits"),
+                (500, None, "500", ""),
+            )
+        ),
         failed("one of two", answers(500), says="1 of the last 2 calls failed in the function"),
         failed(
             "a key in its error is not shown",

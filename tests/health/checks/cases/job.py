@@ -339,7 +339,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         failed(
             "a role that may not run it",
-            admin("update cron.job set username = 'authenticator'"),
+            admin("update cron.job set username = 'authenticator' where jobname = 'auto-sync-cron-job'"),
             run("failed", "ERROR:  permission denied for schema autosync"),
             says="belongs to the role authenticator",
             explains=("job_runs_succeed",),
@@ -429,6 +429,16 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "do $$ begin perform autosync.dispatch(); end $$",
                 "do $$ declare t bigint; begin t := autosync.dispatch('auto-sync-cron-job', force => true); end $$",
             )
+        ),
+        failed(
+            "another job sends the call at the same times, which it writes otherwise",
+            lambda project: project.owner.execute(
+                "select cron.schedule('theirs', '0-0 0 1 jan *', format("
+                "$$select net.http_post(url := '%%s/functions/v1/auto-sync-cron')$$, %s::text))",
+                [project.stub.url],
+            ),
+            says="cron job theirs: ",
+            repaired_by="postgres",
         ),
         failed(
             "a function of a function ticks the job at other times",

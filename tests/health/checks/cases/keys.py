@@ -7,6 +7,7 @@ from autosync_db.secret import Secret
 from tests.health.actions import (
     Action,
     answers,
+    pause,
     run,
     sql,
     stored,
@@ -179,6 +180,11 @@ CASES: dict[str, tuple[Case, ...]] = {
             stored(project_url="https://project.supabase.co/"),
             sql("insert into autosync.setting values ('proven_address', '\"https://project.supabase.co\"')"),
         ),
+        fine(
+            "it is missing, and the job is paused",
+            sql("delete from public.pg_cron_secrets where name = 'project_url'"),
+            pause,
+        ),
         unseen(
             "it is missing",
             sql("delete from public.pg_cron_secrets where name = 'project_url'"),
@@ -213,6 +219,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             sql("update public.pg_cron_secrets set updated_at = now() - interval '9 years'"),
         ),
         unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
+        fine("it is missing, and the job is paused", _ABSENT, pause),
     ),
     "service_key_matches_project": (
         failed(
@@ -246,6 +253,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             for url in ("https://api.example.com", "http://127.0.0.1:54321", "https://[oops")
         ),
         unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
+        fine("it is missing, and the job is paused", _ABSENT, pause),
     ),
     "service_key_valid": (
         *(
@@ -286,5 +294,6 @@ CASES: dict[str, tuple[Case, ...]] = {
             )
         ),
         unseen("it is missing", _ABSENT, blocked_by=("secrets_present",)),
+        fine("it is missing, and the job is paused", _ABSENT, pause),
     ),
 }

@@ -1,7 +1,7 @@
 """Migrations and drift."""
 
 from autosync_db.schema import revisions
-from tests.health.actions import SCHEDULES, TRIGGER, admin, equals, sql
+from tests.health.actions import SCHEDULES, TRIGGER, admin, equals, sql, tick
 from tests.health.checks.case import Case, failed, fine, warned
 
 _DEPENDENTS = {
@@ -31,6 +31,15 @@ CASES: dict[str, tuple[Case, ...]] = {
             says=f"names 2 revisions at once, the newest is {revisions.head()}",
             explains=("objects_current",),
             reason="several",
+        ),
+        *(
+            failed(
+                f"nobody knows the revision any more: {what}",
+                sql(what),
+                says="has its tables, and nothing says of which revision",
+                reason="forgotten",
+            )
+            for what in ("delete from autosync.alembic_version", "drop table autosync.alembic_version")
         ),
         failed(
             "an older schema",
@@ -102,6 +111,27 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="function autosync.settle: is missing",
             repaired_by="supabase_admin",
             then=equals("postgres", "select proowner::regrole::text from pg_proc where proname = 'settle'"),
+        ),
+        failed(
+            "a table is gone, with all that was on it",
+            sql(f"drop table {SCHEDULES} cascade"),
+            says=f"table {SCHEDULES}: does not exist",
+            explains=("service_role_can_use_schedules", "schedules_table_protected"),
+            reason="table",
+        ),
+        failed(
+            "a crash would empty the secrets",
+            admin("alter table public.pg_cron_secrets set unlogged"),
+            says="table public.pg_cron_secrets: is unlogged: a crash of the server empties it",
+            repaired_by="postgres",
+            then=tick,
+        ),
+        failed(
+            "a crash would not be noticed",
+            admin("alter table autosync.epoch set logged"),
+            says="table autosync.epoch: is logged",
+            repaired_by="postgres",
+            then=tick,
         ),
         failed(
             "a view stands in the place of a table",

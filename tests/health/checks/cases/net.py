@@ -393,7 +393,22 @@ CASES: dict[str, tuple[Case, ...]] = {
         failed(
             "a content network answers for the server",
             answers(522, "<html>connection timed out</html>"),
-            says="522 (the network before the server does not reach it)",
+            says="did not get through since",
+            reason="behind",
+        ),
+        *(
+            failed(error, unanswered(error), says=f"({meaning}", reason=reason)
+            for error, meaning, reason in (
+                ("SSL peer certificate or SSH remote key was not OK", "the certificate is not trusted", "certificate"),
+                (
+                    "Problem with the SSL CA cert (path? access rights?)",
+                    "the database's server cannot read",
+                    "authorities",
+                ),
+                ("Server returned nothing (no headers, no data)", "the connection was closed without", "broken_off"),
+                ("Failure when receiving data from the peer", "the connection was broken off", "broken_off"),
+                ("Error in the HTTP2 framing layer", "the connection was broken off", "broken_off"),
+            )
         ),
         failed(
             "it speaks TLS, and the address begins with http",
@@ -404,6 +419,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             "the handshake does not end, whose time counts from the lookup backwards",
             _timed_out(20.4, -20.4),
             says="(nobody completed the connection in time",
+            reason="shut_out",
         ),
         failed(
             "the address redirects",

@@ -139,6 +139,26 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="runs something else than autosync.keep_house()",
             repaired_by="postgres",
         ),
+        *(
+            failed(what, admin(f"update cron.job set {change} where jobname = '{HOUSE}'"), says=says, repaired_by=by)
+            for what, change, says, by in (
+                ("its database is gone", "database = 'gone'", "runs in the database gone", "postgres"),
+                ("its database is another", "database = 'template1'", "runs in the database template1", "postgres"),
+                ("its role is another", "username = 'anon'", "belongs to the role anon, not to postgres", "postgres"),
+                (
+                    "its schedule is another",
+                    "schedule = '0 0 30 2 *'",
+                    'its schedule "0 0 30 2 *" never comes',
+                    "postgres",
+                ),
+            )
+        ),
+        failed(
+            "it goes to the port of an earlier server",
+            admin(f"update cron.job set nodeport = 1 where jobname = '{HOUSE}'"),
+            _house_run("failed", "connection failed"),
+            says="its newest run could not connect: it goes to 127.0.0.1:1",
+        ),
         failed("it failed", _house_run("failed", "ERROR:  division by zero\n"), says="run failed: division by zero"),
         failed(
             "pg_cron does not start it",

@@ -28,11 +28,18 @@ def key_again(project: Project) -> None:
 
 
 def _answered(
-    id: str, fault: str, names: str, answer: tuple[int, object, str | None], says: str, *, is_real: bool = False
+    id: str,
+    fault: str,
+    names: str,
+    answer: tuple[int, object, str | None],
+    says: str,
+    reason: str = "",
+    *,
+    is_real: bool = False,
 ) -> AnyMode:
     if is_real:
-        return ServerMode(id, fault, names, answers(*answer), says=says, undo=answers_again)
-    return Mode(id, fault, names, answers(*answer), says=says, undo=answers_again, simulated=WRITTEN)
+        return ServerMode(id, fault, names, answers(*answer), says=says, reason=reason, undo=answers_again)
+    return Mode(id, fault, names, answers(*answer), says=says, reason=reason, undo=answers_again, simulated=WRITTEN)
 
 
 def _refused(id: str, fault: str, status: int, body: object, code: str | None, *, is_real: bool = False) -> AnyMode:
@@ -48,9 +55,17 @@ def _missing(id: str, fault: str, status: int, body: object, code: str | None) -
 
 
 def _failing(
-    id: str, fault: str, status: int, body: object, code: str | None, says: str, *, is_real: bool = False
+    id: str,
+    fault: str,
+    status: int,
+    body: object,
+    code: str | None,
+    says: str,
+    reason: str = "",
+    *,
+    is_real: bool = False,
 ) -> AnyMode:
-    return _answered(id, fault, "function_succeeds", (status, body, code), says, is_real=is_real)
+    return _answered(id, fault, "function_succeeds", (status, body, code), says, reason, is_real=is_real)
 
 
 MODES: tuple[AnyMode, ...] = (
@@ -85,7 +100,15 @@ MODES: tuple[AnyMode, ...] = (
         "column nope",
         is_real=True,
     ),
-    _failing("H10", "the function does not start", 503, {"message": "failed to start"}, "BOOT_ERROR", "503 BOOT_ERROR"),
+    _failing(
+        "H10",
+        "the function does not start",
+        503,
+        {"message": "failed to start"},
+        "BOOT_ERROR",
+        "503 BOOT_ERROR",
+        "boot",
+    ),
     Mode(
         "H11",
         "the platform gives the function up",
@@ -97,7 +120,13 @@ MODES: tuple[AnyMode, ...] = (
         simulated=WRITTEN,
     ),
     _failing(
-        "H12", "the function exceeds its limits", 546, {"message": "CPU time"}, "WORKER_LIMIT", "546 WORKER_LIMIT"
+        "H12",
+        "the function exceeds its limits",
+        546,
+        {"message": "CPU time"},
+        "WORKER_LIMIT",
+        "546 WORKER_LIMIT",
+        "limits",
     ),
     _failing(
         "H13",
@@ -109,7 +138,9 @@ MODES: tuple[AnyMode, ...] = (
         is_real=True,
     ),
     _failing("H14", "functions call each other too often", 429, {"message": "slow"}, "RATE_LIMIT_EXCEEDED", "429"),
-    _failing("H15", "the organization is over its quota", 402, {"message": "quota exceeded"}, None, "quota exceeded"),
+    _failing(
+        "H15", "the organization is over its quota", 402, {"message": "quota exceeded"}, None, "quota exceeded", "quota"
+    ),
     _failing("H16", "the function hands on a status that is none", 500, {}, "INVALID_RESPONSE_STATUS_CODE", "500"),
     Mode(
         "H17",

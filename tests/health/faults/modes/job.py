@@ -60,7 +60,7 @@ MODES: tuple[AnyMode, ...] = (
         "C4",
         "the job belongs to a role that its maintainer cannot act as",
         "job_owner_matches",
-        admin("update cron.job set username = 'authenticator'"),
+        admin("update cron.job set username = 'authenticator' where jobname = 'auto-sync-cron-job'"),
         simulated="the role is written into cron.job",
         reason="out_of_reach",
         says="belongs to the role authenticator",

@@ -94,7 +94,7 @@ MODES: tuple[AnyMode, ...] = (
         "J10",
         "the job runs as a superuser",
         "job_owner_matches",
-        admin("update cron.job set username = 'supabase_admin'"),
+        admin("update cron.job set username = 'supabase_admin' where jobname = 'auto-sync-cron-job'"),
         simulated="the role is written into cron.job",
         reason="out_of_reach",
         says="it runs as a superuser",
