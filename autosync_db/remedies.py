@@ -76,12 +76,14 @@ class Aim:
             if self.knows_address:
                 rest = _ADDRESS.sub("", rest)
             name = match["group"] or match["single"]
-            given = "".join(f" {option} {shlex.quote(value)}" for option, value in self._of(name) if option not in rest)
+            given = "".join(
+                f" {option} {shlex.quote(value)}" for option, value in self._options_of(name) if option not in rest
+            )
             text = text[: match.end()] + given + rest + text[end:]
             end = match.start()
         return text
 
-    def _of(self, name: str) -> tuple[tuple[str, str], ...]:
+    def _options_of(self, name: str) -> tuple[tuple[str, str], ...]:
         if name == "init":
             return ()
         return tuple(one for one in self.options if name not in _OF_NO_TARGET or one[0] != "--target")

@@ -295,7 +295,7 @@ class _State:
 
 def _state(work: _Work) -> _State:
     made = _named(work.hosted.api.api_keys(reveal=True), work.entry.made)
-    found = journal.standing(work.configuration, store.SERVICE_KEY)
+    found = journal.state_of(work.configuration, store.SERVICE_KEY)
     entry = found.entry or work.entry
     new = {made.fingerprint if made else None, entry.new_fingerprint} - {None}
     return _State(made, found.active in new, found.active == entry.old.fingerprint, found.is_open)
@@ -320,7 +320,7 @@ def _settle(work: _Work, cause: BaseException) -> str:
 def _as_stored(work: _Work) -> str:
     """Return in words how things stand by what the database knows alone; the platform does not answer."""
     try:
-        found = journal.standing(work.configuration, store.SERVICE_KEY)
+        found = journal.state_of(work.configuration, store.SERVICE_KEY)
     except AutosyncError:
         return f"the key {work.entry.made} may be left"
     entry = found.entry or work.entry

@@ -57,7 +57,7 @@ def rotate(hosted: Hosted, active: str, reporter: Reporter, *, preflight: bool =
 
 def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
     """End a rotation of the cron secret that was interrupted and taken over."""
-    work = _of(hosted, entry, reporter)
+    work = _work_of(hosted, entry, reporter)
     with hosting.settled(partial(_settle, work)):
         is_active, is_open = _state(work, entry.new_fingerprint)
         if is_active and is_open:
@@ -69,7 +69,7 @@ def resume(hosted: Hosted, entry: Entry, reporter: Reporter) -> Result:
 
 def undo(hosted: Hosted, entry: Entry) -> None:
     """Let the function know the active secret alone, when that is the old one again, and end the journal."""
-    _tell_the_active_one(_of(hosted, entry, SILENT))
+    _tell_the_active_one(_work_of(hosted, entry, SILENT))
 
 
 def left_of_new(entry: Entry) -> str:
@@ -82,7 +82,7 @@ def left_of_old(entry: Entry) -> str:
     return f"the function may still accept the old secret: set {entry.made} again, see autosync-db secrets env"
 
 
-def _of(hosted: Hosted, entry: Entry, reporter: Reporter) -> _Work:
+def _work_of(hosted: Hosted, entry: Entry, reporter: Reporter) -> _Work:
     return _Work(hosted, entry.token, entry.old.fingerprint, cron_secret.subject(hosted.configuration), reporter)
 
 
@@ -146,7 +146,7 @@ def _tell_the_active_one(work: _Work) -> None:
 
 def _state(work: _Work, new: str | None) -> tuple[bool, bool]:
     """Return whether the new secret is active, and whether what is active is still to be proven."""
-    found = journal.standing(work.configuration, store.CRON_SECRET)
+    found = journal.state_of(work.configuration, store.CRON_SECRET)
     new = found.entry.new_fingerprint if found.entry else new
     return new is not None and found.active == new, found.is_open
 

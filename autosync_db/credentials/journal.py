@@ -77,7 +77,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RotationState:
     """How an automatic rotation stands, as far as the database knows; the platform may know more."""
 
     entry: Entry | None  # None where it has ended
@@ -94,10 +94,10 @@ def find(connection: Connection) -> Entry | None:
     return None
 
 
-def standing(configuration: Configuration, subject: str) -> Standing:
+def state_of(configuration: Configuration, subject: str) -> RotationState:
     """Return how the rotation of the secret `subject` stands, by a connection of its own. Reads only."""
     with connect(configuration.target.database_url) as connection:
-        return Standing(
+        return RotationState(
             entry=find(connection),
             active=store.look(connection, [subject])[subject],
             is_open=any(one.name == subject for one in lease.unfinished(connection)),

@@ -119,7 +119,7 @@ def _require_same(project: Hosted, entry: Entry) -> None:
 
 def _is_proven(configuration: Configuration, entry: Entry) -> bool:
     """Return whether the new value is active and proven, as the database alone has it."""
-    found = journal.standing(configuration, entry.subject)
+    found = journal.state_of(configuration, entry.subject)
     return entry.new_fingerprint is not None and found.active == entry.new_fingerprint and not found.is_open
 
 

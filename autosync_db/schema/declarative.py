@@ -138,7 +138,7 @@ def _content(settings: Settings) -> dict[str, tuple[str, list[str]]]:
         "extensions": ("The extensions that the jobs need.", [_template("extensions")]),
         "tables": ("The tables. Nobody but their owner may use them until the grants further on.", _tables()),
         "functions": ("The functions.", [_source(file) for file in _functions()]),
-        "triggers": ("The triggers.", [_source(file) for file in _of("triggers")]),
+        "triggers": ("The triggers.", [_source(file) for file in _files_in("triggers")]),
         "access": (f'Policies and grants, with the isolation mode "{settings.isolation.mode}".', _access(settings)),
         "jobs": ("The cron jobs, as autosync.toml has them.", scheduled.statements(settings)),
     }
@@ -150,7 +150,7 @@ def _tables() -> list[str]:
 
 
 def _access(settings: Settings) -> list[str]:
-    return [_chosen(file, settings.isolation) for file in _of("access")]
+    return [_chosen(file, settings.isolation) for file in _files_in("access")]
 
 
 def _chosen(file: objects.ObjectFile, isolation: IsolationSettings) -> str:
@@ -175,7 +175,7 @@ def _chosen(file: objects.ObjectFile, isolation: IsolationSettings) -> str:
 
 def _functions() -> list[objects.ObjectFile]:
     """Return the functions, each after those that it needs to be created: a body in SQL is checked at once."""
-    waiting = {file.path: file for file in _of("functions")}
+    waiting = {file.path: file for file in _files_in("functions")}
     names = {path: path.rpartition("/")[2].removesuffix(".sql") for path in waiting}
     ordered: list[objects.ObjectFile] = []
     while waiting:
@@ -192,7 +192,7 @@ def _functions() -> list[objects.ObjectFile]:
     return ordered
 
 
-def _of(kind: str) -> list[objects.ObjectFile]:
+def _files_in(kind: str) -> list[objects.ObjectFile]:
     return [file for file in objects.files() if file.path.startswith(f"sql/{kind}/")]
 
 
