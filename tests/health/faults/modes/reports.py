@@ -89,6 +89,7 @@ MODES: tuple[AnyMode, ...] = (
         "pg_net_settings_valid",
         admin("revoke insert on net._http_response from public, postgres"),
         says="is 'postgres', which lacks insert on net._http_response",
+        reason="rights",
         undo=admin("grant insert on net._http_response to public, postgres"),
     ),
     # the real one reads the setting only when a session begins
