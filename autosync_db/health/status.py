@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import psycopg
+from psycopg.pq import TransactionStatus
+
 from autosync_db import cron
 from autosync_db.config import Settings
 from autosync_db.connection import Connection, rows
@@ -75,7 +78,8 @@ _NAMED = 3
 class JobStatus:
     """One job with what came of it last: a tick and a call, or a run of its statement.
 
-    `zone` is cron.timezone, None where it is not known; `both_days` is cron.match_dom_and_dow.
+    `zone` is cron.timezone, None where it is not known; `both_days` is cron.match_dom_and_dow. Without pg_net
+    no call is seen.
     """
 
     job: Job
@@ -87,6 +91,7 @@ class JobStatus:
     last_run_message: str | None
     zone: str | None = None
     both_days: bool = False
+    sees_calls: bool = True
 
     @property
     def condition(self) -> tuple[Severity, str]:
@@ -104,7 +109,9 @@ class JobStatus:
         if self.tick_failed:
             return Severity.CRITICAL, "tick failed"
         if self.job.makes_calls:
-            return (Severity.UNKNOWN, "no call recorded") if self.last_call is None else condition_of(self.last_call)
+            if self.last_call is None:
+                return Severity.UNKNOWN, "no call recorded" if self.sees_calls else "calls cannot be seen without pg_net"
+            return condition_of(self.last_call)
         if self.last_run_status is None:
             return Severity.UNKNOWN, "no run recorded"
         if self.last_run_status == "failed":
@@ -231,14 +238,26 @@ def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[
     ticks = {name: rest for name, *rest in rows(connection, _TICKS, [known])}
     [(zone, both_days, has_pg_cron)] = rows(connection, _PG_CRON)
     runs = {name: rest for name, *rest in rows(connection, _RUNS, [known])} if has_pg_cron else {}
-    newest = {call.job: call for call in calls.of_each(connection, [job.name for job in jobs if job.makes_calls])}
+    newest, sees_calls = _newest_calls(connection, [job.name for job in jobs if job.makes_calls])
     found = []
     for job in jobs:
         ticked_at, decision = ticks.get(job.name, (None, None))
         call = newest.get(job.name)
         ran_at, run_status, message = runs.get(job.name, (None, None, None))
-        found.append(JobStatus(job, ticked_at, decision, call, ran_at, run_status, message, zone, both_days))
+        found.append(
+            JobStatus(job, ticked_at, decision, call, ran_at, run_status, message, zone, both_days, sees_calls)
+        )
     return found
+
+
+def _newest_calls(connection: Connection, names: Sequence[str]) -> tuple[dict[str, Invocation], bool]:
+    """Return the newest call of each job, and whether they can be seen: what has no outcome yet is asked of pg_net."""
+    try:
+        return {call.job: call for call in calls.of_each(connection, names)}, True
+    except psycopg.errors.UndefinedTable:
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            raise
+        return {}, False
 
 
 def collect(connection: Connection, settings: Settings, names: Sequence[str] = ()) -> Status:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row, dict_row
 
 from autosync_db import cron
@@ -97,11 +98,22 @@ _JOBS = """
 """
 
 
+_NOTHING = (
+    "(select null::bigint as jobid, null::text as jobname, null::text as schedule, null::boolean as active limit 0) as"
+)
+
+
 def all_jobs(connection: Connection, name: str | None = None) -> list[Job]:
     """Return every registered job, or that of one name. Raises MigrationError when the database has no registry."""
     require(connection, "autosync.job")
     with connection.cursor(row_factory=class_row(Job)) as cursor:
-        return cursor.execute(_JOBS, {"name": name}).fetchall()
+        try:
+            return cursor.execute(_JOBS, {"name": name}).fetchall()
+        except psycopg.errors.UndefinedTable:
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                raise
+            # without pg_cron no job is scheduled
+            return cursor.execute(_JOBS.replace("cron.job as", _NOTHING), {"name": name}).fetchall()
 
 
 def find(connection: Connection, name: str, settings: Settings | None = None) -> Job:

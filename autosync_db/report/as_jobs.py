@@ -164,7 +164,8 @@ def _of_its_runs(one: JobStatus, now: datetime) -> Iterable[tuple[str, object]]:
 
 def _last(one: JobStatus, words: str, now: datetime) -> Cell:
     if one.newest_at is None:
-        return Cell(one.newest[1] if one.newest[0] is not Severity.UNKNOWN else "never", status=one.newest[0])
+        unknown = "never" if one.sees_calls else "not known"
+        return Cell(one.newest[1] if one.newest[0] is not Severity.UNKNOWN else unknown, status=one.newest[0])
     severity, said = one.newest
     shown = said if words in {"", said} else f"{said} ({words})"
     return Cell(f"{shown}, {screen.moment(one.newest_at, now)}", status=severity)

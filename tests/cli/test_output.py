@@ -43,6 +43,23 @@ def test_an_internal_error_is_a_bug_and_shows_its_traceback_only_when_asked(migr
     assert "Traceback" in loud.err
 
 
+def test_status_says_which_extension_is_gone(migrated: Cluster) -> None:
+    with clusters.connect(migrated, "supabase_admin") as connection:
+        connection.execute(
+            "insert into public.pg_cron_secrets (name, secret)"
+            " values ('project_url', 'http://127.0.0.1:1'), ('service_role_key', 'x')"
+        )
+        connection.execute("select autosync.dispatch()")
+        connection.execute("drop extension pg_net")
+        without_net = command.succeeds(command.run("status", database=migrated.url()))
+        connection.execute("drop extension pg_cron")
+        without_cron = command.succeeds(command.run("status", database=migrated.url()))
+    assert "pg_net is not installed" in without_net.out
+    assert re.search(r"last call +not known", without_net.out)
+    assert "pg_cron is not installed" in without_cron.out
+    assert "not scheduled" in without_cron.out
+
+
 def test_a_folder_that_was_deleted_is_no_bug() -> None:
     for typed in ("verify", "init", "local up"):
         run = f"mkdir gone && cd gone && rmdir ../gone && exec {shlex.join(command.PROGRAM)} {typed}"
