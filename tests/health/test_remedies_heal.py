@@ -338,6 +338,19 @@ HEALS = (
     Heal("server_log_hides_secrets", _setting("log_statement", "all")),
     Heal("server_writable", admin("alter database postgres set default_transaction_read_only = on"), "database"),
     Heal("server_writable", admin("alter role supabase_admin set default_transaction_read_only = on"), "role"),
+    Heal("server_writable", admin("alter role all set default_transaction_read_only = on"), "all_roles"),
+    Heal(
+        "server_writable",
+        admin("alter role supabase_admin in database postgres set default_transaction_read_only = on"),
+        "role_in_database",
+    ),
+    Heal("head_applied", sql("drop table autosync.alembic_version"), "forgotten"),
+    Heal(
+        "secrets_present",
+        sql("update public.pg_cron_secrets set name = 'SERVICE_ROLE_KEY' where name = 'service_role_key'"),
+        "other_name",
+        tidy=sql("delete from public.pg_cron_secrets where name = 'SERVICE_ROLE_KEY'"),
+    ),
 )  # fmt: skip
 # what restarts the server, or changes it too much to be undone
 COSTLY = (
