@@ -191,14 +191,14 @@ class Session:
             source = self.configuration.source
             self.say(f"{source.name if source else 'the settings'}: {not_applied(found)}")
 
-    def print_json(self, value: Any) -> None:
-        """Print `value` as JSON on stdout."""
+    def print_json(self, value: Any, *, mask: bool = True) -> None:
+        """Print `value` as JSON on stdout, without what has the form of a secret unless it is our own text."""
         from autosync_db.report import as_json
 
         # JSON is read as UTF-8, whatever the locale of the terminal is
         is_utf = sys.stdout.encoding.lower().startswith("utf")
         # not through Rich: it would fold long lines
-        sys.stdout.write(as_json.dumps(value, ascii=not is_utf) + "\n")
+        sys.stdout.write(as_json.dumps(value, ascii=not is_utf, mask=mask) + "\n")
 
     def print_text(self, text: str) -> None:
         """Print text on stdout as it is."""

@@ -36,7 +36,7 @@ def _explain(
     if session.target:
         page = session.configuration.aim.at(page)
     if session.is_json:
-        session.print_json(({"id": id} if id in pages.TOPICS else _facts(id)) | {"page": page})
+        session.print_json(({"id": id} if id in pages.TOPICS else _facts(id)) | {"page": page}, mask=False)
     elif session.out.is_terminal:
         from autosync_db.report import as_markdown
 

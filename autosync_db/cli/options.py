@@ -19,7 +19,7 @@ _GROUP = "Common options"
 # what is often written as a shell variable
 _NEVER_EMPTY = (
     "target", "database_url", "project_url", "project_ref", "service_role_key_file", "service_role_key_env",
-    "cron_secret_file", "from_file", "from_env",
+    "cron_secret_file", "from_file", "from_env", "wait", "revision",
 )  # fmt: skip
 _COMMON: dict[str, tuple[Any, Any]] = {
     "target": (
@@ -124,10 +124,11 @@ def _require_values(given: dict[str, Any]) -> None:
         value = given.get(name)
         is_flag = isinstance(value, str) and re.fullmatch(r"--[a-z-]+", value)
         if value == "" or is_flag:
-            option = "--" + name.replace("_", "-")
+            option = "REVISION" if name == "revision" else "--" + name.replace("_", "-")
             taken = f" took {value} for its value" if is_flag else " is empty"
             raise UsageError(
-                f"{option}{taken}", hint=f'is its variable not set? Write {option} "$NAME" with the quotes'
+                f"{option}{taken}",
+                hint=f'is its variable not set? Write {option} "$NAME" with the quotes'.replace("REVISION ", ""),
             )
 
 

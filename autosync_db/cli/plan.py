@@ -164,6 +164,8 @@ def _shown(value: Any) -> str:
 
     if value is None or value is False:
         return ""
+    # what the database has may be somebody's own statement
+    value = as_json.masked(value)
     text = value if isinstance(value, str) else as_json.line(value)
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

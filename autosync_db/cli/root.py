@@ -60,7 +60,7 @@ class Root(quick_help.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit with the code that errors.ExitCode gives to the outcome."""
-        Run.verbosity, Run.code_if_unread, Run.aim = 0, 0, ANYWHERE
+        Run.verbosity, Run.code_if_unread, Run.is_plugin, Run.aim = 0, 0, False, ANYWHERE
         extra["standalone_mode"] = False
         try:
             code = super().main(*args, **extra)
@@ -212,6 +212,12 @@ def _fail(message: str, hint: str, code: int) -> int:
     console = Talk(stderr=True, highlight=False)
     lines.say(Text.assemble(("error:", "bold red"), f" {_one_line(redact(message))}"), console)
     lines.say(Text.assemble(("hint:", "bold cyan"), f" {_one_line(redact(hint))}"), console)
+    if Run.is_plugin:
+        from autosync_db.health.model import Status
+        from autosync_db.report import as_nagios
+
+        sys.stdout.write(as_nagios.unknown(redact(message), redact(hint)))
+        return as_nagios.EXIT_CODES[Status.UNKNOWN]
     return code
 
 

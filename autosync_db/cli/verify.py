@@ -8,6 +8,7 @@ import typer
 
 from autosync_db.cli import completion
 from autosync_db.cli.console import Session
+from autosync_db.cli.ending import Run
 from autosync_db.cli.options import JudgedJobs, command
 from autosync_db.errors import UnreachableError, UsageError
 
@@ -91,6 +92,7 @@ def _verify(
     """
     from autosync_db.health import composer, verify
 
+    Run.is_plugin = format is ReportFormat.NAGIOS
     patience = _patience(wait)
     if output is not None and format is ReportFormat.TABLE:
         raise UsageError("a table is for a terminal", hint="choose another format, for example: --format junit")

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from autosync_db.plain import without_controls
+from autosync_db.supabase import key
 
 
 class Status(StrEnum):
@@ -26,8 +27,9 @@ class Status(StrEnum):
 class Row:
     """One row of a check's query: a finding about an object, in words for people and as facts for programs.
 
-    Control characters in the words become blanks: nothing that is said must steer a terminal or a CI system. The keys
-    of the facts are described in docs/reference/schemas/verify.schema.json; names in them are exact.
+    Control characters in the words become blanks: nothing that is said must steer a terminal or a CI system. What has
+    the form of a secret is masked: the message of a run that failed may hold any. The keys of the facts are described
+    in docs/reference/schemas/verify.schema.json; names in them are exact.
     """
 
     status: str
@@ -36,8 +38,8 @@ class Row:
     facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "object", without_controls(self.object))
-        object.__setattr__(self, "detail", without_controls(self.detail))
+        object.__setattr__(self, "object", without_controls(key.redact(self.object)))
+        object.__setattr__(self, "detail", without_controls(key.redact(self.detail)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,12 @@ _FILE = "notified.json"
 _LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _ANOTHER = "another run is saying it"
+# the transaction waits for the receiver; a server before 17 has no transaction_timeout
+_LIMITS = """
+    set local lock_timeout = '15s';
+    set local idle_in_transaction_session_timeout = 0;
+    select set_config(s.name, '0', true) from pg_settings as s where s.name = 'transaction_timeout'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +78,27 @@ def tell(
         :32
     ]
     state = _state(report, strict=strict)
+    said: list[Notice] = []
 
     def say(last: list[str]) -> Notice:
-        if last == state:
-            return Notice("unchanged")
-        event = "recovered" if not state else "changed" if last else "fault"
-        return _send(address, _body(report, event, is_slack=is_slack, strict=strict))
+        # it is asked again where the database did not keep what was said
+        if not said:
+            event = "recovered" if not state else "changed" if last else "fault"
+            is_known = last == state
+            said.append(
+                Notice("unchanged")
+                if is_known
+                else _send(address, _body(report, event, is_slack=is_slack, strict=strict))
+            )
+        return said[0]
 
-    if connection is not None and exists(connection, "autosync.setting"):
-        try:
+    try:
+        if connection is not None and exists(connection, "autosync.setting"):
             return _by_database(connection, identity, state, say, folder / _FILE)
-        except psycopg.errors.LockNotAvailable:
-            return Notice("unchanged", _ANOTHER)
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction):
-            pass
+    except psycopg.errors.LockNotAvailable:
+        return Notice("unchanged", _ANOTHER)
+    except psycopg.Error:
+        pass  # it cannot be written to, or has gone meanwhile: the verdict is there, and is said all the same
     try:
         return _by_file(folder / _FILE, identity, state, say)
     except TimeoutError:
@@ -114,9 +127,10 @@ def _by_database(
     # what was said while the database could not be written to is newer than what it knows
     meanwhile = _known(path)
     with connection.transaction():
-        connection.execute("set local lock_timeout = '15s'")
+        connection.execute(_LIMITS)
         notified = say((setting.locked(connection, _NAME) | meanwhile).get(identity, []))
-        if notified.outcome == "sent":
+        # what only the file knew is forgotten there
+        if notified.outcome == "sent" or (notified.outcome == "unchanged" and identity in meanwhile):
             setting.merge(connection, _NAME, {identity: state})
     if notified.outcome != "failed" and identity in meanwhile:
         done = (identity, meanwhile[identity])

@@ -1,7 +1,7 @@
 """One screen about a project, read in a few queries; a judgement is what verify is for."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -22,6 +22,7 @@ from autosync_db.jobs.registry import Job
 from autosync_db.plain import counted
 from autosync_db.schedules import table
 from autosync_db.schema import revisions
+from autosync_db.supabase import key
 
 _SCHEDULES = f"""
     select count(*) filter (where s.enabled), count(*) filter (where s.enabled and s.next_run_at <= now()),
@@ -244,9 +245,10 @@ def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[
         ticked_at, decision = ticks.get(job.name, (None, None))
         call = newest.get(job.name)
         ran_at, run_status, message = runs.get(job.name, (None, None, None))
-        found.append(
-            JobStatus(job, ticked_at, decision, call, ran_at, run_status, message, zone, both_days, sees_calls)
-        )
+        # the database masks neither the statement nor what a run said
+        shown = replace(job, sql=key.redact(job.sql)) if job.sql else job
+        said = key.redact(message) if message else message
+        found.append(JobStatus(shown, ticked_at, decision, call, ran_at, run_status, said, zone, both_days, sees_calls))
     return found
 
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -23,7 +22,6 @@ from autosync_db.errors import AutosyncError, UnreachableError
 from autosync_db.health import status, verify
 from autosync_db.health.model import Report
 from autosync_db.health.picture import Failure, Fired, Found, Look, Lost, Message, Verified
-from autosync_db.health.status import JobStatus
 from autosync_db.jobs import calls, firing, one_call, registry
 from autosync_db.jobs.calls import Cause, Invocation
 from autosync_db.supabase import key
@@ -196,7 +194,7 @@ class Watcher:
             now = value(connection, "select clock_timestamp()")
             self._ahead = now - datetime.now(UTC)
             names = registry.spoken_of(connection, self._configuration.settings, self._names)
-            jobs = [_masked(one) for one in status.of_jobs(connection, names)]
+            jobs = status.of_jobs(connection, names)
             callers = [one.job.name for one in jobs if one.job.makes_calls]
             found = calls.of_each(connection, callers, SHOWN, first=self._ledger.first)
             schedules = status.due(connection)
@@ -309,13 +307,6 @@ def _reading(connection: Connection) -> Iterator[None]:
     with connection.transaction():
         connection.execute(_LIMITS.encode())
         yield
-
-
-def _masked(one: JobStatus) -> JobStatus:
-    """Return a job without keys in its statement and in what its run said, which the database does not mask."""
-    job = replace(one.job, sql=key.redact(one.job.sql)) if one.job.sql else one.job
-    message = key.redact(one.last_run_message) if one.last_run_message else one.last_run_message
-    return replace(one, job=job, last_run_message=message)
 
 
 def _cut(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from autosync_db.health.model import CheckResult, Report
+from autosync_db.supabase import key
 
 SCHEMA_VERSION = 1
 _C1 = re.compile(r"[\x7f-\x9f]")
@@ -24,11 +25,28 @@ def report(found: Report) -> dict[str, Any]:
     }
 
 
-def dumps(value: Any, *, ascii: bool = False) -> str:
-    """Return `value` as JSON text: dataclasses as objects, times in RFC 3339, durations in seconds."""
+def dumps(value: Any, *, ascii: bool = False, mask: bool = True) -> str:
+    """Return `value` as JSON text: dataclasses as objects, times in RFC 3339, durations in seconds.
+
+    What has the form of a secret is masked, but for `mask`: names, statements and messages of a database may hold any.
+    """
     text = json.dumps(value, default=_plain, indent=2, ensure_ascii=ascii)
+    if mask and key.redact(text) != text:
+        text = json.dumps(masked(json.loads(text)), indent=2, ensure_ascii=ascii)
     # JSON escapes the other control characters; names in facts are exact, and terminals obey these too
     return _C1.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def masked(value: Any) -> Any:
+    """Return a value without what has the form of a secret: a text that others wrote may hold any."""
+    match value:
+        case str():
+            return key.redact(value)
+        case dict():
+            return {name: masked(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [masked(inner) for inner in value]
+    return value
 
 
 def line(value: Any) -> str:
@@ -44,7 +62,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "status": result.status.value,
         "claim": result.check.claim,
         "summary": result.verdict.summary,
-        "evidence": [asdict(item) for item in result.verdict.evidence],
+        "evidence": [asdict(item) | {"facts": masked(item.facts)} for item in result.verdict.evidence],
         "remedy": None if result.status == "ok" else result.remedy,
         "remedy_kind": None if result.status == "ok" else result.remedy_kind,
         "repairable": result.check.repairable,

@@ -20,6 +20,11 @@ def report(found: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def unknown(message: str, hint: str) -> str:
+    """Return the plugin's output where no check could be made, as with settings that cannot be read."""
+    return f"AUTOSYNC {Status.UNKNOWN.value.upper()} - {_clean(message)}\n{_clean(hint)}\n"
+
+
 def _clean(text: str) -> str:
     # a bar begins the performance data
     return text.replace("|", "/").replace("\n", " ")

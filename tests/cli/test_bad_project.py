@@ -198,6 +198,14 @@ def test_the_value_of_a_variable_that_is_not_set_is_missed(listener: Listener) -
             with case((option, value)):
                 result = command.run("setup", option, value, database=listener.database)
                 assert command.refused(result, 2) == message
+        for typed, message in {
+            ("migrate", ""): "REVISION is empty",
+            ("migrate", "--sql", ""): "REVISION is empty",
+            ("rollback", "", "--yes"): "REVISION is empty",
+            ("verify", "--wait", ""): "--wait is empty",
+        }.items():
+            with case(typed):
+                assert command.refused(command.run(*typed, database=listener.database), 2) == message
                 assert f'Write {option} "$NAME" with the quotes' in result.hints[0]
         with case("the variable of a target"):
             Path("autosync.toml").write_text("[targets.production]\ndatabase_url_env = 'OWN'\n")

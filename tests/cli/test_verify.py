@@ -137,6 +137,22 @@ def test_a_report_goes_where_it_was_asked_for(shared: Cluster, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nagios_hears_what_keeps_a_check_from_being_made(shared: Cluster, tmp_path: Path) -> None:
+    """It takes exit 2 for critical, and shows the first line of stdout."""
+    (tmp_path / "autosync.toml").write_text("[jobs")
+    for arguments, database, says in (
+        ((), None, "is not valid TOML"),
+        (("--only", "nope"), None, "is not valid TOML"),
+        (("--config", "none.toml"), shared.url(), "there is no settings file"),
+    ):
+        result = command.run("verify", "--format", "nagios", *arguments, database=database, folder=tmp_path)
+        assert result.code == 3
+        assert result.out.startswith("AUTOSYNC UNKNOWN - ")
+        assert says in result.out.partition("\n")[0]
+        assert says in result.errors[0]
+        assert command.run("verify", *arguments, database=database, folder=tmp_path).code == 2
+
+
 def test_only_and_skip(shared: Cluster) -> None:
     only = command.run("verify", "--only", "secrets_present", "--format", "json", database=shared.url())
     assert [check["id"] for check in _report(only)["checks"]] == ["secrets_present"]

@@ -62,6 +62,39 @@ def test_each_state_is_said_once_and_no_body_with_it(live: LiveProject) -> None:
         assert "part-that-nobody" not in kept
 
 
+def test_a_database_that_ends_the_session_meanwhile_takes_nothing_from_the_verdict(live: LiveProject) -> None:
+    """It is said once all the same, and nobody hears that the database is away."""
+    live.store(service_role_key=" ")
+    with http_stub.serve() as webhook:
+
+        def judge(request: http_stub.Request) -> int:
+            others = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'autosync-db'"
+            with clusters.connect(live.cluster, "supabase_admin") as admin:
+                admin.execute(others.encode())
+            return 200
+
+        webhook.judge = judge
+        said = [_verify(live, webhook.url) for _ in range(2)]
+        webhook.judge = None
+        said.append(_verify(live, webhook.url))
+        assert [one.code for one in said] == [3, 3, 3]
+        assert all("secrets_present" in one.out for one in said)
+        (fault,) = [json.loads(one.body) for one in webhook.requests]
+        assert [one["check"] for one in fault["root_causes"]] == ["secrets_present"]
+
+
+def test_a_receiver_that_takes_longer_than_the_role_may_wait_hears_it_once(live: LiveProject) -> None:
+    live.store(service_role_key=" ")
+    live.admin.execute("alter role postgres set idle_in_transaction_session_timeout = '100ms'")
+    try:
+        with http_stub.serve() as webhook:
+            webhook.delay_seconds = 0.5
+            assert [_verify(live, webhook.url).code for _ in range(2)] == [3, 3]
+            assert len(webhook.requests) == 1
+    finally:
+        live.admin.execute("alter role postgres reset idle_in_transaction_session_timeout")
+
+
 def test_slacks_form_calls_nobody(live: LiveProject) -> None:
     with http_stub.serve() as slack:
         live.store(service_role_key=" ")

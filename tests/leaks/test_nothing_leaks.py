@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -16,10 +17,11 @@ from autosync_db.cli.console import Format, Session
 from autosync_db.connection.url import parameters
 from autosync_db.credentials import cron_secret, rotation, scan
 from autosync_db.errors import UsageError
+from autosync_db.local.cluster import Cluster
 from autosync_db.report import as_json
 from autosync_db.secret import Secret
 from tests.leaks.conftest import Sampler, World, dump
-from tests.support import clusters, command, keys
+from tests.support import cases, clusters, command, keys
 
 TABLES = {
     "cron.job": "select command from cron.job",
@@ -242,3 +244,46 @@ def test_no_plugin_of_pydantic_is_shown_the_settings(tmp_path: Path) -> None:
     assert not seen.exists()
     subprocess.run([sys.executable, "-c", "import autosync_db.config"], env={**os.environ, **on_path}, check=True)
     assert seen.exists(), "elsewhere they are loaded"
+
+
+# whatever shows what a run said, or the statement of a job
+SHOWN = (
+    "status", "status --format json", "jobs list", "jobs list --format json", "jobs show nightly",
+    "jobs show nightly --format json", "jobs trigger nightly", "plan", "plan --format json", "verify", "verify -v",
+    "verify --format json", "verify --format junit", "verify --format github", "verify --format nagios",
+    "verify --format prometheus", "report -o -", "report --format json", "watch --plain --for 1s",
+    "watch --format json --for 1s", "audit", "audit --format json", "audit --format sarif",
+)  # fmt: skip
+
+
+def test_what_a_statement_said_when_it_failed_shows_no_secret(migrated: Cluster, tmp_path: Path) -> None:
+    """The logs and summaries of a public repository's runs are for everybody."""
+    (tmp_path / "autosync.toml").write_text('[jobs.nightly]\nsql = "select 1"\nschedule = "59 23 31 12 *"\n')
+    key, password = keys.secret().reveal(), token_hex(8)
+    said = f"no connection to postgres://them:{password}@db.example.com/x with {key}"
+    summary = tmp_path / "summary"
+    with clusters.connect(migrated, "supabase_admin") as admin:
+        admin.execute(
+            "insert into autosync.job (name, sql, schedule) values ('nightly', %s, '59 23 31 12 *')",
+            [f"do $$ begin raise exception '{said}'; end $$"],
+        )
+        admin.execute("select autosync.sync_job('nightly')")
+        admin.execute("select cron.schedule('theirs', '59 23 31 12 *', 'select 1')")
+        admin.execute(
+            "insert into cron.job_run_details (jobid, runid, status, return_message, start_time, end_time)"
+            " select c.jobid, nextval('cron.runid_seq'), 'failed', %s, now(), now()"
+            " from cron.job as c, generate_series(1, 3) where c.jobname in ('nightly', 'theirs')",
+            [f"ERROR:  {said}"],
+        )
+    with cases.collected() as case:
+        for typed in SHOWN:
+            with case(typed):
+                result = command.run(
+                    *typed.split(), database=migrated.url(), folder=tmp_path,
+                    variables={"GITHUB_STEP_SUMMARY": str(summary)},
+                )  # fmt: skip
+                assert result.out
+                assert "internal error" not in result.err
+                shown = result.out + result.err + (summary.read_text() if summary.exists() else "")
+                assert key not in shown
+                assert password not in shown
