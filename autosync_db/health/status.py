@@ -111,7 +111,8 @@ class JobStatus:
             return Severity.CRITICAL, "tick failed"
         if self.job.makes_calls:
             if self.last_call is None:
-                return Severity.UNKNOWN, "no call recorded" if self.sees_calls else "calls cannot be seen without pg_net"
+                why = "no call recorded" if self.sees_calls else "calls cannot be seen without pg_net"
+                return Severity.UNKNOWN, why
             return condition_of(self.last_call)
         if self.last_run_status is None:
             return Severity.UNKNOWN, "no run recorded"
