@@ -31,7 +31,8 @@ def read(answer: Answer) -> "list[OtherJob]":
     global _read
     if _read is not None and _read[0]() is answer.connection and _read[1] == answer.asked_at:
         return _read[2]
-    from autosync_db.jobs import command_text, twins
+    from autosync_db.jobs import twins
+    from autosync_db.jobs.texts import command_text
 
     command_text.require_parser()
     found = twins.others(answer.connection)

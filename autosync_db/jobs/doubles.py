@@ -8,8 +8,9 @@ from autosync_db import cron
 from autosync_db.config import Settings
 from autosync_db.connection import Connection, exists, rows, value
 from autosync_db.errors import MigrationError, UsageError
-from autosync_db.jobs import binding, columns, command_text, found, sameness, twins
+from autosync_db.jobs import binding, columns, found, twins
 from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.texts import command_text, sameness
 
 
 @dataclass(frozen=True, slots=True)

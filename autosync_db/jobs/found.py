@@ -14,9 +14,9 @@ import psycopg
 from psycopg import sql
 
 from autosync_db.connection import Connection, exists, names, rows, value
-from autosync_db.jobs.command_text import Reading
-from autosync_db.jobs.sources import Facts, Source, SourceKind
-from autosync_db.jobs.sql_values import Origin
+from autosync_db.jobs.texts.command_text import Reading
+from autosync_db.jobs.texts.sources import Facts, Source, SourceKind
+from autosync_db.jobs.texts.sql_values import Origin
 from autosync_db.secret import Secret
 from autosync_db.supabase import key
 

@@ -15,12 +15,13 @@ from autosync_db.config.jobs import check_name
 from autosync_db.config.reading import fault_of
 from autosync_db.config.secret_text import holds_secret, sql_holds_secret, strings
 from autosync_db.connection import Connection, value
-from autosync_db.jobs import command_text, found, twins
-from autosync_db.jobs.command_text import Call
+from autosync_db.jobs import found, twins
 from autosync_db.jobs.found import FoundJob
-from autosync_db.jobs.sources import PROJECT_URL, SERVICE_KINDS, Names, Take
-from autosync_db.jobs.sql_values import Origin
-from autosync_db.jobs.translation import Translation, translate, watched
+from autosync_db.jobs.texts import command_text
+from autosync_db.jobs.texts.command_text import Call
+from autosync_db.jobs.texts.sources import PROJECT_URL, SERVICE_KINDS, Names, Take
+from autosync_db.jobs.texts.sql_values import Origin
+from autosync_db.jobs.texts.translation import Translation, translate, watched
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _PASSWORD = re.compile(r"://[^/@\s:]*:.*@|\bpassword\s*=", re.IGNORECASE)

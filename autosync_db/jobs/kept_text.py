@@ -7,10 +7,10 @@ import psycopg
 from psycopg import sql
 
 from autosync_db.connection import Connection
-from autosync_db.jobs import blocks, command_text, literals
 from autosync_db.jobs.found import FoundJob
-from autosync_db.jobs.literals import Literal
-from autosync_db.jobs.sql_values import Untranslatable
+from autosync_db.jobs.texts import blocks, command_text, literals
+from autosync_db.jobs.texts.literals import Literal
+from autosync_db.jobs.texts.sql_values import Untranslatable
 from autosync_db.secret import Secret
 from autosync_db.supabase import judge, key
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from autosync_db.config import GUIDE_JOB
 from autosync_db.connection import Connection, rows
-from autosync_db.jobs import blocks, command_text, found, sameness
-from autosync_db.jobs.command_text import Call
-from autosync_db.jobs.expressions import Look, Node, arguments, evaluate, nothing
-from autosync_db.jobs.sameness import Sent
-from autosync_db.jobs.sql_values import Untranslatable, Value, literal_of
+from autosync_db.jobs import found
+from autosync_db.jobs.texts import blocks, command_text, sameness
+from autosync_db.jobs.texts.command_text import Call
+from autosync_db.jobs.texts.expressions import Look, Node, arguments, evaluate, nothing
+from autosync_db.jobs.texts.sameness import Sent
+from autosync_db.jobs.texts.sql_values import Untranslatable, Value, literal_of
 
 MOST_JOBS = 1000
 _DEPTH, _CALL, _TICK = 5, "call ", "tick "

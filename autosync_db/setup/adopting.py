@@ -21,8 +21,8 @@ from autosync_db.jobs.calls import Invocation
 from autosync_db.jobs.found import FoundJob
 from autosync_db.jobs.importing import Imported
 from autosync_db.jobs.kept_text import KeptText
-from autosync_db.jobs.sources import Source
-from autosync_db.jobs.sql_values import Origin
+from autosync_db.jobs.texts.sources import Source
+from autosync_db.jobs.texts.sql_values import Origin
 from autosync_db.progress import Reporter, Step
 from autosync_db.schema import preflight
 from autosync_db.secret import Secret

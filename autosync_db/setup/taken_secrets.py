@@ -9,8 +9,8 @@ from autosync_db.credentials import store
 from autosync_db.errors import MigrationError
 from autosync_db.jobs.found import DatabaseFacts
 from autosync_db.jobs.importing import Imported
-from autosync_db.jobs.sources import GATEWAY_KEY, PROJECT_URL, PUBLIC_KINDS, SERVICE_KEY, Source, Take
-from autosync_db.jobs.sql_values import Origin, Text
+from autosync_db.jobs.texts.sources import GATEWAY_KEY, PROJECT_URL, PUBLIC_KINDS, SERVICE_KEY, Source, Take
+from autosync_db.jobs.texts.sql_values import Origin, Text
 from autosync_db.secret import Secret
 
 Stored = Mapping[str, str]  # the names of the stored secrets, with found.stored_fingerprints()

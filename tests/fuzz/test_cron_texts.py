@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autosync_db.health.audit import texts
-from autosync_db.jobs import command_text, twins
+from autosync_db.jobs import twins
+from autosync_db.jobs.texts import command_text
 from autosync_db.local.cluster import Cluster
 from tests.fuzz import inputs
 from tests.fuzz.inputs import DATABASE, LEGACY, LONG, SECRET, bearable, examples, hostile, mutated

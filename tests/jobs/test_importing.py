@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from autosync_db.jobs import command_text, found, importing
+from autosync_db.jobs import found, importing
 from autosync_db.jobs.found import FoundJob
-from autosync_db.jobs.sources import Facts, Names, Source, SourceKind
-from autosync_db.jobs.sql_values import Origin
-from autosync_db.jobs.translation import Translation, translate, watched
+from autosync_db.jobs.texts import command_text
+from autosync_db.jobs.texts.sources import Facts, Names, Source, SourceKind
+from autosync_db.jobs.texts.sql_values import Origin
+from autosync_db.jobs.texts.translation import Translation, translate, watched
 from autosync_db.secret import Secret
 from tests.fuzz import inputs
 from tests.support import keys

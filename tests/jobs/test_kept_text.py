@@ -3,7 +3,8 @@
 import psycopg
 import pytest
 
-from autosync_db.jobs import kept_text, literals
+from autosync_db.jobs import kept_text
+from autosync_db.jobs.texts import literals
 from autosync_db.secret import Secret
 from tests.support.clusters import Row
 

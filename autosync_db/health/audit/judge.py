@@ -12,8 +12,9 @@ from autosync_db.health.audit.look import Context, Seen
 from autosync_db.health.audit.matching import Matched
 from autosync_db.health.audit.model import Audit, AuditedJob, Finding, JobStatus
 from autosync_db.health.audit.texts import Text, read_text, secrets_in
-from autosync_db.jobs import command_text, found, sameness
+from autosync_db.jobs import found
 from autosync_db.jobs.found import FoundJob
+from autosync_db.jobs.texts import command_text, sameness
 from autosync_db.plain import clean
 
 _CALLING = {"call", "helper"}

@@ -4,12 +4,13 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from autosync_db.jobs import command_text, translation, twins
-from autosync_db.jobs.command_text import Call
+from autosync_db.jobs import twins
 from autosync_db.jobs.found import DatabaseFacts, FoundJob
-from autosync_db.jobs.sources import SERVICE_KINDS
-from autosync_db.jobs.sql_values import Origin, Untranslatable
-from autosync_db.jobs.sql_values import Text as SqlText
+from autosync_db.jobs.texts import command_text, translation
+from autosync_db.jobs.texts.command_text import Call
+from autosync_db.jobs.texts.sources import SERVICE_KINDS
+from autosync_db.jobs.texts.sql_values import Origin, Untranslatable
+from autosync_db.jobs.texts.sql_values import Text as SqlText
 from autosync_db.jobs.twins import Functions, Understood
 from autosync_db.supabase import judge, key, opaque
 from autosync_db.supabase.judge import Kind

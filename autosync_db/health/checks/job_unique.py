@@ -121,7 +121,8 @@ def _what(twin: dict[str, Any], answer: Answer) -> str:
 
 def _others(answer: Answer, others: "list[OtherJob]", about: dict[str, Any]) -> Iterator[Row]:
     """Yield the jobs that are not ours and whose text, as far as it is understood, makes the same calls."""
-    from autosync_db.jobs import found, sameness
+    from autosync_db.jobs import found
+    from autosync_db.jobs.texts import sameness
 
     own, facts = about["own"], found.DatabaseFacts(answer.connection, None)
     call = sameness.own(own, _project_url(answer), facts.stored).certain

@@ -30,7 +30,8 @@ def _read(answer: Answer) -> list[Row]:
         rows.append(Row("unknown", "table cron.job", detail, {"reason": "hidden", "table": "cron.job"}))
     if not facts["are_there"]:
         return rows
-    from autosync_db.jobs import found, sameness
+    from autosync_db.jobs import found
+    from autosync_db.jobs.texts import sameness
 
     # a second tick of a job of ours is a matter of job_unique
     others = [job for job in other_jobs.read(answer) if not job.names_ours]

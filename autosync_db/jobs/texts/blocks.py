@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from autosync_db.jobs.effects import Beside
-from autosync_db.jobs.expressions import Look, Node, evaluate, nothing, single_value
-from autosync_db.jobs.sql_values import Untranslatable, Value
+from autosync_db.jobs.texts.effects import Beside
+from autosync_db.jobs.texts.expressions import Look, Node, evaluate, nothing, single_value
+from autosync_db.jobs.texts.sql_values import Untranslatable, Value
 
 Parse = Callable[[str], list[Node]]
 _CALLS = re.compile(r"\bhttp(_\w+)?\"?\s*\(|\bautosync\"?\s*\.\s*\"?dispatch\"?\s*\(", re.IGNORECASE)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from autosync_db.jobs.expressions import Look, Node, evaluate, function_name
-from autosync_db.jobs.sql_functions import CLOCKS, UNCHANGED
-from autosync_db.jobs.sql_values import Origin, Text, Untranslatable, Value
+from autosync_db.jobs.texts.expressions import Look, Node, evaluate, function_name
+from autosync_db.jobs.texts.sql_functions import CLOCKS, UNCHANGED
+from autosync_db.jobs.texts.sql_values import Origin, Text, Untranslatable, Value
 
 Meant = Callable[[tuple[str, ...]], bool]
 

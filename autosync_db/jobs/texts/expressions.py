@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autosync_db.jobs import sql_functions
-from autosync_db.jobs.sql_values import (
+from autosync_db.jobs.texts import sql_functions
+from autosync_db.jobs.texts.sql_values import (
     Moment,
     Origin,
     Text,

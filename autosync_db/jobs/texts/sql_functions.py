@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 
-from autosync_db.jobs.sql_values import Moment, Text, Untranslatable, Value, as_text, literal_of, number
+from autosync_db.jobs.texts.sql_values import Moment, Text, Untranslatable, Value, as_text, literal_of, number
 
 UNCHANGED = {"trim", "btrim", "rtrim", "ltrim", "to_json", "to_jsonb", "text"}
 CLOCKS = {"now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday"}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from autosync_db.errors import UsageError
-from autosync_db.jobs import blocks, effects
-from autosync_db.jobs.expressions import Look, Node, arguments, function_name, nothing, scope
-from autosync_db.jobs.sql_values import Origin, Text, Untranslatable, Value, as_text, literal_of, parse_json
+from autosync_db.jobs.texts import blocks, effects
+from autosync_db.jobs.texts.expressions import Look, Node, arguments, function_name, nothing, scope
+from autosync_db.jobs.texts.sql_values import Origin, Text, Untranslatable, Value, as_text, literal_of, parse_json
 
 Kind = Literal["call", "sql", "autosync", "unknown"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autosync_db.config.secret_text import holds_secret, is_named_secret, looks_random
-from autosync_db.jobs.sources import (
+from autosync_db.jobs.texts.sources import (
     GATEWAY_KEY,
     PUBLIC_KINDS,
     SERVICE_KEY,
@@ -16,7 +16,7 @@ from autosync_db.jobs.sources import (
     SourceKind,
     Take,
 )
-from autosync_db.jobs.sql_values import Origin, Text, Untranslatable
+from autosync_db.jobs.texts.sql_values import Origin, Text, Untranslatable
 from autosync_db.secret import Secret
 from autosync_db.supabase import key, opaque
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from autosync_db.jobs import translation
-from autosync_db.jobs.command_text import Call
-from autosync_db.jobs.sources import PUBLIC_KINDS, SERVICE_KINDS, Facts, Source, SourceKind
-from autosync_db.jobs.sql_values import Origin, Text, Untranslatable
+from autosync_db.jobs.texts import translation
+from autosync_db.jobs.texts.command_text import Call
+from autosync_db.jobs.texts.sources import PUBLIC_KINDS, SERVICE_KINDS, Facts, Source, SourceKind
+from autosync_db.jobs.texts.sql_values import Origin, Text, Untranslatable
 from autosync_db.supabase import address
 
 # keys that any call of a project's functions may carry: which of them it is makes no other call

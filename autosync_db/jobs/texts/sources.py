@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from autosync_db.jobs.sql_values import Origin, Untranslatable
+from autosync_db.jobs.texts.sql_values import Origin, Untranslatable
 from autosync_db.secret import Secret
 
 PROJECT_URL, SERVICE_KEY, GATEWAY_KEY = "project_url", "service_role_key", "gateway_key"

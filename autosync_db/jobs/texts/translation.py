@@ -9,11 +9,11 @@ from urllib.parse import urlencode, urlsplit
 
 from autosync_db.config.secret_text import holds_secret, is_named_secret, strings
 from autosync_db.errors import UsageError
-from autosync_db.jobs import shown as credentials_shown
-from autosync_db.jobs.command_text import Call
-from autosync_db.jobs.shown import Credential
-from autosync_db.jobs.sources import Facts, Names, Source, SourceKind, Take
-from autosync_db.jobs.sql_values import Moment, Origin, Text, Untranslatable, Value
+from autosync_db.jobs.texts import shown as credentials_shown
+from autosync_db.jobs.texts.command_text import Call
+from autosync_db.jobs.texts.shown import Credential
+from autosync_db.jobs.texts.sources import Facts, Names, Source, SourceKind, Take
+from autosync_db.jobs.texts.sql_values import Moment, Origin, Text, Untranslatable, Value
 from autosync_db.secret import Secret
 from autosync_db.supabase import address
 
