@@ -56,11 +56,12 @@ def _text(raw: io.FileIO, instead_of: Any) -> io.TextIOWrapper:
     """Return a stream of text with the properties of another, which may be None."""
     if instead_of is None:
         return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace")
+    fails = instead_of.errors == "strict" or not instead_of.encoding.lower().startswith("utf")
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=instead_of.encoding,
         # in a locale without the sign in a text the rest is worth reading, and its writing is no reason to fail
-        errors="backslashreplace" if instead_of.errors == "strict" else instead_of.errors,
+        errors="backslashreplace" if fails else instead_of.errors,
         line_buffering=instead_of.line_buffering,
         write_through=instead_of.write_through,
     )

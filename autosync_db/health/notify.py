@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from autosync_db.connection import Connection, exists, setting
+from autosync_db.errors import UsageError
 from autosync_db.health import receivers
 from autosync_db.health.model import CheckResult, Report, Status
 from autosync_db.secret import Secret
@@ -260,6 +261,8 @@ def _send(address: Secret, body: dict[str, Any]) -> Notice:
         except (httpx.ReadTimeout, httpx.WriteTimeout):
             # it may have it, and is not to get it twice
             return Notice("sent", "the receiver did not answer in time, and may have it")
+        except UsageError as error:
+            return Notice("failed", error.message)
         except httpx.HTTPError as error:
             reason = f"the receiver cannot be reached: {type(error).__name__}"
             continue

@@ -132,6 +132,18 @@ def test_of_runs_at_once_one_speaks(live: LiveProject, tmp_path: Path) -> None:
         assert len(webhook.requests) == 1
 
 
+def test_a_proxy_that_cannot_be_used_takes_nothing_from_the_verdict(live: LiveProject) -> None:
+    live.store(service_role_key=" ")
+    for proxy in ("socks5://127.0.0.1:1", "none://127.0.0.1:1"):
+        result = command.run(
+            "verify", "--notify", "--only", "secrets_present", database=live.cluster.url(),
+            variables={"AUTOSYNC_ALERT_URL": "https://example.invalid/x", "ALL_PROXY": proxy},
+        )  # fmt: skip
+        assert result.code == 3
+        assert "secrets_present" in result.out
+        assert "no message was sent: the proxy of HTTPS_PROXY" in result.err
+
+
 @dataclass
 class Meanwhile:
     """What runs without a database said: the `first` one, and `others` that began while its message was on its way."""
