@@ -153,7 +153,11 @@ def send(access: Access, request: Request) -> Any:
         reraise=True,
     )
     base_url = access.url.rstrip("/")
-    with client_for(access.url, access.patience, accepts="application/json", base_url=base_url) as client:
+    try:
+        client = client_for(access.url, access.patience, accepts="application/json", base_url=base_url)
+    except UsageError as error:
+        raise ManagementError(Kind.UNREACHABLE, f"cannot {request.what}: {error.message}", hint=error.hint) from None
+    with client:
         return tries(_attempt, client, access, request, ends_at)
 
 

@@ -252,6 +252,14 @@ def test_a_slow_answer_ends_at_the_deadline(api: Api) -> None:
     assert _failure(nobody.api_keys).kind is Kind.UNREACHABLE
 
 
+def test_a_proxy_that_cannot_be_used_is_named(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    hosted = Management(api.ref, Access(Secret(api.token), "https://api.example.invalid", 5, lambda seconds: None))
+    failed = _failure(hosted.api_keys)
+    assert failed.kind is Kind.UNREACHABLE
+    assert "ALL_PROXY" in failed.message
+
+
 def test_the_token_is_shown_nowhere(api: Api, client: Management) -> None:
     assert api.token not in repr(client)
     api.trouble = lambda request: Trouble(500, {"message": f"no such token: {api.token}"})
