@@ -43,7 +43,7 @@ def test_a_service_that_nothing_needs_and_that_cannot_be_asked_weighs_as_a_warni
     assert as_nagios.EXIT_CODES[alone.status] == 1
     assert 'autosync_healthy{target="production",job="auto-sync-cron-job"} 1' in as_prometheus.report(alone)
     assert 'errors="0" skipped="1"' in as_junit.report(alone)
-    assert report(optional, warning).root_causes[0] is optional
+    assert report(optional, warning).root_causes == (warning, optional), "of one weight, along the chain"
     # near-miss: what nobody could look at and a call needs
     both = report(optional, unseen)
     assert (both.status, both.exit_code(), both.root_causes[0]) == (Status.UNKNOWN, 3, unseen)

@@ -19,7 +19,7 @@ CHECK = Check(
             " insert into autosync.alembic_version values ('{head}')"
         ),
         "several": ByYou(
-            "delete from autosync.alembic_version where version_num <> '{revision}'", then="autosync-db migrate"
+            "delete from autosync.alembic_version where version_num != '{revision}'", then="autosync-db migrate"
         ),
     },
     needs=("privileges_sufficient",),
