@@ -105,6 +105,14 @@ class JobStatus:
         return self.newest
 
     @property
+    def is_off_on_purpose(self) -> bool:
+        """Whether the file or somebody switched the job off, which verify takes for no fault either."""
+        job = self.job
+        if job.kind == "watch" or (job.inherited_from and job.makes_calls):
+            return False
+        return job.paused_by != registry.UNFINISHED if job.paused_at else not job.enabled
+
+    @property
     def newest(self) -> tuple[Severity, str]:
         """Return how well the newest call or run went."""
         if self.tick_failed:
@@ -204,13 +212,18 @@ class Status:
     inherited: Inherited | None = None  # what the database is a copy of
 
     @property
+    def off(self) -> list[str]:
+        """Return the jobs that are off on purpose, each with who switched it off."""
+        return [f"{one.job.name} {one.job.state}" for one in self.jobs if one.is_off_on_purpose]
+
+    @property
     def troubles(self) -> list[tuple[Severity, str]]:
         """Return what is not as it should be, or not known yet, in a few words each; the causes are for verify."""
         found: list[tuple[Severity, str]] = [
             (severity, f"{one.job.name} {words}")
             for one in self.jobs
             for severity, words in [one.condition]
-            if severity in {Severity.CRITICAL, Severity.WARNING}
+            if severity in {Severity.CRITICAL, Severity.WARNING} and not one.is_off_on_purpose
         ]
         found += [
             (Severity.CRITICAL, f"{name} is not installed")
@@ -224,7 +237,9 @@ class Status:
         found += [(Severity.WARNING, f"{one.name} is not proven") for one in self.unproven]
         if self.unapplied:
             found.append((Severity.WARNING, "the settings are not applied"))
-        unseen = [one for one in self.jobs if one.condition[0] is Severity.UNKNOWN and one.newest_at is None]
+        # a statement that has no run on record was not due yet, or its runs were purged; verify says if one was missed
+        calling = [one for one in self.jobs if one.job.makes_calls]
+        unseen = [one for one in calling if one.condition[0] is Severity.UNKNOWN and one.newest_at is None]
         if unseen:
             others = f" and {counted(len(unseen) - 1, 'other')}" if len(unseen) > 1 else ""
             found.append((Severity.UNKNOWN, f"{unseen[0].job.name}{others}: {unseen[0].condition[1]}"))

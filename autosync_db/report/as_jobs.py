@@ -102,11 +102,17 @@ def one(found: JobStatus, console: Console, now: datetime) -> None:
 def _verdict(found: Status, console: Console) -> None:
     troubles = found.troubles
     if not troubles:
-        severity, said = Severity.OK, "nothing is wrong that can be seen from here"
+        severity = Severity.OK
+        said = "; ".join(("nothing is wrong that can be seen from here", *_shortened(found.off)))
     else:
-        severity, more = troubles[0][0], len(troubles) - _NAMED
-        said = "; ".join(words for _, words in troubles[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        severity = troubles[0][0]
+        said = "; ".join(_shortened([words for _, words in troubles]))
     lines.say(Text.assemble((severity.value.upper(), screen.STYLES[severity]), f"  {said}"), console)
+
+
+def _shortened(said: Sequence[str]) -> list[str]:
+    more = len(said) - _NAMED
+    return [*said[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _row(one: JobStatus, now: datetime) -> tuple[object, ...]:

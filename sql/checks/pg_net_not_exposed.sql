@@ -51,8 +51,11 @@ cross join (
         select from autosync.job as j where j.function is not null and autosync.function_auth(j.name) = 'service_key'
     ) as is_sent
 ) as k
--- the owner of the database set all of this up
+-- the owner of the database set all of this up, and who may become the owner of the secrets has them anyway
 where r.oid <> (select d.datdba from pg_catalog.pg_database as d where d.datname = current_database())
+    and not exists (
+        select from pg_catalog.pg_namespace as n where n.nspname = 'autosync' and pg_has_role(r.oid, n.nspowner, 'member')
+    )
 union all
 select 'unknown', 'table net.http_request_queue', 'does not exist', jsonb_build_object('reason', 'missing', 'table', 'net.http_request_queue')
 where not exists (select from queue)

@@ -1,6 +1,8 @@
 -- call_findings(job_name): what the newest answered call of a job says, in one row; each check on calls judges one part of the chain.
 -- requires: 0005
 -- cause: that of the newest call, null where none was answered. calls and since: the length of the run of calls of that cause.
+-- A call that was accepted, and whose report is not due yet, passed all of the chain before the function's work: it counts as answered
+-- unless the newest call with an end failed in that work.
 -- is_over: nothing is failing any more. The newest call is from before the job was paused or switched off, or more than a day old with
 -- none due since. So it is with a job that is off and was never called.
 create or replace function autosync.call_findings(job_name text)
@@ -25,10 +27,27 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    with answered as (
-        select o.*, row_number() over (order by o.id desc) as age
-        from autosync.recent_outcomes(call_findings.job_name, 50) as o
-        where o.cause not in ('pending', 'lost')
+    with recent as (
+        select o.* from autosync.recent_outcomes(call_findings.job_name, 50) as o where o.cause <> 'lost'
+    ),
+    ended as (
+        select o.id, o.cause from recent as o where o.cause <> 'pending' order by o.id desc limit 1
+    ),
+    awaited as (
+        select o.id
+        from recent as o
+        left join ended as e on true
+        where o.outcome = 'accepted' and coalesce(o.report_due_at > now(), true)
+            and (e.id is null or e.id < o.id and e.cause not in ('ok', 'function'))
+    ),
+    answered as (
+        select o.id, o.queued_at, o.outcome, o.status_code, o.error_code, o.error_message, o.body_excerpt, o.answered_by, o.proof,
+            case when a.id is null then o.cause else 'ok' end as cause,
+            case when a.id is not null then o.report_due_at end as report_due_at,
+            row_number() over (order by o.id desc) as age
+        from recent as o
+        left join awaited as a on a.id = o.id
+        where a.id is not null or o.cause <> 'pending'
     ),
     newest as (
         select a.* from answered as a where a.age = 1
@@ -67,6 +86,7 @@ as $$
         autosync.moment((select min(s.queued_at) from streak as s)) || coalesce(l.explanation, ''),
         n.queued_at,
         format('answered %s at %s', concat_ws(' ', n.status_code, n.error_code), autosync.moment(n.queued_at))
+            || coalesce(', and has until ' || autosync.moment(n.report_due_at) || ' to report', '')
             || coalesce(', unproven: ' || case n.proof
                 when 'empty' then 'an empty body says nothing of the run'
                 when 'text' then 'plain text says nothing of the run that can be relied on'

@@ -89,7 +89,7 @@ def test_every_screen_fits_and_says_where_it_looks_what_is_wrong_and_what_is_nex
                 with case(f"empty: {typed} at {size[0]}"):
                     _has_a_next_step(screens.show(typed, size))
             with case(f"empty: nobody knows at {size[0]}"):
-                assert "UNKNOWN auto-sync-cron-job and 2 others: no call recorded" in _joined(
+                assert "UNKNOWN auto-sync-cron-job and 1 other: no call recorded" in _joined(
                     screens.show("status", size)
                 )
         for id in _make_it_work(screens):

@@ -9,8 +9,9 @@ from rich.console import Console
 from autosync_db.config import Configuration, Settings
 from autosync_db.config.jobs import ShortJob
 from autosync_db.errors import UsageError
-from autosync_db.health import repair, verify
+from autosync_db.health import repair, status, verify
 from autosync_db.health.model import Report, Status
+from autosync_db.jobs import registry
 from autosync_db.jobs.calls import Cause
 from autosync_db.report import as_json, as_prometheus, as_text
 from tests.support import health
@@ -96,6 +97,25 @@ def test_a_job_that_is_off_and_was_never_called_makes_nothing_unknown(jobs: Tria
     assert {(result.id, result.job, result.status) for result in report.root_causes} == {
         ("secrets_present", "paused", Status.WARNING)
     }, health.described(report)
+
+
+def test_status_warns_of_no_job_that_is_off_on_purpose_or_whose_statement_was_not_due_yet(jobs: Trial) -> None:
+    jobs.owner.execute(
+        "insert into autosync.job (name, function, sql, schedule, enabled, paused_at, paused_by) values"
+        " ('off', 'off', null, %(never)s, false, null, null),"
+        " ('paused', 'paused', null, %(never)s, true, now(), 'ann'),"
+        " ('yearly', null, 'select 1', %(never)s, true, null, null)",
+        {"never": NEVER},
+    )
+    jobs.owner.execute(
+        "select autosync.sync_job(j.name) from autosync.job as j where j.name in ('off', 'paused', 'yearly')"
+    )
+    found = status.collect(jobs.owner, jobs.configuration.settings)
+    assert found.troubles == []
+    assert found.off == ["off disabled by the file", "paused paused by ann"]
+    jobs.owner.execute("update autosync.job set paused_by = %s where name = 'paused'", [registry.UNFINISHED])
+    found = status.collect(jobs.owner, jobs.configuration.settings)
+    assert found.troubles == [(Status.WARNING, f"paused paused by {registry.UNFINISHED}")]
 
 
 def test_a_job_that_seldom_runs_is_not_hidden_behind_busy_ones(jobs: Trial) -> None:

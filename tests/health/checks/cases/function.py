@@ -53,6 +53,13 @@ def _unreported(project: Project) -> None:
     project.owner.execute("select autosync.end_unreported(10)")
 
 
+def _works_on(project: Project) -> None:
+    """Let the function take a call on, whose report is not due yet."""
+    project.owner.execute("update autosync.job set reports_within = '15 minutes' where drains is not null")
+    project.stub.answer(202, {"accepted": True})
+    project.tick()
+
+
 _ALONE = sql("update net._http_response set created = created - interval '10 minutes'")
 
 
@@ -147,6 +154,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             for key, reason in ((keys.secret(), "default_key"), (keys.legacy(), "legacy_disabled"))
         ),
         fine("another key was accepted", answers(401), stored(service_role_key=keys.legacy()), answers_again),
+        fine("a later call was accepted and works on", answers(401), _works_on, says="answered 202"),
         fine("the function failed with the word of somebody else", answers(500, {"error": "device-sync answered 401"})),
     ),
     "function_answers_in_time": (
@@ -259,6 +267,9 @@ CASES: dict[str, tuple[Case, ...]] = {
             failed(f"it answers {status} {code}", answers(status, body, code), says="nope")
             for status, code, body in _FAILURES
         ),
+        failed("and a later call works on, which may fail again", answers(500), _works_on, says="500"),
+        fine("the first call works on", sql("delete from autosync.invocation"), _works_on, says="to report"),
+        fine("a later call works on", _works_on, says="answered 200"),
         failed(
             "it, or somebody whom it calls, is called too often",
             answers(429, {"error": "too many requests"}),

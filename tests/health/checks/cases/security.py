@@ -184,6 +184,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             role("reporting"),
             says='auth = "cron_secret" would send one of little worth',
         ),
+        fine("it may become the owner of the secrets", role("deploy", "grant postgres to deploy")),
         fine("it may not log in", role("reporting"), admin("alter role reporting nologin")),
         fine("it reads a cron secret and no key", role("reporting"), _cron_secret, says="role reporting: may log in"),
         fine(
