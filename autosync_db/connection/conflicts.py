@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from autosync_db.connection import absent, holders
+from autosync_db.connection import absent, event_triggers, holders
 from autosync_db.connection.silence import Patient
 from autosync_db.errors import ConflictError
 
@@ -23,6 +23,8 @@ _GONE_UNDER_WAY = ("could not open relation with OID", "cache lookup failed")
 @contextmanager
 def explained(connection: Patient) -> Iterator[None]:
     """Raise ConflictError for what fails in the block by a lock, MigrationError for what the database does not have.
+
+    So too for what somebody's event trigger refuses.
 
     Where all is there that belongs to the newest revision, the error is ours and passes as it is.
     """
@@ -46,6 +48,11 @@ def explained(connection: Patient) -> Iterator[None]:
         if found is None:
             raise
         raise found from error
+    except psycopg.Error as error:
+        refused = event_triggers.explain(connection, error)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 def _holder(connection: Patient) -> holders.Holder | None:

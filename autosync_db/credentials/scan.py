@@ -21,7 +21,8 @@ from autosync_db.supabase.judge import Kind
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "__pycache__", ".autosync"})
 
 _LOOKED_AT_FOR_NUL = 8192
-_BEGINNINGS = tuple(beginning.encode() for beginning in key.BEGINNINGS)
+_ASSIGNED = "PASS"
+_BEGINNINGS = tuple(beginning.encode() for beginning in (*key.BEGINNINGS, _ASSIGNED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ def _scan_file(path: str) -> list[Finding] | None:
         for number, line in enumerate(file, 1):
             if not any(beginning in line for beginning in _BEGINNINGS):
                 continue
-            for one in judge.found_in(line.decode(errors="replace")):
+            text = line.decode(errors="replace")
+            assigned = judge.assigned_in(text) if _ASSIGNED in text else ()
+            for one in (*judge.found_in(text), *assigned):
                 found[Finding(path, number, one.kind, one.project_ref, one.fingerprint)] = None
     return list(found)

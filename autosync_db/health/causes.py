@@ -119,17 +119,28 @@ def explaining(
 ) -> list[str]:
     """Return every check whose failure explains `status` of this one, nearest first.
 
-    With `verdicts`, a chain ends at a check that is healthy for the job: what lies behind it has no effect here.
-    Without, the checks that overlap are among them.
+    With `verdicts`, a chain ends at a check that is healthy for the job: what lies behind it has no effect here. What
+    says the same as a check within the chain is among them then; without, all that overlap are.
     """
     found: list[str] = []
     pending = [id]
     while pending:
-        check = catalogue[pending.pop(0)]
-        overlaps = check.overlaps if verdicts is None else ()
+        name = pending.pop(0)
+        check = catalogue[name]
+        overlaps = check.overlaps if verdicts is None else _saying_the_same(name, id, check, verdicts, job)
         for cause in (*check.causes, *overlaps, *(check.needs if status is Status.UNKNOWN else ())):
             if cause not in found:
                 found.append(cause)
                 if verdicts is None or cause not in verdicts or any(map(_fails, _of(verdicts, cause, job))):
                     pending.append(cause)
     return found
+
+
+def _saying_the_same(name: str, id: str, check: Check, verdicts: Verdicts, job: str | None) -> tuple[str, ...]:
+    """Return what explains a check within the chain to `id` because it names the same objects."""
+    mine = _of(verdicts, name, job) if name != id and check.overlaps else []
+    return tuple(
+        cause
+        for cause in check.overlaps
+        if any(_fails(one) and _covers(wider, one) for one in mine for wider in _of(verdicts, cause, job))
+    )

@@ -25,6 +25,15 @@ _OBSTACLES = {
 }
 OBSTACLES = {kind: ByYou(way, where="as {role}, the owner of the table") for kind, way in _OBSTACLES.items()}
 
+# how a role of the API is held by row level security again; another role was given more than it needs
+ROLES = {
+    "superuser": ByYou("alter role {role} nosuperuser nobypassrls", where="as a superuser", then="autosync-db verify"),
+    "bypass": ByYou("alter role {role} nobypassrls", where="as a superuser", then="autosync-db verify"),
+    "member": ByYou(
+        "revoke {member_of} from {role}", where="as a superuser or who granted it", then="autosync-db verify"
+    ),
+}
+
 
 def fixed(id: str) -> list[sql.Composable]:
     """Return the one statement of sql/repairs/<id>.sql, which knows the job by `current_setting('autosync.job')`."""
@@ -233,3 +242,29 @@ def drop_obstacles(scene: Scene) -> list[Repair | Refusal]:
             else:
                 drafted.append(Refusal(f"only {owner}, who owns the table, may do that", f"as {owner} run: {way}"))
     return drafted
+
+
+def hold_roles(scene: Scene) -> list[Repair | Refusal]:
+    """Take from the roles of the API what lets them pass row level security; only a superuser surely may."""
+    found: list[Repair | Refusal] = []
+    for facts in scene.findings:
+        name = sql.Identifier(facts.get("role") or "")
+        match facts.get("reason"):
+            case "superuser":
+                statements = [sql.SQL("alter role {} nosuperuser nobypassrls").format(name)]
+            case "bypass":
+                statements = [sql.SQL("alter role {} nobypassrls").format(name)]
+            case "member":
+                revoke = sql.SQL("revoke {} from {}")
+                statements = [revoke.format(sql.Identifier(role), name) for role in facts["roles"]]
+            case _:
+                continue
+        sentence = f"let row level security hold {facts['role']} again"
+        if scene.is_superuser:
+            found.append(Repair(sentence, statements, destructive=True, as_owner=False))
+        else:
+            text = "; ".join(statement.as_string() for statement in statements)
+            found.append(
+                Refusal(f"the role {facts['role']} is not {scene.me}'s to change", f"as a superuser run: {text};")
+            )
+    return found

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from autosync_db.config import Configuration
-from autosync_db.connection import Connection, spelling
+from autosync_db.connection import Connection, event_triggers, spelling
 from autosync_db.credentials.known import KnownKey
 from autosync_db.errors import AutosyncError
 from autosync_db.health import catalogue, restoring, verify
@@ -115,7 +115,7 @@ def plan(
     try:
         for result in chosen:
             proposed = {done.id for done in proposals if _concerns(done.job, result.job)}
-            for found in _propose(connection, configuration, result, proposed, known):
+            for found in _propose(connection, configuration, result, proposed, report, known):
                 if isinstance(found, Refused):
                     refusals.append(found)
                 else:
@@ -198,6 +198,8 @@ def _make(
     except psycopg.Error as error:
         if connection.broken:
             raise
+        if (refused := event_triggers.explain(connection, error)) is not None:
+            return replace(outcome, error=refused.message, hint=refused.hint)
         return replace(outcome, error=_message(error), hint=_hint(connection, error, proposal))
 
 
@@ -224,11 +226,18 @@ def _is_repairable(result: CheckResult) -> bool:
     return result.check.repairable and result.verdict.status in _FAILING and not is_said_twice
 
 
+def _remedy_of(id: str, job: str | None, report: Report) -> str | None:
+    """Return the remedy of a check that explains a failure for a job, by its findings where the report has them."""
+    found = (one.remedy for one in report.by_check.get(id, []) if one.status in _FAILING and _concerns(one.job, job))
+    return next(found, catalogue.find(id).remedy)
+
+
 def _propose(
     connection: Connection,
     configuration: Configuration,
     result: CheckResult,
     proposed: Collection[str],
+    report: Report,
     known: KnownKey | None,
 ) -> list[Proposal | Refused]:
     """Return the proposals for one check, on one job where it speaks of jobs, or why there are none."""
@@ -241,7 +250,9 @@ def _propose(
         return refused("healthy", "nothing to do: the check says ok", f"see: autosync-db explain {id}")
     if missing := [cause for cause in result.blocked_by if cause not in proposed]:
         first = catalogue.find(missing[0])
-        way = f"autosync-db repair {missing[0]} {id}" if first.repairable else first.remedy
+        way = (
+            f"autosync-db repair {missing[0]} {id}" if first.repairable else _remedy_of(missing[0], result.job, report)
+        )
         return refused("blocked", f"explained by {', '.join(missing)}, which must be repaired first", f"run: {way}")
     if result.check.repair is None:
         return refused("not_repairable", "cannot be repaired from here", f"its remedy: {result.remedy}")

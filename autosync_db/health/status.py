@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from autosync_db import cron
@@ -12,6 +13,7 @@ from autosync_db.config import Settings
 from autosync_db.connection import Connection, rows
 from autosync_db.credentials import lease
 from autosync_db.credentials.lease import Unfinished
+from autosync_db.health.checks import job_ticks_on_time
 from autosync_db.health.findings import Status as Severity
 from autosync_db.jobs import calls, plan, registry
 from autosync_db.jobs.binding import Inherited
@@ -53,6 +55,11 @@ _RUNS = """
     where d.runid > (select max(e.runid) from cron.job_run_details as e) - 10000
     order by c.jobname, d.runid desc
 """
+_TICKS_ON_TIME = """
+    select checked.name, f.fact
+    from unnest({names}::text[]) as checked (name)
+    cross join lateral ({query}) as f
+"""
 # how pg_cron reads schedules, and whether it is there at all
 _PG_CRON = """
     select (select s.setting from pg_settings as s where s.name = 'cron.timezone'),
@@ -71,6 +78,12 @@ class Due:
     next_at: datetime | None
 
 
+# how a job without any run does, by whether one is missing
+_NO_RUN = {
+    True: (Severity.CRITICAL, "no run, and one is late"),
+    False: (Severity.OK, "no run, none is late"),
+    None: (Severity.UNKNOWN, "no run recorded"),
+}
 # differences that are named one by one
 _NAMED = 3
 
@@ -93,6 +106,8 @@ class JobStatus:
     zone: str | None = None
     both_days: bool = False
     sees_calls: bool = True
+    # of a job without any run: whether one is missing; None where that is not known
+    is_late: bool | None = None
 
     @property
     def condition(self) -> tuple[Severity, str]:
@@ -123,7 +138,7 @@ class JobStatus:
                 return Severity.UNKNOWN, why
             return condition_of(self.last_call)
         if self.last_run_status is None:
-            return Severity.UNKNOWN, "no run recorded"
+            return _NO_RUN[self.is_late]
         if self.last_run_status == "failed":
             return Severity.CRITICAL, "failed"
         return Severity.OK, "ok" if self.last_run_status == "succeeded" else self.last_run_status
@@ -256,6 +271,7 @@ def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[
     [(zone, both_days, has_pg_cron)] = rows(connection, _PG_CRON)
     runs = {name: rest for name, *rest in rows(connection, _RUNS, [known])} if has_pg_cron else {}
     newest, sees_calls = _newest_calls(connection, [job.name for job in jobs if job.makes_calls])
+    late = _late(connection, [job for job in jobs if not job.makes_calls and job.active and job.name not in runs])
     found = []
     for job in jobs:
         ticked_at, decision = ticks.get(job.name, (None, None))
@@ -264,8 +280,31 @@ def of_jobs(connection: Connection, names: Iterable[str] | None = None) -> list[
         # the database masks neither the statement nor what a run said
         shown = replace(job, sql=key.redact(job.sql)) if job.sql else job
         said = key.redact(message) if message else message
-        found.append(JobStatus(shown, ticked_at, decision, call, ran_at, run_status, said, zone, both_days, sees_calls))
+        ran = (ran_at, run_status, said)
+        found.append(JobStatus(shown, ticked_at, decision, call, *ran, zone, both_days, sees_calls, late.get(job.name)))
     return found
+
+
+def _late(connection: Connection, jobs: Sequence[Job]) -> dict[str, bool]:
+    """Return whether a run of each of these jobs is missing, by the judgement of `verify`, where it is known."""
+    if not jobs:
+        return {}
+    names = sql.Literal([job.name for job in jobs]).as_string()
+    try:
+        with connection.transaction():
+            answers = rows(connection, _TICKS_ON_TIME.format(names=names, query=job_ticks_on_time.query()).encode())
+    except psycopg.DatabaseError:
+        if connection.broken:
+            raise
+        return {}
+    found = {
+        name: any(row.status == Severity.CRITICAL for row in job_ticks_on_time.judge(name, facts))
+        for name, facts in answers
+        if not facts["history"]["is_off"] and facts["sees_settings"]
+    }
+    watched = {job.name for job in jobs if job.kind == "watch"}
+    # of one that is only watched verify does not say that it is late
+    return {name: is_late for name, is_late in found.items() if not (is_late and name in watched)}
 
 
 def _newest_calls(connection: Connection, names: Sequence[str]) -> tuple[dict[str, Invocation], bool]:

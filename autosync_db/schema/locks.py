@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from autosync_db import patience, resources
-from autosync_db.connection import Connection, holders, spelling
+from autosync_db.connection import Connection, event_triggers, holders, spelling
 from autosync_db.errors import MigrationError
 from autosync_db.schema import revisions
 
@@ -133,6 +133,8 @@ def explained(connection: Connection) -> Iterator[None]:
             raise
         if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
             raise _locked(connection) from None
+        if (refused := event_triggers.explain(connection, error)) is not None:
+            raise refused from error
         if isinstance(error, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege) or connection.broken:
             raise error from None
         if isinstance(error, psycopg.errors.DependentObjectsStillExist) and error.diag.message_detail:

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
+from psycopg import sql
+
 from autosync_db import resources
 from autosync_db.connection import Connection
 from autosync_db.errors import MigrationError
@@ -50,12 +52,24 @@ def head() -> str:
 def current(connection: Connection) -> str | None:
     """Return the revision that the database is at, None for an empty one. Reads only.
 
-    Raises MigrationError when it is one that this version of the package does not know.
+    Raises MigrationError when it is one that this version of the package does not know, or when there are several.
     """
     if connection.execute(f"select to_regclass('{SCHEMA}.alembic_version')").fetchone() == (None,):
         return None
-    row = connection.execute(f"select version_num from {SCHEMA}.alembic_version").fetchone()  # noqa: S608 - constant
-    return None if row is None else check_known(str(row[0]))
+    found = [
+        str(name)
+        for (name,) in connection.execute(
+            f"select version_num from {SCHEMA}.alembic_version order by version_num"  # noqa: S608 - constant
+        )
+    ]
+    if len(found) > 1:
+        # what verify prints, too (head_applied)
+        others = sql.SQL("delete from autosync.alembic_version where version_num != {}").format(sql.Literal(found[-1]))
+        raise MigrationError(
+            f"autosync.alembic_version names {len(found)} revisions at once: {', '.join(found)}",
+            hint=f"run: {others.as_string()}; then: autosync-db migrate",
+        )
+    return check_known(found[0]) if found else None
 
 
 def is_declared(connection: Connection) -> bool:

@@ -61,6 +61,17 @@ def found_in(text: str) -> Iterator[Found]:
     yield from sorted(dict.fromkeys(found), key=lambda one: one.start)
 
 
+def assigned_in(text: str) -> Iterator[Found]:
+    """Yield the passwords of databases that variables are set to, as files of variables and workflows do it."""
+    for match in password.assigned(text):
+        group = next(group for group in (1, 2, 3) if match[group])
+        bare = match[group] if group < 3 else match[group].rstrip(",;")
+        if not key.PLACEHOLDER.search(bare):
+            start = match.start(group)
+            found = key.fingerprint(Secret(bare))
+            yield Found(Kind.DATABASE_PASSWORD, start, start + len(bare), None, found)
+
+
 def holds_secret(text: str) -> bool:
     """Return whether a text holds a secret; autosync.holds_key() in SQL."""
     return any(not one.kind.is_public for one in found_in(text))

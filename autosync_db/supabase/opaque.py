@@ -22,6 +22,8 @@ _THEN = rf"{_OPENED}{_NEXT}{_OPENED}"
 _NAMED = rf"(?:authorization|key|secret|token|auth|password|bypass|cookie)['\"]{{1,2}}{_NEXT}['\"]"
 _TYPED = r"[\t-\r ]+(?:constant[\t-\r ]+)?(?:text|varchar|character[\t-\r ]+varying)(?:[(][0-9]+[)])?"
 _GIVEN = rf"(?:(?:{_TYPED})?[\t-\r ]*(?::=|=>)|{_TYPED}(?:[\t-\r ]*=|[\t-\r ]+default[\t-\r ]))[\t-\r ]*e?"
+# the first of several, in which a call may be, and a literal
+_ARGUMENT = r"(?:[^;,'\"()]|'[^';\"]*'|[(](?:[^;'\"()]|'[^';\"]*')*[)])+,"
 _BEGIN, _END = "(?<![a-z0-9_])", "(?![a-z0-9_])"
 _WORD = r"[a-z0-9_]*(?:secret|token|password|(?:api|access|auth|cron|private|webhook)_?key)"
 # a key of anything, of which only what has no words in it is a secret
@@ -96,6 +98,20 @@ CREDENTIALS = (
         "role",
         r"password[\t-\r ]+e?['\"]",
         rf"{_BEGIN}password[\t-\r ]+e?{_OPENED}{_value(8, 20, _ANY_MARKS)}{_CLOSED}",
+    ),
+    # what is put into the vault; an address is no secret
+    Place(
+        "stored",
+        r"vault[.\"]{1,3}(?:create|update)_secret",
+        rf"vault\"?\.\"?(?:create_secret\"?[\t-\r ]*\(|update_secret\"?[\t-\r ]*\({_ARGUMENT})[\t-\r ]*e?"
+        rf"{_OPENED}(?!https?://){_value(8, 20, _ANY_MARKS)}{_CLOSED}",
+    ),
+    # the passphrase behind what is encrypted, and not an option such as cipher-algo=aes256
+    Place(
+        "passphrase",
+        "pgp_sym_(?:en|de)crypt",
+        rf"pgp_sym_(?:en|de)crypt(?:_bytea)?[\t-\r ]*\({_ARGUMENT}[\t-\r ]*e?"
+        rf"{_OPENED}(?!(?:cipher|compress|s2k|convert|disable|sess|unicode)-){_value(8, 20, _ANY_MARKS)}{_CLOSED}",
     ),
     Place(
         "hook",

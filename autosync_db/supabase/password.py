@@ -9,6 +9,7 @@ looked for in the next 255 characters alone, which is as far as PostgreSQL count
 """
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 # begins a group that is not gone back into; for the others, who have none, .ci/generate.py writes any group, with which
@@ -59,6 +60,19 @@ LOCAL = (
     r"^(?!.*(?:[Hh]ost|://))",
 )  # fmt: skip
 
+# what a variable is set to, in a file of variables, a workflow or a script; the second of a value without quotes
+ASSIGNED = (
+    r"(?<![A-Za-z0-9_])(?:[A-Z0-9_]+_)?(?:PGPASSWORD|(?:DB|DATABASE|POSTGRES|POSTGRESQL|PG)_PASS(?:WORD|WD)?)['\"]?"
+    r"[ \t]*[:=][ \t]*(?:'([^'\n]+)'|\"([^\"\n]+)\"|([^\s'\"\u0060]+))"
+)
+# where the value is, or what reads it
+_REFERENCE = (
+    r"^(?:\$[{(A-Za-z_]|\{|/|ENC\[|(?:op|vault|ssm|arn|gcp|aws|sops|keyring|ref(?:\+\w+)?):)"
+    r"|^(?:process|import|os|env|secrets?|vars|inputs|config|settings|Deno|Bun|args|self|this)[.\[(]"
+)
+# a word is a name or everybody's guess
+_OPAQUE = r"^(?=.*[0-9!#%^&*@~?+]).{8,}$|^.{20,}$"
+
 
 # compiled when a text is looked at: that takes longer than the rest of this module
 @cache
@@ -74,6 +88,16 @@ def is_none(text: str) -> bool:
 def is_known(text: str, around: str) -> bool:
     """Return whether everybody knows a password, which stands in `around`, and nobody else reaches its server."""
     return bool(re.search(KNOWN, text) and _compiled("|".join(LOCAL)).search(around))
+
+
+def assigned(text: str) -> Iterator[re.Match[str]]:
+    """Yield where a variable for a password of a database is given one that looks real; not where by a reference."""
+    for match in _compiled(ASSIGNED).finditer(text):
+        value = next(one for one in match.groups() if one)
+        bare = value if match[3] is None else value.rstrip(",;")
+        is_code = match[3] is not None and re.search(r"[(\[]|^[*&!]", bare)
+        if not (is_code or is_none(bare) or re.search(_REFERENCE, bare)) and re.search(_OPAQUE, bare):
+            yield match
 
 
 def masked(text: str) -> str:

@@ -1,6 +1,6 @@
 -- schedules_table_protected: row level security is on, no policy but the chosen one lets API users in, no API user writes what
 -- belongs to the trigger and the function, and no view or function shows them rows with its owner's rights. One that asks who the
--- user is decides for itself.
+-- user is decides for itself. Row level security holds no role that has BYPASSRLS, and whoever may act as one, or as the owner.
 with recursive schedules as (
     select c.oid, c.relrowsecurity, c.relowner, c.relacl
     from pg_catalog.pg_class as c
@@ -8,7 +8,7 @@ with recursive schedules as (
     where c.relname = 'auto_sync_schedules' and c.relkind in ('r', 'p')
 ),
 api as (
-    select r.oid, r.rolname from pg_catalog.pg_roles as r where r.rolname in ('anon', 'authenticated')
+    select r.oid, r.rolname, r.rolsuper, r.rolbypassrls from pg_catalog.pg_roles as r where r.rolname in ('anon', 'authenticated')
 ),
 -- only the modes other than "none" grant anything to authenticated; in "custom" the project's own policies decide
 chosen as (
@@ -95,6 +95,25 @@ cross join lateral (
         and exists (
             select from aclexplode(t.attacl) as g
             where g.privilege_type in ('INSERT', 'UPDATE') and (g.grantee = 0 or g.grantee = a.oid)
+        )
+    group by a.oid, a.rolname
+    union all
+    select 'critical', format('role %s', a.rolname),
+        case when a.rolsuper then 'is a superuser' else 'has BYPASSRLS' end || ': row level security does not hold it',
+        jsonb_build_object('reason', case when a.rolsuper then 'superuser' else 'bypass' end, 'role', a.rolname)
+    from api as a
+    where a.rolsuper or a.rolbypassrls
+    union all
+    select 'critical', format('role %s', a.rolname),
+        format('is a member of %s: as that it passes row level security', string_agg(pg_get_userbyid(m.roleid), ' and ' order by m.roleid)),
+        jsonb_build_object('reason', 'member', 'role', a.rolname, 'member_of', min(pg_get_userbyid(m.roleid)),
+            'roles', jsonb_agg(distinct pg_get_userbyid(m.roleid)))
+    from api as a
+    join pg_catalog.pg_auth_members as m on m.member = a.oid
+    where not a.rolsuper
+        and exists (
+            select from pg_catalog.pg_roles as r
+            where (r.rolsuper or r.rolbypassrls or r.oid = s.relowner) and pg_has_role(m.roleid, r.oid, 'member')
         )
     group by a.oid, a.rolname
     union all

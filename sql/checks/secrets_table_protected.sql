@@ -60,6 +60,20 @@ where p.schemaname = 'public' and p.tablename = 'pg_cron_secrets' and p.permissi
     and (coalesce(p.qual, 'false') <> 'false' or coalesce(p.with_check, 'false') <> 'false')
     and not p.roles <@ array['service_role']::name[]
 union all
+-- who may act as one that reads the secrets, directly or by way of others
+select 'critical', format('role %s', a.rolname),
+    format('is a member of %s: as that it may read the secrets', string_agg(pg_get_userbyid(m.roleid), ' and ' order by m.roleid)),
+    jsonb_build_object('reason', 'member', 'role', a.rolname, 'member_of', min(pg_get_userbyid(m.roleid)),
+        'roles', jsonb_agg(distinct pg_get_userbyid(m.roleid)))
+from secrets as s
+join pg_catalog.pg_roles as a on a.rolname in ('anon', 'authenticated') and not a.rolsuper
+join pg_catalog.pg_auth_members as m on m.member = a.oid
+where exists (
+    select from pg_catalog.pg_roles as r
+    where (r.rolsuper or r.oid = s.relowner or r.rolname = 'service_role') and pg_has_role(m.roleid, r.oid, 'member')
+)
+group by a.oid, a.rolname
+union all
 select 'critical', format('publication %s', p.pubname), 'sends public.pg_cron_secrets to its subscribers',
     jsonb_build_object('reason', 'publication', 'publication', p.pubname, 'table', 'public.pg_cron_secrets')
 from pg_catalog.pg_publication_tables as p

@@ -257,6 +257,56 @@ def test_a_database_of_a_newer_version_is_left_alone(migrated: Cluster) -> None:
     assert contents(migrated) == before
 
 
+def test_a_database_of_two_revisions_at_once_says_so_and_how_that_ends(migrated: Cluster) -> None:
+    with clusters.connect(migrated) as connection:
+        connection.execute("insert into autosync.alembic_version values ('0004')")
+    before = contents(migrated)
+    for arguments in (("migrate",), ("migrate", "--check"), ("migrate", "--dry-run"), ("rollback", "0004", "--yes")):
+        refused = _run(migrated, *arguments, "-q")
+        assert f"names 2 revisions at once: 0004, {revisions.head()}" in command.refused(refused, PENDING)
+        remedy = refused.hints[0].removeprefix("run: ").partition("; then: ")
+        assert remedy[2].startswith("autosync-db migrate"), remedy
+    assert contents(migrated) == before
+    shown = _run(migrated, "verify", "--only", "head_applied", "--format", "json").json()["checks"][0]
+    assert remedy[0] in shown["remedy"], "verify prints the same"
+    with clusters.connect(migrated) as connection:
+        connection.execute(remedy[0].encode())
+    command.succeeds(_run(migrated, "migrate", "--check"))
+
+
+def test_what_an_event_trigger_of_somebodys_refuses_is_named_with_the_way_past_it(blank: Cluster) -> None:
+    trigger = (
+        "create function public.no_ddl() returns event_trigger language plpgsql as"
+        " $$ begin raise exception 'changes go through review' {using}; end $$;"
+        'create event trigger "Review" on {event} execute function public.no_ddl()'
+    )
+    cases = (
+        ("ddl_command_start", "", (("migrate",), ("setup", "--project-url", "https://x.example", "--no-wait"))),
+        ("ddl_command_end", "using errcode = 'insufficient_privilege'", (("migrate",),)),
+        ("sql_drop", "", (("teardown", "--yes"), ("rollback", "base", "--yes"))),
+        ("ddl_command_start", "", (("teardown", "--yes"), ("rollback", "base", "--yes"))),
+    )
+    for event, using, refusals in cases:
+        if "teardown" in refusals[0]:
+            command.succeeds(_run(blank, "migrate"))
+        with clusters.connect(blank, "supabase_admin") as connection:
+            connection.execute(trigger.format(event=event, using=using).encode())
+            before = contents(blank)
+            for arguments in refusals:
+                variables = {"SUPABASE_SERVICE_ROLE_KEY": keys.secret().reveal()}
+                done = command.run(*arguments, database=blank.url(), variables=variables)
+                message = command.refused(done, PENDING)
+                assert 'the event trigger "Review" refused a change of the schema: changes go through' in message
+                assert contents(blank) == before, arguments
+            remedy = done.hints[0]
+            assert remedy.startswith('as supabase_admin run: alter event trigger "Review" disable; run this command')
+            assert remedy.endswith('; then: alter event trigger "Review" enable')
+            connection.execute(b'alter event trigger "Review" disable')
+            command.succeeds(_run(blank, *refusals[-1]) if refusals[-1][0] != "setup" else _run(blank, "migrate"))
+            connection.execute(b'drop event trigger "Review"; drop function public.no_ddl()')
+            command.succeeds(_run(blank, "teardown", "--yes"))
+
+
 def test_modes_exclude_each_other(listener: Listener) -> None:
     command.refused(command.run("migrate", "--check", "--sql", database=listener.database), 2)
     assert not listener.was_called

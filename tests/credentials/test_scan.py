@@ -16,6 +16,7 @@ from autosync_db import config
 from autosync_db.credentials import scan as secret_scan
 from autosync_db.credentials.scan import Scan
 from autosync_db.errors import UsageError
+from autosync_db.secret import Secret
 from autosync_db.supabase import key as credential
 from autosync_db.supabase.judge import Kind
 from tests.support import command, keys
@@ -116,6 +117,34 @@ def test_what_only_looks_like_a_key_is_not_reported(tmp_path: Path) -> None:
     for name, text in LOOK_ALIKES.items():
         _write(tmp_path, text + "\n")
         assert _scan(tmp_path, include_public=True).findings == (), name
+
+
+def test_a_password_that_a_variable_is_set_to_is_found_and_what_stands_for_one_is_not(tmp_path: Path) -> None:
+    real = "Tr1stan" + os.urandom(6).hex()
+    set_to = (
+        f"SUPABASE_DB_PASSWORD={real}", f"export PGPASSWORD='{real}'", f'      POSTGRES_PASSWORD: "{real}"',
+        f"          PGPASSWORD: {real}", f'{{"STAGING_DB_PASSWORD": "{real}"}}', f"PGPASSWORD={real} psql -h db.host",
+        f"docker run -e POSTGRES_PASSWORD={real} postgres:17", f"DATABASE_PASS = {real}  # of production",
+        f"PGPASSWORD='a phrase of {real}'", f"{'SUPABASE_DB_PASSWORD'}=p&{real};",
+    )  # fmt: skip
+    for text in set_to:
+        _write(tmp_path, text + "\n", ".env.production")
+        [found] = _scan(tmp_path).findings
+        assert (found.kind, found.line) == (Kind.DATABASE_PASSWORD, 1), text
+        if text.endswith("=" + real):
+            assert found.fingerprint == credential.fingerprint(Secret(real))
+    stands_for = (
+        "SUPABASE_DB_PASSWORD=", "SUPABASE_DB_PASSWORD: ${{ secrets.SUPABASE_DB_PASSWORD_2 }}", "PGPASSWORD=$DB_PASS_1",
+        "POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:-postgres}", 'PGPASSWORD="$(op read op://prod/db/password1)"',
+        "POSTGRES_PASSWORD: postgres", "POSTGRES_PASSWORD=your-super-secret-and-long-postgres-password",
+        "SUPABASE_DB_PASSWORD=<password of the database 1>", "SUPABASE_DB_PASSWORD=[YOUR-PASSWORD-2]", "PGPASSWORD=***",
+        "DB_PASSWORD: process.env.DB_PASSWORD_1", 'PGPASSWORD = os.environ["PGPASSWORD_OF_1"]', "PGPASSWORD=changeme12",
+        "POSTGRES_PASSWORD_FILE=/run/secrets/postgres_password_1", "DB_PASSWORD=op://production/database/password1",
+        "POSTGRES_PASSWORD: !secret_of_postgres_1", "db_password=Tr1stan0123456", "MIN_PASSWORD_LENGTH=12345678",
+    )  # fmt: skip
+    for text in stands_for:
+        _write(tmp_path, text + "\n", ".env.production")
+        assert _scan(tmp_path).findings == (), text
 
 
 def test_binary_files_and_folders_of_others_are_left_out(tmp_path: Path) -> None:

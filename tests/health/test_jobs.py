@@ -152,13 +152,24 @@ def test_a_repair_makes_no_job_that_is_done_already_and_no_other_of_the_file(job
     session = jobs.acting_as("postgres")
 
     def repaired(name: str) -> repair.Plan:
-        return repair.plan(session, planning, verify.run(session, planning, ["job_scheduled"], jobs=[name]))
+        report = verify.run(session, planning, ["job_scheduled"], jobs=[name])
+        return repair.plan(session, planning, report, ["job_scheduled"])
 
     [(number,)] = jobs.owner.execute("select cron.schedule('Planned (EU)', '0 6 * * *', %s)", [call]).fetchall()
     done = repaired("planned")
     assert done.proposals == ()
-    assert "makes the calls of planned already" in done.refusals[0].reason
-    assert done.refusals[0].hint.endswith(f"autosync-db jobs adopt planned --from {number}")
+    assert "explained by settings_applied" in done.refusals[0].reason
+    remedy = f"autosync-db jobs adopt planned --from {number}"
+    assert done.refusals[0].hint.endswith(remedy)
+    looked = verify.run(session, planning, skip=["cron"])
+    roots = {(one.id, one.job): one.remedy for one in looked.root_causes}
+    assert roots["settings_applied", None] == remedy, "that is what verify prints"
+    assert ("job_scheduled", "other") in roots
+    blocked = {
+        one.id: one.blocked_by for one in looked.results if one.job == "planned" and one.status is Status.BLOCKED
+    }
+    assert set(blocked) >= {"job_scheduled", "job_active", "job_runs_succeed"}
+    assert set(blocked.values()) == {("settings_applied",)}
     # the other one is made, and nothing of the first is
     assert not repair.apply(session, planning, repaired("other").proposals)[0].error
     names = {name for (name,) in jobs.owner.execute("select name from autosync.job")}

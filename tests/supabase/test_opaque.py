@@ -52,11 +52,23 @@ FOUND = {
     "a variable of a size": f"declare v_secret character varying(80) default '{_VALUE}';",
     "a key of any name": f"declare _key text := '{_VALUE}{_VALUE}';",
     "a key of the service": f"declare v_service_key constant text = '{_VALUE}{_VALUE}';",
+    "put into the vault": f"perform vault.create_secret('{_VALUE}', 'partner_key');",
+    "put into the vault by name": f'select "vault"."create_secret" (E\'{_VALUE}\')',
+    "replaced in the vault": f"vault.update_secret((select id from vault.secrets where name = 'x'), '{_VALUE}')",
+    "a passphrase": f"pgp_sym_encrypt(new.note, '{_VALUE}', 'cipher-algo=aes256')",
+    "a passphrase of words": "extensions.pgp_sym_decrypt(t.note, 'correct-horse-battery-staple')::text",
+    "a passphrase behind a call": f"pgp_sym_encrypt_bytea(convert_to(v, 'UTF8'), '{_VALUE}')",
     "compared": f"if headers->>'x-cron-secret' <> '{_VALUE}' then",
     "compared in JSON": f"if (current_setting('request.headers')::json->>'authorization') = 'Bearer {_VALUE}' then",
 }
 HEALTHY = {
     "from the vault": "'Authorization', 'Bearer ' || (select decrypted_secret from vault.decrypted_secrets where name = 'k')",  # noqa: E501
+    "a parameter to the vault": "perform vault.create_secret(new_secret_2024, 'partner_key_2024', 'of the year 2024')",
+    "an address to the vault": "select vault.create_secret('https://abcdefghijklmnopqrs1.supabase.co', 'project_url')",
+    "a placeholder to the vault": "select vault.create_secret('YOUR_SERVICE_ROLE_KEY_1', 'service_role_key')",
+    "a new name in the vault": "select vault.update_secret(v_id, v_secret_2024, 'partner_key_2024')",
+    "a passphrase that is read": "pgp_sym_encrypt(v, current_setting('app.passphrase_2024'), 'cipher-algo=aes256')",
+    "a default of what is encrypted": "pgp_sym_encrypt(coalesce(v, 'nothing-since-2024'), v_passphrase)",
     "from a setting": "'x-cron-secret', current_setting('app.cron_secret_2024', true)",
     "read": "'apikey', autosync.read_secret('service_role_key')",
     "a variable": "'Authorization', 'Bearer ' || v_token_2024",

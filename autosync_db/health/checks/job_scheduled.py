@@ -24,5 +24,7 @@ CHECK = Check(
     },
     needs=("pg_cron_installed", "privileges_sufficient"),
     causes=("pg_cron_installed", "head_applied"),
+    # a cron job of another name does what it would do
+    overlaps=("settings_applied",),
     repair=_draft,
 )

@@ -1,7 +1,9 @@
 """The job ticked when its schedule last required it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from autosync_db.health import ticks
 from autosync_db.health.model import Answer, Check, Question, Row
@@ -65,16 +67,21 @@ class _Run:
     ended_at: datetime | None
 
 
-def _query() -> str:
+def query() -> str:
+    """Return the query of one value of JSON on the job `checked.name`."""
     return _QUERY
 
 
 def _read(answer: Answer) -> list[Row]:
     job = str(answer.job)
-    what = f"cron job {job}"
     if not answer.values:
-        return [Row("unknown", what, "does not exist", {"reason": "missing", "job": job})]
-    facts = answer.values[0]
+        return [Row("unknown", f"cron job {job}", "does not exist", {"reason": "missing", "job": job})]
+    return judge(job, answer.values[0])
+
+
+def judge(job: str, facts: Mapping[str, Any]) -> list[Row]:
+    """Return what is wrong with the ticks of a job, by the answer to `query`."""
+    what = f"cron job {job}"
     now, since = ticks.moment(facts["now"]), ticks.moment(facts["since"])
     if not facts["is_on"] or now is None or since is None:
         return []
@@ -153,5 +160,5 @@ CHECK = Check(
         "cron_slots_free",
         "launcher_matches_table",
     ),
-    question=Question(_query, _read),
+    question=Question(query, _read),
 )

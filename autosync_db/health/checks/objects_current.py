@@ -8,13 +8,14 @@ from psycopg import sql
 from autosync_db.health import drafts
 from autosync_db.health.model import Answer, Check, Question, Refusal, Repair, Row, Scene
 from autosync_db.remedies import ByYou
-from autosync_db.schema import columns, objects, revisions
+from autosync_db.schema import columns, constraints, objects, revisions
 from autosync_db.schema.objects import State
 
 
 def _query() -> str:
     return (
-        f"select o.fact || jsonb_build_object('columns', ({columns.question()})) as fact"  # noqa: S608 - our own texts
+        f"select o.fact || jsonb_build_object('columns', ({columns.question()}),"  # noqa: S608 - our own texts
+        f" 'constraints', ({constraints.question()})) as fact"
         f" from ({objects.question()}) as o"
     )
 
@@ -29,6 +30,8 @@ def _read(answer: Answer) -> list[Row]:
     is_newest = at == revisions.head()
     different = columns.answered(found["columns"]) if is_newest else []
     unwritable = columns.unwritable(found["columns"]) if is_newest else []
+    lacking = constraints.answered(found["constraints"]) if is_newest else []
+    without_key = {one.table for one in lacking if one.kind == "key"}
     return [
         *(
             Row("critical", f"table {table}", detail, {"reason": "table", "table": table, "column": column})
@@ -38,10 +41,23 @@ def _read(answer: Answer) -> list[Row]:
             Row("critical", f"table {table}", detail, {"reason": reason, "table": table})
             for table, reason, detail in unwritable
             # a column of another name is what the table lacks
-            if reason != "not_null" or table not in {one for one, *_ in different}
+            if (reason != "not_null" or table not in {one for one, *_ in different})
+            # the one that the table lacks is said below
+            and (reason != "primary_key" or table not in without_key)
         ),
+        *map(_lacking, lacking),
         *_objects(wanted, found),
     ]
+
+
+def _lacking(one: constraints.Wanted) -> Row:
+    """Return what is said of a constraint or a unique index that is gone."""
+    # statements of ours rely on what keeps rows apart; what rows must be like is looked at by the commands, too
+    status, what = ("warning", "the constraint") if one.kind == "rule" else ("critical", "what keeps its rows apart,")
+    detail = f"lacks {what} {one.name}"
+    return Row(
+        status, f"table {one.table}", detail, {"reason": "constraint", "table": one.table, "constraint": one.name}
+    )
 
 
 def _objects(wanted: list[objects.ObjectFile], found: Mapping[str, Any]) -> list[Row]:
@@ -102,6 +118,7 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     if tables := [facts["table"] for facts in scene.findings if facts.get("reason") == "table"]:
         found.append(Refusal(f"the columns of {', '.join(tables)} are for who knows what was meant", _COLUMNS))
     found += _let_write(scene)
+    found += _constrain(scene)
     if drafts.SCHEDULES_ACCESS in states:
         found.append(drafts.protect_schedules(scene))
     if others:
@@ -112,8 +129,24 @@ def _draft(scene: Scene) -> list[Repair | Refusal]:
     return found
 
 
-def _let_write(scene: Scene) -> Iterator[Repair | Refusal]:
+def _constrain(scene: Scene) -> Iterator[Repair | Refusal]:
+    """Make constraints and unique indexes again, unless rows are in the way."""
     for facts in scene.findings:
+        if facts.get("reason") != "constraint":
+            continue
+        one = constraints.wanted()[facts["table"], facts["constraint"]]
+        if one.wrong_rows and scene.value(f"select exists ({one.wrong_rows})"):
+            yield Refusal(
+                f"{one.table} has rows that {one.name} does not allow", f"change or delete them first: {one.wrong_rows}"
+            )
+        else:
+            yield Repair(f"give {one.table} {one.name} again", [one.statement])
+
+
+def _let_write(scene: Scene) -> Iterator[Repair | Refusal]:
+    # a table that refers to another one comes behind it
+    places = {table: place for place, (table, *_) in enumerate(columns.expected())}
+    for facts in sorted(scene.findings, key=lambda found: places.get(found.get("table", ""), 0)):
         match facts.get("reason"):
             case "replica_identity":
                 schema, name = facts["table"].split(".")

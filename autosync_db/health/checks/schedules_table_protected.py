@@ -12,8 +12,8 @@ _FUNCTION = (
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Protect the schedules as the isolation mode says, and take the views on them away from the roles of the API."""
-    found: list[Repair | Refusal] = []
-    if scene.reasons - {"view", "function"}:
+    found = drafts.hold_roles(scene)
+    if scene.reasons - {"view", "function", *drafts.ROLES}:
         found.append(drafts.protect_schedules(scene))
     views = [
         (facts["view"], role) for facts in scene.findings if "view" in facts for role in (*facts["roles"], "public")
@@ -31,7 +31,7 @@ CHECK = Check(
     layer="security",
     claim="no API user sees or writes more of the schedules than the isolation mode allows",
     remedy="autosync-db repair schedules_table_protected",
-    remedies={"function": ByYou(_FUNCTION, then="autosync-db verify")},
+    remedies={"function": ByYou(_FUNCTION, then="autosync-db verify"), **drafts.ROLES},
     needs=("head_applied", "objects_current"),
     causes=("head_applied",),
     repair=_draft,

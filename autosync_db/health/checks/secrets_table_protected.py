@@ -10,7 +10,7 @@ _ACCESS = "sql/access/public.pg_cron_secrets.sql"
 
 def _draft(scene: Scene) -> list[Repair | Refusal]:
     """Close the secrets' table, the views on it, and the publications that send it out."""
-    found: list[Repair | Refusal] = []
+    found = drafts.hold_roles(scene)
     if any("table" in facts and facts["reason"] != "publication" for facts in scene.findings):
         close = drafts.reapply(scene, [_ACCESS])
         sentence = "let only the owner and service_role at the secrets"
@@ -56,6 +56,9 @@ CHECK = Check(
     layer="security",
     claim="only the owner and service_role can read the secrets",
     remedy="autosync-db repair secrets_table_protected",
+    remedies={"member": drafts.ROLES["member"]},
     needs=("head_applied", "privileges_sufficient"),
+    # both tables belong to the same role
+    overlaps=("schedules_table_protected",),
     repair=_draft,
 )

@@ -95,7 +95,8 @@ def _read(answer: Answer) -> list[Row]:
         elif not found["is_registered"] and found["job"] in done:
             double = done[found["job"]]
             detail = f"is in autosync.toml, and the cron job number {double.job.id} {double.does} already"
-            row = _row("warning", f"job {found['job']}", detail, "double", found["job"])
+            # of its own name none exists; job_scheduled says so of the same object
+            row = _row("critical", f"cron job {found['job']}", detail, "double", found["job"])
             row.facts.update(name=found["job"], number=double.job.id)
             rows.append(row)
         elif not found["is_registered"] and found["job"] in ticking:

@@ -549,3 +549,22 @@ def test_a_function_that_fails_otherwise_keeps_what_was_put_back_unproven(live: 
     live.stub.answer()
     live.run_remedy("rotation_finished")
     live.must_be_healthy()
+
+
+def test_an_event_trigger_of_somebodys_leaves_all_as_it_was_and_is_named(live: LiveProject) -> None:
+    live.owner.execute("alter table autosync.alert set unlogged")
+    live.admin.execute(
+        "create function public.no_ddl() returns event_trigger language plpgsql as"
+        " $$ begin raise exception 'not today'; end $$;"
+        "create event trigger review on ddl_command_end when tag in ('ALTER TABLE') execute function public.no_ddl()"
+    )
+    before = contents(live.cluster)
+    done = repair(live, "objects_current", "--yes", "--format", "json")
+    [entry] = done.json()["repairs"]
+    assert entry["error"].startswith("the event trigger review refused a change of the schema: not today"), entry
+    assert entry["hint"].startswith("as supabase_admin run: alter event trigger review disable; ")
+    assert done.code == 3
+    assert contents(live.cluster) == before
+    live.admin.execute("alter event trigger review disable")
+    command.succeeds(repair(live, "objects_current", "--yes"))
+    live.must_be_healthy()

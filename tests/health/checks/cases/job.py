@@ -210,14 +210,15 @@ CASES: dict[str, tuple[Case, ...]] = {
             *WAITING,
             says="job daily-report: is in autosync.toml, and the cron job of that name, which somebody else made",
         ),
-        warned(
+        failed(
             "a job of the file is done by somebody else's of another name",
             _in_the_file(job={"schedule": NEVER}, jobs={"cleanup": {"sql": "select 2", "schedule": "0 6 * * *"}}),
             admin(
                 "insert into cron.job (jobid, schedule, command, nodename, nodeport, database, username, active)"
                 " values (4711, '0 6 * * *', 'select 2;', 'localhost', 5432, current_database(), 'postgres', true)"
             ),
-            says="job cleanup: is in autosync.toml, and the cron job number 4711 runs the statement already",
+            says="cron job cleanup: is in autosync.toml, and the cron job number 4711 runs the statement already",
+            reason="double",
         ),
         warned(
             "a job was changed in the file",

@@ -1,8 +1,19 @@
 """Migrations and drift."""
 
+from autosync_db.health import repair
 from autosync_db.schema import revisions
 from tests.health.actions import SCHEDULES, TRIGGER, admin, equals, sql, tick
 from tests.health.checks.case import Case, failed, fine, warned
+from tests.support.health import Project
+
+
+def _rows_are_named(project: Project) -> None:
+    """Fail unless the repair is refused with the query of the rows that are in its way."""
+    report = project.report(["objects_current"])
+    [refused] = repair.plan(project.owner, project.configuration, report, ["objects_current"]).refusals
+    query = refused.hint.removeprefix("change or delete them first: ")
+    assert project.owner.execute(query.encode()).fetchall() == [("limits", 2)], refused
+
 
 _DEPENDENTS = {
     "view public.runs": ("create view public.runs as select * from cron.job_run_details", "pg_cron"),
@@ -158,13 +169,82 @@ CASES: dict[str, tuple[Case, ...]] = {
             for table in (SCHEDULES, "autosync.invocation")
         ),
         failed(
-            "a table without a primary key is published",
+            "a table with a unique index for a primary key is published",
             admin(
                 "create publication p for table autosync.run_mark",
                 "alter table autosync.run_mark drop constraint run_mark_pkey",
+                "create unique index on autosync.run_mark (runid)",
             ),
             says="table autosync.run_mark: the publication p sends its updates",
             reason="primary_key",
+        ),
+        *(
+            failed(
+                f"{table} lost {name}",
+                admin(f"alter table {table} drop constraint {name}"),
+                says=f"table {table}: lacks what keeps its rows apart, {name}",
+                repaired_by="postgres",
+            )
+            for table, name in (
+                ("autosync.job", "job_name_key"),
+                ("autosync.housekeeping", "housekeeping_pkey"),
+                ("public.pg_cron_secrets", "pg_cron_secrets_pkey"),
+                (SCHEDULES, "auto_sync_schedules_integration_id_key"),
+                ("autosync.alert_receiver", "alert_receiver_kind_job_id_key"),
+            )
+        ),
+        failed(
+            "a primary key was dropped with what refers to it",
+            admin("alter table autosync.tick drop constraint tick_pkey cascade"),
+            says="table autosync.invocation: lacks the constraint invocation_tick_id_fkey",
+            repaired_by="postgres",
+        ),
+        failed(
+            "a unique index was dropped",
+            admin("drop index autosync.key_rotation_alone_idx"),
+            says="table autosync.key_rotation: lacks what keeps its rows apart, key_rotation_alone_idx",
+            repaired_by="postgres",
+        ),
+        *(
+            warned(
+                f"{table} lost {name}",
+                admin(f"alter table {table} drop constraint {name}"),
+                says=f"table {table}: lacks the constraint {name}",
+                repaired_by="postgres",
+            )
+            for table, name in (
+                ("autosync.job", "job_schedule_check"),
+                ("autosync.job", "job_secret_check"),
+                ("autosync.invocation", "invocation_tick_id_fkey"),
+                (SCHEDULES, "valid_time_window"),
+            )
+        ),
+        failed(
+            "rows are in the way of what keeps them apart",
+            admin(
+                "alter table autosync.setting drop constraint setting_pkey",
+                "insert into autosync.setting (name, value) select 'limits', '1' from generate_series(1, 2)",
+            ),
+            says="table autosync.setting: lacks what keeps its rows apart, setting_pkey",
+            then=_rows_are_named,
+        ),
+        failed(
+            "two tables of which one refers to the other are unlogged",
+            admin("alter table autosync.invocation set unlogged", "alter table autosync.tick set unlogged"),
+            says="table autosync.tick: is unlogged",
+            repaired_by="postgres",
+        ),
+        fine(
+            "constraints that were renamed, changed, or are unique indexes now",
+            admin(
+                "alter table autosync.job rename constraint job_method_check to methods",
+                "alter table autosync.job rename constraint job_name_key to names",
+                f"alter table {SCHEDULES} drop constraint auto_sync_schedules_direction_check",
+                f"alter table {SCHEDULES} add constraint auto_sync_schedules_direction_check check (direction <> '')",
+                "alter table autosync.setting drop constraint setting_pkey",
+                "create unique index named on autosync.setting (name) include (value)",
+                "alter table public.pg_cron_secrets add constraint short check (length(secret) < 9999)",
+            ),
         ),
         fine(
             "all is published", admin(f"create publication p for table {SCHEDULES}, autosync.tick, autosync.invocation")

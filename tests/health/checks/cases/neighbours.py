@@ -305,6 +305,18 @@ CASES: dict[str, tuple[Case, ...]] = {
             says="notify_them(): holds a key",
             hides=_KEY[-12:],
         ),
+        *(
+            warned(
+                f"a literal in {call}",
+                sql(
+                    "create function public.keep() returns text language plpgsql as"
+                    f" $$ begin return {call.format(_KEY[-12:])}; end $$"
+                ),
+                says="keep(): holds a credential",
+                hides=_KEY[-12:],
+            )
+            for call in ("vault.create_secret('{}-1', 'x')", "pgp_sym_encrypt('note', '{}-1')")
+        ),
         warned(
             "the password of a foreign server's connection",
             sql(_FUNCTION.format(f"host=db.example.com dbname=app password={_KEY[-12:]}")),

@@ -210,6 +210,38 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "alter policy auto_sync_schedules_nobody on {} using (true)": "_nobody: lets {public}",
             }.items()
         ),
+        *(
+            failed(fault, admin(fault), says=says, reason=reason, explains=explains, repaired_by="supabase_admin")
+            for fault, says, reason, explains in (
+                ("alter role authenticated bypassrls", "role authenticated: has BYPASSRLS", "bypass", ()),
+                ("alter role anon superuser", "role anon: is a superuser", "superuser", ()),
+                (
+                    "grant service_role to authenticated",
+                    "role authenticated: is a member of service_role: as that it passes row level security",
+                    "member",
+                    ("secrets_table_protected",),
+                ),
+                (
+                    "create role middle; grant service_role to middle; grant middle to anon",
+                    "role anon: is a member of middle",
+                    "member",
+                    ("secrets_table_protected",),
+                ),
+                (
+                    "revoke anon from postgres; grant postgres to anon",
+                    "role anon: is a member of postgres",
+                    "member",
+                    ("secrets_table_protected",),
+                ),
+            )
+        ),
+        fine(
+            "roles of the project's own that pass nothing",
+            admin(
+                "create role readers; grant readers to authenticated",
+                "create role bypassing bypassrls; grant authenticated to bypassing",
+            ),
+        ),
         failed(
             "a view that shows the rows, and one on it",
             sql(
