@@ -252,9 +252,7 @@ class Status:
         found += [(Severity.WARNING, f"{one.name} is not proven") for one in self.unproven]
         if self.unapplied:
             found.append((Severity.WARNING, "the settings are not applied"))
-        # a statement that has no run on record was not due yet, or its runs were purged; verify says if one was missed
-        calling = [one for one in self.jobs if one.job.makes_calls]
-        unseen = [one for one in calling if one.condition[0] is Severity.UNKNOWN and one.newest_at is None]
+        unseen = [one for one in self.jobs if one.condition[0] is Severity.UNKNOWN and one.newest_at is None]
         if unseen:
             others = f" and {counted(len(unseen) - 1, 'other')}" if len(unseen) > 1 else ""
             found.append((Severity.UNKNOWN, f"{unseen[0].job.name}{others}: {unseen[0].condition[1]}"))
