@@ -34,7 +34,8 @@ _SCHEDULES = f"""
 """  # noqa: S608 - a constant
 
 
-# of each job its newest tick, and its newest run among the last that pg_cron did at all
+# of each job its newest tick, and its newest run among the last that pg_cron did at all; a run that a restart or a
+# pause ended did not fail
 _TICKS = """
     select j.name, t.ticked_at, t.decision
     from autosync.job as j
@@ -53,6 +54,7 @@ _RUNS = """
     from cron.job_run_details as d
     join cron.job as c on c.jobid = d.jobid and c.jobname = any(%s)
     where d.runid > (select max(e.runid) from cron.job_run_details as e) - 10000
+        and coalesce(d.return_message, '') not in ('server restarted', 'job canceled')
     order by c.jobname, d.runid desc
 """
 _TICKS_ON_TIME = """

@@ -2,7 +2,8 @@
 -- requires: 0005
 -- cause: that of the newest call, null where none was answered. calls and since: the length of the run of calls of that cause.
 -- A call that was accepted, and whose report is not due yet, passed all of the chain before the function's work: it counts as answered
--- unless the newest call with an end failed in that work.
+-- unless the newest call with an end failed in that work. A call that failed and is repeated has no end yet: where the one before went
+-- well it does not count, unless a second tick fared alike.
 -- is_over: nothing is failing any more. The newest call is from before the job was paused or switched off, or more than a day old with
 -- none due since. So it is with a job that is off and was never called.
 create or replace function autosync.call_findings(job_name text)
@@ -27,11 +28,30 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    with recent as (
+    with read as (
         select o.* from autosync.recent_outcomes(call_findings.job_name, 50) as o where o.cause <> 'lost'
     ),
+    recent as (
+        select o.*,
+            o.cause not in ('ok', 'pending') and (
+                coalesce(o.retry_at > now() - interval '2 minutes', false)
+                -- settle() has not seen it yet, and will have it repeated
+                or o.settled_at is null and o.attempt < k.retry_attempts
+                    and (o.outcome = 'network_error' or o.status_code in (429, 502, 503, 504, 546))
+                    and o.queued_at + o.timeout_milliseconds * interval '1 millisecond' > now() - interval '2 minutes'
+                or exists (select from read as r where r.idempotency_key = o.idempotency_key and r.id > o.id and r.cause = 'pending')
+            ) as is_repeated
+        from read as o
+        left join autosync.job as k on k.name = call_findings.job_name
+    ),
     ended as (
-        select o.id, o.cause from recent as o where o.cause <> 'pending' order by o.id desc limit 1
+        select o.id, o.cause from recent as o where o.cause <> 'pending' and not o.is_repeated order by o.id desc limit 1
+    ),
+    repeated as (
+        select count(distinct o.tick_id) = 1 as by_one_tick
+        from recent as o
+        join ended as e on e.id < o.id and e.cause = 'ok'
+        where o.is_repeated
     ),
     awaited as (
         select o.id
@@ -46,8 +66,9 @@ as $$
             case when a.id is not null then o.report_due_at end as report_due_at,
             row_number() over (order by o.id desc) as age
         from recent as o
+        cross join repeated as r
         left join awaited as a on a.id = o.id
-        where a.id is not null or o.cause <> 'pending'
+        where (a.id is not null or o.cause <> 'pending') and not (o.is_repeated and r.by_one_tick)
     ),
     newest as (
         select a.* from answered as a where a.age = 1

@@ -112,6 +112,9 @@ def test_status_warns_of_no_job_that_is_off_on_purpose_or_whose_statement_was_no
     )
     found = status.collect(jobs.owner, jobs.configuration.settings)
     assert found.troubles == []
+    # a pause while the statement runs ends it
+    _of(jobs, "yearly").record_run("failed", "job canceled")
+    assert status.collect(jobs.owner, jobs.configuration.settings).troubles == []
     assert found.off == ["off disabled by the file", "paused paused by ann"]
     jobs.owner.execute("update autosync.job set paused_by = %s where name = 'paused'", [registry.UNFINISHED])
     found = status.collect(jobs.owner, jobs.configuration.settings)

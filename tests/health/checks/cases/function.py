@@ -60,6 +60,21 @@ def _works_on(project: Project) -> None:
     project.tick()
 
 
+def _repeated(ticks: int = 1, *, under_way: bool = False) -> Action[Project]:
+    """Return what lets a gateway refuse the calls of so many ticks, which are repeated; one may be under way again."""
+
+    def act(project: Project) -> None:
+        project.owner.execute(
+            "update autosync.job set retry_attempts = 3, retry_wait = '1 minute' where drains is not null"
+        )
+        answers(503, "busy", ticks=ticks)(project)
+        if under_way:
+            project.owner.execute("update autosync.invocation set retry_at = now() where retry_at is not null")
+            assert project.value("select autosync.retry_calls(10)") == 1
+
+    return act
+
+
 _ALONE = sql("update net._http_response set created = created - interval '10 minutes'")
 
 
@@ -192,6 +207,21 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
     ),
     "function_reached": (
+        fine("a call is repeated that failed once", _repeated(), says="answered 200"),
+        fine("and is under way again", _repeated(under_way=True), says="answered 200"),
+        failed("those of two ticks are", _repeated(2), says="2 of the last 3 calls", explains=("function_succeeds",)),
+        failed(
+            "one is, and no call went well before",
+            sql("delete from autosync.invocation"),
+            _repeated(),
+            says="1 of the last 1 calls",
+        ),
+        failed(
+            "one was to be repeated, and nobody does it",
+            _repeated(),
+            sql("update autosync.invocation set retry_at = now() - interval '1 hour' where retry_at is not null"),
+            says="1 of the last 2 calls",
+        ),
         *(
             failed(what, answers(status, body), says=says, explains=("function_deployed", "function_succeeds"))
             for what, status, body, says in (
