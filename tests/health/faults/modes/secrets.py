@@ -239,6 +239,8 @@ MODES: tuple[AnyMode, ...] = (
         "the key is stored twice",
         "secrets_present",
         _doubled,
+        # the primary key is gone, too
+        also=("objects_current",),
         reason="repeated",
         says="secret service_role_key: has 2 rows",
         undo=_single,
