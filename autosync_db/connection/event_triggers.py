@@ -44,7 +44,9 @@ def explain(connection: psycopg.Connection[Any], error: psycopg.Error) -> Migrat
     names = " and ".join(name for name, *_ in found)
     said = error.diag.message_primary or type(error).__name__
     what = "event trigger" if len(found) == 1 else "event triggers"
+    # its author may know better what to do
+    advice = f"{error.diag.message_hint}; or " if error.diag.message_hint else ""
     return MigrationError(
         f"the {what} {names} refused a change of the schema: {said}; nothing was changed",
-        hint=f"as {owners} run: {off}; run this command again; then: {on}",
+        hint=f"{advice}as {owners} run: {off}; run this command again; then: {on}",
     )
