@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,11 @@ def test_function_that_does_not_start_is_a_boot_error(edge: Edge) -> None:
         answer = edge.call(name)
         assert (answer.status_code, answer.headers["sb-error-code"]) == (503, "BOOT_ERROR"), name
         assert edge.client.get("/health").json()["functions"][name]["state"] == "failed"
-        assert any(line.startswith(f"[{name}]") for line in edge.log)
+        clusters.wait_for(partial(_has_logged, edge, name), f"{name} in the log")
+
+
+def _has_logged(edge: Edge, name: str) -> bool:
+    return any(line.startswith(f"[{name}]") for line in edge.log)
 
 
 def test_exception_in_a_handler_is_a_function_error(edge: Edge) -> None:
