@@ -124,12 +124,11 @@ def _require_values(given: dict[str, Any]) -> None:
         value = given.get(name)
         is_flag = isinstance(value, str) and re.fullmatch(r"--[a-z-]+", value)
         if value == "" or is_flag:
-            option = "REVISION" if name == "revision" else "--" + name.replace("_", "-")
+            is_argument = name == "revision"
+            shown = "REVISION" if is_argument else "--" + name.replace("_", "-")
             taken = f" took {value} for its value" if is_flag else " is empty"
-            raise UsageError(
-                f"{option}{taken}",
-                hint=f'is its variable not set? Write {option} "$NAME" with the quotes'.replace("REVISION ", ""),
-            )
+            quoted = '"$NAME"' if is_argument else f'{shown} "$NAME"'
+            raise UsageError(f"{shown}{taken}", hint=f"is its variable not set? Write {quoted} with the quotes")
 
 
 def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[Callable[..., None]], None]:

@@ -99,7 +99,7 @@ def tell(
     except psycopg.errors.LockNotAvailable:
         return Notice("unchanged", _ANOTHER)
     except psycopg.Error:
-        pass  # it cannot be written to, or has gone meanwhile: the verdict is there, and is said all the same
+        pass  # the database is read-only or has gone meanwhile: the file remembers instead
     try:
         return _by_file(folder / _FILE, identity, state, say)
     except TimeoutError:
