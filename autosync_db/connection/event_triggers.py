@@ -47,6 +47,6 @@ def explain(connection: psycopg.Connection[Any], error: psycopg.Error) -> Migrat
     # its author may know better what to do
     advice = f"{error.diag.message_hint}; or " if error.diag.message_hint else ""
     return MigrationError(
-        f"the {what} {names} refused a change of the schema: {said}; nothing was changed",
+        f"the {what} {names} refused a change of the schema: {said}; it was not made",
         hint=f"{advice}as {owners} run: {off}; run this command again; then: {on}",
     )
