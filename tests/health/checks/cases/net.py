@@ -47,7 +47,12 @@ _HTTP = (
 
 
 def _watched(table: str) -> Action[Project]:
-    return admin(_WATCH, f"create trigger watch after insert on {table} for each row execute function public.watch()")
+    return admin(
+        # what the repair needs later: the worker may stand between the two locks
+        f"lock table {table} in access exclusive mode",
+        _WATCH,
+        f"create trigger watch after insert on {table} for each row execute function public.watch()",
+    )
 
 
 def _setting(name: str, value: str) -> Action[Project]:
